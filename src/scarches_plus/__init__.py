@@ -1,0 +1,26 @@
+"""Reference mapping of single-cell data on scvi-tools.
+
+Namespaces load when first used, so ``import scarches_plus as sp`` imports neither torch nor scvi-tools.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import datasets, metrics, model, module, pl, pp, tl, train
+
+__all__ = ["datasets", "metrics", "model", "module", "pl", "pp", "tl", "train"]
+
+__version__ = version("scarches-plus")
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,34 @@
+"""Every slot this package writes into an AnnData, named once."""
+
+#: ``obsm`` slot of the latent embedding.
+EMBEDDING = "X_scarches"
+#: ``uns`` slot of everything the package records about its results.
+UNS = "scarches_plus"
+#: ``obs`` column of a joint embedding: where a cell comes from.
+ROLE = "mapping_role"
+REFERENCE = "reference"
+QUERY = "query"
+#: ``var`` column of an aligned query: whether the query measured the gene.
+MEASURED = "measured"
+#: Label of cells without one, and of cells whose label is rejected.
+UNKNOWN = "Unknown"
+
+
+def predicted(labels_key: str) -> str:
+    """``obs`` column of transferred labels."""
+    return f"{labels_key}_pred"
+
+
+def uncertainty(labels_key: str) -> str:
+    """``obs`` column of the uncertainty of transferred labels."""
+    return f"{labels_key}_uncertainty"
+
+
+def probabilities(labels_key: str) -> str:
+    """``obsm`` slot of label probabilities."""
+    return f"{labels_key}_probabilities"
+
+
+def colors(key: str) -> str:
+    """``uns`` slot of scanpy's colours for an ``obs`` column."""
+    return f"{key}_colors"

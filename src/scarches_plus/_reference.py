@@ -1,0 +1,50 @@
+"""What a reference model expects from a query, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class ReferenceSpec:
+    """What a query must bring to be mapped onto a reference model.
+
+    Attributes
+    ----------
+    var_names
+        Genes of the reference, in order.
+    layer
+        Layer that holds raw counts; ``None`` means ``X``.
+    batch_key, batches
+        ``obs`` column of batches and the reference's batches, in the order of the model's columns.
+    labels_key, labels, unlabeled_category
+        ``obs`` column of labels, the labels the reference knows and the name of "no label" (``None`` where the model
+        has none).
+    categorical_covariates
+        ``obs`` columns of further categorical covariates and their categories.
+    continuous_covariates
+        ``obs`` columns of continuous covariates.
+    size_factor_key
+        ``obs`` column of size factors, if the model uses one.
+    counts
+        Whether the likelihood is one of counts.
+    encodes_batch
+        Whether the encoder sees the batch.
+    """
+
+    var_names: tuple[str, ...]
+    layer: str | None = None
+    batch_key: str | None = None
+    batches: tuple[str, ...] = ()
+    labels_key: str | None = None
+    labels: tuple[str, ...] = ()
+    unlabeled_category: str | None = None
+    categorical_covariates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    continuous_covariates: tuple[str, ...] = ()
+    size_factor_key: str | None = None
+    counts: bool = True
+    encodes_batch: bool = True

@@ -1,0 +1,11 @@
+"""Model classes under scvi-tools' own names, surgery, and the recipes that name a model with its training.
+
+What changes the network belongs into ``module``, what changes the loss into ``train``, what users type into ``tl``.
+"""
+
+from ._load import load
+from ._recipes import RECIPES, Recipe
+from ._scanvi import SCANVI
+from ._scvi import SCVI
+
+__all__ = ["RECIPES", "SCANVI", "SCVI", "Recipe", "load"]

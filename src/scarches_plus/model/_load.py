@@ -1,0 +1,75 @@
+"""Load a model without knowing its class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import scvi.model
+import torch
+
+from ._scanvi import SCANVI
+from ._scvi import SCVI
+from ._state import ATTRIBUTE
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+CLASSES = {"SCVI": SCVI, "SCANVI": SCANVI}
+
+
+def load(source: str | Path | SCVI | SCANVI, adata: AnnData | None = None) -> SCVI | SCANVI:
+    """Return a model of this package from a saved folder or from a model of scvi-tools.
+
+    Parameters
+    ----------
+    source
+        Folder that ``save`` of this package or of scvi-tools wrote (it holds a pickle: load only what you trust), or
+        a model. A model of this package comes back as it is; one of scvi-tools is copied.
+    adata
+        Cells the model was trained on. Without them the model can still map and embed queries.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder or no model in it.
+    TypeError
+        If the model is of a class that this package does not support.
+    """
+    if isinstance(source, SCVI | SCANVI):
+        return source
+    if isinstance(source, scvi.model.SCVI | scvi.model.SCANVI):
+        return _convert(source)
+    if not isinstance(source, str | Path):
+        message = f"expected a model or a folder, not {type(source).__name__}; supported models are {sorted(CLASSES)}"
+        raise TypeError(message)
+    folder = Path(source)
+    if not (folder / "model.pt").is_file():
+        message = f"{folder} holds no saved model (model.pt)"
+        raise FileNotFoundError(message)
+    registry = scvi.model.SCVI.load_registry(str(folder))
+    return _class_of(registry["model_name"]).load(folder, adata=False if adata is None else adata)
+
+
+def _class_of(name: str) -> Any:
+    if name not in CLASSES:
+        message = f"models of class {name} are not supported, only {sorted(CLASSES)}"
+        raise TypeError(message)
+    return CLASSES[name]
+
+
+def _convert(model: Any) -> Any:
+    """Return a model of this package with the weights, cells and history of one of scvi-tools."""
+    cls = _class_of(type(model).__name__)
+    parameters = model.init_params_
+    arguments = parameters["non_kwargs"] | {k: v for group in parameters["kwargs"].values() for k, v in group.items()}
+    with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
+        converted = cls(None, registry=model.registry_, **arguments)
+    converted.module.load_state_dict(model.module.state_dict())
+    converted.module.eval()
+    saved = {name: value for name, value in vars(model).items() if name.endswith("_") and name != ATTRIBUTE}
+    vars(converted).update(saved)
+    if model.adata is not None:
+        cls.setup_anndata(model.adata, source_registry=model.registry_, **model.registry_["setup_args"])
+        converted.adata = model.adata
+    return converted

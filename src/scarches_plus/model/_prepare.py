@@ -1,0 +1,114 @@
+"""A query AnnData as a model takes it, made without touching the user's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scarches_plus import _keys
+from scarches_plus.pp import align_genes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from anndata import AnnData
+
+    from scarches_plus._reference import ReferenceSpec
+
+
+def prepare_cells(
+    adata: AnnData,
+    spec: ReferenceSpec,
+    *,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    use_labels: bool = False,
+) -> AnnData:
+    """Return the cells as a reference model takes them.
+
+    Parameters
+    ----------
+    adata
+        Cells; not changed.
+    spec
+        What the reference expects.
+    layer, batch_key
+        Where the query keeps counts and batches, if not where the reference does.
+    use_labels
+        Keep the labels that the reference knows; otherwise, and for all others, cells become unlabelled.
+
+    Returns
+    -------
+    AnnData
+        Counts on the reference's genes (shared with ``adata`` if these agree), a copy of ``obs`` with the columns the
+        model reads, and ``var["measured"]``.
+
+    Raises
+    ------
+    KeyError
+        If a column that the reference expects is missing.
+    """
+    prepared = align_genes(adata, spec.var_names, layer=spec.layer if layer is None else layer)
+    if layer is not None and layer != spec.layer:
+        counts = prepared.X
+        del prepared.layers[layer]
+        if spec.layer is not None:
+            prepared.layers[spec.layer] = counts
+    obs = prepared.obs
+    if spec.batch_key is not None:
+        obs[spec.batch_key] = as_text(adata.obs, batch_key or spec.batch_key)
+    for key in spec.categorical_covariates:
+        obs[key] = as_text(adata.obs, key)
+    for key in (*spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
+        if key not in obs:
+            raise KeyError(missing_column(adata.obs, key))
+    if spec.labels_key is not None:
+        obs[spec.labels_key] = _labels(adata.obs, spec, use_labels=use_labels)
+    return prepared
+
+
+def as_text(obs: pd.DataFrame, key: str) -> np.ndarray:
+    """Return a column as an array of text.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If it has missing values.
+    """
+    if key not in obs:
+        raise KeyError(missing_column(obs, key))
+    column = obs[key]
+    n_missing = int(column.isna().sum())
+    if n_missing:
+        message = f"obs[{key!r}] has {n_missing} missing values; fill them in or remove these cells"
+        raise ValueError(message)
+    return column.astype(str).to_numpy(dtype=object)
+
+
+def missing_column(obs: pd.DataFrame, key: str) -> str:
+    """Say that a column is missing."""
+    return f"column {key!r} not found in adata.obs, which holds {obs.columns.astype(str).tolist()}"
+
+
+def unmeasured_genes(prepared: AnnData, batches: Collection[str], spec: ReferenceSpec) -> dict[str, list[int]]:
+    """Return for every batch the genes (positions) it did not measure; empty if all were measured."""
+    missing = np.flatnonzero(~prepared.var[_keys.MEASURED].to_numpy(dtype=bool)).tolist()
+    if not missing or spec.batch_key is None:
+        return {}
+    return {batch: missing for batch in batches}
+
+
+def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.ndarray:
+    unlabeled = spec.unlabeled_category
+    if unlabeled is None:  # a model that only registers labels, such as SCVI
+        unlabeled = spec.labels[0]
+    labels = np.full(len(obs), unlabeled, dtype=object)
+    if use_labels and spec.labels_key in obs:
+        given = obs[spec.labels_key].astype(object)
+        known = given.isin(spec.labels).to_numpy()
+        labels[known] = given.to_numpy()[known]
+    return labels

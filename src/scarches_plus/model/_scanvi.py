@@ -1,0 +1,72 @@
+"""scANVI as a reference model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scvi.model
+from scvi.train._callbacks import SubSampleLabels
+
+from scarches_plus.module import SCANVAE
+from scarches_plus.train import SemiSupervisedTrainingPlan
+
+from ._mixin import ReferenceMixin
+from ._spec import state_registry
+
+
+class SCANVI(ReferenceMixin, scvi.model.SCANVI):
+    """:class:`scvi.model.SCANVI` that maps queries by strategy and can prove that the reference did not move.
+
+    Everything of scvi-tools' class works, and files open in both packages. What differs: :meth:`load_query_data`,
+    :meth:`train`, and that a model loads without cells.
+
+    Parameters
+    ----------
+    adata
+        Cells that ``SCANVI.setup_anndata`` registered.
+    registry, n_hidden, n_latent, n_layers, dropout_rate, dispersion, gene_likelihood, use_observed_lib_size
+        As in scvi-tools.
+    linear_classifier, datamodule, model_kwargs
+        As in scvi-tools.
+
+    References
+    ----------
+    Xu et al. 2021 (scANVI); Lotfollahi et al. 2021 (scArches).
+    """
+
+    _module_cls = SCANVAE
+    _training_plan_cls = SemiSupervisedTrainingPlan
+
+    def _set_indices_and_labels(self, datamodule: Any = None) -> None:
+        """Set labelled and unlabelled cells, such that the number of labels does not depend on the cells at hand.
+
+        scvi-tools counts the labels of the cells: without cells (1.4), or with labelled cells of fewer types than the
+        reference has, it makes a classifier with one label too many.
+        """
+        if self.adata is None and datamodule is None:
+            state = state_registry(self, "labels")
+            self.original_label_key = state["original_key"]
+            self.unlabeled_category_ = state["unlabeled_category"]
+            self._label_mapping = state["categorical_mapping"]
+            self._code_to_label = dict(enumerate(self._label_mapping))
+            self._labeled_indices = self._unlabeled_indices = np.array([], dtype=int)
+            self.labels_ = np.array([self.unlabeled_category_], dtype=object)
+            return
+        super()._set_indices_and_labels(datamodule)
+        if datamodule is None and self.unlabeled_category_ not in self.labels_:
+            # the registry always holds the unlabelled category, which is no class of the classifier
+            self.labels_ = np.append(self.labels_.astype(object), self.unlabeled_category_)
+
+    def train(self, *args: Any, **kwargs: Any) -> None:
+        """Train the model as :meth:`ReferenceMixin.train` does, keeping scANVI's label sampler beside user callbacks.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As in :meth:`SCVI.train`, with scANVI's own arguments of scvi-tools.
+        """
+        # scvi-tools drops its sampler as soon as callbacks are given
+        if kwargs.get("callbacks") and kwargs.get("datamodule") is None and len(self._labeled_indices):
+            kwargs["callbacks"] = [*kwargs["callbacks"], SubSampleLabels()]
+        super().train(*args, **kwargs)

@@ -1,0 +1,57 @@
+"""Read scvi-tools' registry: what a reference model expects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scvi import REGISTRY_KEYS
+
+from scarches_plus._reference import ReferenceSpec
+
+if TYPE_CHECKING:
+    from scvi.model.base import BaseModelClass
+
+
+def state_registry(model: BaseModelClass, key: str) -> dict[str, Any]:
+    """Return the stored state of one registered field, empty if the model has no such field."""
+    field = model.registry_["field_registries"].get(key, {})
+    return dict(field.get("state_registry", {}))
+
+
+def categories(model: BaseModelClass, key: str) -> tuple[str, ...]:
+    """Return the categories of a registered column, as text, in the order of the model's columns."""
+    return tuple(str(value) for value in state_registry(model, key).get("categorical_mapping", ()))
+
+
+def n_categories(model: BaseModelClass) -> dict[str, int]:
+    """Return the number of categories of the batch and of every further categorical covariate, in the model's order."""
+    covariates = state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY)
+    sizes = {REGISTRY_KEYS.BATCH_KEY: len(categories(model, REGISTRY_KEYS.BATCH_KEY))}
+    mappings = covariates.get("mappings", {})
+    return sizes | {f"covariate {key}": len(mappings[key]) for key in covariates.get("field_keys", ())}
+
+
+def reference_spec(model: BaseModelClass) -> ReferenceSpec:
+    """Describe what a query must bring to be mapped onto this model."""
+    arguments = model.registry_["setup_args"]
+    labels = state_registry(model, REGISTRY_KEYS.LABELS_KEY)
+    unlabeled = labels.get("unlabeled_category")
+    covariates = state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY)
+    labels_key = arguments.get("labels_key")
+    known = categories(model, REGISTRY_KEYS.LABELS_KEY) if labels_key else ()
+    return ReferenceSpec(
+        var_names=tuple(map(str, model.get_var_names())),
+        layer=arguments.get("layer"),
+        batch_key=arguments.get("batch_key"),
+        batches=categories(model, REGISTRY_KEYS.BATCH_KEY),
+        labels_key=labels_key,
+        labels=tuple(label for label in known if label != str(unlabeled)),
+        unlabeled_category=None if unlabeled is None else str(unlabeled),
+        categorical_covariates={
+            key: tuple(map(str, covariates["mappings"][key])) for key in covariates.get("field_keys", ())
+        },
+        continuous_covariates=tuple(arguments.get("continuous_covariate_keys") or ()),
+        size_factor_key=arguments.get("size_factor_key"),
+        counts=getattr(model.module, "gene_likelihood", "nb") != "normal",
+        encodes_batch=bool(getattr(model.module, "encode_covariates", True)),
+    )

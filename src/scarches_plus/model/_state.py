@@ -1,0 +1,124 @@
+"""What this package remembers about a model, in one attribute that scvi-tools saves and loads."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from scvi.model.base import BaseModelClass
+    from torch import Tensor
+
+#: scvi-tools saves attributes that end in an underscore.
+ATTRIBUTE = "scarches_plus_"
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """How a query model was made from its reference.
+
+    ``entries`` maps parameter names to ``(dimension, indices)`` or ``None``, as plain lists.
+    """
+
+    strategy: str
+    train_reference_columns: bool
+    n_trainable: int
+    n_total: int
+    entries: dict[str, tuple[int, list[int]] | None]
+    reference_hash: str
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What survives saving, loading and surgery.
+
+    Attributes
+    ----------
+    space
+        Identifies the latent space; two embeddings can be compared only if theirs is the same.
+    surgery
+        ``None`` for a reference that was trained from scratch.
+    unmeasured
+        Batch to the genes (positions in the model's ``var_names``) that it did not measure.
+    lineage
+        One record for each query mapped so far.
+    """
+
+    space: str
+    surgery: Surgery | None = None
+    unmeasured: dict[str, list[int]] = field(default_factory=dict)
+    lineage: tuple[dict[str, Any], ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return nested dicts and lists only, so that plain scvi-tools opens the file."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ModelState:
+        """Undo :meth:`to_plain`."""
+        surgery = plain["surgery"]
+        return cls(
+            space=plain["space"],
+            surgery=None if surgery is None else Surgery(**surgery),
+            unmeasured=dict(plain["unmeasured"]),
+            lineage=tuple(plain["lineage"]),
+        )
+
+
+def get_state(model: BaseModelClass) -> ModelState:
+    """Return what is remembered about a model; for a model of plain scvi-tools, what its weights tell."""
+    plain = getattr(model, ATTRIBUTE, None)
+    return ModelState(space=space_of(model)) if plain is None else ModelState.from_plain(plain)
+
+
+def set_state(model: BaseModelClass, state: ModelState) -> None:
+    """Remember a state and put its gene mask into effect."""
+    setattr(model, ATTRIBUTE, state.to_plain())
+    apply_gene_mask(model, state)
+
+
+def update_state(model: BaseModelClass, **changes: Any) -> None:
+    """Change some of what is remembered."""
+    set_state(model, replace(get_state(model), **changes))
+
+
+def apply_gene_mask(model: BaseModelClass, state: ModelState) -> None:
+    """Set the module's gene mask from the state, or remove it."""
+    from ._spec import categories
+
+    batches = categories(model, "batch")
+    unmeasured = {batch: genes for batch, genes in state.unmeasured.items() if genes and batch in batches}
+    if not unmeasured:
+        model.module.set_gene_mask(None)
+        return
+    mask = np.ones((len(batches), model.summary_stats.n_vars), dtype=bool)
+    for batch, genes in unmeasured.items():
+        mask[batches.index(batch), genes] = False
+    model.module.set_gene_mask(torch.from_numpy(mask).to(model.device))
+
+
+def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Return a hash of named tensors: equal only if names, shapes and every bit agree."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors, key=lambda item: item[0]):
+        values = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        digest.update(f"{name}{values.dtype}{values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def hash_of(model: BaseModelClass) -> str:
+    """Return a hash of all weights of a model."""
+    return fingerprint(model.module.state_dict().items())
+
+
+def space_of(model: BaseModelClass) -> str:
+    """Return an identifier of the latent space that a model's encoder spans."""
+    weights = model.module.state_dict().items()
+    return fingerprint((name, tensor) for name, tensor in weights if name.startswith("z_encoder."))

@@ -1,0 +1,84 @@
+"""Put the genes of a query into a reference's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from scarches_plus import _keys
+
+from ._counts import counts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+
+def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None = None) -> AnnData:
+    """Return the counts of the cells on a reference's genes, in its order.
+
+    Genes the reference lacks are left out, genes the query lacks are filled with zeros without ever storing them
+    and marked in ``var["measured"]``, so that the likelihood can leave them out. Where the genes agree already, the
+    matrix is shared with ``adata``, not copied.
+
+    Parameters
+    ----------
+    adata
+        Query. It is not changed.
+    var_names
+        Genes of the reference, in order.
+    layer
+        Layer with raw counts; ``None`` means ``X``. The result holds the counts under the same name.
+
+    Returns
+    -------
+    AnnData
+        Shape ``(n_cells, n_reference_genes)``, with a copy of ``obs`` and nothing else of ``adata``.
+
+    Raises
+    ------
+    KeyError
+        If the layer does not exist.
+    ValueError
+        If gene names are not unique, or none of the reference's genes is in the query.
+    """
+    from anndata import AnnData
+
+    for owner, names in (("adata.var_names", adata.var_names), ("var_names of the reference", pd.Index(var_names))):
+        if not names.is_unique:
+            repeated = names[names.duplicated()].unique()[:5].tolist()
+            message = f"{owner} are not unique, for example {repeated}; sum or rename them (adata.var_names_make_unique())"
+            raise ValueError(message)
+    source = adata.var_names.get_indexer(pd.Index(var_names))
+    measured = source >= 0
+    if not measured.any():
+        message = (
+            f"none of the reference's genes (for example {list(var_names[:3])}) is among the query's "
+            f"(for example {adata.var_names[:3].tolist()}); are both gene symbols, or both Ensembl ids?"
+        )
+        raise ValueError(message)
+    counts = _take_columns(counts_of(adata, layer), source)
+    obs = adata.obs.copy()
+    obs.index = obs.index.astype(str)
+    var = pd.DataFrame({_keys.MEASURED: measured}, index=pd.Index(var_names, dtype=str))
+    return AnnData(X=counts, obs=obs, var=var, layers=None if layer is None else {layer: counts})
+
+
+def _take_columns(matrix: Any, source: np.ndarray) -> Any:
+    """Return ``matrix[:, source]`` with columns of zeros where ``source`` is -1; the matrix itself if nothing moves."""
+    if len(source) == matrix.shape[1] and np.array_equal(source, np.arange(len(source))):
+        return matrix
+    present = np.flatnonzero(source >= 0)
+    taken = matrix[:, source[present]]
+    if len(present) == len(source):
+        return taken
+    shape = (matrix.shape[0], len(source))
+    if sparse.issparse(taken):
+        return sparse.csr_matrix((taken.data, present[taken.indices], taken.indptr), shape=shape)
+    padded = np.zeros(shape, dtype=taken.dtype)
+    padded[:, present] = taken
+    return padded

@@ -1,0 +1,318 @@
+"""Find everything that would go wrong before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from scarches_plus._reference import ReferenceSpec
+
+from ._counts import counts_of, stored_values
+from ._gene_names import namespace, suggest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from anndata import AnnData
+
+    class HasSpec(Protocol):
+        @property
+        def spec(self) -> ReferenceSpec: ...
+
+
+#: Below this share of the reference's genes labels become unreliable; below the other they are worthless: accuracy
+#: fell from 1.00 to 0.90 at 70 % and to 0.22 at 10 % of the genes on simulated data.
+FEW_GENES = 0.8
+TOO_FEW_GENES = 0.25
+_SMALL_BATCH = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a query.
+
+    Attributes
+    ----------
+    severity
+        ``"fatal"``: cannot be mapped. ``"error"``: can be mapped, but the result would mislead. ``"warning"``: worth
+        knowing.
+    message
+        What is wrong.
+    fix
+        What to do.
+    """
+
+    severity: Literal["fatal", "error", "warning"]
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.message}. Fix: {self.fix}"
+
+
+class QueryError(ValueError):
+    """A query cannot be mapped, or not without misleading its user; the message names every problem and its fix."""
+
+
+@dataclass(frozen=True)
+class QueryReport:
+    """Result of :func:`check_query`.
+
+    Attributes
+    ----------
+    problems
+        Everything found, worst first.
+    n_cells, n_genes
+        Size of the query.
+    n_reference_genes, n_genes_found
+        Genes of the reference, and how many of them the query has.
+    new_batches, shared_batches
+        Batches of the query that the reference does not have, and that it has.
+    unknown_labels
+        Labels of the query that the reference does not know; they are never used.
+    """
+
+    problems: tuple[Problem, ...]
+    n_cells: int
+    n_genes: int
+    n_reference_genes: int
+    n_genes_found: int
+    new_batches: tuple[str, ...]
+    shared_batches: tuple[str, ...]
+    unknown_labels: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is nothing worse than a warning."""
+        return all(problem.severity == "warning" for problem in self.problems)
+
+    def raise_for_problems(self, on_problem: Literal["raise", "warn"] = "raise") -> None:
+        """Raise if the query must not be mapped.
+
+        Parameters
+        ----------
+        on_problem
+            ``"raise"`` stops at errors; ``"warn"`` goes on where mapping is possible at all.
+
+        Raises
+        ------
+        QueryError
+            Naming every problem and its fix.
+        """
+        if on_problem not in {"raise", "warn"}:
+            message = f"on_problem must be 'raise' or 'warn', not {on_problem!r}"
+            raise ValueError(message)
+        stops = {"fatal", "error"} if on_problem == "raise" else {"fatal"}
+        blocking = [problem for problem in self.problems if problem.severity in stops]
+        if blocking:
+            message = "the query cannot be mapped as it is:\n" + "\n".join(f"- {problem}" for problem in blocking)
+            if all(problem.severity == "error" for problem in blocking):
+                message += "\n(on_problem='warn' maps it nevertheless)"
+            raise QueryError(message)
+
+    def __str__(self) -> str:
+        lines = [
+            f"query: {self.n_cells} cells x {self.n_genes} genes; "
+            f"{self.n_genes_found} of the reference's {self.n_reference_genes} genes found",
+            f"new batches: {', '.join(self.new_batches) or 'none'}; "
+            f"batches shared with the reference: {', '.join(self.shared_batches) or 'none'}",
+        ]
+        if self.unknown_labels:
+            lines.append(f"labels the reference does not know: {', '.join(self.unknown_labels)}")
+        lines += [f"- {problem}" for problem in self.problems] or ["no problems found"]
+        return "\n".join(lines)
+
+
+def check_query(
+    adata: AnnData,
+    model: HasSpec | ReferenceSpec,
+    *,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    shared_batches: Sequence[str] = (),
+) -> QueryReport:
+    """Find every problem that mapping a query onto a reference would meet, with its fix.
+
+    Parameters
+    ----------
+    adata
+        Query with raw counts. It is not changed.
+    model
+        Reference model of this package (:func:`scarches_plus.model.load` opens others), or its ``spec``.
+    layer, batch_key
+        Where the query keeps counts and batches, if not where the reference does.
+    shared_batches
+        Batches of the query that are the reference's own batches of the same name.
+
+    Returns
+    -------
+    QueryReport
+        Printable; ``.ok`` tells whether mapping may go on, ``.problems`` holds each problem.
+
+    Raises
+    ------
+    TypeError
+        If ``adata`` is no AnnData or ``model`` has no ``spec``.
+    """
+    from anndata import AnnData
+
+    if not isinstance(adata, AnnData):
+        message = f"expected an AnnData, not {type(adata).__name__}"
+        raise TypeError(message)
+    spec = model if isinstance(model, ReferenceSpec) else getattr(model, "spec", None)
+    if not isinstance(spec, ReferenceSpec):
+        message = f"expected a model of scarches_plus (sp.model.load opens others), not {type(model).__name__}"
+        raise TypeError(message)
+
+    batch_key = batch_key or spec.batch_key
+    batches = _present(adata.obs, batch_key)
+    labels = _present(adata.obs, spec.labels_key)
+    problems = [
+        *_check_shape(adata),
+        *_check_genes(adata, spec),
+        *_check_counts(adata, spec, spec.layer if layer is None else layer),
+        *_check_batches(adata.obs, spec, batch_key, shared_batches),
+        *_check_covariates(adata.obs, spec),
+    ]
+    order = {"fatal": 0, "error": 1, "warning": 2}
+    return QueryReport(
+        problems=tuple(sorted(problems, key=lambda problem: order[problem.severity])),
+        n_cells=adata.n_obs,
+        n_genes=adata.n_vars,
+        n_reference_genes=len(spec.var_names),
+        n_genes_found=int(pd.Index(spec.var_names).isin(adata.var_names).sum()),
+        new_batches=tuple(batch for batch in batches if batch not in spec.batches),
+        shared_batches=tuple(batch for batch in batches if batch in spec.batches),
+        unknown_labels=tuple(
+            label for label in labels if label not in spec.labels and label != spec.unlabeled_category
+        ),
+    )
+
+
+def _present(obs: pd.DataFrame, key: str | None) -> list[str]:
+    return [] if key is None or key not in obs else sorted(set(obs[key].dropna().astype(str)))
+
+
+def _check_shape(adata: AnnData) -> Iterator[Problem]:
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        yield Problem("fatal", f"the query has {adata.n_obs} cells and {adata.n_vars} genes", "pass a query with cells")
+    elif adata.n_obs < _SMALL_BATCH:
+        yield Problem("warning", f"the query has only {adata.n_obs} cells", "expect an uncertain correction of its batch")
+
+
+def _check_genes(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
+    query, reference = adata.var_names, pd.Index(spec.var_names)
+    if not query.is_unique:
+        repeated = query[query.duplicated()].unique()
+        yield Problem(
+            "fatal",
+            f"{len(repeated)} gene names occur more than once, for example {repeated[:3].tolist()}",
+            "sum these genes, or rename them with adata.var_names_make_unique()",
+        )
+    n_found = int(reference.isin(query).sum())
+    share = n_found / len(reference)
+    if share >= FEW_GENES:
+        advice = suggest_names(query, reference, adata.var, n_found) if n_found < len(reference) else None
+        if advice:
+            yield Problem("warning", f"{len(reference) - n_found} of the reference's genes are missing", advice)
+        return
+    kinds = namespace(query), namespace(reference)
+    kind = f" (the query has {kinds[0]}, the reference {kinds[1]})" if kinds[0] != kinds[1] else ""
+    examples = f"query {query[:3].tolist()}, reference {reference[:3].tolist()}"
+    advice = suggest_names(query, reference, adata.var, n_found)
+    severity: Literal["fatal", "error", "warning"]
+    severity = "fatal" if n_found == 0 else "error" if share < TOO_FEW_GENES or advice else "warning"
+    yield Problem(
+        severity,
+        f"only {n_found} of the reference's {len(reference)} genes are in the query{kind}, for example {examples}",
+        advice or "use names of the same kind, and a query that was not cut down to its own variable genes",
+    )
+
+
+def _check_counts(adata: AnnData, spec: ReferenceSpec, layer: str | None) -> Iterator[Problem]:
+    try:
+        matrix = counts_of(adata, layer)
+    except KeyError as error:
+        yield Problem("fatal", str(error.args[0]), "name the layer that holds raw counts with `layer=`")
+        return
+    values = stored_values(matrix)
+    if not np.isfinite(values).all():
+        n_cells = _rows_with(matrix, lambda block: ~np.isfinite(block))
+        yield Problem("fatal", f"{n_cells} cells have missing or infinite values", "remove these cells or values")
+        return
+    if not spec.counts or not len(values):
+        return
+    if values.min() < 0:
+        yield Problem("fatal", "there are negative values", "pass raw counts, for example layer='counts'")
+        return
+    fractional = float(np.mean(values != np.round(values)))
+    if fractional > 0:
+        looks_logged = values.max() < np.log1p(1e5) and fractional > 0.5  # noqa: PLR2004
+        yield Problem(
+            "error" if looks_logged else "warning",
+            f"{fractional:.0%} of the stored values are not integers"
+            + (" and none is large: this looks like log-normalised data" if looks_logged else ""),
+            "pass raw counts, for example layer='counts' or adata.raw",
+        )
+    genes = adata.var_names.isin(spec.var_names)
+    if not genes.any():
+        return
+    n_empty = int((np.asarray(matrix[:, genes].sum(axis=1)).ravel() == 0).sum())
+    if n_empty:
+        yield Problem(
+            "error",
+            f"{n_empty} cells have no counts on the reference's genes, and would get a label nevertheless",
+            "remove them, for example with sc.pp.filter_cells(adata, min_counts=1)",
+        )
+
+
+def _rows_with(matrix: Any, test: Any) -> int:
+    if sparse.issparse(matrix):
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        return len(np.unique(rows[test(matrix.data)]))
+    return int(test(np.asarray(matrix)).any(axis=1).sum())
+
+
+def _check_batches(
+    obs: pd.DataFrame, spec: ReferenceSpec, batch_key: str | None, shared: Sequence[str]
+) -> Iterator[Problem]:
+    if spec.batch_key is None or batch_key is None:
+        return
+    yield from _check_column(obs, batch_key, "pass batch_key=..., or add the column (one value if it is one batch)")
+    sizes = obs[batch_key].dropna().astype(str).value_counts() if batch_key in obs else pd.Series(dtype=int)
+    reused = sorted((set(sizes.index) & set(spec.batches)) - set(shared))
+    if reused:
+        yield Problem(
+            "fatal",
+            f"batches {reused} have the names of batches of the reference",
+            f"pass shared_batches={reused} if they are the same batches, else rename them in obs[{batch_key!r}]",
+        )
+    small = sizes[sizes < _SMALL_BATCH]
+    if len(small):
+        yield Problem(
+            "warning",
+            f"{len(small)} batches have fewer than {_SMALL_BATCH} cells, for example {small.index[:3].tolist()}",
+            "join them with similar batches if they are technical replicates",
+        )
+
+
+def _check_covariates(obs: pd.DataFrame, spec: ReferenceSpec) -> Iterator[Problem]:
+    for key in (*spec.categorical_covariates, *spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
+        yield from _check_column(obs, key, "the reference was trained with this covariate: add it")
+    for key in (*spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
+        if key in obs and obs[key].dtype.kind not in "biuf":
+            yield Problem("fatal", f"obs[{key!r}] is not numeric", f"obs[{key!r}] = obs[{key!r}].astype(float)")
+
+
+def _check_column(obs: pd.DataFrame, key: str, fix_missing: str) -> Iterator[Problem]:
+    if key not in obs:
+        yield Problem("fatal", f"column {key!r} not found in adata.obs ({obs.columns.astype(str).tolist()})", fix_missing)
+        return
+    n_missing = int(obs[key].isna().sum())
+    if n_missing:
+        yield Problem("fatal", f"obs[{key!r}] has {n_missing} missing values", "fill them in or remove these cells")

@@ -1,0 +1,148 @@
+"""Train a reference model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus import _keys
+from scarches_plus._logging import logger
+
+from ._provenance import write_embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+    from scarches_plus.model import SCANVI, SCVI, Recipe
+
+
+def build_reference(
+    adata: AnnData,
+    batch_key: str,
+    labels_key: str | None = None,
+    *,
+    recipe: str | Recipe = "scvi",
+    layer: str | None = None,
+    unlabeled_category: str = _keys.UNKNOWN,
+    categorical_covariate_keys: Sequence[str] = (),
+    continuous_covariate_keys: Sequence[str] = (),
+    max_epochs: int | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+    plan_kwargs: Mapping[str, Any] | None = None,
+    train_kwargs: Mapping[str, Any] | None = None,
+    key_added: str = _keys.EMBEDDING,
+) -> SCVI | SCANVI:
+    """Train a reference model that queries can be mapped onto, and embed the reference.
+
+    Parameters
+    ----------
+    adata
+        Reference cells with raw counts. Receives ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing
+        else of it changes.
+    batch_key
+        ``obs`` column of batches (studies, technologies, samples).
+    labels_key
+        ``obs`` column of cell types; needed by recipe ``"scanvi"``. Missing values count as unlabelled.
+    recipe
+        Name in :data:`scarches_plus.model.RECIPES`, or a :class:`~scarches_plus.model.Recipe`.
+    layer
+        Layer with raw counts; ``None`` means ``X``.
+    unlabeled_category
+        Label of cells without a label.
+    categorical_covariate_keys, continuous_covariate_keys
+        Further covariates to correct for.
+    max_epochs
+        Epochs; ``None`` takes the recipe's, fewer for more than 40,000 cells (scvi-tools' heuristic).
+    model_kwargs, plan_kwargs, train_kwargs
+        Override the recipe's arguments of the model class, the training plan and ``train``.
+    key_added
+        ``obsm`` slot of the embedding, shape ``(n_cells, n_latent)``.
+
+    Returns
+    -------
+    The trained model. Set ``scvi.settings.seed`` before for a repeatable result.
+
+    Raises
+    ------
+    QueryError
+        If the cells cannot be used, naming every problem and its fix.
+    ValueError
+        If the recipe needs labels and there are none, or there is no such recipe.
+    """
+    from scvi.model._utils import get_max_epochs_heuristic
+
+    from scarches_plus.model import RECIPES, SCANVI, SCVI
+    from scarches_plus.model import Recipe as RecipeClass
+
+    if not isinstance(recipe, RecipeClass):
+        if recipe not in RECIPES:
+            message = f"there is no recipe {recipe!r}; choose one of {sorted(RECIPES)} or pass a Recipe"
+            raise ValueError(message)
+        recipe = RECIPES[recipe]
+    if recipe.model == "SCANVI" and labels_key is None:
+        message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
+        raise ValueError(message)
+    cells = _reference_cells(
+        adata,
+        batch_key,
+        labels_key,
+        layer=layer,
+        unlabeled_category=unlabeled_category,
+        categorical=categorical_covariate_keys,
+        continuous=continuous_covariate_keys,
+    )
+    setup = {
+        "layer": layer,
+        "batch_key": batch_key,
+        "labels_key": labels_key,
+        "categorical_covariate_keys": list(categorical_covariate_keys) or None,
+        "continuous_covariate_keys": list(continuous_covariate_keys) or None,
+    }
+    epochs = max_epochs or min(recipe.max_epochs, get_max_epochs_heuristic(adata.n_obs, epochs_cap=recipe.max_epochs * 2))
+    arguments = {
+        "plan_kwargs": {**recipe.plan_kwargs, **(plan_kwargs or {})},
+        **recipe.train_kwargs,
+        **(train_kwargs or {}),
+    }
+    SCVI.setup_anndata(cells, **setup)
+    model = SCVI(cells, **{**recipe.model_kwargs, **(model_kwargs or {})})
+    logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
+    model.train(max_epochs=epochs, **arguments)
+    if recipe.model == "SCANVI":
+        model = SCANVI.from_scvi_model(model, unlabeled_category=unlabeled_category)
+        model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), n_samples_per_label=100, **arguments)
+    write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
+    return model
+
+
+def _reference_cells(
+    adata: AnnData,
+    batch_key: str,
+    labels_key: str | None,
+    *,
+    layer: str | None,
+    unlabeled_category: str,
+    categorical: Sequence[str],
+    continuous: Sequence[str],
+) -> AnnData:
+    """Check the cells and return them as models take them, sharing the counts with ``adata``."""
+    from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.model._prepare import missing_column, prepare_cells
+    from scarches_plus.pp import check_query
+
+    if labels_key is not None and labels_key not in adata.obs:
+        raise KeyError(missing_column(adata.obs, labels_key))
+    spec = ReferenceSpec(
+        var_names=tuple(adata.var_names),
+        layer=layer,
+        batch_key=batch_key,
+        categorical_covariates=dict.fromkeys(categorical, ()),
+        continuous_covariates=tuple(continuous),
+    )
+    check_query(adata, spec).raise_for_problems()
+    cells = prepare_cells(adata, spec)
+    if labels_key is not None:
+        labels = adata.obs[labels_key].astype(object)
+        cells.obs[labels_key] = labels.where(labels.notna(), unlabeled_category).astype(str).to_numpy(dtype=object)
+    return cells

@@ -1,0 +1,67 @@
+"""Embed cells whose batches a model knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scarches_plus import _keys
+
+from ._provenance import write_embedding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+
+    from scarches_plus.model import SCANVI, SCVI
+
+
+def embed(
+    adata: AnnData,
+    model: SCVI | SCANVI | str | Path,
+    *,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    key_added: str = _keys.EMBEDDING,
+    copy: bool = False,
+) -> AnnData | None:
+    """Embed cells of batches that a model knows, without training.
+
+    For the reference after a strategy that moved it, for cells held back from a batch, for a saved model.
+
+    Parameters
+    ----------
+    adata
+        Cells with raw counts; genes may be in any order. Receives ``obsm[key_added]``, shape ``(n_cells, n_latent)``,
+        and a record in ``uns["scarches_plus"]``.
+    model
+        Model of this package or of scvi-tools, or the folder of a saved one.
+    layer, batch_key
+        Where the cells keep counts and batches, if not where the reference does.
+    key_added
+        ``obsm`` slot of the embedding.
+    copy
+        Return a copy instead of writing into ``adata``.
+
+    Returns
+    -------
+    AnnData or None
+        The copy if ``copy``, else nothing.
+
+    Raises
+    ------
+    QueryError
+        If the cells cannot be embedded, naming every problem and its fix.
+    ValueError
+        If the model does not know a batch; map such cells with :func:`map_query`.
+    """
+    from scarches_plus.model import load
+    from scarches_plus.pp import check_query
+
+    model = load(model)
+    report = check_query(adata, model, layer=layer, batch_key=batch_key, shared_batches=model.spec.batches)
+    report.raise_for_problems()
+    embedding = model.embed(adata, layer=layer, batch_key=batch_key)
+    adata = adata.copy() if copy else adata
+    write_embedding(adata, key_added, embedding, model)
+    return adata if copy else None

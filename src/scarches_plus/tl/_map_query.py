@@ -1,0 +1,163 @@
+"""Map a query onto a reference model."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+from warnings import warn
+
+from scarches_plus import _keys
+
+from ._provenance import versions, write_embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from anndata import AnnData
+
+    from scarches_plus.model import SCANVI, SCVI
+
+#: Reference cells on which drift is measured.
+_DRIFT_CELLS = 2000
+
+
+def map_query(
+    adata: AnnData,
+    model: SCVI | SCANVI | str | Path,
+    *,
+    strategy: Literal["condition", "input_layers", "all"] = "condition",
+    train_reference_columns: bool = False,
+    shared_batches: Sequence[str] = (),
+    use_query_labels: bool = False,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    max_epochs: int | None = None,
+    plan_kwargs: Mapping[str, Any] | None = None,
+    train_kwargs: Mapping[str, Any] | None = None,
+    on_problem: Literal["raise", "warn"] = "raise",
+    key_added: str = _keys.EMBEDDING,
+) -> SCVI | SCANVI:
+    """Map query cells into the latent space of a reference by architecture surgery (scArches).
+
+    Parameters
+    ----------
+    adata
+        Query cells with raw counts, one or several batches. Receives ``obsm[key_added]`` and a record in
+        ``uns["scarches_plus"]``; nothing else of it changes.
+    model
+        Reference model, of this package or of scvi-tools, or the folder of a saved one. It is not changed. A mapped
+        model is a reference for the next query.
+    strategy
+        What trains: ``"condition"`` the columns of the query's batches, which leaves the reference exactly where it
+        is; ``"input_layers"`` also the first layers of encoder and decoder; ``"all"`` everything. After the last two the
+        reference must be embedded again (:func:`embed`).
+    train_reference_columns
+        Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters); the reference moves.
+    shared_batches
+        Batches of the query that are the reference's own batches of the same name.
+    use_query_labels
+        Let known labels of the query take part in scANVI's training. They are ignored otherwise.
+    layer, batch_key
+        Where the query keeps counts and batches, if not where the reference does.
+    max_epochs
+        Epochs; ``None`` means 200, fewer for more than 40,000 cells (scvi-tools' heuristic).
+    plan_kwargs, train_kwargs
+        Arguments of the training plan (default: no weight decay) and of ``train``.
+    on_problem
+        ``"raise"`` stops at problems that would make the result misleading; ``"warn"`` goes on where it can.
+    key_added
+        ``obsm`` slot of the embedding, shape ``(n_cells, n_latent)``.
+
+    Returns
+    -------
+    The mapped model. Set ``scvi.settings.seed`` before for a repeatable result.
+
+    Raises
+    ------
+    QueryError
+        If the query cannot be mapped, naming every problem and its fix (:func:`scarches_plus.pp.check_query`).
+    ValueError
+        If nothing would train, or the latent space could not move.
+
+    References
+    ----------
+    Lotfollahi et al. 2021 (scArches), Fig. 1 and 2.
+    """
+    from scvi import settings
+    from scvi.model._utils import get_max_epochs_heuristic
+
+    from scarches_plus.model import load
+    from scarches_plus.pp import check_query
+
+    start = perf_counter()
+    reference = load(model)
+    report = check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
+    report.raise_for_problems(on_problem)
+    for problem in report.problems:
+        warn(str(problem), UserWarning, stacklevel=2)
+
+    mapped = type(reference).load_query_data(
+        adata,
+        reference,
+        strategy=strategy,
+        train_reference_columns=train_reference_columns,
+        shared_batches=shared_batches,
+        use_query_labels=use_query_labels,
+        layer=layer,
+        batch_key=batch_key,
+    )
+    epochs = max_epochs or min(200, get_max_epochs_heuristic(adata.n_obs))
+    mapped.train(max_epochs=epochs, plan_kwargs={"weight_decay": 0.0, **(plan_kwargs or {})}, **(train_kwargs or {}))
+
+    surgery = mapped.surgery
+    record = {
+        "strategy": strategy,
+        "train_reference_columns": train_reference_columns,
+        "trained_parameters": surgery.n_trainable,
+        "total_parameters": surgery.n_total,
+        "max_epochs": epochs,
+        "epochs": len(mapped.history["elbo_train"]) if mapped.history else epochs,
+        "seed": -1 if settings.seed is None else int(settings.seed),
+        "new_batches": list(report.new_batches),
+        "shared_batches": list(report.shared_batches),
+        "genes_found": report.n_genes_found,
+        "reference_genes": report.n_reference_genes,
+        "reference_hash": surgery.reference_hash,
+        "drift": _drift(reference, mapped),
+        "seconds": perf_counter() - start,
+    }
+    _add_to_lineage(mapped, record)
+    write_embedding(adata, key_added, mapped.get_latent_representation(), mapped, role=_keys.QUERY, mapping=record)
+    return mapped
+
+
+def _drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI) -> dict[str, float]:
+    """Measure how far reference cells moved; empty if the reference model came without its cells."""
+    from scarches_plus.metrics import reference_drift
+
+    cells = reference.adata
+    if cells is None:
+        return {}
+    if cells.n_obs > _DRIFT_CELLS:
+        cells = cells[_evenly_spaced(cells.n_obs)]
+    drift = reference_drift(reference.embed(cells), mapped.embed(cells), k=min(15, cells.n_obs - 1))
+    return {
+        "rmsd": drift.rmsd,
+        "relative_rmsd": drift.relative_rmsd,
+        "max_displacement": drift.max_displacement,
+        "neighbor_preservation": drift.neighbor_preservation,
+    }
+
+
+def _evenly_spaced(n_cells: int) -> np.ndarray:
+    import numpy as np
+
+    return np.linspace(0, n_cells - 1, _DRIFT_CELLS).astype(int)
+
+
+def _add_to_lineage(mapped: SCVI | SCANVI, record: dict[str, Any]) -> None:
+    from scarches_plus.model._state import update_state
+
+    update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))

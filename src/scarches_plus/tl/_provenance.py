@@ -1,0 +1,86 @@
+"""What an embedding in an AnnData is, and how it came about."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus import _keys
+
+if TYPE_CHECKING:
+    import numpy as np
+    from anndata import AnnData
+
+    from scarches_plus.model import SCANVI, SCVI
+
+_PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that shape a result."""
+    return {package: version(package) for package in _PACKAGES}
+
+
+def write_embedding(adata: AnnData, key: str, embedding: np.ndarray, model: SCVI | SCANVI, **record: Any) -> None:
+    """Write an embedding and the identity of its latent space and model.
+
+    Parameters
+    ----------
+    adata
+        Receives ``obsm[key]`` and ``uns["scarches_plus"]["embeddings"][key]``.
+    key
+        Name of the embedding.
+    embedding
+        Shape ``(n_cells, n_latent)``.
+    model
+        Model that made it.
+    **record
+        What else to record; only values that h5ad can hold.
+    """
+    from scarches_plus.model._state import hash_of
+
+    adata.obsm[key] = embedding
+    embeddings = adata.uns.setdefault(_keys.UNS, {}).setdefault("embeddings", {})
+    embeddings[key] = {
+        "space": model.state.space,
+        "model_class": type(model).__name__,
+        "model_hash": hash_of(model),
+        "versions": versions(),
+        **record,
+    }
+
+
+def space_of(adata: AnnData, key: str) -> str | None:
+    """Return the identifier of an embedding's latent space, ``None`` if this package did not make it.
+
+    Raises
+    ------
+    KeyError
+        If there is no such embedding.
+    """
+    if key not in adata.obsm:
+        message = f"embedding {key!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
+        raise KeyError(message)
+    space = adata.uns.get(_keys.UNS, {}).get("embeddings", {}).get(key, {}).get("space")
+    return None if space is None else str(space)
+
+
+def require_same_space(adata: AnnData, reference: AnnData, key: str) -> None:
+    """Refuse to compare embeddings that lie in different latent spaces.
+
+    Raises
+    ------
+    ValueError
+        If the spaces differ, or only one of them is known.
+    """
+    spaces = space_of(adata, key), space_of(reference, key)
+    if spaces[0] != spaces[1]:
+        message = (
+            f"obsm[{key!r}] of query and reference lie in different latent spaces ({spaces[0]} and {spaces[1]}). Embed "
+            f"the reference again with the mapped model: sp.tl.embed(reference, mapped_model, key_added={key!r})"
+        )
+        raise ValueError(message)
+    sizes = adata.obsm[key].shape[1], reference.obsm[key].shape[1]
+    if sizes[0] != sizes[1]:
+        message = f"obsm[{key!r}] has {sizes[0]} dimensions in the query and {sizes[1]} in the reference"
+        raise ValueError(message)

@@ -1,0 +1,171 @@
+"""Transfer labels from a reference to a query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from scarches_plus import _keys
+
+from ._provenance import require_same_space
+from ._transfer import best_labels, kernel_weights, vote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+
+    from scarches_plus._neighbors import Neighbors
+
+_UNKNOWN_COLOR = "#bdbdbd"
+
+
+def transfer_labels(
+    adata: AnnData,
+    reference: AnnData,
+    labels_key: str | Sequence[str],
+    *,
+    use_rep: str = _keys.EMBEDDING,
+    k: int = 50,
+    kernel: Literal["paper", "scarches", "gaussian"] = "paper",
+    unknown_above: float | None = 0.5,
+    unknown_category: str = _keys.UNKNOWN,
+    probabilities: bool = False,
+    copy: bool = False,
+) -> AnnData | None:
+    """Give every query cell the label that its nearest reference cells vote for, and how uncertain that is.
+
+    Parameters
+    ----------
+    adata
+        Query with an embedding. For every key in ``labels_key`` it receives ``obs["{key}_pred"]`` (categorical, in the
+        reference's order and colours), ``obs["{key}_uncertainty"]`` in [0, 1] and, on request,
+        ``obsm["{key}_probabilities"]`` (a table, one column per label).
+    reference
+        Reference with an embedding in the same latent space, and labels.
+    labels_key
+        ``obs`` column of the reference, or several; they share one neighbour search.
+    use_rep
+        ``obsm`` slot of the embedding, in both.
+    k
+        Number of neighbours. The search is exact up to 2.5e9 pairs of cells, approximate (pynndescent) above.
+    kernel
+        How distances weigh votes: ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
+        standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
+    unknown_above
+        Uncertainty above which a cell is called unknown; ``None`` never rejects.
+    unknown_category
+        Name of the rejected, and of reference cells without a label, which do not vote (nor do missing values).
+    probabilities
+        Also write the probabilities of all labels.
+    copy
+        Return a copy instead of writing into ``adata``.
+
+    Returns
+    -------
+    AnnData or None
+        The copy if ``copy``, else nothing.
+
+    Raises
+    ------
+    KeyError
+        If an embedding or a label column is missing.
+    ValueError
+        If the embeddings lie in different latent spaces, or no reference cell has a label.
+    TypeError
+        If the reference is no AnnData.
+
+    Notes
+    -----
+    Uncertainty is 1 minus the probability of the best label (eq. 21). The vote sees only which labels are near, not how
+    near they are: cells of a type the reference lacks are often labelled with confidence.
+
+    References
+    ----------
+    Lotfollahi et al. 2021 (scArches), eq. 17-22.
+    """
+    from anndata import AnnData
+
+    from scarches_plus._neighbors import nearest
+
+    if not isinstance(reference, AnnData):
+        message = f"the reference must be an AnnData with an embedding in obsm[{use_rep!r}], not {type(reference).__name__}"
+        raise TypeError(message)
+    if unknown_above is not None and not 0 <= unknown_above <= 1:
+        message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
+        raise ValueError(message)
+    keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
+    require_same_space(adata, reference, use_rep)
+    labels = {key: _reference_labels(reference, key, unknown_category) for key in keys}
+
+    adata = adata.copy() if copy else adata
+    k = min(k, reference.n_obs)
+    neighbors = nearest(np.asarray(adata.obsm[use_rep]), np.asarray(reference.obsm[use_rep]), k)
+    weights = kernel_weights(neighbors.distances, kernel)
+    for key, column in labels.items():
+        _write_labels(adata, key, column, neighbors, weights, unknown_above, unknown_category)
+        if probabilities:
+            _write_probabilities(adata, key, column, neighbors, weights)
+        _write_colors(adata, reference, key, unknown_category)
+    return adata if copy else None
+
+
+def _reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.Categorical:
+    """Return the labels of the reference; cells without one have code -1."""
+    import pandas as pd
+
+    if key not in reference.obs:
+        message = f"labels {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
+        raise KeyError(message)
+    column = reference.obs[key]
+    column = column.where(column.notna() & (column != unknown_category))
+    labels = pd.Categorical(column).remove_unused_categories()
+    if not len(labels.categories):
+        message = f"no cell of the reference has a label in obs[{key!r}]"
+        raise ValueError(message)
+    return labels
+
+
+def _write_labels(
+    adata: AnnData,
+    key: str,
+    labels: pd.Categorical,
+    neighbors: Neighbors,
+    weights: np.ndarray,
+    unknown_above: float | None,
+    unknown_category: str,
+) -> None:
+    import pandas as pd
+
+    best, probability = best_labels(neighbors.indices, weights, labels.codes, len(labels.categories))
+    uncertainty = np.clip(1.0 - probability, 0.0, 1.0)
+    rejected = best < 0 if unknown_above is None else (uncertainty > unknown_above) | (best < 0)
+    categories = [*labels.categories, unknown_category]
+    codes = np.where(rejected, len(labels.categories), best)
+    predicted = pd.Categorical.from_codes(codes, categories=categories)
+    adata.obs[_keys.predicted(key)] = predicted
+    adata.obs[_keys.uncertainty(key)] = uncertainty
+
+
+def _write_probabilities(
+    adata: AnnData, key: str, labels: pd.Categorical, neighbors: Neighbors, weights: np.ndarray
+) -> None:
+    import pandas as pd
+
+    shares = vote(labels.codes[neighbors.indices], weights, len(labels.categories))
+    columns = [str(label) for label in labels.categories]
+    adata.obsm[_keys.probabilities(key)] = pd.DataFrame(shares, index=adata.obs_names, columns=columns)
+
+
+def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category: str) -> None:
+    """Give predicted labels the colours the reference draws them in."""
+    colors = reference.uns.get(_keys.colors(key))
+    if colors is None or not hasattr(reference.obs[key], "cat"):
+        return
+    by_label = dict(zip(reference.obs[key].cat.categories, colors, strict=False)) | {unknown_category: _UNKNOWN_COLOR}
+    predicted = _keys.predicted(key)
+    adata.uns[_keys.colors(predicted)] = [
+        by_label.get(label, _UNKNOWN_COLOR) for label in adata.obs[predicted].cat.categories
+    ]

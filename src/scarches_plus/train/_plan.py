@@ -1,0 +1,96 @@
+"""scvi-tools' training plans, with explicit modes and exact freezing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import scvi.train
+import torch
+
+from ._free_entries import FreeEntries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+    from torch.nn import Module
+
+
+class PlanMixin:
+    """What every training plan of this package does beside scvi-tools' own.
+
+    Parameters
+    ----------
+    module
+        Module to train.
+    entries
+        What may train, as :class:`FreeEntries` takes it; ``None`` leaves the choice to scvi-tools.
+    module_mode
+        ``"train"`` (dropout and batch statistics are live) or ``"eval"`` (the network is deterministic). lightning
+        keeps whatever mode it finds, and scvi-tools leaves modules in ``eval`` after the first training.
+    freeze_norms
+        Keep normalisation layers in ``eval`` even in ``module_mode="train"``, so that their running statistics stay.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        *args: Any,
+        entries: Mapping[str, tuple[int, Tensor] | None] | None = None,
+        module_mode: Literal["train", "eval"] = "train",
+        freeze_norms: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(module, *args, **kwargs)
+        if module_mode not in {"train", "eval"}:
+            message = f"module_mode must be 'train' or 'eval', not {module_mode!r}"
+            raise ValueError(message)
+        self._module_mode = module_mode
+        self._freeze_norms = freeze_norms
+        self._entries = entries
+        self._free: FreeEntries | None = None
+
+    def get_optimizer_creator(self) -> Callable[..., torch.optim.Optimizer]:
+        """Create the optimiser on the free entries only."""
+        create = super().get_optimizer_creator()  # type: ignore[misc]
+        if self._entries is None:
+            return create
+
+        def create_on_free_entries(_: Any) -> torch.optim.Optimizer:
+            free = FreeEntries(getattr(self.module, "_orig_mod", self.module), self._entries)  # type: ignore[attr-defined, arg-type]
+            optimizer = create(free.parameters())
+            optimizer.register_step_post_hook(lambda *_: free.scatter_values())
+            self._free = free
+            return optimizer
+
+        return create_on_free_entries
+
+    def on_train_start(self) -> None:
+        """Take over weights that a checkpoint may have brought."""
+        super().on_train_start()  # type: ignore[misc]
+        if self._free is not None:
+            self._free.gather_values()
+
+    def on_train_epoch_start(self) -> None:
+        """Set the module's mode, which callbacks and earlier trainings may have changed."""
+        super().on_train_epoch_start()  # type: ignore[misc]
+        module = self.module  # type: ignore[attr-defined]
+        module.train(self._module_mode == "train")
+        if self._freeze_norms:
+            for layer in module.modules():
+                if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Hand gradients to the optimiser's tensors, once they are complete on every device."""
+        super().on_before_optimizer_step(optimizer)  # type: ignore[misc]
+        if self._free is not None:
+            self._free.gather_gradients()
+
+
+class TrainingPlan(PlanMixin, scvi.train.TrainingPlan):
+    """:class:`scvi.train.TrainingPlan` with explicit modes and exact freezing."""
+
+
+class SemiSupervisedTrainingPlan(PlanMixin, scvi.train.SemiSupervisedTrainingPlan):
+    """:class:`scvi.train.SemiSupervisedTrainingPlan` with explicit modes and exact freezing."""

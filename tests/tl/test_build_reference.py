@@ -1,0 +1,103 @@
+"""Building references."""
+
+import anndata
+import numpy as np
+import pytest
+import scvi
+
+import scarches_plus as sp
+from small_models import cells, split
+
+FAST = {"max_epochs": 2, "model_kwargs": {"n_hidden": 12, "n_latent": 4}, "train_kwargs": {"enable_progress_bar": False}}
+
+
+@pytest.mark.parametrize("recipe", sorted(sp.model.RECIPES))
+def test_every_recipe_trains_maps_and_labels(recipe):
+    scvi.settings.seed = 0
+    ref, query = split(cells(), "batch2")
+    model = sp.tl.build_reference(ref, "batch", "cell_type", recipe=recipe, **FAST)
+    assert type(model).__name__ == sp.model.RECIPES[recipe].model
+    assert ref.obsm["X_scarches"].shape == (ref.n_obs, 4)
+    np.testing.assert_array_equal(ref.obsm["X_scarches"], model.get_latent_representation())
+    sp.tl.map_query(query, model, max_epochs=2, train_kwargs={"enable_progress_bar": False})
+    sp.tl.transfer_labels(query, ref, "cell_type")
+    assert query.obs["cell_type_pred"].notna().all()
+
+
+def test_user_data_get_the_documented_slots_only():
+    ref, _ = split(cells(), "batch2")
+    before = ref.copy()
+    sp.tl.build_reference(ref, "batch", **FAST)
+    assert ref.obs.equals(before.obs)
+    assert set(ref.uns) - set(before.uns) == {"scarches_plus"}
+    assert set(ref.obsm) - set(before.obsm) == {"X_scarches"}
+    assert (ref.X != before.X).nnz == 0
+    assert ref.uns["scarches_plus"]["embeddings"]["X_scarches"]["role"] == "reference"
+
+
+def test_counts_are_not_copied():
+    ref, _ = split(cells(), "batch2")
+    model = sp.tl.build_reference(ref, "batch", **FAST)
+    assert np.shares_memory(model.adata.X.data, ref.X.data)
+
+
+def test_same_seed_same_model():
+    states = []
+    for _ in range(2):
+        scvi.settings.seed = 5
+        ref, _ = split(cells(), "batch2")
+        states.append(sp.tl.build_reference(ref, "batch", **FAST).state.space)
+    assert states[0] == states[1]
+
+
+def test_layer_labels_with_gaps_and_covariates():
+    ref, _ = split(cells(), "batch2")
+    ref.layers["counts"] = ref.X.copy()
+    ref.X = np.log1p(ref.X.toarray())
+    ref.obs["cell_type"] = ref.obs["cell_type"].astype(object)
+    ref.obs.loc[ref.obs_names[:10], "cell_type"] = np.nan
+    ref.obs["donor"] = np.resize(["a", "b"], ref.n_obs)
+    ref.obs["age"] = np.linspace(0, 1, ref.n_obs)
+    model = sp.tl.build_reference(
+        ref,
+        "batch",
+        "cell_type",
+        recipe="scanvi",
+        layer="counts",
+        categorical_covariate_keys=["donor"],
+        continuous_covariate_keys=["age"],
+        **FAST,
+    )
+    assert model.spec.layer == "counts"
+    assert set(model.spec.labels) == {"type0", "type1", "type2"}
+    assert model.spec.unlabeled_category == "Unknown"
+    assert model.spec.categorical_covariates == {"donor": ("a", "b")}
+    assert model.spec.continuous_covariates == ("age",)
+
+
+def test_survives_h5ad(tmp_path):
+    ref, _ = split(cells(), "batch2")
+    model = sp.tl.build_reference(ref, "batch", **FAST)
+    ref.write_h5ad(tmp_path / "ref.h5ad")
+    again = anndata.read_h5ad(tmp_path / "ref.h5ad")
+    assert again.uns["scarches_plus"]["embeddings"]["X_scarches"]["space"] == model.state.space
+
+
+class TestRefusals:
+    def test_recipe(self):
+        with pytest.raises(ValueError, match=r"no recipe 'magic'; choose one of"):
+            sp.tl.build_reference(cells(), "batch", recipe="magic")
+        with pytest.raises(ValueError, match="labels_key"):
+            sp.tl.build_reference(cells(), "batch", recipe="scanvi")
+
+    def test_columns(self):
+        with pytest.raises(sp.pp.QueryError, match="study"):
+            sp.tl.build_reference(cells(), "study")
+        with pytest.raises(KeyError, match="celltype"):
+            sp.tl.build_reference(cells(), "batch", "celltype")
+
+    def test_normalised_data(self):
+        adata = cells()
+        adata.X = np.log1p(adata.X.toarray() * 1.3)
+        with pytest.raises(sp.pp.QueryError, match="log-normalised"):
+            sp.tl.build_reference(adata, "batch")

@@ -1,0 +1,58 @@
+"""Reference and query together."""
+
+import numpy as np
+import pytest
+import scanpy as sc
+
+import scarches_plus as sp
+
+FAST = {"max_epochs": 1, "train_kwargs": {"enable_progress_bar": False}}
+
+
+@pytest.fixture
+def mapped(model, query):
+    sp.tl.map_query(query, model, **FAST)
+    return query
+
+
+def test_holds_both(reference, mapped):
+    reference.uns["cell_type_colors"] = ["#111111", "#222222", "#333333"]
+    reference.obs["only_here"] = 1.5
+    sp.tl.transfer_labels(mapped, reference, "cell_type")
+    joint = sp.tl.joint_embedding(reference, mapped)
+    n = reference.n_obs
+    assert joint.obs["mapping_role"].tolist() == ["reference"] * n + ["query"] * mapped.n_obs
+    np.testing.assert_array_equal(joint.obsm["X_scarches"][:n], reference.obsm["X_scarches"])
+    np.testing.assert_array_equal(joint.obsm["X_scarches"][n:], mapped.obsm["X_scarches"])
+    np.testing.assert_array_equal(joint.X.toarray()[n:], mapped.X.toarray())
+    assert list(joint.uns["cell_type_colors"]) == ["#111111", "#222222", "#333333"]
+    assert joint.obs["only_here"].isna().sum() == mapped.n_obs
+    assert joint.obs["cell_type_pred"].isna().sum() == n
+    assert joint.obs["batch"].dtype == "category"
+
+
+def test_is_ready_for_scanpy(reference, mapped, tmp_path):
+    joint = sp.tl.joint_embedding(reference, mapped)
+    sc.pp.neighbors(joint, use_rep="X_scarches")
+    joint.write_h5ad(tmp_path / "joint.h5ad")
+
+
+def test_repeated_names_and_fewer_genes(reference, mapped):
+    mapped.obs_names = reference.obs_names[: mapped.n_obs]
+    joint = sp.tl.joint_embedding(reference, mapped[:, 3:].copy())
+    assert joint.obs_names.is_unique
+    assert joint.n_vars == 37
+
+
+def test_inputs_stay(reference, mapped):
+    before = reference.copy(), mapped.copy()
+    sp.tl.joint_embedding(reference, mapped)
+    for now, then in zip((reference, mapped), before, strict=True):
+        assert now.obs.equals(then.obs)
+        assert list(now.obs_names) == list(then.obs_names)
+
+
+def test_different_spaces(reference, model, query):
+    sp.tl.map_query(query, model, strategy="all", **FAST)
+    with pytest.raises(ValueError, match="different latent spaces"):
+        sp.tl.joint_embedding(reference, query)

@@ -1,0 +1,127 @@
+"""Mapping queries, end to end."""
+
+import anndata
+import numpy as np
+import pytest
+import scvi
+
+import scarches_plus as sp
+from small_models import NETWORK, setup, split, train
+
+FAST = {"max_epochs": 2, "train_kwargs": {"enable_progress_bar": False}}
+
+
+def test_contract(reference, model, query):
+    before, weights = query.copy(), {k: v.clone() for k, v in model.module.state_dict().items()}
+    mapped = sp.tl.map_query(query, model, **FAST)
+    assert type(mapped) is type(model)
+    assert query.obsm["X_scarches"].shape == (query.n_obs, 4)
+    assert query.obs.equals(before.obs)
+    assert set(query.uns) - set(before.uns) == {"scarches_plus"}
+    assert (query.X != before.X).nnz == 0
+    assert all((weights[k] == v).all() for k, v in model.module.state_dict().items())
+    np.testing.assert_array_equal(mapped.embed(reference), reference.obsm["X_scarches"])
+
+
+def test_provenance(model, query, tmp_path):
+    scvi.settings.seed = 11
+    mapped = sp.tl.map_query(query, model, **FAST)
+    query.write_h5ad(tmp_path / "query.h5ad")
+    record = anndata.read_h5ad(tmp_path / "query.h5ad").uns["scarches_plus"]["embeddings"]["X_scarches"]
+    assert record["space"] == model.state.space
+    assert record["versions"]["scvi-tools"] == scvi.__version__
+    mapping = record["mapping"]
+    assert mapping["strategy"] == "condition"
+    assert mapping["seed"] == 11
+    assert mapping["trained_parameters"] == mapped.surgery.n_trainable
+    assert list(mapping["new_batches"]) == ["batch2", "batch3"]
+    assert mapping["drift"]["rmsd"] == 0.0
+    assert mapping["drift"]["neighbor_preservation"] == 1.0
+    assert mapping["epochs"] == 2
+    assert mapping["reference_hash"] == mapped.state.lineage[0]["reference_hash"]
+
+
+@pytest.mark.parametrize("strategy", ["input_layers", "all"])
+def test_other_strategies_make_a_new_space(reference, model, query, strategy):
+    mapped = sp.tl.map_query(query, model, strategy=strategy, **FAST)
+    assert mapped.state.space != model.state.space
+    assert query.uns["scarches_plus"]["embeddings"]["X_scarches"]["mapping"]["drift"]["rmsd"] > 0
+    with pytest.raises(ValueError, match="different latent spaces"):
+        sp.tl.transfer_labels(query, reference, "cell_type")
+    sp.tl.embed(reference, mapped)
+    sp.tl.transfer_labels(query, reference, "cell_type")
+
+
+def test_from_a_folder_and_from_scvi_tools(reference, model, query, tmp_path):
+    model.save(tmp_path / "model")
+    latents = []
+    for source in (model, tmp_path / "model", str(tmp_path / "model"), scvi.model.SCVI.load(str(tmp_path / "model"), reference.copy())):
+        scvi.settings.seed = 2
+        cells = query.copy()
+        sp.tl.map_query(cells, source, **FAST)
+        latents.append(cells.obsm["X_scarches"])
+    for latent in latents[1:]:
+        np.testing.assert_array_equal(latent, latents[0])
+
+
+def test_one_after_another(reference, model, query):
+    first = query[query.obs["batch"] == "batch2"].copy()
+    second = query[query.obs["batch"] == "batch3"].copy()
+    step = sp.tl.map_query(first, model, **FAST)
+    last = sp.tl.map_query(second, step, **FAST)
+    assert len(last.state.lineage) == 2
+    np.testing.assert_array_equal(last.embed(reference), reference.obsm["X_scarches"])
+    np.testing.assert_array_equal(last.embed(first), first.obsm["X_scarches"])
+    sp.tl.transfer_labels(second, reference, "cell_type")
+
+
+def test_query_of_another_shape(model, query):
+    counts = query[:, 5:][:, ::-1].copy()
+    counts.obs = counts.obs.rename(columns={"batch": "sample"})[["sample"]]
+    counts.layers["raw"] = counts.X
+    counts.X = None
+    sp.tl.map_query(counts, model, layer="raw", batch_key="sample", **FAST)
+    assert np.isfinite(counts.obsm["X_scarches"]).all()
+    assert "cell_type" not in counts.obs
+
+
+def test_labels_of_the_query_are_not_read(model, query):
+    latents = []
+    for relabel in (False, True):
+        scvi.settings.seed = 4
+        cells = query.copy()
+        if relabel:
+            cells.obs["cell_type"] = "something else"
+        sp.tl.map_query(cells, model, **FAST)
+        latents.append(cells.obsm["X_scarches"])
+    np.testing.assert_array_equal(*latents)
+
+
+def test_problems(model, query):
+    few = query[:, :8].copy()
+    few = few[np.asarray(few.X.sum(1)).ravel() > 0].copy()
+    with pytest.raises(sp.pp.QueryError, match="only 8 of the reference's 40 genes"):
+        sp.tl.map_query(few, model, **FAST)
+    assert "X_scarches" not in few.obsm
+    with pytest.warns(UserWarning, match="only 8 of the reference's 40 genes"):
+        sp.tl.map_query(few, model, on_problem="warn", **FAST)
+
+
+def test_batch_blind_reference(adata, query):
+    ref, _ = split(adata, "batch2", "batch3")
+    setup(sp.model.SCVI, ref)
+    blind = train(sp.model.SCVI(ref, **{**NETWORK, "encode_covariates": False}))
+    with pytest.raises(ValueError, match="encode_covariates=True"):
+        sp.tl.map_query(query, blind, **FAST)
+
+
+def test_interrupted_training_is_a_keyboard_interrupt(model, query):
+    from lightning.pytorch.callbacks import Callback
+
+    class Interrupt(Callback):
+        def on_train_epoch_end(self, *_):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="holds the weights"):
+        sp.tl.map_query(query, model, max_epochs=3, train_kwargs={"callbacks": [Interrupt()], "enable_progress_bar": False})
+    assert "X_scarches" not in query.obsm

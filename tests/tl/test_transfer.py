@@ -1,0 +1,82 @@
+"""Votes equal the printed equations, written as loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from scarches_plus.tl._transfer import KERNELS, best_labels, kernel_weights, vote
+
+distances = arrays(np.float64, (4, 6), elements=st.floats(0, 30))
+
+
+def naive_vote(d, labels, n_labels, kernel):
+    """Eq. 17-20 of the paper, one cell at a time."""
+    p = np.zeros((len(d), n_labels))
+    for c in range(len(d)):
+        k = len(d[c])
+        if kernel == "scarches":
+            s = np.std(d[c])
+        else:
+            s = np.sqrt(sum(x**2 for x in d[c]) / k)
+        for n in range(k):
+            if kernel == "gaussian":
+                w = np.exp(-((d[c, n] / s) ** 2) / 2) if s else 1.0
+            else:
+                w = np.exp(-d[c, n] / (2 / s) ** 2) if s else 1.0
+            p[c, labels[c, n]] += w
+        p[c] /= p[c].sum()
+    return p
+
+
+@settings(max_examples=60, deadline=None)
+@given(d=distances, seed=st.integers(0, 99), kernel=st.sampled_from(KERNELS))
+def test_equals_the_printed_equations(d, seed, kernel):
+    labels = np.random.default_rng(seed).integers(0, 3, d.shape)
+    expected = naive_vote(np.minimum(d, 8.0), labels, 3, kernel)
+    np.testing.assert_allclose(vote(labels, kernel_weights(np.minimum(d, 8.0), kernel), 3), expected, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(d=distances, kernel=st.sampled_from(KERNELS))
+def test_weights(d, kernel):
+    weights = kernel_weights(d, kernel)
+    assert ((weights >= 0) & (weights <= 1)).all()
+    np.testing.assert_allclose(weights.max(axis=1), 1.0)
+    order = np.argsort(d, axis=1)
+    assert (np.diff(np.take_along_axis(weights, order, axis=1)) <= 1e-12).all()
+
+
+def test_far_cells_keep_their_votes():
+    weights = kernel_weights(np.array([[1e3, 1e3 + 1e-6]]), "paper")  # exp(-2.5e8) is 0 in floating point
+    assert weights.sum() > 1.5
+
+
+def test_gaussian_does_not_depend_on_scale():
+    d = np.random.default_rng(0).random((5, 7))
+    np.testing.assert_allclose(kernel_weights(d, "gaussian"), kernel_weights(d * 100, "gaussian"))
+    assert not np.allclose(kernel_weights(d, "paper"), kernel_weights(d * 10, "paper"))
+
+
+def test_neighbours_without_a_label_do_not_vote():
+    codes = np.array([[0, -1, 1], [-1, -1, -1]])
+    p = vote(codes, np.ones((2, 3)), 2)
+    np.testing.assert_array_equal(p, [[0.5, 0.5], [0, 0]])
+
+
+def test_best_labels_in_chunks(monkeypatch):
+    rng = np.random.default_rng(0)
+    indices, weights, codes = rng.integers(0, 20, (33, 5)), rng.random((33, 5)), rng.integers(-1, 3, 20)
+    whole = best_labels(indices, weights, codes, 3)
+    monkeypatch.setattr("scarches_plus.tl._transfer._CHUNK", 4)
+    chunked = best_labels(indices, weights, codes, 3)
+    np.testing.assert_array_equal(whole[0], chunked[0])
+    np.testing.assert_array_equal(whole[1], chunked[1])
+    p = vote(codes[indices], weights, 3)
+    np.testing.assert_array_equal(whole[0], np.where(p.max(1) > 0, p.argmax(1), -1))
+
+
+def test_kernel_name():
+    with pytest.raises(ValueError, match="kernel must be one of"):
+        kernel_weights(np.ones((1, 1)), "cosine")

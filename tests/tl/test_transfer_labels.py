@@ -1,0 +1,133 @@
+"""Label transfer on AnnData."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from sklearn.neighbors import KNeighborsClassifier
+
+import scarches_plus as sp
+
+
+def blobs(n_cells, seed, key="cell_type"):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, n_cells)
+    z = np.array([[0, 0], [6, 0], [0, 6]])[labels] + rng.normal(size=(n_cells, 2))
+    names = np.array(["T", "B", "NK"])[labels]
+    obs = pd.DataFrame({key: pd.Categorical(names, categories=["T", "B", "NK"])}, index=[f"c{i}" for i in range(n_cells)])
+    return AnnData(obs=obs, obsm={"X_scarches": z.astype(np.float32)})
+
+
+@pytest.fixture
+def reference():
+    adata = blobs(300, 0)
+    adata.uns["cell_type_colors"] = ["#ff0000", "#00ff00", "#0000ff"]
+    return adata
+
+
+@pytest.fixture
+def query():
+    adata = blobs(80, 1, "truth")
+    return adata
+
+
+def test_agrees_with_scikit_learn_where_votes_weigh_the_same(reference, query):
+    sp.tl.transfer_labels(query, reference, "cell_type", k=15, kernel="gaussian", probabilities=True, unknown_above=None)
+
+    def weights(d):
+        return np.exp(-((d / np.sqrt((d**2).mean(1, keepdims=True))) ** 2) / 2)
+
+    theirs = KNeighborsClassifier(15, weights=weights, algorithm="brute").fit(
+        reference.obsm["X_scarches"], reference.obs["cell_type"].astype(str)
+    )
+    p = theirs.predict_proba(query.obsm["X_scarches"])
+    ours = query.obsm["cell_type_probabilities"][list(theirs.classes_)]
+    np.testing.assert_allclose(ours, p, atol=1e-5)
+    assert (query.obs["cell_type_pred"].astype(str) == theirs.classes_[p.argmax(1)]).all()
+    np.testing.assert_allclose(query.obs["cell_type_uncertainty"], 1 - p.max(1), atol=1e-5)
+
+
+def test_results_carry_the_reference_s_categories_and_colours(reference, query):
+    sp.tl.transfer_labels(query, reference, "cell_type")
+    assert list(query.obs["cell_type_pred"].cat.categories) == ["T", "B", "NK", "Unknown"]
+    assert list(query.uns["cell_type_pred_colors"])[:3] == ["#ff0000", "#00ff00", "#0000ff"]
+    accuracy = (query.obs["cell_type_pred"].astype(str) == query.obs["truth"].astype(str)).mean()
+    assert accuracy > 0.95
+
+
+def test_unknown_above(reference, query):
+    middle = AnnData(obs=pd.DataFrame(index=["m"]), obsm={"X_scarches": np.array([[2.9, 0.0]], dtype=np.float32)})
+    for threshold, expected in ((None, False), (1.0, False), (0.1, True)):
+        sp.tl.transfer_labels(middle, reference, "cell_type", unknown_above=threshold, k=100)
+        assert (middle.obs["cell_type_pred"].iloc[0] == "Unknown") == expected
+    u = middle.obs["cell_type_uncertainty"].iloc[0]
+    assert 0.1 < u < 0.7
+    with pytest.raises(ValueError, match="unknown_above"):
+        sp.tl.transfer_labels(middle, reference, "cell_type", unknown_above=50)
+
+
+def test_several_columns_share_one_search(reference, query, monkeypatch):
+    import scarches_plus._neighbors as neighbors
+
+    calls = []
+    original = neighbors.nearest
+    monkeypatch.setattr(neighbors, "nearest", lambda *a, **k: calls.append(1) or original(*a, **k))
+    reference.obs["coarse"] = np.where(reference.obs["cell_type"] == "B", "B", "T/NK")
+    reference.obs["cell_type_2"] = "x"
+    sp.tl.transfer_labels(query, reference, ["cell_type", "coarse"])
+    assert len(calls) == 1
+    assert {"cell_type_pred", "coarse_pred"} <= set(query.obs)
+    assert "cell_type_2_pred" not in query.obs
+
+
+def test_reference_cells_without_a_label_do_not_vote(reference, query):
+    labels = reference.obs["cell_type"].astype(object)
+    labels[reference.obs["cell_type"] == "B"] = np.nan
+    labels[reference.obs["cell_type"] == "NK"] = "Unknown"
+    reference.obs["partial"] = labels
+    sp.tl.transfer_labels(query, reference, "partial")
+    assert set(query.obs["partial_pred"].astype(str)) <= {"T", "Unknown"}
+    far = (query.obs["truth"] == "B").to_numpy() & (query.obsm["X_scarches"][:, 0] > 5)
+    assert (query.obs["partial_pred"][far] == "Unknown").all()
+    assert (query.obs["partial_uncertainty"][far] == 1).all()
+
+
+def test_a_query_without_the_column_and_copy(reference, query):
+    before = query.copy()
+    result = sp.tl.transfer_labels(query, reference, "cell_type", copy=True)
+    assert "cell_type_pred" in result.obs
+    assert query.obs.equals(before.obs)
+    assert sp.tl.transfer_labels(query, reference, "cell_type") is None
+
+
+def test_small_reference(reference, query):
+    sp.tl.transfer_labels(query, reference[:7].copy(), "cell_type")
+    assert query.obs["cell_type_pred"].notna().all()
+
+
+class TestRefusals:
+    def test_different_spaces(self, reference, query):
+        query.uns["scarches_plus"] = {"embeddings": {"X_scarches": {"space": "a"}}}
+        with pytest.raises(ValueError, match=r"sp\.tl\.embed"):
+            sp.tl.transfer_labels(query, reference, "cell_type")
+        reference.uns["scarches_plus"] = {"embeddings": {"X_scarches": {"space": "b"}}}
+        with pytest.raises(ValueError, match="a and b"):
+            sp.tl.transfer_labels(query, reference, "cell_type")
+        reference.uns["scarches_plus"]["embeddings"]["X_scarches"]["space"] = "a"
+        sp.tl.transfer_labels(query, reference, "cell_type")
+
+    def test_different_dimensions(self, reference, query):
+        query.obsm["X_scarches"] = query.obsm["X_scarches"][:, :1]
+        with pytest.raises(ValueError, match="dimensions"):
+            sp.tl.transfer_labels(query, reference, "cell_type")
+
+    def test_missing_things(self, reference, query):
+        with pytest.raises(KeyError, match="no_such"):
+            sp.tl.transfer_labels(query, reference, "no_such")
+        with pytest.raises(KeyError, match="X_pca"):
+            sp.tl.transfer_labels(query, reference, "cell_type", use_rep="X_pca")
+        reference.obs["empty"] = "Unknown"
+        with pytest.raises(ValueError, match="no cell of the reference"):
+            sp.tl.transfer_labels(query, reference, "empty")
+        with pytest.raises(TypeError, match="AnnData"):
+            sp.tl.transfer_labels(query, "model", "cell_type")
