@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scvi
 import torch
+from small_models import NETWORK, cells, reference, setup, split, train
 
 from scarches_plus.model import SCANVI, SCVI, load
-from small_models import NETWORK, cells, reference, setup, split, train
 
 PAIRS = [(SCVI, scvi.model.SCVI), (SCANVI, scvi.model.SCANVI)]
 
@@ -56,7 +56,7 @@ def test_a_model_of_scvi_tools_maps(pair, tmp_path):
 
 
 def test_space_is_the_same_however_the_model_arrives(pair, tmp_path):
-    ours, theirs = pair
+    _ours, theirs = pair
     ref, _ = split(cells(), "batch2")
     plain = plain_reference(theirs, ref)
     plain.save(str(tmp_path / "model"))

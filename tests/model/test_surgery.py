@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 import scvi
 import torch
+from small_models import cells, reference, setup, split, train
 
 from scarches_plus.model import SCANVI, SCVI
 from scarches_plus.model._surgery import STRATEGIES, column_sources
-
-from small_models import cells, reference, setup, split, train
 
 CLASSES = [SCVI, SCANVI]
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from scvi.distributions import NegativeBinomial
+from small_models import reference
 
 from scarches_plus.model import SCANVI, SCVI
 from scarches_plus.module._gene_mask import MeasuredGenes
-from small_models import cells, reference
 
 
 def test_log_prob_is_zero_where_unmeasured():

@@ -14,7 +14,9 @@ from scarches_plus.pp import align_genes
 
 def make(names, kind="csr", n_cells=5):
     counts = np.random.default_rng(0).poisson(1.0, (n_cells, len(names))).astype(np.float32)
-    matrix = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}[kind]
+    matrix = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}[
+        kind
+    ]
     return AnnData(matrix(counts), var=pd.DataFrame(index=list(names))), counts
 
 

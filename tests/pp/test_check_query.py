@@ -95,7 +95,9 @@ class TestGenes:
 
     def test_version_suffixes(self):
         ids = tuple(f"ENSG{i:011d}" for i in range(50))
-        problem = only(query(genes=tuple(f"{name}.{i % 9 + 1}" for i, name in enumerate(ids))), ReferenceSpec(var_names=ids))
+        problem = only(
+            query(genes=tuple(f"{name}.{i % 9 + 1}" for i, name in enumerate(ids))), ReferenceSpec(var_names=ids)
+        )
         assert "version" in problem.fix
         some = tuple(f"{name}.1" if i < 8 else name for i, name in enumerate(ids))
         assert only(query(genes=some), ReferenceSpec(var_names=ids)).severity == "warning"
@@ -107,7 +109,10 @@ class TestGenes:
 
     @pytest.mark.filterwarnings("ignore:Variable names are not unique")
     def test_duplicates(self):
-        assert "GENE1" in [p for p in problems(query(genes=(*GENES, "GENE1"))) if "more than once" in p.message][0].message
+        assert (
+            "GENE1"
+            in next(p for p in problems(query(genes=(*GENES, "GENE1"))) if "more than once" in p.message).message
+        )
 
 
 class TestCounts:

@@ -2,9 +2,9 @@
 
 import pytest
 import scvi
+from small_models import cells, split
 
 import scarches_plus as sp
-from small_models import cells, split
 
 FAST = {"enable_progress_bar": False}
 

@@ -4,11 +4,15 @@ import anndata
 import numpy as np
 import pytest
 import scvi
-
-import scarches_plus as sp
 from small_models import cells, split
 
-FAST = {"max_epochs": 2, "model_kwargs": {"n_hidden": 12, "n_latent": 4}, "train_kwargs": {"enable_progress_bar": False}}
+import scarches_plus as sp
+
+FAST = {
+    "max_epochs": 2,
+    "model_kwargs": {"n_hidden": 12, "n_latent": 4},
+    "train_kwargs": {"enable_progress_bar": False},
+}
 
 
 @pytest.mark.parametrize("recipe", sorted(sp.model.RECIPES))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scanpy as sc
+from anndata import AnnData
 
 import scarches_plus as sp
 
@@ -42,6 +43,13 @@ def test_repeated_names_and_fewer_genes(reference, mapped):
     joint = sp.tl.joint_embedding(reference, mapped[:, 3:].copy())
     assert joint.obs_names.is_unique
     assert joint.n_vars == 37
+
+
+def test_a_reference_without_counts(reference, mapped):
+    bare = AnnData(obs=reference.obs, obsm=dict(reference.obsm), uns=reference.uns)
+    joint = sp.tl.joint_embedding(bare, mapped)
+    assert joint.X is None
+    assert joint.n_obs == reference.n_obs + mapped.n_obs
 
 
 def test_inputs_stay(reference, mapped):

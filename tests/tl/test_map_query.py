@@ -4,9 +4,9 @@ import anndata
 import numpy as np
 import pytest
 import scvi
+from small_models import NETWORK, setup, split, train
 
 import scarches_plus as sp
-from small_models import NETWORK, setup, split, train
 
 FAST = {"max_epochs": 2, "train_kwargs": {"enable_progress_bar": False}}
 
@@ -55,7 +55,12 @@ def test_other_strategies_make_a_new_space(reference, model, query, strategy):
 def test_from_a_folder_and_from_scvi_tools(reference, model, query, tmp_path):
     model.save(tmp_path / "model")
     latents = []
-    for source in (model, tmp_path / "model", str(tmp_path / "model"), scvi.model.SCVI.load(str(tmp_path / "model"), reference.copy())):
+    for source in (
+        model,
+        tmp_path / "model",
+        str(tmp_path / "model"),
+        scvi.model.SCVI.load(str(tmp_path / "model"), reference.copy()),
+    ):
         scvi.settings.seed = 2
         cells = query.copy()
         sp.tl.map_query(cells, source, **FAST)
@@ -123,5 +128,7 @@ def test_interrupted_training_is_a_keyboard_interrupt(model, query):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match="holds the weights"):
-        sp.tl.map_query(query, model, max_epochs=3, train_kwargs={"callbacks": [Interrupt()], "enable_progress_bar": False})
+        sp.tl.map_query(
+            query, model, max_epochs=3, train_kwargs={"callbacks": [Interrupt()], "enable_progress_bar": False}
+        )
     assert "X_scarches" not in query.obsm

@@ -14,7 +14,9 @@ def blobs(n_cells, seed, key="cell_type"):
     labels = rng.integers(0, 3, n_cells)
     z = np.array([[0, 0], [6, 0], [0, 6]])[labels] + rng.normal(size=(n_cells, 2))
     names = np.array(["T", "B", "NK"])[labels]
-    obs = pd.DataFrame({key: pd.Categorical(names, categories=["T", "B", "NK"])}, index=[f"c{i}" for i in range(n_cells)])
+    obs = pd.DataFrame(
+        {key: pd.Categorical(names, categories=["T", "B", "NK"])}, index=[f"c{i}" for i in range(n_cells)]
+    )
     return AnnData(obs=obs, obsm={"X_scarches": z.astype(np.float32)})
 
 
@@ -27,12 +29,13 @@ def reference():
 
 @pytest.fixture
 def query():
-    adata = blobs(80, 1, "truth")
-    return adata
+    return blobs(80, 1, "truth")
 
 
 def test_agrees_with_scikit_learn_where_votes_weigh_the_same(reference, query):
-    sp.tl.transfer_labels(query, reference, "cell_type", k=15, kernel="gaussian", probabilities=True, unknown_above=None)
+    sp.tl.transfer_labels(
+        query, reference, "cell_type", k=15, kernel="gaussian", probabilities=True, unknown_above=None
+    )
 
     def weights(d):
         return np.exp(-((d / np.sqrt((d**2).mean(1, keepdims=True))) ** 2) / 2)

@@ -74,7 +74,10 @@ def test_sizes_and_flags():
     module = network()
     free = FreeEntries(module, {"0.weight": (1, torch.tensor([0, 2])), "2.weight": None})
     assert len(free) == 2 * 4 + 4
-    assert {name for name, parameter in module.named_parameters() if parameter.requires_grad} == {"0.weight", "2.weight"}
+    assert {name for name, parameter in module.named_parameters() if parameter.requires_grad} == {
+        "0.weight",
+        "2.weight",
+    }
 
 
 def test_values_from_a_checkpoint():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from small_models import cells, reference, split, train
 
 from scarches_plus.model import SCANVI, SCVI
-from small_models import cells, reference, split, train
 
 
 @pytest.fixture(params=[SCVI, SCANVI], ids=lambda cls: cls.__name__)
@@ -22,7 +22,11 @@ def frozen_part(model):
     "options",
     [
         {"plan_kwargs": {"optimizer": "AdamW", "weight_decay": 0.1}},
-        {"plan_kwargs": {"reduce_lr_on_plateau": True, "lr_patience": 1}, "check_val_every_n_epoch": 1, "max_epochs": 4},
+        {
+            "plan_kwargs": {"reduce_lr_on_plateau": True, "lr_patience": 1},
+            "check_val_every_n_epoch": 1,
+            "max_epochs": 4,
+        },
         {"gradient_clip_val": 0.1},
         {"accumulate_grad_batches": 2, "batch_size": 16},
         {

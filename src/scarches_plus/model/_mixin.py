@@ -18,7 +18,17 @@ from scarches_plus.train import TrainingPlan
 
 from ._prepare import prepare_cells, unmeasured_genes
 from ._spec import n_categories, reference_spec
-from ._state import ATTRIBUTE, ModelState, Surgery, apply_gene_mask, get_state, hash_of, set_state, space_of, update_state
+from ._state import (
+    ATTRIBUTE,
+    ModelState,
+    Surgery,
+    apply_gene_mask,
+    get_state,
+    hash_of,
+    set_state,
+    space_of,
+    update_state,
+)
 from ._surgery import STRATEGIES, grow, n_trainable, parameters_in_use, select_entries
 
 if TYPE_CHECKING:
@@ -226,7 +236,9 @@ class ReferenceMixin:
         if strategy not in STRATEGIES:
             message = f"strategy must be one of {STRATEGIES}, not {strategy!r}"
             raise ValueError(message)
-        reference = cls.load(reference_model, adata=False) if isinstance(reference_model, str | Path) else reference_model
+        reference = (
+            cls.load(reference_model, adata=False) if isinstance(reference_model, str | Path) else reference_model
+        )
         spec = reference_spec(reference)
         prepared = prepare_cells(adata, spec, layer=layer, batch_key=batch_key, use_labels=use_query_labels)
         batches = _query_batches(prepared, spec)
@@ -274,7 +286,11 @@ class ReferenceMixin:
         )
         update_state(model, surgery=surgery)
         logger.info(
-            "surgery %r trains %d of %d parameters in %s", strategy, surgery.n_trainable, surgery.n_total, sorted(entries)
+            "surgery %r trains %d of %d parameters in %s",
+            strategy,
+            surgery.n_trainable,
+            surgery.n_total,
+            sorted(entries),
         )
         return model
 
@@ -383,5 +399,3 @@ def _as_lists(entries: Entries) -> dict[str, tuple[int, list[int]] | None]:
 
 def _as_tensors(entries: dict[str, tuple[int, list[int]] | None]) -> Entries:
     return {name: None if where is None else (where[0], torch.tensor(where[1])) for name, where in entries.items()}
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from scarches_plus import _keys
 from scarches_plus.pp import align_genes
@@ -13,6 +12,7 @@ from scarches_plus.pp import align_genes
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import pandas as pd
     from anndata import AnnData
 
     from scarches_plus._reference import ReferenceSpec
@@ -99,7 +99,7 @@ def unmeasured_genes(prepared: AnnData, batches: Collection[str], spec: Referenc
     missing = np.flatnonzero(~prepared.var[_keys.MEASURED].to_numpy(dtype=bool)).tolist()
     if not missing or spec.batch_key is None:
         return {}
-    return {batch: missing for batch in batches}
+    return dict.fromkeys(batches, missing)
 
 
 def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.ndarray:

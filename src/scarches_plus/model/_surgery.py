@@ -149,8 +149,7 @@ def _rebuild(new: Tensor, old: Tensor, dim: int, source: Tensor, *, start_at_mea
     """Fill a grown tensor from the reference's; what is new keeps its random start, or gets the reference's mean."""
     rebuilt = new.clone().to(old.device)
     known, added, implicit = (
-        torch.nonzero(which).flatten().to(old.device)
-        for which in (source >= 0, source == _NEW, source == _IMPLICIT)
+        torch.nonzero(which).flatten().to(old.device) for which in (source >= 0, source == _NEW, source == _IMPLICIT)
     )
     rebuilt.index_copy_(dim, known, old.index_select(dim, source[source >= 0].to(old.device)))
     rebuilt.index_fill_(dim, implicit, 0.0)

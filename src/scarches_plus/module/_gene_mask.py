@@ -53,7 +53,7 @@ class GeneMaskMixin:
         """
         self.register_buffer("gene_mask", measured, persistent=False)  # type: ignore[attr-defined]
 
-    def generative(  # scvi-tools reads this signature
+    def generative(  # noqa: PLR0917 (scvi-tools reads this signature)
         self,
         z: Tensor,
         library: Tensor,

@@ -51,7 +51,9 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
     for owner, names in (("adata.var_names", adata.var_names), ("var_names of the reference", pd.Index(var_names))):
         if not names.is_unique:
             repeated = names[names.duplicated()].unique()[:5].tolist()
-            message = f"{owner} are not unique, for example {repeated}; sum or rename them (adata.var_names_make_unique())"
+            message = (
+                f"{owner} are not unique, for example {repeated}; sum or rename them (adata.var_names_make_unique())"
+            )
             raise ValueError(message)
     source = adata.var_names.get_indexer(pd.Index(var_names))
     measured = source >= 0

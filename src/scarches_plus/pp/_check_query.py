@@ -202,7 +202,9 @@ def _check_shape(adata: AnnData) -> Iterator[Problem]:
     if adata.n_obs == 0 or adata.n_vars == 0:
         yield Problem("fatal", f"the query has {adata.n_obs} cells and {adata.n_vars} genes", "pass a query with cells")
     elif adata.n_obs < _SMALL_BATCH:
-        yield Problem("warning", f"the query has only {adata.n_obs} cells", "expect an uncertain correction of its batch")
+        yield Problem(
+            "warning", f"the query has only {adata.n_obs} cells", "expect an uncertain correction of its batch"
+        )
 
 
 def _check_genes(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
@@ -252,7 +254,7 @@ def _check_counts(adata: AnnData, spec: ReferenceSpec, layer: str | None) -> Ite
         return
     fractional = float(np.mean(values != np.round(values)))
     if fractional > 0:
-        looks_logged = values.max() < np.log1p(1e5) and fractional > 0.5  # noqa: PLR2004
+        looks_logged = values.max() < np.log1p(1e5) and fractional > 0.5
         yield Problem(
             "error" if looks_logged else "warning",
             f"{fractional:.0%} of the stored values are not integers"
@@ -311,7 +313,9 @@ def _check_covariates(obs: pd.DataFrame, spec: ReferenceSpec) -> Iterator[Proble
 
 def _check_column(obs: pd.DataFrame, key: str, fix_missing: str) -> Iterator[Problem]:
     if key not in obs:
-        yield Problem("fatal", f"column {key!r} not found in adata.obs ({obs.columns.astype(str).tolist()})", fix_missing)
+        yield Problem(
+            "fatal", f"column {key!r} not found in adata.obs ({obs.columns.astype(str).tolist()})", fix_missing
+        )
         return
     n_missing = int(obs[key].isna().sum())
     if n_missing:

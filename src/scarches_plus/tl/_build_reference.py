@@ -70,10 +70,9 @@ def build_reference(
     ValueError
         If the recipe needs labels and there are none, or there is no such recipe.
     """
-    from scvi.model._utils import get_max_epochs_heuristic
-
     from scarches_plus.model import RECIPES, SCANVI, SCVI
     from scarches_plus.model import Recipe as RecipeClass
+    from scarches_plus.model._defaults import default_epochs
 
     if not isinstance(recipe, RecipeClass):
         if recipe not in RECIPES:
@@ -99,7 +98,7 @@ def build_reference(
         "categorical_covariate_keys": list(categorical_covariate_keys) or None,
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
-    epochs = max_epochs or min(recipe.max_epochs, get_max_epochs_heuristic(adata.n_obs, epochs_cap=recipe.max_epochs * 2))
+    epochs = max_epochs or default_epochs(adata.n_obs, recipe.max_epochs)
     arguments = {
         "plan_kwargs": {**recipe.plan_kwargs, **(plan_kwargs or {})},
         **recipe.train_kwargs,

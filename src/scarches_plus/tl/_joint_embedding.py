@@ -9,6 +9,7 @@ from scarches_plus import _keys
 from ._provenance import require_same_space, space_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 
@@ -25,8 +26,9 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     Returns
     -------
     AnnData
-        Reference cells, then query cells: all ``obs`` columns of both, ``X`` on the genes they share, the embedding, and
-        ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). Cell names that occur in both get the role appended.
+        Reference cells, then query cells: all ``obs`` columns of both, ``X`` on the genes they share (if both have one),
+        the embedding, and
+        ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). Where cell names occur in both, all get the role appended.
 
     Raises
     ------
@@ -41,31 +43,34 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     require_same_space(query, reference, use_rep)
     roles = {_keys.REFERENCE: reference, _keys.QUERY: query}
     repeated = bool(reference.obs_names.isin(query.obs_names).any())
+    with_counts = reference.X is not None and query.X is not None
     parts = {}
     for role, cells in roles.items():
         obs = cells.obs.copy()
         obs.index = obs.index.astype(str) + (f"-{role}" if repeated else "")
-        parts[role] = anndata.AnnData(
-            X=cells.X,
-            obs=pd.DataFrame(index=obs.index),
-            var=pd.DataFrame(index=cells.var_names),
-            obsm={use_rep: cells.obsm[use_rep]},
-        ), obs
+        parts[role] = (
+            anndata.AnnData(
+                X=cells.X if with_counts else None,
+                obs=pd.DataFrame(index=obs.index),
+                var=pd.DataFrame(index=cells.var_names),
+                obsm={use_rep: cells.obsm[use_rep]},
+            ),
+            obs,
+        )
     joint = anndata.concat({role: part for role, (part, _) in parts.items()}, label=_keys.ROLE, join="inner")
     columns = pd.concat([obs for _, obs in parts.values()], join="outer")
     joint.obs = _join_categories(columns, [reference.obs, query.obs]).assign(**{_keys.ROLE: joint.obs[_keys.ROLE]})
-    for cells in (query, reference):  # the reference's colours win
-        for column in cells.obs.columns:
-            key = _keys.colors(column)
-            if key in cells.uns and _same_categories(joint.obs[column], cells.obs[column]):
-                joint.uns[key] = cells.uns[key]
+    for column in joint.obs.columns:
+        colors = _joint_colors(joint.obs[column], column, (query, reference))
+        if colors is not None:
+            joint.uns[_keys.colors(column)] = colors
     space = space_of(reference, use_rep)
     if space is not None:
         joint.uns[_keys.UNS] = {"embeddings": {use_rep: {"space": space}}}
     return joint
 
 
-def _join_categories(columns, frames):  # noqa: ANN001, ANN202
+def _join_categories(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Make columns categorical again whose categories concatenation lost."""
     import pandas as pd
 
@@ -77,5 +82,14 @@ def _join_categories(columns, frames):  # noqa: ANN001, ANN202
     return columns
 
 
-def _same_categories(joint, own) -> bool:  # noqa: ANN001
-    return hasattr(own, "cat") and hasattr(joint, "cat") and list(joint.cat.categories) == list(own.cat.categories)
+def _joint_colors(values: pd.Series, column: str, sources: tuple[AnnData, ...]) -> list[str] | None:
+    """Return a colour for every category if the sources have them all; the last source wins."""
+    if not hasattr(values, "cat"):
+        return None
+    key = _keys.colors(column)
+    colors: dict[str, str] = {}
+    for cells in sources:
+        if key in cells.uns and column in cells.obs and hasattr(cells.obs[column], "cat"):
+            colors |= dict(zip(cells.obs[column].cat.categories, cells.uns[key], strict=False))
+    categories = list(values.cat.categories)
+    return [colors[name] for name in categories] if set(categories) <= set(colors) else None

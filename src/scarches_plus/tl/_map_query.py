@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from scarches_plus.model import SCANVI, SCVI
 
+_EPOCHS = 200
 #: Reference cells on which drift is measured.
 _DRIFT_CELLS = 2000
 
@@ -85,10 +86,8 @@ def map_query(
     ----------
     Lotfollahi et al. 2021 (scArches), Fig. 1 and 2.
     """
-    from scvi import settings
-    from scvi.model._utils import get_max_epochs_heuristic
-
     from scarches_plus.model import load
+    from scarches_plus.model._defaults import current_seed, default_epochs
     from scarches_plus.pp import check_query
 
     start = perf_counter()
@@ -108,7 +107,7 @@ def map_query(
         layer=layer,
         batch_key=batch_key,
     )
-    epochs = max_epochs or min(200, get_max_epochs_heuristic(adata.n_obs))
+    epochs = max_epochs or default_epochs(adata.n_obs, _EPOCHS)
     mapped.train(max_epochs=epochs, plan_kwargs={"weight_decay": 0.0, **(plan_kwargs or {})}, **(train_kwargs or {}))
 
     surgery = mapped.surgery
@@ -119,7 +118,7 @@ def map_query(
         "total_parameters": surgery.n_total,
         "max_epochs": epochs,
         "epochs": len(mapped.history["elbo_train"]) if mapped.history else epochs,
-        "seed": -1 if settings.seed is None else int(settings.seed),
+        "seed": current_seed(),
         "new_batches": list(report.new_batches),
         "shared_batches": list(report.shared_batches),
         "genes_found": report.n_genes_found,

@@ -91,7 +91,9 @@ def transfer_labels(
     from scarches_plus._neighbors import nearest
 
     if not isinstance(reference, AnnData):
-        message = f"the reference must be an AnnData with an embedding in obsm[{use_rep!r}], not {type(reference).__name__}"
+        message = (
+            f"the reference must be an AnnData with an embedding in obsm[{use_rep!r}], not {type(reference).__name__}"
+        )
         raise TypeError(message)
     if unknown_above is not None and not 0 <= unknown_above <= 1:
         message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
@@ -105,7 +107,11 @@ def transfer_labels(
     neighbors = nearest(np.asarray(adata.obsm[use_rep]), np.asarray(reference.obsm[use_rep]), k)
     weights = kernel_weights(neighbors.distances, kernel)
     for key, column in labels.items():
-        _write_labels(adata, key, column, neighbors, weights, unknown_above, unknown_category)
+        best, probability = best_labels(neighbors.indices, weights, column.codes, len(column.categories))
+        uncertainty = np.clip(1.0 - probability, 0.0, 1.0)
+        rejected = (best < 0) | (uncertainty > (1.0 if unknown_above is None else unknown_above))
+        adata.obs[_keys.predicted(key)] = _predictions(column, np.where(rejected, -1, best), unknown_category)
+        adata.obs[_keys.uncertainty(key)] = uncertainty
         if probabilities:
             _write_probabilities(adata, key, column, neighbors, weights)
         _write_colors(adata, reference, key, unknown_category)
@@ -128,25 +134,13 @@ def _reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd
     return labels
 
 
-def _write_labels(
-    adata: AnnData,
-    key: str,
-    labels: pd.Categorical,
-    neighbors: Neighbors,
-    weights: np.ndarray,
-    unknown_above: float | None,
-    unknown_category: str,
-) -> None:
+def _predictions(labels: pd.Categorical, codes: np.ndarray, unknown_category: str) -> pd.Categorical:
+    """Return labels by code, in the reference's order with unknown (code -1) last."""
     import pandas as pd
 
-    best, probability = best_labels(neighbors.indices, weights, labels.codes, len(labels.categories))
-    uncertainty = np.clip(1.0 - probability, 0.0, 1.0)
-    rejected = best < 0 if unknown_above is None else (uncertainty > unknown_above) | (best < 0)
     categories = [*labels.categories, unknown_category]
-    codes = np.where(rejected, len(labels.categories), best)
-    predicted = pd.Categorical.from_codes(codes, categories=categories)
-    adata.obs[_keys.predicted(key)] = predicted
-    adata.obs[_keys.uncertainty(key)] = uncertainty
+    codes = np.where(codes < 0, len(labels.categories), codes)
+    return pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(categories))
 
 
 def _write_probabilities(

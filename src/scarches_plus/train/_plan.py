@@ -41,7 +41,7 @@ class PlanMixin:
         freeze_norms: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(module, *args, **kwargs)
+        super().__init__(module, *args, **kwargs)  # type: ignore[call-arg]
         if module_mode not in {"train", "eval"}:
             message = f"module_mode must be 'train' or 'eval', not {module_mode!r}"
             raise ValueError(message)

@@ -1,0 +1,21 @@
+"""The command line: thin calls of the verbs, from files to files.
+
+One command a function in ``_commands``; what a command draws or prints is in ``_report``.
+"""
+
+
+def main() -> None:
+    """Run the command line, with the libraries' own chatter turned down."""
+    import logging
+    import warnings
+
+    from ._commands import app
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    # lightning 2.6 with torch 2.13 and later
+    warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec", category=FutureWarning)
+    app()
+
+
+__all__ = ["main"]

@@ -1,0 +1,332 @@
+"""The commands of ``scarches-plus``."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scarches_plus.model import SCANVI, SCVI
+
+app = App(
+    name="scarches-plus",
+    help="Map single-cell data onto reference models: from .h5ad files to .h5ad files.",
+    version=version("scarches-plus"),
+)
+console = Console(soft_wrap=True)
+
+Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+
+
+@app.command
+def demo(
+    *,
+    out: Path = Path("demo"),
+    data: Path | None = None,
+    batch_key: str = "batch",
+    labels_key: str = "cell_type",
+    reference_batches: Words = (),
+    withhold: Words = (),
+    recipe: str = "scanvi",
+    max_epochs: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Build a reference from some batches, map the others, label, score and draw them.
+
+    Without --data: 10x PBMC that the installed scanpy carries, five lanes as reference with its B cells withheld, three
+    lanes as query. Writes mapped.h5ad, umap.png and report.html.
+
+    Parameters
+    ----------
+    out
+        Folder for the results.
+    data
+        An .h5ad file with raw counts in X, batches and labels, to run the same on.
+    batch_key
+        Column of batches.
+    labels_key
+        Column of cell types.
+    reference_batches
+        Batches that make up the reference; the others are the query.
+    withhold
+        Cell types to leave out of the reference: the query's own must come out as unknown.
+    recipe
+        Recipe of the reference: scvi, scanvi or cvae.
+    max_epochs
+        Epochs of each training; by default 200, and 20 for scANVI's second part.
+    seed
+        Seed of the training.
+    """
+    if data is None:
+        from scarches_plus.datasets import pbmc68k
+
+        adata = pbmc68k()
+        lanes = sorted(adata.obs["batch"].unique())
+        reference_batches = reference_batches or tuple(lanes[:5])
+        withhold = withhold or ("CD19+ B",)
+    else:
+        from ._files import read_h5ad
+
+        adata = read_h5ad(data)
+        if not reference_batches:
+            _stop("name the batches of the reference: --reference-batches A B ...")
+    reference, query = _split(adata, batch_key, labels_key, reference_batches, withhold)
+    console.print(
+        f"reference: {reference.n_obs} cells of {', '.join(reference_batches)}"
+        + (f", without {', '.join(withhold)}" if withhold else "")
+        + f"\nquery: {query.n_obs} cells of {', '.join(sorted(query.obs[batch_key].astype(str).unique()))}"
+    )
+    model = _build(reference, batch_key, labels_key, recipe=recipe, layer=None, max_epochs=max_epochs, seed=seed)
+    _map(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
+    _transfer_and_report(query, reference, labels_key, out, "Mapping demo")
+
+
+@app.command
+def build(
+    reference: Path,
+    *,
+    batch_key: str,
+    labels_key: str | None = None,
+    out: Path,
+    recipe: str = "scvi",
+    layer: str | None = None,
+    max_epochs: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Train a reference model and embed the reference.
+
+    Writes a folder with the model (which plain scvi-tools opens too) and reference.h5ad, the reference's cells with
+    their embedding and labels but no counts, for the commands transfer and report.
+
+    Parameters
+    ----------
+    reference
+        An .h5ad file with raw counts.
+    batch_key
+        Column of batches.
+    labels_key
+        Column of cell types; recipe scanvi needs it.
+    out
+        Folder to write.
+    recipe
+        scvi, scanvi or cvae.
+    layer
+        Layer with raw counts; X by default.
+    max_epochs
+        Epochs of training.
+    seed
+        Seed of the training.
+    """
+    from ._files import read_h5ad, write_h5ad
+
+    adata = read_h5ad(reference)
+    model = _build(adata, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
+    model.save(out, overwrite=True)
+    write_h5ad(_without_counts(adata), out / "reference.h5ad")
+    console.print(f"wrote {out}")
+
+
+@app.command(name="map")
+def map_(
+    query: Path,
+    *,
+    model: Path,
+    out: Path,
+    strategy: Literal["condition", "input_layers", "all"] = "condition",
+    layer: str | None = None,
+    batch_key: str | None = None,
+    shared_batches: Words = (),
+    max_epochs: int | None = None,
+    seed: int = 0,
+    on_problem: Literal["raise", "warn"] = "raise",
+    save_model: Path | None = None,
+) -> None:
+    """Map query cells into the latent space of a reference model.
+
+    Parameters
+    ----------
+    query
+        An .h5ad file with raw counts.
+    model
+        Folder of a reference model. It holds a pickle: use only what you trust.
+    out
+        The .h5ad file to write: the query with its embedding.
+    strategy
+        What trains: condition (the reference stays exactly where it is), input_layers or all.
+    layer
+        Layer with raw counts, if not the reference's.
+    batch_key
+        Column of batches, if not the reference's.
+    shared_batches
+        Batches of the query that are the reference's own.
+    max_epochs
+        Epochs of training; 200 by default.
+    seed
+        Seed of the training.
+    on_problem
+        raise stops at problems that would mislead, warn goes on where it can.
+    save_model
+        Folder for the mapped model, a reference for the next query.
+    """
+    from ._files import read_h5ad, write_h5ad
+
+    adata = read_h5ad(query)
+    mapped = _map(
+        adata,
+        model,
+        strategy=strategy,
+        layer=layer,
+        batch_key=batch_key,
+        shared_batches=shared_batches,
+        max_epochs=max_epochs,
+        seed=seed,
+        on_problem=on_problem,
+    )
+    if save_model is not None:
+        mapped.save(save_model, overwrite=True)
+    write_h5ad(adata, out)
+    console.print(f"wrote {out}")
+
+
+@app.command
+def transfer(
+    mapped: Path,
+    *,
+    reference: Path,
+    labels_key: Words,
+    out: Path,
+    k: int = 50,
+    kernel: Literal["paper", "scarches", "gaussian"] = "paper",
+    unknown_above: float = 0.5,
+) -> None:
+    """Transfer labels from a reference to mapped cells.
+
+    Parameters
+    ----------
+    mapped
+        A mapped query (.h5ad).
+    reference
+        The reference's cells with their embedding (reference.h5ad of the command build).
+    labels_key
+        Column of labels in the reference, or several.
+    out
+        The .h5ad file to write.
+    k
+        Number of neighbours that vote.
+    kernel
+        How distances weigh votes.
+    unknown_above
+        Uncertainty above which a cell is called unknown.
+    """
+    from scarches_plus import tl
+
+    from ._files import read_h5ad, write_h5ad
+
+    adata = read_h5ad(mapped)
+    tl.transfer_labels(adata, read_h5ad(reference), list(labels_key), k=k, kernel=kernel, unknown_above=unknown_above)
+    write_h5ad(adata, out)
+    console.print(f"wrote {out}")
+
+
+@app.command
+def report(mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("report")) -> None:
+    """Score and draw a mapped and labelled query.
+
+    Writes umap.png and report.html, a page that needs no other file.
+
+    Parameters
+    ----------
+    mapped
+        A mapped and labelled query (.h5ad). If it has true labels in the column, predictions are scored against them.
+    reference
+        The reference's cells with their embedding (reference.h5ad of the command build).
+    labels_key
+        Column of labels.
+    out
+        Folder for the results.
+    """
+    from ._files import read_h5ad
+
+    _report(read_h5ad(mapped), read_h5ad(reference), labels_key, out, f"Mapping of {mapped.name}")
+
+
+def _split(
+    adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
+) -> tuple[AnnData, AnnData]:
+    for key in (batch_key, labels_key):
+        if key not in adata.obs:
+            _stop(f"column {key!r} not found; the file has {list(adata.obs.columns)}")
+    batches, labels = adata.obs[batch_key].astype(str), adata.obs[labels_key].astype(str)
+    for names, known, what in ((reference_batches, batches, "batches"), (withhold, labels, "labels")):
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            _stop(f"there are no {what} {unknown}; the file has {sorted(known.unique())}")
+    in_reference = batches.isin(reference_batches)
+    if in_reference.all():
+        _stop("every batch is in the reference; leave at least one for the query")
+    return adata[in_reference & ~labels.isin(withhold)].copy(), adata[~in_reference].copy()
+
+
+def _build(adata: AnnData, batch_key: str, labels_key: str | None, *, seed: int, **options: object) -> SCVI | SCANVI:
+    from scarches_plus import tl
+    from scarches_plus.model._defaults import set_seed
+
+    set_seed(seed)
+    return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
+
+
+def _map(adata: AnnData, model: SCVI | SCANVI | Path, *, seed: int, **options: object) -> SCVI | SCANVI:
+    from scarches_plus import tl
+    from scarches_plus.model._defaults import set_seed
+
+    set_seed(seed)
+    mapped = tl.map_query(adata, model, **options)  # type: ignore[arg-type]
+    surgery = mapped.surgery
+    if surgery is not None:
+        console.print(f"trained {surgery.n_trainable:,} of {surgery.n_total:,} parameters ({surgery.strategy})")
+    return mapped
+
+
+def _transfer_and_report(query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str) -> None:
+    from scarches_plus import tl
+
+    from ._files import write_h5ad
+
+    tl.transfer_labels(query, reference, labels_key)
+    write_h5ad(query, out / "mapped.h5ad")
+    _report(query, reference, labels_key, out, title)
+    console.print(f"wrote {out / 'mapped.h5ad'}")
+
+
+def _report(query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from ._files import write_whole
+    from ._report import mapping_report, text_of
+
+    result, _ = mapping_report(reference, query, labels_key)
+    console.print(text_of(result.scores))
+    umap = result.figures["Reference and query"]
+    write_whole(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
+    result.write_html(out / "report.html", title)
+    console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
+
+
+def _without_counts(adata: AnnData) -> AnnData:
+    from anndata import AnnData as AnnDataClass
+
+    uns = {key: value for key, value in adata.uns.items() if key == "scarches_plus" or key.endswith("_colors")}
+    return AnnDataClass(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)
+
+
+def _stop(message: str) -> None:
+    console.print(f"[bold red]error:[/] {message}")
+    sys.exit(2)

@@ -1,0 +1,186 @@
+"""Scores and figures of a mapped query, as text, picture and one HTML page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scarches_plus import _keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.figure import Figure
+
+#: Neighbours of the entropy of batch mixing; scANVI's number.
+_MIXING_NEIGHBORS = 50
+
+
+@dataclass(frozen=True)
+class MappingReport:
+    """What a page about a mapped query holds.
+
+    Attributes
+    ----------
+    scores
+        Score to value.
+    settings
+        How the mapping was made.
+    tables
+        Title to table.
+    figures
+        Title to figure.
+    """
+
+    scores: Mapping[str, float]
+    settings: Mapping[str, object]
+    tables: Mapping[str, pd.DataFrame]
+    figures: Mapping[str, Figure]
+
+    def write_html(self, path: Path, title: str) -> None:
+        """Write one page that needs no other file."""
+        from ._files import write_whole
+
+        parts = [f"<h1>{html.escape(title)}</h1>", _definition_list(self.scores), "<h2>Settings</h2>"]
+        parts.append(_definition_list(self.settings))
+        for name, figure in self.figures.items():
+            parts.append(f"<h2>{html.escape(name)}</h2><img alt='{html.escape(name)}' src='{_data_uri(figure)}'>")
+        for name, table in self.tables.items():
+            parts.append(f"<h2>{html.escape(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
+        page = _PAGE.format(title=html.escape(title), body="\n".join(parts))
+        write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
+
+
+def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> tuple[MappingReport, AnnData]:
+    """Score and draw a query that was mapped and labelled.
+
+    Parameters
+    ----------
+    reference, query
+        Cells with embeddings in the same latent space; the query with transferred labels. If the query has labels of
+        its own in ``obs[labels_key]``, predictions are scored against them.
+    labels_key
+        ``obs`` column of labels.
+
+    Returns
+    -------
+    tuple
+        The report, and both sets of cells with their UMAP.
+
+    Raises
+    ------
+    KeyError
+        If the query has no transferred labels.
+    """
+    import scanpy as sc
+
+    from scarches_plus import metrics, tl
+
+    predicted = _keys.predicted(labels_key)
+    if predicted not in query.obs:
+        message = f"obs[{predicted!r}] not found: transfer labels first (scarches-plus transfer)"
+        raise KeyError(message)
+    joint = tl.joint_embedding(reference, query)
+    sc.pp.neighbors(joint, use_rep=_keys.EMBEDDING)
+    sc.tl.umap(joint)
+
+    record = query.uns.get(_keys.UNS, {}).get("embeddings", {}).get(_keys.EMBEDDING, {})
+    mapping = record.get("mapping", {})
+    settings = {key: value for key, value in mapping.items() if key not in {"drift", "versions"}}
+    settings |= dict(record.get("versions", {}))
+    k = min(_MIXING_NEIGHBORS, joint.n_obs - 1)
+    scores = {
+        "cells of the query": query.n_obs,
+        "called unknown": float((query.obs[predicted] == _keys.UNKNOWN).mean()),
+        "entropy of reference and query mixing (0 to 1)": metrics.entropy_batch_mixing(
+            joint.obsm[_keys.EMBEDDING], joint.obs[_keys.ROLE].to_numpy(), k=k, normalize=True
+        ),
+    }
+    if mapping.get("drift"):
+        scores["reference drift (relative RMSD)"] = float(mapping["drift"]["relative_rmsd"])
+    tables: dict[str, pd.DataFrame] = {}
+    known = [label for label in reference.obs[labels_key].astype(str).unique() if label != _keys.UNKNOWN]
+    truth = labels_key in query.obs and query.obs[labels_key].notna().any()
+    if truth:
+        transfer = metrics.label_transfer_report(
+            query.obs[labels_key].to_numpy(),
+            query.obs[predicted].astype(str).to_numpy(),
+            query.obs[_keys.uncertainty(labels_key)].to_numpy(),
+            known_labels=known,
+        )
+        scores |= {str(name).replace("_", " "): float(value) for name, value in transfer.to_series().items()}
+        tables["Types"] = transfer.per_type
+    return MappingReport(scores, settings, tables, _figures(joint, query, labels_key, known if truth else None)), joint
+
+
+def _figures(joint: AnnData, query: AnnData, labels_key: str, known: list[str] | None) -> dict[str, Figure]:
+    import matplotlib.pyplot as plt
+
+    from scarches_plus import pl
+
+    panels = [
+        (_keys.ROLE, _keys.QUERY, "query on reference"),
+        (labels_key, _keys.REFERENCE, "labels of the reference"),
+        (_keys.predicted(labels_key), _keys.QUERY, "transferred labels of the query"),
+        (_keys.uncertainty(labels_key), _keys.QUERY, "uncertainty of the query"),
+    ]
+    if known is not None:
+        panels.insert(3, (labels_key, _keys.QUERY, "true labels of the query"))
+    figure, axes = plt.subplots(-(-len(panels) // 2), 2, figsize=(13, 4.2 * -(-len(panels) // 2)), layout="constrained")
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, (color, cells, title) in zip(axes.flat, panels, strict=False):
+        pl.joint_umap(joint, color=color, cells=cells, ax=axis)
+        axis.set_title(title)
+    figures = {"Reference and query": figure}
+    if known is not None:
+        figures["Labels against predictions"] = pl.confusion_matrix(query, labels_key).figure
+        figures["Uncertainty by type"] = pl.uncertainty_by_type(query, labels_key, known_labels=known).figure
+    return figures
+
+
+def _definition_list(values: Mapping[str, object]) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_text(value))}</td></tr>" for key, value in values.items()
+    )
+    return f"<table>{rows}</table>"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return str(value)
+    return ", ".join(map(str, value))
+
+
+def text_of(scores: Mapping[str, float]) -> str:
+    """Return scores as aligned lines."""
+    width = max(map(len, scores))
+    return "\n".join(f"{name:<{width}}  {_text(value)}" for name, value in scores.items())
+
+
+def _data_uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin-top: 2rem; }}
+img {{ max-width: 100%; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ text-align: left; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #e5e5e5; }}
+th {{ font-weight: 500; }}
+</style></head><body>
+{body}
+</body></html>
+"""

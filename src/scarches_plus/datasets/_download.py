@@ -1,0 +1,115 @@
+"""Files fetched once, checked against their hash and kept in a cache folder."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+CACHE_VARIABLE = "SCARCHES_PLUS_CACHE"
+_OK = 200
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A published file.
+
+    Attributes
+    ----------
+    name
+        Name in the cache folder.
+    sha256
+        Hexadecimal digest of the contents.
+    page
+        Address at which a person downloads the file with a browser.
+    mirrors
+        Addresses to download from, in the order to try them.
+    """
+
+    name: str
+    sha256: str
+    page: str
+    mirrors: tuple[str, ...]
+
+
+def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
+    import pooch
+
+    return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).expanduser().resolve()
+
+
+def fetch(
+    file: RemoteFile, cache_dir: str | os.PathLike[str] | None = None, *, rounds: int = 3, wait: float = 2.0
+) -> Path:
+    """Return the path of a file in the cache folder, downloading it if it is not there.
+
+    Every mirror is tried, ``rounds`` times with ``wait`` seconds in between. A mirror that sends something else than
+    the file is not asked again.
+
+    Raises
+    ------
+    OSError
+        If no mirror delivered the file. Nothing is left in the cache folder, and the message says how to place the
+        file by hand.
+    """
+    import pooch
+    import requests
+
+    path = cache_folder(cache_dir) / file.name
+    download = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=2**18,
+        headers={"User-Agent": f"scarches_plus/{version('scarches-plus')}"},
+        hooks={"response": _refuse_bot_check},
+    )
+    failures: dict[str, str] = {}
+    mirrors = list(file.mirrors)
+    for attempt in range(rounds):
+        if attempt and mirrors:
+            time.sleep(wait)
+        for url in tuple(mirrors):
+            try:
+                pooch.retrieve(url, f"sha256:{file.sha256}", file.name, path.parent, downloader=download)
+            except requests.RequestException as error:
+                failures[url] = f"{type(error).__name__}: {error}"
+            except ValueError:  # pooch's word for a wrong hash
+                failures[url] = "sent something else than the file (wrong sha256)"
+                mirrors.remove(url)
+            else:
+                return path
+    message = "\n".join(
+        [
+            f"could not download {file.name}:",
+            *(f"  {url}: {why}" for url, why in failures.items()),
+            f"Download it with a browser from {file.page} and save it as {path}",
+            f"It must have the sha256 {file.sha256}" + ("; the file there now has another." if path.exists() else "."),
+        ]
+    )
+    raise OSError(message)
+
+
+def read_published(path: Path) -> AnnData:
+    """Read an h5ad file without the deprecation warnings about its age, which only its publisher could act on."""
+    from anndata import read_h5ad
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        return read_h5ad(path)
+
+
+def _refuse_bot_check(response: Any, *_args: Any, **_kwargs: Any) -> None:
+    """Refuse successes without a body: figshare's firewall answers 202 and an empty page to what is no browser."""
+    import requests
+
+    if response.ok and not response.is_redirect and response.status_code != _OK:
+        message = f"the server answered {response.status_code} and no file; it may want a browser"
+        raise requests.HTTPError(message, response=response)

@@ -1,0 +1,11 @@
+"""Figures of a mapping: each reads an AnnData, draws on Axes and returns them.
+
+Nothing here computes a result, changes its input, shows or saves a figure: the caller
+does. Give ``ax`` to draw into a figure of your own.
+"""
+
+from ._confusion_matrix import confusion_matrix
+from ._joint_umap import joint_umap
+from ._uncertainty_by_type import uncertainty_by_type
+
+__all__ = ["confusion_matrix", "joint_umap", "uncertainty_by_type"]

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scarches_plus import _keys
+
+from ._columns import categorical, column
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+
+def confusion_matrix(
+    adata: AnnData,
+    labels_key: str,
+    predicted_key: str | None = None,
+    *,
+    normalize: bool = True,
+    unknown_category: str = _keys.UNKNOWN,
+    cmap: str = "Blues",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw which labels the cells of every true type were given.
+
+    Parameters
+    ----------
+    adata
+        Query cells with true and transferred labels.
+    labels_key
+        Column of ``obs`` with the true labels, which make the rows. Cells without one, or with `unknown_category`, are left
+        out.
+    predicted_key
+        Column of ``obs`` with the transferred labels, which make the columns; by default ``"{labels_key}_pred"``.
+        Types that occur as both come first and in the same order; `unknown_category` is the last column.
+    normalize
+        Colour and annotate by the share of the true type rather than by the number of cells.
+    unknown_category
+        Prediction of rejected cells.
+    cmap
+        Colour map; the default varies in lightness, which colour-blind readers see.
+    ax
+        Axes to draw into.
+
+    Returns
+    -------
+    The Axes.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If no cell has both labels.
+    """
+    import matplotlib.pyplot as plt
+    import pandas as pd
+
+    predicted_key = predicted_key or _keys.predicted(labels_key)
+    truth = column(adata, labels_key, "give the column of the true labels")
+    predicted = column(adata, predicted_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")
+    both = (truth.notna() & (truth != unknown_category) & predicted.notna()).to_numpy()
+    if not both.any():
+        message = f"no cell has a label in both obs[{labels_key!r}] and obs[{predicted_key!r}]"
+        raise ValueError(message)
+    truth, predicted = categorical(truth[both]), categorical(predicted[both])
+
+    types, given = list(truth.cat.categories), [c for c in predicted.cat.categories if c != unknown_category]
+    rows = sorted(types, key=lambda name: name not in given)
+    columns = [name for name in types if name in given] + [name for name in given if name not in types]
+    if (predicted == unknown_category).any():
+        columns.append(unknown_category)
+    counts = pd.crosstab(truth, predicted).reindex(index=rows, columns=columns, fill_value=0)
+    shown = counts.div(counts.sum(axis=1), axis=0) if normalize else counts
+
+    if ax is None:
+        width, height = 0.42 * len(columns) + 3, 0.36 * len(rows) + 1.8
+        _, ax = plt.subplots(figsize=(max(width, 4.5), max(height, 3)), layout="constrained")
+    image = ax.imshow(shown, cmap=cmap, vmin=0, vmax=1 if normalize else None, aspect="auto")
+    for (row, col), value in np.ndenumerate(shown.to_numpy()):
+        text = f"{value:.2f}" if normalize else f"{value:d}"
+        if value and text != "0.00":
+            ax.text(col, row, text, ha="center", va="center", fontsize=7, color=_readable(image.to_rgba(value)))
+    ax.set_yticks(range(len(rows)), [f"{name} ({n:,})" for name, n in counts.sum(axis=1).items()])
+    ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_xlabel("transferred label")
+    ax.set_ylabel("true label (cells)")
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.get_figure().colorbar(
+        image, ax=ax, label="share of the true type" if normalize else "cells", fraction=0.05, pad=0.02, aspect=30
+    )
+    return ax
+
+
+def _readable(background: tuple[float, float, float, float]) -> str:
+    red, green, blue, _ = background
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from scarches_plus import _keys
+
+from ._columns import categorical, column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+REFERENCE_COLOR = "#dcdcdc"
+UNKNOWN_COLOR = "#8a8a8a"
+QUERY_COLOR = "#0072b2"
+
+_PANEL = 4.0  # inches
+
+
+def joint_umap(
+    adata: AnnData,
+    *,
+    color: str | Sequence[str] | None = None,
+    cells: Literal["query", "reference", "all"] = "query",
+    role_key: str = _keys.ROLE,
+    unknown_category: str = _keys.UNKNOWN,
+    size: float | None = None,
+    cmap: str = "viridis",
+    ax: Axes | None = None,
+    **kwargs: Any,
+) -> Axes | NDArray[np.object_]:
+    """Draw reference and query in one UMAP, one panel per column.
+
+    Parameters
+    ----------
+    adata
+        Reference and query as :func:`scarches_plus.tl.joint_embedding` returns them, with ``obsm["X_umap"]``.
+    color
+        Columns of ``obs`` that colour cells: labels, batches, uncertainties. By default one panel shows which cells are
+        of the query. Colours in ``uns`` are used.
+    cells
+        Which cells are coloured; the others lie behind them in grey.
+    role_key
+        Column of ``obs`` that says ``"reference"`` or ``"query"``.
+    unknown_category
+        Label drawn in grey.
+    size
+        Area of a cell in points squared; by default it falls with the number of cells.
+    cmap
+        Colour map of numeric columns. Columns named ``*_uncertainty`` span 0 to 1.
+    ax
+        Axes to draw one panel into.
+    **kwargs
+        Further arguments of :func:`scanpy.pl.umap` for the coloured cells.
+
+    Returns
+    -------
+    The Axes if `color` is one column or ``None``, otherwise an array of one Axes per column.
+
+    Raises
+    ------
+    KeyError
+        If the UMAP or a column is missing.
+    ValueError
+        If no cell is to be coloured, or `ax` is given for several panels, or `cells` is not one of its values.
+    """
+    import matplotlib.pyplot as plt
+
+    roles = column(adata, role_key, "make adata with sp.tl.joint_embedding(reference, query)")
+    if "X_umap" not in adata.obsm:
+        message = f'obsm has no "X_umap": run sc.pp.neighbors(adata, use_rep="{_keys.EMBEDDING}"); sc.tl.umap(adata)'
+        raise KeyError(message)
+    if cells not in {_keys.QUERY, _keys.REFERENCE, "all"}:
+        message = f"cells must be 'query', 'reference' or 'all', not {cells!r}"
+        raise ValueError(message)
+    colored = np.ones(adata.n_obs, dtype=bool) if cells == "all" else (roles == cells).to_numpy()
+    if not colored.any():
+        message = f"no cell has {cells!r} in obs[{role_key!r}]"
+        raise ValueError(message)
+
+    color = role_key if color is None else color
+    keys = [color] if isinstance(color, str) else list(color)
+    if ax is not None and len(keys) != 1:
+        message = f"ax takes one panel, color asks for {len(keys)}: leave ax out or give one column"
+        raise ValueError(message)
+    panels = [_colored_cells(adata, key, colored, unknown_category) for key in keys]
+    if ax is None:
+        width = sum(_PANEL + _legend_width(panel.obs.iloc[:, 0]) for panel in panels)
+        _, grid = plt.subplots(1, len(keys), figsize=(width, _PANEL), squeeze=False, layout="constrained")
+        axes = grid[0]
+    else:
+        axes = np.array([ax], dtype=object)
+
+    size = float(np.clip(120_000 / adata.n_obs, 4, 40)) if size is None else size
+    behind = np.asarray(adata.obsm["X_umap"])[~colored]
+    rest = _keys.QUERY if cells == _keys.REFERENCE else _keys.REFERENCE
+    for panel, axis in zip(panels, axes, strict=True):
+        _draw(behind, rest, panel, axis, {"size": size, "cmap": cmap, **kwargs})
+    return axes[0] if isinstance(color, str) else axes
+
+
+def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown: str) -> AnnData:
+    """A light copy of the cells with one column, its colours and the UMAP: scanpy writes into what it draws."""
+    import pandas as pd
+    from anndata import AnnData
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    every = column(adata, key, "give a column of the joint embedding")
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(colored))  # no batch lies on top of the others
+    uns = {}
+    values = every.iloc[chosen]
+    if is_bool_dtype(every) or not is_numeric_dtype(every):
+        values = categorical(values)
+        if unknown in values.cat.categories:
+            values = values.cat.reorder_categories([*values.cat.categories.drop(unknown), unknown])
+        colors = _colors(adata, key, unknown)
+        uns[_keys.colors(key)] = [colors[name] for name in values.cat.categories]
+    return AnnData(obs=pd.DataFrame({key: values}), obsm={"X_umap": np.asarray(adata.obsm["X_umap"])[chosen]}, uns=uns)
+
+
+def _colors(adata: AnnData, key: str, unknown: str) -> dict[str, str]:
+    """Colours of all labels, so that they do not depend on which the query has."""
+    from scanpy.pl import palettes
+
+    values = adata.obs[key]
+    values = values if hasattr(values, "cat") else categorical(values)
+    names = list(values.cat.categories.astype(str))
+    if len(stored := adata.uns.get(_keys.colors(key), [])) >= len(names):
+        colors = dict(zip(names, stored, strict=False))
+    else:
+        named = [name for name in names if name != unknown]
+        fitting = (p for p in (palettes.default_20, palettes.default_28, palettes.default_102) if len(p) >= len(named))
+        palette = next(fitting, palettes.default_102)
+        colors = {name: palette[i % len(palette)] for i, name in enumerate(named)}
+    return colors | {unknown: UNKNOWN_COLOR, _keys.QUERY: QUERY_COLOR, _keys.REFERENCE: REFERENCE_COLOR}
+
+
+def _legend_width(values: pd.Series) -> float:
+    """Inches that scanpy's legend, or a colour bar, takes beside the panel."""
+    if not hasattr(values, "cat"):
+        return 0.6
+    names = values.cat.categories
+    columns = 1 if len(names) <= 14 else 2 if len(names) <= 30 else 3
+    return columns * (0.4 + 0.08 * max((len(name) for name in names), default=0))
+
+
+def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str, Any]) -> None:
+    import scanpy as sc
+    from anndata import AnnData
+
+    key = cells.obs.columns[0]
+    is_label = hasattr(cells.obs[key], "cat")
+    common = {"ax": ax, "show": False, "frameon": False}
+    if len(behind):
+        sc.pl.umap(AnnData(obsm={"X_umap": behind}), na_color=REFERENCE_COLOR, size=kwargs["size"], **common)
+        if is_label:
+            ax.scatter([], [], color=REFERENCE_COLOR, label=rest)
+    if str(key).endswith(_keys.uncertainty("")):
+        kwargs = {"vmin": 0, "vmax": 1, **kwargs}
+    sc.pl.umap(cells, **{"color": key, "na_color": UNKNOWN_COLOR, "colorbar_loc": None, **common, **kwargs})
+    if not is_label:
+        ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)

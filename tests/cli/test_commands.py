@@ -1,0 +1,126 @@
+"""Every command, on files."""
+
+import re
+import subprocess
+import sys
+
+import anndata
+import numpy as np
+import pytest
+import scvi
+from small_models import cells, split
+
+from scarches_plus.cli._commands import app
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of a reference and a query, and a reference model built by the command."""
+    folder = tmp_path_factory.mktemp("cli")
+    ref, query = split(cells(), "batch2")
+    ref.write_h5ad(folder / "ref.h5ad")
+    query.write_h5ad(folder / "query.h5ad")
+    run("build", folder / "ref.h5ad", "--batch-key", "batch", "--labels-key", "cell_type", "--out", folder / "model")
+    return folder
+
+
+def run(*words, epochs=True):
+    words = [*words, "--max-epochs", "1"] if epochs else words
+    return app([str(word) for word in words], result_action="return_value", exit_on_error=False, print_error=False)
+
+
+def test_build_writes_a_model_and_its_cells(folder):
+    assert {path.name for path in (folder / "model").iterdir()} == {"model.pt", "reference.h5ad"}
+    reference = anndata.read_h5ad(folder / "model" / "reference.h5ad")
+    assert reference.X is None
+    assert "X_scarches" in reference.obsm
+    again = scvi.model.SCVI.load(str(folder / "model"), adata=anndata.read_h5ad(folder / "ref.h5ad"))
+    np.testing.assert_array_equal(again.get_latent_representation(), reference.obsm["X_scarches"])
+
+
+def test_the_whole_way(folder, tmp_path):
+    mapped, labelled, out = tmp_path / "mapped.h5ad", tmp_path / "labelled.h5ad", tmp_path / "report"
+    run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped, "--save-model", tmp_path / "next")
+    reference = folder / "model" / "reference.h5ad"
+    options = ["--reference", reference, "--labels-key", "cell_type"]
+    run("transfer", mapped, *options, "--out", labelled, epochs=False)
+    assert "cell_type_pred" in anndata.read_h5ad(labelled).obs
+    run("report", labelled, *options, "--out", out, epochs=False)
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert not re.findall(r'(?:src|href)=["\'](?!data:)', page)
+    assert "accuracy" in page
+    assert (out / "umap.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "next" / "model.pt").is_file()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_report_without_true_labels(folder, tmp_path):
+    adata = anndata.read_h5ad(folder / "query.h5ad")
+    del adata.obs["cell_type"]
+    adata.write_h5ad(tmp_path / "bare.h5ad")
+    run("map", tmp_path / "bare.h5ad", "--model", folder / "model", "--out", tmp_path / "mapped.h5ad")
+    options = ["--reference", folder / "model" / "reference.h5ad", "--labels-key", "cell_type"]
+    run("transfer", tmp_path / "mapped.h5ad", *options, "--out", tmp_path / "mapped.h5ad", epochs=False)
+    run("report", tmp_path / "mapped.h5ad", *options, "--out", tmp_path, epochs=False)
+    assert "accuracy" not in (tmp_path / "report.html").read_text()
+
+
+def test_demo(tmp_path, capsys):
+    run("demo", "--out", tmp_path)
+    mapped = anndata.read_h5ad(tmp_path / "mapped.h5ad")
+    assert set(mapped.obs["batch"]) == {"lane6", "lane7", "lane8"}
+    assert "CD19+ B" not in set(mapped.obs["cell_type_pred"])
+    assert {path.name for path in tmp_path.iterdir()} == {"mapped.h5ad", "report.html", "umap.png"}
+    assert "auroc unseen" in capsys.readouterr().out
+
+
+def test_demo_on_any_file(folder, tmp_path, capsys):
+    cells().write_h5ad(tmp_path / "all.h5ad")
+    start = ["demo", "--data", tmp_path / "all.h5ad", "--out", tmp_path / "out", "--recipe", "scvi"]
+    run(*start, "--reference-batches", "batch0", "batch1", "--withhold", "type0")
+    assert set(anndata.read_h5ad(tmp_path / "out" / "mapped.h5ad").obs["batch"]) == {"batch2"}
+    for words, message in (
+        (["--reference-batches", "batch9"], "no batches ['batch9']"),
+        (["--reference-batches", "batch0", "batch1", "batch2"], "at least one for the query"),
+        (["--reference-batches", "batch0", "--labels-key", "label"], "'label' not found"),
+        ([], "--reference-batches A B"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            run(*start, *words)
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().out
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.h5ad is no file"):
+        run("map", tmp_path / "nowhere.h5ad", "--model", tmp_path, "--out", tmp_path / "x.h5ad")
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path):
+    from scarches_plus.cli._files import write_whole
+
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+
+    def fail(path):
+        path.write_text("half")
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_whole(file, fail)
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_help_is_quick_and_complete():
+    code = (
+        "import sys; sys.argv = ['scarches-plus', '--help']\n"
+        "from scarches_plus.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'scvi', 'scanpy'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("demo", "build", "map", "transfer", "report"):
+        assert command in result.stdout

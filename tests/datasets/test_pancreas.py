@@ -1,0 +1,243 @@
+"""Downloads, from a server on this machine."""
+
+import hashlib
+import socket
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from scipy import sparse
+
+from scarches_plus.datasets import _pancreas, pancreas, simulate
+from scarches_plus.datasets._download import CACHE_VARIABLE, RemoteFile, cache_folder, fetch
+
+
+class Server:
+    """Answers ``/<name>`` with the answers set for it, in turn; the last one stays."""
+
+    def __init__(self):
+        server = self
+        self.answers = {}
+        self.requests = []
+        self.agents = set()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.requests.append(self.path[1:])
+                server.agents.add(self.headers["User-Agent"])
+                answers = server.answers[self.path[1:]]
+                status, body, length = answers.pop(0) if len(answers) > 1 else answers[0]
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", body)
+                    body = b""
+                self.send_header("Content-Length", str(len(body) if length is None else length))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+
+    def set(self, name, *answers):
+        self.answers[name] = [(*answer, None)[:3] for answer in answers]
+
+    def url(self, name):
+        return f"http://127.0.0.1:{self._http.server_port}/{name}"
+
+    def close(self):
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The bytes of a small file built like the benchmark's."""
+    rng = np.random.default_rng(0)
+    tech = np.repeat(["celseq", "smarter", "smartseq2"], 10)
+    counts = rng.poisson(2.0, (30, 6)).astype(np.float32)
+    counts[tech == "celseq"] += 0.25
+    counts[tech == "smarter", 0] = 1.5
+    adata = AnnData(
+        X=np.log1p(counts),
+        obs=pd.DataFrame(
+            {"tech": pd.Categorical(tech), "celltype": np.tile(["alpha", "beta"], 15)},
+            index=[f"cell{i}" for i in range(30)],
+        ),
+        var=pd.DataFrame(index=[f"gene{i}" for i in range(6)]),
+        layers={"counts": sparse.csr_matrix(counts)},
+        uns={"tech_colors": np.array(["#000000", "#111111", "#222222"])},
+    )
+    path = tmp_path_factory.mktemp("published") / "file.h5ad"
+    adata.write_h5ad(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def file(server, published):
+    server.set("a", (200, published))
+    return RemoteFile("file.h5ad", hashlib.sha256(published).hexdigest(), "https://page", (server.url("a"),))
+
+
+def no_file_in(folder):
+    return not folder.exists() or not list(folder.iterdir())
+
+
+def test_downloads_once(server, file, tmp_path):
+    path = fetch(file, tmp_path)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+    assert fetch(file, tmp_path) == path == tmp_path / "file.h5ad"
+    assert server.requests == ["a"]
+    assert all(agent.startswith("scarches_plus/") for agent in server.agents)
+
+
+def test_follows_redirects(server, file, tmp_path):
+    server.set("b", (302, server.url("a")))
+    assert fetch(replace(file, mirrors=(server.url("b"),)), tmp_path).exists()
+
+
+def test_shows_progress(file, tmp_path, capsys):
+    fetch(file, tmp_path)
+    assert "100%" in capsys.readouterr().err
+
+
+def test_a_file_placed_by_hand_is_used(server, file, published, tmp_path):
+    (tmp_path / "file.h5ad").write_bytes(published)
+    fetch(file, tmp_path)
+    assert not server.requests
+
+
+def test_a_damaged_cached_file_is_replaced(server, file, tmp_path):
+    (tmp_path / "file.h5ad").write_bytes(b"damaged")
+    path = fetch(file, tmp_path)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+    assert server.requests == ["a"]
+
+
+def test_wrong_content_leaves_nothing_behind_and_is_not_asked_for_again(server, file, tmp_path):
+    server.set("a", (200, b"<html>are you a robot?</html>"))
+    with pytest.raises(OSError, match="wrong sha256"):
+        fetch(file, tmp_path, rounds=3, wait=0)
+    assert server.requests == ["a"]
+    assert no_file_in(tmp_path)
+
+
+def test_a_truncated_body_is_tried_again(server, file, published, tmp_path):
+    server.set("a", (200, published[:100], len(published)), (200, published))
+    assert fetch(file, tmp_path, wait=0).read_bytes() == published
+    assert server.requests == ["a", "a"]
+
+
+def test_a_body_truncated_every_time_leaves_nothing_behind(server, file, published, tmp_path):
+    server.set("a", (200, published[:100], len(published)))
+    with pytest.raises(OSError, match="ChunkedEncodingError"):
+        fetch(file, tmp_path, rounds=2, wait=0)
+    assert server.requests == ["a", "a"]
+    assert no_file_in(tmp_path)
+
+
+@pytest.mark.parametrize("status", [202, 204, 403, 404, 500, 503])
+def test_a_refusal_leads_to_the_next_mirror(server, file, tmp_path, status):
+    server.set("b", (status, b""))
+    assert fetch(replace(file, mirrors=(server.url("b"), server.url("a"))), tmp_path, wait=0).exists()
+    assert server.requests == ["b", "a"]
+
+
+@pytest.mark.parametrize("status", [202, 403, 500])
+def test_when_every_mirror_fails_the_message_says_what_to_do(server, file, tmp_path, status):
+    server.set("a", (status, b""))
+    with pytest.raises(OSError, match=str(status)) as caught:
+        fetch(file, tmp_path / "cache", rounds=2, wait=0)
+    message = str(caught.value)
+    for part in (server.url("a"), "https://page", str(tmp_path / "cache" / "file.h5ad"), file.sha256):
+        assert part in message
+    assert server.requests == ["a", "a"]
+    assert no_file_in(tmp_path / "cache")
+
+
+def test_offline(file, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/a"  # bound but not listening: refused
+        with pytest.raises(OSError, match="Connection") as caught:
+            fetch(replace(file, mirrors=(url,)), tmp_path, rounds=2, wait=0)
+    assert url in str(caught.value)
+    assert no_file_in(tmp_path)
+
+
+def test_offline_with_a_wrong_file_in_place_says_so(server, file, tmp_path):
+    server.set("a", (500, b""))
+    (tmp_path / "file.h5ad").write_bytes(b"something else")
+    with pytest.raises(OSError, match="the file there now has another"):
+        fetch(file, tmp_path, rounds=1)
+
+
+def test_waits_between_rounds_only(server, file, tmp_path, monkeypatch):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    server.set("a", (500, b""))
+    with pytest.raises(OSError, match="500"):
+        fetch(file, tmp_path, rounds=3, wait=5.0)
+    assert waits == [5.0, 5.0]
+
+
+def test_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "variable"))
+    assert cache_folder() == tmp_path / "variable"
+    assert cache_folder(tmp_path / "argument") == tmp_path / "argument"
+    monkeypatch.delenv(CACHE_VARIABLE)
+    assert "scarches_plus" in str(cache_folder())
+
+
+def test_pancreas(server, file, tmp_path, monkeypatch):
+    monkeypatch.setattr(_pancreas, "_FILE", file)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    with pytest.warns(UserWarning, match="fractional values for celseq, smarter:") as caught:
+        adata = pancreas()
+    assert caught[0].filename == __file__
+    assert adata.shape == (30, 6)
+    for key, original in (("batch", "tech"), ("cell_type", "celltype")):
+        assert adata.obs[key].dtype == "category"
+        assert adata.obs[key].astype(str).equals(adata.obs[original].astype(str))
+    assert list(adata.uns["batch_colors"]) == list(adata.uns["tech_colors"])
+    assert (adata.layers["counts"].data % 1 != 0).any()
+    with pytest.warns(UserWarning, match="fractional"):
+        pancreas(cache_dir=tmp_path)
+    assert server.requests == ["a"]
+
+
+def test_pancreas_is_quiet_about_whole_counts(monkeypatch):
+    whole = simulate(40, 5)
+    whole.layers["counts"] = whole.X
+    monkeypatch.setattr(_pancreas, "_load", lambda *_: whole)
+    assert pancreas() is whole
+
+
+@pytest.mark.parametrize("storage", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_fractional_batches(storage):
+    counts = np.array([[1.0, 0.0], [2.0, 3.0], [0.0, 0.5], [0.0, 1.0]])
+    batches = pd.Series(pd.Categorical(["x", "x", "y", "y"], categories=["x", "y", "unused"]))
+    assert _pancreas._fractional_batches(storage(counts), batches) == ["y"]
+    assert _pancreas._fractional_batches(storage(np.floor(counts)), batches) == []
+
+
+def test_the_published_file_is_named_as_the_benchmark_has_it():
+    assert _pancreas._FILE.sha256 == "97e6dfd65553e4d10aa3ef5d904362970a75c677c31d70fabc9234191a09db8c"
+    assert _pancreas._FILE.page == "https://figshare.com/ndownloader/files/24539828"
+    assert all(url.startswith("https://") and url.endswith("/24539828") for url in _pancreas._FILE.mirrors)

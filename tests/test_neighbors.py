@@ -1,0 +1,188 @@
+import sys
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scarches_plus import _neighbors
+from scarches_plus._neighbors import Neighbors, nearest, nearest_within
+
+
+def cells(n, d=5, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+def naive(query, reference, k, skip=None):
+    """Loop over cells, sort all distances, ties by index."""
+    indices, distances = [], []
+    for i, q in enumerate(query):
+        ranked = sorted((float(np.sqrt(((q - r) ** 2).sum())), j) for j, r in enumerate(reference))
+        kept = [(d, j) for d, j in ranked if skip is None or j != skip[i]][:k]
+        indices.append([j for _, j in kept])
+        distances.append([d for d, _ in kept])
+    return Neighbors(np.array(indices), np.array(distances))
+
+
+def recall(found, truth):
+    """Share of neighbours no farther than the true k-th one, so that ties count."""
+    return (found.distances <= truth.distances[:, -1:] * (1 + 1e-9)).mean()
+
+
+class FakeDescent:
+    """An exact stand-in for pynndescent, which takes a minute to compile, that loses the hits of every seventh cell."""
+
+    calls: ClassVar[list] = []
+
+    def __init__(self, data, n_neighbors, **kwargs):
+        assert data.dtype == np.float32
+        self.data, self.n_neighbors = data, n_neighbors
+        self.calls.append(kwargs)
+
+    @property
+    def neighbor_graph(self):
+        return self.query(self.data, self.n_neighbors)
+
+    def query(self, query, k, **_):
+        found = naive(query, self.data, k)
+        indices = found.indices.astype(np.int32)
+        indices[::7, k // 2 :] = -1
+        return indices, found.distances.astype(np.float32)
+
+
+@pytest.fixture
+def fake_descent(monkeypatch):
+    monkeypatch.setattr(FakeDescent, "calls", [])
+    monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=FakeDescent))
+    monkeypatch.setattr(_neighbors, "EXACT_PAIRS", 0)
+    return FakeDescent
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, -1])
+def test_nearest_equals_naive(n_jobs):
+    query, reference = cells(40), cells(60, seed=1)
+    found, expected = nearest(query, reference, 7, n_jobs=n_jobs), naive(query, reference, 7)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-12)
+    assert found.indices.dtype == np.int64
+    assert found.distances.dtype == np.float64
+
+
+def test_nearest_may_take_the_whole_reference():
+    found = nearest(cells(3), cells(4, seed=1), 4)
+    np.testing.assert_array_equal(np.sort(found.indices, axis=1), np.tile(np.arange(4), (3, 1)))
+
+
+def test_nearest_within_equals_naive():
+    embedding = cells(50)
+    found, expected = nearest_within(embedding, 6), naive(embedding, embedding, 6, skip=range(50))
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [[3, 3, -1, 0], np.arange(30) % 2 == 0])
+def test_nearest_within_of_some_rows(rows):
+    embedding = cells(30)
+    every, some = nearest_within(embedding, 4), nearest_within(embedding, 4, rows=rows)
+    np.testing.assert_array_equal(some.indices, every.indices[rows])
+    np.testing.assert_array_equal(some.distances, every.distances[rows])
+
+
+@given(copies=st.integers(2, 8), k=st.integers(1, 12), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=25)
+def test_duplicates_never_return_the_cell_itself(copies, k, seed):
+    embedding = np.repeat(cells(6, seed=seed), copies, axis=0)
+    k = min(k, len(embedding) - 1)
+    found = nearest_within(embedding, k)
+    assert found.indices.shape == (len(embedding), k)
+    assert not (found.indices == np.arange(len(embedding))[:, None]).any()
+    assert all(len(set(row)) == k for row in found.indices)
+    np.testing.assert_allclose(
+        found.distances, naive(embedding, embedding, k, skip=range(len(embedding))).distances, atol=1e-12
+    )
+    np.testing.assert_array_equal(found.distances[:, : min(k, copies - 1)], 0.0)
+
+
+def test_far_from_the_origin():
+    near = cells(80).astype(np.float32).astype(np.float64)
+    far = (near + 1e4).astype(np.float32)  # float32 keeps three digits of the spread here
+    exact = naive(far.astype(np.float64), far.astype(np.float64), 10, skip=range(80))
+    found = nearest_within(far, 10)
+    np.testing.assert_array_equal(found.indices, exact.indices)
+    np.testing.assert_allclose(found.distances, exact.distances, rtol=1e-12)
+
+
+def test_distances_do_not_depend_on_the_chunk(monkeypatch):
+    embedding = cells(50)
+    whole = nearest_within(embedding, 5)
+    monkeypatch.setattr(_neighbors, "_CHUNK", 1)
+    np.testing.assert_array_equal(nearest_within(embedding, 5).distances, whole.distances)
+
+
+def test_approximate_path_completes_lost_neighbours(fake_descent):
+    query, reference = cells(30), cells(60, seed=1)
+    np.testing.assert_array_equal(nearest(query, reference, 5).indices, naive(query, reference, 5).indices)
+    within = nearest_within(reference, 5, n_jobs=1)
+    np.testing.assert_array_equal(within.indices, naive(reference, reference, 5, skip=range(60)).indices)
+    some = nearest_within(reference, 5, rows=[7, 2])
+    np.testing.assert_array_equal(some.indices, within.indices[[7, 2]])
+    assert [call["random_state"] for call in fake_descent.calls] == [0, 0, 0]
+    assert [call["n_jobs"] for call in fake_descent.calls] == [None, 1, None]
+
+
+def test_the_search_is_exact_up_to_the_limit(monkeypatch, fake_descent):
+    monkeypatch.setattr(_neighbors, "EXACT_PAIRS", 600)
+    nearest(cells(10), cells(60), 3)
+    assert fake_descent.calls == []
+    nearest(cells(11), cells(60), 3)
+    assert len(fake_descent.calls) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [5, 15, 50])
+def test_pynndescent_recall(monkeypatch, k):
+    embedding = np.repeat(cells(12, 20), 250, axis=0) * 2 + cells(3000, 20, seed=1) + 100
+    embedding[:100] = embedding[0]
+    query = embedding[::5] + 0.5
+    exact, exact_within = nearest(query, embedding, k), nearest_within(embedding, k)
+    monkeypatch.setattr(_neighbors, "EXACT_PAIRS", 0)
+
+    found, found_within = nearest(query, embedding, k), nearest_within(embedding, k)
+    assert recall(found, exact) >= 0.98
+    assert recall(found_within, exact_within) >= 0.98
+    assert not (found_within.indices == np.arange(3000)[:, None]).any()
+    np.testing.assert_array_equal(nearest(query, embedding, k).indices, found.indices)  # seeded
+    same = found.indices == exact.indices
+    np.testing.assert_array_equal(found.distances[same], exact.distances[same])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_coordinates_that_are_not_finite(bad):
+    embedding = cells(20)
+    embedding[[2, 5], 1] = bad
+    with pytest.raises(ValueError, match="embedding has NaN or infinite coordinates in 2 of 20 cells"):
+        nearest_within(embedding, 3)
+    with pytest.raises(ValueError, match="query has NaN"):
+        nearest(embedding, cells(20), 3)
+    with pytest.raises(ValueError, match="reference has NaN"):
+        nearest(cells(20), embedding, 3)
+
+
+def test_too_many_or_too_few_neighbours():
+    with pytest.raises(ValueError, match="k=11 neighbours: the reference has n=10 cells"):
+        nearest(cells(3), cells(10), 11)
+    with pytest.raises(ValueError, match="k=10 neighbours: beside itself a cell has n=9 cells"):
+        nearest_within(cells(10), 10)
+    with pytest.raises(ValueError, match="k=0"):
+        nearest_within(cells(10), 0)
+
+
+def test_shapes():
+    with pytest.raises(ValueError, match="query has 4 dimensions and reference 5"):
+        nearest(cells(3, 4), cells(10, 5), 2)
+    with pytest.raises(ValueError, match=r"shape is \(10,\)"):
+        nearest_within(np.zeros(10), 2)
+    with pytest.raises(ValueError, match=r"query must .* shape is \(0, 5\)"):
+        nearest(np.zeros((0, 5)), cells(10), 2)
