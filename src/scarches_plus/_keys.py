@@ -12,6 +12,8 @@ QUERY = "query"
 MEASURED = "measured"
 #: Label of cells without one, and of cells whose label is rejected.
 UNKNOWN = "Unknown"
+#: Its colour, darker than scanpy's grey of cells without a value.
+UNKNOWN_COLOR = "#6b6b6b"
 
 
 def predicted(labels_key: str) -> str:

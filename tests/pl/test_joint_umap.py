@@ -4,8 +4,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
+from scarches_plus._keys import UNKNOWN_COLOR
 from scarches_plus.pl import joint_umap
-from scarches_plus.pl._joint_umap import QUERY_COLOR, REFERENCE_COLOR, UNKNOWN_COLOR
+from scarches_plus.pl._joint_umap import QUERY_COLOR, REFERENCE_COLOR
 
 # scanpy 1.11 with matplotlib 3.11
 pytestmark = pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")

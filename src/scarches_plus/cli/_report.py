@@ -6,7 +6,7 @@ import base64
 import html
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _keys
 
@@ -116,22 +116,27 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> tuple
         )
         scores |= {str(name).replace("_", " "): float(value) for name, value in transfer.to_series().items()}
         tables["Types"] = transfer.per_type
-    return MappingReport(scores, settings, tables, _figures(joint, query, labels_key, known if truth else None)), joint
+    figures = _figures(joint, query, labels_key, known if truth else None, str(mapping.get("batch_key", "")))
+    return MappingReport(scores, settings, tables, figures), joint
 
 
-def _figures(joint: AnnData, query: AnnData, labels_key: str, known: list[str] | None) -> dict[str, Figure]:
+def _figures(
+    joint: AnnData, query: AnnData, labels_key: str, known: list[str] | None, batch_key: str
+) -> dict[str, Figure]:
     import matplotlib.pyplot as plt
 
     from scarches_plus import pl
 
-    panels = [
-        (_keys.ROLE, _keys.QUERY, "query on reference"),
-        (labels_key, _keys.REFERENCE, "labels of the reference"),
-        (_keys.predicted(labels_key), _keys.QUERY, "transferred labels of the query"),
-        (_keys.uncertainty(labels_key), _keys.QUERY, "uncertainty of the query"),
+    panels: list[tuple[str, Literal["query", "reference", "all"], str]] = [
+        (_keys.ROLE, "query", "query on reference"),
+        (labels_key, "reference", "labels of the reference"),
+        (_keys.predicted(labels_key), "query", "transferred labels of the query"),
+        (_keys.uncertainty(labels_key), "query", "uncertainty of the query"),
     ]
     if known is not None:
-        panels.insert(3, (labels_key, _keys.QUERY, "true labels of the query"))
+        panels.insert(3, (labels_key, "query", "true labels of the query"))
+    if batch_key in joint.obs:
+        panels.append((batch_key, "all", "batches"))
     figure, axes = plt.subplots(-(-len(panels) // 2), 2, figsize=(13, 4.2 * -(-len(panels) // 2)), layout="constrained")
     for axis in axes.flat[len(panels) :]:
         axis.remove()

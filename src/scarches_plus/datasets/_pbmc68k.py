@@ -17,7 +17,7 @@ _TOLERANCE = 0.1
 
 
 def pbmc68k() -> AnnData:
-    """Fresh blood cells of one donor: 700 cells of the 10x Genomics PBMC 68k data set [1]_, with raw counts.
+    """Fresh blood cells of one donor: 700 cells of the 10x Genomics PBMC 68k data set, with raw counts.
 
     The file comes with scanpy (:func:`scanpy.datasets.pbmc68k_reduced`), so nothing is downloaded. scanpy's file
     holds log-normalised values; the raw counts are recovered from them exactly.
@@ -27,7 +27,7 @@ def pbmc68k() -> AnnData:
     AnnData
         700 cells x 765 genes. ``X`` holds raw counts (CSR, float32) and ``obs``:
 
-        - ``cell_type``: 10 labels. The original study gave each cell the label of the sorted population it correlates
+        - ``cell_type``: 10 labels. The original study [1]_ gave each cell the label of the sorted population it correlates
           with best; scANVI's authors [2]_ found part of these labels wrong, most visibly T cells labelled as dendritic
           or natural killer cells. Do not read agreement with them as accuracy. Colours are in
           ``uns["cell_type_colors"]``.
@@ -70,7 +70,8 @@ def pbmc68k() -> AnnData:
             index=obs.index,
         ),
         var=reduced.raw.var,
-        uns={_keys.colors("cell_type"): reduced.uns[_keys.colors("bulk_labels")]},
+        # scanpy's stored colours have a grey, which is kept for "unknown"
+        uns={_keys.colors("cell_type"): [*sc.pl.palettes.default_20[:9], "#e6b800"]},
     )
 
 

@@ -29,6 +29,10 @@ def load(source: str | Path | SCVI | SCANVI, adata: AnnData | None = None) -> SC
     adata
         Cells the model was trained on. Without them the model can still map and embed queries.
 
+    Returns
+    -------
+    The model, in evaluation mode. Its latent space is the same however it was opened.
+
     Raises
     ------
     FileNotFoundError

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from scvi import settings
 from scvi.data._constants import _SCVI_UUID_KEY
@@ -34,7 +35,6 @@ from ._surgery import STRATEGIES, grow, n_trainable, parameters_in_use, select_e
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from anndata import AnnData
     from scvi.model.base import BaseModelClass
 
@@ -49,6 +49,16 @@ _TRAIN_SHARE = 0.9
 _SMALLEST_MINIBATCH = 3
 
 
+class _NoCells:
+    """Answers for the cells of a model that is built without any."""
+
+    data_registry: ClassVar[dict[str, Any]] = {}
+
+    @staticmethod
+    def get_from_registry(_: str) -> np.ndarray:
+        return np.empty((0, 1))
+
+
 class ReferenceMixin:
     """Surgery by strategy, exact freezing, explicit modes and a memory of both, for a model of scvi-tools.
 
@@ -57,6 +67,15 @@ class ReferenceMixin:
     """
 
     _training_plan_cls = TrainingPlan
+
+    @property
+    def adata_manager(self) -> Any:
+        """Manager of the model's cells, ``None`` without cells.
+
+        While the network is built, scvi-tools asks it for library sizes even if there are no cells.
+        """
+        building = "module" not in vars(self)
+        return _NoCells() if building and self._adata_manager is None else self._adata_manager  # type: ignore[attr-defined]
 
     @property
     def spec(self) -> ReferenceSpec:
@@ -114,7 +133,10 @@ class ReferenceMixin:
         self.module.train()  # type: ignore[attr-defined]  # the plan sets the mode; lightning warns of any other start
         try:
             super().train(*args, plan_kwargs=plan_kwargs, **kwargs)  # type: ignore[misc]
-        except SystemExit as stop:  # lightning turns Ctrl-C into an exit of the whole process
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            # lightning turns Ctrl-C into an exit of the whole process
             self.module.eval()  # type: ignore[attr-defined]
             self._remember_space(surgery)
             message = "training was interrupted; the model holds the weights of the last step"
@@ -206,7 +228,7 @@ class ReferenceMixin:
             ``"all"``: everything.
         train_reference_columns
             Also train the columns of the reference's own categories, the paper's (n + m)(p + q) parameters. The
-            reference's latent space then moves.
+            reference can then move: it does with shared batches or weight decay.
         shared_batches
             Batches of the query that are the reference's own batches of the same name. Without this, a name that
             occurs in both is an error, since training would overwrite the reference's batch.

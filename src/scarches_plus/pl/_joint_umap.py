@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REFERENCE_COLOR = "#dcdcdc"
-UNKNOWN_COLOR = "#8a8a8a"
 QUERY_COLOR = "#0072b2"
 
 _PANEL = 4.0  # inches
@@ -138,7 +137,7 @@ def _colors(adata: AnnData, key: str, unknown: str) -> dict[str, str]:
         fitting = (p for p in (palettes.default_20, palettes.default_28, palettes.default_102) if len(p) >= len(named))
         palette = next(fitting, palettes.default_102)
         colors = {name: palette[i % len(palette)] for i, name in enumerate(named)}
-    return colors | {unknown: UNKNOWN_COLOR, _keys.QUERY: QUERY_COLOR, _keys.REFERENCE: REFERENCE_COLOR}
+    return colors | {unknown: _keys.UNKNOWN_COLOR, _keys.QUERY: QUERY_COLOR, _keys.REFERENCE: REFERENCE_COLOR}
 
 
 def _legend_width(values: pd.Series) -> float:
@@ -163,6 +162,6 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
             ax.scatter([], [], color=REFERENCE_COLOR, label=rest)
     if str(key).endswith(_keys.uncertainty("")):
         kwargs = {"vmin": 0, "vmax": 1, **kwargs}
-    sc.pl.umap(cells, **{"color": key, "na_color": UNKNOWN_COLOR, "colorbar_loc": None, **common, **kwargs})
+    sc.pl.umap(cells, **{"color": key, "na_color": _keys.UNKNOWN_COLOR, "colorbar_loc": None, **common, **kwargs})
     if not is_label:
         ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)

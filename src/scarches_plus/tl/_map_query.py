@@ -55,7 +55,8 @@ def map_query(
         is; ``"input_layers"`` also the first layers of encoder and decoder; ``"all"`` everything. After the last two the
         reference must be embedded again (:func:`embed`).
     train_reference_columns
-        Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters); the reference moves.
+        Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters). The reference can then
+        move: it does with shared batches or weight decay.
     shared_batches
         Batches of the query that are the reference's own batches of the same name.
     use_query_labels
@@ -119,6 +120,7 @@ def map_query(
         "max_epochs": epochs,
         "epochs": len(mapped.history["elbo_train"]) if mapped.history else epochs,
         "seed": current_seed(),
+        "batch_key": batch_key or reference.spec.batch_key or "",
         "new_batches": list(report.new_batches),
         "shared_batches": list(report.shared_batches),
         "genes_found": report.n_genes_found,

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from scarches_plus._neighbors import Neighbors
 
-_UNKNOWN_COLOR = "#bdbdbd"
-
 
 def transfer_labels(
     adata: AnnData,
@@ -158,8 +156,10 @@ def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category
     colors = reference.uns.get(_keys.colors(key))
     if colors is None or not hasattr(reference.obs[key], "cat"):
         return
-    by_label = dict(zip(reference.obs[key].cat.categories, colors, strict=False)) | {unknown_category: _UNKNOWN_COLOR}
+    by_label = dict(zip(reference.obs[key].cat.categories, colors, strict=False)) | {
+        unknown_category: _keys.UNKNOWN_COLOR
+    }
     predicted = _keys.predicted(key)
     adata.uns[_keys.colors(predicted)] = [
-        by_label.get(label, _UNKNOWN_COLOR) for label in adata.obs[predicted].cat.categories
+        by_label.get(label, _keys.UNKNOWN_COLOR) for label in adata.obs[predicted].cat.categories
     ]

@@ -1,0 +1,49 @@
+"""Every test runs offline, on one thread and without a screen."""
+
+import os
+import socket
+from ipaddress import ip_address
+
+import pytest
+
+# Read by torch and matplotlib when they are imported, which is after this file.
+for name, value in {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}.items():
+    os.environ.setdefault(name, value)
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test tried to leave this machine. Not an OSError, so that no library mistakes it for being offline."""
+
+
+def _require_loopback(host):
+    try:
+        local = host in {None, "", "localhost"} or ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        message = f"tests must not use the network: {host!r}"
+        raise NetworkBlockedError(message)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network():
+    """Let sockets reach this machine only."""
+    connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def guarded(method):
+        def call(self, address):
+            if self.family in {socket.AF_INET, socket.AF_INET6}:
+                _require_loopback(address[0])
+            return method(self, address)
+
+        return call
+
+    def guarded_look_up(host, *args, **kwargs):
+        _require_loopback(host.decode() if isinstance(host, bytes) else host)
+        return look_up(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
+        patch.setattr(socket, "getaddrinfo", guarded_look_up)
+        yield
