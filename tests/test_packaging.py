@@ -160,3 +160,12 @@ def test_no_large_files():
         if not made & set(file.parts) and file.suffix != ".h5ad" and file.stat().st_size > 1_000_000
     ]
     assert large == []
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_pages_have_no_gaps(page):
+    text = page.read_text()
+    assert not re.findall(r"\{\{[^}]*\}\}", text)
+    assert "TODO" not in text

@@ -34,6 +34,9 @@ BELONGS_TO = {
     "metrics.ReferenceDrift": "reference_drift",
     "model.RECIPES": "recipes",
     "model.Recipe": "recipes",
+    "model.ModelState": "state",
+    "model.Surgery": "state",
+    "pp.Problem": "check_query",
     "pp.QueryError": "check_query",
     "pp.QueryReport": "check_query",
     "train.SemiSupervisedTrainingPlan": "plan",
@@ -41,6 +44,8 @@ BELONGS_TO = {
 }
 #: Names in a file of their own that are tested with another.
 TESTED_WITH = {
+    "model.ModelState": "foreign_references",
+    "model.Surgery": "surgery",
     "model.SCVI": "surgery",
     "model.SCANVI": "surgery",
     "module.VAE": "gene_mask",

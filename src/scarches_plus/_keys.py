@@ -4,6 +4,10 @@
 EMBEDDING = "X_scarches"
 #: ``uns`` slot of everything the package records about its results.
 UNS = "scarches_plus"
+#: In it: ``obsm`` slot to what is known of the embedding.
+EMBEDDINGS = "embeddings"
+#: In it: labels key to the names of the columns of its probabilities.
+PROBABILITY_LABELS = "probability_labels"
 #: ``obs`` column of a joint embedding: where a cell comes from.
 ROLE = "mapping_role"
 REFERENCE = "reference"

@@ -89,7 +89,7 @@ def test_demo_on_any_file(folder, tmp_path, capsys):
         with pytest.raises(SystemExit) as stop:
             run(*start, *words)
         assert stop.value.code == 2
-        assert message in capsys.readouterr().out
+        assert message in capsys.readouterr().err
 
 
 def test_missing_files_are_named(tmp_path):
@@ -124,3 +124,50 @@ def test_help_is_quick_and_complete():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for command in ("demo", "build", "map", "transfer", "report"):
         assert command in result.stdout
+
+
+def test_errors_are_one_line(folder, tmp_path):
+    words = [
+        "scarches-plus",
+        "map",
+        str(tmp_path / "nowhere.h5ad"),
+        "--model",
+        str(folder / "model"),
+        "--out",
+        "x.h5ad",
+    ]
+    code = f"import sys; sys.argv = {words!r}\nfrom scarches_plus.cli import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert "nowhere.h5ad is no file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_models_are_replaced_on_request_only(folder, capsys):
+    words = ["build", folder / "ref.h5ad", "--batch-key", "batch", "--out", folder / "twice"]
+    run(*words)
+    with pytest.raises(SystemExit):
+        run(*words)
+    assert "--overwrite" in capsys.readouterr().err
+    run(*words, "--overwrite")
+
+
+def test_counts_in_a_layer(folder, tmp_path):
+    adata = cells()
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = np.log1p(adata.X.toarray())
+    adata.write_h5ad(tmp_path / "layer.h5ad")
+    words = [
+        "demo",
+        "--data",
+        tmp_path / "layer.h5ad",
+        "--out",
+        tmp_path / "out",
+        "--recipe",
+        "scvi",
+        "--layer",
+        "counts",
+    ]
+    run(*words, "--reference-batches", "batch0", "batch1")
+    assert (tmp_path / "out" / "report.html").is_file()

@@ -7,7 +7,7 @@ import torch
 from small_models import cells, reference, split, train
 
 from scarches_plus.model import SCANVI, SCVI, load
-from scarches_plus.model._surgery import STRATEGIES
+from scarches_plus.model._strategies import STRATEGIES
 
 MODELS = {
     "SCVI, ZINB": (SCVI, {}),

@@ -99,16 +99,6 @@ def test_a_model_of_this_package_comes_back_as_it_is():
     assert load(model) is model
 
 
-def test_minification_works():
-    ref, _ = split(cells(), "batch2")
-    model = reference(SCVI, ref)
-    before = model.get_latent_representation()
-    mean, var = model.get_latent_representation(return_dist=True)
-    ref.obsm["qzm"], ref.obsm["qzv"] = mean, var
-    model.minify_adata(use_latent_qzm_key="qzm", use_latent_qzv_key="qzv")
-    np.testing.assert_allclose(model.get_latent_representation(), before)
-
-
 def test_refusals(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model\.pt"):
         load(tmp_path)

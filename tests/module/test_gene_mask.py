@@ -1,5 +1,7 @@
 """Unmeasured genes have no part in the likelihood, and nothing else changes."""
 
+import copy
+
 import pytest
 import torch
 from scvi.distributions import NegativeBinomial
@@ -46,3 +48,9 @@ def test_a_mask_of_measured_genes_changes_nothing(cls):
     assert "gene_mask" not in model.module.state_dict()
     model.module.set_gene_mask(None)
     assert model.module.gene_mask is None
+
+
+def test_can_be_copied():
+    px = NegativeBinomial(mu=torch.ones(2, 3), theta=torch.ones(3))
+    masked = copy.copy(MeasuredGenes(px, torch.tensor([[True, False, True]] * 2)))
+    assert (masked.log_prob(torch.ones(2, 3))[:, 1] == 0).all()

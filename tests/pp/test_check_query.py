@@ -227,7 +227,10 @@ class TestReport:
     def test_errors_can_be_overruled_and_fatal_ones_not(self):
         report = check_query(query(genes=(*GENES[:5], "X")), SPEC)
         with pytest.raises(QueryError, match="on_problem='warn'"):
+            report.raise_for_problems(offer_warn=True)
+        with pytest.raises(QueryError, match="only 5 of") as error:
             report.raise_for_problems()
+        assert "on_problem" not in str(error.value)
         report.raise_for_problems("warn")
         adata = query()
         adata.obs["batch"] = "a"

@@ -105,3 +105,17 @@ class TestRefusals:
         adata.X = np.log1p(adata.X.toarray() * 1.3)
         with pytest.raises(sp.pp.QueryError, match="log-normalised"):
             sp.tl.build_reference(adata, "batch")
+
+    def test_no_labels_and_no_epochs(self):
+        adata = cells()
+        adata.obs["cell_type"] = "Unknown"
+        with pytest.raises(ValueError, match="no cell has a label"):
+            sp.tl.build_reference(adata, "batch", "cell_type", recipe="scanvi")
+        with pytest.raises(ValueError, match="at least 1"):
+            sp.tl.build_reference(cells(), "batch", max_epochs=0)
+
+    def test_infinite_covariates(self):
+        adata = cells()
+        adata.obs["age"] = np.inf
+        with pytest.raises(sp.pp.QueryError, match="infinite"):
+            sp.tl.build_reference(adata, "batch", continuous_covariate_keys=["age"])

@@ -1,5 +1,6 @@
 """Reference and query together."""
 
+import anndata
 import numpy as np
 import pytest
 import scanpy as sc
@@ -64,3 +65,14 @@ def test_different_spaces(reference, model, query):
     sp.tl.map_query(query, model, strategy="all", **FAST)
     with pytest.raises(ValueError, match="different latent spaces"):
         sp.tl.joint_embedding(reference, query)
+
+
+def test_columns_of_different_types_survive_h5ad(reference, mapped, tmp_path):
+    reference.obs["is_doublet"] = False
+    reference.obs["sample"] = 3
+    mapped.obs["sample"] = "s1"
+    joint = sp.tl.joint_embedding(reference, mapped)
+    joint.write_h5ad(tmp_path / "joint.h5ad")
+    again = anndata.read_h5ad(tmp_path / "joint.h5ad")
+    assert set(again.obs["sample"]) == {"3", "s1"}
+    assert again.obs["is_doublet"].isna().sum() == mapped.n_obs

@@ -132,3 +132,39 @@ def test_interrupted_training_is_a_keyboard_interrupt(model, query):
             query, model, max_epochs=3, train_kwargs={"callbacks": [Interrupt()], "enable_progress_bar": False}
         )
     assert "X_scarches" not in query.obsm
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # a query of one cell is warned of, by us and by scvi-tools
+def test_a_query_of_one_cell_and_the_next(model, query):
+    one = query[:1].copy()
+    step = sp.tl.map_query(one, model, **FAST)
+    rest = query[query.obs["batch"] == "batch3"].copy() if one.obs["batch"].iloc[0] == "batch2" else query[1:].copy()
+    rest.obs["batch"] = "later"
+    sp.tl.map_query(rest, step, **FAST)
+    assert rest.uns["scarches_plus"]["embeddings"]["X_scarches"]["mapping"]["drift"] == {"weights": 0.0}
+
+
+def test_drift_without_cells(model, query, tmp_path):
+    model.save(tmp_path / "model")
+    for strategy in ("condition", "all"):
+        mapped = sp.tl.map_query(query, tmp_path / "model", strategy=strategy, **FAST)
+        drift = mapped.state.lineage[-1]["drift"]
+        assert set(drift) == {"weights"}
+        assert (drift["weights"] == 0.0) == (strategy == "condition")
+
+
+def test_epochs_are_what_is_asked(model, query):
+    with pytest.raises(ValueError, match="at least 1"):
+        sp.tl.map_query(query, model, max_epochs=0)
+
+
+def test_new_covariate_categories_are_named(adata):
+    cells = adata.copy()
+    cells.obs["donor"] = np.resize(["a", "b"], cells.n_obs)
+    ref, _ = split(cells, "batch2", "batch3")
+    built = sp.tl.build_reference(
+        ref, "batch", categorical_covariate_keys=["donor"], model_kwargs={"n_hidden": 8}, **FAST
+    )
+    ref.obs["donor"] = "c"
+    with pytest.raises(ValueError, match=r"no \['c'\] in obs\['donor'\]"):
+        sp.tl.embed(ref, built)

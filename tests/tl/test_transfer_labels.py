@@ -1,5 +1,6 @@
 """Label transfer on AnnData."""
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,7 +45,8 @@ def test_agrees_with_scikit_learn_where_votes_weigh_the_same(reference, query):
         reference.obsm["X_scarches"], reference.obs["cell_type"].astype(str)
     )
     p = theirs.predict_proba(query.obsm["X_scarches"])
-    ours = query.obsm["cell_type_probabilities"][list(theirs.classes_)]
+    names = list(query.uns["scarches_plus"]["probability_labels"]["cell_type"])
+    ours = query.obsm["cell_type_probabilities"][:, [names.index(label) for label in theirs.classes_]]
     np.testing.assert_allclose(ours, p, atol=1e-5)
     assert (query.obs["cell_type_pred"].astype(str) == theirs.classes_[p.argmax(1)]).all()
     np.testing.assert_allclose(query.obs["cell_type_uncertainty"], 1 - p.max(1), atol=1e-5)
@@ -134,3 +136,16 @@ class TestRefusals:
             sp.tl.transfer_labels(query, reference, "empty")
         with pytest.raises(TypeError, match="AnnData"):
             sp.tl.transfer_labels(query, "model", "cell_type")
+
+
+def test_any_labels_survive_h5ad(reference, query, tmp_path):
+    reference.obs["slash"] = reference.obs["cell_type"].cat.rename_categories({"T": "CD4+/CD25 T"})
+    reference.obs["number"] = reference.obs["cell_type"].cat.codes.astype(int)
+    sp.tl.transfer_labels(query, reference, ["slash", "number"], probabilities=True)
+    query.write_h5ad(tmp_path / "query.h5ad")
+    again = anndata.read_h5ad(tmp_path / "query.h5ad")
+    assert "CD4+/CD25 T" in set(again.obs["slash_pred"])
+    assert set(again.obs["number_pred"]) <= {"0", "1", "2", "Unknown"}
+    assert again.obsm["slash_probabilities"].shape == (80, 3)
+    with pytest.raises(ValueError, match="names no column"):
+        sp.tl.transfer_labels(query, reference, [])

@@ -5,9 +5,13 @@ One command a function in ``_commands``; what a command draws or prints is in ``
 
 
 def main() -> None:
-    """Run the command line, with the libraries' own chatter turned down and their threads asleep when they wait."""
+    """Run the command line: errors that users cause become one line, and the libraries' own chatter is turned down.
+
+    Everything else keeps its traceback. The exit status is 2 after an error.
+    """
     import logging
     import os
+    import sys
     import warnings
 
     from ._commands import app
@@ -19,7 +23,12 @@ def main() -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     # lightning 2.6 with torch 2.13 and later
     warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec", category=FutureWarning)
-    app()
+    try:
+        app()
+    except (OSError, ValueError, KeyError, TypeError) as error:  # what users can cause; each says what to do
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"error: {text}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
 
 
 __all__ = ["main"]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 from rich.console import Console
 
+from scarches_plus import _keys
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -34,6 +36,7 @@ def demo(
     labels_key: str = "cell_type",
     reference_batches: Words = (),
     withhold: Words = (),
+    layer: str | None = None,
     recipe: str = "scanvi",
     max_epochs: int | None = None,
     seed: int = 0,
@@ -48,7 +51,7 @@ def demo(
     out
         Folder for the results.
     data
-        An .h5ad file with raw counts in X, batches and labels, to run the same on.
+        An .h5ad file with raw counts, batches and labels, to run the same on.
     batch_key
         Column of batches.
     labels_key
@@ -57,6 +60,8 @@ def demo(
         Batches that make up the reference; the others are the query.
     withhold
         Cell types to leave out of the reference: the query's own must come out as unknown.
+    layer
+        Layer with raw counts; X by default.
     recipe
         Recipe of the reference: scvi, scanvi or cvae.
     max_epochs
@@ -83,7 +88,7 @@ def demo(
         + (f", without {', '.join(withhold)}" if withhold else "")
         + f"\nquery: {query.n_obs} cells of {', '.join(sorted(query.obs[batch_key].astype(str).unique()))}"
     )
-    model = _build(reference, batch_key, labels_key, recipe=recipe, layer=None, max_epochs=max_epochs, seed=seed)
+    model = _build(reference, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
     _map(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
     _transfer_and_report(query, reference, labels_key, out, "Mapping demo")
 
@@ -99,6 +104,7 @@ def build(
     layer: str | None = None,
     max_epochs: int | None = None,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Train a reference model and embed the reference.
 
@@ -123,12 +129,16 @@ def build(
         Epochs of training.
     seed
         Seed of the training.
+    overwrite
+        Replace a model that is there.
     """
     from ._files import read_h5ad, write_h5ad
 
+    if out.exists() and not overwrite:
+        _stop(f"{out} exists; choose another folder or pass --overwrite")
     adata = read_h5ad(reference)
     model = _build(adata, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
-    model.save(out, overwrite=True)
+    model.save(out, overwrite=overwrite)
     write_h5ad(_without_counts(adata), out / "reference.h5ad")
     console.print(f"wrote {out}")
 
@@ -147,6 +157,7 @@ def map_(
     seed: int = 0,
     on_problem: Literal["raise", "warn"] = "raise",
     save_model: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Map query cells into the latent space of a reference model.
 
@@ -161,7 +172,7 @@ def map_(
     strategy
         What trains: condition (the reference stays exactly where it is), input_layers or all.
     layer
-        Layer with raw counts, if not the reference's.
+        Layer with raw counts (X for none), if not the reference's.
     batch_key
         Column of batches, if not the reference's.
     shared_batches
@@ -174,9 +185,13 @@ def map_(
         raise stops at problems that would mislead, warn goes on where it can.
     save_model
         Folder for the mapped model, a reference for the next query.
+    overwrite
+        Replace a model that is there.
     """
     from ._files import read_h5ad, write_h5ad
 
+    if save_model is not None and save_model.exists() and not overwrite:
+        _stop(f"{save_model} exists; choose another folder or pass --overwrite")
     adata = read_h5ad(query)
     mapped = _map(
         adata,
@@ -190,7 +205,7 @@ def map_(
         on_problem=on_problem,
     )
     if save_model is not None:
-        mapped.save(save_model, overwrite=True)
+        mapped.save(save_model, overwrite=overwrite)
     write_h5ad(adata, out)
     console.print(f"wrote {out}")
 
@@ -312,7 +327,7 @@ def _report(query: AnnData, reference: AnnData, labels_key: str, out: Path, titl
     from ._files import write_whole
     from ._report import mapping_report, text_of
 
-    result, _ = mapping_report(reference, query, labels_key)
+    result = mapping_report(reference, query, labels_key)
     console.print(text_of(result.scores))
     umap = result.figures["Reference and query"]
     write_whole(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
@@ -323,10 +338,10 @@ def _report(query: AnnData, reference: AnnData, labels_key: str, out: Path, titl
 def _without_counts(adata: AnnData) -> AnnData:
     from anndata import AnnData as AnnDataClass
 
-    uns = {key: value for key, value in adata.uns.items() if key == "scarches_plus" or key.endswith("_colors")}
+    uns = {key: value for key, value in adata.uns.items() if key == _keys.UNS or key.endswith(_keys.colors(""))}
     return AnnDataClass(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)
 
 
 def _stop(message: str) -> None:
-    console.print(f"[bold red]error:[/] {message}")
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
     sys.exit(2)

@@ -57,7 +57,7 @@ class MappingReport:
         write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
 
 
-def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> tuple[MappingReport, AnnData]:
+def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> MappingReport:
     """Score and draw a query that was mapped and labelled.
 
     Parameters
@@ -70,8 +70,8 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> tuple
 
     Returns
     -------
-    tuple
-        The report, and both sets of cells with their UMAP.
+    MappingReport
+        Scores, settings, tables and figures.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> tuple
     sc.pp.neighbors(joint, use_rep=_keys.EMBEDDING)
     sc.tl.umap(joint)
 
-    record = query.uns.get(_keys.UNS, {}).get("embeddings", {}).get(_keys.EMBEDDING, {})
+    record = query.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(_keys.EMBEDDING, {})
     mapping = record.get("mapping", {})
     settings = {key: value for key, value in mapping.items() if key not in {"drift", "versions"}}
     settings |= dict(record.get("versions", {}))
@@ -102,8 +102,11 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> tuple
             joint.obsm[_keys.EMBEDDING], joint.obs[_keys.ROLE].to_numpy(), k=k, normalize=True
         ),
     }
-    if mapping.get("drift"):
-        scores["reference drift (relative RMSD)"] = float(mapping["drift"]["relative_rmsd"])
+    drift = mapping.get("drift", {})
+    if "weights" in drift:
+        scores["reference drift, largest change of a weight"] = float(drift["weights"])
+    if "relative_rmsd" in drift:
+        scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
     tables: dict[str, pd.DataFrame] = {}
     known = [label for label in reference.obs[labels_key].astype(str).unique() if label != _keys.UNKNOWN]
     truth = labels_key in query.obs and query.obs[labels_key].notna().any()
@@ -117,7 +120,7 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> tuple
         scores |= {str(name).replace("_", " "): float(value) for name, value in transfer.to_series().items()}
         tables["Types"] = transfer.per_type
     figures = _figures(joint, query, labels_key, known if truth else None, str(mapping.get("batch_key", "")))
-    return MappingReport(scores, settings, tables, figures), joint
+    return MappingReport(scores, settings, tables, figures)
 
 
 def _figures(

@@ -7,5 +7,6 @@ from ._load import load
 from ._recipes import RECIPES, Recipe
 from ._scanvi import SCANVI
 from ._scvi import SCVI
+from ._state import ModelState, Surgery
 
-__all__ = ["RECIPES", "SCANVI", "SCVI", "Recipe", "load"]
+__all__ = ["RECIPES", "SCANVI", "SCVI", "ModelState", "Recipe", "Surgery", "load"]

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import scvi.model
 import torch
 
+from ._prepare import prepare_cells
 from ._scanvi import SCANVI
 from ._scvi import SCVI
-from ._state import ATTRIBUTE
+from ._spec import reference_spec, with_text_categories
+from ._state import restore_state
+from ._surgery import release_cells_with
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
 CLASSES = {"SCVI": SCVI, "SCANVI": SCANVI}
 
 
-def load(source: str | Path | SCVI | SCANVI, adata: AnnData | None = None) -> SCVI | SCANVI:
+def load(
+    source: str | Path | SCVI | SCANVI, adata: AnnData | None = None, *, prefix: str | None = None
+) -> SCVI | SCANVI:
     """Return a model of this package from a saved folder or from a model of scvi-tools.
 
     Parameters
@@ -28,10 +33,13 @@ def load(source: str | Path | SCVI | SCANVI, adata: AnnData | None = None) -> SC
         a model. A model of this package comes back as it is; one of scvi-tools is copied.
     adata
         Cells the model was trained on. Without them the model can still map and embed queries.
+    prefix
+        What file names in the folder begin with.
 
     Returns
     -------
-    The model, in evaluation mode. Its latent space is the same however it was opened.
+    The model, in evaluation mode. Its latent space is the same however it was opened, unless plain scvi-tools trained
+    it further: then it is a new one.
 
     Raises
     ------
@@ -48,11 +56,11 @@ def load(source: str | Path | SCVI | SCANVI, adata: AnnData | None = None) -> SC
         message = f"expected a model or a folder, not {type(source).__name__}; supported models are {sorted(CLASSES)}"
         raise TypeError(message)
     folder = Path(source)
-    if not (folder / "model.pt").is_file():
-        message = f"{folder} holds no saved model (model.pt)"
+    if not (folder / f"{prefix or ''}model.pt").is_file():
+        message = f"{folder} holds no saved model ({prefix or ''}model.pt)"
         raise FileNotFoundError(message)
-    registry = scvi.model.SCVI.load_registry(str(folder))
-    return _class_of(registry["model_name"]).load(folder, adata=False if adata is None else adata)
+    registry = scvi.model.SCVI.load_registry(str(folder), prefix=prefix)
+    return _class_of(registry["model_name"]).load(folder, adata=False if adata is None else adata, prefix=prefix)
 
 
 def _class_of(name: str) -> Any:
@@ -65,15 +73,20 @@ def _class_of(name: str) -> Any:
 def _convert(model: Any) -> Any:
     """Return a model of this package with the weights, cells and history of one of scvi-tools."""
     cls = _class_of(type(model).__name__)
-    parameters = model.init_params_
+    source = with_text_categories(model)
+    parameters = source.init_params_
     arguments = parameters["non_kwargs"] | {k: v for group in parameters["kwargs"].values() for k, v in group.items()}
     with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
-        converted = cls(None, registry=model.registry_, **arguments)
-    converted.module.load_state_dict(model.module.state_dict())
+        converted = cls(None, registry=source.registry_, **arguments)
+    converted.module.load_state_dict(source.module.state_dict())
     converted.module.eval()
-    saved = {name: value for name, value in vars(model).items() if name.endswith("_") and name != ATTRIBUTE}
-    vars(converted).update(saved)
-    if model.adata is not None:
-        cls.setup_anndata(model.adata, source_registry=model.registry_, **model.registry_["setup_args"])
-        converted.adata = model.adata
+    vars(converted).update({name: value for name, value in vars(source).items() if name.endswith("_")})
+    if source.adata is not None and source.minified_data_type is None:
+        spec = reference_spec(source)
+        # a copy that shares the counts: scvi-tools writes into what it registers
+        cells = prepare_cells(source.adata, spec, use_labels=spec.unlabeled_category is not None)
+        cls.setup_anndata(cells, source_registry=source.registry_, **source.registry_["setup_args"])
+        converted.adata = cells
+        release_cells_with(converted)
+    restore_state(converted)
     return converted

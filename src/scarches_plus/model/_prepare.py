@@ -8,10 +8,9 @@ import numpy as np
 
 from scarches_plus import _keys
 from scarches_plus.pp import align_genes
+from scarches_plus.pp._counts import counts_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     import pandas as pd
     from anndata import AnnData
 
@@ -35,7 +34,7 @@ def prepare_cells(
     spec
         What the reference expects.
     layer, batch_key
-        Where the query keeps counts and batches, if not where the reference does.
+        Where the query keeps counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
     use_labels
         Keep the labels that the reference knows; otherwise, and for all others, cells become unlabelled.
 
@@ -49,11 +48,20 @@ def prepare_cells(
     ------
     KeyError
         If a column that the reference expects is missing.
+    ValueError
+        If a column has missing values, or an option has no use with this reference.
     """
-    prepared = align_genes(adata, spec.var_names, layer=spec.layer if layer is None else layer)
-    if layer is not None and layer != spec.layer:
+    if batch_key is not None and spec.batch_key is None:
+        message = f"batch_key={batch_key!r} has no use: the reference was set up without batches"
+        raise ValueError(message)
+    if use_labels and spec.unlabeled_category is None:
+        message = "use_query_labels needs a scANVI reference: this model does not train on labels"
+        raise ValueError(message)
+    source = counts_layer(layer, spec.layer)
+    prepared = align_genes(adata, spec.var_names, layer=source)
+    if source != spec.layer:
         counts = prepared.X
-        del prepared.layers[layer]
+        prepared.layers.clear()
         if spec.layer is not None:
             prepared.layers[spec.layer] = counts
     obs = prepared.obs
@@ -94,12 +102,9 @@ def missing_column(obs: pd.DataFrame, key: str) -> str:
     return f"column {key!r} not found in adata.obs, which holds {obs.columns.astype(str).tolist()}"
 
 
-def unmeasured_genes(prepared: AnnData, batches: Collection[str], spec: ReferenceSpec) -> dict[str, list[int]]:
-    """Return for every batch the genes (positions) it did not measure; empty if all were measured."""
-    missing = np.flatnonzero(~prepared.var[_keys.MEASURED].to_numpy(dtype=bool)).tolist()
-    if not missing or spec.batch_key is None:
-        return {}
-    return dict.fromkeys(batches, missing)
+def unmeasured_genes(prepared: AnnData) -> list[int]:
+    """Return the genes (positions) that the cells did not measure."""
+    return np.flatnonzero(~prepared.var[_keys.MEASURED].to_numpy(dtype=bool)).tolist()
 
 
 def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.ndarray:
@@ -107,8 +112,16 @@ def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.n
     if unlabeled is None:  # a model that only registers labels, such as SCVI
         unlabeled = spec.labels[0]
     labels = np.full(len(obs), unlabeled, dtype=object)
-    if use_labels and spec.labels_key in obs:
+    if use_labels:
+        if spec.labels_key not in obs:
+            raise KeyError(missing_column(obs, str(spec.labels_key)))
         given = obs[spec.labels_key].astype(object)
+        given = given.where(given.isna(), given.map(str))
         known = given.isin(spec.labels).to_numpy()
+        if not known.any():
+            message = (
+                f"the reference knows none of the query's labels in obs[{spec.labels_key!r}], only {list(spec.labels)}"
+            )
+            raise ValueError(message)
         labels[known] = given.to_numpy()[known]
     return labels

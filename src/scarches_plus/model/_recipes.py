@@ -28,8 +28,8 @@ class Recipe:
         Further arguments of ``train``.
     max_epochs
         Epochs of training; of the unsupervised training where there are two.
-    semi_supervised_epochs
-        Epochs of scANVI's training after scVI's.
+    semi_supervised_epochs, semi_supervised_kwargs
+        Epochs of scANVI's training after scVI's, and arguments of ``train`` for it.
     source
         Paper, and where this recipe departs from it.
     """
@@ -41,6 +41,7 @@ class Recipe:
     train_kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_epochs: int = 200
     semi_supervised_epochs: int = 0
+    semi_supervised_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -54,6 +55,7 @@ RECIPES: dict[str, Recipe] = {
         source="Xu et al. 2021: scVI first, then semi-supervised training; network as in recipe 'scvi'",
         model_kwargs={**_SURGERY, "n_layers": 2},
         semi_supervised_epochs=20,
+        semi_supervised_kwargs={"n_samples_per_label": 100},
     ),
     "cvae": Recipe(
         model="SCVI",

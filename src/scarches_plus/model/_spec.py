@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from scvi import REGISTRY_KEYS
 
 from scarches_plus._reference import ReferenceSpec
@@ -55,3 +57,54 @@ def reference_spec(model: BaseModelClass) -> ReferenceSpec:
         counts=getattr(model.module, "gene_likelihood", "nb") != "normal",
         encodes_batch=bool(getattr(model.module, "encode_covariates", True)),
     )
+
+
+def with_text_categories(model: Any) -> Any:
+    """Return the model if its categories are text, else a copy whose registry has them as text (codes stay).
+
+    scvi-tools keeps categories in the type of the reference's column, and refuses a query whose column has another.
+    """
+    registry = _text_registry(model.registry_)
+    if registry is model.registry_:
+        return model
+    converted = copy(model)
+    converted.registry_ = registry
+    return converted
+
+
+def use_text_categories(model: Any) -> None:
+    """Make the categories of a model without cells text."""
+    registry = _text_registry(model.registry_)
+    if registry is not model.registry_:
+        model.registry_ = registry
+        if hasattr(model, "_set_indices_and_labels"):
+            model._set_indices_and_labels()
+
+
+def _text_registry(registry: dict[str, Any]) -> dict[str, Any]:
+    fields = registry["field_registries"]
+    changed = deepcopy(registry)
+    any_changed = False
+    for key, field in fields.items():
+        state, new = field.get("state_registry") or {}, changed["field_registries"][key].get("state_registry") or {}
+        if "categorical_mapping" in state and not _is_text(state["categorical_mapping"]):
+            # the column that scvi-tools makes up for a model without batches or labels holds integers
+            if str(state.get("original_key", "")).startswith("_scvi_"):
+                continue
+            new["categorical_mapping"], any_changed = _text(state["categorical_mapping"]), True
+        for name, mapping in (state.get("mappings") or {}).items():
+            if not _is_text(mapping):
+                new["mappings"][name], any_changed = _text(mapping), True
+        if "unlabeled_category" in state and not isinstance(state["unlabeled_category"], str):
+            new["unlabeled_category"] = str(state["unlabeled_category"])
+            changed["setup_args"]["unlabeled_category"] = str(state["unlabeled_category"])
+            any_changed = True
+    return changed if any_changed else registry
+
+
+def _is_text(values: Any) -> bool:
+    return all(isinstance(value, str) for value in np.asarray(values).tolist())
+
+
+def _text(values: Any) -> np.ndarray:
+    return np.array([str(value) for value in np.asarray(values).tolist()], dtype=object)

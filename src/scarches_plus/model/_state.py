@@ -23,7 +23,16 @@ ATTRIBUTE = "scarches_plus_"
 class Surgery:
     """How a query model was made from its reference.
 
-    ``entries`` maps parameter names to ``(dimension, indices)`` or ``None``, as plain lists.
+    Attributes
+    ----------
+    strategy, train_reference_columns
+        As :meth:`SCVI.load_query_data` took them.
+    n_trainable, n_total
+        Number of values that train, and of all values that the loss depends on.
+    entries
+        Parameter name to ``(dimension, indices)`` of the slices that train, ``None`` where all of it does.
+    reference_hash
+        Hash of the reference's weights.
     """
 
     strategy: str
@@ -42,6 +51,8 @@ class ModelState:
     ----------
     space
         Identifies the latent space; two embeddings can be compared only if theirs is the same.
+    weights
+        Hash of the weights that all of this was true of.
     surgery
         ``None`` for a reference that was trained from scratch.
     unmeasured
@@ -51,6 +62,7 @@ class ModelState:
     """
 
     space: str
+    weights: str
     surgery: Surgery | None = None
     unmeasured: dict[str, list[int]] = field(default_factory=dict)
     lineage: tuple[dict[str, Any], ...] = ()
@@ -65,6 +77,7 @@ class ModelState:
         surgery = plain["surgery"]
         return cls(
             space=plain["space"],
+            weights=plain["weights"],
             surgery=None if surgery is None else Surgery(**surgery),
             unmeasured=dict(plain["unmeasured"]),
             lineage=tuple(plain["lineage"]),
@@ -74,7 +87,7 @@ class ModelState:
 def get_state(model: BaseModelClass) -> ModelState:
     """Return what is remembered about a model; for a model of plain scvi-tools, what its weights tell."""
     plain = getattr(model, ATTRIBUTE, None)
-    return ModelState(space=space_of(model)) if plain is None else ModelState.from_plain(plain)
+    return ModelState(space_of(model), hash_of(model)) if plain is None else ModelState.from_plain(plain)
 
 
 def set_state(model: BaseModelClass, state: ModelState) -> None:
@@ -86,6 +99,28 @@ def set_state(model: BaseModelClass, state: ModelState) -> None:
 def update_state(model: BaseModelClass, **changes: Any) -> None:
     """Change some of what is remembered."""
     set_state(model, replace(get_state(model), **changes))
+
+
+def refresh_state(model: BaseModelClass) -> None:
+    """Bring the state up to weights that this package trained: the space stays only if the reference cannot have moved."""
+    state = get_state(model)
+    surgery = state.surgery
+    stays = surgery is not None and surgery.strategy == "condition" and not surgery.train_reference_columns
+    set_state(model, replace(state, weights=hash_of(model), space=state.space if stays else space_of(model)))
+
+
+def restore_state(model: BaseModelClass) -> None:
+    """Put a loaded model's state into effect.
+
+    If the weights are not the remembered ones (plain scvi-tools trained the model meanwhile), the latent space is a new
+    one and the surgery no longer tells what is free.
+    """
+    if getattr(model, ATTRIBUTE, None) is None:
+        return
+    state = get_state(model)
+    if state.weights != hash_of(model):
+        state = replace(state, weights=hash_of(model), space=space_of(model), surgery=None)
+    set_state(model, state)
 
 
 def apply_gene_mask(model: BaseModelClass, state: ModelState) -> None:

@@ -1,236 +1,234 @@
-"""Architecture surgery: where new columns come from, and which entries each strategy trains.
-
-scvi-tools pads every tensor that grew at its end. That is right for one categorical covariate; with a second one the
-new batch column belongs into the middle, and padding would shift the reference's own weights. So each grown tensor is
-rebuilt here from the reference's, category by category.
-"""
+"""Architecture surgery: a query model from a reference model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from scvi import REGISTRY_KEYS
-from scvi.nn import FCLayers
-from torch import nn
+from scvi.data._constants import _SCVI_UUID_KEY
+
+from scarches_plus._logging import logger
+
+from ._prepare import prepare_cells, unmeasured_genes
+from ._spec import n_categories, reference_spec, with_text_categories
+from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
+from ._strategies import STRATEGIES, grow, n_trainable, parameters_in_use, reference_change, select_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from torch import Tensor
+    from anndata import AnnData
+    from scvi.model.base import BaseModelClass
 
-    Entries = dict[str, tuple[int, Tensor] | None]
+    from scarches_plus._reference import ReferenceSpec
 
-Strategy = Literal["condition", "input_layers", "all"]
-STRATEGIES: tuple[str, ...] = get_args(Strategy)
-
-#: The stacks whose first layer takes the data: expression, or the latent variable.
-_INPUT_STACKS = ("z_encoder.encoder", "l_encoder.encoder", "decoder.px_decoder")
-#: scANVI's stacks that are conditioned on labels.
-_LABEL_STACKS = ("encoder_z2_z1", "decoder_z1_z2")
-_NEW = -1
-_IMPLICIT = -2
+    from ._strategies import Entries, Strategy
 
 
-def column_sources(n_features: int, reference: Sequence[int], query: Sequence[int]) -> Tensor:
-    """Map the columns of a layer after surgery to the reference's columns.
+class SurgeryMixin:
+    """``load_query_data`` by strategy."""
 
-    A layer's input is features followed by one-hot categories, covariate by covariate; scvi-tools gives a covariate of
-    one category no column.
+    @classmethod
+    def load_query_data(
+        cls,
+        adata: AnnData,
+        reference_model: BaseModelClass | str | Path,
+        *,
+        strategy: Strategy = "condition",
+        train_reference_columns: bool = False,
+        shared_batches: Sequence[str] = (),
+        use_query_labels: bool = False,
+        layer: str | None = None,
+        batch_key: str | None = None,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+    ) -> Any:
+        """Make a query model from a reference model by architecture surgery (scArches).
 
-    Parameters
-    ----------
-    n_features
-        Columns that are no categories.
-    reference, query
-        Number of categories of each covariate in the reference, and after surgery (reference categories first).
+        Genes are put into the reference's order; those the query lacks are filled with zeros and left out of the
+        likelihood. ``adata`` itself is not changed: the model holds its own copy of ``obs``, and shares the counts where
+        genes agree.
 
-    Returns
-    -------
-    Tensor
-        One entry per column after surgery: the reference's column, -1 for a new category, -2 for the reference's only
-        category, which had no column.
-    """
-    sources = list(range(n_features))
-    next_column = n_features
-    for before, after in zip(reference, query, strict=True):
-        had_columns = before > 1
-        if after > 1:
-            known = range(next_column, next_column + before) if had_columns else [_IMPLICIT] * before
-            sources += [*known, *[_NEW] * (after - before)]
-        next_column += before if had_columns else 0
-    return torch.tensor(sources)
+        Parameters
+        ----------
+        adata
+            Query cells with raw counts.
+        reference_model
+            Model of this package or of scvi-tools, or a folder with a saved one. It is not changed.
+        strategy
+            What trains. ``"condition"``: only the columns of new categories, in every layer that has such columns, and
+            their dispersion if that is per batch. ``"input_layers"``: also the first layer of encoder and decoder.
+            ``"all"``: everything.
+        train_reference_columns
+            Also train the columns of the reference's own categories, the paper's (n + m)(p + q) parameters. The
+            reference can then move: it does with shared batches or weight decay.
+        shared_batches
+            Batches of the query that are the reference's own batches of the same name. Without this, a name that
+            occurs in both is an error, since training would overwrite the reference's batch.
+        use_query_labels
+            Let the query's labels, where the reference knows them, take part in scANVI's training.
+        layer, batch_key
+            Where the query keeps counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
+        accelerator, device
+            As in scvi-tools.
+
+        Returns
+        -------
+        The query model, to be trained with :meth:`train`.
+
+        Raises
+        ------
+        ValueError
+            If nothing would train, or the latent space could not move, or a batch name is used twice, or labels are to
+            be used and there are none that the reference knows.
+        KeyError
+            If a column or layer the reference expects is missing.
+
+        Notes
+        -----
+        Lotfollahi et al. 2021 (scArches). The paper names both "(n + m) x (p + q)" trained parameters and "all other
+        weights frozen"; the default trains the new columns only, so that the reference cannot move.
+        """
+        if strategy not in STRATEGIES:
+            message = f"strategy must be one of {STRATEGIES}, not {strategy!r}"
+            raise ValueError(message)
+        if isinstance(reference_model, str | Path):
+            reference_model = cls.load(reference_model, adata=False)  # type: ignore[attr-defined]
+        reference = with_text_categories(reference_model)
+        spec = reference_spec(reference)
+        prepared = prepare_cells(adata, spec, layer=layer, batch_key=batch_key, use_labels=use_query_labels)
+        batches = [] if spec.batch_key is None else sorted(set(prepared.obs[spec.batch_key]))
+        _refuse_reused_names(batches, spec, shared_batches)
+        if strategy == "condition":
+            _refuse_unmovable_latent(spec)
+        before = get_state(reference)
+        unmeasured = _unmeasured(prepared, batches, spec, before)
+
+        model = super().load_query_data(  # type: ignore[misc]
+            prepared, reference, unfrozen=True, accelerator=accelerator, device=device
+        )
+        release_cells_with(model)
+        weights, fresh, conditional = grow(
+            model.module, reference.module.state_dict(), n_categories(reference), n_categories(model)
+        )
+        model.module.load_state_dict(weights)
+        model.module.eval()
+        state = ModelState(before.space, hash_of(model), unmeasured=unmeasured, lineage=before.lineage)
+        set_state(model, state)
+
+        with torch.random.fork_rng(devices=[]):  # looking must not change what training draws
+            in_use = parameters_in_use(model.module, _first_cells(model))
+        entries = select_entries(
+            model.module,
+            strategy,
+            fresh,
+            conditional,
+            train_reference_columns=train_reference_columns,
+            in_use=in_use,
+        )
+        if not entries:
+            message = (
+                f"nothing would train: the batches of the query ({batches}) are all batches of the reference. "
+                "Embed the cells with sp.tl.embed, pass train_reference_columns=True or another strategy, or rename "
+                "them if the reference knows the name but has no such cells"
+            )
+            raise ValueError(message)
+        for name, parameter in model.module.named_parameters():
+            parameter.requires_grad_(name in entries)
+        surgery = Surgery(
+            strategy=strategy,
+            train_reference_columns=train_reference_columns,
+            n_trainable=n_trainable(model.module, entries),
+            n_total=sum(parameter.numel() for name, parameter in model.module.named_parameters() if name in in_use),
+            entries=_as_lists(entries),
+            reference_hash=hash_of(reference),
+        )
+        update_state(model, surgery=surgery)
+        logger.info(
+            "surgery %r trains %d of %d parameters in %s",
+            strategy,
+            surgery.n_trainable,
+            surgery.n_total,
+            sorted(entries),
+        )
+        return model
 
 
-def grow(
-    module: nn.Module,
-    weights: Mapping[str, Tensor],
-    reference: Mapping[str, int],
-    query: Mapping[str, int],
-) -> tuple[dict[str, Tensor], Entries, Entries]:
-    """Fit the reference's weights into the query's module.
-
-    New columns start at random, as in the paper; new dispersions start at the mean of the reference's. The column of a
-    reference's only category, which had none, is zero, so that the reference does not move.
-
-    Parameters
-    ----------
-    module
-        Module of the query, with room for the new categories.
-    weights
-        State dict of the reference.
-    reference, query
-        Number of categories of each covariate (batch first) in the reference and after surgery.
-
-    Returns
-    -------
-    tuple
-        The state dict for ``module``, the entries that belong to new categories, and those of all categories.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor changed its shape for a reason not known here.
-    """
-    state = dict(module.state_dict())
-    fresh: Entries = {}
-    conditional: Entries = {}
-    sources = _grown_tensors(module, weights, reference, query)
-    for name, old in weights.items():
-        if name not in sources:
-            if state[name].shape != old.shape:
-                message = f"surgery cannot grow {name!r} from {tuple(old.shape)} to {tuple(state[name].shape)}"
-                raise RuntimeError(message)
-            state[name] = old.clone()
-            continue
-        dim, source, n_features = sources[name]
-        state[name] = _rebuild(state[name], old, dim, source, start_at_mean=name == "px_r")
-        fresh[name] = (dim, torch.nonzero(source == _NEW).flatten())
-        conditional[name] = (dim, torch.arange(n_features, len(source)))
-    return state, fresh, conditional
-
-
-def _grown_tensors(
-    module: nn.Module, weights: Mapping[str, Tensor], reference: Mapping[str, int], query: Mapping[str, int]
-) -> dict[str, tuple[int, Tensor, int]]:
-    """Find tensors that depend on categories: dimension, source of each slice, and how many are no categories."""
-    found: dict[str, tuple[int, Tensor, int]] = {}
-    batch = REGISTRY_KEYS.BATCH_KEY
-    n_batch = (reference[batch], query[batch])
-    for stack_name, stack in module.named_modules():
-        if not isinstance(stack, FCLayers) or stack_name.split(".")[0] in _LABEL_STACKS:
-            continue
-        # with a batch embedding the batch is no category of the layers
-        covariates = [key for key in query if key != batch or len(stack.n_cat_list) == len(query)]
-        if [size if size > 1 else 0 for size in (query[key] for key in covariates)] != stack.n_cat_list:
-            continue  # conditioned on nothing
-        before = [reference[key] for key in covariates]
-        after = [query[key] for key in covariates]
-        for layer_name, layer in stack.named_modules():
-            if not isinstance(layer, nn.Linear):
-                continue
-            n_features = layer.in_features - sum(stack.n_cat_list)
-            index = int(layer_name.split(".")[1].removeprefix("Layer "))
-            if not stack.inject_into_layer(index) or not sum(stack.n_cat_list):
-                continue
-            source = column_sources(n_features, before, after)
-            found[f"{stack_name}.{layer_name}.weight"] = (1, source, n_features)
-    rows = {"px_r": 1, "library_log_means": 1, "library_log_vars": 1, f"_embeddings_dict.{batch}.weight": 0}
-    for name, dim in rows.items():
-        if name in weights and weights[name].dim() > dim and weights[name].shape[dim] == n_batch[0]:
-            if name == "px_r" and getattr(module, "dispersion", None) != "gene-batch":
-                continue
-            source = torch.cat([torch.arange(n_batch[0]), torch.full((n_batch[1] - n_batch[0],), _NEW)])
-            found[name] = (dim, source, 0)
-    return found
-
-
-def _rebuild(new: Tensor, old: Tensor, dim: int, source: Tensor, *, start_at_mean: bool) -> Tensor:
-    """Fill a grown tensor from the reference's; what is new keeps its random start, or gets the reference's mean."""
-    rebuilt = new.clone().to(old.device)
-    known, added, implicit = (
-        torch.nonzero(which).flatten().to(old.device) for which in (source >= 0, source == _NEW, source == _IMPLICIT)
+def weight_change(reference: BaseModelClass, mapped: BaseModelClass) -> float:
+    """Return the largest change of any weight of the reference in a model mapped onto it; 0.0 if every bit is kept."""
+    return reference_change(
+        mapped.module,
+        reference.module.state_dict(),
+        n_categories(with_text_categories(reference)),
+        n_categories(mapped),
     )
-    rebuilt.index_copy_(dim, known, old.index_select(dim, source[source >= 0].to(old.device)))
-    rebuilt.index_fill_(dim, implicit, 0.0)
-    if start_at_mean:
-        mean = old.mean(dim, keepdim=True)
-        rebuilt.index_copy_(dim, added, mean.repeat_interleave(len(added), dim))
-    return rebuilt
 
 
-def select_entries(
-    module: nn.Module,
-    strategy: Strategy,
-    fresh: Entries,
-    conditional: Entries,
-    *,
-    train_reference_columns: bool = False,
-    in_use: set[str],
-) -> Entries:
-    """Choose what a strategy trains.
+def release_cells_with(model: Any) -> None:
+    """Let scvi-tools forget cells that only this model holds once the model is gone."""
+    uuid = model.adata.uns[_SCVI_UUID_KEY]
+    weakref.finalize(model, _forget, type(model), model.id, uuid)
 
-    Parameters
-    ----------
-    module
-        Module after surgery.
-    strategy
-        ``"condition"``: columns of conditions (scArches). ``"input_layers"``: also the whole first layer of encoder and
-        decoder. ``"all"``: everything.
-    fresh, conditional
-        Entries of new categories and of all categories, from :func:`grow`.
-    train_reference_columns
-        Train the columns of the reference's conditions too.
-    in_use
-        Names of the parameters that the loss depends on.
 
-    Returns
-    -------
-    dict
-        Parameter name to the slices that train, or to ``None`` where all of it does.
+def _forget(cls: Any, model_id: str, uuid: str) -> None:
+    cls._setup_adata_manager_store.pop(uuid, None)
+    cls._per_instance_manager_store.pop(model_id, None)
 
-    Raises
-    ------
-    ValueError
-        If there is no such strategy.
-    """
-    if strategy not in STRATEGIES:
-        message = f"strategy must be one of {STRATEGIES}, not {strategy!r}"
+
+def _unmeasured(prepared: AnnData, batches: list[str], spec: ReferenceSpec, before: ModelState) -> dict[str, list[int]]:
+    missing = unmeasured_genes(prepared)
+    shared = [batch for batch in batches if batch in spec.batches]
+    if missing and any(set(missing) - set(before.unmeasured.get(batch, ())) for batch in shared):
+        message = (
+            f"batches {shared} are shared with the reference, which measured {len(missing)} genes that the query lacks; "
+            "pass all genes of these cells, or name the batches anew"
+        )
         raise ValueError(message)
-    if strategy == "all":
-        return dict.fromkeys(in_use)
-    columns = conditional if train_reference_columns else fresh
-    entries: Entries = {name: where for name, where in columns.items() if name in in_use and where and len(where[1])}
-    if strategy == "input_layers":
-        stacks = dict(module.named_modules())
-        for stack in _INPUT_STACKS:
-            if stack in stacks:
-                entries |= dict.fromkeys(in_use & {f"{stack}.fc_layers.Layer 0.0.{end}" for end in ("weight", "bias")})
-    return entries
+    # without a batch_key there is one batch, and its likelihood is the query's from here on
+    new = batches if spec.batch_key is not None else list(spec.batches)
+    return before.unmeasured | {batch: missing for batch in new if missing and batch not in shared}
 
 
-def n_trainable(module: nn.Module, entries: Entries) -> int:
-    """Return the number of values that entries cover."""
-    parameters = dict(module.named_parameters())
-    total = 0
-    for name, where in entries.items():
-        size = parameters[name].numel()
-        total += size if where is None else size // parameters[name].shape[where[0]] * len(where[1])
-    return total
+def _refuse_reused_names(batches: list[str], spec: ReferenceSpec, shared: Sequence[str]) -> None:
+    if isinstance(shared, str):
+        message = f"shared_batches must be a sequence of names, not the text {shared!r}"
+        raise TypeError(message)
+    stray = sorted(set(shared) - (set(batches) & set(spec.batches)))
+    if stray:
+        message = f"shared_batches {stray} are not batches of both query {batches} and reference {list(spec.batches)}"
+        raise ValueError(message)
+    reused = sorted((set(batches) & set(spec.batches)) - set(shared))
+    if reused:
+        message = (
+            f"batches {reused} of the query have the names of batches of the reference. If they are the same batches, "
+            f"pass shared_batches={reused}; if not, rename them in obs[{spec.batch_key!r}]"
+        )
+        raise ValueError(message)
 
 
-def parameters_in_use(module: nn.Module, minibatch: dict[str, Tensor]) -> set[str]:
-    """Return the names of the parameters that the loss of a minibatch depends on.
+def _refuse_unmovable_latent(spec: ReferenceSpec) -> None:
+    if spec.batch_key is None:
+        message = (
+            "the reference was set up without a batch_key, so surgery has no column to add. Train the reference with "
+            "batch_key=..., or use strategy='input_layers' or 'all'"
+        )
+        raise ValueError(message)
+    if not spec.encodes_batch:
+        message = (
+            "the reference's encoder does not see the batch (encode_covariates=False, the default of scvi-tools), so "
+            "strategy='condition' would leave the query's latent representation exactly where it is. Train the "
+            "reference with encode_covariates=True, or use strategy='input_layers' or 'all'"
+        )
+        raise ValueError(message)
 
-    scvi-tools' modules hold parameters that some settings never use, such as the library encoder when library sizes
-    are observed. The module's mode is left as it was; gradients are cleared.
-    """
-    training = module.training
-    wanted = {name: parameter.requires_grad for name, parameter in module.named_parameters()}
-    module.eval()
-    *_, losses = module(minibatch)
-    losses.loss.backward()
-    used = {name for name, parameter in module.named_parameters() if parameter.grad is not None and wanted[name]}
-    module.zero_grad(set_to_none=True)
-    module.train(training)
-    return used
+
+def _first_cells(model: Any, n_cells: int = 32) -> dict[str, torch.Tensor]:
+    indices = range(min(n_cells, model.adata.n_obs))
+    loader = model._make_data_loader(adata=model.adata, indices=list(indices), batch_size=n_cells)
+    return {key: value.to(model.device) for key, value in next(iter(loader)).items()}
+
+
+def _as_lists(entries: Entries) -> dict[str, tuple[int, list[int]] | None]:
+    return {name: None if where is None else (where[0], where[1].tolist()) for name, where in entries.items()}

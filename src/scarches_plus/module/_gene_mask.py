@@ -33,6 +33,8 @@ class MeasuredGenes:
         return self._likelihood.log_prob(value).masked_fill(~self._measured, 0.0)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # asked before __init__ ran, by copy or pickle
+            raise AttributeError(name)
         return getattr(self._likelihood, name)
 
 

@@ -5,7 +5,15 @@ Everything here works on AnnData before any model is trained; nothing here train
 
 from ._align_genes import align_genes
 from ._balance_cells import balance_cells
-from ._check_query import QueryError, QueryReport, check_query
+from ._check_query import Problem, QueryError, QueryReport, check_query
 from ._normalize_gene_length import normalize_gene_length
 
-__all__ = ["QueryError", "QueryReport", "align_genes", "balance_cells", "check_query", "normalize_gene_length"]
+__all__ = [
+    "Problem",
+    "QueryError",
+    "QueryReport",
+    "align_genes",
+    "balance_cells",
+    "check_query",
+    "normalize_gene_length",
+]

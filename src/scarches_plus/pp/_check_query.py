@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scarches_plus._reference import ReferenceSpec
 
-from ._counts import counts_of, stored_values
+from ._counts import counts_layer, counts_of, stored_values
 from ._gene_names import namespace, suggest_names
 
 if TYPE_CHECKING:
@@ -91,13 +91,15 @@ class QueryReport:
         """Whether there is nothing worse than a warning."""
         return all(problem.severity == "warning" for problem in self.problems)
 
-    def raise_for_problems(self, on_problem: Literal["raise", "warn"] = "raise") -> None:
+    def raise_for_problems(self, on_problem: Literal["raise", "warn"] = "raise", *, offer_warn: bool = False) -> None:
         """Raise if the query must not be mapped.
 
         Parameters
         ----------
         on_problem
             ``"raise"`` stops at errors; ``"warn"`` goes on where mapping is possible at all.
+        offer_warn
+            Mention ``on_problem="warn"`` in the message.
 
         Raises
         ------
@@ -110,9 +112,9 @@ class QueryReport:
         stops = {"fatal", "error"} if on_problem == "raise" else {"fatal"}
         blocking = [problem for problem in self.problems if problem.severity in stops]
         if blocking:
-            message = "the query cannot be mapped as it is:\n" + "\n".join(f"- {problem}" for problem in blocking)
-            if all(problem.severity == "error" for problem in blocking):
-                message += "\n(on_problem='warn' maps it nevertheless)"
+            message = "these cells cannot be used as they are:\n" + "\n".join(f"- {problem}" for problem in blocking)
+            if offer_warn and all(problem.severity == "error" for problem in blocking):
+                message += "\n(on_problem='warn' maps them nevertheless)"
             raise QueryError(message)
 
     def __str__(self) -> str:
@@ -145,7 +147,7 @@ def check_query(
     model
         Reference model of this package (:func:`scarches_plus.model.load` opens others), or its ``spec``.
     layer, batch_key
-        Where the query keeps counts and batches, if not where the reference does.
+        Where the query keeps counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
     shared_batches
         Batches of the query that are the reference's own batches of the same name.
 
@@ -175,7 +177,7 @@ def check_query(
     problems = [
         *_check_shape(adata),
         *_check_genes(adata, spec),
-        *_check_counts(adata, spec, spec.layer if layer is None else layer),
+        *_check_counts(adata, spec, counts_layer(layer, spec.layer)),
         *_check_batches(adata.obs, spec, batch_key, shared_batches),
         *_check_covariates(adata.obs, spec),
     ]
@@ -309,6 +311,8 @@ def _check_covariates(obs: pd.DataFrame, spec: ReferenceSpec) -> Iterator[Proble
     for key in (*spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
         if key in obs and obs[key].dtype.kind not in "biuf":
             yield Problem("fatal", f"obs[{key!r}] is not numeric", f"obs[{key!r}] = obs[{key!r}].astype(float)")
+        elif key in obs and np.isinf(obs[key].to_numpy(dtype=float)).any():
+            yield Problem("fatal", f"obs[{key!r}] has infinite values", "replace them or remove these cells")
 
 
 def _check_column(obs: pd.DataFrame, key: str, fix_missing: str) -> Iterator[Problem]:

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+def counts_layer(layer: str | None, reference: str | None) -> str | None:
+    """Return the layer to read: the reference's unless another is named, ``None`` for ``X``."""
+    named = reference if layer is None else layer
+    return None if named == "X" else named
+
+
 def counts_of(adata: AnnData, layer: str | None) -> Any:
     """Return the matrix of a layer (``None``: ``X``) in memory: CSR if it is sparse, else dense.
 
@@ -22,7 +28,7 @@ def counts_of(adata: AnnData, layer: str | None) -> Any:
         If there is no such layer or no ``X``.
     """
     if layer is not None and layer not in adata.layers:
-        message = f"layer {layer!r} not found in adata.layers, which holds {sorted(map(str, adata.layers))}"
+        message = f"layer {layer!r} not found in adata.layers, which holds {sorted(filter(None, adata.layers))}; layer='X' means adata.X"
         raise KeyError(message)
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:

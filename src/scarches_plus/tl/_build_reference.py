@@ -61,7 +61,7 @@ def build_reference(
 
     Returns
     -------
-    The trained model. Set ``scvi.settings.seed`` before for a repeatable result.
+    The trained model. Set ``scvi.settings.seed`` right before for a repeatable result.
 
     Raises
     ------
@@ -73,6 +73,7 @@ def build_reference(
     from scarches_plus.model import RECIPES, SCANVI, SCVI
     from scarches_plus.model import Recipe as RecipeClass
     from scarches_plus.model._defaults import default_epochs
+    from scarches_plus.model._surgery import release_cells_with
 
     if not isinstance(recipe, RecipeClass):
         if recipe not in RECIPES:
@@ -98,7 +99,10 @@ def build_reference(
         "categorical_covariate_keys": list(categorical_covariate_keys) or None,
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
-    epochs = max_epochs or default_epochs(adata.n_obs, recipe.max_epochs)
+    epochs = default_epochs(adata.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
+    if epochs < 1:
+        message = f"max_epochs must be at least 1, not {epochs}"
+        raise ValueError(message)
     arguments = {
         "plan_kwargs": {**recipe.plan_kwargs, **(plan_kwargs or {})},
         **recipe.train_kwargs,
@@ -106,11 +110,14 @@ def build_reference(
     }
     SCVI.setup_anndata(cells, **setup)
     model = SCVI(cells, **{**recipe.model_kwargs, **(model_kwargs or {})})
+    release_cells_with(model)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
     model.train(max_epochs=epochs, **arguments)
     if recipe.model == "SCANVI":
         model = SCANVI.from_scvi_model(model, unlabeled_category=unlabeled_category)
-        model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), n_samples_per_label=100, **arguments)
+        release_cells_with(model)
+        semi_supervised = {**arguments, **recipe.semi_supervised_kwargs}
+        model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
     write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
     return model
 
@@ -144,4 +151,7 @@ def _reference_cells(
     if labels_key is not None:
         labels = adata.obs[labels_key].astype(object)
         cells.obs[labels_key] = labels.where(labels.notna(), unlabeled_category).astype(str).to_numpy(dtype=object)
+        if (cells.obs[labels_key] == unlabeled_category).all():
+            message = f"no cell has a label in obs[{labels_key!r}]; pass another column, or leave labels_key out"
+            raise ValueError(message)
     return cells

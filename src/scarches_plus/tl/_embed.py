@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
 
-from ._provenance import write_embedding
+from ._provenance import copy_of, write_embedding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def embed(
     model
         Model of this package or of scvi-tools, or the folder of a saved one.
     layer, batch_key
-        Where the cells keep counts and batches, if not where the reference does.
+        Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
     key_added
         ``obsm`` slot of the embedding.
     copy
@@ -62,6 +62,6 @@ def embed(
     report = check_query(adata, model, layer=layer, batch_key=batch_key, shared_batches=model.spec.batches)
     report.raise_for_problems()
     embedding = model.embed(adata, layer=layer, batch_key=batch_key)
-    adata = adata.copy() if copy else adata
+    adata = copy_of(adata) if copy else adata
     write_embedding(adata, key_added, embedding, model)
     return adata if copy else None

@@ -59,26 +59,33 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         )
     joint = anndata.concat({role: part for role, (part, _) in parts.items()}, label=_keys.ROLE, join="inner")
     columns = pd.concat([obs for _, obs in parts.values()], join="outer")
-    joint.obs = _join_categories(columns, [reference.obs, query.obs]).assign(**{_keys.ROLE: joint.obs[_keys.ROLE]})
+    joint.obs = _writable(columns, [reference.obs, query.obs]).assign(**{_keys.ROLE: joint.obs[_keys.ROLE]})
     for column in joint.obs.columns:
         colors = _joint_colors(joint.obs[column], column, (query, reference))
         if colors is not None:
             joint.uns[_keys.colors(column)] = colors
     space = space_of(reference, use_rep)
     if space is not None:
-        joint.uns[_keys.UNS] = {"embeddings": {use_rep: {"space": space}}}
+        joint.uns[_keys.UNS] = {_keys.EMBEDDINGS: {use_rep: {"space": space}}}
     return joint
 
 
-def _join_categories(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Make columns categorical again whose categories concatenation lost."""
+def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Give columns a type that h5ad can hold: categorical again, Boolean with gaps, text where types are mixed."""
     import pandas as pd
 
     for column in columns.columns:
         sources = [frame[column] for frame in frames if column in frame]
         if all(isinstance(source.dtype, pd.CategoricalDtype) for source in sources):
-            categories = list(dict.fromkeys(value for source in sources for value in source.cat.categories))
-            columns[column] = pd.Categorical(columns[column], categories=categories)
+            categories = list(dict.fromkeys(str(value) for source in sources for value in source.cat.categories))
+            text = columns[column].astype(object)
+            columns[column] = pd.Categorical(text.where(text.isna(), text.map(str)), categories=categories)
+        elif columns[column].dtype == object:
+            kind = pd.api.types.infer_dtype(columns[column], skipna=True)
+            if kind == "boolean":
+                columns[column] = columns[column].astype("boolean")
+            elif kind not in {"string", "empty"}:
+                columns[column] = columns[column].where(columns[column].isna(), columns[column].map(str))
     return columns
 
 

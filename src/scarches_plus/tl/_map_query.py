@@ -74,7 +74,7 @@ def map_query(
 
     Returns
     -------
-    The mapped model. Set ``scvi.settings.seed`` before for a repeatable result.
+    The mapped model. Set ``scvi.settings.seed`` right before for a repeatable result.
 
     Raises
     ------
@@ -89,12 +89,17 @@ def map_query(
     """
     from scarches_plus.model import load
     from scarches_plus.model._defaults import current_seed, default_epochs
+    from scarches_plus.model._state import update_state
     from scarches_plus.pp import check_query
 
     start = perf_counter()
+    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
+    if epochs < 1:
+        message = f"max_epochs must be at least 1, not {epochs}; sp.tl.embed embeds without training"
+        raise ValueError(message)
     reference = load(model)
     report = check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
-    report.raise_for_problems(on_problem)
+    report.raise_for_problems(on_problem, offer_warn=True)
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=2)
 
@@ -108,17 +113,16 @@ def map_query(
         layer=layer,
         batch_key=batch_key,
     )
-    epochs = max_epochs or default_epochs(adata.n_obs, _EPOCHS)
     mapped.train(max_epochs=epochs, plan_kwargs={"weight_decay": 0.0, **(plan_kwargs or {})}, **(train_kwargs or {}))
 
     surgery = mapped.surgery
-    record = {
+    record: dict[str, Any] = {
         "strategy": strategy,
         "train_reference_columns": train_reference_columns,
         "trained_parameters": surgery.n_trainable,
         "total_parameters": surgery.n_total,
         "max_epochs": epochs,
-        "epochs": len(mapped.history["elbo_train"]) if mapped.history else epochs,
+        "epochs": len(mapped.history["elbo_train"]),
         "seed": current_seed(),
         "batch_key": batch_key or reference.spec.batch_key or "",
         "new_batches": list(report.new_batches),
@@ -126,29 +130,32 @@ def map_query(
         "genes_found": report.n_genes_found,
         "reference_genes": report.n_reference_genes,
         "reference_hash": surgery.reference_hash,
-        "drift": _drift(reference, mapped),
-        "seconds": perf_counter() - start,
     }
-    _add_to_lineage(mapped, record)
     write_embedding(adata, key_added, mapped.get_latent_representation(), mapped, role=_keys.QUERY, mapping=record)
+    record["drift"] = _drift(reference, mapped)
+    record["seconds"] = perf_counter() - start
+    update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))
     return mapped
 
 
 def _drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI) -> dict[str, float]:
-    """Measure how far reference cells moved; empty if the reference model came without its cells."""
+    """Measure how far the reference's weights moved and, where the model came with cells, how far these moved."""
     from scarches_plus.metrics import reference_drift
+    from scarches_plus.model._surgery import weight_change
 
+    drift = {"weights": weight_change(reference, mapped)}
     cells = reference.adata
-    if cells is None:
-        return {}
+    if cells is None or cells.n_obs <= 1 or reference.minified_data_type is not None:
+        return drift
     if cells.n_obs > _DRIFT_CELLS:
         cells = cells[_evenly_spaced(cells.n_obs)]
-    drift = reference_drift(reference.embed(cells), mapped.embed(cells), k=min(15, cells.n_obs - 1))
-    return {
-        "rmsd": drift.rmsd,
-        "relative_rmsd": drift.relative_rmsd,
-        "max_displacement": drift.max_displacement,
-        "neighbor_preservation": drift.neighbor_preservation,
+    moved = reference_drift(reference.embed(cells), mapped.embed(cells), k=min(15, cells.n_obs - 1))
+    return drift | {
+        "cells": cells.n_obs,
+        "rmsd": moved.rmsd,
+        "relative_rmsd": moved.relative_rmsd,
+        "max_displacement": moved.max_displacement,
+        "neighbor_preservation": moved.neighbor_preservation,
     }
 
 
@@ -156,9 +163,3 @@ def _evenly_spaced(n_cells: int) -> np.ndarray:
     import numpy as np
 
     return np.linspace(0, n_cells - 1, _DRIFT_CELLS).astype(int)
-
-
-def _add_to_lineage(mapped: SCVI | SCANVI, record: dict[str, Any]) -> None:
-    from scarches_plus.model._state import update_state
-
-    update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import _keys
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from anndata import AnnData
 
@@ -40,7 +42,7 @@ def write_embedding(adata: AnnData, key: str, embedding: np.ndarray, model: SCVI
     from scarches_plus.model._state import hash_of
 
     adata.obsm[key] = embedding
-    embeddings = adata.uns.setdefault(_keys.UNS, {}).setdefault("embeddings", {})
+    embeddings = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.EMBEDDINGS, {})
     embeddings[key] = {
         "space": model.state.space,
         "model_class": type(model).__name__,
@@ -48,6 +50,16 @@ def write_embedding(adata: AnnData, key: str, embedding: np.ndarray, model: SCVI
         "versions": versions(),
         **record,
     }
+
+
+def record_of(adata: AnnData, key: str) -> Mapping[str, Any]:
+    """Return what is recorded of an embedding, empty if this package did not make it."""
+    return adata.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(key, {})
+
+
+def copy_of(adata: AnnData) -> AnnData:
+    """Return a copy in memory."""
+    return adata.to_memory() if adata.isbacked else adata.copy()
 
 
 def space_of(adata: AnnData, key: str) -> str | None:
@@ -61,7 +73,7 @@ def space_of(adata: AnnData, key: str) -> str | None:
     if key not in adata.obsm:
         message = f"embedding {key!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
         raise KeyError(message)
-    space = adata.uns.get(_keys.UNS, {}).get("embeddings", {}).get(key, {}).get("space")
+    space = record_of(adata, key).get("space")
     return None if space is None else str(space)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from scarches_plus import _keys
 
-from ._provenance import require_same_space
+from ._provenance import copy_of, require_same_space
 from ._transfer import best_labels, kernel_weights, vote
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def transfer_labels(
     adata
         Query with an embedding. For every key in ``labels_key`` it receives ``obs["{key}_pred"]`` (categorical, in the
         reference's order and colours), ``obs["{key}_uncertainty"]`` in [0, 1] and, on request,
-        ``obsm["{key}_probabilities"]`` (a table, one column per label).
+        ``obsm["{key}_probabilities"]``, shape ``(n_cells, n_labels)``, whose columns are named in
+        ``uns["scarches_plus"]["probability_labels"][key]``.
     reference
         Reference with an embedding in the same latent space, and labels.
     labels_key
@@ -48,7 +49,7 @@ def transfer_labels(
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
-        Number of neighbours. The search is exact up to 2.5e9 pairs of cells, approximate (pynndescent) above.
+        Number of neighbours, all cells of a smaller reference. The search is exact up to 2.5e9 pairs of cells, approximate (pynndescent) above.
     kernel
         How distances weigh votes: ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
         standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
@@ -71,7 +72,7 @@ def transfer_labels(
     KeyError
         If an embedding or a label column is missing.
     ValueError
-        If the embeddings lie in different latent spaces, or no reference cell has a label.
+        If the embeddings lie in different latent spaces, no reference cell has a label, or no column is named.
     TypeError
         If the reference is no AnnData.
 
@@ -97,10 +98,13 @@ def transfer_labels(
         message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
         raise ValueError(message)
     keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
+    if not keys:
+        message = "labels_key names no column"
+        raise ValueError(message)
     require_same_space(adata, reference, use_rep)
     labels = {key: _reference_labels(reference, key, unknown_category) for key in keys}
 
-    adata = adata.copy() if copy else adata
+    adata = copy_of(adata) if copy else adata
     k = min(k, reference.n_obs)
     neighbors = nearest(np.asarray(adata.obsm[use_rep]), np.asarray(reference.obsm[use_rep]), k)
     weights = kernel_weights(neighbors.distances, kernel)
@@ -124,8 +128,9 @@ def _reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd
         message = f"labels {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
         raise KeyError(message)
     column = reference.obs[key]
-    column = column.where(column.notna() & (column != unknown_category))
+    column = column.where(column.notna() & (column.astype(object) != unknown_category))
     labels = pd.Categorical(column).remove_unused_categories()
+    labels = labels.rename_categories(str)
     if not len(labels.categories):
         message = f"no cell of the reference has a label in obs[{key!r}]"
         raise ValueError(message)
@@ -144,11 +149,10 @@ def _predictions(labels: pd.Categorical, codes: np.ndarray, unknown_category: st
 def _write_probabilities(
     adata: AnnData, key: str, labels: pd.Categorical, neighbors: Neighbors, weights: np.ndarray
 ) -> None:
-    import pandas as pd
-
-    shares = vote(labels.codes[neighbors.indices], weights, len(labels.categories))
-    columns = [str(label) for label in labels.categories]
-    adata.obsm[_keys.probabilities(key)] = pd.DataFrame(shares, index=adata.obs_names, columns=columns)
+    adata.obsm[_keys.probabilities(key)] = vote(labels.codes[neighbors.indices], weights, len(labels.categories))
+    # not a table: column names with a slash, as cell types have them, cannot be written to h5ad
+    names = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})
+    names[key] = [str(label) for label in labels.categories]
 
 
 def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category: str) -> None:
@@ -156,7 +160,7 @@ def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category
     colors = reference.uns.get(_keys.colors(key))
     if colors is None or not hasattr(reference.obs[key], "cat"):
         return
-    by_label = dict(zip(reference.obs[key].cat.categories, colors, strict=False)) | {
+    by_label = dict(zip(map(str, reference.obs[key].cat.categories), colors, strict=False)) | {
         unknown_category: _keys.UNKNOWN_COLOR
     }
     predicted = _keys.predicted(key)

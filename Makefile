@@ -1,0 +1,81 @@
+# Every command sets itself up: it needs python3 (3.11 or newer) and pip, nothing else.
+#
+#   make demo        map real cells onto a reference, write demo/report.html
+#   make test        the test suite (make test-slow: the long tests)
+#   make lint types docs      what else CI checks; .ci/run runs all of it
+#   make bench       speed; benchmarks/surgery/ holds those of quality, which need data (see their heads)
+#   make clean       remove the environment and everything built
+#
+# Another Python:            make test PYTHON=python3.12 VENV=.venv3.12
+# Newest releases instead:   make test CONSTRAINTS=/dev/null VENV=.venv-newest
+# On Linux, PyPI's torch brings several GB of CUDA libraries. Without an NVIDIA GPU, let pip find
+# PyTorch's CPU build (its installation page names the index):     PIP_EXTRA_INDEX_URL=... make demo
+
+PYTHON ?= python3
+VENV = .venv
+CONSTRAINTS = constraints.txt
+JOBS = 2
+PYTEST_ARGS =
+
+BIN := $(VENV)/bin
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+.PHONY: help demo test test-slow lint types docs bench check clean
+
+help:
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/package.stamp
+	$(BIN)/scarches-plus demo --out demo
+
+test: $(VENV)/test.stamp
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(VENV)/test.stamp
+	$(PYTEST) -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+bench: $(VENV)/package.stamp
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+check:
+	.ci/run
+
+clean:
+	rm -rf .venv demo docs/_build docs/api/generated docs/tutorials dist .pytest_cache .mypy_cache .ruff_cache
+
+# The environment. A stamp says what is installed; a changed pyproject.toml or constraints file installs again.
+
+# Debian's python3 lacks ensurepip unless python3-venv is installed: the machine's own pip then fills the environment.
+$(VENV)/python-$(PYTHON_VERSION).stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and this is %d.%d. For example: make test PYTHON=python3.12" % sys.version_info[:2])'
+	@test ! -e $(BIN)/python || $(BIN)/python -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v != "$(PYTHON_VERSION)" and "$(VENV) holds Python " + v + ", not $(PYTHON_VERSION): remove it, or name another folder: make VENV=.venv$(PYTHON_VERSION) ...")'
+	@echo "setting up $(VENV): some minutes, once"
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"  # the first to know --group
+	@touch $@
+
+$(VENV)/package.stamp: $(VENV)/python-$(PYTHON_VERSION).stamp pyproject.toml $(CONSTRAINTS)
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/package.stamp
+	$(PIP_INSTALL) --quiet --group test
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/test.stamp
+	$(PIP_INSTALL) --quiet --group dev --group doc
+	@touch $@

@@ -1,0 +1,105 @@
+"""Training with an explicit mode, on exactly what surgery left free."""
+
+from __future__ import annotations
+
+from inspect import signature
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from scvi import settings
+
+from scarches_plus.train import TrainingPlan
+
+from ._state import refresh_state
+
+if TYPE_CHECKING:
+    from ._state import Surgery
+    from ._strategies import Entries
+
+_TRAIN_SHARE = 0.9
+_SMALLEST_MINIBATCH = 3
+
+
+class TrainingMixin:
+    """``train`` of scvi-tools with modes and freezing that are said and kept."""
+
+    _training_plan_cls = TrainingPlan
+
+    if TYPE_CHECKING:
+
+        @property
+        def surgery(self) -> Surgery | None: ...
+
+    def train(
+        self,
+        *args: Any,
+        module_mode: Literal["train", "eval"] | None = None,
+        plan_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Train the model; a query model trains exactly what its surgery left free.
+
+        Parameters
+        ----------
+        *args
+            Passed to the ``train`` of scvi-tools; the first is ``max_epochs``.
+        module_mode
+            ``"train"``: dropout and batch statistics are live. ``"eval"``: the network is deterministic. Default:
+            ``"eval"`` for the strategies ``"condition"`` and ``"input_layers"`` (what scvi-tools does, unsaid, in every
+            surgery), else ``"train"`` (which scvi-tools does in the first training of a model only).
+        plan_kwargs
+            Passed to the training plan, for example ``{"weight_decay": 0.0, "lr": 1e-3}``.
+        **kwargs
+            Passed to the ``train`` of scvi-tools.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user stops the training. The model then holds the weights of the last step and can be trained on.
+        """
+        parent = super().train  # type: ignore[misc]
+        kwargs = {**signature(parent).bind_partial(*args).arguments, **kwargs}
+        surgery = self.surgery
+        partial = surgery is not None and surgery.strategy != "all"
+        plan_kwargs = {
+            "module_mode": module_mode or ("eval" if partial else "train"),
+            "freeze_norms": partial,
+            **(plan_kwargs or {}),
+        }
+        if surgery is not None:
+            plan_kwargs["entries"] = _as_tensors(surgery.entries)
+        if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
+            _set_sizes(kwargs, self.adata.n_obs)  # type: ignore[attr-defined]
+        module = self.module  # type: ignore[attr-defined]
+        module.train()  # the plan sets the mode; lightning warns of any other start
+        try:
+            parent(plan_kwargs=plan_kwargs, **kwargs)
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            # lightning turns Ctrl-C into an exit of the whole process
+            message = "training was interrupted; the model holds the weights of the last step"
+            raise KeyboardInterrupt(message) from stop
+        finally:
+            module.eval()
+            refresh_state(self)  # type: ignore[arg-type]
+
+
+def _set_sizes(kwargs: dict[str, Any], n_cells: int) -> None:
+    """Choose the share of training cells such that no minibatch has one or two cells, and how often lightning logs.
+
+    Left alone, scvi-tools would choose the same share and warn of it, and lightning would warn of small data.
+    """
+    batch_size = kwargs.get("batch_size") or settings.batch_size
+    n_train = ceil((kwargs.get("train_size") or _TRAIN_SHARE) * n_cells)
+    if kwargs.get("train_size") is None:
+        rest = n_train % batch_size
+        if 0 < rest < _SMALLEST_MINIBATCH and n_train > rest:
+            n_train -= rest
+        kwargs["train_size"] = (n_train - 0.5) / n_cells  # scvi-tools rounds up
+    kwargs.setdefault("log_every_n_steps", min(10, ceil(n_train / batch_size)))
+
+
+def _as_tensors(entries: dict[str, tuple[int, list[int]] | None]) -> Entries:
+    return {name: None if where is None else (where[0], torch.tensor(where[1])) for name, where in entries.items()}
