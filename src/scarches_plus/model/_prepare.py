@@ -61,7 +61,8 @@ def prepare_cells(
     prepared = align_genes(adata, spec.var_names, layer=source)
     if source != spec.layer:
         counts = prepared.X
-        prepared.layers.clear()
+        if source is not None:
+            del prepared.layers[source]
         if spec.layer is not None:
             prepared.layers[spec.layer] = counts
     obs = prepared.obs
