@@ -179,3 +179,12 @@ def test_labels_that_cannot_be_used():
     del query.obs["cell_type"]
     with pytest.raises(KeyError, match="cell_type"):
         SCANVI.load_query_data(query, model, use_query_labels=True)
+
+
+def test_old_models_need_their_cells():
+    ref, _ = split(cells(), "batch2")
+    model = reference(SCANVI, ref)
+    model.registry_["scvi_version"] = "1.0.4"
+    bare = SCANVI(None, registry=model.registry_, **NETWORK)
+    with pytest.raises(ValueError, match=r"saved by scvi-tools 1\.0\.4: load it once with its cells"):
+        bare.module.on_load(bare)

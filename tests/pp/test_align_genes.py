@@ -71,8 +71,9 @@ def test_layer_and_obs():
     assert "measured" not in adata.var
 
 
-def test_backed(tmp_path):
-    adata, counts = make("abc")
+@pytest.mark.parametrize("kind", ["csr", "dense"])
+def test_backed(tmp_path, kind):
+    adata, counts = make("abc", kind)
     adata.write_h5ad(tmp_path / "cells.h5ad")
     backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
     np.testing.assert_array_equal(dense(align_genes(backed, list("ba")).X), counts[:, [1, 0]])

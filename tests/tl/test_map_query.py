@@ -168,3 +168,11 @@ def test_new_covariate_categories_are_named(adata):
     ref.obs["donor"] = "c"
     with pytest.raises(ValueError, match=r"no \['c'\] in obs\['donor'\]"):
         sp.tl.embed(ref, built)
+
+
+def test_drift_is_measured_on_some_cells_of_a_large_reference(model, query, monkeypatch):
+    monkeypatch.setattr("scarches_plus.tl._map_query._DRIFT_CELLS", 10)
+    mapped = sp.tl.map_query(query, model, strategy="all", **FAST)
+    drift = mapped.state.lineage[-1]["drift"]
+    assert drift["cells"] == 10
+    assert drift["rmsd"] > 0

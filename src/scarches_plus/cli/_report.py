@@ -47,12 +47,12 @@ class MappingReport:
         """Write one page that needs no other file."""
         from ._files import write_whole
 
-        parts = [f"<h1>{html.escape(title)}</h1>", _definition_list(self.scores), "<h2>Settings</h2>"]
-        parts.append(_definition_list(self.settings))
+        parts = [f"<h1>{html.escape(title)}</h1>", _definition_list(self.scores)]
         for name, figure in self.figures.items():
             parts.append(f"<h2>{html.escape(name)}</h2><img alt='{html.escape(name)}' src='{_data_uri(figure)}'>")
         for name, table in self.tables.items():
             parts.append(f"<h2>{html.escape(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
+        parts += ["<h2>Settings</h2>", _definition_list(self.settings)]
         page = _PAGE.format(title=html.escape(title), body="\n".join(parts))
         write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
 
