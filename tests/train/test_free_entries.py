@@ -80,15 +80,6 @@ def test_sizes_and_flags():
     }
 
 
-def test_values_from_a_checkpoint():
-    module = network()
-    free = FreeEntries(module, {"0.weight": (1, torch.tensor([0]))})
-    with torch.no_grad():
-        module[0].weight.fill_(3.0)
-    free.gather_values()
-    assert (free.parameters()[0] == 3.0).all()
-
-
 def test_unknown_parameter():
     with pytest.raises(KeyError, match="nothing"):
         FreeEntries(network(), {"nothing": None})

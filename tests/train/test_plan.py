@@ -89,3 +89,25 @@ def test_resumes_from_a_saved_query_model(tmp_path):
     train(again, plan_kwargs={"weight_decay": 0.04})
     assert np.abs(again.embed(ref) - before).max() == 0.0
     assert np.abs(again.embed(query) - mapped.embed(query)).max() > 0
+
+
+@pytest.mark.parametrize("cls", [SCVI, SCANVI])
+def test_resumes_from_a_checkpoint_of_lightning(cls, tmp_path):
+    from lightning.pytorch.callbacks import Callback
+
+    class Keep(Callback):
+        def on_train_epoch_end(self, trainer, _):
+            trainer.save_checkpoint(tmp_path / "kept.ckpt")
+
+    ref, query = split(cells(), "batch2")
+    model = reference(cls, ref)
+    slow = {"plan_kwargs": {"lr": 1e-7}}
+    first = train(cls.load_query_data(query, model), max_epochs=1, callbacks=[Keep()], **slow)
+    torch.manual_seed(99)
+    second = cls.load_query_data(query, model)
+    name = "z_encoder.encoder.fc_layers.Layer 0.0.weight"
+    kept, fresh = first.module.state_dict()[name][:, -1], second.module.state_dict()[name][:, -1].clone()
+    assert not torch.allclose(kept, fresh, atol=1e-3)
+    train(second, max_epochs=3, ckpt_path=tmp_path / "kept.ckpt", **slow)
+    torch.testing.assert_close(second.module.state_dict()[name][:, -1], kept, atol=1e-4, rtol=0)
+    assert len(second.history["elbo_train"]) == 2

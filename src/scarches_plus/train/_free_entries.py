@@ -71,12 +71,6 @@ class FreeEntries:
                 parameter.grad = None
 
     @torch.no_grad()
-    def gather_values(self) -> None:
-        """Copy the module's values into the optimiser's tensors (after a checkpoint was loaded)."""
-        for parameter, dim, index, part in self._parts:
-            part.copy_(parameter.index_select(dim, index))
-
-    @torch.no_grad()
     def scatter_values(self) -> None:
         """Write the optimiser's values back into the module."""
         for parameter, dim, index, part in self._parts:

@@ -65,12 +65,6 @@ class PlanMixin:
 
         return create_on_free_entries
 
-    def on_train_start(self) -> None:
-        """Take over weights that a checkpoint may have brought."""
-        super().on_train_start()  # type: ignore[misc]
-        if self._free is not None:
-            self._free.gather_values()
-
     def on_train_epoch_start(self) -> None:
         """Set the module's mode, which callbacks and earlier trainings may have changed."""
         super().on_train_epoch_start()  # type: ignore[misc]
