@@ -36,14 +36,17 @@ BELONGS_TO = {
     "model.Recipe": "recipes",
     "model.ModelState": "state",
     "model.Surgery": "state",
-    "pp.Problem": "check_query",
-    "pp.QueryError": "check_query",
-    "pp.QueryReport": "check_query",
+    "pp.Problem": "query_report",
+    "pp.QueryError": "query_report",
+    "pp.QueryReport": "query_report",
     "train.SemiSupervisedTrainingPlan": "plan",
     "train.TrainingPlan": "plan",
 }
 #: Names in a file of their own that are tested with another.
 TESTED_WITH = {
+    "pp.Problem": "check_query",
+    "pp.QueryError": "check_query",
+    "pp.QueryReport": "check_query",
     "model.ModelState": "foreign_references",
     "model.Surgery": "surgery",
     "model.SCVI": "surgery",

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from rich.console import Console
 
-from scarches_plus import _keys
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-    from scarches_plus.model import SCANVI, SCVI
+from ._steps import (
+    build_model,
+    console,
+    map_cells,
+    split_cells,
+    stop,
+    transfer_and_report,
+    without_counts,
+    write_report,
+)
 
 app = App(
     name="scarches-plus",
     help="Map single-cell data onto reference models: from .h5ad files to .h5ad files.",
     version=version("scarches-plus"),
 )
-console = Console(soft_wrap=True)
-
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 
 
@@ -81,16 +81,16 @@ def demo(
 
         adata = read_h5ad(data)
         if not reference_batches:
-            _stop("name the batches of the reference: --reference-batches A B ...")
-    reference, query = _split(adata, batch_key, labels_key, reference_batches, withhold)
+            stop("name the batches of the reference: --reference-batches A B ...")
+    reference, query = split_cells(adata, batch_key, labels_key, reference_batches, withhold)
     console.print(
         f"reference: {reference.n_obs} cells of {', '.join(reference_batches)}"
         + (f", without {', '.join(withhold)}" if withhold else "")
         + f"\nquery: {query.n_obs} cells of {', '.join(sorted(query.obs[batch_key].astype(str).unique()))}"
     )
-    model = _build(reference, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
-    _map(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
-    _transfer_and_report(query, reference, labels_key, out, "Mapping demo")
+    model = build_model(reference, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
+    map_cells(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
+    transfer_and_report(query, reference, labels_key, out, "Mapping demo")
 
 
 @app.command
@@ -135,11 +135,11 @@ def build(
     from ._files import read_h5ad, write_h5ad
 
     if out.exists() and not overwrite:
-        _stop(f"{out} exists; choose another folder or pass --overwrite")
+        stop(f"{out} exists; choose another folder or pass --overwrite")
     adata = read_h5ad(reference)
-    model = _build(adata, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
+    model = build_model(adata, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
     model.save(out, overwrite=overwrite)
-    write_h5ad(_without_counts(adata), out / "reference.h5ad")
+    write_h5ad(without_counts(adata), out / "reference.h5ad")
     console.print(f"wrote {out}")
 
 
@@ -191,9 +191,9 @@ def map_(
     from ._files import read_h5ad, write_h5ad
 
     if save_model is not None and save_model.exists() and not overwrite:
-        _stop(f"{save_model} exists; choose another folder or pass --overwrite")
+        stop(f"{save_model} exists; choose another folder or pass --overwrite")
     adata = read_h5ad(query)
-    mapped = _map(
+    mapped = map_cells(
         adata,
         model,
         strategy=strategy,
@@ -269,79 +269,4 @@ def report(mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("
     """
     from ._files import read_h5ad
 
-    _report(read_h5ad(mapped), read_h5ad(reference), labels_key, out, f"Mapping of {mapped.name}")
-
-
-def _split(
-    adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
-) -> tuple[AnnData, AnnData]:
-    for key in (batch_key, labels_key):
-        if key not in adata.obs:
-            _stop(f"column {key!r} not found; the file has {list(adata.obs.columns)}")
-    batches, labels = adata.obs[batch_key].astype(str), adata.obs[labels_key].astype(str)
-    for names, known, what in ((reference_batches, batches, "batches"), (withhold, labels, "labels")):
-        unknown = sorted(set(names) - set(known))
-        if unknown:
-            _stop(f"there are no {what} {unknown}; the file has {sorted(known.unique())}")
-    in_reference = batches.isin(reference_batches)
-    if in_reference.all():
-        _stop("every batch is in the reference; leave at least one for the query")
-    return adata[in_reference & ~labels.isin(withhold)].copy(), adata[~in_reference].copy()
-
-
-def _build(adata: AnnData, batch_key: str, labels_key: str | None, *, seed: int, **options: object) -> SCVI | SCANVI:
-    from scarches_plus import tl
-    from scarches_plus.model._defaults import set_seed
-
-    set_seed(seed)
-    return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
-
-
-def _map(adata: AnnData, model: SCVI | SCANVI | Path, *, seed: int, **options: object) -> SCVI | SCANVI:
-    from scarches_plus import tl
-    from scarches_plus.model._defaults import set_seed
-
-    set_seed(seed)
-    mapped = tl.map_query(adata, model, **options)  # type: ignore[arg-type]
-    surgery = mapped.surgery
-    if surgery is not None:
-        console.print(f"trained {surgery.n_trainable:,} of {surgery.n_total:,} parameters ({surgery.strategy})")
-    return mapped
-
-
-def _transfer_and_report(query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str) -> None:
-    from scarches_plus import tl
-
-    from ._files import write_h5ad
-
-    tl.transfer_labels(query, reference, labels_key)
-    write_h5ad(query, out / "mapped.h5ad")
-    _report(query, reference, labels_key, out, title)
-    console.print(f"wrote {out / 'mapped.h5ad'}")
-
-
-def _report(query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from ._files import write_whole
-    from ._report import mapping_report, text_of
-
-    result = mapping_report(reference, query, labels_key)
-    console.print(text_of(result.scores))
-    umap = result.figures["Reference and query"]
-    write_whole(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
-    result.write_html(out / "report.html", title)
-    console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
-
-
-def _without_counts(adata: AnnData) -> AnnData:
-    from anndata import AnnData as AnnDataClass
-
-    uns = {key: value for key, value in adata.uns.items() if key == _keys.UNS or key.endswith(_keys.colors(""))}
-    return AnnDataClass(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)
-
-
-def _stop(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
-    sys.exit(2)
+    write_report(read_h5ad(mapped), read_h5ad(reference), labels_key, out, f"Mapping of {mapped.name}")

@@ -5,8 +5,9 @@ Everything here works on AnnData before any model is trained; nothing here train
 
 from ._align_genes import align_genes
 from ._balance_cells import balance_cells
-from ._check_query import Problem, QueryError, QueryReport, check_query
+from ._check_query import check_query
 from ._normalize_gene_length import normalize_gene_length
+from ._query_report import Problem, QueryError, QueryReport
 
 __all__ = [
     "Problem",
