@@ -41,6 +41,7 @@ BELONGS_TO = {
     "pp.QueryReport": "query_report",
     "train.SemiSupervisedTrainingPlan": "plan",
     "train.TrainingPlan": "plan",
+    "train.stride_lengths": "adam_strides",
 }
 #: Names in a file of their own that are tested with another.
 TESTED_WITH = {
@@ -215,7 +216,7 @@ def test_a_class_documents_every_parameter(path):
     assert ClassDoc(cls, config={"show_class_members": False})["Summary"]
     # A mixin that brings the parameters documents them; those of scvi-tools' classes are documented there.
     owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
-    if not owner.__module__.startswith("scarches_plus"):
+    if not inspect.unwrap(owner.__init__).__module__.startswith("scarches_plus"):
         return
     expected = {p.name for p in parameters(owner) if p.kind not in VARIADIC}
     documented = set()

@@ -1,5 +1,6 @@
 """Every problem is found and named with its fix, and nothing is touched."""
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +8,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.pp import QueryError, check_query
+from scarches_plus.pp import QueryError, _counts, check_query
 
 GENES = tuple(f"GENE{i}" for i in range(50))
 SPEC = ReferenceSpec(
@@ -168,6 +169,23 @@ class TestCounts:
         adata = query()
         adata.X = adata.X * -0.5
         assert problems(adata, ReferenceSpec(var_names=GENES, counts=False)) == ()
+
+
+class TestOnDisk:
+    @pytest.mark.parametrize("value", [3.0, np.nan, np.inf, -1.0, 1.5])
+    @pytest.mark.parametrize("dense", [False, True])
+    def test_the_same_report_block_by_block(self, tmp_path, monkeypatch, value, dense):
+        adata = query(n_cells=90, genes=(*GENES[5:], "OTHER"))
+        counts = adata.X.toarray()
+        counts[:40, 3] += 1
+        counts[40:43] = 0
+        counts[[50, 80], 7] = value
+        adata.X = counts if dense else sparse.csr_matrix(counts)
+        adata.write_h5ad(tmp_path / "query.h5ad")
+        backed = anndata.read_h5ad(tmp_path / "query.h5ad", backed="r")
+        monkeypatch.setattr(_counts, "_BLOCK_ON_DISK", 46 * 13)
+        assert problems(backed) == problems(adata) != ()
+        backed.file.close()
 
 
 class TestColumns:

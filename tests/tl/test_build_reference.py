@@ -119,3 +119,22 @@ class TestRefusals:
         adata.obs["age"] = np.inf
         with pytest.raises(sp.pp.QueryError, match="infinite"):
             sp.tl.build_reference(adata, "batch", continuous_covariate_keys=["age"])
+
+
+def test_the_users_arguments_of_training_stand_above_the_recipes(monkeypatch):
+    ref, _ = split(cells(), "batch2")
+    seen = []
+    for cls in (sp.model.SCVI, sp.model.SCANVI):
+        train = cls.train
+        monkeypatch.setattr(
+            cls,
+            "train",
+            lambda self, *args, _train=train, **kwargs: (seen.append(kwargs), _train(self, *args, **kwargs)),
+        )
+    options = {**FAST, "train_kwargs": {**FAST["train_kwargs"], "n_samples_per_label": 7, "batch_size": 64}}
+    sp.tl.build_reference(ref, "batch", "cell_type", recipe="scanvi", plan_kwargs={"lr": 0.01}, **options)
+    scvi_training, scanvi_training = (call for call in seen if "max_epochs" in call)
+    assert "n_samples_per_label" not in scvi_training
+    assert scanvi_training["n_samples_per_label"] == 7
+    assert scvi_training["batch_size"] == scanvi_training["batch_size"] == 64
+    assert scanvi_training["plan_kwargs"] == {"lr": 0.01}

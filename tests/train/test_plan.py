@@ -51,7 +51,7 @@ def test_freezing_holds_under(mapped, options):
 
 
 def test_optimiser_holds_the_free_values_only(mapped):
-    train(mapped)
+    train(mapped, engine="scvi")
     held = sum(p.numel() for group in mapped.trainer.optimizers[0].param_groups for p in group["params"])
     assert held == mapped.surgery.n_trainable
 
@@ -64,7 +64,7 @@ def test_plain_gradient_step_is_the_same_without_weight_decay():
     ref, query = split(cells(), "batch2")
     model = reference(SCVI, ref)
     scvi.settings.seed = 1
-    ours = train(SCVI.load_query_data(query, model), plan_kwargs={"weight_decay": 0.0})
+    ours = train(SCVI.load_query_data(query, model), engine="scvi", plan_kwargs={"weight_decay": 0.0})
     scvi.settings.seed = 1
     theirs = scvi.model.SCVI.load_query_data(query.copy(), model)
     theirs.train(

@@ -154,6 +154,7 @@ def map_(
     batch_key: str | None = None,
     shared_batches: Words = (),
     max_epochs: int | None = None,
+    engine: Literal["auto", "fast", "scvi"] = "auto",
     seed: int = 0,
     on_problem: Literal["raise", "warn"] = "raise",
     save_model: Path | None = None,
@@ -179,6 +180,8 @@ def map_(
         Batches of the query that are the reference's own.
     max_epochs
         Epochs of training; 200 by default.
+    engine
+        fast follows scvi-tools' training in long strides, scvi is that training, auto takes fast where it applies.
     seed
         Seed of the training.
     on_problem
@@ -201,6 +204,7 @@ def map_(
         batch_key=batch_key,
         shared_batches=shared_batches,
         max_epochs=max_epochs,
+        engine=engine,
         seed=seed,
         on_problem=on_problem,
     )

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from warnings import warn
 
+import numpy as np
+import pandas as pd
 import torch
-from scvi.data._constants import _SCVI_UUID_KEY
-from scvi.dataloaders import AnnDataLoader
-from scvi.module._constants import MODULE_KEYS
+from anndata import AnnData
+from scvi import REGISTRY_KEYS
+from scvi.data._utils import _get_adata_minify_type
+from tqdm.auto import tqdm
 
-from ._prepare import prepare_cells
+from scarches_plus.pp._align_genes import locate_genes
+from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts, stored_values
+
+from ._count_encoder import CountEncoder
+from ._prepare import prepare_obs
 
 if TYPE_CHECKING:
-    import numpy as np
-    from anndata import AnnData
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
 
     from scarches_plus._reference import ReferenceSpec
 
     from ._state import Surgery
 
-#: Cells per step; no gradients are kept, so a large one only saves overhead.
-_BATCH_SIZE = 1024
+_COVARIATES = (REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.CONT_COVS_KEY, REGISTRY_KEYS.CAT_COVS_KEY)
+#: Seconds without a progress bar.
+_PATIENCE = 5
+#: Stored values that are looked at before a warning that they are no counts.
+_LOOKED_AT = 10_000
 
 
 class EmbeddingMixin:
-    """``embed``: latent means without changing the cells or keeping them."""
+    """``embed`` and ``get_latent_representation``: latent means straight from counts as they are stored."""
 
     if TYPE_CHECKING:
 
@@ -37,10 +49,14 @@ class EmbeddingMixin:
     def embed(self, adata: AnnData, *, layer: str | None = None, batch_key: str | None = None) -> np.ndarray:
         """Return the latent means of cells whose batches the model knows.
 
+        Counts on disk (``anndata.read_h5ad(path, backed="r")``, or an ``AnnData`` whose matrix is a dataset of an HDF5
+        or zarr file) are read a few thousand cells at a time, the next ones while these are embedded, and never held
+        as a whole.
+
         Parameters
         ----------
         adata
-            Cells with raw counts; not changed. Genes are put into the model's order.
+            Cells with raw counts; not changed. Genes may be in any order.
         layer, batch_key
             Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
 
@@ -57,29 +73,132 @@ class EmbeddingMixin:
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)  # type: ignore[attr-defined]
         spec = self.spec
-        prepared = prepare_cells(adata, spec, layer=layer, batch_key=batch_key)
-        known = dict(spec.categorical_covariates)
-        if spec.batch_key is not None:
-            known[spec.batch_key] = spec.batches
-        for key, categories in known.items():
-            unknown = sorted(set(prepared.obs[key]) - set(categories))
-            if unknown:
-                message = (
-                    f"the model knows no {unknown} in obs[{key!r}], only {list(categories)}; map these cells with "
-                    "sp.tl.map_query first"
-                )
-                raise ValueError(message)
-        cls = type(self)
-        cls.setup_anndata(prepared, source_registry=self.registry_, **self.registry_["setup_args"])  # type: ignore[attr-defined]
-        manager = cls._setup_adata_manager_store.pop(prepared.uns[_SCVI_UUID_KEY])  # type: ignore[attr-defined]
-        loader = AnnDataLoader(manager, shuffle=False, batch_size=_BATCH_SIZE)
-        module = self.module.eval()  # type: ignore[attr-defined]
-        minified, module.minified_data_type = module.minified_data_type, None  # these cells have counts
-        try:
-            with torch.inference_mode():
-                means = [
-                    module.inference(**module._get_inference_input(cells))[MODULE_KEYS.QZ_KEY].loc for cells in loader
-                ]
-        finally:
-            module.minified_data_type = minified
-        return torch.cat(means).cpu().numpy()
+        covariates = _covariates_of(prepare_obs(adata.obs, spec, batch_key=batch_key), spec)
+        genes = _genes_of_columns(adata.var_names, spec.var_names)
+        counts = stored_counts(adata, counts_layer(layer, spec.layer))
+        if spec.counts:
+            _warn_unless_counts(counts)
+        return _latent_means(CountEncoder(self.module, genes), counts, covariates)  # type: ignore[attr-defined]
+
+    def get_latent_representation(  # noqa: PLR0917 (scvi-tools' signature)
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        give_mean: bool = True,  # noqa: FBT001, FBT002
+        mc_samples: int = 5_000,
+        batch_size: int | None = None,
+        return_dist: bool = False,  # noqa: FBT001, FBT002
+        dataloader: Any = None,
+        **data_loader_kwargs: Any,
+    ) -> Any:
+        """Return the latent representation of registered cells, as scvi-tools does, means several times faster.
+
+        Parameters
+        ----------
+        adata, indices, give_mean, mc_samples, batch_size, return_dist, dataloader, **data_loader_kwargs
+            As in scvi-tools. Means of all cells, or of some cells in memory, come straight from the counts as they are
+            stored; everything else comes from scvi-tools.
+
+        Returns
+        -------
+        numpy.ndarray or tuple
+            Means of shape ``(n_cells, n_latent)``, with ``return_dist`` means and variances.
+        """
+        cells = self.adata if adata is None else adata  # type: ignore[attr-defined]
+        module = self.module  # type: ignore[attr-defined]
+        means_only = give_mean and not return_dist and dataloader is None and not data_loader_kwargs
+        if (
+            means_only
+            and isinstance(cells, AnnData)
+            and module.minified_data_type is None
+            and _get_adata_minify_type(cells) is None
+            and module.latent_distribution != "ln"
+            and not module.training
+        ):
+            self._check_if_trained(warn=False)  # type: ignore[attr-defined]
+            cells = self._validate_anndata(cells)  # type: ignore[attr-defined]
+            manager = self.get_anndata_manager(cells, required=True)  # type: ignore[attr-defined]
+            counts, covariates = stored_counts(cells, self.spec.layer), _registered_covariates(manager)
+            if indices is None:
+                return _latent_means(CountEncoder(module), counts, covariates, batch_size)
+            if is_in_memory(counts):
+                rows = _positions(indices)
+                some = {key: values[rows] for key, values in covariates.items()}
+                return _latent_means(CountEncoder(module), counts[rows], some, batch_size)
+        return super().get_latent_representation(  # type: ignore[misc]
+            adata, indices, give_mean, mc_samples, batch_size, return_dist, dataloader, **data_loader_kwargs
+        )
+
+
+def _latent_means(
+    encode: CountEncoder, counts: Any, covariates: Mapping[str, Tensor], n_rows: int | None = None
+) -> np.ndarray:
+    means, done = [], 0
+    with tqdm(total=counts.shape[0], desc="Embedding", unit=" cells", delay=_PATIENCE) as progress:
+        for block in row_blocks(counts, n_rows):
+            rows = slice(done, done + block.shape[0])
+            means.append(encode(block, {key: values[rows] for key, values in covariates.items()}))
+            done = rows.stop
+            progress.update(block.shape[0])
+    return torch.cat(means).numpy()
+
+
+def _registered_covariates(manager: Any) -> dict[str, Tensor]:
+    keys = [key for key in _COVARIATES if key in manager.data_registry]
+    arrays = manager.create_torch_dataset(data_and_attributes=keys)[:]
+    return {key: torch.from_numpy(np.require(array, requirements="W")) for key, array in arrays.items()}
+
+
+def _covariates_of(obs: pd.DataFrame, spec: ReferenceSpec) -> dict[str, Tensor]:
+    """Encode covariates as scvi-tools does when it registers cells: categories by their place in the model.
+
+    Raises
+    ------
+    ValueError
+        If the model knows not all categories.
+    """
+    batch = np.zeros(len(obs), dtype=np.int64) if spec.batch_key is None else _codes(obs, spec.batch_key, spec.batches)
+    encoded = {REGISTRY_KEYS.BATCH_KEY: batch[:, np.newaxis]}
+    if spec.categorical_covariates:
+        codes = [_codes(obs, key, categories) for key, categories in spec.categorical_covariates.items()]
+        encoded[REGISTRY_KEYS.CAT_COVS_KEY] = np.column_stack(codes)
+    if spec.continuous_covariates:
+        encoded[REGISTRY_KEYS.CONT_COVS_KEY] = obs[list(spec.continuous_covariates)].to_numpy(dtype=np.float32)
+    return {key: torch.from_numpy(np.require(array, requirements="W")) for key, array in encoded.items()}
+
+
+def _codes(obs: pd.DataFrame, key: str, categories: Sequence[str]) -> np.ndarray:
+    codes = pd.Index(list(categories)).get_indexer(pd.Index(obs[key]))
+    if (codes < 0).any():
+        unknown = sorted(set(obs[key][codes < 0]))
+        message = (
+            f"the model knows no {unknown} in obs[{key!r}], only {list(categories)}; map these cells with "
+            "sp.tl.map_query first"
+        )
+        raise ValueError(message)
+    return codes.astype(np.int64)
+
+
+def _positions(indices: Any) -> np.ndarray:
+    indices = np.asarray(indices)
+    return np.flatnonzero(indices) if indices.dtype == bool else indices.astype(np.int64)
+
+
+def _genes_of_columns(query: pd.Index, var_names: Sequence[str]) -> np.ndarray | None:
+    """Return for each gene of a query its position in the model, -1 if it has none; ``None`` if all agree."""
+    source = locate_genes(query, var_names)
+    if len(source) == len(query) and np.array_equal(source, np.arange(len(source))):
+        return None
+    genes = np.full(len(query), -1, dtype=np.int32)
+    measured = np.flatnonzero(source >= 0)
+    genes[source[measured]] = measured
+    return genes
+
+
+def _warn_unless_counts(counts: Any) -> None:
+    values = stored_values(next(row_blocks(counts, 100), np.empty(0)))[:_LOOKED_AT]
+    if (values < 0).any() or (values != np.round(values)).any():
+        message = (
+            "these are no raw counts, which the model was trained on; name the layer that holds them with `layer=`"
+        )
+        warn(message, UserWarning, stacklevel=3)

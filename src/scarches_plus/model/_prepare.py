@@ -51,12 +51,7 @@ def prepare_cells(
     ValueError
         If a column has missing values, or an option has no use with this reference.
     """
-    if batch_key is not None and spec.batch_key is None:
-        message = f"batch_key={batch_key!r} has no use: the reference was set up without batches"
-        raise ValueError(message)
-    if use_labels and spec.unlabeled_category is None:
-        message = "use_query_labels needs a scANVI reference: this model does not train on labels"
-        raise ValueError(message)
+    obs = prepare_obs(adata.obs, spec, batch_key=batch_key, use_labels=use_labels)
     source = counts_layer(layer, spec.layer)
     prepared = align_genes(adata, spec.var_names, layer=source)
     if source != spec.layer:
@@ -65,16 +60,30 @@ def prepare_cells(
             del prepared.layers[source]
         if spec.layer is not None:
             prepared.layers[spec.layer] = counts
-    obs = prepared.obs
+    prepared.obs = obs.set_axis(prepared.obs_names)
+    return prepared
+
+
+def prepare_obs(
+    obs: pd.DataFrame, spec: ReferenceSpec, *, batch_key: str | None = None, use_labels: bool = False
+) -> pd.DataFrame:
+    """Return a copy of ``obs`` with the columns that a reference model reads, as :func:`prepare_cells` does."""
+    if batch_key is not None and spec.batch_key is None:
+        message = f"batch_key={batch_key!r} has no use: the reference was set up without batches"
+        raise ValueError(message)
+    if use_labels and spec.unlabeled_category is None:
+        message = "use_query_labels needs a scANVI reference: this model does not train on labels"
+        raise ValueError(message)
+    prepared = obs.copy()
     if spec.batch_key is not None:
-        obs[spec.batch_key] = as_text(adata.obs, batch_key or spec.batch_key)
+        prepared[spec.batch_key] = as_text(obs, batch_key or spec.batch_key)
     for key in spec.categorical_covariates:
-        obs[key] = as_text(adata.obs, key)
+        prepared[key] = as_text(obs, key)
     for key in (*spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
         if key not in obs:
-            raise KeyError(missing_column(adata.obs, key))
+            raise KeyError(missing_column(obs, key))
     if spec.labels_key is not None:
-        obs[spec.labels_key] = _labels(adata.obs, spec, use_labels=use_labels)
+        prepared[spec.labels_key] = _labels(obs, spec, use_labels=use_labels)
     return prepared
 
 

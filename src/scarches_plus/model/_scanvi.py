@@ -11,6 +11,7 @@ from scvi.train._callbacks import SubSampleLabels
 from scarches_plus.module import SCANVAE
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
+from ._data_splitter import SemiSupervisedDataSplitter
 from ._mixin import ReferenceMixin
 from ._spec import state_registry
 
@@ -37,6 +38,7 @@ class SCANVI(ReferenceMixin, scvi.model.SCANVI):
 
     _module_cls = SCANVAE
     _training_plan_cls = SemiSupervisedTrainingPlan
+    _data_splitter_cls = SemiSupervisedDataSplitter
 
     def _set_indices_and_labels(self, datamodule: Any = None) -> None:
         """Set labelled and unlabelled cells, such that the number of labels does not depend on the cells at hand.

@@ -59,6 +59,8 @@ class ModelState:
         Batch to the genes (positions in the model's ``var_names``) that it did not measure.
     lineage
         One record for each query mapped so far.
+    engine
+        What trained the weights last: ``"scvi"`` or ``"fast"``; empty if this package did not.
     """
 
     space: str
@@ -66,6 +68,7 @@ class ModelState:
     surgery: Surgery | None = None
     unmeasured: dict[str, list[int]] = field(default_factory=dict)
     lineage: tuple[dict[str, Any], ...] = ()
+    engine: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return nested dicts and lists only, so that plain scvi-tools opens the file."""
@@ -81,6 +84,7 @@ class ModelState:
             surgery=None if surgery is None else Surgery(**surgery),
             unmeasured=dict(plain["unmeasured"]),
             lineage=tuple(plain["lineage"]),
+            engine=plain.get("engine", ""),
         )
 
 
@@ -101,12 +105,21 @@ def update_state(model: BaseModelClass, **changes: Any) -> None:
     set_state(model, replace(get_state(model), **changes))
 
 
-def refresh_state(model: BaseModelClass) -> None:
-    """Bring the state up to weights that this package trained: the space stays only if the reference cannot have moved."""
+def refresh_state(model: BaseModelClass, engine: str | None = None) -> None:
+    """Bring the state up to weights that this package trained: the space stays only if the reference cannot have moved.
+
+    Parameters
+    ----------
+    model
+        Model whose state to refresh.
+    engine
+        What trained it, if it was trained just now.
+    """
     state = get_state(model)
     surgery = state.surgery
     stays = surgery is not None and surgery.strategy == "condition" and not surgery.train_reference_columns
-    set_state(model, replace(state, weights=hash_of(model), space=state.space if stays else space_of(model)))
+    space = state.space if stays else space_of(model)
+    set_state(model, replace(state, weights=hash_of(model), space=space, engine=engine or state.engine))
 
 
 def restore_state(model: BaseModelClass) -> None:
@@ -119,7 +132,7 @@ def restore_state(model: BaseModelClass) -> None:
         return
     state = get_state(model)
     if state.weights != hash_of(model):
-        state = replace(state, weights=hash_of(model), space=space_of(model), surgery=None)
+        state = replace(state, weights=hash_of(model), space=space_of(model), surgery=None, engine="")
     set_state(model, state)
 
 

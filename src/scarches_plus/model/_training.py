@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from inspect import signature
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from scvi import settings
 
+from scarches_plus._logging import logger
 from scarches_plus.train import TrainingPlan
 
+from ._data_splitter import DataSplitter
+from ._fast_training import obstacle_to, train_fast
 from ._state import refresh_state
 
 if TYPE_CHECKING:
     from ._state import Surgery
     from ._strategies import Entries
+
+Engine = Literal["auto", "fast", "scvi"]
+ENGINES: tuple[str, ...] = get_args(Engine)
 
 _TRAIN_SHARE = 0.9
 _SMALLEST_MINIBATCH = 3
@@ -25,6 +31,7 @@ class TrainingMixin:
     """``train`` of scvi-tools with modes and freezing that are said and kept."""
 
     _training_plan_cls = TrainingPlan
+    _data_splitter_cls = DataSplitter
 
     if TYPE_CHECKING:
 
@@ -34,6 +41,7 @@ class TrainingMixin:
     def train(
         self,
         *args: Any,
+        engine: Engine = "auto",
         module_mode: Literal["train", "eval"] | None = None,
         plan_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -44,6 +52,10 @@ class TrainingMixin:
         ----------
         *args
             Passed to the ``train`` of scvi-tools; the first is ``max_epochs``.
+        engine
+            ``"scvi"``: lightning's loop over minibatches. ``"fast"``: for the columns that strategy ``"condition"``
+            trains, the path of that loop in strides of many steps (:class:`~scarches_plus.train.AdamStrides`), on an
+            objective reduced to what these columns change. ``"auto"``: the fast one where it applies; the log says which.
         module_mode
             ``"train"``: dropout and batch statistics are live. ``"eval"``: the network is deterministic. Default:
             ``"eval"`` for the strategies ``"condition"`` and ``"input_layers"`` (what scvi-tools does, unsaid, in every
@@ -55,6 +67,8 @@ class TrainingMixin:
 
         Raises
         ------
+        ValueError
+            If there is no such engine, or the fast one does not apply, naming the reason.
         KeyboardInterrupt
             If the user stops the training. The model then holds the weights of the last step and can be trained on.
         """
@@ -69,6 +83,12 @@ class TrainingMixin:
         }
         if surgery is not None:
             plan_kwargs["entries"] = _as_tensors(surgery.entries)
+        if _takes_fast_path(self, engine, plan_kwargs, kwargs):
+            try:
+                train_fast(self, plan_kwargs, **kwargs)
+            finally:
+                refresh_state(self, "fast")  # type: ignore[arg-type]
+            return
         if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
             _set_sizes(kwargs, self.adata.n_obs)  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
@@ -83,7 +103,25 @@ class TrainingMixin:
             raise KeyboardInterrupt(message) from stop
         finally:
             module.eval()
-            refresh_state(self)  # type: ignore[arg-type]
+            refresh_state(self, "scvi")  # type: ignore[arg-type]
+
+
+def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> bool:
+    if engine not in ENGINES:
+        message = f"engine must be one of {ENGINES}, not {engine!r}"
+        raise ValueError(message)
+    if engine == "scvi":
+        return False
+    obstacle = obstacle_to(model, plan_kwargs, kwargs)
+    if obstacle is None:
+        logger.info("training condition columns on the fast path; engine='scvi' takes lightning's loop")
+        return True
+    if engine == "fast":
+        message = f"the fast path does not apply: {obstacle}. Pass engine='auto' or 'scvi' to train without it"
+        raise ValueError(message)
+    if model.surgery is not None:
+        logger.info("training in lightning's loop, since the fast path does not apply: %s", obstacle)
+    return False
 
 
 def _set_sizes(kwargs: dict[str, Any], n_cells: int) -> None:

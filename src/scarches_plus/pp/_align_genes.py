@@ -48,26 +48,37 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
     """
     from anndata import AnnData
 
-    for owner, names in (("adata.var_names", adata.var_names), ("var_names of the reference", pd.Index(var_names))):
+    source = locate_genes(adata.var_names, var_names)
+    counts = _take_columns(counts_of(adata, layer), source)
+    obs = adata.obs.copy()
+    obs.index = obs.index.astype(str)
+    var = pd.DataFrame({_keys.MEASURED: source >= 0}, index=pd.Index(var_names, dtype=str))
+    return AnnData(X=counts, obs=obs, var=var, layers=None if layer is None else {layer: counts})
+
+
+def locate_genes(query: pd.Index, var_names: Sequence[str]) -> np.ndarray:
+    """Return where a query has each gene of a reference, -1 where it lacks it.
+
+    Raises
+    ------
+    ValueError
+        If gene names are not unique, or none of the reference's genes is in the query.
+    """
+    for owner, names in (("adata.var_names", query), ("var_names of the reference", pd.Index(var_names))):
         if not names.is_unique:
             repeated = names[names.duplicated()].unique()[:5].tolist()
             message = (
                 f"{owner} are not unique, for example {repeated}; sum or rename them (adata.var_names_make_unique())"
             )
             raise ValueError(message)
-    source = adata.var_names.get_indexer(pd.Index(var_names))
-    measured = source >= 0
-    if not measured.any():
+    source = query.get_indexer(pd.Index(var_names))
+    if not (source >= 0).any():
         message = (
             f"none of the reference's genes (for example {list(var_names[:3])}) is among the query's "
-            f"(for example {adata.var_names[:3].tolist()}); are both gene symbols, or both Ensembl ids?"
+            f"(for example {query[:3].tolist()}); are both gene symbols, or both Ensembl ids?"
         )
         raise ValueError(message)
-    counts = _take_columns(counts_of(adata, layer), source)
-    obs = adata.obs.copy()
-    obs.index = obs.index.astype(str)
-    var = pd.DataFrame({_keys.MEASURED: measured}, index=pd.Index(var_names, dtype=str))
-    return AnnData(X=counts, obs=obs, var=var, layers=None if layer is None else {layer: counts})
+    return source
 
 
 def _take_columns(matrix: Any, source: np.ndarray) -> Any:

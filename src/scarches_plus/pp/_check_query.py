@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from scipy import sparse
 
 from scarches_plus._reference import ReferenceSpec
 
-from ._counts import counts_layer, counts_of, stored_values
+from ._counts import counts_layer, row_blocks, stored_counts, stored_values
 from ._gene_names import namespace, suggest_names
 from ._query_report import Problem, QueryReport
 
@@ -45,7 +45,8 @@ def check_query(
     Parameters
     ----------
     adata
-        Query with raw counts. It is not changed.
+        Query with raw counts. It is not changed. Counts on disk are read once, a block of cells at a time, and never
+        held as a whole.
     model
         Reference model of this package (:func:`scarches_plus.model.load` opens others), or its ``spec``.
     layer, batch_key
@@ -142,39 +143,63 @@ def _check_genes(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
 
 def _check_counts(adata: AnnData, spec: ReferenceSpec, layer: str | None) -> Iterator[Problem]:
     try:
-        matrix = counts_of(adata, layer)
+        stored = stored_counts(adata, layer)
     except KeyError as error:
         yield Problem("fatal", str(error.args[0]), "name the layer that holds raw counts with `layer=`")
         return
-    values = stored_values(matrix)
-    if not np.isfinite(values).all():
-        n_cells = _rows_with(matrix, lambda block: ~np.isfinite(block))
-        yield Problem("fatal", f"{n_cells} cells have missing or infinite values", "remove these cells or values")
+    genes = adata.var_names.isin(spec.var_names)
+    found = _summarize([_look_at(block, genes) for block in row_blocks(stored)])
+    if found.n_impossible:
+        yield Problem(
+            "fatal", f"{found.n_impossible} cells have missing or infinite values", "remove these cells or values"
+        )
         return
-    if not spec.counts or not len(values):
+    if not spec.counts or not found.n_values:
         return
-    if values.min() < 0:
+    if found.smallest < 0:
         yield Problem("fatal", "there are negative values", "pass raw counts, for example layer='counts'")
         return
-    fractional = float(np.mean(values != np.round(values)))
-    if fractional > 0:
-        looks_logged = values.max() < np.log1p(1e5) and fractional > 0.5
+    if found.n_fractional:
+        fractional = found.n_fractional / found.n_values
+        looks_logged = found.largest < np.log1p(1e5) and fractional > 0.5
         yield Problem(
             "error" if looks_logged else "warning",
             f"{fractional:.0%} of the stored values are not integers"
             + (" and none is large: this looks like log-normalised data" if looks_logged else ""),
             "pass raw counts, for example layer='counts' or adata.raw",
         )
-    genes = adata.var_names.isin(spec.var_names)
-    if not genes.any():
-        return
-    n_empty = int((np.asarray(matrix[:, genes].sum(axis=1)).ravel() == 0).sum())
-    if n_empty:
+    if found.n_empty and genes.any():
         yield Problem(
             "error",
-            f"{n_empty} cells have no counts on the reference's genes, and would get a label nevertheless",
+            f"{found.n_empty} cells have no counts on the reference's genes, and would get a label nevertheless",
             "remove them, for example with sc.pp.filter_cells(adata, min_counts=1)",
         )
+
+
+class _Values(NamedTuple):
+    """What stored values are like; cells are impossible with missing or infinite ones, empty without any on the genes."""
+
+    smallest: float = 0.0
+    largest: float = 0.0
+    n_values: int = 0
+    n_fractional: int = 0
+    n_impossible: int = 0
+    n_empty: int = 0
+
+
+def _look_at(block: Any, genes: np.ndarray) -> _Values:
+    values = stored_values(block)
+    smallest, largest = float(values.min(initial=0)), float(values.max(initial=0))
+    if not np.isfinite([smallest, largest]).all():
+        return _Values(n_impossible=_rows_with(block, lambda values: ~np.isfinite(values)))
+    n_fractional = np.count_nonzero(values != np.rint(values)) if values.dtype.kind == "f" else 0
+    n_empty = np.count_nonzero(block @ genes.astype(np.float32) == 0)
+    return _Values(smallest, largest, len(values), int(n_fractional), 0, int(n_empty))
+
+
+def _summarize(blocks: list[_Values]) -> _Values:
+    columns = list(zip(*blocks, strict=True)) or [(0,)] * len(_Values._fields)
+    return _Values(min(columns[0]), max(columns[1]), *map(sum, columns[2:]))
 
 
 def _rows_with(matrix: Any, test: Any) -> int:

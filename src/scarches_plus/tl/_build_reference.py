@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from scarches_plus.model import SCANVI, SCVI, Recipe
 
+#: Arguments of training that only scANVI's has.
+_ONLY_SEMI_SUPERVISED = {"n_samples_per_label"}
+
 
 def build_reference(
     adata: AnnData,
@@ -103,20 +106,21 @@ def build_reference(
     if epochs < 1:
         message = f"max_epochs must be at least 1, not {epochs}"
         raise ValueError(message)
-    arguments = {
-        "plan_kwargs": {**recipe.plan_kwargs, **(plan_kwargs or {})},
-        **recipe.train_kwargs,
-        **(train_kwargs or {}),
+    plan = {"plan_kwargs": {**recipe.plan_kwargs, **(plan_kwargs or {})}}
+    unsupervised = {
+        name: value
+        for name, value in {**recipe.train_kwargs, **(train_kwargs or {}), **plan}.items()
+        if recipe.model == "SCVI" or name not in _ONLY_SEMI_SUPERVISED
     }
     SCVI.setup_anndata(cells, **setup)
     model = SCVI(cells, **{**recipe.model_kwargs, **(model_kwargs or {})})
     release_cells_with(model)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
-    model.train(max_epochs=epochs, **arguments)
+    model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
         model = SCANVI.from_scvi_model(model, unlabeled_category=unlabeled_category)
         release_cells_with(model)
-        semi_supervised = {**arguments, **recipe.semi_supervised_kwargs}
+        semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
     write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
     return model

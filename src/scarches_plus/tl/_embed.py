@@ -27,7 +27,9 @@ def embed(
 ) -> AnnData | None:
     """Embed cells of batches that a model knows, without training.
 
-    For the reference after a strategy that moved it, for cells held back from a batch, for a saved model.
+    For the reference after a strategy that moved it, for cells held back from a batch, for a saved model. Cells on disk
+    (``anndata.read_h5ad(path, backed="r")``) are read a block at a time, once to check and once to embed them, and
+    never held as a whole. The result is written into ``adata`` in memory; its file stays as it is until you write it.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ def embed(
     key_added
         ``obsm`` slot of the embedding.
     copy
-        Return a copy instead of writing into ``adata``.
+        Return a copy instead of writing into ``adata``. The copy of cells on disk is in memory, counts and all.
 
     Returns
     -------

@@ -97,6 +97,6 @@ def _joint_colors(values: pd.Series, column: str, sources: tuple[AnnData, ...]) 
     colors: dict[str, str] = {}
     for cells in sources:
         if key in cells.uns and column in cells.obs and hasattr(cells.obs[column], "cat"):
-            colors |= dict(zip(cells.obs[column].cat.categories, cells.uns[key], strict=False))
-    categories = list(values.cat.categories)
+            colors |= dict(zip(map(str, cells.obs[column].cat.categories), cells.uns[key], strict=False))
+    categories = list(map(str, values.cat.categories))
     return [colors[name] for name in categories] if set(categories) <= set(colors) else None

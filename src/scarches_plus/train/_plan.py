@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import scvi.train
 import torch
 
+from ._epoch_log import EpochLogMixin
 from ._free_entries import FreeEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import Tensor
     from torch.nn import Module
@@ -65,6 +66,19 @@ class PlanMixin:
 
         return create_on_free_entries
 
+    def _optimizer_creator_fn(self, optimizer_cls: type[torch.optim.Adam | torch.optim.AdamW]) -> Callable[..., Any]:
+        """Create Adam in its one-kernel form, as scvi-tools does from 1.5 on."""
+        if hasattr(self, "fused_optimizer"):
+            return super()._optimizer_creator_fn(optimizer_cls)  # type: ignore[misc, no-any-return]
+
+        def create(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+            parameters = list(parameters)
+            # lightning cannot clip gradients that a fused optimiser scales back
+            fused = self.trainer.scaler is None and all(p.device.type in {"cpu", "cuda"} for p in parameters)  # type: ignore[attr-defined]
+            return optimizer_cls(parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay, fused=fused)  # type: ignore[attr-defined]
+
+        return create
+
     def on_train_epoch_start(self) -> None:
         """Set the module's mode, which callbacks and earlier trainings may have changed."""
         super().on_train_epoch_start()  # type: ignore[misc]
@@ -82,9 +96,9 @@ class PlanMixin:
             self._free.gather_gradients()
 
 
-class TrainingPlan(PlanMixin, scvi.train.TrainingPlan):
+class TrainingPlan(EpochLogMixin, PlanMixin, scvi.train.TrainingPlan):
     """:class:`scvi.train.TrainingPlan` with explicit modes and exact freezing."""
 
 
-class SemiSupervisedTrainingPlan(PlanMixin, scvi.train.SemiSupervisedTrainingPlan):
+class SemiSupervisedTrainingPlan(EpochLogMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan):
     """:class:`scvi.train.SemiSupervisedTrainingPlan` with explicit modes and exact freezing."""

@@ -1,0 +1,112 @@
+"""Training cells as dense tensors in memory, where they fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from scvi import dataloaders, settings
+from scvi.data import AnnTorchDataset
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scvi.data import AnnDataManager
+    from torch import Tensor
+
+#: Bytes that dense training cells may take, for example 130,000 cells x 2,000 genes.
+MAX_DENSE_BYTES = 2**30
+
+
+class _DenseCells:
+    """The tensors that scvi-tools makes of all cells, made once and kept until :meth:`forget`."""
+
+    def __init__(self, manager: AnnDataManager) -> None:
+        self._dataset = AnnTorchDataset(manager)
+        self._tensors: dict[str, Tensor] | None = None
+        self.device = torch.device("cpu")
+
+    def __getitem__(self, cells: np.ndarray) -> dict[str, Tensor]:
+        if self._tensors is None:
+            everything = self._dataset[np.arange(len(self._dataset))]
+            self._tensors = {key: torch.from_numpy(value).to(self.device) for key, value in everything.items()}
+        index = torch.from_numpy(cells).to(self.device)
+        return {key: value.index_select(0, index) for key, value in self._tensors.items()}
+
+    def forget(self) -> None:
+        """Free the memory; the next cells asked for fill it again."""
+        self._tensors = None
+
+
+class _DenseSubset(Dataset):
+    def __init__(self, cells: _DenseCells, indices: Sequence[int]) -> None:
+        self._cells, self._indices = cells, np.asarray(indices, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, rows: list[int]) -> dict[str, Tensor]:
+        return self._cells[self._indices[rows]]
+
+
+class _DenseManager:
+    """An AnnDataManager whose data sets are cut out of :class:`_DenseCells`; everything else is the manager's."""
+
+    def __init__(self, manager: AnnDataManager) -> None:
+        self._manager = manager
+        self.cells = _DenseCells(manager)
+
+    def create_torch_dataset(self, indices: Sequence[int], *args: Any, **kwargs: Any) -> Dataset:
+        """Create what an AnnDataLoader draws minibatches from."""
+        if any(args) or any(kwargs.values()):  # some tensors only, or sparse ones
+            return self._manager.create_torch_dataset(indices, *args, **kwargs)
+        return _DenseSubset(self.cells, indices)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_manager":  # asked before __init__ ran, by copy or pickle
+            raise AttributeError(name)
+        return getattr(self._manager, name)
+
+
+class _InMemoryMixin:
+    """Lets the loaders of a data splitter cut minibatches out of dense tensors; which cells they draw does not change.
+
+    scvi-tools cuts each minibatch out of a sparse matrix and makes it dense, every epoch again. That stays so for cells
+    on disk or of more than :data:`MAX_DENSE_BYTES`, and where several processes load or train. The tensors live on the
+    device that trains, and go when training ends.
+    """
+
+    def __init__(self, adata_manager: AnnDataManager, *args: Any, **kwargs: Any) -> None:
+        one_process = not (kwargs.get("distributed_sampler") or kwargs.get("num_workers", settings.dl_num_workers))
+        if one_process and _fits(adata_manager):
+            adata_manager = _DenseManager(adata_manager)
+        super().__init__(adata_manager, *args, **kwargs)  # type: ignore[call-arg]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Split the cells."""
+        super().setup(stage)  # type: ignore[misc]
+        if isinstance(self.adata_manager, _DenseManager) and self.trainer is not None and not self.pin_memory:  # type: ignore[attr-defined]
+            self.adata_manager.cells.device = self.trainer.strategy.root_device  # type: ignore[attr-defined]
+
+    def teardown(self, stage: str) -> None:
+        """Free the memory."""
+        super().teardown(stage)  # type: ignore[misc]
+        if isinstance(self.adata_manager, _DenseManager):  # type: ignore[attr-defined]
+            self.adata_manager.cells.forget()  # type: ignore[attr-defined]
+
+
+class DataSplitter(_InMemoryMixin, dataloaders.DataSplitter):
+    """:class:`scvi.dataloaders.DataSplitter` that keeps cells dense in memory where they fit."""
+
+
+class SemiSupervisedDataSplitter(_InMemoryMixin, dataloaders.SemiSupervisedDataSplitter):
+    """:class:`scvi.dataloaders.SemiSupervisedDataSplitter` that keeps cells dense in memory where they fit."""
+
+
+def _fits(manager: AnnDataManager) -> bool:
+    data = list(AnnTorchDataset(manager).data.values())
+    in_memory = all(isinstance(value, np.ndarray) or sparse.issparse(value) or hasattr(value, "iloc") for value in data)
+    return in_memory and sum(4 * int(np.prod(value.shape)) for value in data) <= MAX_DENSE_BYTES

@@ -1,0 +1,253 @@
+"""Training of condition columns without lightning, on a reduced objective, in strides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from inspect import Parameter, signature
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scvi import REGISTRY_KEYS, settings
+from scvi.data import AnnTorchDataset
+from scvi.model._utils import get_max_epochs_heuristic
+from scvi.train._trainingplans import _compute_kl_weight
+from scvi.utils import track
+
+from scarches_plus.module._condensed import Condensed
+from scarches_plus.module._condensed import obstacle_to as obstacle_to_condensing
+from scarches_plus.train import AdamStrides, stride_lengths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from scarches_plus.module._condensed import ConditionedLinear
+
+#: Most steps of the ordinary training in a stride; at its learning rate of 1e-3 a parameter moves by up to 0.02.
+LONGEST_STRIDE = 20
+#: Strides to take at least.
+FEWEST_STRIDES = 48
+#: Cells that the gradient of a stride is estimated from, at most.
+CELLS_PER_STRIDE = 384
+#: Share of the cells that the ordinary training trains on, which sets its number of steps.
+_TRAIN_SHARE = 0.9
+_CHUNK = 1024
+_PLAN_ARGUMENTS = {
+    *("lr", "weight_decay", "eps", "n_epochs_kl_warmup", "n_steps_kl_warmup", "min_kl_weight", "max_kl_weight"),
+    *("classification_ratio", "module_mode", "freeze_norms", "entries"),
+}
+_TRAIN_ARGUMENTS = {
+    *("max_epochs", "batch_size", "enable_progress_bar", "accelerator", "log_every_n_steps", "check_val_every_n_epoch"),
+}
+
+
+def obstacle_to(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str | None:
+    """Say why :func:`train_fast` would not do what scvi-tools' ``train`` does; ``None`` if it would."""
+    surgery = model.surgery
+    if surgery is None:
+        return "the model is no query model, so all of it trains"
+    if surgery.strategy != "condition":
+        return f"strategy {surgery.strategy!r} trains more than condition columns"
+    if plan_kwargs["module_mode"] != "eval":
+        return "module_mode='train' lets dropout take part"
+    for name, given, known in (
+        ("plan_kwargs", plan_kwargs, _PLAN_ARGUMENTS),
+        ("train", {key: value for key, value in kwargs.items() if value is not None}, _TRAIN_ARGUMENTS),
+    ):
+        others = sorted(set(given) - known)
+        if others:
+            return f"it does not know {', '.join(others)} of {name}"
+    if kwargs.get("accelerator") not in {None, "auto", model.device.type}:
+        return f"the model is on device {model.device.type!r}, not {kwargs['accelerator']!r}"
+    if model.adata is None:
+        return "the model has no cells"
+    return obstacle_to_condensing(model.module, plan_kwargs["entries"])
+
+
+def train_fast(
+    model: Any,
+    plan_kwargs: Mapping[str, Any],
+    *,
+    max_epochs: int | None = None,
+    batch_size: int | None = None,
+    enable_progress_bar: bool = True,
+    longest_stride: int = LONGEST_STRIDE,
+    **_: Any,
+) -> None:
+    """Train a query model's condition columns along the path of the ordinary training, in strides.
+
+    A stride estimates the moments of the ordinary minibatch gradient from up to 384 cells and takes many of its steps
+    at once. All cells take part; the ordinary training holds a tenth of them back.
+
+    Parameters
+    ----------
+    model
+        Query model; its columns are written back also if the training is interrupted.
+    plan_kwargs
+        Arguments of the training plan.
+    max_epochs, batch_size, enable_progress_bar
+        Of the ordinary training.
+    longest_stride
+        Most steps of the ordinary training to take at once; 1 takes them one by one.
+    """
+    plan = {**_defaults(model._training_plan_cls), **plan_kwargs}
+    n_cells = model.adata.n_obs
+    labelled = np.asarray(getattr(model, "_labeled_indices", ()), dtype=int)
+    batch_size = batch_size or settings.batch_size
+    steps_per_epoch = ceil(_TRAIN_SHARE * n_cells / batch_size)
+    strides = stride_lengths((max_epochs or _epochs(model)) * steps_per_epoch, longest_stride, FEWEST_STRIDES)
+    sizes = [min(CELLS_PER_STRIDE, length * batch_size) for length in strides]
+
+    model.module.eval()
+    condensed = Condensed(model.module, plan["entries"])
+    layers = list(condensed.layers.values())
+    adam = AdamStrides(
+        [layer.columns for layer in layers], lr=plan["lr"], eps=plan["eps"], weight_decay=plan["weight_decay"]
+    )
+    cells = _Cells(model.adata_manager, condensed, n_visits=sum(sizes) + len(labelled), device=model.device)
+    draws = zip(strides, _draws(np.arange(n_cells), sizes), _draws(labelled, sizes), strict=True)
+    records: dict[str, list[float]] = defaultdict(list)
+    try:
+        for length, rows, labelled_rows in track(
+            draws, description="Training", disable=not enable_progress_bar, total=len(strides)
+        ):
+            step = adam.n_steps + length // 2
+            kl_weight = _compute_kl_weight(
+                step // steps_per_epoch,
+                step,
+                *(plan[name] for name in ("n_epochs_kl_warmup", "n_steps_kl_warmup", "max_kl_weight", "min_kl_weight")),
+            )
+            loss_kwargs: dict[str, Any] = {"kl_weight": kl_weight}
+            if len(labelled):
+                loss_kwargs["labelled"], loss_kwargs["labelled_projected"], _ = cells[labelled_rows]
+                loss_kwargs["classification_ratio"] = plan["classification_ratio"]
+            output = condensed.loss(*cells[rows], **loss_kwargs)
+            adam.stride(*minibatch_moments(output.loss, layers, batch_size), length)
+            reconstruction, kl_local = (
+                float(total.detach()) / len(rows) for total in (output.reconstruction_loss_sum, output.kl_local_sum)
+            )
+            for name, value in {
+                "epoch": (adam.n_steps - 1) // steps_per_epoch,
+                "kl_weight": float(kl_weight),
+                "train_loss": float(output.loss.detach()),
+                "elbo_train": reconstruction + kl_local,
+                "reconstruction_loss_train": reconstruction,
+                "kl_local_train": kl_local,
+                "kl_global_train": 0.0,
+            }.items():
+                records[name].append(value)
+    except KeyboardInterrupt as stop:
+        message = "training was interrupted; the model holds the weights of the last step"
+        raise KeyboardInterrupt(message) from stop
+    finally:
+        condensed.write_back()
+    history = pd.DataFrame(records).groupby("epoch").mean()
+    _extend_history(model, {str(name): history[[name]] for name in history})
+    model.train_indices, model.validation_indices, model.test_indices = np.arange(n_cells), *[np.array([], int)] * 2
+    model.is_trained_ = True
+
+
+def minibatch_moments(
+    loss: Tensor, layers: Sequence[ConditionedLinear], batch_size: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the moments of the gradient of a minibatch's loss, estimated from a larger one.
+
+    The gradient of a condition column is a sum over the cells that have the condition, so that its spread over cells gives
+    its spread over minibatches.
+
+    Parameters
+    ----------
+    loss
+        Loss of cells, a mean over them.
+    layers
+        Layers with condition columns, after the forward pass that gave ``loss``. Their records of it are cleared.
+    batch_size
+        Cells of a minibatch.
+
+    Returns
+    -------
+    tuple
+        For each layer, the gradient of its columns, and by how much the mean square of a minibatch's gradient exceeds
+        the square of this one.
+    """
+    calls = [(position, call) for position, layer in enumerate(layers) for call in layer.calls]
+    slopes = torch.autograd.grad(loss, [call.contribution for _, call in calls])
+    gradients = [torch.zeros_like(layer.columns) for layer in layers]
+    variances = [torch.zeros_like(layer.columns) for layer in layers]
+    for (position, call), slope in zip(calls, slopes, strict=True):
+        n_cells = len(slope)
+        gradient = slope.t() @ call.conditions
+        mean_square = n_cells * (slope.square().t() @ call.conditions.square())
+        excess = max(0.0, 1 / batch_size - 1 / n_cells)
+        gradients[position] += gradient
+        variances[position] += excess * (mean_square - gradient.square())
+    for layer in layers:
+        layer.calls.clear()
+    return gradients, variances
+
+
+def _defaults(plan: type) -> dict[str, Any]:
+    """Return the defaults of a training plan's arguments, those of its bases included."""
+    return {
+        name: parameter.default
+        for base in reversed(plan.__mro__)
+        if "__init__" in vars(base)
+        for name, parameter in signature(base).parameters.items()
+        if parameter.default is not Parameter.empty
+    }
+
+
+def _epochs(model: Any) -> int:
+    """Return how many epochs scvi-tools trains if it is not told."""
+    epochs = int(get_max_epochs_heuristic(model.adata.n_obs))
+    return min(10, max(2, round(epochs / 3))) if getattr(model, "was_pretrained", False) else epochs
+
+
+def _draws(indices: np.ndarray, sizes: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield so many random indices at a time, all of them once before any comes again."""
+    order = np.empty(0, dtype=int)
+    for size in sizes:
+        wanted = min(size, len(indices))
+        if len(order) < wanted:
+            order = indices[torch.randperm(len(indices)).numpy()]
+        yield np.sort(order[:wanted])
+        order = order[wanted:]
+
+
+def _extend_history(model: Any, history: dict[str, pd.DataFrame]) -> None:
+    before = model.history_ if model.is_trained_ and isinstance(model.history_, dict) else {}  # else the reference's
+    for name, table in history.items():
+        if name in before:
+            table.index = table.index + len(before[name])
+            history[name] = pd.concat([before[name], table])
+    model.history_ = {**before, **history}
+
+
+class _Cells:
+    """Cells of a model with what of them never changes, kept if it is needed more than once."""
+
+    def __init__(self, manager: Any, condensed: Condensed, *, n_visits: int, device: torch.device) -> None:
+        self._data = AnnTorchDataset(manager, load_sparse_tensor=False)
+        self._condensed, self._device = condensed, device
+        self._kept: tuple[Tensor, Tensor] | None = None
+        n_cells = len(self._data)
+        if n_visits > n_cells:
+            chunks = np.array_split(np.arange(n_cells), ceil(n_cells / _CHUNK))
+            projected, constants = zip(*(self._derive(self._read(rows)) for rows in chunks), strict=True)
+            self._kept = torch.cat(projected), torch.cat(constants)
+
+    def __getitem__(self, rows: np.ndarray) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        cells = self._read(rows)
+        projected, constants = self._derive(cells) if self._kept is None else (kept[rows] for kept in self._kept)
+        return cells, projected, constants
+
+    def _read(self, rows: np.ndarray) -> dict[str, Tensor]:
+        return {key: torch.as_tensor(value, device=self._device) for key, value in self._data[rows].items()}
+
+    def _derive(self, cells: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            return self._condensed.project(cells[REGISTRY_KEYS.X_KEY]), self._condensed.constant(cells)

@@ -1,0 +1,179 @@
+"""The last layer of a decoder with its count likelihood, as one step that costs little more than its matrix products."""
+
+from __future__ import annotations
+
+from itertools import count
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+#: What scvi-tools adds before it takes logarithms; without it the objective would be another one.
+_EPS = 1e-8
+#: Smallest probability; below it float32 loses digits.
+_SMALLEST = 1e-37
+#: Values of a matrix of intermediate results, so that a few of them stay in a core's cache.
+_CACHED_VALUES = 2**17
+
+
+class CountHead:
+    r"""NB or ZINB log-likelihood of counts given the decoder's last hidden layer, where the layer above does not train.
+
+    The likelihood is that of :class:`scvi.distributions.NegativeBinomial` or
+    :class:`scvi.distributions.ZeroInflatedNegativeBinomial` with the mean :math:`\mu = l \, \mathrm{softmax}(W h + b)`.
+    Its gradient with respect to :math:`h` is known in closed form and computed along with the value, a few cells at a
+    time in memory that is used again: no graph over genes is kept. Log-gamma functions do not depend on :math:`h`;
+    :meth:`constant` has them.
+
+    Parameters
+    ----------
+    weight, bias
+        Layer of the mean's logits, shapes ``(n_genes, n_hidden)`` and ``(n_genes,)``.
+    dispersion
+        Inverse dispersion :math:`\theta`, shape ``(n_groups, n_genes)``.
+    zero_weight, zero_bias
+        Layer of the logits of zero inflation; ``None`` for NB.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        dispersion: Tensor,
+        zero_weight: Tensor | None = None,
+        zero_bias: Tensor | None = None,
+    ) -> None:
+        self._weight, self._bias, self._dispersion = weight.detach(), bias.detach(), dispersion.detach()
+        self._zero_weight = None if zero_weight is None else zero_weight.detach()
+        self._zero_bias = None if zero_bias is None else zero_bias.detach()
+        self._log_dispersion = torch.log(self._dispersion + _EPS)
+        self._memory = _Memory()
+
+    def log_likelihood(
+        self, hidden: Tensor, counts: Tensor, size: Tensor, group: Tensor, measured: Tensor | None = None
+    ) -> Tensor:
+        """Return the log-likelihood of each cell without its constant, differentiable in ``hidden``.
+
+        Parameters
+        ----------
+        hidden
+            Last hidden layer, shape ``(n_cells, n_hidden)``.
+        counts
+            Shape ``(n_cells, n_genes)``.
+        size
+            Library size, shape ``(n_cells, 1)``.
+        group
+            Row of the dispersion for each cell, shape ``(n_cells,)``.
+        measured
+            Boolean, shape ``(n_cells, n_genes)``: genes that count; ``None`` for all.
+
+        Returns
+        -------
+        Tensor
+            Shape ``(n_cells,)``, in nats.
+        """
+        return _LogLikelihood.apply(hidden, self, counts, size, group, measured)  # type: ignore[no-untyped-call, no-any-return]
+
+    def constant(self, counts: Tensor, genes: Tensor, group: Tensor) -> Tensor:
+        r"""Return :math:`\log\Gamma(x + \theta) - \log\Gamma(\theta) - \log\Gamma(x + 1)`, which is 0 where ``counts`` is.
+
+        Parameters
+        ----------
+        counts, genes, group
+            Counts above zero, their genes and the rows of their dispersions, of one shape.
+        """
+        theta = self._dispersion[group, genes]
+        return torch.lgamma(counts + theta) - torch.lgamma(theta) - torch.lgamma(counts + 1)
+
+    def value_and_gradient(
+        self, hidden: Tensor, counts: Tensor, size: Tensor, group: Tensor, measured: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`log_likelihood` does and its gradient with respect to ``hidden``."""
+        value, gradient = hidden.new_empty(len(hidden)), torch.empty_like(hidden)
+        n_chunks = min(len(hidden), ceil(counts.numel() / _CACHED_VALUES))
+        for rows in torch.arange(len(hidden)).tensor_split(n_chunks):
+            part = slice(int(rows[0]), int(rows[-1]) + 1)
+            mask = None if measured is None else measured[part]
+            value[part], gradient[part] = self._chunk(hidden[part], counts[part], size[part], group[part], mask)
+        return value, gradient
+
+    def _chunk(
+        self, hidden: Tensor, x: Tensor, size: Tensor, group: Tensor, measured: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        theta, log_theta = self._dispersion, self._log_dispersion
+        if len(theta) > 1:
+            theta, log_theta = theta[group], log_theta[group]
+        memory = self._memory.of_shape(x)
+        logits = torch.addmm(self._bias, hidden, self._weight.t(), out=next(memory))
+        mean = torch.softmax(logits, dim=1, out=next(memory)).mul_(size)
+        mean_eps = torch.add(mean, _EPS, out=logits)
+        total = torch.add(mean, theta, out=next(memory)).add_(_EPS)
+        slope = torch.div(x, mean_eps, out=next(memory))  # with respect to log(mean)
+        slope.sub_(torch.add(x, theta, out=next(memory)).div_(total)).mul_(mean)
+        log_total = total.log_()
+        log_ratio = mean_eps.log_().sub_(log_total)
+        log_zero = log_total.sub_(log_theta).mul_(-theta)  # log-likelihood of a zero under NB
+        if measured is not None:
+            slope.mul_(measured)
+            log_ratio.mul_(measured)
+        if self._zero_weight is None:
+            if measured is not None:
+                log_zero.mul_(measured)
+            value = log_zero.addcmul_(x, log_ratio).sum(1)
+        else:
+            seen = torch.sign(x, out=next(memory))
+            logits = torch.addmm(self._zero_bias, hidden, self._zero_weight.t(), out=next(memory))
+            either = torch.sigmoid(logits, out=next(memory))
+            counted = torch.sigmoid(logits.neg_(), out=logits)  # probability that a value is no inflated zero
+            zero = torch.exp(log_zero, out=next(memory)).mul_(counted)
+            either.add_(zero).clamp_(min=_SMALLEST)
+            share = torch.maximum(zero.div_(either), seen, out=zero)  # probability of NB, given the value
+            slope.mul_(share)
+            slope_zero = torch.sub(counted, share, out=share)
+            likelihood = either.lerp_(counted, seen).clamp_(min=_SMALLEST)
+            if measured is not None:
+                slope_zero.mul_(measured)
+                likelihood.sub_(1).mul_(measured).add_(1)
+                seen.mul_(measured)
+            value = likelihood.log_().addcmul_(seen, log_zero).addcmul_(x, log_ratio).sum(1)
+        slope.addcmul_(mean, slope.sum(1, keepdim=True).neg_().div_(size))  # through the softmax
+        gradient = slope @ self._weight
+        if self._zero_weight is not None:
+            gradient.addmm_(slope_zero, self._zero_weight)
+        return value, gradient
+
+
+class _Memory:
+    """Matrices that are used again: asking the system for fresh ones costs as much as computing with them."""
+
+    def __init__(self) -> None:
+        self._matrices: list[Tensor] = []
+
+    def of_shape(self, like: Tensor) -> Iterator[Tensor]:
+        """Yield matrices of the shape of ``like``, holding anything."""
+        for position in count():
+            if position == len(self._matrices):
+                self._matrices.append(torch.empty_like(like))
+            if self._matrices[position].numel() < like.numel():
+                self._matrices[position] = torch.empty_like(like)
+            yield self._matrices[position].view(-1)[: like.numel()].view(like.shape)
+
+
+class _LogLikelihood(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: CountHead, *cells: Any) -> Tensor:
+        value, gradient = head.value_and_gradient(hidden, *cells)
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream.unsqueeze(1), None, None, None, None, None
