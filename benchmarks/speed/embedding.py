@@ -11,14 +11,10 @@ difference, and the memory that embedding from a backed file needs above the pro
 from __future__ import annotations
 
 import argparse
-import logging
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
-import warnings
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -26,7 +22,7 @@ from time import perf_counter
 import anndata
 import numpy as np
 import scvi
-import torch
+from _common import quiet, write_row
 from anndata import AnnData
 from scipy import sparse
 
@@ -96,9 +92,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--embed-backed", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    torch.set_num_threads(options.threads)
+    quiet(options.threads)
     if options.embed_backed:
         embed_backed(options.embed_backed)
         return
@@ -119,24 +113,20 @@ def main() -> None:
             taken, results[name] = seconds(function)
             times[name].append(taken)
 
-    print(
-        f"{options.cells:,} cells, {options.genes:,} genes, {options.density:.0%} non-zero; {options.threads} threads"
-    )
-    names = ("scarches-plus", "scvi-tools", "torch", "scipy", "anndata")
-    print(", ".join(f"{name} {version(name)}" for name in names), "|", platform.machine(), platform.processor())
-    print(f"Python {platform.python_version()}, {torch.backends.cpu.get_cpu_capability()}")
-    theirs, *ours = contenders
+    size = {"cells": options.cells, "genes": options.genes, "density": options.density}
+    theirs = next(iter(contenders))
+    scale = np.abs(results[theirs]).max()
     for name in contenders:
         ratios = [a / b for a, b in zip(times[theirs], times[name], strict=True)]
-        print(
-            f"{name:<38} {median(times[name]):7.2f} s {options.cells / median(times[name]):9,.0f} cells/s"
-            f"   {median(ratios):5.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
-    scale = np.abs(results[theirs]).max()
-    for name in ours:
-        print(
-            f"largest difference of {name}: {np.abs(results[name] - results[theirs]).max() / scale:.1e} of the largest"
-        )
+        row = {
+            **size,
+            "what": name,
+            "seconds": f"{median(times[name]):.2f}",
+            "cells_per_s": f"{options.cells / median(times[name]):.0f}",
+            "ratio": f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            "largest_relative_difference": f"{np.abs(results[name] - results[theirs]).max() / scale:.0e}",
+        }
+        write_row("embedding", row)
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
@@ -147,8 +137,14 @@ def main() -> None:
         before, peak, taken = map(float, output.split()[-3:])
         difference = np.abs(np.load(path / "embedding.npy") - results[theirs]).max() / scale
     matrix = (adata.X.data.nbytes + adata.X.indices.nbytes + adata.X.indptr.nbytes) / 2**20
-    print(f"sp.tl.embed from a backed file, check and all: {taken:.2f} s, difference {difference:.1e}")
-    print(f"memory: {before:.0f} MiB before, {peak - before:.0f} MiB more at the peak; the matrix has {matrix:.0f} MiB")
+    row = {
+        **size,
+        "seconds": f"{taken:.2f}",
+        "matrix_mib": f"{matrix:.0f}",
+        "mib_above_start": f"{peak - before:.0f}",
+        "largest_relative_difference": f"{difference:.0e}",
+    }
+    write_row("embedding_from_disk", row)
 
 
 if __name__ == "__main__":

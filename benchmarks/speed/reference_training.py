@@ -9,18 +9,13 @@ minutes on one core.
 """
 
 import argparse
-import logging
-import os
-import platform
-import sys
-import warnings
-from importlib.metadata import version
 from statistics import median
 from time import perf_counter, process_time
 
 import numpy as np
 import scvi
 import torch
+from _common import quiet, write_row
 from lightning.pytorch.callbacks import Callback
 
 import scarches_plus as sp
@@ -71,28 +66,23 @@ def main():
     parser.add_argument("--sizes", nargs="+", default=["12000x1300", "5000x9000"], metavar="CELLSxGENES")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    warnings.filterwarnings("ignore")
-    torch.set_num_threads(options.threads)
-    scvi.settings.verbosity = logging.ERROR
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    packages = ("scarches-plus", "scvi-tools", "torch", "lightning")
-    print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads; {sys.platform}")
-    print(
-        "cells x genes  density  likelihood  s/epoch: ours  scvi-tools    ratio (range)      ELBO, largest difference"
-    )
+    quiet(options.threads)
     for size in options.sizes:
         n_cells, n_genes = map(int, size.split("x"))
         adata = sp.datasets.simulate(n_cells, n_genes, 8, n_batches=3, rng=0)
-        density = adata.X.nnz / n_cells / n_genes
         for likelihood in ("nb", "zinb"):
-            a, b, ratio, low, high, difference = compare(adata, likelihood, options.epochs)
-            print(
-                f"{size:>13}  {density:7.2f}  {likelihood:>10}  {a:13.2f}  {b:10.2f}  {ratio:7.2f} ({low:.2f}-{high:.2f})"
-                f"  {difference:12.1e}",
-                flush=True,
-            )
+            ours, theirs, ratio, low, high, difference = compare(adata, likelihood, options.epochs)
+            row = {
+                "cells": n_cells,
+                "genes": n_genes,
+                "density": f"{adata.X.nnz / n_cells / n_genes:.2f}",
+                "likelihood": likelihood,
+                "ours_s_per_epoch": f"{ours:.2f}",
+                "scvi_s_per_epoch": f"{theirs:.2f}",
+                "ratio": f"{ratio:.2f} ({low:.2f} to {high:.2f})",
+                "elbo_largest_difference": f"{difference:.0e}",
+            }
+            write_row("reference_training", row)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import scvi
 import torch
+from scipy import sparse
 from small_models import SCANVI, SCVI, cells, reference, split, train
 
 from scarches_plus.model import load
 from scarches_plus.model._fast_training import _draws, minibatch_moments, train_fast
 from scarches_plus.model._training import _as_tensors
 from scarches_plus.module._condensed import Condensed
+from scarches_plus.train import AdamStrides
 
 PLAN = {"module_mode": "eval", "freeze_norms": True, "weight_decay": 0.0}
 
@@ -40,10 +42,14 @@ def free_entries(model):
     }
 
 
-@pytest.mark.parametrize("use_labels", [False, True])
-def test_taken_step_by_step_it_is_adam_on_the_module(pair, use_labels):
-    if use_labels and isinstance(pair[0], SCVI):
-        pytest.skip("scVI has no labels")
+@pytest.mark.parametrize(
+    ("cls", "use_labels"), [(SCVI, False), (SCANVI, False), (SCANVI, True)], ids=["SCVI", "SCANVI", "SCANVI, labels"]
+)
+@pytest.mark.parametrize("hard", [False, True], ids=["ZINB", "NB, missing genes, two new batches"])
+def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard):
+    ref, query = split(cells(400, n_batches=4), "batch2", "batch3") if hard else split(cells(300), "batch2")
+    query = query[:, query.var_names[6:]].copy() if hard else query
+    pair = reference(cls, ref, gene_likelihood="nb" if hard else "zinb"), query
     epochs, batch_size = 6, 32
     ours, theirs = (query_model(pair, use_query_labels=use_labels) for _ in range(2))
     entries = _as_tensors(ours.surgery.entries)
@@ -107,7 +113,8 @@ def test_moments_are_those_of_minibatches(pair):
         torch.testing.assert_close(variances[position], spread * (1 / 8 - 1 / 60), rtol=1e-3, atol=1e-4)
 
 
-def test_ends_where_the_loop_ends(pair):
+@pytest.mark.parametrize(("lr", "batch_size"), [(1e-3, 4), (1e-3, 32), (1e-2, 32)])
+def test_ends_where_the_loop_ends(pair, lr, batch_size):
     """As near to lightning's loop as that is to itself from another seed."""
     _, query = pair
     start = query_model(pair)
@@ -116,11 +123,11 @@ def test_ends_where_the_loop_ends(pair):
     for name, engine, seed in (("loop", "scvi", 1), ("loop again", "scvi", 2), ("fast", "fast", 3)):
         model = query_model(pair)
         scvi.settings.seed = seed
-        train(model, 60, engine=engine, batch_size=32, plan_kwargs={"weight_decay": 0.0})
+        train(model, 60, engine=engine, batch_size=batch_size, plan_kwargs={"weight_decay": 0.0, "lr": lr})
         ends[name] = model.embed(query)
     moved = np.linalg.norm(ends["loop"] - start.embed(query))
     floor = np.linalg.norm(ends["loop"] - ends["loop again"])
-    assert moved > 5 * floor
+    assert moved > 3 * floor
     assert np.linalg.norm(ends["fast"] - ends["loop"]) < 1.5 * floor + 0.02 * moved
 
 
@@ -152,6 +159,40 @@ def test_keeps_history_and_continues(pair):
     assert "status: trained" in str(model).lower() or model.is_trained
 
 
+def test_long_strides_give_every_epoch_a_row(pair):
+    model = train(query_model(pair), 120, engine="fast")
+    assert list(model.history["elbo_train"].index) == list(range(120))
+    train(model, 60, engine="fast")
+    train(model, 2, engine="scvi")
+    assert list(model.history["elbo_train"].index) == list(range(182))
+    assert np.isfinite(model.history["elbo_train"].to_numpy(dtype=float)).all()
+
+
+def test_a_cell_without_counts_does_no_harm(pair):
+    model, query = pair
+    query = query.copy()
+    query.X = sparse.csr_matrix(query.X.toarray() * (np.arange(query.n_obs) != 3)[:, np.newaxis])
+    mapped = type(model).load_query_data(query, model)
+    train(mapped, 5, engine="fast")
+    assert np.isfinite(mapped.embed(query)).all()
+    loop = train(type(model).load_query_data(query, model), 5, engine="scvi")
+    assert np.isfinite(loop.embed(query)).all()
+
+
+@pytest.mark.parametrize("n_cells", [4, 143, 144, 145, 285, 286, 287])
+def test_as_many_steps_as_the_loop(n_cells):
+    ref, query = split(cells(900, n_batches=3), "batch2")
+    model = reference(SCVI, ref, n_hidden=4)
+    query = query[:n_cells].copy()
+    loop = train(SCVI.load_query_data(query, model), 2, engine="scvi")
+    seen = []
+    stride = AdamStrides.stride
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AdamStrides, "stride", lambda self, *args: (seen.append(args[-1]), stride(self, *args)))
+        train(SCVI.load_query_data(query, model), 2, engine="fast")
+    assert sum(seen) == loop.trainer.global_step
+
+
 def test_saves_and_loads(pair, tmp_path):
     _, query = pair
     model = train(query_model(pair), 3, engine="fast")
@@ -179,6 +220,7 @@ def test_remembers_which_engine_trained(pair):
         ({"strategy": "all"}, {}, "strategy 'all'"),
         ({}, {"module_mode": "train"}, "dropout"),
         ({}, {"early_stopping": True}, "early_stopping"),
+        ({}, {"check_val_every_n_epoch": 1}, "check_val_every_n_epoch"),
         ({}, {"plan_kwargs": {"reduce_lr_on_plateau": True}}, "reduce_lr_on_plateau"),
         ({}, {"accelerator": "gpu"}, "device"),
     ],
@@ -192,6 +234,16 @@ def test_falls_back_and_says_why(pair, caplog, surgery, kwargs, reason):
         model = train(query_model(pair, **surgery), 1, **kwargs)
     assert reason in caplog.text
     assert model.trainer is not None
+
+
+def test_arguments_of_no_effect_change_nothing(pair):
+    model = train(query_model(pair), 1, engine="fast", check_val_every_n_epoch=None, train_size=None)
+    assert model.trainer is None
+    with pytest.raises(TypeError, match="two values for max_epochs"):
+        model.train(2, max_epochs=4)
+    weights = free_entries(model)
+    train(model, 0)
+    assert all(torch.equal(value, weights[name]) for name, value in free_entries(model).items())
 
 
 def test_references_train_in_the_loop(pair):

@@ -1,5 +1,7 @@
 """The last layer with its likelihood, against scvi-tools' distributions and automatic differentiation."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -85,7 +87,7 @@ def single(part):
 
 @settings(deadline=None, max_examples=60)
 @given(
-    seed=st.integers(0, 10**6), scale=st.sampled_from([0.1, 1.0, 4.0, 10.0]), rate=st.sampled_from([0.05, 1.0, 300.0]),
+    seed=st.integers(0, 10**6), scale=st.sampled_from([0.1, 1.0, 3.0, 5.0]), rate=st.sampled_from([0.05, 1.0, 300.0]),
     inflated=st.booleans(),
 )  # fmt: skip
 def test_extreme_parameters_give_what_scvi_tools_gives(seed, scale, rate, inflated):
@@ -107,6 +109,29 @@ def test_chunks_do_not_matter(monkeypatch, values):
     monkeypatch.setattr(_count_head, "_CACHED_VALUES", values)
     for ours, theirs in zip(value_and_gradient(reduced, arguments), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("inflated", [False, True], ids=["NB", "ZINB"])
+def test_a_cell_without_counts_has_no_gradient(inflated):
+    layer, theta, zero_layer, hidden, counts, _, group, measured = case(inflated=inflated)
+    counts[2] = 0
+    arguments = layer, theta, zero_layer, hidden, counts, counts.sum(1, keepdim=True), group, measured
+    value, gradient = value_and_gradient(reduced, arguments)
+    expected, expected_gradient = value_and_gradient(ordinary, arguments)
+    torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-8, atol=1e-8)
+
+
+def test_workers_change_nothing():
+    arguments = case(n_cells=40)
+    with ThreadPoolExecutor(3) as workers, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_count_head, "_CACHED_VALUES", 30)
+        head = CountHead(*arguments[0], arguments[1], *arguments[2], workers=workers)
+        alone = CountHead(*arguments[0], arguments[1], *arguments[2])
+        for ours, theirs in zip(
+            head.value_and_gradient(*arguments[3:]), alone.value_and_gradient(*arguments[3:]), strict=True
+        ):
+            assert torch.equal(ours, theirs)
 
 
 def test_nothing_of_one_call_is_left_in_the_next():

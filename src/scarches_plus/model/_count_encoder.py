@@ -41,6 +41,7 @@ class CountEncoder:
     def __init__(self, module: Any, genes: np.ndarray | None = None) -> None:
         self._module = module
         self._device = module.device
+        self.n_latent = int(module.n_latent)
         self._network = deepcopy(module.z_encoder).eval()
         layers = self._network.encoder.fc_layers[0]
         first = layers[0]

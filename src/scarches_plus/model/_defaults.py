@@ -1,10 +1,23 @@
 """scvi-tools' settings and rules of thumb, for the layers above that do not import it."""
 
+from math import ceil
+
 from scvi import settings
 from scvi.model._utils import get_max_epochs_heuristic
 
 #: Cells up to which a training gets all its epochs; above, epochs fall in proportion.
 _FULL_TRAINING_CELLS = 40_000
+
+#: Share of the cells that scvi-tools trains on.
+_TRAIN_SHARE = 0.9
+_SMALLEST_MINIBATCH = 3
+
+
+def n_training_cells(n_cells: int, batch_size: int) -> int:
+    """Return how many cells train, such that no minibatch has one or two cells."""
+    n_train = ceil(_TRAIN_SHARE * n_cells)
+    rest = n_train % batch_size
+    return n_train - rest if 0 < rest < _SMALLEST_MINIBATCH and n_train > rest else n_train
 
 
 def default_epochs(n_cells: int, most: int) -> int:

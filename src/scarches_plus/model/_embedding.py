@@ -140,6 +140,8 @@ def _latent_means(
             means.append(encode(block, {key: values[rows] for key, values in covariates.items()}))
             done = rows.stop
             progress.update(block.shape[0])
+    if not means:
+        return np.empty((0, encode.n_latent), dtype=np.float32)
     return torch.cat(means).numpy()
 
 

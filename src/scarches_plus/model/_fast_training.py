@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from inspect import Parameter, signature
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -20,29 +22,32 @@ from scarches_plus.module._condensed import Condensed
 from scarches_plus.module._condensed import obstacle_to as obstacle_to_condensing
 from scarches_plus.train import AdamStrides, stride_lengths
 
+from ._defaults import n_training_cells
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from scvi.module.base import LossOutput
     from torch import Tensor
 
     from scarches_plus.module._condensed import ConditionedLinear
 
-#: Most steps of the ordinary training in a stride; at its learning rate of 1e-3 a parameter moves by up to 0.02.
-LONGEST_STRIDE = 20
+#: How far a stride may move a parameter, about: LONGEST_STRIDE steps at the ordinary learning rate of 1e-3.
+LARGEST_MOVE = 0.02
 #: Strides to take at least.
 FEWEST_STRIDES = 48
-#: Cells that the gradient of a stride is estimated from, at most.
+#: Minibatches that the gradient of a stride is estimated from, and more if these are few cells.
+MINIBATCHES_PER_STRIDE = 3
 CELLS_PER_STRIDE = 384
-#: Share of the cells that the ordinary training trains on, which sets its number of steps.
-_TRAIN_SHARE = 0.9
-_CHUNK = 1024
+#: Most steps of the ordinary training in a stride.
+LONGEST_STRIDE = 20
+#: Values of cells that are dense at a time while what never changes is derived from them.
+_DENSE_VALUES = 2**21
 _PLAN_ARGUMENTS = {
     *("lr", "weight_decay", "eps", "n_epochs_kl_warmup", "n_steps_kl_warmup", "min_kl_weight", "max_kl_weight"),
     *("classification_ratio", "module_mode", "freeze_norms", "entries"),
 }
-_TRAIN_ARGUMENTS = {
-    *("max_epochs", "batch_size", "enable_progress_bar", "accelerator", "log_every_n_steps", "check_val_every_n_epoch"),
-}
+_TRAIN_ARGUMENTS = {"max_epochs", "batch_size", "enable_progress_bar", "accelerator", "log_every_n_steps"}
 
 
 def obstacle_to(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str | None:
@@ -53,18 +58,21 @@ def obstacle_to(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str,
     if surgery.strategy != "condition":
         return f"strategy {surgery.strategy!r} trains more than condition columns"
     if plan_kwargs["module_mode"] != "eval":
-        return "module_mode='train' lets dropout take part"
+        return f"module_mode={plan_kwargs['module_mode']!r} lets dropout take part"
     for name, given, known in (
-        ("plan_kwargs", plan_kwargs, _PLAN_ARGUMENTS),
+        ("plan_kwargs", plan_kwargs, _PLAN_ARGUMENTS & set(_defaults(model._training_plan_cls))),
         ("train", {key: value for key, value in kwargs.items() if value is not None}, _TRAIN_ARGUMENTS),
     ):
         others = sorted(set(given) - known)
         if others:
             return f"it does not know {', '.join(others)} of {name}"
-    if kwargs.get("accelerator") not in {None, "auto", model.device.type}:
-        return f"the model is on device {model.device.type!r}, not {kwargs['accelerator']!r}"
+    device = model.device.type
+    if kwargs.get("accelerator") not in {None, "auto", device, "gpu" if device in {"cuda", "mps"} else device}:
+        return f"the model is on device {device!r}, not {kwargs['accelerator']!r}"
     if model.adata is None:
         return "the model has no cells"
+    if kwargs.get("max_epochs") == 0:
+        return "max_epochs is 0"
     return obstacle_to_condensing(model.module, plan_kwargs["entries"])
 
 
@@ -75,13 +83,14 @@ def train_fast(
     max_epochs: int | None = None,
     batch_size: int | None = None,
     enable_progress_bar: bool = True,
-    longest_stride: int = LONGEST_STRIDE,
+    longest_stride: int | None = None,
     **_: Any,
 ) -> None:
     """Train a query model's condition columns along the path of the ordinary training, in strides.
 
-    A stride estimates the moments of the ordinary minibatch gradient from up to 384 cells and takes many of its steps
-    at once. All cells take part; the ordinary training holds a tenth of them back.
+    A stride estimates the moments of the ordinary minibatch gradient from a few of them and takes many steps at
+    once. All cells take part; the ordinary training holds a tenth of them back. The model's history has the keys of
+    scvi-tools' training but for scANVI's scores of classification; there is no trainer.
 
     Parameters
     ----------
@@ -92,61 +101,53 @@ def train_fast(
     max_epochs, batch_size, enable_progress_bar
         Of the ordinary training.
     longest_stride
-        Most steps of the ordinary training to take at once; 1 takes them one by one.
+        Most steps of the ordinary training to take at once; 1 takes them one by one. ``None`` means so many that no
+        parameter moves by more than about 0.02.
     """
     plan = {**_defaults(model._training_plan_cls), **plan_kwargs}
     n_cells = model.adata.n_obs
     labelled = np.asarray(getattr(model, "_labeled_indices", ()), dtype=int)
     batch_size = batch_size or settings.batch_size
-    steps_per_epoch = ceil(_TRAIN_SHARE * n_cells / batch_size)
-    strides = stride_lengths((max_epochs or _epochs(model)) * steps_per_epoch, longest_stride, FEWEST_STRIDES)
-    sizes = [min(CELLS_PER_STRIDE, length * batch_size) for length in strides]
+    steps_per_epoch = ceil(n_training_cells(n_cells, batch_size) / batch_size)
+    max_epochs = _epochs(model) if max_epochs is None else max_epochs
+    if longest_stride is None:
+        longest_stride = max(1, round(min(LONGEST_STRIDE, LARGEST_MOVE / max(plan["lr"], 1e-9))))
+    strides = stride_lengths(max_epochs * steps_per_epoch, longest_stride, FEWEST_STRIDES)
+    largest = max(CELLS_PER_STRIDE, MINIBATCHES_PER_STRIDE * batch_size)
+    sizes = [min(largest, length * batch_size) for length in strides]
 
-    model.module.eval()
-    condensed = Condensed(model.module, plan["entries"])
-    layers = list(condensed.layers.values())
-    adam = AdamStrides(
-        [layer.columns for layer in layers], lr=plan["lr"], eps=plan["eps"], weight_decay=plan["weight_decay"]
-    )
-    cells = _Cells(model.adata_manager, condensed, n_visits=sum(sizes) + len(labelled), device=model.device)
-    draws = zip(strides, _draws(np.arange(n_cells), sizes), _draws(labelled, sizes), strict=True)
-    records: dict[str, list[float]] = defaultdict(list)
-    try:
-        for length, rows, labelled_rows in track(
-            draws, description="Training", disable=not enable_progress_bar, total=len(strides)
-        ):
-            step = adam.n_steps + length // 2
-            kl_weight = _compute_kl_weight(
-                step // steps_per_epoch,
-                step,
-                *(plan[name] for name in ("n_epochs_kl_warmup", "n_steps_kl_warmup", "max_kl_weight", "min_kl_weight")),
-            )
-            loss_kwargs: dict[str, Any] = {"kl_weight": kl_weight}
-            if len(labelled):
-                loss_kwargs["labelled"], loss_kwargs["labelled_projected"], _ = cells[labelled_rows]
-                loss_kwargs["classification_ratio"] = plan["classification_ratio"]
-            output = condensed.loss(*cells[rows], **loss_kwargs)
-            adam.stride(*minibatch_moments(output.loss, layers, batch_size), length)
-            reconstruction, kl_local = (
-                float(total.detach()) / len(rows) for total in (output.reconstruction_loss_sum, output.kl_local_sum)
-            )
-            for name, value in {
-                "epoch": (adam.n_steps - 1) // steps_per_epoch,
-                "kl_weight": float(kl_weight),
-                "train_loss": float(output.loss.detach()),
-                "elbo_train": reconstruction + kl_local,
-                "reconstruction_loss_train": reconstruction,
-                "kl_local_train": kl_local,
-                "kl_global_train": 0.0,
-            }.items():
-                records[name].append(value)
-    except KeyboardInterrupt as stop:
-        message = "training was interrupted; the model holds the weights of the last step"
-        raise KeyboardInterrupt(message) from stop
-    finally:
-        condensed.write_back()
-    history = pd.DataFrame(records).groupby("epoch").mean()
-    _extend_history(model, {str(name): history[[name]] for name in history})
+    with _threads_for_chunks() as workers:
+        model.module.eval()
+        condensed = Condensed(model.module, plan["entries"], workers)
+        layers = list(condensed.layers.values())
+        adam = AdamStrides(
+            [layer.columns for layer in layers], lr=plan["lr"], eps=plan["eps"], weight_decay=plan["weight_decay"]
+        )
+        cells = _Cells(model.adata_manager, condensed, n_visits=sum(sizes) + len(labelled), device=model.device)
+        draws = zip(strides, _draws(np.arange(n_cells), sizes), _draws(labelled, sizes), strict=True)
+        records: dict[str, list[float]] = defaultdict(list)
+        try:
+            for length, rows, labelled_rows in track(
+                draws, description="Training", disable=not enable_progress_bar, total=len(strides)
+            ):
+                middle = adam.n_steps + length // 2
+                loss_kwargs: dict[str, Any] = {"kl_weight": _kl_weight(plan, middle // steps_per_epoch, middle)}
+                if len(labelled):
+                    loss_kwargs["labelled"], loss_kwargs["labelled_projected"], _ = cells[labelled_rows]
+                    loss_kwargs["classification_ratio"] = plan["classification_ratio"]
+                output = condensed.loss(*cells[rows], **loss_kwargs)
+                adam.stride(*minibatch_moments(output.loss, layers, batch_size), length)
+                for name, value in _record(output, loss_kwargs["kl_weight"], len(rows)).items():
+                    records[name].append(value)
+                records["epoch"].append((adam.n_steps - 1) // steps_per_epoch)
+        except KeyboardInterrupt as stop:
+            message = "training was interrupted; the model holds the weights of the last step"
+            raise KeyboardInterrupt(message) from stop
+        finally:
+            condensed.write_back()
+            if records:
+                _extend_history(model, records)
+    model.trainer = None
     model.train_indices, model.validation_indices, model.test_indices = np.arange(n_cells), *[np.array([], int)] * 2
     model.is_trained_ = True
 
@@ -190,6 +191,22 @@ def minibatch_moments(
     return gradients, variances
 
 
+@contextmanager
+def _threads_for_chunks() -> Iterator[ThreadPoolExecutor]:
+    """Give torch's threads whole chunks of cells to work on.
+
+    By itself torch would split every operation among them. These operations are so short that the threads spend a third of
+    the time waiting for each other, and all of it as soon as another process wants a core.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+            yield workers
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 def _defaults(plan: type) -> dict[str, Any]:
     """Return the defaults of a training plan's arguments, those of its bases included."""
     return {
@@ -208,7 +225,7 @@ def _epochs(model: Any) -> int:
 
 
 def _draws(indices: np.ndarray, sizes: Sequence[int]) -> Iterator[np.ndarray]:
-    """Yield so many random indices at a time, all of them once before any comes again."""
+    """Yield so many random indices at a time, from one shuffling of all until too few of it are left."""
     order = np.empty(0, dtype=int)
     for size in sizes:
         wanted = min(size, len(indices))
@@ -218,12 +235,35 @@ def _draws(indices: np.ndarray, sizes: Sequence[int]) -> Iterator[np.ndarray]:
         order = order[wanted:]
 
 
-def _extend_history(model: Any, history: dict[str, pd.DataFrame]) -> None:
+def _kl_weight(plan: Mapping[str, Any], epoch: int, step: int) -> float:
+    names = ("n_epochs_kl_warmup", "n_steps_kl_warmup", "max_kl_weight", "min_kl_weight")
+    return float(_compute_kl_weight(epoch, step, *(plan[name] for name in names)))
+
+
+def _record(output: LossOutput, kl_weight: float, n_cells: int) -> dict[str, float]:
+    """Return a row of the history, under the names of scvi-tools."""
+    reconstruction, kl_local = (
+        float(total.detach()) / n_cells for total in (output.reconstruction_loss_sum, output.kl_local_sum)
+    )
+    return {
+        "kl_weight": kl_weight,
+        "train_loss": float(output.loss.detach()),
+        "elbo_train": reconstruction + kl_local,
+        "reconstruction_loss_train": reconstruction,
+        "kl_local_train": kl_local,
+        "kl_global_train": 0.0,
+    }
+
+
+def _extend_history(model: Any, records: Mapping[str, Sequence[float]]) -> None:
+    """Add a row for every epoch; a stride that is longer than an epoch gives all of its epochs the same."""
+    table = pd.DataFrame(records).groupby("epoch").mean()
+    table = table.reindex(pd.RangeIndex(int(table.index[-1]) + 1, name="epoch")).bfill()
     before = model.history_ if model.is_trained_ and isinstance(model.history_, dict) else {}  # else the reference's
-    for name, table in history.items():
-        if name in before:
-            table.index = table.index + len(before[name])
-            history[name] = pd.concat([before[name], table])
+    history = {str(name): table[[name]] for name in table}
+    for name in set(history) & set(before):
+        history[name].index += len(before[name])
+        history[name] = pd.concat([before[name], history[name]])
     model.history_ = {**before, **history}
 
 
@@ -236,7 +276,8 @@ class _Cells:
         self._kept: tuple[Tensor, Tensor] | None = None
         n_cells = len(self._data)
         if n_visits > n_cells:
-            chunks = np.array_split(np.arange(n_cells), ceil(n_cells / _CHUNK))
+            n_chunks = ceil(n_cells * self._data[[0]][REGISTRY_KEYS.X_KEY].size / _DENSE_VALUES)
+            chunks = np.array_split(np.arange(n_cells), min(n_cells, n_chunks))
             projected, constants = zip(*(self._derive(self._read(rows)) for rows in chunks), strict=True)
             self._kept = torch.cat(projected), torch.cat(constants)
 

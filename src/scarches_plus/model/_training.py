@@ -13,6 +13,7 @@ from scarches_plus._logging import logger
 from scarches_plus.train import TrainingPlan
 
 from ._data_splitter import DataSplitter
+from ._defaults import n_training_cells
 from ._fast_training import obstacle_to, train_fast
 from ._state import refresh_state
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 Engine = Literal["auto", "fast", "scvi"]
 ENGINES: tuple[str, ...] = get_args(Engine)
-
-_TRAIN_SHARE = 0.9
-_SMALLEST_MINIBATCH = 3
 
 
 class TrainingMixin:
@@ -73,7 +71,11 @@ class TrainingMixin:
             If the user stops the training. The model then holds the weights of the last step and can be trained on.
         """
         parent = super().train  # type: ignore[misc]
-        kwargs = {**signature(parent).bind_partial(*args).arguments, **kwargs}
+        positional = signature(parent).bind_partial(*args).arguments
+        if set(positional) & set(kwargs):
+            message = f"train got two values for {', '.join(sorted(set(positional) & set(kwargs)))}"
+            raise TypeError(message)
+        kwargs = {**positional, **kwargs}
         surgery = self.surgery
         partial = surgery is not None and surgery.strategy != "all"
         plan_kwargs = {
@@ -83,7 +85,9 @@ class TrainingMixin:
         }
         if surgery is not None:
             plan_kwargs["entries"] = _as_tensors(surgery.entries)
-        if _takes_fast_path(self, engine, plan_kwargs, kwargs):
+        defaults = {name: parameter.default for name, parameter in signature(parent).parameters.items()}
+        given = {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
+        if _takes_fast_path(self, engine, plan_kwargs, given):
             try:
                 train_fast(self, plan_kwargs, **kwargs)
             finally:
@@ -130,12 +134,11 @@ def _set_sizes(kwargs: dict[str, Any], n_cells: int) -> None:
     Left alone, scvi-tools would choose the same share and warn of it, and lightning would warn of small data.
     """
     batch_size = kwargs.get("batch_size") or settings.batch_size
-    n_train = ceil((kwargs.get("train_size") or _TRAIN_SHARE) * n_cells)
     if kwargs.get("train_size") is None:
-        rest = n_train % batch_size
-        if 0 < rest < _SMALLEST_MINIBATCH and n_train > rest:
-            n_train -= rest
+        n_train = n_training_cells(n_cells, batch_size)
         kwargs["train_size"] = (n_train - 0.5) / n_cells  # scvi-tools rounds up
+    else:
+        n_train = ceil(kwargs["train_size"] * n_cells)
     kwargs.setdefault("log_every_n_steps", min(10, ceil(n_train / batch_size)))
 
 

@@ -16,6 +16,7 @@ from ._count_head import CountHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import ThreadPoolExecutor
 
     from scvi.module.base import LossOutput
     from torch import Tensor
@@ -99,6 +100,8 @@ class Condensed:
         Module in evaluation mode; it is not changed until :meth:`write_back`.
     entries
         What trains: names of weights with ``(1, columns)``.
+    workers
+        Threads for the likelihood; ``None`` means the caller's.
 
     Notes
     -----
@@ -106,7 +109,12 @@ class Condensed:
     observed and the dispersion is not per cell: see :func:`obstacle_to`.
     """
 
-    def __init__(self, module: nn.Module, entries: Mapping[str, tuple[int, Tensor] | None]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        entries: Mapping[str, tuple[int, Tensor] | None],
+        workers: ThreadPoolExecutor | None = None,
+    ) -> None:
         self._module = module
         self._light: Any = copy.copy(module)
         self._light._modules = dict(module._modules)
@@ -125,6 +133,7 @@ class Condensed:
             decoder.px_scale_decoder[0].bias,
             module.px_r.detach().reshape(module.px_r.shape[0], -1).t().exp(),
             *(() if inflated is None else (inflated.weight, inflated.bias)),
+            workers=workers,
         )
 
     def project(self, counts: Tensor) -> Tensor:

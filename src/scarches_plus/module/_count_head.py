@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from math import ceil
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import ThreadPoolExecutor
 
     from torch import Tensor
 
@@ -19,7 +21,7 @@ _EPS = 1e-8
 #: Smallest probability; below it float32 loses digits.
 _SMALLEST = 1e-37
 #: Values of a matrix of intermediate results, so that a few of them stay in a core's cache.
-_CACHED_VALUES = 2**17
+_CACHED_VALUES = 3 * 2**16
 
 
 class CountHead:
@@ -39,6 +41,8 @@ class CountHead:
         Inverse dispersion :math:`\theta`, shape ``(n_groups, n_genes)``.
     zero_weight, zero_bias
         Layer of the logits of zero inflation; ``None`` for NB.
+    workers
+        Threads that take a few cells each; ``None`` means the caller's.
     """
 
     def __init__(
@@ -48,12 +52,15 @@ class CountHead:
         dispersion: Tensor,
         zero_weight: Tensor | None = None,
         zero_bias: Tensor | None = None,
+        *,
+        workers: ThreadPoolExecutor | None = None,
     ) -> None:
         self._weight, self._bias, self._dispersion = weight.detach(), bias.detach(), dispersion.detach()
         self._zero_weight = None if zero_weight is None else zero_weight.detach()
         self._zero_bias = None if zero_bias is None else zero_bias.detach()
         self._log_dispersion = torch.log(self._dispersion + _EPS)
         self._memory = _Memory()
+        self._workers = workers
 
     def log_likelihood(
         self, hidden: Tensor, counts: Tensor, size: Tensor, group: Tensor, measured: Tensor | None = None
@@ -95,14 +102,19 @@ class CountHead:
         self, hidden: Tensor, counts: Tensor, size: Tensor, group: Tensor, measured: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return what :meth:`log_likelihood` does and its gradient with respect to ``hidden``."""
-        value, gradient = hidden.new_empty(len(hidden)), torch.empty_like(hidden)
-        n_chunks = min(len(hidden), ceil(counts.numel() / _CACHED_VALUES))
-        for rows in torch.arange(len(hidden)).tensor_split(n_chunks):
-            part = slice(int(rows[0]), int(rows[-1]) + 1)
-            mask = None if measured is None else measured[part]
-            value[part], gradient[part] = self._chunk(hidden[part], counts[part], size[part], group[part], mask)
-        return value, gradient
+        rows = torch.arange(len(hidden))
+        n_chunks = 1 if hidden.is_cuda else min(len(hidden), ceil(counts.numel() / _CACHED_VALUES))
+        parts = [slice(int(chunk[0]), int(chunk[-1]) + 1) for chunk in rows.tensor_split(n_chunks)]
 
+        def chunk(part: slice) -> tuple[Tensor, Tensor]:
+            mask = None if measured is None else measured[part]
+            return self._chunk(hidden[part], counts[part], size[part], group[part], mask)
+
+        results = map(chunk, parts) if self._workers is None else self._workers.map(chunk, parts)
+        value, gradient = zip(*results, strict=True)
+        return torch.cat(value), torch.cat(gradient)
+
+    @torch.no_grad()  # a thread of its own begins with gradients on
     def _chunk(
         self, hidden: Tensor, x: Tensor, size: Tensor, group: Tensor, measured: Tensor | None
     ) -> tuple[Tensor, Tensor]:
@@ -142,15 +154,15 @@ class CountHead:
                 likelihood.sub_(1).mul_(measured).add_(1)
                 seen.mul_(measured)
             value = likelihood.log_().addcmul_(seen, log_zero).addcmul_(x, log_ratio).sum(1)
-        slope.addcmul_(mean, slope.sum(1, keepdim=True).neg_().div_(size))  # through the softmax
+        slope.addcmul_(mean, slope.sum(1, keepdim=True).neg_().div_(size.clamp(min=_EPS)))  # through the softmax
         gradient = slope @ self._weight
         if self._zero_weight is not None:
             gradient.addmm_(slope_zero, self._zero_weight)
         return value, gradient
 
 
-class _Memory:
-    """Matrices that are used again: asking the system for fresh ones costs as much as computing with them."""
+class _Memory(local):
+    """Matrices of a thread that are used again: asking the system for fresh ones costs as much as computing with them."""
 
     def __init__(self) -> None:
         self._matrices: list[Tensor] = []
