@@ -256,3 +256,9 @@ class TestOnDisk:
         same(model.get_latent_representation(backed), expected)
         same(model.get_latent_representation(backed, indices=[1, 4, 6]), expected[[1, 4, 6]])
         backed.file.close()
+
+
+def test_no_cells_have_no_rows(model):
+    none = model.adata[:0].copy()
+    assert model.embed(none).shape == (0, model.module.n_latent)
+    assert model.get_latent_representation(indices=[]).shape == (0, model.module.n_latent)

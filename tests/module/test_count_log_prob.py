@@ -110,3 +110,10 @@ def test_leaves_its_arguments():
     before = [tensor.clone() for tensor in given]
     with_gradients(ours, *given)
     assert all(torch.equal(*pair) for pair in zip(before, given, strict=True))
+
+
+def test_what_is_no_number_is_no_zero():
+    counts = torch.tensor([[0.0, torch.nan, 2.0]])
+    mean, dispersion = torch.ones(1, 3), torch.ones(1, 3)
+    assert torch.isnan(count_log_prob(counts, mean, dispersion)).tolist() == [[False, True, False]]
+    assert torch.isnan(count_log_prob(counts, mean, dispersion, torch.zeros(1, 3))).tolist() == [[False, True, False]]

@@ -4,11 +4,14 @@ import anndata
 import numpy as np
 import pytest
 import scvi
+from anndata import AnnData
+from sklearn.neighbors import NearestNeighbors
 from small_models import NETWORK, setup, split, train
 
 import scarches_plus as sp
 
-FAST = {"max_epochs": 2, "train_kwargs": {"enable_progress_bar": False}}
+SILENT = {"enable_progress_bar": False}
+FAST = {"max_epochs": 2, "train_kwargs": SILENT}
 
 
 def test_contract(reference, model, query):
@@ -176,3 +179,31 @@ def test_drift_is_measured_on_some_cells_of_a_large_reference(model, query, monk
     drift = mapped.state.lineage[-1]["drift"]
     assert drift["cells"] == 10
     assert drift["rmsd"] > 0
+
+
+def shared_neighbors(one, other, k=15):
+    found = [NearestNeighbors(n_neighbors=k).fit(z).kneighbors(return_distance=False) for z in (one, other)]
+    return np.mean([len(set(a) & set(b)) / k for a, b in zip(*found, strict=True)])
+
+
+def test_engines_agree_as_seeds_do_on_real_cells():
+    """Real PBMC: the fast path is as near to scvi-tools' training as that is to itself, and transfers the same labels."""
+    adata = sp.datasets.pbmc68k()
+    query = adata.obs["batch"].isin(["lane1", "lane2", "lane3"]).to_numpy()
+    reference, query = adata[~query].copy(), adata[query].copy()
+    scvi.settings.seed = 0
+    model = sp.tl.build_reference(reference, "batch", max_epochs=100, train_kwargs=SILENT)
+    cls, z, labels = type(model), {}, {}
+    for name, engine, seed in (("loop", "scvi", 1), ("loop again", "scvi", 2), ("fast", "fast", 3)):
+        scvi.settings.seed = 0  # the new columns start the same
+        mapped = cls.load_query_data(query, model)
+        scvi.settings.seed = seed
+        mapped.train(200, engine=engine, plan_kwargs={"weight_decay": 0.0}, **SILENT)
+        z[name] = mapped.embed(query)
+        cells = AnnData(obs=query.obs[[]].copy(), obsm={"z": z[name]})
+        ref = AnnData(obs=reference.obs[["cell_type"]].copy(), obsm={"z": reference.obsm["X_scarches"]})
+        sp.tl.transfer_labels(cells, ref, "cell_type", use_rep="z", unknown_above=None)
+        labels[name] = cells.obs["cell_type_pred"].to_numpy()
+    assert shared_neighbors(z["fast"], z["loop"]) >= shared_neighbors(z["loop again"], z["loop"]) - 0.01
+    between_seeds = np.mean(labels["loop"] == labels["loop again"])
+    assert np.mean(labels["fast"] == labels["loop"]) >= min(0.995, between_seeds - 1 / query.n_obs)

@@ -107,7 +107,7 @@ class _CountLogProb(torch.autograd.Function):
 
 def _above_zero(x: Tensor) -> Tensor:
     """Positions of counts in the flattened matrix; on a CPU numpy finds them several times faster than torch."""
-    seen = x > _EPS
+    seen = ~(x <= _EPS)  # what is no number must not pass for a zero
     if x.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(seen.numpy()))
     return seen.view(-1).nonzero().squeeze(1)
