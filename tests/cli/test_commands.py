@@ -10,6 +10,7 @@ import pytest
 import scvi
 from small_models import cells, split
 
+import scarches_plus as sp
 from scarches_plus.cli._commands import app
 
 
@@ -171,3 +172,17 @@ def test_counts_in_a_layer(folder, tmp_path):
     ]
     run(*words, "--reference-batches", "batch0", "batch1")
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_penalties_importance_and_anchors(folder, tmp_path):
+    model, mapped = tmp_path / "model", tmp_path / "mapped.h5ad"
+    options = ["--batch-key", "batch", "--labels-key", "cell_type", "--out", model]
+    run("build", folder / "ref.h5ad", *options, "--penalty", "mmd:weight=2", "--importance", "--anchors", "50")
+    kept = sp.model.load(model).state
+    assert kept.importance is not None
+    assert len(kept.anchors) == 50
+    assert [one["weight"] for one in kept.penalties] == [2]
+    run("map", folder / "query.h5ad", "--model", model, "--out", mapped, "--strategy", "clcvae", "--penalty", "mmd")
+    record = anndata.read_h5ad(mapped).uns["scarches_plus"]["embeddings"]["X_scarches"]["mapping"]
+    assert record["recipe"] == "clcvae"
+    assert "mmd" in record["penalties"]

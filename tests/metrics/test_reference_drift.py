@@ -111,3 +111,24 @@ def test_errors():
     after[0] = np.nan
     with pytest.raises(ValueError, match="NaN or infinite coordinates in 1 of 80 cells"):
         reference_drift(before, after)
+
+
+def test_label_agreement_is_the_share_of_equal_votes():
+    rng = np.random.default_rng(0)
+    before, after = rng.normal(size=(2, 60, 2))
+    labels = np.repeat(["a", "b", "c"], 20)
+
+    def votes(embedding):
+        found = []
+        for i, cell in enumerate(embedding):
+            order = [j for j in np.argsort(((embedding - cell) ** 2).sum(1)) if j != i][:7]
+            names, counts = np.unique(labels[order], return_counts=True)
+            found.append(names[counts.argmax()])
+        return np.array(found)
+
+    drift = reference_drift(before, after, labels, k=7)
+    assert drift.label_agreement == np.mean(votes(before) == votes(after))
+    assert reference_drift(before, before, labels, k=7).label_agreement == 1.0
+    assert reference_drift(before, after, k=7).label_agreement is None
+    with pytest.raises(ValueError, match="labels"):
+        reference_drift(before, after, labels[:10], k=7)

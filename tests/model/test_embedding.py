@@ -29,6 +29,8 @@ CASES = {
     "batch embedding": ({"batch_representation": "embedding"}, COVARIATES),
     "no logarithm": ({"log_variational": False}, {}),
     "modelled library": ({"use_observed_lib_size": False}, {}),
+    "normalised expression": ({"gene_likelihood": "mse"}, {}),
+    "normalised expression, no logarithm": ({"gene_likelihood": "sse", "log_variational": False}, COVARIATES),
     "one layer, no batch": ({"n_layers": 1}, {"batch_key": None}),
 }
 
@@ -133,6 +135,17 @@ class TestSameNumbers:
         zeroed = adata.copy()
         zeroed.X = sparse.csr_matrix(adata.X.multiply(adata.var_names.isin(names).astype(np.float32)))
         same(model.embed(query), theirs(model, zeroed))
+
+    def test_threads_do_not_matter(self, model, expected, monkeypatch):
+        monkeypatch.setattr(_embedding, "_FEWEST_CELLS", 10)
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(3)
+        try:
+            same(model.embed(fresh(model.adata)), expected)
+            same(model.get_latent_representation(batch_size=31), expected)
+            assert torch.get_num_threads() == 3
+        finally:
+            torch.set_num_threads(n_threads)
 
     def test_some_cells(self, model, expected):
         for some in ([5, 3, 3, -1], np.arange(model.adata.n_obs) % 3 == 0, slice(0, 4)):

@@ -15,6 +15,7 @@ MODELS = {
     "SCVI, ZINB": (SCVI, {}, {}),
     "SCVI, NB": (SCVI, {"gene_likelihood": "nb"}, {}),
     "SCVI, first layers only": (SCVI, {"deeply_inject_covariates": False}, {}),
+    "SCVI, first layer of the decoder without batch": (SCVI, {"batch_free_decoder_layer": True}, {}),
     "SCVI, batch norm": (SCVI, {"use_batch_norm": "both", "use_layer_norm": "none"}, {}),
     "SCVI, logistic normal": (SCVI, {"latent_distribution": "ln"}, {}),
     "SCVI, counts as they are": (SCVI, {"log_variational": False}, {}),
@@ -158,6 +159,7 @@ def test_no_gradient_reaches_the_module(query_model):
     ("network", "reason"),
     [
         ({"gene_likelihood": "poisson"}, "gene_likelihood is 'poisson'"),
+        ({"gene_likelihood": "mse"}, "gene_likelihood is 'mse'"),
         ({"use_observed_lib_size": False}, "library sizes are learned"),
         ({"dispersion": "gene-cell"}, "per gene and cell"),
         ({"dispersion": "gene-batch"}, "px_r"),

@@ -118,7 +118,6 @@ def test_several_samples_of_a_cell():
 
 @pytest.mark.parametrize(("ours", "theirs"), [(VAE, scvi.module.VAE), (SCANVAE, scvi.module.SCANVAE)])
 def test_signatures_stay(ours, theirs):
-    assert inspect.signature(ours) == inspect.signature(theirs)
     for name in ("generative", "loss"):
         mine, expected = (inspect.signature(getattr(cls, name)).parameters for cls in (ours, theirs))
         assert list(mine) == list(expected)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus.pp import align_genes
+from scarches_plus.pp import align_genes, concat_studies
 
 
 def make(names, kind="csr", n_cells=5):
@@ -69,6 +69,14 @@ def test_layer_and_obs():
     assert list(aligned.obs["batch"]) == ["x"] * 5
     assert adata.uns == {"mine": 1}
     assert "measured" not in adata.var
+
+
+def test_what_studies_measured_goes_along():
+    studies = {"x": make("abc")[0], "y": make("bcd")[0]}
+    aligned = align_genes(concat_studies(studies), list("dzb"))
+    assert aligned.varm["measured"].to_dict("list") == {"x": [False, False, True], "y": [True, False, True]}
+    assert aligned.uns == {"scarches_plus": {"study_key": "study"}}
+    assert not align_genes(studies["x"], list("ab")).uns
 
 
 @pytest.mark.parametrize("kind", ["csr", "dense"])

@@ -23,7 +23,12 @@ def test_every_recipe_trains_maps_and_labels(recipe):
     assert type(model).__name__ == sp.model.RECIPES[recipe].model
     assert ref.obsm["X_scarches"].shape == (ref.n_obs, 4)
     np.testing.assert_array_equal(ref.obsm["X_scarches"], model.get_latent_representation())
-    sp.tl.map_query(query, model, max_epochs=2, train_kwargs={"enable_progress_bar": False})
+    if model.spec.encodes_batch:
+        sp.tl.map_query(query, model, max_epochs=2, train_kwargs={"enable_progress_bar": False})
+    else:
+        with pytest.raises(ValueError, match=r"sp\.tl\.embed"):
+            sp.tl.map_query(query, model)
+        sp.tl.embed(query, model)
     sp.tl.transfer_labels(query, ref, "cell_type")
     assert query.obs["cell_type_pred"].notna().all()
 

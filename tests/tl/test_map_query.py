@@ -174,7 +174,7 @@ def test_new_covariate_categories_are_named(adata):
 
 
 def test_drift_is_measured_on_some_cells_of_a_large_reference(model, query, monkeypatch):
-    monkeypatch.setattr("scarches_plus.tl._map_query._DRIFT_CELLS", 10)
+    monkeypatch.setattr("scarches_plus.tl._drift._CELLS", 10)
     mapped = sp.tl.map_query(query, model, strategy="all", **FAST)
     drift = mapped.state.lineage[-1]["drift"]
     assert drift["cells"] == 10
@@ -207,3 +207,48 @@ def test_engines_agree_as_seeds_do_on_real_cells():
     assert shared_neighbors(z["fast"], z["loop"]) >= shared_neighbors(z["loop again"], z["loop"]) - 0.01
     between_seeds = np.mean(labels["loop"] == labels["loop again"])
     assert np.mean(labels["fast"] == labels["loop"]) >= min(0.995, between_seeds - 1 / query.n_obs)
+
+
+def test_drift_over_queries_in_sequence(reference, model, query):
+    halves = [query[::2].copy(), query[1::2].copy()]
+    for half, name in zip(halves, ("first", "second"), strict=True):
+        half.obs["batch"] = name
+    current = model
+    for half in halves:
+        current = sp.tl.map_query(half, current, strategy="all", drift_cells=reference, **FAST)
+    first, second = (record["drift"] for record in current.state.lineage)
+    assert first["relative_rmsd"] == pytest.approx(first["total_relative_rmsd"], rel=1e-4)
+    total = sp.metrics.reference_drift(
+        reference.obsm["X_scarches"], current.embed(reference), reference.obs["cell_type"], k=15
+    )
+    assert second["total_rmsd"] == pytest.approx(total.rmsd, rel=1e-6)
+    assert second["total_label_agreement"] == total.label_agreement
+    assert second["rmsd"] != pytest.approx(second["total_rmsd"], rel=0.01)
+    assert second["elbo_before"] == pytest.approx(first["elbo_after"], rel=1e-5)
+    still = sp.tl.map_query(halves[0].copy(), model, drift_cells=reference, **FAST).state.lineage[-1]["drift"]
+    assert still["total_rmsd"] == 0.0
+    assert still["label_agreement"] == 1.0
+    assert "elbo_after" not in still
+
+
+def test_drift_in_elbo_is_that_of_scvi_tools(reference, model):
+    from scarches_plus.tl._drift import mean_elbo
+
+    values = [float(model.get_elbo(model.adata)) for _ in range(10)]
+    assert mean_elbo(model, reference) == pytest.approx(-np.mean(np.abs(values)), rel=0.01)
+    assert mean_elbo(model, reference) == mean_elbo(model, reference)
+
+
+def test_clcvae_is_all_with_consolidation(model, query, tmp_path):
+    with pytest.raises(ValueError, match="estimate_importance"):
+        sp.tl.map_query(query, model, strategy="clcvae", **FAST)
+    model.save(tmp_path / "model")
+    own = sp.model.load(tmp_path / "model", model.adata.copy())
+    sp.train.estimate_importance(own, n_cells=50)
+    mapped = sp.tl.map_query(query, own, strategy="clcvae", penalties=[sp.train.MMD()], **FAST)
+    assert mapped.surgery.strategy == "all"
+    assert {"ewc_train", "mmd_train"} <= set(mapped.history)
+    record = query.uns["scarches_plus"]["embeddings"]["X_scarches"]["mapping"]
+    assert record["recipe"] == "clcvae"
+    assert "ewc" in record["penalties"]
+    query.write_h5ad(tmp_path / "query.h5ad")

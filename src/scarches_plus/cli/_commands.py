@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from ._penalties import parse_penalties
 from ._steps import (
     build_model,
     console,
@@ -101,9 +102,12 @@ def build(
     labels_key: str | None = None,
     out: Path,
     recipe: str = "scvi",
+    penalty: Words = (),
     layer: str | None = None,
     max_epochs: int | None = None,
     seed: int = 0,
+    importance: bool = False,
+    anchors: int = 0,
     overwrite: bool = False,
 ) -> None:
     """Train a reference model and embed the reference.
@@ -122,13 +126,19 @@ def build(
     out
         Folder to write.
     recipe
-        scvi, scanvi or cvae.
+        scvi, scanvi, cvae, trvae or bascvi.
+    penalty
+        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10.
     layer
         Layer with raw counts; X by default.
     max_epochs
         Epochs of training.
     seed
         Seed of the training.
+    importance
+        Keep with the model how much each weight matters, for mapping with strategy clcvae or penalty ewc.
+    anchors
+        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd.
     overwrite
         Replace a model that is there.
     """
@@ -137,7 +147,23 @@ def build(
     if out.exists() and not overwrite:
         stop(f"{out} exists; choose another folder or pass --overwrite")
     adata = read_h5ad(reference)
-    model = build_model(adata, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
+    model = build_model(
+        adata,
+        batch_key,
+        labels_key,
+        recipe=recipe,
+        penalties=parse_penalties(penalty) or None,
+        layer=layer,
+        max_epochs=max_epochs,
+        seed=seed,
+    )
+    if importance or anchors:
+        from scarches_plus import train
+
+        if importance:
+            train.estimate_importance(model)
+        if anchors:
+            train.store_anchors(model, n_cells=anchors)
     model.save(out, overwrite=overwrite)
     write_h5ad(without_counts(adata), out / "reference.h5ad")
     console.print(f"wrote {out}")
@@ -149,7 +175,8 @@ def map_(
     *,
     model: Path,
     out: Path,
-    strategy: Literal["condition", "input_layers", "all"] = "condition",
+    strategy: Literal["condition", "input_layers", "all", "clcvae"] = "condition",
+    penalty: Words = (),
     layer: str | None = None,
     batch_key: str | None = None,
     shared_batches: Words = (),
@@ -171,7 +198,10 @@ def map_(
     out
         The .h5ad file to write: the query with its embedding.
     strategy
-        What trains: condition (the reference stays exactly where it is), input_layers or all.
+        What trains: condition (the reference stays exactly where it is), input_layers, all, or clcvae (all, with elastic
+        weight consolidation; the reference needs build --importance).
+    penalty
+        Terms of the loss, such as mmd, mmd:on=decoder,weight=10 or ewc:weight=100.
     layer
         Layer with raw counts (X for none), if not the reference's.
     batch_key
@@ -200,6 +230,7 @@ def map_(
         adata,
         model,
         strategy=strategy,
+        penalties=parse_penalties(penalty),
         layer=layer,
         batch_key=batch_key,
         shared_batches=shared_batches,

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def coded_batches(batches: ArrayLike, n_cells: int) -> tuple[NDArray[np.int64], list[Any]]:
+def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tuple[NDArray[np.int64], list[Any]]:
     """Integer codes of the batches and their names, in sorted order; batches without a cell do not count."""
     import pandas as pd
 
     codes, names = pd.factorize(np.asarray(batches), sort=True)
     if codes.shape != (n_cells,):
-        message = f"batches must have one entry for each of the {n_cells} cells; its shape is {codes.shape}"
+        message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {codes.shape}"
         raise ValueError(message)
     if n_missing := int((codes < 0).sum()):
-        message = f"batches is missing for {n_missing} of {n_cells} cells: remove these cells first"
+        message = f"{what} is missing for {n_missing} of {n_cells} cells: remove these cells first"
         raise ValueError(message)
     return codes.astype(np.int64), np.asarray(names).tolist()

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import nearest_within
+
+from ._checks import coded_batches
 from ._neighbor_preservation import neighbor_preservation
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ class ReferenceDrift:
         Mean Jaccard index of the neighbourhoods before and after. 1 where all cells moved together.
     displacement
         Displacement of every cell, shape ``(n,)``: group it by cell type to see which types are forgotten.
+    label_agreement
+        Share of cells to which their neighbours before and their neighbours after give the same label; ``None`` without
+        labels.
     """
 
     moved: bool
@@ -37,9 +43,12 @@ class ReferenceDrift:
     max_displacement: float
     neighbor_preservation: float
     displacement: NDArray[np.float64] = field(repr=False)
+    label_agreement: float | None = None
 
 
-def reference_drift(before: ArrayLike, after: ArrayLike, *, k: int = 15) -> ReferenceDrift:
+def reference_drift(
+    before: ArrayLike, after: ArrayLike, labels: ArrayLike | None = None, *, k: int = 15
+) -> ReferenceDrift:
     r"""Measure how far reference cells moved when the model was trained on.
 
     With :math:`z_c` and :math:`z'_c` the two positions of cell :math:`c` and :math:`\bar z` the mean before,
@@ -52,8 +61,11 @@ def reference_drift(before: ArrayLike, after: ArrayLike, *, k: int = 15) -> Refe
         Embedding of the reference cells by the reference model, shape ``(n, d)``.
     after
         Embedding of the same cells, in the same order, by the model trained on; shape ``(n, d)``.
+    labels
+        Label of every cell, shape ``(n,)``. With them, each cell gets the label that most of its `k` nearest other cells
+        have, before and after.
     k
-        Number of neighbours of :func:`neighbor_preservation`.
+        Number of neighbours, as in :func:`neighbor_preservation`.
 
     Returns
     -------
@@ -88,4 +100,18 @@ def reference_drift(before: ArrayLike, after: ArrayLike, *, k: int = 15) -> Refe
         max_displacement=float(displacement.max()),
         neighbor_preservation=preserved if moved else 1.0,
         displacement=displacement,
+        label_agreement=None if labels is None else _agreement(start, end, labels, k),
     )
+
+
+def _agreement(start: NDArray[np.float64], end: NDArray[np.float64], labels: ArrayLike, k: int) -> float:
+    codes, names = coded_batches(labels, len(start), "labels")
+    votes = [majority(codes[nearest_within(one, k).indices], len(names)) for one in (start, end)]
+    return float(np.mean(votes[0] == votes[1]))
+
+
+def majority(codes: NDArray[np.int64], n_codes: int) -> NDArray[np.int64]:
+    """Return the most frequent code of each row, of equally frequent ones the lowest; ``codes`` has shape ``(n, k)``."""
+    rows = np.arange(len(codes))[:, np.newaxis]
+    counts = np.bincount((rows * n_codes + codes).ravel(), minlength=len(codes) * n_codes)
+    return counts.reshape(len(codes), n_codes).argmax(1)

@@ -4,9 +4,9 @@ What changes the network belongs into ``module``, what changes the loss into ``t
 """
 
 from ._load import load
-from ._recipes import RECIPES, Recipe
+from ._recipes import QUERY_RECIPES, RECIPES, Recipe
 from ._scanvi import SCANVI
 from ._scvi import SCVI
 from ._state import ModelState, Surgery
 
-__all__ = ["RECIPES", "SCANVI", "SCVI", "ModelState", "Recipe", "Surgery", "load"]
+__all__ = ["QUERY_RECIPES", "RECIPES", "SCANVI", "SCVI", "ModelState", "Recipe", "Surgery", "load"]

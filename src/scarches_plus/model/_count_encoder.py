@@ -36,6 +36,13 @@ class CountEncoder:
         :class:`scvi.module.VAE` or a subclass. Its weights are read now: make a new encoder once they changed.
     genes
         For each column of the blocks the module's gene, -1 if it has none; ``None`` if the columns are its genes.
+
+    Attributes
+    ----------
+    n_latent
+        Width of the latent space.
+    in_parts
+        Whether threads may encode parts of a block at the same time.
     """
 
     def __init__(self, module: Any, genes: np.ndarray | None = None) -> None:
@@ -49,7 +56,11 @@ class CountEncoder:
         weights = first.weight.detach()[:, : module.n_input].t()
         # other devices than these lack the sparse product
         self._weights = weights.to(self._device if self._device.type == "cuda" else "cpu").contiguous()
+        scaled_to = getattr(module, "target_sum", None)
+        self._target_sum = None if scaled_to is None else float(scaled_to)
         self._genes = genes
+        # samples must be drawn in order, and another device has its own threads
+        self.in_parts = self._device.type == "cpu" and module.latent_distribution != "ln"
         self._used = None if genes is None or (genes >= 0).all() else np.flatnonzero(genes >= 0)
 
     @torch.inference_mode()
@@ -61,7 +72,8 @@ class CountEncoder:
         block
             Counts, CSR or dense, shape ``(n_cells, n_columns)``; not changed.
         covariates
-            Tensors of these cells under the keys of scvi-tools' registry, ``(n_cells, n_covariates)`` each.
+            Tensors of these cells under the keys of scvi-tools' registry, ``(n_cells, n_covariates)`` each. Not read where
+            the module's encoder does not see them.
 
         Returns
         -------
@@ -87,6 +99,9 @@ class CountEncoder:
         if self._used is not None:
             kept = np.flatnonzero(columns >= 0)
             values, columns, offsets = values.take(kept), columns.take(kept), np.searchsorted(kept, offsets)
+        if self._target_sum is not None:
+            rows = np.repeat(np.arange(block.shape[0]), np.diff(offsets))
+            values = values * _factors(np.bincount(rows, values, block.shape[0]), self._target_sum)[rows]
         whole = np.int64 if columns.dtype == np.int64 else np.int32  # one type for both, as torch wants it
         return embedding_bag(
             self._tensor(columns, whole),
@@ -101,6 +116,8 @@ class CountEncoder:
         weights = self._weights
         if self._used is not None:
             block = block[:, self._used]
+        if self._target_sum is not None:
+            block = block * _factors(block.sum(axis=1, dtype=np.float64), self._target_sum)[:, np.newaxis]
         if self._genes is not None:
             weights = weights[torch.from_numpy(self._genes[self._genes >= 0]).to(weights.device)]
         return self._log(self._tensor(block, np.float32)) @ weights
@@ -114,15 +131,22 @@ class CountEncoder:
     def _hidden(self, added_up: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
         """Put covariates where :meth:`scvi.module.VAE._regular_inference` does."""
         module = self._module
+        if not module.encode_covariates:
+            return self._network.encoder(added_up)
         batch, categorical = cells[REGISTRY_KEYS.BATCH_KEY], ()
-        if module.encode_covariates and REGISTRY_KEYS.CONT_COVS_KEY in cells:
+        if REGISTRY_KEYS.CONT_COVS_KEY in cells:
             added_up = torch.cat((added_up, cells[REGISTRY_KEYS.CONT_COVS_KEY]), dim=-1)
-        if module.encode_covariates and REGISTRY_KEYS.CAT_COVS_KEY in cells:
+        if REGISTRY_KEYS.CAT_COVS_KEY in cells:
             categorical = torch.split(cells[REGISTRY_KEYS.CAT_COVS_KEY], 1, dim=1)
-        if module.batch_representation == "embedding" and module.encode_covariates:
+        if module.batch_representation == "embedding":
             represented = module.compute_embedding(REGISTRY_KEYS.BATCH_KEY, batch)
             return self._network.encoder(torch.cat((added_up, represented), dim=-1), *categorical)
         return self._network.encoder(added_up, batch, *categorical)
+
+
+def _factors(sizes: np.ndarray, target_sum: float) -> np.ndarray:
+    """Return what brings the counts of each cell to a sum; cells without counts keep none."""
+    return np.divide(target_sum, sizes, out=np.zeros_like(sizes), where=sizes != 0)
 
 
 def _is_canonical(block: Any) -> bool:

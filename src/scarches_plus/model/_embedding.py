@@ -1,7 +1,10 @@
-"""Embedding of cells whose batches a model knows."""
+"""Embedding of cells, without training."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from itertools import pairwise
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -17,6 +20,7 @@ from scarches_plus.pp._align_genes import locate_genes
 from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts, stored_values
 
 from ._count_encoder import CountEncoder
+from ._fast_training import _threads_for_chunks as threads_for_chunks
 from ._prepare import prepare_obs
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 _COVARIATES = (REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.CONT_COVS_KEY, REGISTRY_KEYS.CAT_COVS_KEY)
 #: Seconds without a progress bar.
 _PATIENCE = 5
+#: Cells that are not worth a thread.
+_FEWEST_CELLS = 256
 #: Stored values that are looked at before a warning that they are no counts.
 _LOOKED_AT = 10_000
 
@@ -47,7 +53,10 @@ class EmbeddingMixin:
         def surgery(self) -> Surgery | None: ...
 
     def embed(self, adata: AnnData, *, layer: str | None = None, batch_key: str | None = None) -> np.ndarray:
-        """Return the latent means of cells whose batches the model knows.
+        """Return the latent means of cells, without training.
+
+        A model whose encoder sees the batch must know the batches of the cells. One whose encoder does not
+        (``encode_covariates=False``, as in BA-scVI) takes cells of any batch, and reads no column of ``adata.obs``.
 
         Counts on disk (``anndata.read_h5ad(path, backed="r")``, or an ``AnnData`` whose matrix is a dataset of an HDF5
         or zarr file) are read a few thousand cells at a time, the next ones while these are embedded, and never held
@@ -58,7 +67,8 @@ class EmbeddingMixin:
         adata
             Cells with raw counts; not changed. Genes may be in any order.
         layer, batch_key
-            Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
+            Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches are
+            not read where the encoder does not see them.
 
         Returns
         -------
@@ -68,12 +78,14 @@ class EmbeddingMixin:
         Raises
         ------
         ValueError
-            If the model knows a batch or category of these cells not; map them first.
+            If the encoder sees a batch or category that the model does not know; map such cells first.
         """
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)  # type: ignore[attr-defined]
         spec = self.spec
-        covariates = _covariates_of(prepare_obs(adata.obs, spec, batch_key=batch_key), spec)
+        covariates = {}
+        if spec.encodes_batch:
+            covariates = _covariates_of(prepare_obs(adata.obs, spec, batch_key=batch_key), spec)
         genes = _genes_of_columns(adata.var_names, spec.var_names)
         counts = stored_counts(adata, counts_layer(layer, spec.layer))
         if spec.counts:
@@ -133,13 +145,27 @@ class EmbeddingMixin:
 def _latent_means(
     encode: CountEncoder, counts: Any, covariates: Mapping[str, Tensor], n_rows: int | None = None
 ) -> np.ndarray:
-    means, done = [], 0
-    with tqdm(total=counts.shape[0], desc="Embedding", unit=" cells", delay=_PATIENCE) as progress:
+    """Embed a block of cells at a time, parts of it in several threads."""
+    means: list[Tensor] = []
+    done = 0
+    n_threads = torch.get_num_threads()
+    with (
+        threads_for_chunks() if encode.in_parts else nullcontext() as workers,
+        tqdm(total=counts.shape[0], desc="Embedding", unit=" cells", delay=_PATIENCE) as progress,
+    ):
         for block in row_blocks(counts, n_rows):
-            rows = slice(done, done + block.shape[0])
-            means.append(encode(block, {key: values[rows] for key, values in covariates.items()}))
-            done = rows.stop
-            progress.update(block.shape[0])
+            size = block.shape[0]
+            some = {key: values[done : done + size] for key, values in covariates.items()}
+            if workers is None:
+                means.append(encode(block, some))
+            else:
+                n_parts = min(n_threads, ceil(size / _FEWEST_CELLS))
+                cuts = np.linspace(0, size, n_parts + 1).astype(int)
+                parts = [slice(*ends) for ends in pairwise(cuts.tolist())]
+                cells = [{key: values[part] for key, values in some.items()} for part in parts]
+                means += workers.map(encode, (block[part] for part in parts), cells)
+            done += size
+            progress.update(size)
     if not means:
         return np.empty((0, encode.n_latent), dtype=np.float32)
     return torch.cat(means).numpy()

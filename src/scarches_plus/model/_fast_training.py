@@ -59,6 +59,8 @@ def obstacle_to(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str,
         return f"strategy {surgery.strategy!r} trains more than condition columns"
     if plan_kwargs["module_mode"] != "eval":
         return f"module_mode={plan_kwargs['module_mode']!r} lets dropout take part"
+    if plan_kwargs.get("penalties"):
+        return "it knows no penalties"
     for name, given, known in (
         ("plan_kwargs", plan_kwargs, _PLAN_ARGUMENTS & set(_defaults(model._training_plan_cls))),
         ("train", {key: value for key, value in kwargs.items() if value is not None}, _TRAIN_ARGUMENTS),

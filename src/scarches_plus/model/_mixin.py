@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ._embedding import EmbeddingMixin
+from ._groupings import groupings_of
 from ._saving import SavingMixin
 from ._spec import reference_spec
-from ._state import get_state
+from ._state import get_state, update_state
 from ._surgery import SurgeryMixin
 from ._training import TrainingMixin
 
 if TYPE_CHECKING:
     from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.train import Anchors, Grouping, Importance
 
     from ._state import ModelState, Surgery
 
@@ -50,6 +52,24 @@ class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
     def surgery(self) -> Surgery | None:
         """How this model was made from its reference; ``None`` if it was trained from scratch."""
         return self.state.surgery
+
+    @property
+    def groupings(self) -> dict[str, Grouping]:
+        """The model's batch and further categorical covariates, by the name of their column."""
+        return groupings_of(self)
+
+    def remember(self, *, importance: Importance | None = None, anchors: Anchors | None = None) -> None:
+        """Keep what was found out about the model with it: it is saved, loaded and carried through surgery.
+
+        Parameters
+        ----------
+        importance
+            Result of :func:`scarches_plus.train.estimate_importance`.
+        anchors
+            Result of :func:`scarches_plus.train.store_anchors`.
+        """
+        given = {"importance": importance, "anchors": anchors}
+        update_state(self, **{name: one for name, one in given.items() if one is not None})  # type: ignore[arg-type]
 
     @property
     def adata_manager(self) -> Any:

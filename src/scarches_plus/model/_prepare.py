@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus import _keys
 from scarches_plus.pp import align_genes
 from scarches_plus.pp._counts import counts_layer
 
@@ -42,7 +41,7 @@ def prepare_cells(
     -------
     AnnData
         Counts on the reference's genes (shared with ``adata`` if these agree), a copy of ``obs`` with the columns the
-        model reads, and ``var["measured"]``.
+        model reads, ``var["measured"]``, and what :func:`scarches_plus.pp.concat_studies` recorded.
 
     Raises
     ------
@@ -110,11 +109,6 @@ def as_text(obs: pd.DataFrame, key: str) -> np.ndarray:
 def missing_column(obs: pd.DataFrame, key: str) -> str:
     """Say that a column is missing."""
     return f"column {key!r} not found in adata.obs, which holds {obs.columns.astype(str).tolist()}"
-
-
-def unmeasured_genes(prepared: AnnData) -> list[int]:
-    """Return the genes (positions) that the cells did not measure."""
-    return np.flatnonzero(~prepared.var[_keys.MEASURED].to_numpy(dtype=bool)).tolist()
 
 
 def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.ndarray:

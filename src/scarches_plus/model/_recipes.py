@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from scarches_plus.train import EWC, MMD, BatchAdversary
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from scarches_plus.train import Penalty
 
 #: What makes a network fit for surgery: the encoder sees the batch, and normalisation does not depend on the cells.
 _SURGERY = {"encode_covariates": True, "use_layer_norm": "both", "use_batch_norm": "none"}
@@ -24,12 +28,16 @@ class Recipe:
         Arguments of the model class.
     plan_kwargs
         Arguments of the training plan.
+    penalties
+        Terms added to the loss.
     train_kwargs
         Further arguments of ``train``.
     max_epochs
         Epochs of training; of the unsupervised training where there are two.
     semi_supervised_epochs, semi_supervised_kwargs
         Epochs of scANVI's training after scVI's, and arguments of ``train`` for it.
+    semi_supervised_model_kwargs
+        Arguments that only scANVI's model class has.
     source
         Paper, and where this recipe departs from it.
     """
@@ -38,10 +46,12 @@ class Recipe:
     source: str
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
     plan_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    penalties: tuple[Penalty, ...] = ()
     train_kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_epochs: int = 200
     semi_supervised_epochs: int = 0
     semi_supervised_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    semi_supervised_model_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -56,6 +66,17 @@ RECIPES: dict[str, Recipe] = {
         model_kwargs={**_SURGERY, "n_layers": 2},
         semi_supervised_epochs=20,
         semi_supervised_kwargs={"n_samples_per_label": 100},
+    ),
+    "scanvi_alternating": Recipe(
+        model="SCANVI",
+        source=(
+            "Xu et al. 2021, Suppl. Note 3, Algorithm 2: after each epoch of the ELBO, 100 epochs of the classifier alone, "
+            "which has one layer of 128 (their setting for the transfer of labels); else as recipe 'scanvi'"
+        ),
+        model_kwargs={**_SURGERY, "n_layers": 2},
+        semi_supervised_epochs=20,
+        semi_supervised_model_kwargs={"classifier_parameters": {"n_layers": 1, "n_hidden": 128}},
+        semi_supervised_kwargs={"plan_kwargs": {"schedule": "alternating", "classifier_epochs": 100}},
     ),
     "cvae": Recipe(
         model="SCVI",
@@ -76,4 +97,53 @@ RECIPES: dict[str, Recipe] = {
         },
         train_kwargs={"gradient_clip_val": 3.0},
     ),
+    "trvae": Recipe(
+        model="SCVI",
+        source=(
+            "Lotfollahi et al. 2020 and 2021 (trVAE): MMD on the first layer of the decoder, conditions in the first layers "
+            "only, dispersion per batch. Departures: NB counts, two layers of 128, MMD averaged over pairs of batches, "
+            "with a weight that suits a loss summed over genes"
+        ),
+        model_kwargs={
+            **_SURGERY,
+            "n_layers": 2,
+            "n_hidden": 128,
+            "n_latent": 10,
+            "dropout_rate": 0.05,
+            "gene_likelihood": "nb",
+            "dispersion": "gene-batch",
+            "deeply_inject_covariates": False,
+        },
+        penalties=(MMD(weight=10.0, on="decoder"),),
+        train_kwargs={"gradient_clip_val": 5.0},
+    ),
+    "bascvi": Recipe(
+        model="SCVI",
+        source=(
+            "BA-scVI (arXiv 2503.20730): encoder blind to the batch, first block of the decoder without covariates, four "
+            "layers of 512, dropout 0.1, latent 10, ZINB, discriminators on both. Departures: layer norm (as the later code), "
+            "library observed, learning rate 1e-4 (code; the paper's 5e-5 is for millions of cells), bounded objective"
+        ),
+        model_kwargs={
+            "encode_covariates": False,
+            "batch_free_decoder_layer": True,
+            "use_layer_norm": "both",
+            "use_batch_norm": "none",
+            "n_layers": 4,
+            "n_hidden": 512,
+            "n_latent": 10,
+            "dropout_rate": 0.1,
+            "gene_likelihood": "zinb",
+        },
+        plan_kwargs={"lr": 1e-4, "weight_decay": 1e-5, "eps": 0.01},
+        penalties=(BatchAdversary(weight=10.0, warmup_epochs=5, warmup="sigmoid"),),
+        train_kwargs={"batch_size": 64, "gradient_clip_val": 5.0},
+        max_epochs=100,
+    ),
+}
+
+#: Ways of mapping by the name of their paper: strategy of surgery, and penalties.
+QUERY_RECIPES: dict[str, tuple[str, tuple[Penalty, ...]]] = {
+    # the notebooks' 10,000 without the factor 1/2, on squared means over minibatches of 128
+    "clcvae": ("all", (EWC(weight=156.0),)),
 }

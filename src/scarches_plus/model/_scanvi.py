@@ -12,11 +12,13 @@ from scarches_plus.module import SCANVAE
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
 from ._data_splitter import SemiSupervisedDataSplitter
+from ._differential_expression import DifferentialExpressionMixin
 from ._mixin import ReferenceMixin
 from ._spec import state_registry
+from ._state import get_state, update_state
 
 
-class SCANVI(ReferenceMixin, scvi.model.SCANVI):
+class SCANVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
     """:class:`scvi.model.SCANVI` that maps queries by strategy and can prove that the reference did not move.
 
     Everything of scvi-tools' class works, and files open in both packages. What differs: :meth:`load_query_data`,
@@ -26,10 +28,15 @@ class SCANVI(ReferenceMixin, scvi.model.SCANVI):
     ----------
     adata
         Cells that ``SCANVI.setup_anndata`` registered.
-    registry, n_hidden, n_latent, n_layers, dropout_rate, dispersion, gene_likelihood, use_observed_lib_size
+    registry, n_hidden, n_latent, n_layers, dropout_rate, dispersion, use_observed_lib_size
         As in scvi-tools.
-    linear_classifier, datamodule, model_kwargs
+    gene_likelihood
+        As in scvi-tools, or ``"mse"`` or ``"sse"`` as in :class:`SCVI`.
+    linear_classifier, datamodule
         As in scvi-tools.
+    model_kwargs
+        As in scvi-tools (options of :class:`~scarches_plus.module.SCANVAE`), and ``batch_free_decoder_layer`` and
+        ``reconstruction_weight`` as in :class:`SCVI`.
 
     References
     ----------
@@ -39,6 +46,21 @@ class SCANVI(ReferenceMixin, scvi.model.SCANVI):
     _module_cls = SCANVAE
     _training_plan_cls = SemiSupervisedTrainingPlan
     _data_splitter_cls = SemiSupervisedDataSplitter
+
+    @classmethod
+    def from_scvi_model(cls, scvi_model: Any, *args: Any, **kwargs: Any) -> Any:
+        """Make a scANVI model from a trained scVI model, whose gene mask it takes over.
+
+        Parameters
+        ----------
+        scvi_model
+            Model of this package or of scvi-tools.
+        *args, **kwargs
+            As in scvi-tools.
+        """
+        model = super().from_scvi_model(scvi_model, *args, **kwargs)
+        update_state(model, unmeasured=get_state(scvi_model).unmeasured)
+        return model
 
     def _set_indices_and_labels(self, datamodule: Any = None) -> None:
         """Set labelled and unlabelled cells, such that the number of labels does not depend on the cells at hand.

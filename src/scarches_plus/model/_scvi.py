@@ -4,10 +4,11 @@ import scvi.model
 
 from scarches_plus.module import VAE
 
+from ._differential_expression import DifferentialExpressionMixin
 from ._mixin import ReferenceMixin
 
 
-class SCVI(ReferenceMixin, scvi.model.SCVI):
+class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
     """:class:`scvi.model.SCVI` that maps queries by strategy and can prove that the reference did not move.
 
     Everything of scvi-tools' class works, and files open in both packages. What differs: :meth:`load_query_data` and
@@ -19,14 +20,23 @@ class SCVI(ReferenceMixin, scvi.model.SCVI):
     ----------
     adata
         Cells that ``SCVI.setup_anndata`` registered.
-    registry, n_hidden, n_latent, n_layers, dropout_rate, dispersion, gene_likelihood, use_observed_lib_size
+    registry, n_hidden, n_latent, n_layers, dropout_rate, dispersion, use_observed_lib_size, latent_distribution
         As in scvi-tools.
-    latent_distribution, kwargs
-        As in scvi-tools.
+    gene_likelihood
+        As in scvi-tools, or a squared error of normalised expression (trVAE), ``"mse"`` averaged over genes and ``"sse"``
+        summed. The cells still bring raw counts ``x``; encoder and error take ``log1p(1e4 * x / x.sum())``, the sum over the
+        genes of the model. The decoder's output is a linear layer cut off at zero, and
+        :meth:`get_normalized_expression` returns shares of counts. What needs a distribution of counts, such as
+        posterior predictive samples and marginal likelihoods, is refused; so are options of ``dispersion`` and library size.
+    kwargs
+        As in scvi-tools (options of :class:`~scarches_plus.module.VAE`), and: ``batch_free_decoder_layer=True`` lets batch and
+        categorical covariates enter the decoder after its first layer (BA-scVI; with at least two layers).
+        ``reconstruction_weight`` is the factor of a squared error (trVAE's eta; its alpha is the training's
+        ``plan_kwargs={"max_kl_weight": ...}``). Files of models with any of these do not open in plain scvi-tools.
 
     References
     ----------
-    Lopez et al. 2018 (scVI); Lotfollahi et al. 2021 (scArches).
+    Lopez et al. 2018 (scVI); Lotfollahi et al. 2021 (scArches, trVAE); arXiv 2503.20730 (BA-scVI).
     """
 
     _module_cls = VAE

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from scarches_plus.train import Anchors, Importance
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -61,6 +63,12 @@ class ModelState:
         One record for each query mapped so far.
     engine
         What trained the weights last: ``"scvi"`` or ``"fast"``; empty if this package did not.
+    penalties
+        Names and options of the penalties that took part in the last training.
+    importance
+        How much each weight matters to the reference, for :class:`~scarches_plus.train.EWC`.
+    anchors
+        Reference cells without counts, for penalties that compare a query with its reference.
     """
 
     space: str
@@ -69,15 +77,20 @@ class ModelState:
     unmeasured: dict[str, list[int]] = field(default_factory=dict)
     lineage: tuple[dict[str, Any], ...] = ()
     engine: str = ""
+    penalties: tuple[dict[str, Any], ...] = ()
+    importance: Importance | None = field(default=None, compare=False)
+    anchors: Anchors | None = field(default=None, compare=False)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return nested dicts and lists only, so that plain scvi-tools opens the file."""
-        return asdict(self)
+        """Return nested dicts, lists and tensors only, so that plain scvi-tools opens the file."""
+        tensors = {"importance": self.importance, "anchors": self.anchors}
+        plain = asdict(replace(self, importance=None, anchors=None))
+        return plain | {name: None if one is None else one.to_plain() for name, one in tensors.items()}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ModelState:
         """Undo :meth:`to_plain`."""
-        surgery = plain["surgery"]
+        surgery, importance, anchors = (plain.get(name) for name in ("surgery", "importance", "anchors"))
         return cls(
             space=plain["space"],
             weights=plain["weights"],
@@ -85,6 +98,9 @@ class ModelState:
             unmeasured=dict(plain["unmeasured"]),
             lineage=tuple(plain["lineage"]),
             engine=plain.get("engine", ""),
+            penalties=tuple(plain.get("penalties", ())),
+            importance=None if importance is None else Importance.from_plain(importance),
+            anchors=None if anchors is None else Anchors.from_plain(anchors),
         )
 
 
@@ -105,21 +121,21 @@ def update_state(model: BaseModelClass, **changes: Any) -> None:
     set_state(model, replace(get_state(model), **changes))
 
 
-def refresh_state(model: BaseModelClass, engine: str | None = None) -> None:
+def refresh_state(model: BaseModelClass, **training: Any) -> None:
     """Bring the state up to weights that this package trained: the space stays only if the reference cannot have moved.
 
     Parameters
     ----------
     model
         Model whose state to refresh.
-    engine
-        What trained it, if it was trained just now.
+    **training
+        ``engine`` and ``penalties``, if it was trained just now.
     """
     state = get_state(model)
     surgery = state.surgery
     stays = surgery is not None and surgery.strategy == "condition" and not surgery.train_reference_columns
     space = state.space if stays else space_of(model)
-    set_state(model, replace(state, weights=hash_of(model), space=space, engine=engine or state.engine))
+    set_state(model, replace(state, weights=hash_of(model), space=space, **training))
 
 
 def restore_state(model: BaseModelClass) -> None:
@@ -132,7 +148,7 @@ def restore_state(model: BaseModelClass) -> None:
         return
     state = get_state(model)
     if state.weights != hash_of(model):
-        state = replace(state, weights=hash_of(model), space=space_of(model), surgery=None, engine="")
+        state = replace(state, weights=hash_of(model), space=space_of(model), surgery=None, engine="", penalties=())
     set_state(model, state)
 
 

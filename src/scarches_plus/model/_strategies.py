@@ -7,6 +7,7 @@ rebuilt here from the reference's, category by category.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+    from scarches_plus.train import Importance
 
     Entries = dict[str, tuple[int, Tensor] | None]
 
@@ -108,6 +111,31 @@ def grow(
         fresh[name] = (dim, torch.nonzero(source == _NEW).flatten())
         conditional[name] = (dim, torch.arange(n_features, len(source)))
     return state, fresh, conditional
+
+
+def grow_importance(
+    importance: Importance, module: nn.Module, reference: Mapping[str, int], query: Mapping[str, int]
+) -> Importance:
+    """Fit the importance of the reference's weights to the query's module: new columns matter nothing.
+
+    Parameters
+    ----------
+    importance
+        Of the reference's weights.
+    module
+        Module of the query, with the weights of :func:`grow`.
+    reference, query
+        As in :func:`grow`.
+    """
+    weights = module.state_dict()
+    sources = _grown_tensors(module, {**weights, **importance.values}, reference, query)
+    fisher, values = dict(importance.fisher), dict(importance.values)
+    for name in sources.keys() & fisher.keys():
+        dim, source, _ = sources[name]
+        start = weights[name].cpu()
+        fisher[name] = _rebuild(torch.zeros_like(start), fisher[name], dim, source, start_at_mean=False)
+        values[name] = _rebuild(start, values[name], dim, source, start_at_mean=False)
+    return replace(importance, fisher=fisher, values=values)
 
 
 def _grown_tensors(

@@ -10,11 +10,20 @@ import torch
 from scvi.data._constants import _SCVI_UUID_KEY
 
 from scarches_plus._logging import logger
+from scarches_plus.pp._measured import unmeasured_genes
 
-from ._prepare import prepare_cells, unmeasured_genes
+from ._prepare import prepare_cells
 from ._spec import n_categories, reference_spec, with_text_categories
 from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
-from ._strategies import STRATEGIES, grow, n_trainable, parameters_in_use, reference_change, select_entries
+from ._strategies import (
+    STRATEGIES,
+    grow,
+    grow_importance,
+    n_trainable,
+    parameters_in_use,
+    reference_change,
+    select_entries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,18 +113,24 @@ class SurgeryMixin:
         if strategy == "condition":
             _refuse_unmovable_latent(spec)
         before = get_state(reference)
-        unmeasured = _unmeasured(prepared, batches, spec, before)
+        unmeasured = _unmeasured(prepared, spec, before)
 
         model = super().load_query_data(  # type: ignore[misc]
             prepared, reference, unfrozen=True, accelerator=accelerator, device=device
         )
         release_cells_with(model)
-        weights, fresh, conditional = grow(
-            model.module, reference.module.state_dict(), n_categories(reference), n_categories(model)
-        )
+        sizes = n_categories(reference), n_categories(model)
+        weights, fresh, conditional = grow(model.module, reference.module.state_dict(), *sizes)
         model.module.load_state_dict(weights)
         model.module.eval()
-        state = ModelState(before.space, hash_of(model), unmeasured=unmeasured, lineage=before.lineage)
+        state = ModelState(
+            before.space,
+            hash_of(model),
+            unmeasured=unmeasured,
+            lineage=before.lineage,
+            importance=before.importance and grow_importance(before.importance, model.module, *sizes),
+            anchors=before.anchors if before.anchors and before.anchors.space == before.space else None,
+        )
         set_state(model, state)
 
         with torch.random.fork_rng(devices=[]):  # looking must not change what training draws
@@ -177,18 +192,21 @@ def _forget(cls: Any, model_id: str, uuid: str) -> None:
     cls._per_instance_manager_store.pop(model_id, None)
 
 
-def _unmeasured(prepared: AnnData, batches: list[str], spec: ReferenceSpec, before: ModelState) -> dict[str, list[int]]:
-    missing = unmeasured_genes(prepared)
-    shared = [batch for batch in batches if batch in spec.batches]
-    if missing and any(set(missing) - set(before.unmeasured.get(batch, ())) for batch in shared):
-        message = (
-            f"batches {shared} are shared with the reference, which measured {len(missing)} genes that the query lacks; "
-            "pass all genes of these cells, or name the batches anew"
-        )
-        raise ValueError(message)
-    # without a batch_key there is one batch, and its likelihood is the query's from here on
-    new = batches if spec.batch_key is not None else list(spec.batches)
-    return before.unmeasured | {batch: missing for batch in new if missing and batch not in shared}
+def _unmeasured(prepared: AnnData, spec: ReferenceSpec, before: ModelState) -> dict[str, list[int]]:
+    if spec.batch_key is None:  # there is one batch, and its likelihood is the query's from here on
+        (batch,) = spec.batches
+        return before.unmeasured | unmeasured_genes(prepared, [batch] * prepared.n_obs)
+    unmeasured = unmeasured_genes(prepared, prepared.obs[spec.batch_key].to_numpy())
+    shared = {batch: genes for batch, genes in unmeasured.items() if batch in spec.batches}
+    for batch, genes in shared.items():
+        lacking = set(genes) - set(before.unmeasured.get(batch, ()))
+        if lacking:
+            message = (
+                f"batch {batch!r} is shared with the reference, which measured {len(lacking)} genes that the query lacks; "
+                "pass all genes of these cells, or name the batch anew"
+            )
+            raise ValueError(message)
+    return before.unmeasured | {batch: genes for batch, genes in unmeasured.items() if batch not in shared}
 
 
 def _refuse_reused_names(batches: list[str], spec: ReferenceSpec, shared: Sequence[str]) -> None:
@@ -218,8 +236,8 @@ def _refuse_unmovable_latent(spec: ReferenceSpec) -> None:
     if not spec.encodes_batch:
         message = (
             "the reference's encoder does not see the batch (encode_covariates=False, the default of scvi-tools), so "
-            "strategy='condition' would leave the query's latent representation exactly where it is. Train the "
-            "reference with encode_covariates=True, or use strategy='input_layers' or 'all'"
+            "strategy='condition' would leave the query's latent representation exactly where it is. Embed the cells without "
+            "training (sp.tl.embed), train the reference with encode_covariates=True, or use strategy='input_layers' or 'all'"
         )
         raise ValueError(message)
 

@@ -11,13 +11,21 @@ from scvi import settings
 
 from scarches_plus._logging import logger
 from scarches_plus.train import TrainingPlan
+from scarches_plus.train._penalty_plan import name_terms
 
 from ._data_splitter import DataSplitter
 from ._defaults import n_training_cells
 from ._fast_training import obstacle_to, train_fast
+from ._groupings import setting_of
 from ._state import refresh_state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from scarches_plus.train import Penalty
+
     from ._state import Surgery
     from ._strategies import Entries
 
@@ -39,6 +47,7 @@ class TrainingMixin:
     def train(
         self,
         *args: Any,
+        penalties: Sequence[Penalty] = (),
         engine: Engine = "auto",
         module_mode: Literal["train", "eval"] | None = None,
         plan_kwargs: dict[str, Any] | None = None,
@@ -50,6 +59,10 @@ class TrainingMixin:
         ----------
         *args
             Passed to the ``train`` of scvi-tools; the first is ``max_epochs``.
+        penalties
+            Terms to add to the loss: :class:`~scarches_plus.train.MMD`, :class:`~scarches_plus.train.BatchAdversary`,
+            :class:`~scarches_plus.train.EWC` or a :class:`~scarches_plus.train.Penalty` of your own. The history holds the
+            value of each.
         engine
             ``"scvi"``: lightning's loop over minibatches. ``"fast"``: for the columns that strategy ``"condition"``
             trains, the path of that loop in strides of many steps (:class:`~scarches_plus.train.AdamStrides`), on an
@@ -66,7 +79,7 @@ class TrainingMixin:
         Raises
         ------
         ValueError
-            If there is no such engine, or the fast one does not apply, naming the reason.
+            If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the reason.
         KeyboardInterrupt
             If the user stops the training. The model then holds the weights of the last step and can be trained on.
         """
@@ -83,22 +96,28 @@ class TrainingMixin:
             "freeze_norms": partial,
             **(plan_kwargs or {}),
         }
-        if surgery is not None:
-            plan_kwargs["entries"] = _as_tensors(surgery.entries)
+        entries = None if surgery is None else _as_tensors(surgery.entries)
+        if entries is not None:
+            plan_kwargs["entries"] = entries
+        if name_terms(penalties):
+            plan_kwargs |= {"penalties": tuple(penalties), "setting": setting_of(self, entries)}
         defaults = {name: parameter.default for name, parameter in signature(parent).parameters.items()}
         given = {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
         if _takes_fast_path(self, engine, plan_kwargs, given):
             try:
                 train_fast(self, plan_kwargs, **kwargs)
             finally:
-                refresh_state(self, "fast")  # type: ignore[arg-type]
+                refresh_state(self, engine="fast", penalties=())  # type: ignore[arg-type]
             return
         if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
             _set_sizes(kwargs, self.adata.n_obs)  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
+        n_before = len((self.history or {}).get("elbo_train", ())) if self.is_trained else 0  # type: ignore[attr-defined]
+        trainer = getattr(self, "trainer", None)
         module.train()  # the plan sets the mode; lightning warns of any other start
         try:
             parent(plan_kwargs=plan_kwargs, **kwargs)
+            _place_in_history(self, n_before)
         except SystemExit as stop:
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
@@ -107,7 +126,25 @@ class TrainingMixin:
             raise KeyboardInterrupt(message) from stop
         finally:
             module.eval()
-            refresh_state(self, "scvi")  # type: ignore[arg-type]
+            began = getattr(self, "trainer", None) is not trainer
+            options = tuple(penalty.options() for penalty in penalties)
+            refresh_state(self, **{"engine": "scvi", "penalties": options} if began else {})  # type: ignore[arg-type]
+
+
+def _place_in_history(model: Any, n_before: int) -> None:
+    """Give what the last training logged its place after the epochs before it.
+
+    scvi-tools drops what is logged for the first time, and counts epochs from the length of each record.
+    """
+    logged = getattr(model.trainer.logger, "history", None)
+    if not isinstance(logged, dict) or not isinstance(model.history_, dict):
+        return
+    history: dict[str, pd.DataFrame] = model.history_
+    for name, values in logged.items():
+        record = history.setdefault(name, values)
+        if record.index.name == "epoch":
+            epochs = [*record.index[: len(record) - len(values)], *range(n_before, n_before + len(values))]
+            history[name] = record.set_axis(record.index.__class__(epochs, name="epoch"))
 
 
 def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> bool:

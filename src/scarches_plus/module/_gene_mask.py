@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from scvi.module._constants import MODULE_KEYS
 
+from ._squared_error import SquaredError
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
@@ -80,5 +82,7 @@ class GeneMaskMixin:
         mask = self._buffers.get("gene_mask")  # type: ignore[attr-defined]
         if mask is not None:
             measured = mask[batch_index.squeeze(-1).long()]
-            outputs[MODULE_KEYS.PX_KEY] = MeasuredGenes(outputs[MODULE_KEYS.PX_KEY], measured)
+            px = outputs[MODULE_KEYS.PX_KEY]
+            restricted = isinstance(px, SquaredError)  # its average over genes depends on the mask
+            outputs[MODULE_KEYS.PX_KEY] = px.restricted_to(measured) if restricted else MeasuredGenes(px, measured)
         return outputs

@@ -1,26 +1,42 @@
-"""scANVI's module with a gene mask and a cheaper likelihood."""
+"""scANVI's module, adapted."""
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import scvi.module
 
-from ._count_likelihood import CountLikelihoodMixin
-from ._gene_mask import GeneMaskMixin
+from ._adapted import AdaptedMixin
+from ._signature import extends
 
 if TYPE_CHECKING:
     from scvi.model.base import BaseModelClass
+    from torch import Tensor
 
 
-class SCANVAE(GeneMaskMixin, CountLikelihoodMixin, scvi.module.SCANVAE):
-    """:class:`scvi.module.SCANVAE` that can leave genes a batch did not measure out of the likelihood."""
+class SCANVAE(AdaptedMixin, scvi.module.SCANVAE):
+    """:class:`scvi.module.SCANVAE` with a gene mask, networks of trVAE and BA-scVI, and a cheaper likelihood.
 
-    @wraps(scvi.module.SCANVAE.__init__)  # type: ignore[misc]  # scvi-tools reads the signature
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Genes a batch did not measure can be left out of the likelihood (:meth:`set_gene_mask`).
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As in scvi-tools, with ``gene_likelihood`` as in :class:`VAE`.
+    batch_free_decoder_layer, reconstruction_weight
+        As in :class:`VAE`.
+    """
+
+    @extends(scvi.module.SCANVAE.__init__)
+    def __init__(
+        self, *args: Any, batch_free_decoder_layer: bool = False, reconstruction_weight: float = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.idle_unused_layers()
+        self.adapt(batch_free_decoder_layer=batch_free_decoder_layer, reconstruction_weight=reconstruction_weight)
+
+    def classify(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Classify cells from their counts, as scvi-tools does."""
+        return super().classify(self.encoded(x), *args, **kwargs)
 
     def on_load(self, model: BaseModelClass, **kwargs: Any) -> None:
         """Adapt weights of old versions, which scvi-tools does with the cells at hand only.

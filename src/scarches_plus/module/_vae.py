@@ -1,18 +1,38 @@
-"""scVI's module with a gene mask and a cheaper likelihood."""
+"""scVI's module, adapted."""
 
-from functools import wraps
 from typing import Any
 
 import scvi.module
 
-from ._count_likelihood import CountLikelihoodMixin
-from ._gene_mask import GeneMaskMixin
+from ._adapted import AdaptedMixin
+from ._signature import extends
 
 
-class VAE(GeneMaskMixin, CountLikelihoodMixin, scvi.module.VAE):
-    """:class:`scvi.module.VAE` that can leave genes a batch did not measure out of the likelihood."""
+class VAE(AdaptedMixin, scvi.module.VAE):
+    """:class:`scvi.module.VAE` with a gene mask, networks of trVAE and BA-scVI, and a cheaper likelihood.
 
-    @wraps(scvi.module.VAE.__init__)  # type: ignore[misc]  # scvi-tools reads the signature
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Genes a batch did not measure can be left out of the likelihood (:meth:`set_gene_mask`).
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As in scvi-tools. ``gene_likelihood`` may also be ``"mse"`` or ``"sse"``: the squared error of normalised expression,
+        ``log1p(1e4 * x / x.sum())`` of the counts ``x``, averaged or summed over genes. The encoder then sees the same
+        values.
+    batch_free_decoder_layer
+        Let batch and categorical covariates enter the decoder after its first layer (BA-scVI). Needs ``n_layers`` of at
+        least 2.
+    reconstruction_weight
+        Factor of a squared error (trVAE's eta).
+
+    References
+    ----------
+    trVAE: Lotfollahi et al. 2020. BA-scVI: arXiv 2503.20730.
+    """
+
+    @extends(scvi.module.VAE.__init__)
+    def __init__(
+        self, *args: Any, batch_free_decoder_layer: bool = False, reconstruction_weight: float = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.idle_unused_layers()
+        self.adapt(batch_free_decoder_layer=batch_free_decoder_layer, reconstruction_weight=reconstruction_weight)

@@ -5,7 +5,8 @@ does. Give ``ax`` to draw into a figure of your own.
 """
 
 from ._confusion_matrix import confusion_matrix
+from ._drift import drift
 from ._joint_umap import joint_umap
 from ._uncertainty_by_type import uncertainty_by_type
 
-__all__ = ["confusion_matrix", "joint_umap", "uncertainty_by_type"]
+__all__ = ["confusion_matrix", "drift", "joint_umap", "uncertainty_by_type"]

@@ -6,15 +6,23 @@ Everything here works on AnnData before any model is trained; nothing here train
 from ._align_genes import align_genes
 from ._balance_cells import balance_cells
 from ._check_query import check_query
+from ._concat_studies import concat_studies
+from ._gene_report import GeneReport
+from ._map_gene_ids import map_gene_ids
+from ._map_orthologs import map_orthologs
 from ._normalize_gene_length import normalize_gene_length
 from ._query_report import Problem, QueryError, QueryReport
 
 __all__ = [
+    "GeneReport",
     "Problem",
     "QueryError",
     "QueryReport",
     "align_genes",
     "balance_cells",
     "check_query",
+    "concat_studies",
+    "map_gene_ids",
+    "map_orthologs",
     "normalize_gene_length",
 ]

@@ -11,6 +11,7 @@ from scipy import sparse
 from scarches_plus import _keys
 
 from ._counts import counts_of
+from ._measured import read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,8 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
     Returns
     -------
     AnnData
-        Shape ``(n_cells, n_reference_genes)``, with a copy of ``obs`` and nothing else of ``adata``.
+        Shape ``(n_cells, n_reference_genes)``, with a copy of ``obs``, what :func:`concat_studies` recorded, and nothing
+        else of ``adata``.
 
     Raises
     ------
@@ -53,7 +55,12 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
     obs = adata.obs.copy()
     obs.index = obs.index.astype(str)
     var = pd.DataFrame({_keys.MEASURED: source >= 0}, index=pd.Index(var_names, dtype=str))
-    return AnnData(X=counts, obs=obs, var=var, layers=None if layer is None else {layer: counts})
+    aligned = AnnData(X=counts, obs=obs, var=var, layers=None if layer is None else {layer: counts})
+    record = read_record(adata)
+    if record is not None:
+        study_key, measured = record
+        write_record(aligned, study_key, measured.reindex(var.index, fill_value=False))
+    return aligned
 
 
 def locate_genes(query: pd.Index, var_names: Sequence[str]) -> np.ndarray:

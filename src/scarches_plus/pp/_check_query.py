@@ -12,6 +12,7 @@ from scarches_plus._reference import ReferenceSpec
 
 from ._counts import counts_layer, row_blocks, stored_counts, stored_values
 from ._gene_names import namespace, suggest_names
+from ._measured import read_record
 from ._query_report import Problem, QueryReport
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def check_query(
     problems = [
         *_check_shape(adata),
         *_check_genes(adata, spec),
-        *_check_counts(adata, spec, counts_layer(layer, spec.layer)),
+        *_check_studies(adata, spec),
+        *check_counts(adata, spec, counts_layer(layer, spec.layer)),
         *_check_batches(adata.obs, spec, batch_key, shared_batches),
         *_check_covariates(adata.obs, spec),
     ]
@@ -141,7 +143,24 @@ def _check_genes(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
     )
 
 
-def _check_counts(adata: AnnData, spec: ReferenceSpec, layer: str | None) -> Iterator[Problem]:
+def _check_studies(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
+    """Find studies of a joined query that measured few of the genes (studies of a reference to be may differ)."""
+    record = read_record(adata)
+    if record is None or record[0] not in adata.obs or not spec.batches:
+        return
+    present = record[1].columns.isin(adata.obs[record[0]])
+    share = record[1].loc[adata.var_names.isin(spec.var_names), present].sum() / len(spec.var_names)
+    few = share[share < FEW_GENES].sort_values()
+    if len(few):
+        yield Problem(
+            "error" if few.iloc[0] < TOO_FEW_GENES else "warning",
+            f"studies {few.index[:5].tolist()} measured as little as {few.iloc[0]:.0%} of the reference's genes",
+            "leave them out, or join them again with all genes they measured",
+        )
+
+
+def check_counts(adata: AnnData, spec: ReferenceSpec, layer: str | None) -> Iterator[Problem]:
+    """Find what is wrong with counts: with their values, and with cells that have none on the reference's genes."""
     try:
         stored = stored_counts(adata, layer)
     except KeyError as error:

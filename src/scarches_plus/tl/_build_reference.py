@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scarches_plus import _keys
 from scarches_plus._logging import logger
@@ -12,12 +12,16 @@ from ._provenance import write_embedding
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from anndata import AnnData
 
     from scarches_plus.model import SCANVI, SCVI, Recipe
+    from scarches_plus.train import Penalty
 
-#: Arguments of training that only scANVI's has.
-_ONLY_SEMI_SUPERVISED = {"n_samples_per_label"}
+#: Arguments of training, and of its plan, that only scANVI's has.
+_ONLY_SEMI_SUPERVISED = {
+    "n_samples_per_label", "schedule", "classifier_epochs", "classifier_lr", "classification_ratio"
+}  # fmt: skip
 
 
 def build_reference(
@@ -26,7 +30,9 @@ def build_reference(
     labels_key: str | None = None,
     *,
     recipe: str | Recipe = "scvi",
+    penalties: Sequence[Penalty] | None = None,
     layer: str | None = None,
+    gene_mask: Literal["auto"] | pd.DataFrame | Mapping[str, Sequence[str]] | None = "auto",
     unlabeled_category: str = _keys.UNKNOWN,
     categorical_covariate_keys: Sequence[str] = (),
     continuous_covariate_keys: Sequence[str] = (),
@@ -49,8 +55,15 @@ def build_reference(
         ``obs`` column of cell types; needed by recipe ``"scanvi"``. Missing values count as unlabelled.
     recipe
         Name in :data:`scarches_plus.model.RECIPES`, or a :class:`~scarches_plus.model.Recipe`.
+    penalties
+        Terms to add to the loss, instead of the recipe's; ``()`` for none.
     layer
         Layer with raw counts; ``None`` means ``X``.
+    gene_mask
+        Genes that each batch measured; the others leave the likelihood of its cells, here and wherever the model trains
+        again. ``"auto"``: as :func:`scarches_plus.pp.concat_studies` recorded it, if it did. Else batch to the names of the
+        genes it measured, or a boolean DataFrame of genes x batches; a batch that is not named measured every gene. ``None``:
+        no mask.
     unlabeled_category
         Label of cells without a label.
     categorical_covariate_keys, continuous_covariate_keys
@@ -71,12 +84,15 @@ def build_reference(
     QueryError
         If the cells cannot be used, naming every problem and its fix.
     ValueError
-        If the recipe needs labels and there are none, or there is no such recipe.
+        If the recipe needs labels and there are none, or there is no such recipe, or ``gene_mask`` names an unknown batch
+        or gene, or a batch spans studies that measured different genes.
     """
     from scarches_plus.model import RECIPES, SCANVI, SCVI
     from scarches_plus.model import Recipe as RecipeClass
     from scarches_plus.model._defaults import default_epochs
+    from scarches_plus.model._state import update_state
     from scarches_plus.model._surgery import release_cells_with
+    from scarches_plus.pp._measured import unmeasured_genes
 
     if not isinstance(recipe, RecipeClass):
         if recipe not in RECIPES:
@@ -95,6 +111,7 @@ def build_reference(
         categorical=categorical_covariate_keys,
         continuous=continuous_covariate_keys,
     )
+    unmeasured = unmeasured_genes(cells, cells.obs[batch_key].to_numpy(), gene_mask)
     setup = {
         "layer": layer,
         "batch_key": batch_key,
@@ -106,7 +123,9 @@ def build_reference(
     if epochs < 1:
         message = f"max_epochs must be at least 1, not {epochs}"
         raise ValueError(message)
-    plan = {"plan_kwargs": {**recipe.plan_kwargs, **(plan_kwargs or {})}}
+    both = {**recipe.plan_kwargs, **(plan_kwargs or {})}
+    plan: dict[str, Any] = {"plan_kwargs": {name: both[name] for name in both if name not in _ONLY_SEMI_SUPERVISED}}
+    plan["penalties"] = recipe.penalties if penalties is None else tuple(penalties)
     unsupervised = {
         name: value
         for name, value in {**recipe.train_kwargs, **(train_kwargs or {}), **plan}.items()
@@ -115,12 +134,16 @@ def build_reference(
     SCVI.setup_anndata(cells, **setup)
     model = SCVI(cells, **{**recipe.model_kwargs, **(model_kwargs or {})})
     release_cells_with(model)
+    update_state(model, unmeasured=unmeasured)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
-        model = SCANVI.from_scvi_model(model, unlabeled_category=unlabeled_category)
+        model = SCANVI.from_scvi_model(model, unlabeled_category, **recipe.semi_supervised_model_kwargs)
         release_cells_with(model)
+        update_state(model, unmeasured=unmeasured)
         semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}
+        own = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
+        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **own, **(plan_kwargs or {})}
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
     write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
     return model

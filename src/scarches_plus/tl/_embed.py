@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
+from scarches_plus._reference import ReferenceSpec
 
 from ._provenance import copy_of, write_embedding
 
@@ -25,11 +26,14 @@ def embed(
     key_added: str = _keys.EMBEDDING,
     copy: bool = False,
 ) -> AnnData | None:
-    """Embed cells of batches that a model knows, without training.
+    """Embed cells without training.
 
-    For the reference after a strategy that moved it, for cells held back from a batch, for a saved model. Cells on disk
-    (``anndata.read_h5ad(path, backed="r")``) are read a block at a time, once to check and once to embed them, and
-    never held as a whole. The result is written into ``adata`` in memory; its file stays as it is until you write it.
+    For the reference after a strategy that moved it, for cells held back from a batch, for a saved model; all of batches that
+    the model knows. A model whose encoder does not see the batch (``encode_covariates=False``, as in BA-scVI) embeds cells of
+    any batch, and reads no column of ``adata.obs``.
+
+    Cells on disk (``anndata.read_h5ad(path, backed="r")``) are read a block at a time, once to check and once to embed them,
+    and never held as a whole. The result is written into ``adata`` in memory; its file stays as it is until you write it.
 
     Parameters
     ----------
@@ -39,7 +43,8 @@ def embed(
     model
         Model of this package or of scvi-tools, or the folder of a saved one.
     layer, batch_key
-        Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
+        Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches are not
+        read where the encoder does not see them.
     key_added
         ``obsm`` slot of the embedding.
     copy
@@ -55,13 +60,16 @@ def embed(
     QueryError
         If the cells cannot be embedded, naming every problem and its fix.
     ValueError
-        If the model does not know a batch; map such cells with :func:`map_query`.
+        If the encoder sees a batch that the model does not know; map such cells with :func:`map_query`.
     """
     from scarches_plus.model import load
     from scarches_plus.pp import check_query
 
     model = load(model)
-    report = check_query(adata, model, layer=layer, batch_key=batch_key, shared_batches=model.spec.batches)
+    spec = model.spec
+    if not spec.encodes_batch:
+        spec, batch_key = ReferenceSpec(spec.var_names, layer=spec.layer, counts=spec.counts), None
+    report = check_query(adata, spec, layer=layer, batch_key=batch_key, shared_batches=spec.batches)
     report.raise_for_problems()
     embedding = model.embed(adata, layer=layer, batch_key=batch_key)
     adata = copy_of(adata) if copy else adata

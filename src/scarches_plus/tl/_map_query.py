@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from json import dumps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 from scarches_plus import _keys
 
+from ._drift import measure_drift
 from ._provenance import versions, write_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from anndata import AnnData
 
     from scarches_plus.model import SCANVI, SCVI
+    from scarches_plus.train import Penalty
 
 _EPOCHS = 200
-#: Reference cells on which drift is measured.
-_DRIFT_CELLS = 2000
 
 
 def map_query(
     adata: AnnData,
     model: SCVI | SCANVI | str | Path,
     *,
-    strategy: Literal["condition", "input_layers", "all"] = "condition",
+    strategy: Literal["condition", "input_layers", "all", "clcvae"] = "condition",
+    penalties: Sequence[Penalty] = (),
     train_reference_columns: bool = False,
     shared_batches: Sequence[str] = (),
     use_query_labels: bool = False,
@@ -39,6 +40,7 @@ def map_query(
     plan_kwargs: Mapping[str, Any] | None = None,
     train_kwargs: Mapping[str, Any] | None = None,
     on_problem: Literal["raise", "warn"] = "raise",
+    drift_cells: AnnData | None = None,
     key_added: str = _keys.EMBEDDING,
 ) -> SCVI | SCANVI:
     """Map query cells into the latent space of a reference by architecture surgery (scArches).
@@ -53,8 +55,11 @@ def map_query(
         model is a reference for the next query.
     strategy
         What trains: ``"condition"`` the columns of the query's batches, which leaves the reference exactly where it
-        is; ``"input_layers"`` also the first layers of encoder and decoder; ``"all"`` everything. After the last two the
-        reference must be embedded again (:func:`embed`).
+        is; ``"input_layers"`` also the first layers of encoder and decoder; ``"all"`` everything; ``"clcvae"`` everything,
+        with elastic weight consolidation. After all but the first the reference must be embedded again (:func:`embed`).
+    penalties
+        Terms to add to the loss, such as :class:`~scarches_plus.train.MMD`; see
+        :meth:`SCVI.train <scarches_plus.model.SCVI.train>`.
     train_reference_columns
         Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters). The reference can then
         move: it does with shared batches or weight decay.
@@ -74,30 +79,41 @@ def map_query(
         Arguments of the training plan (default: no weight decay) and of ``train``.
     on_problem
         ``"raise"`` stops at problems that would make the result misleading; ``"warn"`` goes on where it can.
+    drift_cells
+        Reference cells with raw counts, on which to measure how far the reference moved. Default: the cells that the model
+        carries, if any, at most 2,000. If they have their embedding by the first reference in ``obsm[key_added]``, the
+        record also says how far they are from there, after any number of queries.
     key_added
         ``obsm`` slot of the embedding, shape ``(n_cells, n_latent)``.
 
     Returns
     -------
-    The mapped model. Set ``scvi.settings.seed`` right before for a repeatable result.
+    The mapped model. ``model.state.lineage`` holds a record of each query so far, drift included
+    (:func:`scarches_plus.pl.drift`). Set ``scvi.settings.seed`` right before for a repeatable result.
 
     Raises
     ------
     QueryError
         If the query cannot be mapped, naming every problem and its fix (:func:`scarches_plus.pp.check_query`).
     ValueError
-        If nothing would train, or the latent space could not move, or ``engine="fast"`` does not apply.
+        If nothing would train, or the latent space could not move, or ``engine="fast"`` does not apply, or a penalty could
+        have no effect.
 
     References
     ----------
-    Lotfollahi et al. 2021 (scArches), Fig. 1 and 2.
+    Lotfollahi et al. 2021 (scArches), Fig. 1 and 2; for ``"clcvae"``, CLCVAE 2022.
     """
-    from scarches_plus.model import load
+    from scarches_plus.model import QUERY_RECIPES, load
     from scarches_plus.model._defaults import current_seed, default_epochs
     from scarches_plus.model._state import update_state
     from scarches_plus.pp import check_query
+    from scarches_plus.train import carry_anchors
 
     start = perf_counter()
+    name = strategy
+    if strategy in QUERY_RECIPES:
+        strategy, own_penalties = QUERY_RECIPES[strategy]  # type: ignore[assignment]
+        penalties = (*own_penalties, *penalties)
     epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     if epochs < 1:
         message = f"max_epochs must be at least 1, not {epochs}; sp.tl.embed embeds without training"
@@ -111,7 +127,7 @@ def map_query(
     mapped = type(reference).load_query_data(
         adata,
         reference,
-        strategy=strategy,
+        strategy=strategy,  # type: ignore[arg-type]
         train_reference_columns=train_reference_columns,
         shared_batches=shared_batches,
         use_query_labels=use_query_labels,
@@ -119,11 +135,16 @@ def map_query(
         batch_key=batch_key,
     )
     training = {"weight_decay": 0.0, **(plan_kwargs or {})}
-    mapped.train(max_epochs=epochs, engine=engine, plan_kwargs=training, **(train_kwargs or {}))
+    mapped.train(max_epochs=epochs, penalties=penalties, engine=engine, plan_kwargs=training, **(train_kwargs or {}))
+
+    if reference.state.anchors is not None:
+        carry_anchors(reference, mapped)
 
     surgery = mapped.surgery
     record: dict[str, Any] = {
         "strategy": strategy,
+        "recipe": name if name != strategy else "",
+        "penalties": dumps(mapped.state.penalties),  # h5ad files take no lists of dicts
         "train_reference_columns": train_reference_columns,
         "trained_parameters": surgery.n_trainable,
         "total_parameters": surgery.n_total,
@@ -139,34 +160,7 @@ def map_query(
         "reference_hash": surgery.reference_hash,
     }
     write_embedding(adata, key_added, mapped.get_latent_representation(), mapped, role=_keys.QUERY, mapping=record)
-    record["drift"] = _drift(reference, mapped)
+    record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
     record["seconds"] = perf_counter() - start
     update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))
     return mapped
-
-
-def _drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI) -> dict[str, float]:
-    """Measure how far the reference's weights moved and, where the model came with cells, how far these moved."""
-    from scarches_plus.metrics import reference_drift
-    from scarches_plus.model._surgery import weight_change
-
-    drift = {"weights": weight_change(reference, mapped)}
-    cells = reference.adata
-    if cells is None or cells.n_obs <= 1 or reference.minified_data_type is not None:
-        return drift
-    if cells.n_obs > _DRIFT_CELLS:
-        cells = cells[_evenly_spaced(cells.n_obs)]
-    moved = reference_drift(reference.embed(cells), mapped.embed(cells), k=min(15, cells.n_obs - 1))
-    return drift | {
-        "cells": cells.n_obs,
-        "rmsd": moved.rmsd,
-        "relative_rmsd": moved.relative_rmsd,
-        "max_displacement": moved.max_displacement,
-        "neighbor_preservation": moved.neighbor_preservation,
-    }
-
-
-def _evenly_spaced(n_cells: int) -> np.ndarray:
-    import numpy as np
-
-    return np.linspace(0, n_cells - 1, _DRIFT_CELLS).astype(int)

@@ -4,7 +4,38 @@ Torch and scvi-tools' training plans only; nothing here knows AnnData. Networks 
 """
 
 from ._adam_strides import AdamStrides, stride_lengths
+from ._anchors import Anchors
+from ._batch_adversary import BatchAdversary
+from ._carry_anchors import carry_anchors
+from ._cell_replay import CellReplay
+from ._estimate_importance import estimate_importance
+from ._ewc import EWC
 from ._free_entries import FreeEntries
+from ._importance import Importance
+from ._latent_replay import LatentReplay
+from ._mmd import MMD
+from ._penalty import Grouping, Penalty, Setting, Step
 from ._plan import SemiSupervisedTrainingPlan, TrainingPlan
+from ._store_anchors import store_anchors
 
-__all__ = ["AdamStrides", "FreeEntries", "SemiSupervisedTrainingPlan", "TrainingPlan", "stride_lengths"]
+__all__ = [
+    "EWC",
+    "MMD",
+    "AdamStrides",
+    "Anchors",
+    "BatchAdversary",
+    "CellReplay",
+    "FreeEntries",
+    "Grouping",
+    "Importance",
+    "LatentReplay",
+    "Penalty",
+    "SemiSupervisedTrainingPlan",
+    "Setting",
+    "Step",
+    "TrainingPlan",
+    "carry_anchors",
+    "estimate_importance",
+    "store_anchors",
+    "stride_lengths",
+]

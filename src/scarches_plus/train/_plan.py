@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import scvi.train
 import torch
 
+from ._alternating import AlternatingMixin
 from ._epoch_log import EpochLogMixin
 from ._free_entries import FreeEntries
+from ._penalty_plan import PenaltyMixin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -96,9 +98,11 @@ class PlanMixin:
             self._free.gather_gradients()
 
 
-class TrainingPlan(EpochLogMixin, PlanMixin, scvi.train.TrainingPlan):
-    """:class:`scvi.train.TrainingPlan` with explicit modes and exact freezing."""
+class TrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.TrainingPlan):
+    """:class:`scvi.train.TrainingPlan` with penalties, explicit modes and exact freezing."""
 
 
-class SemiSupervisedTrainingPlan(EpochLogMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan):
-    """:class:`scvi.train.SemiSupervisedTrainingPlan` with explicit modes and exact freezing."""
+class SemiSupervisedTrainingPlan(
+    AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
+):
+    """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing."""

@@ -1,0 +1,42 @@
+"""Penalties as words of the command line."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from ._steps import stop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scarches_plus.train import Penalty
+
+
+def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
+    """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``."""
+    from scarches_plus.train import EWC, MMD, BatchAdversary
+
+    known: dict[str, type[Penalty]] = {cls.name: cls for cls in (MMD, BatchAdversary, EWC)}
+    penalties = []
+    for word in words:
+        name, _, options = word.partition(":")
+        if name not in known:
+            stop(f"there is no penalty {name!r}; choose from {sorted(known)}")
+        allowed = {field.name for field in fields(known[name])}
+        arguments: dict[str, Any] = {}
+        for option in filter(None, options.split(",")):
+            key, equals, text = option.partition("=")
+            if not equals or key not in allowed:
+                stop(f"{option!r} is no option of penalty {name}; write option=value, with one of {sorted(allowed)}")
+            arguments[key] = _value(text)
+        penalties.append(known[name](**arguments))
+    return tuple(penalties)
+
+
+def _value(text: str) -> Any:
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,25 @@
+"""What the modules of this package have in common."""
+
+from __future__ import annotations
+
+from ._batch_free_layer import free_first_layer_of_batch
+from ._count_likelihood import CountLikelihoodMixin
+from ._expression_likelihood import ExpressionLikelihoodMixin
+from ._gene_mask import GeneMaskMixin
+
+
+class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixin):
+    """A module of scvi-tools with a gene mask, a cheaper likelihood, and networks of further papers."""
+
+    def adapt(self, *, batch_free_decoder_layer: bool, reconstruction_weight: float) -> None:
+        """Change the network that scvi-tools built; with the defaults what it computes stays the same.
+
+        Parameters
+        ----------
+        batch_free_decoder_layer, reconstruction_weight
+            As in :class:`~scarches_plus.module.VAE`.
+        """
+        self.idle_unused_layers()
+        self.use_squared_error(reconstruction_weight)
+        if batch_free_decoder_layer:
+            free_first_layer_of_batch(self)

@@ -1,0 +1,65 @@
+"""A user's table of gene names, however it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ._gene_names import strip_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: ``map_gene_ids`` and ``map_orthologs`` take these.
+Table = pd.DataFrame | pd.Series | Mapping[str, str] | str | Path
+
+
+def read_table(table: Table, columns: Sequence[str] | None = None, *, strip_versions: bool = False) -> pd.DataFrame:
+    """Return distinct pairs of names as text, columns ``"source"`` and ``"target"``, without missing or empty ones.
+
+    Raises
+    ------
+    TypeError
+        If the table is of no known kind.
+    KeyError
+        If a column does not exist.
+    ValueError
+        If it is not clear which columns to take, or the table is empty.
+    """
+    if isinstance(table, str | Path):
+        separator = "," if ".csv" in Path(table).suffixes else "\t"
+        table = pd.read_csv(table, sep=separator, dtype=str, keep_default_na=False)
+    if isinstance(table, pd.DataFrame):
+        pairs = _two_columns(table, columns)
+    elif isinstance(table, pd.Series | Mapping):
+        if columns is not None:
+            message = "columns has no use: a mapping or Series has none"
+            raise ValueError(message)
+        series = pd.Series(table, dtype=object)
+        pairs = pd.DataFrame({"source": series.index, "target": series.to_numpy()})
+    else:
+        message = f"table must be a DataFrame, a mapping, a Series or the path of a csv or tsv file, not {type(table).__name__}"
+        raise TypeError(message)
+    pairs = pairs.dropna().astype(str)
+    pairs = pairs[(pairs != "").all(axis=1)]
+    if strip_versions:
+        pairs["source"] = pairs["source"].map(strip_version)
+    if pairs.empty:
+        message = "table holds no pair of names"
+        raise ValueError(message)
+    return pairs.drop_duplicates(ignore_index=True)
+
+
+def _two_columns(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
+    chosen: list[Any] = list(table.columns if columns is None else columns)
+    missing = [column for column in chosen if column not in table]
+    if missing:
+        message = f"columns {missing} not found in the table, which holds {table.columns.tolist()}"
+        raise KeyError(message)
+    if len(chosen) != 2:
+        message = f"name two columns, columns=(from, to), of {table.columns.tolist()}"
+        raise ValueError(message)
+    return table[chosen].set_axis(["source", "target"], axis=1)

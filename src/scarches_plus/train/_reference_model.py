@@ -1,0 +1,46 @@
+"""What functions of this namespace ask of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from ._anchors import Anchors
+    from ._importance import Importance
+    from ._penalty import Grouping
+
+
+class ReferenceModel(Protocol):
+    """A model of :mod:`scarches_plus.model`, as far as training needs to know it."""
+
+    module: Any
+    adata: Any
+    adata_manager: Any
+    minified_data_type: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module lies."""
+        ...
+
+    @property
+    def state(self) -> Any:
+        """What is remembered about the model."""
+        ...
+
+    @property
+    def groupings(self) -> Mapping[str, Grouping]:
+        """Batch and further categorical covariates."""
+        ...
+
+    def remember(self, *, importance: Importance | None = None, anchors: Anchors | None = None) -> None:
+        """Keep what was found out about the model with it."""
+        ...
+
+    def _make_data_loader(
+        self, adata: Any, indices: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Any: ...

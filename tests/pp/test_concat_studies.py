@@ -1,0 +1,299 @@
+"""Studies with different genes become one AnnData that knows which study measured what."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from scarches_plus._reference import ReferenceSpec
+from scarches_plus.pp import QueryError, check_query, concat_studies
+from scarches_plus.pp._measured import unmeasured_genes
+
+KINDS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}
+
+
+def study(genes, n_cells=4, *, seed=0, kind="csr", prefix="cell", **obs):
+    counts = np.random.default_rng(seed).poisson(1.0, (n_cells, len(genes))).astype(np.float32)
+    obs = pd.DataFrame(obs, index=[f"{prefix}{i}" for i in range(n_cells)])
+    return AnnData(KINDS[kind](counts), obs=obs, var=pd.DataFrame(index=list(genes)))
+
+
+def dense(matrix):
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+
+def frame(adata):
+    return pd.DataFrame(dense(adata.X), index=adata.obs_names, columns=adata.var_names)
+
+
+sets_of_genes = st.lists(
+    st.lists(st.sampled_from("bcdefgh"), unique=True).flatmap(lambda genes: st.permutations(["a", *genes])),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(genes=sets_of_genes, kinds=st.lists(st.sampled_from(list(KINDS)), min_size=4, max_size=4), data=st.data())
+def test_is_an_outer_join_that_remembers_and_can_be_undone(genes, kinds, data):
+    studies = {f"s{i}": study(names, 3, seed=i, kind=kinds[i], prefix=f"s{i}c") for i, names in enumerate(genes)}
+    before = {name: one.copy() for name, one in studies.items()}
+    min_studies = data.draw(st.integers(1, len(studies)))
+    joined = concat_studies(studies, min_studies=min_studies)
+
+    truth = anndata.concat(studies, join="outer", label="study", fill_value=0)
+    n_studies = pd.Series(np.concatenate(genes)).value_counts()
+    kept = n_studies.index[n_studies >= min_studies]
+    assert set(joined.var_names) == set(kept)
+    pd.testing.assert_frame_equal(frame(joined), frame(truth)[joined.var_names], check_dtype=False)
+    assert isinstance(joined.X, sparse.csr_matrix)
+    assert joined.X.nnz <= sum(np.count_nonzero(dense(one.X)) for one in studies.values())
+    pd.testing.assert_frame_equal(joined.obs, truth.obs)
+
+    for name, one in studies.items():
+        np.testing.assert_array_equal(joined.varm["measured"][name], joined.var_names.isin(one.var_names))
+        own = joined[joined.obs["study"] == name, joined.varm["measured"][name].to_numpy()]
+        assert set(own.var_names) == set(one.var_names) & set(kept)
+        pd.testing.assert_frame_equal(frame(own), frame(one)[own.var_names])
+        np.testing.assert_array_equal(dense(one.X), dense(before[name].X))
+        assert one.obs.equals(before[name].obs)
+        assert not one.uns
+        assert not one.varm
+
+    order = data.draw(st.permutations(list(studies)))
+    other = concat_studies({name: studies[name] for name in order}, min_studies=min_studies)
+    pd.testing.assert_frame_equal(frame(other).loc[joined.obs_names, joined.var_names], frame(joined))
+    measured = joined.varm["measured"]
+    pd.testing.assert_frame_equal(other.varm["measured"].loc[measured.index, measured.columns], measured)
+
+
+def test_genes_come_in_the_order_of_the_studies():
+    joined = concat_studies({"x": study("cab"), "y": study("bda", prefix="y")})
+    assert joined.var_names.tolist() == list("cabd")
+
+
+def test_the_record_survives_leaving_out_and_h5ad(tmp_path):
+    joined = concat_studies({"x": study("abc"), "y": study("bcd", prefix="y")})
+    part = joined[joined.obs["study"] == "y", ["d", "b", "a"]].copy()
+    part.write_h5ad(tmp_path / "part.h5ad")
+    for adata in (part, anndata.read_h5ad(tmp_path / "part.h5ad")):
+        assert adata.varm["measured"].to_dict("list") == {"x": [False, True, True], "y": [True, True, False]}
+        assert adata.varm["measured"].dtypes.eq(bool).all()
+        assert adata.uns["scarches_plus"]["study_key"] == "study"
+
+
+def test_names():
+    joined = concat_studies([study("ab"), study("bc")])
+    assert joined.obs["study"].astype(str).tolist() == ["0"] * 4 + ["1"] * 4
+    assert joined.obs_names.tolist() == [f"cell{i}-{name}" for name in "01" for i in range(4)]
+    joined = concat_studies([study("ab"), study("bc", prefix="other")], keys=["x", "y"], study_key="paper")
+    assert joined.obs["paper"].cat.categories.tolist() == ["x", "y"]
+    assert joined.obs_names[0] == "cell0"
+    assert joined.obs_names.is_unique
+
+
+def test_columns_of_obs():
+    one = study("ab", tissue=pd.Categorical(["lung", "gut"] * 2), age=1.0, batch="p", sorted=True, sex=None)
+    other = study("ab", prefix="y", tissue=pd.Categorical(["skin"] * 4), batch="q", study="y", sex=np.nan, age=None)
+    obs = concat_studies({"x": one, "y": other}).obs
+    assert obs["tissue"].dtype == "category"
+    assert obs["tissue"].tolist() == ["lung", "gut"] * 2 + ["skin"] * 4
+    assert obs["age"].dtype == float
+    assert obs["age"].isna().tolist() == obs["sorted"].isna().tolist() == [False] * 4 + [True] * 4
+    assert "sex" not in obs
+    assert obs["batch"].tolist() == ["p"] * 4 + ["q"] * 4
+
+
+def test_what_holds_for_one_study_only_is_left_out():
+    one = study("ab")
+    one.uns["neighbors"], one.obsm["X_pca"], one.var["highly_variable"] = {"k": 1}, np.ones((4, 2)), True
+    one.layers["scaled"] = dense(one.X)
+    joined = concat_studies({"x": one, "y": study("ab", prefix="y")})
+    assert not joined.obsm
+    assert not set(joined.layers) - {None}
+    assert joined.var.columns.empty
+    assert list(joined.varm) == ["measured"]
+    assert joined.uns == {"scarches_plus": {"study_key": "study"}}
+
+
+def test_layer():
+    studies = {"x": study("ab"), "y": study("bc", prefix="y")}
+    expected = frame(concat_studies(studies))
+    for one in studies.values():
+        one.layers["counts"] = one.X
+        one.X = -dense(one.X)
+    joined = concat_studies(studies, layer="counts")
+    pd.testing.assert_frame_equal(frame(joined), expected)
+    assert (joined.layers["counts"] != joined.X).nnz == 0
+
+
+def test_types_of_counts():
+    one, other = study("ab"), study("bc", prefix="y")
+    one.X, other.X = one.X.astype(np.int64), other.X.astype(np.int32)
+    assert concat_studies([one, other]).X.dtype == np.int64
+
+
+@pytest.mark.parametrize("kind", ["csr", "dense"])
+def test_studies_on_disk(tmp_path, kind):
+    studies = {"x": study("ab", kind=kind), "y": study("bc", prefix="y")}
+    expected = concat_studies(studies)
+    studies["x"].write_h5ad(tmp_path / "x.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")
+    joined = concat_studies({**studies, "x": backed})
+    backed.file.close()
+    assert not joined.isbacked
+    pd.testing.assert_frame_equal(frame(joined), frame(expected))
+
+
+class TestJoinedBefore:
+    def test_parts_count_the_genes_they_measured(self):
+        studies = {"x": study("abc"), "y": study("bcd", prefix="y"), "z": study("cde", prefix="z")}
+        first = concat_studies({name: studies[name] for name in "xy"})
+        parts = {name: first[first.obs["study"] == name] for name in "xy"}
+        again, expected = concat_studies({**parts, "z": studies["z"]}), concat_studies(studies)
+        pd.testing.assert_frame_equal(frame(again)[expected.var_names], frame(expected))
+        pd.testing.assert_frame_equal(again.varm["measured"].loc[expected.var_names], expected.varm["measured"])
+
+    def test_several_studies_at_once_are_refused(self):
+        joined = concat_studies({"x": study("abc"), "y": study("bcd", prefix="y")})
+        with pytest.raises(ValueError, match=r"'z' spans the studies \['x', 'y'\], which measured different genes"):
+            concat_studies({"z": joined, "w": study("ab", prefix="w")}, study_key="paper")
+        kept = concat_studies({"z": joined[:, ["b", "c"]], "w": study("ab", prefix="w")}, study_key="paper")
+        assert kept.varm["measured"].to_dict("list") == {"z": [True, True, False], "w": [True, False, True]}
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("studies", "options", "message"),
+        [
+            ({}, {}, "0 studies"),
+            ([study("ab")], {"keys": ["x", "y"]}, "1 studies and 2 names"),
+            ([study("ab"), study("ab")], {"keys": ["x", "x"]}, r"must differ.*'x'"),
+            ({1: study("ab"), "1": study("ab")}, {}, "must differ"),
+            ({"x/y": study("ab")}, {}, "no '/'"),
+            ({"x": study("ab")}, {"keys": ["x"]}, "no use"),
+            ({"x": study("ab")}, {"min_studies": 2}, "min_studies=2"),
+            ({"x": study("ab")}, {"min_studies": 0}, "min_studies=0"),
+            ({"x": study("ab")}, {"min_studies": 0.5}, "min_studies=0.5"),
+            ({"x": study("ab"), "y": study("cd")}, {}, r"\['x'\] and \['y'\] share no gene.*map_gene_ids"),
+            (
+                {"x": study("ab"), "y": study("bc"), "z": study("de"), "w": study("ef")},
+                {},
+                r"\['x', 'y'\] and \['z', 'w'\]",
+            ),
+            ({"x": study("ab"), "y": study("ab"), "z": study("cd")}, {"min_studies": 2}, r"no gene of studies \['z'\]"),
+            ({"x": study("ab"), "y": study("ab", 0)}, {}, "study 'y' has no cells"),
+            ({"x": study("ab", study="other")}, {}, r"obs\['study'\] of study 'x' holds other names"),
+        ],
+    )
+    def test_arguments(self, studies, options, message):
+        with pytest.raises(ValueError, match=message):
+            concat_studies(studies, **options)
+
+    def test_studies_that_share_genes_by_way_of_another_are_fine(self):
+        joined = concat_studies({"x": study("ab"), "y": study("cd", prefix="y"), "z": study("bc", prefix="z")})
+        assert joined.var_names.tolist() == list("abcd")
+
+    @pytest.mark.filterwarnings("ignore:.*names are not unique")
+    def test_names_used_twice(self):
+        with pytest.raises(ValueError, match=r"genes of study 'x' are not unique, for example \['a'\].*var_names_make"):
+            concat_studies({"x": study("aab")})
+        cells = study("ab")
+        cells.obs_names = ["c", "c", "d", "e"]
+        with pytest.raises(ValueError, match=r"cells of study 'x' are not unique, for example \['c'\].*obs_names_make"):
+            concat_studies({"x": cells})
+
+    def test_no_anndata(self):
+        with pytest.raises(TypeError, match="study 'x' must be an AnnData, not DataFrame"):
+            concat_studies({"x": pd.DataFrame()})
+
+    def test_no_counts(self):
+        logged = study("abcdefgh", 50, prefix="y")
+        logged.X = np.log1p(dense(logged.X) * 1.37)
+        with pytest.raises(QueryError, match=r"study 'y': error: .*log-normalised"):
+            concat_studies({"x": study("ab"), "y": logged})
+        with pytest.raises(QueryError, match="study 'x': fatal: layer 'counts' not found"):
+            concat_studies({"x": study("ab")}, layer="counts")
+        fractional = study("ab")
+        fractional.X = fractional.X * np.float32(100.5)
+        with pytest.warns(UserWarning, match="study 'x': warning: .*not integers"):
+            concat_studies({"x": fractional})
+
+
+class TestUnmeasuredGenes:
+    """What training and surgery make of the record."""
+
+    joined = concat_studies(
+        {"x": study("abc", sample=list("ppqq")), "y": study("bcd", prefix="y", sample=list("rrst")), "z": study("bc")}
+    )
+
+    def batches(self, key):
+        return self.joined.obs[key].astype(str).to_numpy()
+
+    def test_batches_may_be_finer_than_studies(self):
+        assert unmeasured_genes(self.joined, self.batches("study")) == {"x": [3], "y": [0], "z": [0, 3]}
+        part = self.joined[self.joined.obs["study"] != "z"]
+        samples = part.obs["sample"].astype(str).to_numpy()
+        assert unmeasured_genes(part, samples) == {"p": [3], "q": [3], "r": [0], "s": [0], "t": [0]}
+        assert unmeasured_genes(part[:, ["c", "a"]], samples) == {"r": [1], "s": [1], "t": [1]}
+
+    def test_a_batch_of_studies_that_measured_different_genes(self):
+        one = np.full(self.joined.n_obs, "one")
+        with pytest.raises(ValueError, match=r"batch 'one' spans .*\['x', 'y', 'z'\].*keep batches within studies"):
+            unmeasured_genes(self.joined, one)
+        assert unmeasured_genes(self.joined[:, ["b", "c"]], one) == {}
+
+    def test_the_users_own_mask(self):
+        batches = self.batches("study")
+        assert unmeasured_genes(self.joined, batches, None) == {}
+        assert unmeasured_genes(self.joined, batches, {"x": ["d", "a"], "y": list("abcd")}) == {"x": [1, 2]}
+        mask = ~self.joined.varm["measured"].iloc[[2, 0, 3, 1]]
+        expected = {"x": [0, 1, 2], "y": [1, 2, 3], "z": [1, 2]}
+        assert unmeasured_genes(self.joined, batches, mask) == expected
+
+    @pytest.mark.parametrize(
+        ("mask", "error", "message"),
+        [
+            ({"w": ["a"]}, ValueError, r"names batches \['w'\] \(1 in all\) that are not among \['x', 'y', 'z'\]"),
+            ({"x": ["a", "A"]}, ValueError, r"names genes \['A'\]"),
+            ({"x": []}, ValueError, r"\['x'\] measured none of the 4 genes"),
+            (pd.DataFrame({"w": True}, index=list("abcd")), ValueError, r"batches \['w'\]"),
+            (pd.DataFrame({"x": True}, index=list("abcde")), ValueError, r"genes \['e'\]"),
+            (pd.DataFrame({"x": True}, index=list("abcda")), ValueError, "exactly one row"),
+            (pd.DataFrame({"x": True}, index=list("ab")), ValueError, r"lacks 2, for example \['c', 'd'\]"),
+            ("x", ValueError, "must be 'auto'.*not 'x'"),
+            (["a"], TypeError, "not list"),
+        ],
+    )
+    def test_masks_that_cannot_be(self, mask, error, message):
+        with pytest.raises(error, match=message):
+            unmeasured_genes(self.joined, self.batches("study"), mask)
+
+    def test_a_record_that_no_longer_fits(self):
+        broken = self.joined.copy()
+        broken.obs["study"] = "w"
+        with pytest.raises(ValueError, match=r"holds \['w'\], but varm\['measured'\] knows \['x', 'y', 'z'\]"):
+            unmeasured_genes(broken, self.batches("sample"))
+        del broken.obs["study"]
+        with pytest.raises(KeyError, match=r"obs\['study'\] is gone"):
+            unmeasured_genes(broken, self.batches("sample"))
+        del broken.varm["measured"]
+        broken.var["measured"] = [True, True, False, True]
+        assert unmeasured_genes(broken, np.full(broken.n_obs, "b")) == {"b": [2]}
+
+
+def test_a_query_with_a_study_that_measured_few_genes_of_the_reference():
+    genes = [f"g{i}" for i in range(50)]
+    for n_measured, severity in ((5, "error"), (30, "warning")):
+        query = concat_studies({"x": study(genes, 30), "y": study(genes[:n_measured], 30, prefix="y")})
+        query = query[dense(query.X).sum(axis=1) > 0]
+        spec = ReferenceSpec(var_names=tuple(genes), batch_key="study", batches=("a",))
+        (problem,) = check_query(query, spec).problems
+        assert problem.severity == severity
+        assert f"studies ['y'] measured as little as {n_measured * 2}%" in problem.message
+        assert check_query(query[query.obs["study"] == "x"], spec).problems == ()
+        assert check_query(query, ReferenceSpec(var_names=tuple(genes))).problems == ()
