@@ -111,3 +111,14 @@ def test_resumes_from_a_checkpoint_of_lightning(cls, tmp_path):
     train(second, max_epochs=3, ckpt_path=tmp_path / "kept.ckpt", **slow)
     torch.testing.assert_close(second.module.state_dict()[name][:, -1], kept, atol=1e-4, rtol=0)
     assert len(second.history["elbo_train"]) == 2
+
+
+def test_unlabelled_queries_with_covariates_of_both_kinds():
+    adata = cells()
+    adata.obs["donor"] = ["a", "b"] * (adata.n_obs // 2)
+    adata.obs["depth"] = np.linspace(0, 1, adata.n_obs)
+    ref, query = split(adata, "batch2")
+    covariates = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["depth"]}
+    model = reference(SCANVI, ref, setup_kwargs=covariates)
+    mapped = train(SCANVI.load_query_data(query, model), 1, engine="scvi")
+    assert np.isfinite(mapped.embed(query)).all()

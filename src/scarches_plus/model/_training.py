@@ -6,6 +6,7 @@ from inspect import signature
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import pandas as pd
 import torch
 from scvi import settings
 
@@ -21,8 +22,6 @@ from ._state import refresh_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from scarches_plus.train import Penalty
 
@@ -144,7 +143,7 @@ def _place_in_history(model: Any, n_before: int) -> None:
         record = history.setdefault(name, values)
         if record.index.name == "epoch":
             epochs = [*record.index[: len(record) - len(values)], *range(n_before, n_before + len(values))]
-            history[name] = record.set_axis(record.index.__class__(epochs, name="epoch"))
+            history[name] = record.set_axis(pd.Index(epochs, name="epoch"))
 
 
 def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> bool:

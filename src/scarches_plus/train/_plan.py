@@ -106,3 +106,9 @@ class SemiSupervisedTrainingPlan(
     AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
 ):
     """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing."""
+
+    def _split_semisupervised_batch(self, batch: Any) -> tuple[Any, Any]:
+        """Tell unlabelled from labelled cells, which scvi-tools 1.5 mistakes if they have covariates of both kinds."""
+        if isinstance(batch, dict) and bool((batch["labels"] >= self.n_classes).any()):
+            return batch, None
+        return super()._split_semisupervised_batch(batch)  # type: ignore[misc, no-any-return]
