@@ -1,6 +1,5 @@
 """Every penalty on every model, for references and queries, keeps every promise."""
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +7,8 @@ import pytest
 import scvi
 import torch
 from lightning.pytorch.callbacks import Callback
-from small_models import NETWORK, cells, setup, split, train
+from penalty_cases import CASES, HOLDING, N_ANCHORS, QUERY, REFERENCE
+from small_models import NETWORK, cells, setup, train
 
 from scarches_plus.model import SCANVI, SCVI, load
 from scarches_plus.train import (
@@ -23,94 +23,6 @@ from scarches_plus.train import (
     store_anchors,
 )
 
-GAMMAS = (0.1, 1.0, 3.0)
-N_ANCHORS = 40
-#: Penalties that keep the reference where it is: of no use where it cannot move.
-HOLDING = (EWC, LatentReplay, CellReplay)
-REFERENCE, QUERY = split(cells(n_batches=4), "batch2", "batch3")
-
-
-# --- The penalties, and what each must be: written naively ---
-
-
-def naive_mmd(penalty, step, _):
-    """Eq. 11, pair by pair and kernel by kernel."""
-    place = {"z": step.inference["z"], "z_mean": step.inference["qz"].loc, **step.activations}[penalty.on]
-    batch = step.tensors["batch"].flatten()
-    groups = [place[batch == code] for code in torch.unique(batch)]
-
-    def mean_kernel(a, b):
-        return sum(torch.exp(-gamma * ((x - y) ** 2).sum()) for x in a for y in b for gamma in GAMMAS) / len(a) / len(b)
-
-    pairs = [(a, b) for i, a in enumerate(groups) for b in groups[i + 1 :]]
-    values = [mean_kernel(a, a) + mean_kernel(b, b) - 2 * mean_kernel(a, b) for a, b in pairs]
-    return sum(values) / len(values)
-
-
-def naive_adversary(penalty, step, term):
-    """Divergence of each discriminator's answer from an even one, cell by cell."""
-    values = []
-    for reader, layer in zip(term._readers, penalty.layers_read, strict=True):
-        answers = torch.softmax(reader(step.activations[layer]), 1)
-        n = answers.shape[1]
-        values.append(
-            sum(sum(1 / n * math.log(1 / n / p) for p in answer) for answer in answers.tolist()) / len(answers)
-        )
-    return torch.tensor(sum(values) / len(values))
-
-
-def naive_ewc(_, step, term):
-    """Half the weighted sum of squares, parameter by parameter."""
-    total = 0.0
-    for i, name in enumerate(term._names):
-        parameter = dict(step.module.named_parameters())[name].detach().double().numpy()
-        fisher, values = (getattr(term, f"{what}_{i}").double().numpy() for what in ("fisher", "values"))
-        total += 0.5 * (fisher * (parameter - values) ** 2).sum()
-    return torch.tensor(total)
-
-
-def naive_latent_replay(_, step, term):
-    """Divergence of the drawn cells' posteriors and expected expression, number by number."""
-    rows = torch.arange(N_ANCHORS)
-    posterior = term._rehearsal.encode(step.module, rows)["qz"]
-    mean, scale = (values.double().numpy() for values in (term._mean, term._scale))
-    now, spread = posterior.loc.double().numpy(), posterior.scale.double().numpy()
-    total = (np.log(spread / scale) + (scale**2 + (mean - now) ** 2) / (2 * spread**2) - 0.5).sum()
-    expected, decoded = (
-        term._rehearsal.expression.double().numpy(),
-        term._rehearsal.decode(step.module, rows).scale.double().numpy(),
-    )
-    sizes = term._rehearsal._library.exp().double().numpy()
-    return torch.tensor((total + (sizes * expected * np.log(expected / decoded)).sum()) / N_ANCHORS)
-
-
-def naive_cell_replay(_, step, __):
-    """Negative ELBO of the reference cells, by scvi-tools."""
-    counts = torch.as_tensor(REFERENCE.X.toarray())
-    batch = torch.as_tensor((REFERENCE.obs["batch"] == "batch1").to_numpy().astype(int))[:, None]
-    tensors = {"X": counts, "batch": batch, "labels": torch.zeros_like(batch)}
-    losses = [float(step.module(tensors)[2].loss) for _ in range(20)]
-    return torch.tensor(sum(losses) / len(losses))
-
-
-ENCODER = {"z_encoder.encoder.fc_layers", "z_encoder.mean_encoder", "z_encoder.var_encoder"}
-MEAN = ENCODER - {"z_encoder.var_encoder"}
-FIRST_BLOCK = {"decoder.px_decoder.fc_layers.Layer 0"}
-CASES = {
-    "MMD on z": (MMD(bandwidths=GAMMAS), naive_mmd, ENCODER),
-    "MMD on means": (MMD(on="z_mean", bandwidths=GAMMAS), naive_mmd, MEAN),
-    "MMD on the decoder": (MMD(on="decoder", bandwidths=GAMMAS), naive_mmd, ENCODER | FIRST_BLOCK),
-    "MMD on the encoder": (MMD(on="encoder", bandwidths=GAMMAS), naive_mmd, {"z_encoder.encoder.fc_layers"}),
-    "adversary": (BatchAdversary(n_hidden=8), naive_adversary, ENCODER | FIRST_BLOCK),
-    "adversary on the encoder": (
-        BatchAdversary(n_hidden=8, layers_read=("encoder",)), naive_adversary, {"z_encoder.encoder.fc_layers"},
-    ),
-    "EWC": (EWC(weight=10.0), naive_ewc, None),
-    "latent replay": (
-        LatentReplay(n_cells=1000), naive_latent_replay, ENCODER | {"decoder.px_decoder", "decoder.px_scale"},
-    ),
-    "cell replay": (CellReplay(cells=REFERENCE, n_cells=1000), naive_cell_replay, {""}),
-}  # fmt: skip
 MODELS = {"SCVI": SCVI, "SCANVI": SCANVI}
 STAGES = ("reference", "condition", "all")
 SILENT = {"enable_progress_bar": False}
@@ -158,6 +70,14 @@ def model_at(references, stage):
         model.remember(importance=reference.state.importance, anchors=reference.state.anchors)
         return model
     return cls.load_query_data(query.copy(), reference, strategy=stage)
+
+
+def renew_anchors(references, model, stage):
+    """Take anchors along to where a model is now."""
+    if stage == "reference":
+        store_anchors(model, n_cells=N_ANCHORS)
+    else:
+        carry_anchors(references[2], model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +190,9 @@ def test_history_record_and_a_second_training(references, pair):
     penalty, *_ = case
     model = train(model_at(references, stage), 2)
     before = len(model.history["elbo_train"])
+    renew_anchors(references, model, stage)
     train(model, 2, penalties=[penalty])
+    renew_anchors(references, model, stage)
     train(model, 1, penalties=[penalty])
     values = model.history[f"{penalty.name}_train"]
     assert np.isfinite(values.to_numpy(dtype=float)).all()
@@ -368,6 +290,7 @@ def test_interrupted_and_trained_on(references, pair):
         train(model, 5, penalties=[penalty], callbacks=[Interrupt()], engine="scvi")
     hooks = [module for module in model.module.modules() if module._forward_hooks]
     assert hooks == []
+    renew_anchors(references, model, stage)
     train(model, 1, penalties=[penalty])
     assert np.isfinite(model.embed(model.adata)).all()
 
@@ -429,6 +352,17 @@ def test_what_holds_the_reference_is_refused_where_it_cannot_move(references, pe
     mapped = cls.load_query_data(query, reference, strategy="condition")
     with pytest.raises(ValueError, match="strategy='all'"):
         train(mapped, 1, penalties=[penalty])
+
+
+def test_anchors_of_another_latent_space_are_refused(references):
+    cls, query, reference = references
+    one = query[query.obs["batch"] == "batch2"].copy()
+    mapped = train(cls.load_query_data(one, reference, strategy="all"), 1, penalties=[MMD(), LatentReplay()])
+    for penalty in (MMD(), LatentReplay()):
+        with pytest.raises(ValueError, match="carry_anchors"):
+            train(mapped, 1, penalties=[penalty])
+    carry_anchors(reference, mapped)
+    train(mapped, 1, penalties=[MMD(), LatentReplay()])
 
 
 @pytest.mark.parametrize(

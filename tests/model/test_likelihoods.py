@@ -205,6 +205,10 @@ class TestUse:
         assert np.corrcoef(table["lfc_mean"], expression[:, 0] - expression[:, 1])[0, 1] > 0.5
         assert len(model.differential_expression(**{**cells_of, "mode": "vanilla"})) == 40
         assert (model.differential_expression(**cells_of, pseudocounts=1e-3)["pseudocounts"] == 1e-3).all()
+        ratio = np.log2((table["scale1"] + 1e-4) / (table["scale2"] + 1e-4))
+        assert np.corrcoef(table["lfc_mean"], ratio)[0, 1] > 0.8
+        mine = model.differential_expression(**cells_of, change_fn=lambda x, y, _: 0 * (x + y) + 5)
+        assert (mine["lfc_mean"] == 5).all()
 
     def test_what_needs_a_distribution_is_refused(self, model):
         with refuses():

@@ -57,7 +57,8 @@ def test_the_classifier_learns_from_labels_alone():
     train(model, 15, plan_kwargs={**ALTERNATING, "classifier_epochs": 30, "classifier_lr": 0.01})
     assert "classifier_loss_train" in model.history
     losses = model.history["classifier_loss_train"].to_numpy(dtype=float).ravel()
-    assert losses[-1] < losses[0]
+    shares = adata.obs["cell_type"].value_counts(normalize=True)
+    assert losses[-1] < -(shares * np.log(shares)).sum()  # what a classifier without cells reaches
     z = torch.as_tensor(model.get_latent_representation())
     with torch.no_grad():
         best = model.module.classifier(z).argmax(1).numpy()
@@ -116,6 +117,26 @@ def test_checkpoints_hold_the_optimiser(adata, tmp_path):
 def test_with_penalties(adata):
     model = train(reference(SCANVI, adata), 2, plan_kwargs=ALTERNATING, penalties=[sp.train.MMD()])
     assert {"mmd_train", "classifier_loss_train"} <= set(model.history)
+
+
+def test_the_record_is_the_mean_loss_over_the_last_epoch(adata):
+    class Look(Callback):
+        def on_train_epoch_end(self, trainer, plan):
+            z, labels = plan._labelled_means()
+            with torch.no_grad():
+                self.before = torch.nn.functional.cross_entropy(plan.module.classifier(z), labels).item()
+
+    look, model = Look(), reference(SCANVI, adata, dropout_rate=0.0)
+    plan = {**ALTERNATING, "classifier_epochs": 1, "classifier_lr": 1e-9}
+    train(model, 1, callbacks=[look], plan_kwargs=plan)
+    assert model.history["classifier_loss_train"].iloc[-1, 0] == pytest.approx(look.before, rel=1e-5)
+
+
+def test_several_processes_are_refused(adata):
+    plan = SCANVI._training_plan_cls(reference(SCANVI, adata).module, 3, schedule="alternating")
+    plan._trainer = type("Trainer", (), {"world_size": 2})()
+    with pytest.raises(ValueError, match="one process"):
+        plan.on_train_start()
 
 
 def test_wrong_options_are_named(adata):

@@ -114,6 +114,19 @@ def test_the_learning_rate_decays_and_gradients_are_clipped(module):
     assert moved(0, lr=0.01, n_steps=3) == pytest.approx(0.03, rel=0.3)
 
 
+def test_clipping_and_schedules_of_the_plan_go_on_working():
+    model = reference(SCVI, cells(n_batches=2))
+    plan = {"reduce_lr_on_plateau": True, "lr_patience": 0, "lr_factor": 0.5, "lr_threshold": 1e9}
+    options = {"plan_kwargs": plan, "check_val_every_n_epoch": 1, "gradient_clip_val": 1e-6, "train_size": 0.8}
+    before = {name: value.clone() for name, value in model.module.state_dict().items()}
+    model.train(4, penalties=[BatchAdversary()], enable_progress_bar=False, **options)
+    (rate,) = {group["lr"] for group in model.trainer.optimizers[0].param_groups}
+    assert rate < 1e-3
+    # Adam's eps is larger than clipped gradients, so that hardly anything moves
+    moved = max(float((value - before[name]).abs().max()) for name, value in model.module.state_dict().items())
+    assert moved < 1e-5
+
+
 def test_released_logits(module):
     term = BatchAdversary(normalize_logits=True, layers_read=("decoder",)).prepare(setting(module, batch=(0, 1, 2)))
     logits = term._readers[0](hidden_of(CODES, 4.0))

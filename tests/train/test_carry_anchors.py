@@ -57,8 +57,16 @@ def test_queries_in_sequence_without_any_reference_cell(built, tmp_path):
     assert len(current.state.lineage) == 2
 
 
-def test_without_anchors():
+def test_without_anchors_of_this_latent_space():
     ref, query = split(cells(), "batch2")
     model = reference(SCVI, ref)
+    mapped = SCVI.load_query_data(query, model)
     with pytest.raises(ValueError, match="store_anchors"):
-        carry_anchors(model, SCVI.load_query_data(query, model))
+        carry_anchors(model, mapped)
+    store_anchors(model)
+    train(model, 1)
+    with pytest.raises(ValueError, match="once it is trained"):
+        carry_anchors(model, mapped)
+    silent = {"enable_progress_bar": False}
+    current = sp.tl.map_query(query, model, strategy="all", max_epochs=1, train_kwargs=silent)
+    assert current.state.anchors is None

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from small_models import SCANVI, SCVI, cells, reference, setup, train
@@ -121,3 +124,17 @@ def test_codes_of_a_step():
     assert setting.choose(None) == {"x": grouping}
     with pytest.raises(KeyError, match="y"):
         setting.choose(["y"])
+
+
+def test_the_examples_of_the_guide_train():
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "penalties.md").read_text()
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class " in block]
+    assert len(blocks) == 2
+    names = {"sp": sp, "model": reference(SCVI, cells(n_batches=2))}
+    names["model"].train = lambda **kwargs: SCVI.train(names["model"], 1, enable_progress_bar=False, **kwargs)
+    for block in blocks:
+        exec(block, names)  # noqa: S102 (our own page)
+    names["model"].train(penalties=[names["Correlation"](weight=10.0), names["Correlation"](on_mean=False)])
+    values = names["model"].history["correlation_train"]
+    assert 0 <= values.iloc[-1, 0] <= names["model"].module.n_latent
+    assert {"latent_norm_train", "correlation_2_train"} <= set(names["model"].history)

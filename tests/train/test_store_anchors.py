@@ -83,3 +83,9 @@ def test_refusals(model, tmp_path):
     model.save(tmp_path / "model", overwrite=True)
     with pytest.raises(ValueError, match="cells"):
         store_anchors(load(tmp_path / "model"))
+
+
+def test_a_transformed_latent_space_is_refused():
+    model = reference(SCVI, latent_distribution="ln")
+    with pytest.raises(ValueError, match="latent_distribution='ln'"):
+        store_anchors(model)

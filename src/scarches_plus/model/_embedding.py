@@ -20,8 +20,8 @@ from scarches_plus.pp._align_genes import locate_genes
 from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts, stored_values
 
 from ._count_encoder import CountEncoder
-from ._fast_training import _threads_for_chunks as threads_for_chunks
 from ._prepare import prepare_obs
+from ._threads import threads_for_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from inspect import Parameter, signature
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ from scarches_plus.module._condensed import obstacle_to as obstacle_to_condensin
 from scarches_plus.train import AdamStrides, stride_lengths
 
 from ._defaults import n_training_cells
+from ._threads import threads_for_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -118,7 +117,7 @@ def train_fast(
     largest = max(CELLS_PER_STRIDE, MINIBATCHES_PER_STRIDE * batch_size)
     sizes = [min(largest, length * batch_size) for length in strides]
 
-    with _threads_for_chunks() as workers:
+    with threads_for_chunks() as workers:
         model.module.eval()
         condensed = Condensed(model.module, plan["entries"], workers)
         layers = list(condensed.layers.values())
@@ -191,22 +190,6 @@ def minibatch_moments(
     for layer in layers:
         layer.calls.clear()
     return gradients, variances
-
-
-@contextmanager
-def _threads_for_chunks() -> Iterator[ThreadPoolExecutor]:
-    """Give torch's threads whole chunks of cells to work on.
-
-    By itself torch would split every operation among them. These operations are so short that the threads spend a third of
-    the time waiting for each other, and all of it as soon as another process wants a core.
-    """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
-            yield workers
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def _defaults(plan: type) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def setting_of(model: Any, entries: Entries | None) -> Setting:
         groupings=groupings_of(model),
         trained=entries,
         importance=state.importance,
-        anchors=state.anchors,
+        # of another latent space they would say where the reference was, before the model moved
+        anchors=state.anchors if state.anchors is not None and state.anchors.space == state.space else None,
         load=partial(load_tensors, model),
     )
 

@@ -113,6 +113,7 @@ class SurgeryMixin:
         if strategy == "condition":
             _refuse_unmovable_latent(spec)
         before = get_state(reference)
+        _warn_of_old_importance(reference, before)
         unmeasured = _unmeasured(prepared, spec, before)
 
         model = super().load_query_data(  # type: ignore[misc]
@@ -169,6 +170,18 @@ class SurgeryMixin:
             sorted(entries),
         )
         return model
+
+
+def _warn_of_old_importance(reference: BaseModelClass, state: ModelState) -> None:
+    """Say so if a reference was trained on since its importance was estimated; a query model is held at its reference."""
+    if state.importance is None or state.surgery is not None:
+        return
+    weights = reference.module.state_dict()
+    if any(not torch.equal(weights[name].cpu(), values) for name, values in state.importance.values.items()):
+        logger.warning(
+            "the reference was trained on since its importance was estimated, so EWC would pull it back to the weights of "
+            "that time; call sp.train.estimate_importance(reference_model) again"
+        )
 
 
 def weight_change(reference: BaseModelClass, mapped: BaseModelClass) -> float:

@@ -58,17 +58,15 @@ def mean_elbo(model: SCVI | SCANVI, cells: AnnData) -> float:
     import torch
 
     from scarches_plus.model._groupings import load_tensors
+    from scarches_plus.train._evaluated import evaluated
 
     module, total = model.module, 0.0
     tensors = load_tensors(model, cells)
-    training = module.training
-    module.eval()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with evaluated(module), torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for rows in torch.arange(cells.n_obs).split(256):
             *_, losses = module({name: values[rows].to(model.device) for name, values in tensors.items()})
             total += float(losses.reconstruction_loss_sum + losses.kl_local_sum)
-    module.train(training)
     return -total / cells.n_obs
 
 

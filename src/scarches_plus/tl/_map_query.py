@@ -137,7 +137,8 @@ def map_query(
     training = {"weight_decay": 0.0, **(plan_kwargs or {})}
     mapped.train(max_epochs=epochs, penalties=penalties, engine=engine, plan_kwargs=training, **(train_kwargs or {}))
 
-    if reference.state.anchors is not None:
+    anchors = reference.state.anchors
+    if anchors is not None and anchors.space == reference.state.space:
         carry_anchors(reference, mapped)
 
     surgery = mapped.surgery

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch.nn.functional import cross_entropy
 
-from ._rehearsal import evaluated
+from ._evaluated import evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class AlternatingMixin:
     schedule
         ``"joint"`` (Algorithm 1, scvi-tools): every step trains all networks on the ELBO plus the classification loss.
         ``"alternating"`` (Algorithm 2): steps train all networks but the classifier on the ELBO; after each epoch the
-        classifier alone trains on the labelled cells, whose latent means stand still meanwhile.
+        classifier alone trains on the labelled cells, whose latent means stand still meanwhile. On one process only.
     classifier_epochs
         Epochs of the classifier after each epoch of the others.
     classifier_lr
@@ -59,6 +59,19 @@ class AlternatingMixin:
         if self._alternates:
             self.loss_kwargs["classification_ratio"] = 0.0  # type: ignore[attr-defined]
 
+    def on_train_start(self) -> None:
+        """Refuse several processes, whose classifiers would go apart.
+
+        Raises
+        ------
+        ValueError
+            If there are several.
+        """
+        super().on_train_start()  # type: ignore[misc]
+        if self._alternates and self.trainer.world_size > 1:  # type: ignore[attr-defined]
+            message = "schedule='alternating' runs on one process; take schedule='joint', or devices=1"
+            raise ValueError(message)
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Keep the ELBO's gradient from the classifier."""
         if self._alternates:
@@ -80,6 +93,7 @@ class AlternatingMixin:
         classifier = self.module.classifier  # type: ignore[attr-defined]
         optimizer = self._optimizer_of(parameters)
         for _ in range(self._classifier_epochs):
+            total, n_seen = torch.zeros((), device=z.device), 0
             for rows in torch.randperm(len(z), device=z.device).split(_MINIBATCH):
                 if len(rows) < 2 <= len(z):  # no statistics of a batch of one
                     continue
@@ -88,7 +102,9 @@ class AlternatingMixin:
                     parameter.grad = gradient
                 optimizer.step()
                 optimizer.zero_grad()
-        self.log("classifier_loss_train", loss.detach(), on_step=False, on_epoch=True, batch_size=len(z))  # type: ignore[attr-defined]
+                total += loss.detach() * len(rows)
+                n_seen += len(rows)
+        self.log("classifier_loss_train", total / n_seen, on_step=False, on_epoch=True, batch_size=len(z))  # type: ignore[attr-defined]
 
     @torch.no_grad()
     def _labelled_means(self) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from ._activations import caught
+from ._evaluated import evaluated
 from ._penalty import LAYERS
-from ._rehearsal import Rehearsal, evaluated
+from ._rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from ._anchors import Anchors
@@ -38,11 +39,14 @@ def carry_anchors(reference: ReferenceModel, mapped: ReferenceModel) -> Anchors:
     Raises
     ------
     ValueError
-        If the reference has no anchors.
+        If the reference has no anchors, or was trained on since they were stored.
     """
     anchors = reference.state.anchors
-    if anchors is None:
-        message = "the reference has no anchors to carry along; call sp.train.store_anchors(reference_model)"
+    if anchors is None or anchors.space != reference.state.space:
+        message = (
+            "the reference has no anchors of its latent space to carry along; call sp.train.store_anchors(reference_model) "
+            "once it is trained"
+        )
         raise ValueError(message)
     if mapped.state.space != anchors.space:
         anchors = _embedded_again(anchors, reference, mapped)

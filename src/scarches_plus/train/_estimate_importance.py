@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from scarches_plus._logging import logger
 
 from ._cell_gradients import CellGradients
+from ._evaluated import evaluated
 from ._importance import Importance
 
 if TYPE_CHECKING:
@@ -165,14 +166,9 @@ def _minibatches(model: Any, rows: np.ndarray, batch_size: int) -> Iterator[dict
 @contextmanager
 def _undisturbed(module: torch.nn.Module) -> Iterator[None]:
     """Work on a module in evaluation mode, with gradients and random numbers of one's own."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.enable_grad(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
+    devices = range(torch.cuda.device_count())
+    with evaluated(module), torch.enable_grad(), torch.random.fork_rng(devices=devices):
+        yield
 
 
 def _require_count(name: str, value: Any, *, optional: bool) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from ._evaluated import evaluated
 from ._penalty import Penalty, refuse_unless_reference_moves
-from ._rehearsal import Rehearsal, evaluated
+from ._rehearsal import Rehearsal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,8 +71,9 @@ class LatentReplay(Penalty):
         refuse_unless_reference_moves(self, setting)
         if setting.anchors is None:
             message = (
-                "LatentReplay needs posteriors of reference cells: call sp.train.store_anchors(reference_model) before "
-                "mapping, where the reference's cells are at hand"
+                "LatentReplay needs posteriors of reference cells in the model's latent space: call "
+                "sp.train.store_anchors(reference_model) before mapping, where the reference's cells are at hand, or "
+                "sp.train.carry_anchors(reference_model, model) after the model moved"
             )
             raise ValueError(message)
         return _Replay(self, Rehearsal(setting.anchors, setting.module), setting.module)

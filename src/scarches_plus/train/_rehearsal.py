@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ._evaluated import evaluated
 
+if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
@@ -73,15 +72,3 @@ class Rehearsal:
 
 def _device(module: Module) -> torch.device:
     return next(module.parameters()).device
-
-
-@contextmanager
-def evaluated(module: Module) -> Iterator[None]:
-    """Without dropout, and without updates of running statistics."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training

@@ -9,6 +9,7 @@ import torch
 
 from ._activations import caught
 from ._anchors import Anchors
+from ._evaluated import evaluated
 from ._penalty import LAYERS
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.r
     Raises
     ------
     ValueError
-        If the model has no cells, or ``n_cells`` is not positive.
+        If the model has no cells, or ``n_cells`` is not positive, or the latent distribution is not normal.
     """
     if model.adata is None or model.minified_data_type is not None:
         message = "anchors are taken from the model's cells, and this model came without their counts"
@@ -49,21 +50,24 @@ def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.r
     if n_cells < 1:
         message = f"n_cells must be at least 1, not {n_cells}"
         raise ValueError(message)
+    if getattr(model.module, "latent_distribution", "normal") != "normal":
+        message = (
+            f"anchors are samples of a normal posterior, and latent_distribution={model.module.latent_distribution!r} "
+            "transforms them; train the reference with latent_distribution='normal'"
+        )
+        raise ValueError(message)
     groupings = model.groupings
     batch = next(iter(groupings.values()))
     codes = np.asarray(model.adata_manager.get_from_registry(batch.tensor)).reshape(-1)
     rows = _drawn_alike(codes, n_cells, np.random.default_rng(rng))
     module = model.module
     parts: dict[str, list[torch.Tensor]] = {}
-    training = module.training
-    module.eval()
-    with torch.random.fork_rng(devices=[]):
+    with evaluated(module), torch.random.fork_rng(devices=[]):
         for tensors in model._make_data_loader(adata=model.adata, indices=rows, batch_size=_BATCH_SIZE):
             for name, value in _observed(
                 module, {k: v.to(model.device) for k, v in tensors.items()}, groupings
             ).items():
                 parts.setdefault(name, []).append(value.cpu())
-    module.train(training)
     whole = {name: torch.cat(values) for name, values in parts.items()}
     anchors = Anchors(
         z_mean=whole["z_mean"],

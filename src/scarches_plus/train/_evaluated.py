@@ -1,0 +1,23 @@
+"""A module as it is at work, not in training."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch.nn import Module
+
+
+@contextmanager
+def evaluated(module: Module) -> Iterator[None]:
+    """Without dropout, and without updates of running statistics; every part gets its own mode back."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
