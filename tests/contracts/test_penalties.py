@@ -312,9 +312,11 @@ def test_resumes_from_a_checkpoint(references, pair, tmp_path):
 
     def terms_of(plan):
         tensors = {
-            f"{name}": value.clone() for name, value in plan.penalty_terms.state_dict().items() if "extra" not in name
+            f"{name}": value.clone()
+            for name, value in plan.penalty_sum.terms.state_dict().items()
+            if "extra" not in name
         }
-        for term in plan.penalty_terms.values():
+        for term in plan.penalty_sum.terms.values():
             if isinstance(penalty, BatchAdversary):
                 state = (term._optimizer.state_dict() if term._optimizer else term._stored)["state"]
                 tensors |= {f"adam {i} {key}": value.clone() for i, one in state.items() for key, value in one.items()}
@@ -375,7 +377,11 @@ def test_what_needs_more_of_the_reference_says_so(references, penalty, remedy):
         train(model, 1, penalties=[penalty])
 
 
-def test_the_fast_path_is_refused(references):
+def test_the_fast_path_takes_what_reads_the_latent_space_only(references):
     mapped = model_at(references, "condition")
-    with pytest.raises(ValueError, match="penalties"):
-        train(mapped, 1, penalties=[MMD()], engine="fast")
+    with pytest.raises(ValueError, match="penalty 'batch_adversary'"):
+        train(mapped, 1, penalties=[BatchAdversary()], engine="fast")
+    train(mapped, 2, penalties=[MMD(weight=2.0)], engine="fast")
+    assert mapped.state.penalties == (MMD(weight=2.0).options(),)
+    assert len(mapped.history["mmd_train"]) == 2
+    assert (mapped.history["mmd_train"] > 0).all().all()

@@ -11,11 +11,23 @@ from small_models import SCANVI, SCVI, cells, reference, split, train
 
 from scarches_plus.model import load
 from scarches_plus.model._fast_training import _draws, minibatch_moments, train_fast
+from scarches_plus.model._groupings import setting_of
 from scarches_plus.model._training import _as_tensors
 from scarches_plus.module._condensed import Condensed
-from scarches_plus.train import AdamStrides
+from scarches_plus.train import MMD, AdamStrides, Penalty, Step, store_anchors
+from scarches_plus.train._activations import caught
 
 PLAN = {"module_mode": "eval", "freeze_norms": True, "weight_decay": 0.0}
+PENALTIES = (MMD(weight=20.0, anchors=True), MMD(on="decoder", weight=20.0, anchors=True, warmup_epochs=3))
+
+
+class Counts(Penalty):
+    """Reads more than the latent space."""
+
+    name = "counts"
+
+    def value(self, step):
+        return (step.inference["z"].sum(1) * step.tensors["X"].sum(1)).mean() * 1e-9
 
 
 @pytest.fixture(scope="module", params=[SCVI, SCANVI], ids=["SCVI", "SCANVI"])
@@ -46,16 +58,19 @@ def free_entries(model):
     ("cls", "use_labels"), [(SCVI, False), (SCANVI, False), (SCANVI, True)], ids=["SCVI", "SCANVI", "SCANVI, labels"]
 )
 @pytest.mark.parametrize("hard", [False, True], ids=["ZINB", "NB, missing genes, two new batches"])
-def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard):
+@pytest.mark.parametrize("penalties", [(), PENALTIES], ids=["", "penalties"])
+def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, penalties):
     ref, query = split(cells(400, n_batches=4), "batch2", "batch3") if hard else split(cells(300), "batch2")
     query = query[:, query.var_names[6:]].copy() if hard else query
     pair = reference(cls, ref, gene_likelihood="nb" if hard else "zinb"), query
+    store_anchors(pair[0], n_cells=40)
     epochs, batch_size = 6, 32
     ours, theirs = (query_model(pair, use_query_labels=use_labels) for _ in range(2))
     entries = _as_tensors(ours.surgery.entries)
+    setting = setting_of(theirs, entries)
     torch.manual_seed(5)
     train_fast(
-        ours, {**PLAN, "entries": entries}, max_epochs=epochs, batch_size=batch_size, longest_stride=1,
+        ours, {**PLAN, "entries": entries, "penalties": penalties, "setting": setting}, max_epochs=epochs, batch_size=batch_size, longest_stride=1,
         enable_progress_bar=False,
     )  # fmt: skip
 
@@ -64,6 +79,7 @@ def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard):
     labelled = np.asarray(getattr(theirs, "_labeled_indices", ()), dtype=int)
     named = dict(theirs.module.named_parameters())
     adam = torch.optim.Adam([named[name] for name in entries], lr=1e-3, eps=0.01)
+    terms = [(penalty, penalty.prepare(setting)) for penalty in penalties]
     torch.manual_seed(5)
     for step, (rows, labelled_rows) in enumerate(
         zip(_draws(np.arange(theirs.adata.n_obs), sizes), _draws(labelled, sizes), strict=True)
@@ -72,7 +88,13 @@ def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard):
         if len(labelled_rows):
             kwargs |= {"labelled_tensors": load_cells(theirs, labelled_rows), "classification_ratio": 50}
         adam.zero_grad()
-        theirs.module(load_cells(theirs, rows), loss_kwargs=kwargs)[2].loss.backward()
+        part = load_cells(theirs, rows)
+        with caught(theirs.module, ["decoder"]) as activations:
+            inference, generative, losses = theirs.module(part, loss_kwargs=kwargs)
+        epoch = step // steps_per_epoch
+        seen = Step(part, inference, generative, activations, theirs.module, epoch)
+        loss = losses.loss + sum(penalty.weight_at(epoch) * term(seen) for penalty, term in terms)
+        loss.backward()
         for name, (dim, index) in entries.items():
             kept = torch.zeros_like(named[name].grad).index_copy(dim, index, named[name].grad.index_select(dim, index))
             named[name].grad = kept
@@ -97,7 +119,7 @@ def test_moments_are_those_of_minibatches(pair):
         cells_ = {key: value[rows] for key, value in part.items() if value is not None}
         with pytest.MonkeyPatch.context() as patch:  # the noise of a cell must not depend on the others
             patch.setattr(torch.distributions.Normal, "rsample", lambda self: self.loc + 0.7 * self.scale)
-            return condensed.loss(cells_, condensed.project(x[rows]), condensed.constant(cells_)).loss
+            return condensed.loss(cells_, condensed.project(x[rows]), condensed.constant(cells_))[1].loss
 
     single = []
     for row in range(60):
@@ -113,17 +135,22 @@ def test_moments_are_those_of_minibatches(pair):
         torch.testing.assert_close(variances[position], spread * (1 / 8 - 1 / 60), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("lr", "batch_size"), [(1e-3, 4), (1e-3, 32), (1e-2, 32)])
-def test_ends_where_the_loop_ends(pair, lr, batch_size):
+@pytest.mark.parametrize(
+    ("lr", "batch_size", "penalties"),
+    [(1e-3, 4, ()), (1e-3, 32, ()), (1e-2, 32, ()), (1e-3, 32, (MMD(weight=30.0, on="z_mean"),))],
+)
+def test_ends_where_the_loop_ends(pair, lr, batch_size, penalties):
     """As near to lightning's loop as that is to itself from another seed."""
-    _, query = pair
+    model, query = pair
+    store_anchors(model, n_cells=100)
     start = query_model(pair)
     start.is_trained_ = True
     ends = {}
     for name, engine, seed in (("loop", "scvi", 1), ("loop again", "scvi", 2), ("fast", "fast", 3)):
         model = query_model(pair)
         scvi.settings.seed = seed
-        train(model, 60, engine=engine, batch_size=batch_size, plan_kwargs={"weight_decay": 0.0, "lr": lr})
+        plan = {"weight_decay": 0.0, "lr": lr}
+        train(model, 60, engine=engine, batch_size=batch_size, penalties=penalties, plan_kwargs=plan)
         ends[name] = model.embed(query)
     moved = np.linalg.norm(ends["loop"] - start.embed(query))
     floor = np.linalg.norm(ends["loop"] - ends["loop again"])
@@ -222,6 +249,7 @@ def test_remembers_which_engine_trained(pair):
         ({}, {"early_stopping": True}, "early_stopping"),
         ({}, {"check_val_every_n_epoch": 1}, "check_val_every_n_epoch"),
         ({}, {"plan_kwargs": {"reduce_lr_on_plateau": True}}, "reduce_lr_on_plateau"),
+        ({}, {"penalties": [Counts()]}, "penalty 'counts'"),
         ({}, {"accelerator": "gpu"}, "device"),
     ],
 )

@@ -81,7 +81,7 @@ def both(model, kl_weight=0.3):
         extra = {}
         if labelled is not None:
             extra = {"labelled": labelled, "labelled_projected": condensed.project(labelled[REGISTRY_KEYS.X_KEY])}
-        return condensed.loss(part, condensed.project(x), condensed.constant(part), **kwargs, **extra)
+        return condensed.loss(part, condensed.project(x), condensed.constant(part), **kwargs, **extra)[1]
 
     return module, entries, condensed, ordinary, reduced
 

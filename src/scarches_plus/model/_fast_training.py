@@ -18,7 +18,10 @@ from scvi.utils import track
 
 from scarches_plus.module._condensed import Condensed
 from scarches_plus.module._condensed import obstacle_to as obstacle_to_condensing
-from scarches_plus.train import AdamStrides, stride_lengths
+from scarches_plus.train import AdamStrides, Step, stride_lengths
+from scarches_plus.train._activations import caught
+from scarches_plus.train._over_minibatches import over_minibatches
+from scarches_plus.train._penalty_sum import PenaltySum
 
 from ._defaults import n_training_cells
 from ._threads import threads_for_chunks
@@ -44,7 +47,7 @@ LONGEST_STRIDE = 20
 _DENSE_VALUES = 2**21
 _PLAN_ARGUMENTS = {
     *("lr", "weight_decay", "eps", "n_epochs_kl_warmup", "n_steps_kl_warmup", "min_kl_weight", "max_kl_weight"),
-    *("classification_ratio", "module_mode", "freeze_norms", "entries"),
+    *("classification_ratio", "module_mode", "freeze_norms", "entries", "penalties", "setting"),
 }
 _TRAIN_ARGUMENTS = {"max_epochs", "batch_size", "enable_progress_bar", "accelerator", "log_every_n_steps"}
 
@@ -58,8 +61,9 @@ def obstacle_to(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str,
         return f"strategy {surgery.strategy!r} trains more than condition columns"
     if plan_kwargs["module_mode"] != "eval":
         return f"module_mode={plan_kwargs['module_mode']!r} lets dropout take part"
-    if plan_kwargs.get("penalties"):
-        return "it knows no penalties"
+    for penalty in plan_kwargs.get("penalties", ()):
+        if not penalty.latent_only:
+            return f"penalty {penalty.name!r} reads more than the latent space"
     for name, given, known in (
         ("plan_kwargs", plan_kwargs, _PLAN_ARGUMENTS & set(_defaults(model._training_plan_cls))),
         ("train", {key: value for key, value in kwargs.items() if value is not None}, _TRAIN_ARGUMENTS),
@@ -91,7 +95,8 @@ def train_fast(
 
     A stride estimates the moments of the ordinary minibatch gradient from a few of them and takes many steps at
     once. All cells take part; the ordinary training holds a tenth of them back. The model's history has the keys of
-    scvi-tools' training but for scANVI's scores of classification; there is no trainer.
+    scvi-tools' training but for scANVI's scores of classification; there is no trainer. Penalties are means over
+    minibatches of the ordinary size.
 
     Parameters
     ----------
@@ -117,6 +122,8 @@ def train_fast(
     largest = max(CELLS_PER_STRIDE, MINIBATCHES_PER_STRIDE * batch_size)
     sizes = [min(largest, length * batch_size) for length in strides]
 
+    penalties = PenaltySum(plan["penalties"], plan["setting"]).to(model.device)
+
     with threads_for_chunks() as workers:
         model.module.eval()
         condensed = Condensed(model.module, plan["entries"], workers)
@@ -132,11 +139,19 @@ def train_fast(
                 draws, description="Training", disable=not enable_progress_bar, total=len(strides)
             ):
                 middle = adam.n_steps + length // 2
-                loss_kwargs: dict[str, Any] = {"kl_weight": _kl_weight(plan, middle // steps_per_epoch, middle)}
+                epoch = middle // steps_per_epoch
+                loss_kwargs: dict[str, Any] = {"kl_weight": _kl_weight(plan, epoch, middle)}
                 if len(labelled):
                     loss_kwargs["labelled"], loss_kwargs["labelled_projected"], _ = cells[labelled_rows]
                     loss_kwargs["classification_ratio"] = plan["classification_ratio"]
-                output = condensed.loss(*cells[rows], **loss_kwargs)
+                drawn = cells[rows]
+                with caught(condensed.network, penalties.layers) as activations:
+                    inference, output = condensed.loss(*drawn, **loss_kwargs)
+                if len(penalties):
+                    step = Step(drawn[0], inference, {}, activations, condensed.network, epoch)
+                    output.loss = output.loss + over_minibatches(penalties, step, batch_size)
+                    for name, value in step.metrics.items():
+                        records[f"{name}_train"].append(float(value.detach()))
                 adam.stride(*minibatch_moments(output.loss, layers, batch_size), length)
                 for name, value in _record(output, loss_kwargs["kl_weight"], len(rows)).items():
                     records[name].append(value)

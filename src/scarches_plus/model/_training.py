@@ -12,7 +12,7 @@ from scvi import settings
 
 from scarches_plus._logging import logger
 from scarches_plus.train import TrainingPlan
-from scarches_plus.train._penalty_plan import name_terms
+from scarches_plus.train._penalty_sum import name_terms
 
 from ._data_splitter import DataSplitter
 from ._defaults import n_training_cells
@@ -102,11 +102,12 @@ class TrainingMixin:
             plan_kwargs |= {"penalties": tuple(penalties), "setting": setting_of(self, entries)}
         defaults = {name: parameter.default for name, parameter in signature(parent).parameters.items()}
         given = {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
+        options = tuple(penalty.options() for penalty in penalties)
         if _takes_fast_path(self, engine, plan_kwargs, given):
             try:
                 train_fast(self, plan_kwargs, **kwargs)
             finally:
-                refresh_state(self, engine="fast", penalties=())  # type: ignore[arg-type]
+                refresh_state(self, engine="fast", penalties=options)  # type: ignore[arg-type]
             return
         if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
             _set_sizes(kwargs, self.adata.n_obs)  # type: ignore[attr-defined]
@@ -126,7 +127,6 @@ class TrainingMixin:
         finally:
             module.eval()
             began = getattr(self, "trainer", None) is not trainer
-            options = tuple(penalty.options() for penalty in penalties)
             refresh_state(self, **{"engine": "scvi", "penalties": options} if began else {})  # type: ignore[arg-type]
 
 

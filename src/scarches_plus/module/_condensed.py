@@ -125,8 +125,10 @@ class Condensed:
         self.layers: dict[str, ConditionedLinear] = {}
         encoder.encoder = self._stand_in(encoder.encoder, _ENCODER, entries)
         self._light.z_encoder = encoder
-        self._px_decoder = self._stand_in(module.decoder.px_decoder, _DECODER, entries)
-        decoder = module.decoder
+        decoder = copy.copy(module.decoder)
+        decoder._modules = dict(decoder._modules)
+        decoder.px_decoder = self._stand_in(decoder.px_decoder, _DECODER, entries)
+        self._light.decoder = decoder
         inflated = decoder.px_dropout_decoder if module.gene_likelihood == "zinb" else None
         self._head = CountHead(
             decoder.px_scale_decoder[0].weight,
@@ -135,6 +137,11 @@ class Condensed:
             *(() if inflated is None else (inflated.weight, inflated.bias)),
             workers=workers,
         )
+
+    @property
+    def network(self) -> nn.Module:
+        """The reduced module, with the hidden layers of the module it stands for."""
+        return self._light  # type: ignore[no-any-return]
 
     def project(self, counts: Tensor) -> Tensor:
         """Return the product of the cells' expression with the encoder's first layer, bias included.
@@ -167,8 +174,8 @@ class Condensed:
         labelled: Mapping[str, Tensor] | None = None,
         labelled_projected: Tensor | None = None,
         **loss_kwargs: Any,
-    ) -> LossOutput:
-        """Return the module's loss of a minibatch.
+    ) -> tuple[dict[str, Any], LossOutput]:
+        """Return what the module's ``inference`` gives for a minibatch (``"z"``, ``"qz"`` ...), and its loss.
 
         Parameters
         ----------
@@ -182,7 +189,7 @@ class Condensed:
             Further arguments of the module's loss, such as ``kl_weight``.
         """
         light = self._light
-        inference = light.inference(
+        inference: dict[str, Any] = light.inference(
             **{**light._get_inference_input(cells), MODULE_KEYS.X_KEY: projected},
         )
         size = cells[REGISTRY_KEYS.X_KEY].sum(1, keepdim=True)
@@ -196,8 +203,7 @@ class Condensed:
         }
         if labelled is not None:
             loss_kwargs["labelled_tensors"] = {**labelled, REGISTRY_KEYS.X_KEY: labelled_projected}
-        output: LossOutput = light.loss(cells, inference, generated, **loss_kwargs)
-        return output
+        return inference, light.loss(cells, inference, generated, **loss_kwargs)
 
     def write_back(self) -> None:
         """Write the free columns into the module."""
@@ -237,7 +243,7 @@ class Condensed:
         continuous, categorical = cells.get(REGISTRY_KEYS.CONT_COVS_KEY), cells.get(REGISTRY_KEYS.CAT_COVS_KEY)
         inputs = z if continuous is None else torch.cat([z, continuous], dim=-1)
         covariates = () if categorical is None else torch.split(categorical, 1, dim=1)
-        hidden: Tensor = self._px_decoder(
+        hidden: Tensor = self._light.decoder.px_decoder(
             inputs, cells[REGISTRY_KEYS.BATCH_KEY], *covariates, cells[REGISTRY_KEYS.LABELS_KEY]
         )
         return hidden

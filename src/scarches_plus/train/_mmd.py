@@ -70,6 +70,7 @@ class MMD(Penalty):
     """
 
     name = "mmd"
+    latent_only = True
 
     on: Place = "z"
     group: str | None = None

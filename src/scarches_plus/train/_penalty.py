@@ -157,6 +157,9 @@ class Penalty(ABC):
 
     #: Names the term in the history.
     name: ClassVar[str]
+    #: Whether the term is a function of latent variables, hidden layers and groups, and keeps nothing from step to step.
+    #: Only such penalties go along with the fast training of a query's columns.
+    latent_only: ClassVar[bool] = False
 
     weight: float = 1.0
     warmup_epochs: int = 0
