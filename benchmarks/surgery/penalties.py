@@ -2,6 +2,7 @@
 
     python benchmarks/surgery/penalties.py --data islets.h5ad --query inDrop_Baron --seeds 0 1 2 3 4
     python benchmarks/surgery/penalties.py --data islets.h5ad --query inDrop_Baron --methods mmd_query --weights 1 10 100
+    python benchmarks/surgery/penalties.py --seeds 0 1 2        # simulated: strong batch effects, two types in the query alone
 
 Each method trains a reference, maps the query and is scored as in strategies.py: mixing of all cells (EBM), of cells of types
 that one batch alone has (must stay low), preservation of each batch's own neighbourhoods, accuracy on known types and AUROC for
@@ -14,6 +15,7 @@ import argparse
 import csv
 import time
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -35,49 +37,77 @@ def recipe_of(name, likelihood):
     return replace(recipe, model_kwargs={**recipe.model_kwargs, "gene_likelihood": likelihood})
 
 
+class Study:
+    """A reference, a query, and what was already trained on them with one seed."""
+
+    def __init__(self, options, seed):
+        self.options, self.seed = options, seed
+        self.reference, self.query = split(options.data, options.query) if options.data else simulated(seed)
+        self._models = {}
+
+    @cached_property
+    def separate(self):
+        """Every batch by a model of its own."""
+        return separate_embeddings([self.reference, self.query], "scvi", self.seed, self.options.epochs)
+
+    def build(self, recipe, penalties=()):
+        """Return the reference model, trained once."""
+        key = recipe, penalties
+        if key not in self._models:
+            scvi.settings.seed = self.seed
+            labels = "cell_type" if RECIPES[recipe].model == "SCANVI" else None
+            self._models[key] = sp.tl.build_reference(
+                self.reference, "batch", labels, recipe=recipe_of(recipe, self.options.likelihood), penalties=penalties,
+                max_epochs=self.options.epochs, train_kwargs=QUIET,
+            )  # fmt: skip
+            sp.train.store_anchors(self._models[key], n_cells=N_ANCHORS)
+        return self._models[key]
+
+    def map(self, model, **how):
+        scvi.settings.seed = self.seed
+        return sp.tl.map_query(self.query, model, max_epochs=self.options.epochs, train_kwargs=QUIET, **how)
+
+
+def simulated(seed):
+    """Three batches far apart; the third has two types that the others lack."""
+    only_query = ["type6", "type7"]
+    adata = sp.datasets.simulate(
+        1800,
+        1000,
+        8,
+        n_batches=3,
+        batch_effect=1.0,
+        missing_types={"batch0": only_query, "batch1": only_query},
+        rng=seed,
+    )
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    return adata[~query].copy(), adata[query].copy()
+
+
 def reference_only(recipe, penalty=None):
     """A penalty in the reference; the query is mapped as always."""
 
-    def run(reference, query, weight, options):
-        penalties = None if penalty is None else (replace(penalty, weight=weight),)
-        model = sp.tl.build_reference(
-            reference, "batch", labels_for(recipe), recipe=recipe_of(recipe, options.likelihood), penalties=penalties,
-            max_epochs=options.epochs, train_kwargs=QUIET,
-        )  # fmt: skip
-        return model, sp.tl.map_query(query, model, max_epochs=options.epochs, train_kwargs=QUIET)
+    def run(study, weight):
+        return study.map(study.build(recipe, () if penalty is None else (replace(penalty, weight=weight),)))
 
     return run
 
 
-def in_query(penalty, *, strategy="condition", recipe="scvi", also_reference=False):
+def in_query(penalty, *, also_reference=False):
     """A penalty that pulls the query to the reference's anchors."""
 
-    def run(reference, query, weight, options):
-        penalties = (replace(penalty, weight=weight),) if also_reference else ()
-        model = sp.tl.build_reference(
-            reference, "batch", labels_for(recipe), recipe=recipe_of(recipe, options.likelihood), penalties=penalties,
-            max_epochs=options.epochs, train_kwargs=QUIET,
-        )  # fmt: skip
-        sp.train.store_anchors(model, n_cells=N_ANCHORS)
-        pull = replace(penalty, weight=weight, anchors=True)
-        return model, sp.tl.map_query(
-            query, model, strategy=strategy, penalties=[pull], max_epochs=options.epochs, train_kwargs=QUIET
-        )
+    def run(study, weight):
+        model = study.build("scvi", (replace(penalty, weight=weight),) if also_reference else ())
+        return study.map(model, penalties=[replace(penalty, weight=weight, anchors=True)])
 
     return run
 
 
-def zero_shot(reference, query, weight, options):
-    model = sp.tl.build_reference(
-        reference, "batch", recipe=recipe_of("bascvi", options.likelihood), penalties=(BatchAdversary(weight=weight),),
-        max_epochs=min(options.epochs, 100), train_kwargs=QUIET,
-    )  # fmt: skip
-    query.obsm["X_scarches"] = model.embed(query)
-    return model, model
-
-
-def labels_for(recipe):
-    return "cell_type" if RECIPES[recipe].model == "SCANVI" else None
+def zero_shot(study, weight):
+    """The query is embedded by an encoder that is blind to batches."""
+    model = study.build("bascvi", (BatchAdversary(weight=weight),))
+    study.query.obsm["X_scarches"] = model.embed(study.query)
+    return model
 
 
 METHODS = {
@@ -118,8 +148,10 @@ def score(reference, query, mapped, separate):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--query", nargs="+", required=True)
+    parser.add_argument(
+        "--data", type=Path, help="An .h5ad file with obs columns batch and cell_type; default: simulated."
+    )
+    parser.add_argument("--query", nargs="+", help="Batches of --data to map onto the others.")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--weights", nargs="+", type=float, default=[1.0, 10.0, 100.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -129,13 +161,13 @@ def main() -> None:
     quiet()
     RESULTS.parent.mkdir(exist_ok=True)
     done = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame()
+    data = options.data.stem if options.data else "simulated"
     for seed in options.seeds:
-        reference, query = split(options.data, options.query)
-        separate = None
+        study = Study(options, seed)
         for method in options.methods:
             for weight in [0.0] if method in PLAIN else options.weights:
                 key = {
-                    "data": options.data.stem,
+                    "data": data,
                     "method": method,
                     "weight": weight,
                     "seed": seed,
@@ -143,11 +175,10 @@ def main() -> None:
                 }
                 if len(done) and (done[list(key)] == pd.Series(key)).all(axis=1).any():
                     continue
-                separate = separate or separate_embeddings([reference, query], "scvi", seed, options.epochs)
-                scvi.settings.seed = seed
                 start = time.perf_counter()
-                _, mapped = METHODS[method](reference, query, weight, options)
-                row = {**key, **score(reference, query, mapped, separate), "seconds": time.perf_counter() - start}
+                mapped = METHODS[method](study, weight)
+                seconds = time.perf_counter() - start
+                row = {**key, **score(study.reference, study.query, mapped, study.separate), "seconds": seconds}
                 print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
                 new = not RESULTS.exists()
                 with RESULTS.open("a", newline="") as file:
@@ -156,9 +187,9 @@ def main() -> None:
                         writer.writeheader()
                     writer.writerow(row)
     table = pd.read_csv(RESULTS)
-    table = table[(table["data"] == options.data.stem) & (table["epochs"] == options.epochs)]
+    table = table[(table["data"] == data) & (table["epochs"] == options.epochs)]
     grouped = table.drop(columns=["data", "seed", "epochs"]).groupby(["method", "weight"])
-    show(grouped.mean(), f"{options.data.name}: mean over seeds")
+    show(grouped.mean(), f"{data}: mean over seeds")
     show(grouped.std(), "standard deviation over seeds")
 
 
