@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+import torch
 from small_models import cells, split
 
 import scarches_plus as sp
@@ -55,6 +56,35 @@ def test_trvae_is_table_1_but_for_what_it_says():
     assert recipe.model_kwargs["dispersion"] == "gene-batch"
     assert recipe.model_kwargs["deeply_inject_covariates"] is False
     assert recipe.train_kwargs == {"gradient_clip_val": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "likelihood", "widths", "n_latent", "alpha", "beta", "eta", "dropout", "clip"),
+    [
+        ("trvae_mse", "mse", (128, 20), 10, 0.001, 20, 1000, 0.05, 5),
+        ("trvae_sse", "sse", (128, 64, 20), 15, 0.0001, 50, 1, 0.1, 10),
+    ],
+)
+def test_trvae_of_normalised_expression_is_table_1(name, likelihood, widths, n_latent, alpha, beta, eta, dropout, clip):
+    recipe = RECIPES[name]
+    ref, query = split(cells(), "batch2")
+    model = sp.tl.build_reference(ref, "batch", recipe=name, max_epochs=2, train_kwargs={"enable_progress_bar": False})
+    module = model.module
+    encoder, decoder = (
+        [block[0].out_features for block in stack.fc_layers]
+        for stack in (module.z_encoder.encoder, module.decoder.px_decoder)
+    )
+    assert (encoder, decoder) == (list(widths), list(widths)[::-1])
+    assert module.n_latent == n_latent
+    assert module.gene_likelihood == likelihood
+    assert module._reconstruction_weight == eta
+    assert {part.p for part in module.z_encoder.modules() if isinstance(part, torch.nn.Dropout)} == {dropout}
+    assert recipe.penalties == (MMD(weight=beta, on="decoder", reduction="sum"),)
+    assert recipe.train_kwargs == {"gradient_clip_val": clip}
+    assert model.history["kl_weight"].to_numpy(dtype=float) == pytest.approx(alpha)
+    assert not recipe.model_kwargs["deeply_inject_covariates"]
+    sp.tl.map_query(query, model, max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    assert query.obsm["X_scarches"].shape == (query.n_obs, n_latent)
 
 
 def test_bascvi_is_the_paper_but_for_what_it_says():

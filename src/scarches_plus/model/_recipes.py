@@ -54,6 +54,41 @@ class Recipe:
     semi_supervised_model_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _squared_error(
+    likelihood: str,
+    *,
+    layer_widths: tuple[int, ...],
+    n_latent: int,
+    kl: float,
+    mmd: float,
+    eta: float,
+    dropout: float,
+    clip: float,
+) -> Recipe:
+    """Return a trVAE of normalised expression, a row of Table 1 of scArches."""
+    return Recipe(
+        model="SCVI",
+        source=(
+            f"Lotfollahi et al. 2021, Table 1, trVAE with {likelihood.upper()} loss: layers {list(layer_widths)}, latent "
+            f"{n_latent}, alpha {kl:g}, beta {mmd:g}, eta {eta:g}, dropout {dropout:g}, gradient clipping {clip:g}; MMD on the "
+            "first layer of the decoder, summed over pairs of batches. Departure: layer norm"
+        ),
+        model_kwargs={
+            **_SURGERY,
+            "n_layers": len(layer_widths),
+            "layer_widths": layer_widths,
+            "n_latent": n_latent,
+            "dropout_rate": dropout,
+            "gene_likelihood": likelihood,
+            "reconstruction_weight": eta,
+            "deeply_inject_covariates": False,
+        },
+        plan_kwargs={"max_kl_weight": kl, "n_epochs_kl_warmup": None},
+        penalties=(MMD(weight=mmd, on="decoder", reduction="sum"),),
+        train_kwargs={"gradient_clip_val": clip},
+    )
+
+
 RECIPES: dict[str, Recipe] = {
     "scvi": Recipe(
         model="SCVI",
@@ -116,6 +151,12 @@ RECIPES: dict[str, Recipe] = {
         },
         penalties=(MMD(weight=10.0, on="decoder"),),
         train_kwargs={"gradient_clip_val": 5.0},
+    ),
+    "trvae_mse": _squared_error(
+        "mse", layer_widths=(128, 20), n_latent=10, kl=0.001, mmd=20.0, eta=1000.0, dropout=0.05, clip=5.0
+    ),
+    "trvae_sse": _squared_error(
+        "sse", layer_widths=(128, 64, 20), n_latent=15, kl=0.0001, mmd=50.0, eta=1.0, dropout=0.1, clip=10.0
     ),
     "bascvi": Recipe(
         model="SCVI",

@@ -35,8 +35,8 @@ class SCANVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
     linear_classifier, datamodule
         As in scvi-tools.
     model_kwargs
-        As in scvi-tools (options of :class:`~scarches_plus.module.SCANVAE`), and ``batch_free_decoder_layer`` and
-        ``reconstruction_weight`` as in :class:`SCVI`.
+        As in scvi-tools (options of :class:`~scarches_plus.module.SCANVAE`), and ``batch_free_decoder_layer``,
+        ``reconstruction_weight`` and ``layer_widths`` as in :class:`SCVI`.
 
     References
     ----------

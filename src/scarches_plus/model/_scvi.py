@@ -11,7 +11,8 @@ from ._mixin import ReferenceMixin
 class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
     """:class:`scvi.model.SCVI` that maps queries by strategy and can prove that the reference did not move.
 
-    Everything of scvi-tools' class works, and files open in both packages. What differs: :meth:`load_query_data` and
+    Everything of scvi-tools' class works, and files open in both packages, but for the networks below that scvi-tools does not
+    have. What differs: :meth:`load_query_data` and
     :meth:`train`. For references, set ``encode_covariates=True``, ``use_layer_norm="both"`` and
     ``use_batch_norm="none"``, as the recipes do: with the defaults of scvi-tools the encoder does not see the batch
     and surgery cannot move a query.
@@ -32,7 +33,9 @@ class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
         As in scvi-tools (options of :class:`~scarches_plus.module.VAE`), and: ``batch_free_decoder_layer=True`` lets batch and
         categorical covariates enter the decoder after its first layer (BA-scVI; with at least two layers).
         ``reconstruction_weight`` is the factor of a squared error (trVAE's eta; its alpha is the training's
-        ``plan_kwargs={"max_kl_weight": ...}``). Files of models with any of these do not open in plain scvi-tools.
+        ``plan_kwargs={"max_kl_weight": ...}``). ``layer_widths`` gives the encoder's hidden layers a width each, from the data
+        on, and the decoder's the same in reverse. Files of models with any of these, or with a squared error, do not open in
+        plain scvi-tools.
 
     References
     ----------

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ._batch_free_layer import free_first_layer_of_batch
 from ._count_likelihood import CountLikelihoodMixin
 from ._expression_likelihood import ExpressionLikelihoodMixin
 from ._gene_mask import GeneMaskMixin
+from ._layer_widths import set_layer_widths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixin):
     """A module of scvi-tools with a gene mask, a cheaper likelihood, and networks of further papers."""
 
-    def adapt(self, *, batch_free_decoder_layer: bool, reconstruction_weight: float) -> None:
+    def adapt(
+        self,
+        *,
+        batch_free_decoder_layer: bool,
+        reconstruction_weight: float,
+        layer_widths: Sequence[int] | None,
+    ) -> None:
         """Change the network that scvi-tools built; with the defaults what it computes stays the same.
 
         Parameters
         ----------
-        batch_free_decoder_layer, reconstruction_weight
+        batch_free_decoder_layer, reconstruction_weight, layer_widths
             As in :class:`~scarches_plus.module.VAE`.
         """
+        if layer_widths is not None:
+            set_layer_widths(self, layer_widths)
         self.idle_unused_layers()
         self.use_squared_error(reconstruction_weight)
         if batch_free_decoder_layer:

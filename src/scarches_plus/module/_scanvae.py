@@ -10,6 +10,8 @@ from ._adapted import AdaptedMixin
 from ._signature import extends
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scvi.model.base import BaseModelClass
     from torch import Tensor
 
@@ -23,16 +25,25 @@ class SCANVAE(AdaptedMixin, scvi.module.SCANVAE):
     ----------
     *args, **kwargs
         As in scvi-tools, with ``gene_likelihood`` as in :class:`VAE`.
-    batch_free_decoder_layer, reconstruction_weight
+    batch_free_decoder_layer, reconstruction_weight, layer_widths
         As in :class:`VAE`.
     """
 
     @extends(scvi.module.SCANVAE.__init__)
     def __init__(
-        self, *args: Any, batch_free_decoder_layer: bool = False, reconstruction_weight: float = 1.0, **kwargs: Any
+        self,
+        *args: Any,
+        batch_free_decoder_layer: bool = False,
+        reconstruction_weight: float = 1.0,
+        layer_widths: Sequence[int] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.adapt(batch_free_decoder_layer=batch_free_decoder_layer, reconstruction_weight=reconstruction_weight)
+        self.adapt(
+            batch_free_decoder_layer=batch_free_decoder_layer,
+            reconstruction_weight=reconstruction_weight,
+            layer_widths=layer_widths,
+        )
 
     def classify(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Classify cells from their counts, as scvi-tools does."""

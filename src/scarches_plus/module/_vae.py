@@ -1,11 +1,16 @@
 """scVI's module, adapted."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import scvi.module
 
 from ._adapted import AdaptedMixin
 from ._signature import extends
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class VAE(AdaptedMixin, scvi.module.VAE):
@@ -24,6 +29,9 @@ class VAE(AdaptedMixin, scvi.module.VAE):
         least 2.
     reconstruction_weight
         Factor of a squared error (trVAE's eta).
+    layer_widths
+        Units of each of the encoder's hidden layers, from the data on, if they differ (trVAE); ``n_hidden`` then has no use for
+        them. The decoder's layers mirror them.
 
     References
     ----------
@@ -32,7 +40,16 @@ class VAE(AdaptedMixin, scvi.module.VAE):
 
     @extends(scvi.module.VAE.__init__)
     def __init__(
-        self, *args: Any, batch_free_decoder_layer: bool = False, reconstruction_weight: float = 1.0, **kwargs: Any
+        self,
+        *args: Any,
+        batch_free_decoder_layer: bool = False,
+        reconstruction_weight: float = 1.0,
+        layer_widths: Sequence[int] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.adapt(batch_free_decoder_layer=batch_free_decoder_layer, reconstruction_weight=reconstruction_weight)
+        self.adapt(
+            batch_free_decoder_layer=batch_free_decoder_layer,
+            reconstruction_weight=reconstruction_weight,
+            layer_widths=layer_widths,
+        )
