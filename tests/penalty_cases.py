@@ -1,10 +1,11 @@
 """The penalties that the contract suite looks at, and what each must be, written naively."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
-from small_models import cells, split
+from small_models import TOTALVI, cells, split, with_proteins
 
 from scarches_plus.train import EWC, MMD, BatchAdversary, CellReplay, LatentReplay
 
@@ -71,8 +72,27 @@ def naive_cell_replay(_, step, __):
     counts = torch.as_tensor(REFERENCE.X.toarray())
     batch = torch.as_tensor((REFERENCE.obs["batch"] == "batch1").to_numpy().astype(int))[:, None]
     tensors = {"X": counts, "batch": batch, "labels": torch.zeros_like(batch)}
+    if hasattr(step.module, "n_input_proteins"):
+        tensors["proteins"] = torch.as_tensor(with_proteins(REFERENCE).mod["protein"].X)
     losses = [float(step.module(tensors)[2].loss) for _ in range(20)]
     return torch.tensor(sum(losses) / len(losses))
+
+
+def adapted(penalty, cls):
+    """The penalty for a model class: cells must be what it takes."""
+    if isinstance(penalty, CellReplay) and cls is TOTALVI:
+        return replace(penalty, cells=with_proteins(REFERENCE))
+    return penalty
+
+
+def parts_of(names, cls):
+    """Parts of the network by the names that a model class gives them."""
+    theirs = {
+        "z_encoder.encoder.fc_layers": "encoder.encoder.fc_layers",
+        "z_encoder.mean_encoder": "encoder.z_mean_encoder",
+        "z_encoder.var_encoder": "encoder.z_var_encoder",
+    }
+    return {theirs.get(name, name) for name in names} if cls is TOTALVI else set(names)
 
 
 #: Parts of the network that a gradient may reach, and must.

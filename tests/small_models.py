@@ -1,22 +1,45 @@
 """Small references and queries that train in a second."""
 
+import mudata
+import numpy as np
+import pandas as pd
 import scvi
+from anndata import AnnData
 
 from scarches_plus.datasets import simulate
-from scarches_plus.model import SCANVI, SCVI
+from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
-NETWORK = {
-    "n_hidden": 12,
-    "n_latent": 4,
-    "n_layers": 2,
-    "encode_covariates": True,
-    "use_layer_norm": "both",
-    "use_batch_norm": "none",
-}
+mudata.set_options(pull_on_update=False)  # the behaviour of mudata 0.4
+_SURGERY = {"encode_covariates": True, "use_layer_norm": "both", "use_batch_norm": "none"}
+NETWORK = {"n_hidden": 12, "n_latent": 4, "n_layers": 2, **_SURGERY}
+MODALITIES = {"rna_layer": "rna", "protein_layer": "protein"}
+N_PROTEINS = 5
+
+
+def network(cls):
+    if cls is TOTALVI:
+        return {"n_hidden": 12, "n_latent": 4, "n_layers_encoder": 2, "n_layers_decoder": 2, **_SURGERY}
+    return NETWORK
 
 
 def cells(n_cells=240, **kwargs):
     return simulate(n_cells, 40, 3, **{"n_batches": 3, "mean_depth": 400.0, "rng": 0, **kwargs})
+
+
+def with_proteins(adata):
+    """The same cells as MuData, with proteins that tell their types, and batches in its own ``obs``."""
+    types = adata.obs["cell_type"].astype("category").cat.codes.to_numpy()
+    means = 3 + 8 * (types[:, np.newaxis] == np.arange(N_PROTEINS) % (types.max() + 1))
+    counts = np.random.default_rng(adata.n_obs).poisson(means).astype(np.float32)
+    names = pd.DataFrame(index=[f"protein{i}" for i in range(N_PROTEINS)])
+    joint = mudata.MuData({"rna": adata.copy(), "protein": AnnData(counts, adata.obs[[]].copy(), names)})
+    joint.obs["batch"] = adata.obs["batch"].to_numpy()
+    return joint
+
+
+def as_taken(cls, adata):
+    """Cells as a model class takes them."""
+    return with_proteins(adata) if cls is TOTALVI else adata
 
 
 def split(adata, *query_batches):
@@ -26,12 +49,17 @@ def split(adata, *query_batches):
 
 def setup(cls, adata, **kwargs):
     kwargs = {"batch_key": "batch", **kwargs}
+    if cls is TOTALVI:
+        cls.setup_mudata(adata, modalities=MODALITIES, **kwargs)
+        return
     if cls.__name__ == "SCANVI":
         kwargs = {"labels_key": "cell_type", "unlabeled_category": "Unknown", **kwargs}
     cls.setup_anndata(adata, **kwargs)
 
 
 def train(model, max_epochs=2, **kwargs):
+    if isinstance(model, TOTALVI):  # its own defaults are for long trainings
+        kwargs = {"reduce_lr_on_plateau": False, "early_stopping": False, **kwargs}
     model.train(max_epochs=max_epochs, enable_progress_bar=False, **kwargs)
     return model
 
@@ -40,7 +68,10 @@ def reference(cls=SCVI, adata=None, *, setup_kwargs=None, **kwargs):
     adata = split(cells(), "batch2")[0] if adata is None else adata
     scvi.settings.seed = 0
     setup(cls, adata, **(setup_kwargs or {}))
-    return train(cls(adata, **{**NETWORK, **kwargs}))
+    return train(cls(adata, **{**network(cls), **kwargs}))
 
 
-__all__ = ["NETWORK", "SCANVI", "SCVI", "cells", "reference", "setup", "split", "train"]
+__all__ = [
+    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "TOTALVI", "as_taken", "cells", "network", "reference", "setup",
+    "split", "train", "with_proteins",
+]  # fmt: skip

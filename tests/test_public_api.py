@@ -42,6 +42,7 @@ BELONGS_TO = {
     "pp.QueryReport": "query_report",
     "train.Grouping": "penalty",
     "train.SemiSupervisedTrainingPlan": "plan",
+    "train.AdversarialTrainingPlan": "plan",
     "train.Setting": "penalty",
     "train.Step": "penalty",
     "train.TrainingPlan": "plan",

@@ -34,6 +34,11 @@ class ReferenceSpec:
         Whether the likelihood is one of counts.
     encodes_batch
         Whether the encoder sees the batch.
+    modalities
+        For MuData: modality of the genes (``"genes"``), of the proteins (``"proteins"``) and of each ``obs`` column, ``None``
+        for columns of the whole.
+    proteins, protein_layer
+        Proteins of the reference, in order, and the layer that holds their raw counts.
     """
 
     var_names: tuple[str, ...]
@@ -48,3 +53,6 @@ class ReferenceSpec:
     size_factor_key: str | None = None
     counts: bool = True
     encodes_batch: bool = True
+    modalities: Mapping[str, str | None] = field(default_factory=dict)
+    proteins: tuple[str, ...] = ()
+    protein_layer: str | None = None

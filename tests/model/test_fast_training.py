@@ -137,7 +137,12 @@ def test_moments_are_those_of_minibatches(pair):
 
 @pytest.mark.parametrize(
     ("lr", "batch_size", "penalties"),
-    [(1e-3, 4, ()), (1e-3, 32, ()), (1e-2, 32, ()), (1e-3, 32, (MMD(weight=30.0, on="z_mean"),))],
+    [
+        (1e-3, 32, ()),
+        (1e-3, 32, (MMD(weight=30.0, on="z_mean"),)),
+        pytest.param(1e-3, 4, (), marks=pytest.mark.slow),
+        pytest.param(1e-2, 32, (), marks=pytest.mark.slow),
+    ],
 )
 def test_ends_where_the_loop_ends(pair, lr, batch_size, penalties):
     """As near to lightning's loop as that is to itself from another seed."""

@@ -19,7 +19,9 @@ def curve(cls, adata, seed, **kwargs):
 
 @pytest.mark.parametrize("name", ["SCVI", "SCANVI"])
 @pytest.mark.parametrize("likelihood", ["nb", "zinb"])
-@pytest.mark.parametrize("dispersion", ["gene", "gene-batch", "gene-cell"])
+@pytest.mark.parametrize(
+    "dispersion", ["gene", *(pytest.param(other, marks=pytest.mark.slow) for other in ("gene-batch", "gene-cell"))]
+)
 def test_same_curve_closer_than_another_seed(name, likelihood, dispersion):
     adata = cells()
     kwargs = {"gene_likelihood": likelihood, "dispersion": dispersion}

@@ -186,6 +186,7 @@ def shared_neighbors(one, other, k=15):
     return np.mean([len(set(a) & set(b)) / k for a, b in zip(*found, strict=True)])
 
 
+@pytest.mark.slow
 def test_engines_agree_as_seeds_do_on_real_cells():
     """Real PBMC: the fast path is as near to scvi-tools' training as that is to itself, and transfers the same labels."""
     adata = sp.datasets.pbmc68k()

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
     """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``."""
-    from scarches_plus.train import EWC, MMD, BatchAdversary
+    from scarches_plus.train import EWC, MMD, BatchAdversary, LatentReplay
 
-    known: dict[str, type[Penalty]] = {cls.name: cls for cls in (MMD, BatchAdversary, EWC)}
+    known: dict[str, type[Penalty]] = {cls.name: cls for cls in (MMD, BatchAdversary, EWC, LatentReplay)}
     penalties = []
     for word in words:
         name, _, options = word.partition(":")

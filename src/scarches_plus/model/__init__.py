@@ -8,5 +8,6 @@ from ._recipes import QUERY_RECIPES, RECIPES, Recipe
 from ._scanvi import SCANVI
 from ._scvi import SCVI
 from ._state import ModelState, Surgery
+from ._totalvi import TOTALVI
 
-__all__ = ["QUERY_RECIPES", "RECIPES", "SCANVI", "SCVI", "ModelState", "Recipe", "Surgery", "load"]
+__all__ = ["QUERY_RECIPES", "RECIPES", "SCANVI", "SCVI", "TOTALVI", "ModelState", "Recipe", "Surgery", "load"]

@@ -260,9 +260,9 @@ def _extend_history(model: Any, records: Mapping[str, Sequence[float]]) -> None:
     table = pd.DataFrame(records).groupby("epoch").mean()
     table = table.reindex(pd.RangeIndex(int(table.index[-1]) + 1, name="epoch")).bfill()
     before = model.history_ if model.is_trained_ and isinstance(model.history_, dict) else {}  # else the reference's
+    table.index += len(before.get("elbo_train", ()))
     history = {str(name): table[[name]] for name in table}
     for name in set(history) & set(before):
-        history[name].index += len(before[name])
         history[name] = pd.concat([before[name], history[name]])
     model.history_ = {**before, **history}
 

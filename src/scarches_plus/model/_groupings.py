@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,16 @@ from scvi.data._constants import _SCVI_UUID_KEY
 
 from scarches_plus.train import Grouping, Setting
 
+from ._multimodal import gene_cells, registrable
 from ._prepare import prepare_cells
 from ._spec import categories, reference_spec, state_registry
 from ._state import get_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anndata import AnnData
+    from mudata import MuData
     from torch import Tensor
 
     from ._strategies import Entries
@@ -50,10 +55,26 @@ def setting_of(model: Any, entries: Entries | None) -> Setting:
     )
 
 
-def load_tensors(model: Any, cells: AnnData) -> dict[str, Tensor]:
-    """Return cells as the tensors of one large minibatch."""
+@contextmanager
+def registered(model: Any, cells: AnnData | MuData, **options: Any) -> Iterator[AnnData | MuData]:
+    """Register a copy of cells of known batches with a model, and let go of it at the end.
+
+    Parameters
+    ----------
+    model
+        Model of this package.
+    cells
+        Cells; not changed.
+    **options
+        As in :func:`prepare_cells`.
+
+    Raises
+    ------
+    ValueError
+        If the model does not know a batch or category of the cells.
+    """
     spec = reference_spec(model)
-    prepared = prepare_cells(cells, spec)
+    prepared = prepare_cells(gene_cells(cells, spec, options.get("batch_key")), spec, **options)
     known_categories = dict(spec.categorical_covariates)
     if spec.batch_key is not None:
         known_categories[spec.batch_key] = spec.batches
@@ -62,12 +83,17 @@ def load_tensors(model: Any, cells: AnnData) -> dict[str, Tensor]:
         if unknown:
             message = f"the model knows no {unknown} in obs[{key!r}], only {list(known)}"
             raise ValueError(message)
-    registered = model._validate_anndata(prepared)
-    loader = model._make_data_loader(adata=registered, batch_size=max(1, registered.n_obs), shuffle=False)
-    with torch.random.fork_rng(devices=[]):  # a loader draws from the global stream
-        tensors = next(iter(loader))
-    model._per_instance_manager_store[model.id].pop(registered.uns[_SCVI_UUID_KEY])  # let go of the cells
-    return tensors  # type: ignore[no-any-return]
+    validated = model._validate_anndata(registrable(prepared, cells, spec))
+    try:
+        yield validated
+    finally:
+        model._per_instance_manager_store[model.id].pop(validated.uns[_SCVI_UUID_KEY])
+
+
+def load_tensors(model: Any, cells: AnnData | MuData) -> dict[str, Tensor]:
+    """Return cells as the tensors of one large minibatch."""
+    with registered(model, cells) as known, torch.random.fork_rng(devices=[]):  # a loader draws from the global stream
+        return next(iter(model._make_data_loader(adata=known, batch_size=max(1, known.n_obs), shuffle=False)))  # type: ignore[no-any-return]
 
 
 def _present(model: Any, tensor: str, column: int, n_groups: int) -> tuple[int, ...]:

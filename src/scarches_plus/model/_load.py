@@ -14,16 +14,21 @@ from ._scvi import SCVI
 from ._spec import reference_spec, with_text_categories
 from ._state import restore_state
 from ._surgery import release_cells_with
+from ._totalvi import TOTALVI
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
-CLASSES = {"SCVI": SCVI, "SCANVI": SCANVI}
+CLASSES = {"SCVI": SCVI, "SCANVI": SCANVI, "TOTALVI": TOTALVI}
 
 
 def load(
-    source: str | Path | SCVI | SCANVI, adata: AnnData | None = None, *, prefix: str | None = None
-) -> SCVI | SCANVI:
+    source: str | Path | SCVI | SCANVI | TOTALVI,
+    adata: AnnData | MuData | None = None,
+    *,
+    prefix: str | None = None,
+) -> SCVI | SCANVI | TOTALVI:
     """Return a model of this package from a saved folder or from a model of scvi-tools.
 
     Parameters
@@ -48,8 +53,10 @@ def load(
     TypeError
         If the model is of a class that this package does not support.
     """
-    if isinstance(source, SCVI | SCANVI):
+    if isinstance(source, SCVI | SCANVI | TOTALVI):
         return source
+    if isinstance(source, scvi.model.TOTALVI):
+        return TOTALVI.from_scvi_tools(source)  # type: ignore[no-any-return]
     if isinstance(source, scvi.model.SCVI | scvi.model.SCANVI):
         return _convert(source)
     if not isinstance(source, str | Path):

@@ -11,6 +11,8 @@ from scvi import REGISTRY_KEYS
 from scarches_plus._reference import ReferenceSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scvi.model.base import BaseModelClass
 
 
@@ -41,9 +43,11 @@ def reference_spec(model: BaseModelClass) -> ReferenceSpec:
     covariates = state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY)
     labels_key = arguments.get("labels_key")
     known = categories(model, REGISTRY_KEYS.LABELS_KEY) if labels_key else ()
+    modalities = modalities_of(arguments)
+    names = model.get_var_names()
     return ReferenceSpec(
-        var_names=tuple(map(str, model.get_var_names())),
-        layer=arguments.get("layer"),
+        var_names=tuple(map(str, names[modalities["genes"]] if modalities else names)),
+        layer=arguments.get("layer", arguments.get("rna_layer")),
         batch_key=arguments.get("batch_key"),
         batches=categories(model, REGISTRY_KEYS.BATCH_KEY),
         labels_key=labels_key,
@@ -56,7 +60,22 @@ def reference_spec(model: BaseModelClass) -> ReferenceSpec:
         size_factor_key=arguments.get("size_factor_key"),
         counts=getattr(model.module, "gene_likelihood", "nb") != "normal",
         encodes_batch=bool(getattr(model.module, "encode_covariates", True)),
+        modalities=modalities,
+        proteins=tuple(map(str, names[modalities["proteins"]])) if modalities else (),
+        protein_layer=arguments.get("protein_layer"),
     )
+
+
+def modalities_of(arguments: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return where a model that was set up with MuData looks for its parts; empty for one set up with AnnData."""
+    given = arguments.get("modalities")
+    if not given:
+        return {}
+    columns: dict[str, str | None] = {}
+    for option in ("batch_key", "size_factor_key", "categorical_covariate_keys", "continuous_covariate_keys"):
+        keys = arguments.get(option)
+        columns |= dict.fromkeys([keys] if isinstance(keys, str) else keys or (), given.get(option))
+    return {"genes": given["rna_layer"], "proteins": given["protein_layer"], **columns}
 
 
 def with_text_categories(model: Any) -> Any:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: scvi-tools saves attributes that end in an underscore.
 ATTRIBUTE = "scarches_plus_"
+#: What encoders are called in scvi-tools' modules.
+_ENCODERS = ("z_encoder.", "encoder.")
 
 
 @dataclass(frozen=True)
@@ -185,4 +187,4 @@ def hash_of(model: BaseModelClass) -> str:
 def space_of(model: BaseModelClass) -> str:
     """Return an identifier of the latent space that a model's encoder spans."""
     weights = model.module.state_dict().items()
-    return fingerprint((name, tensor) for name, tensor in weights if name.startswith("z_encoder."))
+    return fingerprint((name, tensor) for name, tensor in weights if name.startswith(_ENCODERS))

@@ -28,9 +28,20 @@ Strategy = Literal["condition", "input_layers", "all"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 #: The stacks whose first layer takes the data: expression, or the latent variable.
-_INPUT_STACKS = ("z_encoder.encoder", "l_encoder.encoder", "decoder.px_decoder")
+_INPUT_STACKS = (
+    *("z_encoder.encoder", "l_encoder.encoder", "decoder.px_decoder"),
+    *("encoder.encoder", "encoder.l_gene_encoder"),  # totalVI
+    *("decoder.py_back_decoder", "decoder.py_fore_decoder", "decoder.sigmoid_decoder"),
+)
 #: scANVI's stacks that are conditioned on labels.
 _LABEL_STACKS = ("encoder_z2_z1", "decoder_z1_z2")
+#: Tensors with a slice for each batch, and its dimension.
+_BATCH_TENSORS = {
+    **dict.fromkeys(("px_r", "py_r", "library_log_means", "library_log_vars"), 1),
+    **dict.fromkeys(("background_pro_alpha", "background_pro_log_beta", "log_per_batch_efficiency"), 1),  # totalVI
+}
+#: Dispersions with the options that say what they depend on.
+_DISPERSIONS = {"px_r": ("dispersion", "gene_dispersion"), "py_r": ("protein_dispersion",)}
 _NEW = -1
 _IMPLICIT = -2
 
@@ -107,7 +118,7 @@ def grow(
             state[name] = old.clone()
             continue
         dim, source, n_features = sources[name]
-        state[name] = _rebuild(state[name], old, dim, source, start_at_mean=name == "px_r")
+        state[name] = _rebuild(state[name], old, dim, source, start_at_mean=name in _DISPERSIONS)
         fresh[name] = (dim, torch.nonzero(source == _NEW).flatten())
         conditional[name] = (dim, torch.arange(n_features, len(source)))
     return state, fresh, conditional
@@ -163,14 +174,17 @@ def _grown_tensors(
                 continue
             source = column_sources(n_features, before, after)
             found[f"{stack_name}.{layer_name}.weight"] = (1, source, n_features)
-    rows = {"px_r": 1, "library_log_means": 1, "library_log_vars": 1, f"_embeddings_dict.{batch}.weight": 0}
-    for name, dim in rows.items():
+    for name, dim in (_BATCH_TENSORS | {f"_embeddings_dict.{batch}.weight": 0}).items():
         if name in weights and weights[name].dim() > dim and weights[name].shape[dim] == n_batch[0]:
-            if name == "px_r" and getattr(module, "dispersion", None) != "gene-batch":
+            if name in _DISPERSIONS and not _is_per_batch(module, name):
                 continue
             source = torch.cat([torch.arange(n_batch[0]), torch.full((n_batch[1] - n_batch[0],), _NEW)])
             found[name] = (dim, source, 0)
     return found
+
+
+def _is_per_batch(module: nn.Module, dispersion: str) -> bool:
+    return any(str(getattr(module, option, "")).endswith("-batch") for option in _DISPERSIONS[dispersion])
 
 
 def _rebuild(new: Tensor, old: Tensor, dim: int, source: Tensor, *, start_at_mean: bool) -> Tensor:

@@ -12,6 +12,7 @@ from scvi.data._constants import _SCVI_UUID_KEY
 from scarches_plus._logging import logger
 from scarches_plus.pp._measured import unmeasured_genes
 
+from ._multimodal import gene_cells, registrable
 from ._prepare import prepare_cells
 from ._spec import n_categories, reference_spec, with_text_categories
 from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
+    from mudata import MuData
     from scvi.model.base import BaseModelClass
 
     from scarches_plus._reference import ReferenceSpec
@@ -42,7 +44,7 @@ class SurgeryMixin:
     @classmethod
     def load_query_data(
         cls,
-        adata: AnnData,
+        adata: AnnData | MuData,
         reference_model: BaseModelClass | str | Path,
         *,
         strategy: Strategy = "condition",
@@ -107,7 +109,9 @@ class SurgeryMixin:
             reference_model = cls.load(reference_model, adata=False)  # type: ignore[attr-defined]
         reference = with_text_categories(reference_model)
         spec = reference_spec(reference)
-        prepared = prepare_cells(adata, spec, layer=layer, batch_key=batch_key, use_labels=use_query_labels)
+        prepared = prepare_cells(
+            gene_cells(adata, spec, batch_key), spec, layer=layer, batch_key=batch_key, use_labels=use_query_labels
+        )
         batches = [] if spec.batch_key is None else sorted(set(prepared.obs[spec.batch_key]))
         _refuse_reused_names(batches, spec, shared_batches)
         if strategy == "condition":
@@ -117,7 +121,7 @@ class SurgeryMixin:
         unmeasured = _unmeasured(prepared, spec, before)
 
         model = super().load_query_data(  # type: ignore[misc]
-            prepared, reference, unfrozen=True, accelerator=accelerator, device=device
+            registrable(prepared, adata, spec), reference, unfrozen=True, accelerator=accelerator, device=device
         )
         release_cells_with(model)
         sizes = n_categories(reference), n_categories(model)

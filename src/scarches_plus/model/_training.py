@@ -110,7 +110,7 @@ class TrainingMixin:
                 refresh_state(self, engine="fast", penalties=options)  # type: ignore[arg-type]
             return
         if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
-            _set_sizes(kwargs, self.adata.n_obs)  # type: ignore[attr-defined]
+            _set_sizes(kwargs, self.adata.n_obs, defaults.get("batch_size"))  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
         n_before = len((self.history or {}).get("elbo_train", ())) if self.is_trained else 0  # type: ignore[attr-defined]
         trainer = getattr(self, "trainer", None)
@@ -164,12 +164,12 @@ def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwarg
     return False
 
 
-def _set_sizes(kwargs: dict[str, Any], n_cells: int) -> None:
+def _set_sizes(kwargs: dict[str, Any], n_cells: int, default_batch_size: int | None) -> None:
     """Choose the share of training cells such that no minibatch has one or two cells, and how often lightning logs.
 
     Left alone, scvi-tools would choose the same share and warn of it, and lightning would warn of small data.
     """
-    batch_size = kwargs.get("batch_size") or settings.batch_size
+    batch_size = kwargs.get("batch_size") or default_batch_size or settings.batch_size
     if kwargs.get("train_size") is None:
         n_train = n_training_cells(n_cells, batch_size)
         kwargs["train_size"] = (n_train - 0.5) / n_cells  # scvi-tools rounds up

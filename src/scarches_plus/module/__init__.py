@@ -4,6 +4,7 @@ What only changes the loss or the schedule belongs into ``train``; what a user t
 """
 
 from ._scanvae import SCANVAE
+from ._totalvae import TOTALVAE
 from ._vae import VAE
 
-__all__ = ["SCANVAE", "VAE"]
+__all__ = ["SCANVAE", "TOTALVAE", "VAE"]

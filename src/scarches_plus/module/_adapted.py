@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from ._batch_free_layer import free_first_layer_of_batch
 from ._count_likelihood import CountLikelihoodMixin
@@ -12,6 +14,8 @@ from ._layer_widths import set_layer_widths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
 
 class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixin):
@@ -37,3 +41,12 @@ class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixi
         self.use_squared_error(reconstruction_weight)
         if batch_free_decoder_layer:
             free_first_layer_of_batch(self)
+
+    def infer(self, counts: Tensor, **covariates: Tensor | None) -> dict[str, Any]:
+        """Return what ``inference`` makes of counts."""
+        return self.inference(counts, **covariates)  # type: ignore[attr-defined, no-any-return]
+
+    def likelihood(self, z: Tensor, library: Tensor, **covariates: Any) -> Any:
+        """Return the distribution of counts for latent variables and logarithms of library sizes."""
+        labels = torch.zeros_like(covariates["batch_index"])
+        return self.generative(z, library, **covariates, y=labels)["px"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import scvi.module
 import torch
 from scvi import REGISTRY_KEYS
 from scvi.module._constants import MODULE_KEYS
@@ -282,6 +283,8 @@ class _Likelihood:
 
 def obstacle_to(module: nn.Module, entries: Mapping[str, tuple[int, Tensor] | None]) -> str | None:
     """Say why :class:`Condensed` cannot stand for a module; ``None`` if it can."""
+    if not isinstance(module, scvi.module.VAE):
+        return f"there is no reduced objective of {type(module).__name__}"
     reasons = {
         f"gene_likelihood is {module.gene_likelihood!r}": module.gene_likelihood not in {"nb", "zinb"},
         "library sizes are learned": not module.use_observed_lib_size,

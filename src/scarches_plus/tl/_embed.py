@@ -63,13 +63,16 @@ def embed(
         If the encoder sees a batch that the model does not know; map such cells with :func:`map_query`.
     """
     from scarches_plus.model import load
+    from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.pp import check_query
 
     model = load(model)
     spec = model.spec
     if not spec.encodes_batch:
         spec, batch_key = ReferenceSpec(spec.var_names, layer=spec.layer, counts=spec.counts), None
-    report = check_query(adata, spec, layer=layer, batch_key=batch_key, shared_batches=spec.batches)
+    report = check_query(
+        gene_cells(adata, model.spec, batch_key), spec, layer=layer, batch_key=batch_key, shared_batches=spec.batches
+    )
     report.raise_for_problems()
     embedding = model.embed(adata, layer=layer, batch_key=batch_key)
     adata = copy_of(adata) if copy else adata

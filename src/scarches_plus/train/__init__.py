@@ -15,13 +15,14 @@ from ._importance import Importance
 from ._latent_replay import LatentReplay
 from ._mmd import MMD
 from ._penalty import Grouping, Penalty, Setting, Step
-from ._plan import SemiSupervisedTrainingPlan, TrainingPlan
+from ._plan import AdversarialTrainingPlan, SemiSupervisedTrainingPlan, TrainingPlan
 from ._store_anchors import store_anchors
 
 __all__ = [
     "EWC",
     "MMD",
     "AdamStrides",
+    "AdversarialTrainingPlan",
     "Anchors",
     "BatchAdversary",
     "CellReplay",

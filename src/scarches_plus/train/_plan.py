@@ -102,6 +102,10 @@ class TrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.TrainingPl
     """:class:`scvi.train.TrainingPlan` with penalties, explicit modes and exact freezing."""
 
 
+class AdversarialTrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.AdversarialTrainingPlan):
+    """:class:`scvi.train.AdversarialTrainingPlan` (totalVI) with penalties, explicit modes and exact freezing."""
+
+
 class SemiSupervisedTrainingPlan(
     AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
 ):

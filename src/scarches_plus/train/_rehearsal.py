@@ -56,14 +56,13 @@ class Rehearsal:
     def encode(self, module: Module, rows: Tensor) -> dict[str, Any]:
         """Return what a module infers from the drawn counts."""
         counts = self._counts[rows].to(_device(module))
-        return module.inference(counts, **self._at(module, rows))  # type: ignore[operator, no-any-return]
+        return module.infer(counts, **self._at(module, rows))  # type: ignore[operator, no-any-return]
 
     def decode(self, module: Module, rows: Tensor) -> Any:
         """Return the distribution of counts that a module expects of the stored posteriors."""
         device = _device(module)
-        labels = torch.zeros(len(rows), 1, dtype=torch.long, device=device)
         z, library = self._z[rows].to(device), self._library[rows].to(device)
-        return module.generative(z, library, **self._at(module, rows), y=labels)["px"]  # type: ignore[operator]
+        return module.likelihood(z, library, **self._at(module, rows))  # type: ignore[operator]
 
     def _at(self, module: Module, rows: Tensor) -> dict[str, Tensor | None]:
         device = _device(module)

@@ -86,7 +86,8 @@ def _observed(module: Any, tensors: dict[str, torch.Tensor], groupings: Any) -> 
     with caught(module, LAYERS) as activations:
         inference, _ = module(tensors, compute_loss=False)
     posterior = inference["qz"]
-    observed = {"z_mean": posterior.loc, "z_var": posterior.scale.square(), "library": inference["library"]}
+    library = inference["library"] if "library" in inference else inference["library_gene"].log()  # totalVI
+    observed = {"z_mean": posterior.loc, "z_var": posterior.scale.square(), "library": library}
     observed |= {f"layer {layer}": values for layer, values in activations.items()}
     observed |= {f"group {name}": tensors[one.tensor][:, one.column].long() for name, one in groupings.items()}
     if "extra_continuous_covs" in tensors:

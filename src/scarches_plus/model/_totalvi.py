@@ -1,0 +1,282 @@
+"""totalVI as a reference model."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
+
+import mudata
+import numpy as np
+import pandas as pd
+import scvi.model
+from anndata import AnnData
+from mudata import MuData
+from scvi import REGISTRY_KEYS
+
+from scarches_plus._logging import logger
+from scarches_plus.module import TOTALVAE
+from scarches_plus.train import AdversarialTrainingPlan
+
+from ._groupings import registered
+from ._mixin import ReferenceMixin
+from ._multimodal import gene_cells, registrable
+from ._prepare import prepare_cells
+from ._spec import modalities_of, reference_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_MASK = "protein_batch_mask"
+
+
+class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
+    """:class:`scvi.model.TOTALVI` that maps queries by strategy and can prove that the reference did not move.
+
+    Cells come as MuData, registered with ``TOTALVI.setup_mudata``. Everything of scvi-tools' class works, and files open in
+    both packages. A query may lack genes, which leave the likelihood, and proteins, even all of them (AnnData of genes, or
+    MuData without the modality): the model predicts those.
+
+    Parameters
+    ----------
+    adata
+        Cells that ``TOTALVI.setup_mudata`` registered.
+    n_latent, gene_dispersion, protein_dispersion, gene_likelihood, latent_distribution
+        As in scvi-tools.
+    empirical_protein_background_prior, override_missing_proteins
+        As in scvi-tools.
+    model_kwargs
+        As in scvi-tools. For references, set ``use_layer_norm="both"`` and ``use_batch_norm="none"``.
+
+    References
+    ----------
+    Gayoso et al. 2021 (totalVI); Lotfollahi et al. 2021 (scArches), Fig. 4.
+    """
+
+    _module_cls = TOTALVAE
+    _training_plan_cls = AdversarialTrainingPlan
+
+    @classmethod
+    def setup_anndata(cls, *args: Any, **kwargs: Any) -> None:
+        """Refuse AnnData.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Whatever is given.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        message = (
+            "sp.model.TOTALVI takes MuData, with genes and proteins as modalities: TOTALVI.setup_mudata(mdata, ...)"
+        )
+        raise NotImplementedError(message)
+
+    @classmethod
+    def setup_mudata(cls, mdata: MuData, *args: Any, panel_key: str | None = None, **kwargs: Any) -> None:
+        """Register cells, as scvi-tools does.
+
+        Parameters
+        ----------
+        mdata
+            Cells with raw counts of genes and proteins.
+        panel_key
+            Refused: after surgery scvi-tools would not know the panel of a new batch.
+        *args, **kwargs
+            As in scvi-tools.
+
+        Raises
+        ------
+        NotImplementedError
+            If there is a ``panel_key``.
+        """
+        if panel_key is not None:
+            message = "panel_key is not supported; proteins that a batch did not measure may be 0 in all of its cells"
+            raise NotImplementedError(message)
+        with mudata.set_options(pull_on_update=False):
+            super().setup_mudata(mdata, *args, **kwargs)
+
+    def embed(self, adata: AnnData | MuData, *, layer: str | None = None, batch_key: str | None = None) -> np.ndarray:
+        """Return the latent means of cells, without training.
+
+        Parameters
+        ----------
+        adata
+            Cells of batches that the model knows, as :meth:`load_query_data` takes them; not changed.
+        layer, batch_key
+            Where the cells keep counts of genes (``"X"`` for ``X``) and batches, if not where the reference does.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n_cells, n_latent)``.
+
+        Raises
+        ------
+        ValueError
+            If the model does not know a batch or category of the cells; map such cells first.
+        """
+        if self.surgery is None:
+            self._check_if_trained(warn=False)
+        with registered(self, adata, layer=layer, batch_key=batch_key) as cells:
+            return super().get_latent_representation(cells)  # type: ignore[no-any-return]
+
+    def _validate_anndata(self, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if adata is None and self.adata is None:
+            message = "this model came without cells: pass some, or load it with its cells"
+            raise ValueError(message)
+        return super()._validate_anndata(adata, *args, **kwargs)
+
+    def get_var_names(self, legacy_mudata_format: bool = False) -> Any:  # noqa: FBT001, FBT002 (scvi-tools' signature)
+        """Return the names of genes and proteins by modality, also without cells.
+
+        Parameters
+        ----------
+        legacy_mudata_format
+            As in scvi-tools.
+        """
+        if self.adata is not None:
+            return super().get_var_names(legacy_mudata_format)
+        return _var_names(self.registry_)
+
+    @classmethod
+    def load(cls, dir_path: str | Path, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Load a saved model, of this package or of scvi-tools.
+
+        Parameters
+        ----------
+        dir_path
+            Folder that ``save`` wrote. It holds a pickle: load only what you trust.
+        adata
+            The cells the model was trained on. ``None`` takes those saved with the model, if any; ``False`` loads without
+            cells, which is enough to map a query.
+        *args, **kwargs
+            Passed to the ``load`` of scvi-tools.
+
+        Raises
+        ------
+        TypeError
+            If the model was set up with AnnData.
+        """
+        prefix = kwargs.get("prefix") or ""
+        registry = cls.load_registry(str(dir_path), prefix=kwargs.get("prefix"))
+        if not modalities_of(registry["setup_args"]):
+            message = (
+                f"{dir_path} holds a totalVI model that was set up with AnnData; only those of MuData are supported"
+            )
+            raise TypeError(message)
+        saved = (Path(dir_path) / f"{prefix}mdata.h5mu").exists()
+        without = adata is False or (adata is None and not saved)
+        with _what_is_known_unsaid():
+            model = super().load(dir_path, _stand_ins(registry) if without else adata, *args, **kwargs)
+        if without:
+            model._adata = None
+        model._set_protein_mask(getattr(model, "protein_mask_", None) or _registered_mask(registry))
+        return model
+
+    @classmethod
+    def load_query_data(cls, adata: AnnData | MuData, reference_model: Any, **kwargs: Any) -> Any:
+        """Make a query model from a reference model by architecture surgery, as :meth:`SCVI.load_query_data` does.
+
+        Parameters
+        ----------
+        adata
+            Query cells: MuData, or AnnData of genes alone. Proteins that it lacks are taken for not measured.
+        reference_model
+            Model of this package or of scvi-tools, or a folder with a saved one. It is not changed.
+        **kwargs
+            As in :meth:`SCVI.load_query_data`.
+        """
+        if isinstance(reference_model, str | Path):
+            reference_model = cls.load(reference_model, adata=False)
+        with _what_is_known_unsaid():
+            model = super().load_query_data(adata, reference_model, **kwargs)
+        own = model.module.protein_batch_mask
+        if own is not None:
+            logger.info("proteins that the query did not measure leave the likelihood of its cells")
+        model._set_protein_mask(reference_model.module.protein_batch_mask, own)
+        return model
+
+    def _set_protein_mask(self, *masks: Mapping[str, Any] | None) -> None:
+        """Say of every batch which proteins it measured; scvi-tools knows it of the batches of the cells at hand only."""
+        if self.init_params_["non_kwargs"]["override_missing_proteins"]:
+            return
+        n_proteins = self.module.n_input_proteins
+        whole = {str(code): np.ones(n_proteins, dtype=bool) for code in range(self.module.n_batch)}
+        for mask in filter(None, masks):
+            whole |= {str(code): np.asarray(measured, dtype=bool) for code, measured in mask.items()}
+        lacking = not all(measured.all() for measured in whole.values())
+        self.module.protein_batch_mask = whole if lacking else None
+        self.protein_mask_ = {code: measured.tolist() for code, measured in whole.items()} if lacking else None
+
+    @classmethod
+    def from_scvi_tools(cls, model: scvi.model.TOTALVI) -> Any:
+        """Return a model of this package with the weights, cells and history of one of scvi-tools.
+
+        Parameters
+        ----------
+        model
+            Model that was set up with MuData. It is not changed.
+        """
+        cells: Any = False
+        if model.adata is not None:
+            spec = reference_spec(model)
+            cells = registrable(prepare_cells(gene_cells(model.adata, spec), spec), model.adata, spec)
+        with TemporaryDirectory() as folder:
+            model.save(folder, overwrite=True)
+            converted = cls.load(folder, cells)
+        converted.history_ = model.history_
+        return converted
+
+
+@contextmanager
+def _what_is_known_unsaid() -> Iterator[None]:
+    """Keep scvi-tools from advising against missing proteins, and mudata from naming what scvi-tools should not call."""
+    with catch_warnings():
+        filterwarnings("ignore", message="Some proteins have all 0 counts")
+        filterwarnings("ignore", message="The method mod_names is deprecated", category=FutureWarning)
+        yield
+
+
+def _var_names(registry: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    fields, places = registry["field_registries"], modalities_of(registry["setup_args"])
+    keys = {"genes": REGISTRY_KEYS.X_KEY, "proteins": REGISTRY_KEYS.PROTEIN_EXP_KEY}
+    return {str(places[part]): np.asarray(fields[key]["state_registry"]["column_names"]) for part, key in keys.items()}
+
+
+def _registered_mask(registry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return registry["field_registries"][REGISTRY_KEYS.PROTEIN_EXP_KEY]["state_registry"].get(_MASK)  # type: ignore[no-any-return]
+
+
+def _stand_ins(registry: Mapping[str, Any]) -> MuData:
+    """Return cells of no one, a few of each batch: scvi-tools cannot build this network without any."""
+    arguments, fields = registry["setup_args"], registry["field_registries"]
+    rng = np.random.default_rng(0)
+    batches = fields[REGISTRY_KEYS.BATCH_KEY]["state_registry"]["categorical_mapping"]
+    columns = dict((fields.get(REGISTRY_KEYS.CAT_COVS_KEY, {}).get("state_registry") or {}).get("mappings", {}))
+    if arguments.get("batch_key"):
+        columns[arguments["batch_key"]] = batches
+    n_cells = 3 * max(map(len, [batches, *columns.values()]))  # three of each category
+    obs = pd.DataFrame(index=[f"cell{i}" for i in range(n_cells)])
+    for key, values in columns.items():
+        obs[key] = np.resize(np.asarray(values, dtype=object), n_cells)
+    for key in (*(arguments.get("continuous_covariate_keys") or ()), arguments.get("size_factor_key")):
+        if key is not None:
+            obs[key] = 1.0
+    layers = arguments.get("rna_layer"), arguments.get("protein_layer")
+    parts = {}
+    for (modality, names), layer in zip(_var_names(registry).items(), layers, strict=True):
+        counts = rng.integers(1, 9, (len(obs), len(names))).astype(np.float32)
+        part = AnnData(counts, obs.copy(), pd.DataFrame(index=names))
+        if layer is not None:
+            part.layers[layer] = counts
+        parts[modality] = part
+    with mudata.set_options(pull_on_update=False):
+        cells = MuData(parts)
+        cells.obs[obs.columns.tolist()] = obs
+    return cells
