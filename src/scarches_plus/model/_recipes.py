@@ -149,7 +149,7 @@ RECIPES: dict[str, Recipe] = {
             "dispersion": "gene-batch",
             "deeply_inject_covariates": False,
         },
-        penalties=(MMD(weight=10.0, on="decoder"),),
+        penalties=(MMD(weight=1.0, on="decoder"),),
         train_kwargs={"gradient_clip_val": 5.0},
     ),
     "trvae_mse": _squared_error(
