@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anndata
 import numpy as np
+import scanpy as sc
 import torch
 from scipy import stats
 
@@ -28,13 +29,21 @@ def quiet() -> None:
     torch.set_num_threads(2)
 
 
-def split(path: Path, query_batches: list[str]) -> tuple[anndata.AnnData, anndata.AnnData]:
+def split(path: Path, query_batches: list[str], n_genes: int | None = None) -> tuple[anndata.AnnData, anndata.AnnData]:
+    """Return reference and query, on the genes that vary most in the reference (by dispersion of log counts)."""
     adata = anndata.read_h5ad(path)
     query = adata.obs["batch"].isin(query_batches).to_numpy()
     if not query.any() or query.all():
         message = f"--query must name some of {sorted(adata.obs['batch'].unique())}"
         raise SystemExit(message)
-    return adata[~query].copy(), adata[query].copy()
+    reference, query = adata[~query].copy(), adata[query].copy()
+    if n_genes is not None and n_genes < adata.n_vars:
+        normalized = sc.pp.normalize_total(reference, target_sum=1e4, copy=True)
+        sc.pp.log1p(normalized)
+        sc.pp.highly_variable_genes(normalized, n_top_genes=n_genes)
+        chosen = normalized.var["highly_variable"].to_numpy()
+        reference, query = reference[:, chosen].copy(), query[:, chosen].copy()
+    return reference, query
 
 
 def with_embedding(adata: anndata.AnnData, embedding: np.ndarray) -> anndata.AnnData:

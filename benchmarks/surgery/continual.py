@@ -62,7 +62,7 @@ def separation(query, z_query, known):
 def compare(options):
     rows = []
     for seed in options.seeds:
-        reference, query = split(options.data, options.query)
+        reference, query = split(options.data, options.query, options.genes)
         model = build(reference, seed, options)
         known = reference.obs["cell_type"].astype(str).unique()
         for name, (strategy, penalties) in ways(reference).items():
@@ -134,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--query", nargs="+")
+    parser.add_argument("--genes", type=int, help="Keep so many genes, those that vary most in the reference.")
     parser.add_argument("--sequence", type=int, default=0)
     parser.add_argument("--ways", nargs="+")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

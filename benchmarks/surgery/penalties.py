@@ -42,7 +42,9 @@ class Study:
 
     def __init__(self, options, seed):
         self.options, self.seed = options, seed
-        self.reference, self.query = split(options.data, options.query) if options.data else simulated(seed)
+        self.reference, self.query = (
+            split(options.data, options.query, options.genes) if options.data else simulated(seed)
+        )
         self._models = {}
 
     @cached_property
@@ -152,6 +154,7 @@ def main() -> None:
         "--data", type=Path, help="An .h5ad file with obs columns batch and cell_type; default: simulated."
     )
     parser.add_argument("--query", nargs="+", help="Batches of --data to map onto the others.")
+    parser.add_argument("--genes", type=int, help="Keep so many genes, those that vary most in the reference.")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--weights", nargs="+", type=float, default=[1.0, 10.0, 100.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
