@@ -9,7 +9,8 @@ from anndata import AnnData
 from scarches_plus.datasets import simulate
 from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
-mudata.set_options(pull_on_update=False)  # the behaviour of mudata 0.4
+if hasattr(mudata, "set_options"):
+    mudata.set_options(pull_on_update=False)  # as it is from mudata 0.4 on
 _SURGERY = {"encode_covariates": True, "use_layer_norm": "both", "use_batch_norm": "none"}
 NETWORK = {"n_hidden": 12, "n_latent": 4, "n_layers": 2, **_SURGERY}
 MODALITIES = {"rna_layer": "rna", "protein_layer": "protein"}

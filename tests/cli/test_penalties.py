@@ -1,16 +1,23 @@
 import pytest
 
 from scarches_plus.cli._penalties import parse_penalties
-from scarches_plus.train import EWC, MMD, BatchAdversary
+from scarches_plus.train import EWC, MMD, BatchAdversary, LatentReplay
 
 
 def test_words():
-    words = ["mmd", "mmd:on=decoder,weight=10,max_groups=5", "batch_adversary:lr=0.001", "ewc:weight=1e3"]
+    words = [
+        "mmd",
+        "mmd:on=decoder,weight=10,max_groups=5",
+        "batch_adversary:lr=0.001",
+        "ewc:weight=1e3",
+        "latent_replay:n_cells=9",
+    ]
     assert parse_penalties(words) == (
         MMD(),
         MMD(on="decoder", weight=10, max_groups=5),
         BatchAdversary(lr=0.001),
         EWC(weight=1e3),
+        LatentReplay(n_cells=9),
     )
     assert parse_penalties(()) == ()
 

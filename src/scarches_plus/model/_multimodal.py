@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import mudata
@@ -17,6 +18,7 @@ from ._prepare import missing_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from scarches_plus._reference import ReferenceSpec
 
@@ -88,12 +90,17 @@ def registrable(cells: AnnData, source: AnnData | MuData, spec: ReferenceSpec) -
     proteins = AnnData(
         counts, pd.DataFrame(index=cells.obs_names), pd.DataFrame(index=list(spec.proteins)), layers=layers
     )
-    with mudata.set_options(pull_on_update=False):
+    with columns_stay_where_they_are():
         joint = MuData({names[0]: cells, names[1]: proteins})
         for key in _columns(spec, None):
             modality = spec.modalities.get(key)
             (joint.obs if modality is None else joint.mod[modality].obs)[key] = cells.obs[key].to_numpy()
     return joint
+
+
+def columns_stay_where_they_are() -> AbstractContextManager[Any]:
+    """Return a context in which mudata does not copy columns of modalities to the whole, as it does not from 0.4 on."""
+    return mudata.set_options(pull_on_update=False) if hasattr(mudata, "set_options") else nullcontext()
 
 
 def _protein_counts(source: AnnData | MuData, name: str, spec: ReferenceSpec) -> np.ndarray:

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
-import mudata
 import numpy as np
 import pandas as pd
 import scvi.model
@@ -22,7 +21,7 @@ from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
 from ._mixin import ReferenceMixin
-from ._multimodal import gene_cells, registrable
+from ._multimodal import columns_stay_where_they_are, gene_cells, registrable
 from ._prepare import prepare_cells
 from ._spec import modalities_of, reference_spec
 
@@ -98,7 +97,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         if panel_key is not None:
             message = "panel_key is not supported; proteins that a batch did not measure may be 0 in all of its cells"
             raise NotImplementedError(message)
-        with mudata.set_options(pull_on_update=False):
+        with columns_stay_where_they_are():
             super().setup_mudata(mdata, *args, **kwargs)
 
     def embed(self, adata: AnnData | MuData, *, layer: str | None = None, batch_key: str | None = None) -> np.ndarray:
@@ -276,7 +275,7 @@ def _stand_ins(registry: Mapping[str, Any]) -> MuData:
         if layer is not None:
             part.layers[layer] = counts
         parts[modality] = part
-    with mudata.set_options(pull_on_update=False):
+    with columns_stay_where_they_are():
         cells = MuData(parts)
         cells.obs[obs.columns.tolist()] = obs
     return cells
