@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Kinds of scores in the order of tables, with their weight in the total (as in scib).
+WEIGHTS = {"mixing": 0.4, "conservation": 0.6, "agreement": 0.0, "mapping": 0.0}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Report:
+    """Scores of embeddings, made by :func:`evaluate`.
+
+    Parameters
+    ----------
+    scores
+        Tidy, one row for each embedding and score, with the columns `embedding`, `kind` (``"mixing"``,
+        ``"conservation"``, ``"agreement"`` or ``"mapping"``), `score`, `value` (higher is better, NaN where it is not
+        defined), `n_cells` it was computed on, and `seconds`.
+    per_label
+        One row for each embedding and label: :func:`label_mixing`, with the label's :func:`label_purity`. Empty
+        without labels.
+    provenance
+        Numbers of cells, versions, and options.
+    """
+
+    scores: pd.DataFrame
+    per_label: pd.DataFrame
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def table(self) -> pd.DataFrame:
+        """Return embeddings x scores, with the means of mixing and conservation and their total (0.4 and 0.6, as in scib).
+
+        A mean is of the scores that are defined.
+        """
+        import pandas as pd
+
+        order = self.scores.drop_duplicates(["kind", "score"])
+        values = self.scores.pivot_table(index="embedding", columns=["kind", "score"], values="value", dropna=False)
+        names = self.scores["embedding"].drop_duplicates()
+        columns = pd.MultiIndex.from_frame(order[["kind", "score"]])
+        wide = values.reindex(index=names, columns=columns)
+        total = 0.0
+        for kind, weight in WEIGHTS.items():
+            if weight and kind in order["kind"].to_numpy():
+                wide["summary", kind] = wide[kind].mean(axis=1)
+                total = total + weight * wide["summary", kind]
+        if {"mixing", "conservation"} <= set(order["kind"]):
+            wide["summary", "total"] = total
+        return wide
+
+    def __repr__(self) -> str:
+        return f"{self._title()}\n{self.table().T.to_string(float_format='{:.3f}'.format)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self._title())}</p>{self.table().to_html(float_format='{:.3f}'.format)}"
+
+    def _title(self) -> str:
+        n_cells, n_batches = (self.provenance.get(name, "?") for name in ("n_cells", "n_batches"))
+        return f"{n_cells} cells, {n_batches} batches; 1 is best"
+
+    def to_html(self, path: str | Path) -> None:
+        """Write one page with the scores, the table per label and how they came about.
+
+        Parameters
+        ----------
+        path
+            File to write; it appears whole or not at all.
+        """
+        parts = ["<h1>Evaluation</h1>", self._repr_html_()]
+        if len(self.per_label):
+            parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]
+        rows = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in self.provenance.items())
+        parts += ["<h2>Provenance</h2>", f"<table>{rows}</table>"]
+        style = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .6em;text-align:right}"
+        page = f"<!doctype html><meta charset='utf-8'><title>Evaluation</title><style>{style}</style>{''.join(parts)}"
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.part")
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(target)

@@ -1,0 +1,75 @@
+"""scib-metrics' functions, on neighbours that are known already."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from scarches_plus._neighbors import Neighbors
+
+#: Neighbours that each function looks at, as scib-metrics' own Benchmarker has it: the cell itself and those after it.
+_LISI, _KBET, _GRAPH = 90, 50, 15
+
+
+def scib_functions(
+    embedding: NDArray, neighbors: Neighbors, batches: NDArray, labels: NDArray
+) -> dict[str, Callable[[], float | dict[str, float]]]:
+    """Return scib-metrics' functions by name, ready to be called.
+
+    Parameters
+    ----------
+    embedding
+        Shape ``(n, d)``.
+    neighbors
+        Nearest other cells of every cell; with fewer than 89, what needs more takes what there is.
+    batches, labels
+        Codes, shape ``(n,)``.
+
+    Notes
+    -----
+    A cell counts among its own neighbours in scib-metrics; from 0.6 on LISI leaves it out again.
+    """
+    import scib_metrics as scib
+
+    embedding = np.ascontiguousarray(embedding, dtype=np.float32)
+    around = partial(_with_self, neighbors)
+    return {
+        "iLISI": lambda: scib.ilisi_knn(around(_LISI), batches),
+        "cLISI": lambda: scib.clisi_knn(around(_LISI), labels),
+        "kBET": lambda: scib.kbet(around(_KBET), batches),
+        "k-means": lambda: _renamed(scib.nmi_ari_cluster_labels_kmeans(embedding, labels), "k-means"),
+        "Leiden": lambda: _renamed(scib.nmi_ari_cluster_labels_leiden(around(_GRAPH), labels), "Leiden"),
+        "silhouette of labels": lambda: scib.silhouette_label(embedding, labels),
+        "silhouette of batches": lambda: scib.silhouette_batch(embedding, labels, batches),
+        "BRAS": lambda: scib.bras(embedding, labels, batches),
+        "isolated labels (silhouette)": lambda: scib.isolated_labels(embedding, labels, batches),
+        "kBET per label": lambda: scib.kbet_per_label(around(_KBET), batches, labels),
+    }
+
+
+def principal_component_regression(before: NDArray, after: NDArray, batches: NDArray) -> float:
+    """Return scib-metrics' PCR comparison: by how much the variance that batches explain fell."""
+    import scib_metrics as scib
+
+    return float(scib.pcr_comparison(before, after, batches, categorical=True))
+
+
+def _with_self(neighbors: Neighbors, k: int) -> Any:
+    from scib_metrics.nearest_neighbors import NeighborsResults
+
+    n_cells = len(neighbors.indices)
+    return NeighborsResults(
+        indices=np.column_stack([np.arange(n_cells), neighbors.indices[:, : k - 1]]),
+        distances=np.column_stack([np.zeros(n_cells), neighbors.distances[:, : k - 1]]),
+    )
+
+
+def _renamed(scores: dict[str, float], clustering: str) -> dict[str, float]:
+    return {f"{name.upper()} {clustering}": float(value) for name, value in scores.items()}
