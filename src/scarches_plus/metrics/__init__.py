@@ -6,16 +6,36 @@ gives the definition, its source, and where published code departs from it.
 
 from ._batch_entropy import batch_entropy
 from ._entropy_batch_mixing import entropy_batch_mixing
+from ._graph_connectivity import graph_connectivity
+from ._isolated_label_score import isolated_label_score
+from ._label_mixing import label_mixing
+from ._label_purity import label_purity
 from ._label_transfer_report import LabelTransferReport, label_transfer_report
+from ._mixing_along import mixing_along
 from ._neighbor_preservation import neighbor_preservation
+from ._over_k import over_k
+from ._over_mixing import over_mixing
+from ._protein_discrepancy import protein_discrepancy
+from ._protein_neighbor_overlap import protein_neighbor_overlap
 from ._reference_drift import ReferenceDrift, reference_drift
+from ._scale_proteins import scale_proteins
 
 __all__ = [
     "LabelTransferReport",
     "ReferenceDrift",
     "batch_entropy",
     "entropy_batch_mixing",
+    "graph_connectivity",
+    "isolated_label_score",
+    "label_mixing",
+    "label_purity",
     "label_transfer_report",
+    "mixing_along",
     "neighbor_preservation",
+    "over_k",
+    "over_mixing",
+    "protein_discrepancy",
+    "protein_neighbor_overlap",
     "reference_drift",
+    "scale_proteins",
 ]

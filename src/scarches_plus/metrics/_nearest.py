@@ -1,0 +1,26 @@
+"""The neighbours that several metrics of one embedding share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scarches_plus._neighbors import nearest_within
+
+from ._batch_entropy import _first
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def nearest_others(embedding: ArrayLike, k: int, neighbors: ArrayLike | None = None) -> NDArray[np.int64]:
+    """Indices of the `k` nearest other cells of every cell: the first columns of `neighbors`, or searched."""
+    if neighbors is None:
+        return nearest_within(embedding, k).indices
+    n_cells = len(np.asarray(embedding))
+    first = _first(np.asarray(neighbors), n_cells, k)
+    if n_bad := int(((first < 0) | (first >= n_cells)).sum()):
+        message = f"neighbors has {n_bad} entries outside of 0 to {n_cells - 1}: search again with a complete result"
+        raise ValueError(message)
+    return first
