@@ -97,7 +97,7 @@ def test_bascvi_is_the_paper_but_for_what_it_says():
     (adversary,) = recipe.penalties
     assert isinstance(adversary, BatchAdversary)
     assert adversary.layers_read == ("encoder", "decoder")
-    assert adversary.weight == 10
+    assert adversary.weight == 1
     assert adversary.lr == 1e-2
     assert recipe.plan_kwargs == {"lr": 1e-4, "weight_decay": 1e-5, "eps": 0.01}
     assert recipe.train_kwargs == {"batch_size": 64, "gradient_clip_val": 5.0}

@@ -19,7 +19,6 @@ from ._label_mixing import label_mixing
 from ._label_purity import label_purity
 from ._label_transfer_report import label_transfer_report
 from ._neighbor_vote import UNLABELLED
-from ._over_mixing import over_mixing
 from ._rbni import rbni
 from ._report import Report
 from ._scib import principal_component_regression, scib_functions
@@ -215,10 +214,13 @@ class _Cells:
         k = min(k, self.neighbors.indices.shape[1])
         return {"k": k, "neighbors": self.neighbors.indices}
 
+    @cached_property
+    def label_mixing(self) -> pd.DataFrame:
+        return label_mixing(self.embedding, self.batches, self.labels, **self.around(self.k))
+
     def per_label(self) -> pd.DataFrame:
         cells = self.labelled
-        table = label_mixing(cells.embedding, cells.batches, cells.labels, **cells.around(self.k))
-        return table.assign(label_purity=label_purity(cells.embedding, cells.labels, **cells.around(30)))
+        return cells.label_mixing.assign(label_purity=label_purity(cells.embedding, cells.labels, **cells.around(30)))
 
 
 def _functions(
@@ -238,14 +240,14 @@ def _functions(
         "EBM": on(every, lambda c: batch_entropy(c.embedding, c.batches, normalize=True, **c.around(c.k)).mean()),
         "iLISI": on(every, lambda c: c.scib["iLISI"]()),
         "kBET": on(every, lambda c: c.scib["kBET"]()),
-        "graph connectivity": on(labelled, lambda c: graph_connectivity(c.embedding, c.labels, **c.around(c.k))),
+        "graph connectivity": on(
+            labelled, lambda c: graph_connectivity(c.embedding, c.labels, **c.around(c.k)).mean()
+        ),
         "label purity": on(labelled, lambda c: label_purity(c.embedding, c.labels, **c.around(30)).mean()),
         "isolated labels": on(
-            labelled, lambda c: isolated_label_score(c.embedding, c.batches, c.labels, **c.around(c.k))
+            labelled, lambda c: isolated_label_score(c.embedding, c.batches, c.labels, **c.around(c.k)).mean()
         ),
-        "one-batch types apart": on(
-            labelled, lambda c: 1 - over_mixing(c.embedding, c.batches, c.labels, **c.around(c.k))
-        ),
+        "one-batch types apart": on(labelled, _apart),
         "KNI": on(labelled, lambda c: kni(c.embedding, c.batches, c.labels, k=min(50, len(c.batches) - 1)).score),
         "RbNI": on(sampled, lambda c: rbni(c.embedding, c.batches, c.labels).score),
         "mapping": lambda: (_mapping(cells, reference), len(cells.batches)),
@@ -256,6 +258,13 @@ def _functions(
     for name in _QUADRATIC - {"RbNI"}:
         functions[name] = on(sampled, lambda c, name=name: c.scib[name]())
     return functions
+
+
+def _apart(cells: _Cells) -> float:
+    """Return 1 for types of one batch that keep apart from other batches, NaN if there is no such type."""
+    table = cells.label_mixing
+    entropies = table.loc[table["expected"] == "apart", "entropy"]
+    return float(1 - entropies.mean())
 
 
 def _mapping(cells: _Cells, reference: NDArray | None) -> dict[str, float]:

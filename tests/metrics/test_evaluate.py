@@ -1,0 +1,211 @@
+"""The report: every score is the function of its name, on one graph, and a collapsed embedding scores badly."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scib_metrics
+from anndata import AnnData
+from scib_metrics.nearest_neighbors import NeighborsResults
+from sklearn.metrics import f1_score
+from sklearn.neighbors import NearestNeighbors
+
+import scarches_plus as sp
+
+N = 300
+
+
+@pytest.fixture(scope="module")
+def adata():
+    """Three types in two batches, one type in the second batch only; a perfect embedding, a poor one and none."""
+    rng = np.random.default_rng(0)
+    types = rng.integers(0, 4, N)
+    batches = np.where(types == 3, 1, rng.integers(0, 2, N))
+    centers = rng.normal(size=(4, 6)) * 6
+    good = centers[types] + rng.normal(size=(N, 6))
+    apart = good + batches[:, None] * 8.0
+    obs = pd.DataFrame({"batch": [f"b{b}" for b in batches], "cell_type": [f"t{t}" for t in types]})
+    obs.index = obs.index.astype(str)
+    obs["is_reference"] = batches == 0
+    pca = good + batches[:, None] * 3.0
+    return AnnData(
+        np.zeros((N, 1), dtype=np.float32),
+        obs,
+        obsm={"good": good, "apart": apart, "collapsed": rng.normal(size=(N, 6)), "X_pca": pca},
+    )
+
+
+@pytest.fixture(scope="module")
+def full(adata):
+    return sp.metrics.evaluate(
+        adata, ["good", "apart", "collapsed"], "batch", labels_key="cell_type", reference_mask="is_reference",
+        scores="full", before="X_pca", progress=False,
+    )  # fmt: skip
+
+
+def value(report, embedding, score):
+    rows = report.scores[(report.scores["embedding"] == embedding) & (report.scores["score"] == score)]
+    assert len(rows) == 1, score
+    return rows["value"].iloc[0]
+
+
+def neighbors_with_self(embedding, k):
+    distances, indices = NearestNeighbors(n_neighbors=k).fit(embedding).kneighbors()
+    own = np.arange(len(embedding))[:, None]
+    return NeighborsResults(
+        indices=np.hstack([own, indices])[:, :k], distances=np.hstack([np.zeros((len(own), 1)), distances])[:, :k]
+    )
+
+
+def test_scib_scores_are_those_of_scib(adata, full):
+    z = adata.obsm["apart"].astype(np.float32)
+    batches, labels = (pd.factorize(adata.obs[key], sort=True)[0] for key in ("batch", "cell_type"))
+    expected = {
+        "iLISI": scib_metrics.ilisi_knn(neighbors_with_self(z, 90), batches),
+        "cLISI": scib_metrics.clisi_knn(neighbors_with_self(z, 90), labels),
+        "kBET": scib_metrics.kbet(neighbors_with_self(z, 50), batches),
+        "silhouette of labels": scib_metrics.silhouette_label(z, labels),
+        "silhouette of batches": scib_metrics.silhouette_batch(z, labels, batches),
+        "BRAS": scib_metrics.bras(z, labels, batches),
+        "isolated labels (silhouette)": scib_metrics.isolated_labels(z, labels, batches),
+        "graph connectivity": scib_metrics.graph_connectivity(neighbors_with_self(z, 16), labels),
+        "PCR": scib_metrics.pcr_comparison(adata.obsm["X_pca"], z, batches, categorical=True),
+    }
+    for name, number in expected.items():
+        assert value(full, "apart", name) == pytest.approx(float(number), abs=2e-3), name
+    leiden = scib_metrics.nmi_ari_cluster_labels_leiden(neighbors_with_self(z, 15), labels)
+    assert value(full, "apart", "NMI Leiden") == pytest.approx(leiden["nmi"], abs=1e-6)
+    assert value(full, "good", "ARI k-means") > 0.9
+
+
+def test_own_scores_are_the_functions(adata, full):
+    z, batches, labels = adata.obsm["apart"], adata.obs["batch"], adata.obs["cell_type"]
+    expected = {
+        "EBM": sp.metrics.batch_entropy(z, batches, k=15, normalize=True).mean(),
+        "label purity": sp.metrics.label_purity(z, labels, k=30).mean(),
+        "isolated labels": sp.metrics.isolated_label_score(z, batches, labels, k=15).mean(),
+        "one-batch types apart": 1 - sp.metrics.over_mixing(z, batches, labels, k=15),
+        "KNI": sp.metrics.kni(z, batches, labels).score,
+        "RbNI": sp.metrics.rbni(z, batches, labels).score,
+    }
+    for name, number in expected.items():
+        assert value(full, "apart", name) == pytest.approx(number, abs=1e-9), name
+
+
+def test_mapping_is_the_vote_of_the_reference(adata, full):
+    z, labels = adata.obsm["good"], adata.obs["cell_type"].to_numpy()
+    reference = adata.obs["is_reference"].to_numpy()
+    found = NearestNeighbors(n_neighbors=15).fit(z[reference]).kneighbors(z[~reference], return_distance=False)
+    votes = [pd.Series(labels[reference][row]).value_counts(sort=False) for row in found]
+    best = np.array([sorted(vote.index[vote == vote.max()])[0] for vote in votes])
+    truth = labels[~reference]
+    known = truth != "t3"
+    assert value(full, "good", "label accuracy") == pytest.approx((best == truth)[known].mean())
+    assert value(full, "good", "macro F1") == pytest.approx(
+        f1_score(truth[known], best[known], labels=["t0", "t1", "t2"], average="macro"), abs=0.15
+    )
+    assert 0 <= value(full, "good", "AUROC of unseen types") <= 1
+
+
+def test_a_collapsed_embedding_scores_badly(full):
+    table = full.table()["summary"]
+    assert table.loc["collapsed", "mixing"] > table.loc["apart", "mixing"]
+    assert table.loc["collapsed", "conservation"] < 0.5 * table.loc["good", "conservation"]
+    assert table["total"].idxmax() == "good"
+    assert table["total"].idxmin() == "collapsed"
+    assert value(full, "collapsed", "one-batch types apart") < 0.5 < value(full, "good", "one-batch types apart")
+
+
+def test_the_table_per_label_goes_both_ways(full):
+    good = full.per_label[full.per_label["embedding"] == "good"].set_index("label")
+    assert list(good["expected"]) == ["mixed", "mixed", "mixed", "apart"]
+    assert good.loc["t3", "entropy"] < 0.1 < good.loc["t0", "entropy"]
+    assert good["label_purity"].min() > 0.9
+
+
+def test_summary_is_the_mean_of_what_is_defined(full):
+    table = full.table()
+    for kind, weight in (("mixing", 0.4), ("conservation", 0.6)):
+        mean = full.scores[(full.scores["kind"] == kind)].groupby("embedding")["value"].mean()
+        assert table["summary", kind].to_dict() == pytest.approx(mean.to_dict())
+        assert weight
+    total = 0.4 * table["summary", "mixing"] + 0.6 * table["summary", "conservation"]
+    assert table["summary", "total"].to_dict() == pytest.approx(total.to_dict())
+
+
+def test_cells_are_not_changed(adata):
+    before = adata.copy()
+    sp.metrics.evaluate(adata, "good", "batch", labels_key="cell_type", progress=False)
+    assert list(adata.obsm) == list(before.obsm)
+    assert list(adata.obs) == list(before.obs)
+    assert not adata.uns
+    np.testing.assert_array_equal(adata.obsm["X_pca"], before.obsm["X_pca"])
+
+
+def test_cells_without_label_take_part_where_none_is_needed(adata):
+    some = adata.copy()
+    some.obs["cell_type"] = some.obs["cell_type"].where(np.arange(N) % 5 > 0, "Unknown")
+    some.obs.loc[some.obs_names[1], "cell_type"] = np.nan
+    labelled = (~some.obs["cell_type"].isin(["Unknown"]) & some.obs["cell_type"].notna()).to_numpy()
+    report = sp.metrics.evaluate(some, "apart", "batch", labels_key="cell_type", reference_mask=~labelled | (np.arange(N) < 150), progress=False)
+    subset = sp.metrics.evaluate(some[labelled].copy(), "apart", "batch", labels_key="cell_type", progress=False)
+    for name in ("label purity", "KNI", "graph connectivity"):
+        assert value(report, "apart", name) == pytest.approx(value(subset, "apart", name))
+    assert value(report, "apart", "EBM") == pytest.approx(
+        sp.metrics.batch_entropy(some.obsm["apart"], some.obs["batch"], normalize=True).mean()
+    )
+    n_cells = report.scores.set_index("score")["n_cells"]
+    assert n_cells["EBM"] == N
+    assert n_cells["KNI"] == labelled.sum()
+
+
+def test_what_takes_the_square_takes_some_cells(adata):
+    options = {"labels_key": "cell_type", "scores": ["BRAS", "RbNI", "EBM"], "progress": False, "subsample": 120}
+    report = sp.metrics.evaluate(adata, "good", "batch", **options)
+    assert report.scores.set_index("score")["n_cells"].to_dict() == {"EBM": N, "BRAS": 120, "RbNI": 120}
+    again = sp.metrics.evaluate(adata, "good", "batch", **options)
+    assert report.scores["value"].equals(again.scores["value"])
+    other = sp.metrics.evaluate(adata, "good", "batch", **options, rng=1)
+    assert not report.scores["value"].equals(other.scores["value"])
+
+
+def test_the_draw_keeps_shares(adata):
+    from scarches_plus.metrics._evaluate import _draw
+
+    batches, labels = (adata.obs[key].to_numpy() for key in ("batch", "cell_type"))
+    rows = _draw(batches, labels, 100, 0)
+    assert len(set(rows)) == 100
+    whole, drawn = (pd.Series(list(zip(b, t, strict=True))).value_counts() for b, t in ((batches, labels), (batches[rows], labels[rows])))
+    assert (drawn.reindex(whole.index).fillna(0) - whole / 3).abs().max() <= 1
+
+
+def test_without_labels_only_mixing(adata):
+    report = sp.metrics.evaluate(adata, ["good", "apart"], "batch", progress=False)
+    assert set(report.scores["kind"]) == {"mixing"}
+    assert report.per_label.empty
+    assert ("summary", "total") not in report.table()
+
+
+def test_no_type_of_one_batch_is_no_error(adata):
+    several = adata[adata.obs["cell_type"] != "t3"].copy()
+    report = sp.metrics.evaluate(several, "good", "batch", labels_key="cell_type", progress=False)
+    assert np.isnan(value(report, "good", "one-batch types apart"))
+    assert np.isfinite(report.table()["summary", "total"]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"embeddings": ["X_umap"]}, KeyError, "X_umap"),
+        ({"batch_key": "lane"}, KeyError, "lane"),
+        ({"labels_key": "type"}, KeyError, "type"),
+        ({"before": "X_raw"}, KeyError, "X_raw"),
+        ({"scores": ["KNI", "silhouete"]}, ValueError, "silhouete"),
+        ({"scores": "complete"}, ValueError, "complete"),
+        ({"reference_mask": [True, False]}, ValueError, "shape"),
+        ({"reference_mask": np.ones(N, bool)}, ValueError, "both sides"),
+    ],
+)
+def test_wrong_input_is_named(adata, change, error, message):
+    arguments = {"embeddings": ["good"], "batch_key": "batch", "labels_key": "cell_type", "progress": False, **change}
+    with pytest.raises(error, match=message):
+        sp.metrics.evaluate(adata, arguments.pop("embeddings"), arguments.pop("batch_key"), **arguments)
