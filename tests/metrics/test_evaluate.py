@@ -146,7 +146,9 @@ def test_cells_without_label_take_part_where_none_is_needed(adata):
     some.obs["cell_type"] = some.obs["cell_type"].where(np.arange(N) % 5 > 0, "Unknown")
     some.obs.loc[some.obs_names[1], "cell_type"] = np.nan
     labelled = (~some.obs["cell_type"].isin(["Unknown"]) & some.obs["cell_type"].notna()).to_numpy()
-    report = sp.metrics.evaluate(some, "apart", "batch", labels_key="cell_type", reference_mask=~labelled | (np.arange(N) < 150), progress=False)
+    report = sp.metrics.evaluate(
+        some, "apart", "batch", labels_key="cell_type", reference_mask=~labelled | (np.arange(N) < 150), progress=False
+    )
     subset = sp.metrics.evaluate(some[labelled].copy(), "apart", "batch", labels_key="cell_type", progress=False)
     for name in ("label purity", "KNI", "graph connectivity"):
         assert value(report, "apart", name) == pytest.approx(value(subset, "apart", name))
@@ -174,7 +176,10 @@ def test_the_draw_keeps_shares(adata):
     batches, labels = (adata.obs[key].to_numpy() for key in ("batch", "cell_type"))
     rows = _draw(batches, labels, 100, 0)
     assert len(set(rows)) == 100
-    whole, drawn = (pd.Series(list(zip(b, t, strict=True))).value_counts() for b, t in ((batches, labels), (batches[rows], labels[rows])))
+    whole, drawn = (
+        pd.Series(list(zip(b, t, strict=True))).value_counts()
+        for b, t in ((batches, labels), (batches[rows], labels[rows]))
+    )
     assert (drawn.reindex(whole.index).fillna(0) - whole / 3).abs().max() <= 1
 
 

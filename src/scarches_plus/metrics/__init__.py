@@ -6,8 +6,10 @@ gives the definition, its source, and where published code departs from it.
 
 from ._batch_entropy import batch_entropy
 from ._entropy_batch_mixing import entropy_batch_mixing
+from ._evaluate import evaluate
 from ._graph_connectivity import graph_connectivity
 from ._isolated_label_score import isolated_label_score
+from ._kni import KNI, kni
 from ._label_mixing import label_mixing
 from ._label_purity import label_purity
 from ._label_transfer_report import LabelTransferReport, label_transfer_report
@@ -17,16 +19,23 @@ from ._over_k import over_k
 from ._over_mixing import over_mixing
 from ._protein_discrepancy import protein_discrepancy
 from ._protein_neighbor_overlap import protein_neighbor_overlap
+from ._rbni import RBNI, rbni
 from ._reference_drift import ReferenceDrift, reference_drift
+from ._report import Report
 from ._scale_proteins import scale_proteins
 
 __all__ = [
+    "KNI",
+    "RBNI",
     "LabelTransferReport",
     "ReferenceDrift",
+    "Report",
     "batch_entropy",
     "entropy_batch_mixing",
+    "evaluate",
     "graph_connectivity",
     "isolated_label_score",
+    "kni",
     "label_mixing",
     "label_purity",
     "label_transfer_report",
@@ -36,6 +45,7 @@ __all__ = [
     "over_mixing",
     "protein_discrepancy",
     "protein_neighbor_overlap",
+    "rbni",
     "reference_drift",
     "scale_proteins",
 ]

@@ -24,7 +24,7 @@ from ._report import Report
 from ._scib import principal_component_regression, scib_functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
@@ -240,9 +240,7 @@ def _functions(
         "EBM": on(every, lambda c: batch_entropy(c.embedding, c.batches, normalize=True, **c.around(c.k)).mean()),
         "iLISI": on(every, lambda c: c.scib["iLISI"]()),
         "kBET": on(every, lambda c: c.scib["kBET"]()),
-        "graph connectivity": on(
-            labelled, lambda c: graph_connectivity(c.embedding, c.labels, **c.around(c.k)).mean()
-        ),
+        "graph connectivity": on(labelled, lambda c: graph_connectivity(c.embedding, c.labels, **c.around(c.k)).mean()),
         "label purity": on(labelled, lambda c: label_purity(c.embedding, c.labels, **c.around(30)).mean()),
         "isolated labels": on(
             labelled, lambda c: isolated_label_score(c.embedding, c.batches, c.labels, **c.around(c.k)).mean()

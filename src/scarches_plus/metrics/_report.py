@@ -75,7 +75,9 @@ class Report:
         parts = ["<h1>Evaluation</h1>", self._repr_html_()]
         if len(self.per_label):
             parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]
-        rows = "".join(f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in self.provenance.items())
+        rows = "".join(
+            f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in self.provenance.items()
+        )
         parts += ["<h2>Provenance</h2>", f"<table>{rows}</table>"]
         style = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .6em;text-align:right}"
         page = f"<!doctype html><meta charset='utf-8'><title>Evaluation</title><style>{style}</style>{''.join(parts)}"

@@ -1,0 +1,148 @@
+"""CPU seconds of KNI and RbNI, and what their scores depend on: number of cells, k, threshold, noise.
+
+    python benchmarks/kni.py [cells ...]        by default 10000 100000
+
+Cells are Gaussian clusters, one per type, in batches moved against each other by less than a cluster is wide. "given" is
+KNI with neighbours known already. RbNI is timed up to 30,000 cells, its time growing with their square. The loops over
+cells run on 2,000. Figures are medians over three rounds up to 10,000 cells, beyond they are of one run.
+"""
+
+import os
+import sys
+from collections import Counter
+from statistics import median
+from time import process_time
+
+import numpy as np
+
+from scarches_plus import metrics
+from scarches_plus._neighbors import nearest_within
+from scarches_plus.metrics._neighbor_vote import scaled
+
+DIMENSIONS, TYPES, BATCHES, K = 20, 12, 6, 50
+LOOP_CELLS, RBNI_CELLS = 2_000, 30_000
+RADIUS = 3.0  # in 20 dimensions; at 1.0 nearly every cell is isolated
+
+
+def make(n, seed=1, noise=0.0):
+    world, rng = np.random.default_rng(0), np.random.default_rng(seed)
+    centers, shifts = 0.8 * world.normal(size=(TYPES, DIMENSIONS)), 0.7 * world.normal(size=(BATCHES, DIMENSIONS))
+    types, batches = rng.integers(TYPES, size=n), rng.integers(BATCHES, size=n)
+    embedding = centers[types] + shifts[batches] + rng.normal(size=(n, DIMENSIONS))
+    return embedding + noise * rng.normal(size=(n, DIMENSIONS)), batches, np.char.add("type", types.astype(str))
+
+
+def mode(labels):
+    counts = Counter(labels)
+    return min(counts, key=lambda name: (-counts[name], name))
+
+
+def hit(near, cell, batches, labels):
+    others = [labels[j] for j in near if batches[j] != batches[cell]]
+    return len(near) > 0 and len(near) - len(others) < 0.8 * len(near) and mode(others) == labels[cell]
+
+
+def loop_given(embedding, batches, labels, neighbors):
+    return sum(hit(near, cell, batches, labels) for cell, near in enumerate(neighbors)) / len(labels)
+
+
+def loop(embedding, batches, labels, chosen):
+    """KNI or RbNI, cell by cell; ``chosen`` gives the neighbours of a cell from its distances to all."""
+    points, hits = scaled(embedding), 0
+    for cell in range(len(points)):
+        distances = np.sqrt(((points - points[cell]) ** 2).sum(axis=1))
+        distances[cell] = np.inf
+        hits += hit(chosen(distances), cell, batches, labels)
+    return hits / len(labels)
+
+
+def timed(function, *args, **kwargs):
+    start = process_time()
+    result = function(*args, **kwargs)
+    return process_time() - start, result
+
+
+def rounds(n, function, *args, **kwargs):
+    runs = [timed(function, *args, **kwargs) for _ in range(3 if n <= 10_000 else 1)]
+    return median(seconds for seconds, _ in runs), runs[0][1]
+
+
+def speed(sizes):
+    print(f"{'cells':>8} {'measure':12} {'CPU s':>9} {'score':>7}")
+    for n in sizes:
+        data = make(n)
+        searching, neighbors = rounds(n, lambda points: nearest_within(scaled(points), K).indices, data[0])
+        given, result = rounds(n, metrics.kni, *data, neighbors=neighbors)
+        print(f"{n:>8,} {'KNI, given':12} {given:>9.3f} {result.score:>7.3f}", flush=True)
+        print(f"{n:>8,} {'KNI':12} {searching + given:>9.3f} {result.score:>7.3f}", flush=True)
+        if n <= RBNI_CELLS:
+            seconds, result = rounds(n, metrics.rbni, *data, radius=RADIUS)
+            print(f"{n:>8,} {'RbNI':12} {seconds:>9.3f} {result.score:>7.3f}", flush=True)
+
+
+def against_loops():
+    data = make(LOOP_CELLS)
+    neighbors = nearest_within(scaled(data[0]), K).indices
+    pairs = {
+        "KNI, given": (metrics.kni, {"neighbors": neighbors}, loop_given, neighbors),
+        "KNI": (metrics.kni, {}, loop, lambda distances: np.argsort(distances)[:K]),
+        "RbNI": (metrics.rbni, {"radius": RADIUS}, loop, lambda distances: np.flatnonzero(distances <= RADIUS)),
+    }
+    print(f"\n{'measure':12} {'loop, s':>9} {'here, s':>9} {'ratio':>7} {'difference of scores':>21}")
+    for name, (metric, options, naive, argument) in pairs.items():
+        mine, result = rounds(LOOP_CELLS, metric, *data, **options)
+        theirs, score = rounds(LOOP_CELLS, naive, *data, argument)
+        print(f"{name:12} {theirs:>9.3f} {mine:>9.4f} {theirs / mine:>7.1f} {result.score - score:>21.1e}")
+
+
+def row(name, *results):
+    for result in results:
+        yield f"{name:>14} {result.n_cells:>8,} {result.score:>7.3f} {result.to_series().iloc[1]:>9.3f} {result.diverse:>9.3f}"
+
+
+def table(title, lines):
+    print(f"\n{title}\n{'':>14} {'cells':>8} {'score':>7} {'accuracy':>9} {'diverse':>9}")
+    for line in lines:
+        print(line, flush=True)
+
+
+def dependence():
+    sizes, middle = (1_000, 3_000, 10_000, 20_000), make(10_000)
+    table(
+        "KNI of one distribution: it falls with the number of cells, at equal numbers it does not",
+        [line for n in sizes for line in row("all", metrics.kni(*make(n)))]
+        + [line for n in sizes for line in row("subsample", metrics.kni(*make(n), subsample=1_000, rng=0))],
+    )
+    table(
+        f"RbNI of one distribution, radius {RADIUS}: it rises as fewer cells are isolated",
+        [line for n in sizes[:3] for line in row("all", metrics.rbni(*make(n), radius=RADIUS))],
+    )
+    neighbors = nearest_within(scaled(middle[0]), 200).indices
+    table(
+        "KNI by k",
+        [line for k in (15, 30, 50, 100, 200) for line in row(k, metrics.kni(*middle, k=k, neighbors=neighbors))],
+    )
+    rules = {f"same < {share}": {"max_same_batch": share} for share in (0.2, 0.4, 0.6, 0.8, 1.0)}
+    rules |= {"other >= 40": {"min_other": 40}, "with itself": {"include_self": True}}
+    table(
+        "KNI by threshold",
+        [line for name, rule in rules.items() for line in row(name, metrics.kni(*middle, neighbors=neighbors, **rule))],
+    )
+    table(
+        "KNI by standard deviation of noise added to the embedding (clusters have 1): it mixes batches before it mixes types",
+        [line for noise in (0.0, 0.5, 1.0, 2.0, 4.0) for line in row(noise, metrics.kni(*make(10_000, noise=noise)))],
+    )
+
+
+def main(sizes):
+    print(
+        f"{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, {DIMENSIONS} dimensions, k={K}"
+    )
+    metrics.kni(*make(1_000))  # imports
+    speed(sizes)
+    against_loops()
+    dependence()
+
+
+if __name__ == "__main__":
+    main([int(size) for size in sys.argv[1:]] or [10_000, 100_000])

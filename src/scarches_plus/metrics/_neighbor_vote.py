@@ -1,0 +1,191 @@
+"""What KNI and RbNI share: the cells that count, their scaling, votes among neighbours and the scores made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import numpy as np
+import pandas as pd
+
+from ._checks import coded_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import ArrayLike, NDArray
+
+#: Labels that say nothing, as in BA-scVI's code.
+UNLABELLED = ("Unknown", "unknown", "", "nan", "NaN", "NA", "na", "N/A", "n/a")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledCells:
+    """The cells that count: their rows, and codes of their batches and labels, in sorted order of the names."""
+
+    rows: NDArray[np.int64]
+    batches: NDArray[np.int64]
+    batch_names: list[Any]
+    labels: NDArray[np.int64]
+    label_names: list[Any]
+    n_unlabelled: int
+
+
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """Neighbours of every cell, those of its own batch, and the label that all of them, or the others, have most often.
+
+    Of equally frequent labels the first in sorted order; without a voter the label means nothing.
+    """
+
+    n_all: NDArray[np.int64]
+    n_same: NDArray[np.int64]
+    by_all: NDArray[np.int64]
+    by_others: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, n_cells: int) -> Votes:
+        """Room for the votes of `n_cells` cells."""
+        return cls(*(np.zeros(n_cells, dtype=np.int64) for _ in range(4)))
+
+    def count(self, rows: NDArray[np.int64] | slice, everyone: NDArray, others: NDArray) -> None:
+        """Enter cells, given their neighbours by label: all, and those of other batches; both ``(rows, labels)``."""
+        self.n_all[rows] = everyone.sum(axis=1)
+        self.n_same[rows] = self.n_all[rows] - others.sum(axis=1)
+        self.by_all[rows] = everyone.argmax(axis=1)
+        self.by_others[rows] = others.argmax(axis=1)
+
+
+def labelled_cells(
+    batches: ArrayLike,
+    labels: ArrayLike,
+    n_cells: int,
+    *,
+    unlabelled: Collection[Any],
+    subsample: int | None,
+    rng: np.random.Generator | int | None,
+) -> LabelledCells:
+    """Leave out cells without a label, then draw `subsample` of the others, each batch in proportion to its size."""
+    if isinstance(unlabelled, str):
+        message = f"unlabelled must be a collection of labels, such as ({unlabelled!r},), and not the string itself"
+        raise TypeError(message)
+    batch_of, label_of = np.asarray(batches), np.asarray(labels)
+    for values, what in ((batch_of, "batches"), (label_of, "labels")):
+        if values.shape != (n_cells,):
+            message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
+            raise ValueError(message)
+
+    column = pd.Series(label_of, dtype=object)
+    labelled = ~(column.isna() | column.isin(list(unlabelled))).to_numpy()
+    rows = np.flatnonzero(labelled)
+    if not len(rows):
+        message = "labels has no label: every entry is missing or among unlabelled"
+        raise ValueError(message)
+    if subsample is not None:
+        codes, _ = coded_batches(batch_of[rows], len(rows))
+        rows = rows[_draw(codes, subsample, np.random.default_rng(rng))]
+    batch_codes, batch_names = coded_batches(batch_of[rows], len(rows))
+    if len(batch_names) < 2:
+        message = f"the votes come from other batches; every labelled cell is of batch {batch_names[0]!r}"
+        raise ValueError(message)
+    label_codes, label_names = coded_batches(label_of[rows], len(rows), "labels")
+    return LabelledCells(rows, batch_codes, batch_names, label_codes, label_names, int((~labelled).sum()))
+
+
+def _draw(batches: NDArray[np.int64], n_drawn: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Cells at even steps through the batches, shuffled within: any cell equally likely, any batch to within a cell."""
+    n_cells = len(batches)
+    if not 1 <= n_drawn <= n_cells:
+        message = f"subsample={n_drawn} cells cannot be drawn from {n_cells} labelled ones"
+        raise ValueError(message)
+    order = np.lexsort((rng.random(n_cells), batches))
+    steps = (np.arange(n_drawn) + rng.random()) * (n_cells / n_drawn)
+    return np.sort(order[np.minimum(steps.astype(np.int64), n_cells - 1)])
+
+
+def scaled(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centre every dimension on its mean and divide by its inter-quartile range; without a range it becomes 0."""
+    centered = cells - cells.mean(axis=0)
+    low, high = np.quantile(centered, [0.25, 0.75], axis=0)
+    spread = high - low
+    if not spread.any():
+        message = "embedding does not vary: in every dimension, half of the labelled cells or more share one value"
+        raise ValueError(message)
+    return np.divide(centered, spread, out=np.zeros_like(centered), where=spread > 0)
+
+
+def check_share(share: float, name: str) -> None:
+    """Refuse what is no share of the neighbours."""
+    if not 0 < share <= 1:
+        message = f"{name}={share} must be a share above 0 and at most 1"
+        raise ValueError(message)
+
+
+def scores(
+    cells: LabelledCells, votes: Votes, diverse: NDArray[np.bool_], search: str, *, drop_isolated: bool = False
+) -> dict[str, Any]:
+    """Fields of a result: shares in all and by batch, and confusion matrices.
+
+    A cell without neighbours must not be `diverse`; it fails in every share, or is left out of all.
+    """
+    some = votes.n_all > 0
+    counted = some if drop_isolated else np.ones(len(some), dtype=bool)
+    of_cells = {
+        "score": diverse & (votes.by_others == cells.labels),
+        f"accuracy_{search}": some & (votes.by_all == cells.labels),
+        "diverse": diverse,
+    }
+    names = pd.Index(cells.batch_names, name="batch")
+    n = np.bincount(cells.batches[counted], minlength=len(names))
+    hits = {name: np.bincount(cells.batches[hit], minlength=len(names)) for name, hit in of_cells.items()}
+    with np.errstate(invalid="ignore"):
+        totals = {name: float(hit.sum() / n.sum()) for name, hit in hits.items()}
+        per_batch = pd.DataFrame({"n": n} | {name: hit / n for name, hit in hits.items()}, index=names)
+        same_batch = float(np.divide(votes.n_same[some], votes.n_all[some]).sum() / some.sum())
+    return totals | {
+        "same_batch": same_batch,
+        "per_batch": per_batch,
+        "confusion": _confusion(cells, votes.by_others, diverse),
+        f"confusion_{search}": _confusion(cells, votes.by_all, some),
+        "n_cells": len(cells.rows),
+        "n_unlabelled": cells.n_unlabelled,
+    }
+
+
+def _confusion(cells: LabelledCells, predicted: NDArray[np.int64], voted: NDArray[np.bool_]) -> pd.DataFrame:
+    names, n = cells.label_names, len(cells.label_names)
+    counts = np.bincount(cells.labels[voted] * n + predicted[voted], minlength=n * n).reshape(n, n)
+    return pd.DataFrame(counts, index=pd.Index(names, name="label"), columns=pd.Index(names, name="prediction"))
+
+
+def single_numbers(result: Any, name: str) -> pd.Series:
+    """The numbers of a result, without its tables and options."""
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
+    return pd.Series({key: x for key, x in values.items() if isinstance(x, (int, float))}, name=name, dtype=float)
+
+
+def described(result: Any, name: str) -> str:
+    """What a result prints."""
+    values = {str(key): value for key, value in single_numbers(result, name).items()}
+    numbers = pd.Series({key: f"{x:,.0f}" if key.startswith("n_") else f"{x:.3f}" for key, x in values.items()})
+    options = ", ".join(f"{key}={value}" for key, value in result.options.items() if value is not None)
+    batches = result.per_batch.to_string(float_format="{:.3f}".format)
+    return f"{name} ({options})\n{numbers.to_string()}\n\n{batches}"
+
+
+def difference(result: Any, other: Any) -> float:
+    """Score of `result` minus that of `other`; warns where the two do not compare."""
+    if type(result) is not type(other):
+        message = f"a {type(result).__name__} compares with another one only; this is a {type(other).__name__}"
+        raise TypeError(message)
+    unlike = [
+        f"{key}={value} and {other.options[key]}"
+        for key, value in result.options.items()
+        if other.options[key] != value
+    ]
+    if result.n_cells != other.n_cells:
+        unlike.insert(0, f"{result.n_cells:,} and {other.n_cells:,} cells (use subsample=)")
+    if unlike:
+        warn(f"these scores do not compare: {'; '.join(unlike)}", UserWarning, stacklevel=3)
+    return result.score - other.score
