@@ -1,12 +1,28 @@
-"""The verbs: build a reference, map a query, embed, join, transfer labels.
+"""The verbs: build a reference, map a query, embed, join, transfer labels, cluster, rank genes.
 
 AnnData in, AnnData out; each verb is a short composition of public parts that work alone.
 """
 
 from ._build_reference import build_reference
+from ._cluster import cluster
+from ._cluster_agreement import cluster_agreement
+from ._cluster_table import cluster_table
 from ._embed import embed
+from ._expression_table import expression_table
 from ._joint_embedding import joint_embedding
 from ._map_query import map_query
+from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
 
-__all__ = ["build_reference", "embed", "joint_embedding", "map_query", "transfer_labels"]
+__all__ = [
+    "build_reference",
+    "cluster",
+    "cluster_agreement",
+    "cluster_table",
+    "embed",
+    "expression_table",
+    "joint_embedding",
+    "map_query",
+    "rank_genes",
+    "transfer_labels",
+]

@@ -1,0 +1,68 @@
+"""How well groupings of the same cells agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+
+
+def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str | Sequence[str]) -> pd.DataFrame:
+    """Compare clusters with labels, or with other clusters, by the adjusted Rand index.
+
+    Parameters
+    ----------
+    adata
+        Cells.
+    clusters, labels
+        ``obs`` columns, one or several.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Adjusted Rand index, one row per clustering and one column per labels: 1 where they group cells alike, 0 on average by
+        chance. Of every pair, cells without a value in either column are left out.
+
+    Raises
+    ------
+    KeyError
+        If a column does not exist.
+    ValueError
+        If no cell has a value in both columns of a pair.
+
+    References
+    ----------
+    Hubert and Arabie 1985; BA-scVI (Díaz-Mejía et al. 2025), Fig. 4a.
+
+    Examples
+    --------
+    >>> import scarches_plus as sp
+    >>> adata = sp.datasets.simulate(100, n_types=3)
+    >>> sp.tl.cluster_agreement(adata, "cell_type", ["cell_type"])
+               cell_type
+    cell_type        1.0
+    """
+    import pandas as pd
+
+    clusters = [clusters] if isinstance(clusters, str) else list(clusters)
+    labels = [labels] if isinstance(labels, str) else list(labels)
+    unknown = [key for key in [*clusters, *labels] if key not in adata.obs]
+    if unknown:
+        message = f"columns {unknown} not found in adata.obs, which holds {list(adata.obs.columns)}"
+        raise KeyError(message)
+    scores = [[_agreement(adata.obs[a], adata.obs[b]) for b in labels] for a in clusters]
+    return pd.DataFrame(scores, index=clusters, columns=labels, dtype=float)
+
+
+def _agreement(first: pd.Series, second: pd.Series) -> float:
+    from sklearn.metrics import adjusted_rand_score
+
+    both = (first.notna() & second.notna()).to_numpy()
+    if not both.any():
+        message = f"no cell has a value in both obs[{first.name!r}] and obs[{second.name!r}]"
+        raise ValueError(message)
+    return float(adjusted_rand_score(first[both].astype(str), second[both].astype(str)))

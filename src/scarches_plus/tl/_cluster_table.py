@@ -1,0 +1,154 @@
+"""What clusters consist of, and which of them to keep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+
+#: Genes that mark dying cells and batch effects, by the beginning of their names.
+_PREFIXES = {"mitochondrial": ("MT-",), "ribosomal": ("RPS", "RPL")}
+
+
+def cluster_table(
+    adata: AnnData,
+    cluster_key: str = "cluster",
+    columns: str | Sequence[str] = (),
+    *,
+    min_cells: int = 1,
+    min_values: Mapping[str, int] | None = None,
+    gene_shares: bool = False,
+    max_enrichment: float | None = None,
+    layer: str | None = None,
+) -> pd.DataFrame:
+    """Tabulate clusters: cells, batches, tissues, labels, and whether they pass the filters.
+
+    Parameters
+    ----------
+    adata
+        Clustered cells.
+    cluster_key
+        ``obs`` column of the clusters. Cells without one are left out.
+    columns
+        Other ``obs`` columns to count, such as ``["batch", "tissue", "cell_type"]``.
+    min_cells
+        Cells of a cluster from which on a value of a column counts as present in it.
+    min_values
+        Keep clusters with at least so many values of a column: ``{"batch": 2, "tissue": 10}``.
+    gene_shares
+        Also average over cells which share of the counts is of mitochondrial (``MT-``) and of ribosomal (``RPS``, ``RPL``) genes, by
+        the beginning of names in upper or lower case.
+    max_enrichment
+        Keep clusters whose mean share of either is at most so many times that of all clustered cells. Implies ``gene_shares``.
+    layer
+        Layer with counts; ``None`` or ``"X"`` means ``X``. Read for ``gene_shares`` only.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cluster, in the order of its categories. ``n_cells``; for every column, say ``batch``: ``n_batch`` values present,
+        ``top_batch`` the most frequent and ``share_batch`` its share of the cells with a value; with ``gene_shares``
+        ``mitochondrial_share``, its ratio to all cells ``mitochondrial_enrichment``, and the same for ``ribosomal``; ``kept``.
+
+    Raises
+    ------
+    KeyError
+        If a column or the layer does not exist.
+    ValueError
+        If no cell has a cluster, or no gene is mitochondrial or ribosomal by its name.
+
+    References
+    ----------
+    BA-scVI (Díaz-Mejía et al. 2025), Fig. 4 and Methods, "Filtering of artifactual clusters". The paper counts values of more than
+    20 or 50 cells and does not print its bound on enrichment.
+
+    Examples
+    --------
+    >>> import scarches_plus as sp
+    >>> adata = sp.datasets.simulate(200, n_types=3)
+    >>> table = sp.tl.cluster_table(adata, "cell_type", "batch", min_cells=20, min_values={"batch": 2})
+    >>> kept = table.index[table["kept"]]
+    """
+    import pandas as pd
+
+    minima = dict(min_values or {})
+    keys = list(dict.fromkeys([*([columns] if isinstance(columns, str) else columns), *minima]))
+    if unknown := [key for key in [cluster_key, *keys] if key not in adata.obs]:
+        message = f"columns {unknown} not found in adata.obs, which holds {list(adata.obs.columns)}"
+        raise KeyError(message)
+    clusters = pd.Categorical(adata.obs[cluster_key]).remove_unused_categories()
+    if not len(clusters.categories):
+        message = f"no cell has a cluster in obs[{cluster_key!r}]"
+        raise ValueError(message)
+    codes = np.asarray(clusters.codes, dtype=np.int64)
+    table = pd.DataFrame(index=pd.Index(clusters.categories, name=cluster_key))
+    table["n_cells"] = np.bincount(codes[codes >= 0], minlength=len(table))
+    for key in keys:
+        for name, values in _composition(codes, len(table), adata.obs[key], min_cells).items():
+            table[f"{name}_{key}"] = values
+    kept = np.ones(len(table), dtype=bool)
+    for key, least in minima.items():
+        kept &= (table[f"n_{key}"] >= least).to_numpy()
+    if gene_shares or max_enrichment is not None:
+        for name, (share, enrichment) in _gene_shares(adata, layer, codes, len(table)).items():
+            table[f"{name}_share"], table[f"{name}_enrichment"] = share, enrichment
+            if max_enrichment is not None:
+                kept &= ~(enrichment > max_enrichment)
+    return table.assign(kept=kept)
+
+
+def _composition(codes: np.ndarray, n_clusters: int, column: pd.Series, min_cells: int) -> dict[str, np.ndarray]:
+    """Return number of values, most frequent value (``None`` without any) and its share, of every cluster."""
+    import pandas as pd
+
+    values = pd.Categorical(column)
+    known = (codes >= 0) & (values.codes >= 0)
+    shape = n_clusters, max(1, len(values.categories))
+    flat = codes[known] * shape[1] + values.codes[known]
+    counts = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+    total, top = counts.sum(axis=1), counts.max(axis=1)
+    names = np.array([*values.categories, None], dtype=object)
+    return {
+        "n": (counts >= max(1, min_cells)).sum(axis=1),
+        "top": names[np.where(total > 0, counts.argmax(axis=1), -1)],
+        "share": np.divide(top, total, out=np.full(n_clusters, np.nan), where=total > 0),
+    }
+
+
+def _gene_shares(
+    adata: AnnData, layer: str | None, codes: np.ndarray, n_clusters: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the mean share of kinds of genes in every cluster, and its ratio to that of all clustered cells."""
+    from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
+
+    from ._expression import BLOCK, grouped_sums
+
+    upper = adata.var_names.astype(str).str.upper()
+    chosen = {name: np.array([gene.startswith(prefixes) for gene in upper]) for name, prefixes in _PREFIXES.items()}
+    if not any(genes.any() for genes in chosen.values()):
+        message = (
+            f"no gene begins with MT-, RPS or RPL (the first are {list(adata.var_names[:3])}): gene names must be symbols, "
+            "see sp.pp.map_gene_ids"
+        )
+        raise ValueError(message)
+    kinds = np.stack(list(chosen.values()), axis=1).astype(np.float64)
+    counts = stored_counts(adata, counts_layer(layer, None))
+    blocks = (_shares(block, kinds) for block in row_blocks(counts, BLOCK))
+    sums, _ = grouped_sums(blocks, codes, n_clusters, len(chosen))
+    n_cells = np.bincount(codes[codes >= 0], minlength=n_clusters)
+    share, overall = sums / n_cells[:, None], sums.sum(axis=0) / n_cells.sum()
+    enrichment = np.divide(share, overall, out=np.full_like(share, np.nan), where=overall > 0)
+    return {name: (share[:, i], enrichment[:, i]) for i, name in enumerate(chosen)}
+
+
+def _shares(block: Any, kinds: np.ndarray) -> np.ndarray:
+    """Return the share of every kind of genes in the counts of every cell, 0 in cells without a count."""
+    total = np.asarray(block.sum(axis=1), dtype=np.float64).reshape(-1, 1)
+    of_kind = np.asarray(block @ kinds)
+    return np.divide(of_kind, total, out=np.zeros_like(of_kind), where=total > 0)

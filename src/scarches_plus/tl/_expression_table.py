@@ -1,0 +1,106 @@
+"""Mean expression of genes by two annotations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pandas as pd
+    from anndata import AnnData
+
+
+def expression_table(
+    adata: AnnData,
+    rows: str,
+    columns: str,
+    *,
+    genes: str | Sequence[str],
+    layer: str | None = None,
+    min_cells: int = 1,
+) -> pd.DataFrame:
+    r"""Average the expression of genes over the cells of every type in every tissue, or of any two annotations.
+
+    Expression is :math:`\log(1 + 10^4 x / \sum x)` of raw counts, with the sum over all genes of ``adata``.
+
+    Parameters
+    ----------
+    adata
+        Cells with raw counts.
+    rows, columns
+        ``obs`` columns, such as ``"cell_type"`` and ``"tissue"``. Cells without a value in either are left out.
+    genes
+        Names of genes.
+    layer
+        Layer with raw counts; ``None`` or ``"X"`` means ``X``.
+    min_cells
+        Leave out combinations of fewer cells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per combination that occurs, with the number of cells in ``n_cells`` and the mean of every gene. For a heatmap of
+        one gene: ``table["C1QA"].unstack()``.
+
+    Raises
+    ------
+    KeyError
+        If a column, a gene or the layer does not exist.
+    ValueError
+        If names of genes are not unique, rows and columns are the same, or counts are negative or missing.
+
+    Warns
+    -----
+    UserWarning
+        If counts are not whole numbers.
+
+    References
+    ----------
+    BA-scVI (Díaz-Mejía et al. 2025), Methods, "Heatmaps of Complement Pathway expression".
+
+    Examples
+    --------
+    >>> import scarches_plus as sp
+    >>> adata = sp.datasets.simulate(200, n_types=3)
+    >>> table = sp.tl.expression_table(adata, "cell_type", "batch", genes=["gene0"])
+    """
+    import pandas as pd
+
+    from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
+
+    from ._expression import BLOCK, grouped_sums, log_normalized
+
+    if missing := [key for key in (rows, columns) if key not in adata.obs]:
+        message = f"columns {missing} not found in adata.obs, which holds {list(adata.obs.columns)}"
+        raise KeyError(message)
+    if rows == columns:
+        message = f"rows and columns are both {rows!r}: name two columns"
+        raise ValueError(message)
+    wanted = list(dict.fromkeys([genes] if isinstance(genes, str) else genes))
+    at = _positions(adata, wanted)
+
+    by = [adata.obs[key].astype("category") for key in (rows, columns)]
+    table = pd.DataFrame({rows: by[0], columns: by[1]})
+    groups = table.groupby([rows, columns], observed=True, sort=True)
+    n_cells = groups.size()
+    codes = groups.ngroup().fillna(-1).astype(int).to_numpy()
+    counts = stored_counts(adata, counts_layer(layer, None))
+    blocks = (block[:, at] for block in log_normalized(row_blocks(counts, BLOCK)))
+    sums, _ = grouped_sums(blocks, codes, len(n_cells), len(wanted))
+    means = pd.DataFrame(sums / n_cells.to_numpy()[:, None], index=n_cells.index, columns=wanted)
+    means.insert(0, "n_cells", n_cells)
+    return means[means["n_cells"] >= min_cells]
+
+
+def _positions(adata: AnnData, genes: list[str]) -> np.ndarray:
+    if not adata.var_names.is_unique:
+        message = "names of genes are not unique: call adata.var_names_make_unique() first"
+        raise ValueError(message)
+    at = adata.var_names.get_indexer(genes)
+    if (at < 0).any():
+        lacking = [gene for gene, i in zip(genes, at, strict=True) if i < 0]
+        message = f"genes {lacking} not found in adata.var_names, such as {list(adata.var_names[:3])}"
+        raise KeyError(message)
+    return at
