@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -172,7 +172,7 @@ class _Cells:
 
     embedding: NDArray
     batches: NDArray
-    labels: NDArray | None
+    labels: Any  # NDArray, or None
     k: int
     n_sampled: int
     seed: int
@@ -182,15 +182,15 @@ class _Cells:
         return nearest_within(self.embedding, min(_LARGEST_K, len(self.embedding) - 1))
 
     @cached_property
-    def labelled(self) -> _Cells:
-        """The cells that have a label; the same object if all have."""
+    def has_label(self) -> NDArray[np.bool_]:
         import pandas as pd
 
-        if self.labels is None:
-            message = "there are no labels"
-            raise ValueError(message)
-        has_none = pd.isna(self.labels) | np.isin(self.labels.astype(str), list(UNLABELLED))
-        return self if not has_none.any() else self._some(np.flatnonzero(~has_none))
+        return ~(pd.isna(self.labels) | np.isin(self.labels.astype(str), list(UNLABELLED)))  # type: ignore[no-any-return]
+
+    @cached_property
+    def labelled(self) -> _Cells:
+        """The cells that have a label; the same object if all have."""
+        return self if self.has_label.all() else self._some(np.flatnonzero(self.has_label))
 
     @cached_property
     def sampled(self) -> _Cells:
@@ -206,8 +206,10 @@ class _Cells:
 
     @cached_property
     def scib(self) -> dict[str, Callable[[], Any]]:
+        import pandas as pd
+
         batches, _ = coded_batches(self.batches, len(self.embedding))
-        labels = batches if self.labels is None else coded_batches(self.labels, len(self.embedding), "labels")[0]
+        labels = batches if self.labels is None else pd.factorize(self.labels, sort=True)[0]
         return scib_functions(self.embedding, self.neighbors, batches, labels)
 
     def around(self, k: int) -> dict[str, Any]:
@@ -223,9 +225,7 @@ class _Cells:
         return cells.label_mixing.assign(label_purity=label_purity(cells.embedding, cells.labels, **cells.around(30)))
 
 
-def _functions(
-    cells: _Cells, reference: NDArray | None, before: NDArray | None
-) -> dict[str, Callable[[], tuple[Any, int]]]:
+def _functions(cells: _Cells, reference: NDArray | None, before: Any) -> dict[str, Callable[[], tuple[Any, int]]]:
     """Return what computes each score, with the number of cells it takes."""
 
     def on(view: Callable[[], _Cells], compute: Callable[[_Cells], Any]) -> Callable[[], tuple[Any, int]]:
@@ -236,7 +236,7 @@ def _functions(
         return run
 
     every, labelled, sampled = (lambda: cells), (lambda: cells.labelled), (lambda: cells.sampled)
-    functions = {
+    functions: dict[str, Callable[[], tuple[Any, int]]] = {
         "EBM": on(every, lambda c: batch_entropy(c.embedding, c.batches, normalize=True, **c.around(c.k)).mean()),
         "iLISI": on(every, lambda c: c.scib["iLISI"]()),
         "kBET": on(every, lambda c: c.scib["kBET"]()),
@@ -252,10 +252,14 @@ def _functions(
         "PCR": on(every, lambda c: principal_component_regression(before, c.embedding, c.batches)),
     }
     for name in ("cLISI", "k-means", "Leiden"):
-        functions[name] = on(labelled, lambda c, name=name: c.scib[name]())
+        functions[name] = on(labelled, partial(_scib, name))
     for name in _QUADRATIC - {"RbNI"}:
-        functions[name] = on(sampled, lambda c, name=name: c.scib[name]())
+        functions[name] = on(sampled, partial(_scib, name))
     return functions
+
+
+def _scib(name: str, cells: _Cells) -> Any:
+    return cells.scib[name]()
 
 
 def _apart(cells: _Cells) -> float:
@@ -265,14 +269,9 @@ def _apart(cells: _Cells) -> float:
     return float(1 - entropies.mean())
 
 
-def _mapping(cells: _Cells, reference: NDArray | None) -> dict[str, float]:
+def _mapping(cells: _Cells, reference: Any) -> dict[str, float]:
     """Give query cells the label that most of their nearest reference cells have."""
-    labelled = cells.labelled
-    if reference is not None and labelled is not cells:
-        import pandas as pd
-
-        has_none = pd.isna(cells.labels) | np.isin(cells.labels.astype(str), list(UNLABELLED))
-        reference = reference[~has_none]
+    labelled, reference = cells.labelled, reference[cells.has_label]
     theirs, ours = labelled.embedding[reference], labelled.embedding[~reference]
     labels = labelled.labels.astype(str)
     codes, names = coded_batches(labels[reference], len(theirs), "labels")

@@ -66,5 +66,5 @@ def over_k(
         message = f"ks asks for {max(wanted)} neighbours and a cell has {n_others} others: leave out larger values"
         raise ValueError(message)
     indices = nearest_others(embedding, max(wanted), neighbors)
-    scores = [float(np.mean(metric(embedding, *arguments, k=k, neighbors=indices))) for k in wanted]
+    scores = [float(np.mean(np.asarray(metric(embedding, *arguments, k=k, neighbors=indices)))) for k in wanted]
     return pd.Series(scores, index=pd.Index(wanted, name="k"), name=getattr(metric, "__name__", None))

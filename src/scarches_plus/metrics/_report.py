@@ -45,11 +45,12 @@ class Report:
         names = self.scores["embedding"].drop_duplicates()
         columns = pd.MultiIndex.from_frame(order[["kind", "score"]])
         wide = values.reindex(index=names, columns=columns)
-        total = 0.0
+        total: Any = 0.0
         for kind, weight in WEIGHTS.items():
             if weight and kind in order["kind"].to_numpy():
-                wide["summary", kind] = wide[kind].mean(axis=1)
-                total = total + weight * wide["summary", kind]
+                means: Any = wide[kind].mean(axis=1)  # type: ignore[call-overload]
+                wide["summary", kind] = means  # type: ignore[index]
+                total = total + weight * means
         if {"mixing", "conservation"} <= set(order["kind"]):
             wide["summary", "total"] = total
         return wide

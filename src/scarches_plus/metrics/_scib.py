@@ -43,7 +43,9 @@ def scib_functions(
     return {
         "iLISI": lambda: scib.ilisi_knn(around(_LISI), batches),
         "cLISI": lambda: scib.clisi_knn(around(_LISI), labels),
-        "kBET": lambda: scib.kbet(around(_KBET), batches),
+        "kBET": lambda: scib.kbet(around(_KBET), batches)[
+            0
+        ],  # the share of cells accepted, before statistics and p-values
         "k-means": lambda: _renamed(scib.nmi_ari_cluster_labels_kmeans(embedding, labels), "k-means"),
         "Leiden": lambda: _renamed(scib.nmi_ari_cluster_labels_leiden(around(_GRAPH), labels), "Leiden"),
         "silhouette of labels": lambda: scib.silhouette_label(embedding, labels),
