@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 
 def over_k(
-    metric: Callable[..., ArrayLike],
+    metric: Callable[..., float | NDArray[np.float64] | pd.Series],
     embedding: ArrayLike,
     arguments: Sequence[ArrayLike] = (),
     *,
