@@ -156,7 +156,7 @@ def kni(
     Text and code of the paper ask for different things. The text: at least 40 of 50 neighbours are of other batches
     (``min_other=40``; in print, 40 itself is undefined). The code: fewer than 40 of 50 are of the cell's batch (the
     default), among neighbours without the cell itself in the version of the paper's time (the default) and with it in the
-    later one (``include_self=True``, which leaves 49 neighbours and 38 of the same batch).
+    later one (``include_self=True``, which leaves 49 others, at most 38 of the same batch).
 
     At a fixed `k` the score falls as the number of cells grows, the neighbourhoods becoming smaller than the distances
     that are left between batches. :meth:`KNI.compared_with` warns of it.
