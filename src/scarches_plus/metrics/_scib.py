@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
@@ -57,10 +58,12 @@ def scib_functions(
 
 
 def principal_component_regression(before: NDArray, after: NDArray, batches: NDArray) -> float:
-    """Return scib-metrics' PCR comparison: by how much the variance that batches explain fell."""
+    """Return scib-metrics' PCR comparison: by how much the variance that batches explain fell; 0 where it rose."""
     import scib_metrics as scib
 
-    return float(scib.pcr_comparison(before, after, batches, categorical=True))
+    with catch_warnings():
+        filterwarnings("ignore", message="PCR comparison score is negative")
+        return float(scib.pcr_comparison(before, after, batches, categorical=True))
 
 
 def _with_self(neighbors: Neighbors, k: int) -> Any:
