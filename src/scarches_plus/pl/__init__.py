@@ -7,6 +7,7 @@ does. Give ``ax`` to draw into a figure of your own.
 from ._confusion_matrix import confusion_matrix
 from ._drift import drift
 from ._joint_umap import joint_umap
+from ._report import report
 from ._uncertainty_by_type import uncertainty_by_type
 
-__all__ = ["confusion_matrix", "drift", "joint_umap", "uncertainty_by_type"]
+__all__ = ["confusion_matrix", "drift", "joint_umap", "report", "uncertainty_by_type"]
