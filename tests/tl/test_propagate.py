@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import kneighbors_graph
 
-from scarches_plus.tl._propagate import by_size, majority, propagate, symmetric_graph
+from scarches_plus.tl._propagate import _connected, by_size, majority, propagate, symmetric_graph
 
 
 def random_graph(n, density, seed):
@@ -78,6 +78,11 @@ def test_ends_in_a_fixed_point_of_connected_communities(n, density, seed):
     for label in np.unique(found.labels):
         rows = np.flatnonzero(found.labels == label)
         assert connected_components(graph[rows][:, rows], directed=False)[0] == 1
+
+
+def test_communities_that_fell_apart_are_split():
+    path = sparse.csr_matrix(np.diag(np.ones(4), 1) + np.diag(np.ones(4), -1))
+    np.testing.assert_array_equal(by_size(_connected(path, np.array([7, 7, 2, 7, 7]))), [0, 0, 2, 1, 1])
 
 
 @settings(max_examples=30, deadline=None)
