@@ -135,7 +135,8 @@ def test_mapping_is_the_vote_of_the_reference(adata, full):
 def test_a_collapsed_embedding_scores_badly(full):
     table = full.table()["summary"]
     assert table.loc["collapsed", "mixing"] > table.loc["apart", "mixing"]
-    assert table.loc["collapsed", "conservation"] < 0.5 * table.loc["good", "conservation"]
+    assert table.loc["collapsed", "conservation"] < 0.2 < 0.7 < table.loc["good", "conservation"]
+    assert table.loc["collapsed", "total"] < 0.35 < 0.6 < table.loc["good", "total"]
     assert table["total"].idxmax() == "good"
     assert table["total"].idxmin() == "collapsed"
     assert value(full, "collapsed", "one-batch types apart") < 0.5 < value(full, "good", "one-batch types apart")
@@ -148,14 +149,30 @@ def test_the_table_per_label_goes_both_ways(full):
     assert good["label_purity"].min() > 0.9
 
 
-def test_summary_is_the_mean_of_what_is_defined(full):
-    table = full.table()
-    for kind, weight in (("mixing", 0.4), ("conservation", 0.6)):
-        mean = full.scores[(full.scores["kind"] == kind)].groupby("embedding")["value"].mean()
-        assert table["summary", kind].to_dict() == pytest.approx(mean.to_dict())
-        assert weight
-    total = 0.4 * table["summary", "mixing"] + 0.6 * table["summary", "conservation"]
-    assert table["summary", "total"].to_dict() == pytest.approx(total.to_dict())
+def test_chance_is_what_random_labels_score(adata, full):
+    scores = full.scores.set_index(["embedding", "score"])
+    shares = adata.obs["cell_type"].value_counts(normalize=True)
+    assert scores.loc[("good", "label purity"), "chance"] == pytest.approx(shares.mean(), abs=0.03)
+    assert scores.loc[("good", "ARI k-means"), "chance"] == pytest.approx(0, abs=0.03)
+    mixing = scores.loc[("good", "EBM"), "value"]
+    assert scores.loc[("good", "one-batch types apart"), "chance"] == pytest.approx(1 - mixing)
+    collapsed = full.scores[(full.scores["embedding"] == "collapsed") & (full.scores["kind"] == "conservation")]
+    assert (collapsed["value"] - collapsed["chance"]).abs().max() < 0.12
+    assert full.scores.loc[full.scores["kind"] != "conservation", "chance"].isna().all()
+
+
+def test_summary(full):
+    table, scores = full.table()["summary"], full.scores
+    above = (scores["value"] - scores["chance"]) / (1 - scores["chance"])
+    for name in ("good", "apart", "collapsed"):
+        rows = scores["embedding"] == name
+        mixing = scores["value"][rows & (scores["kind"] == "mixing")].mean()
+        kept = above[rows & (scores["kind"] == "conservation")].clip(lower=0).mean()
+        plain = scores["value"][rows & (scores["kind"] == "conservation")].mean()
+        assert table.loc[name, "mixing"] == pytest.approx(mixing)
+        assert table.loc[name, "conservation"] == pytest.approx(kept)
+        assert table.loc[name, "total"] == pytest.approx(mixing**0.4 * kept**0.6)
+        assert table.loc[name, "scib total"] == pytest.approx(0.4 * mixing + 0.6 * plain)
 
 
 def test_cells_are_not_changed(adata):

@@ -3,16 +3,17 @@ import pytest
 
 from scarches_plus.metrics import Report
 
+NAN = float("nan")
 SCORES = pd.DataFrame(
     [
-        ("z", "mixing", "EBM", 0.5, 10, 0.1),
-        ("z", "mixing", "kBET", 0.1, 10, 0.1),
-        ("z", "conservation", "purity", 0.8, 10, 0.1),
-        ("<other>", "mixing", "EBM", 0.2, 10, 0.1),
-        ("<other>", "mixing", "kBET", float("nan"), 10, 0.1),
-        ("<other>", "conservation", "purity", 0.6, 10, 0.1),
+        ("z", "mixing", "EBM", 0.5, NAN, 10, 0.1),
+        ("z", "mixing", "kBET", 0.1, NAN, 10, 0.1),
+        ("z", "conservation", "purity", 0.8, 0.6, 10, 0.1),
+        ("<other>", "mixing", "EBM", 0.2, NAN, 10, 0.1),
+        ("<other>", "mixing", "kBET", NAN, NAN, 10, 0.1),
+        ("<other>", "conservation", "purity", 0.6, 0.8, 10, 0.1),
     ],
-    columns=["embedding", "kind", "score", "value", "n_cells", "seconds"],
+    columns=["embedding", "kind", "score", "value", "chance", "n_cells", "seconds"],
 )
 
 
@@ -27,7 +28,11 @@ def test_table(report):
     assert list(table.index) == ["z", "<other>"]
     assert table.loc["z", ("summary", "mixing")] == pytest.approx(0.3)
     assert table.loc["<other>", ("summary", "mixing")] == pytest.approx(0.2)  # of what is defined
-    assert table.loc["z", ("summary", "total")] == pytest.approx(0.4 * 0.3 + 0.6 * 0.8)
+    assert table.loc["z", ("summary", "conservation")] == pytest.approx(0.5)  # half way from chance to 1
+    assert table.loc["z", ("summary", "total")] == pytest.approx(0.3**0.4 * 0.5**0.6)
+    assert table.loc["z", ("summary", "scib total")] == pytest.approx(0.4 * 0.3 + 0.6 * 0.8)
+    assert table.loc["<other>", ("summary", "conservation")] == 0  # worse than chance
+    assert table.loc["<other>", ("summary", "total")] == 0
     assert table.loc["<other>", ("mixing", "EBM")] == 0.2
 
 

@@ -6,11 +6,15 @@ import pytest
 import scarches_plus as sp
 from scarches_plus.metrics import Report
 
-COLUMNS = ["embedding", "kind", "score", "value", "n_cells", "seconds"]
+COLUMNS = ["embedding", "kind", "score", "value", "chance", "n_cells", "seconds"]
 
 
 def made(rows):
-    return Report(pd.DataFrame([(*row, 10, 0.1) for row in rows], columns=COLUMNS), pd.DataFrame(), {})
+    return Report(
+        pd.DataFrame([(*row, 0.0 if row[1] == "conservation" else np.nan, 10, 0.1) for row in rows], columns=COLUMNS),
+        pd.DataFrame(),
+        {},
+    )
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def test_best_first_with_every_number(report):
     assert {"0.90", "0.10", "0.60", "0.95", "0.20", "-"} <= set(texts)
     assert {"mixing", "conservation", "agreement", "summary"} <= set(texts)
     assert [label.get_text() for label in table.get_xticklabels()] == [
-        "EBM", "purity", "KNI", "mixing", "conservation", "total",
+        "EBM", "purity", "KNI", "mixing", "conservation", "total", "scib total",
     ]  # fmt: skip
     by_place = {(round(t.get_position()[0], 1), t.get_position()[1]): t.get_text() for t in table.texts}
     assert by_place[0.0, 0] == "0.60"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from time import perf_counter
@@ -135,6 +135,8 @@ def evaluate(
                 start = perf_counter()
                 value, n_cells = compute[score]()
                 parts = value if isinstance(value, dict) else {score: value}
+                chance = _by_chance(cells, score) if kind == "conservation" else None
+                at_random = chance if isinstance(chance, dict) else {score: np.nan if chance is None else chance}
                 seconds = perf_counter() - start
                 rows += [
                     {
@@ -142,6 +144,7 @@ def evaluate(
                         "kind": kind,
                         "score": part,
                         "value": float(number),
+                        "chance": float(at_random.get(part, np.nan)),
                         "n_cells": n_cells,
                         "seconds": seconds,
                     }
@@ -191,6 +194,15 @@ class _Cells:
     def labelled(self) -> _Cells:
         """The cells that have a label; the same object if all have."""
         return self if self.has_label.all() else self._some(np.flatnonzero(self.has_label))
+
+    @cached_property
+    def shuffled(self) -> _Cells:
+        """The labelled cells with their labels dealt anew; neighbours stay."""
+        cells = self.labelled
+        labels = np.random.default_rng(self.seed).permutation(cells.labels)
+        dealt = replace(cells, labels=labels)
+        vars(dealt)["neighbors"] = cells.neighbors
+        return dealt
 
     @cached_property
     def sampled(self) -> _Cells:
@@ -256,6 +268,14 @@ def _functions(cells: _Cells, reference: NDArray | None, before: Any) -> dict[st
     for name in _QUADRATIC - {"RbNI"}:
         functions[name] = on(sampled, partial(_scib, name))
     return functions
+
+
+def _by_chance(cells: _Cells, score: str) -> Any:
+    """Return what the embedding would score if labels were dealt to the cells at random."""
+    if score == "one-batch types apart":  # their labels would not be of one batch any more
+        around = cells.labelled
+        return 1 - batch_entropy(around.embedding, around.batches, normalize=True, **around.around(around.k)).mean()
+    return _functions(cells.shuffled, None, None)[score]()[0]
 
 
 def _scib(name: str, cells: _Cells) -> Any:

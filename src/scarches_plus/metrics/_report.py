@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Kinds of scores in the order of tables, with their weight in the total (as in scib).
-WEIGHTS = {"mixing": 0.4, "conservation": 0.6, "agreement": 0.0, "mapping": 0.0}
+#: Weights of the total, those of scib.
+WEIGHTS = {"mixing": 0.4, "conservation": 0.6}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,7 +21,8 @@ class Report:
     scores
         Tidy, one row for each embedding and score, with the columns `embedding`, `kind` (``"mixing"``,
         ``"conservation"``, ``"agreement"`` or ``"mapping"``), `score`, `value` (higher is better, NaN where it is not
-        defined), `n_cells` it was computed on, and `seconds`.
+        defined), `chance` (for conservation, the value if labels were dealt at random), `n_cells` it was computed on,
+        and `seconds`.
     per_label
         One row for each embedding and label: :func:`label_mixing`, with the label's :func:`label_purity`. Empty
         without labels.
@@ -34,25 +35,35 @@ class Report:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
-        """Return embeddings x scores, with the means of mixing and conservation and their total (0.4 and 0.6, as in scib).
+        r"""Return embeddings x scores, and a summary of them.
 
-        A mean is of the scores that are defined.
+        ``("summary", "mixing")`` is the mean of what is defined; ``("summary", "conservation")`` the same of
+        :math:`(s - s_0) / (1 - s_0)`, which is 0 where a score :math:`s` is that of random labels, :math:`s_0`. The total is
+        :math:`m^{0.4} c^{0.6}`, with the weights of scib: an embedding that mixes everything has a conservation of 0, and so
+        has its total. scib adds the two, :math:`0.4 m + 0.6 c` with :math:`c` as it is (``"scib total"``), which noise passes.
         """
         import pandas as pd
 
-        order = self.scores.drop_duplicates(["kind", "score"])
-        values = self.scores.pivot_table(index="embedding", columns=["kind", "score"], values="value", dropna=False)
-        names = self.scores["embedding"].drop_duplicates()
-        columns = pd.MultiIndex.from_frame(order[["kind", "score"]])
-        wide = values.reindex(index=names, columns=columns)
-        total: Any = 0.0
+        scores = self.scores
+        order = scores.drop_duplicates(["kind", "score"])[["kind", "score"]]
+        wide = scores.pivot_table(index="embedding", columns=["kind", "score"], values="value", dropna=False)
+        wide = wide.reindex(index=scores["embedding"].drop_duplicates(), columns=pd.MultiIndex.from_frame(order))
+        above = ((scores["value"] - scores["chance"]) / (1 - scores["chance"])).clip(lower=0)
+        summary: dict[str, Any] = {}
+        plain: Any = 0.0
         for kind, weight in WEIGHTS.items():
-            if weight and kind in order["kind"].to_numpy():
-                means: Any = wide[kind].mean(axis=1)  # type: ignore[call-overload]
-                wide["summary", kind] = means  # type: ignore[index]
-                total = total + weight * means
-        if {"mixing", "conservation"} <= set(order["kind"]):
-            wide["summary", "total"] = total
+            of_kind = scores["kind"] == kind
+            if of_kind.any():
+                means = scores["value"][of_kind].groupby(scores["embedding"]).mean()
+                plain = plain + weight * means
+                summary[kind] = means if kind == "mixing" else above[of_kind].groupby(scores["embedding"]).mean()
+        if len(summary) == len(WEIGHTS):
+            summary["total"] = (
+                summary["mixing"] ** WEIGHTS["mixing"] * summary["conservation"] ** WEIGHTS["conservation"]
+            )
+            summary["scib total"] = plain
+        for name, values in summary.items():
+            wide["summary", name] = values
         return wide
 
     def __repr__(self) -> str:

@@ -64,12 +64,12 @@ def report(report: Report, *, axes: Sequence[Axes] | None = None) -> tuple[Axes,
 def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
     import matplotlib.pyplot as plt
 
-    kinds = [kind for kind, _ in table.columns]
+    kinds, names = ([str(one[level]) for one in table.columns.to_list()] for level in (0, 1))
     gaps = np.cumsum([0, *(0.5 * (after != before) for before, after in pairwise(kinds))])
     places, rows = np.arange(len(kinds)) + gaps, np.arange(len(table))
-    for (kind, _), x, values in zip(table.columns, places, table.to_numpy(dtype=float).T, strict=True):
+    for kind, x, values in zip(kinds, places, table.to_numpy(dtype=float).T, strict=True):
         defined = np.isfinite(values)
-        shades = plt.get_cmap(_COLORS[str(kind)])(0.15 + 0.6 * np.clip(values, 0, 1))
+        shades = plt.get_cmap(_COLORS[kind])(0.15 + 0.6 * np.clip(values, 0, 1))
         ax.scatter(np.full(defined.sum(), x), rows[defined], s=520, c=shades[defined], zorder=1)
         for row, number in zip(rows, values, strict=True):
             ax.text(x, row, f"{number:.2f}" if np.isfinite(number) else "-", ha="center", va="center", fontsize=8)
@@ -78,7 +78,7 @@ def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
         ax.text(of_kind.mean(), len(table) - 0.35, kind, ha="center", va="top", fontsize=10, fontweight="bold")
     ax.set(xlim=(-0.7, places[-1] + 0.7), ylim=(len(table) - 0.2, -0.7), yticks=rows)
     ax.set_yticklabels([str(name) for name in table.index])
-    ax.set_xticks(places, [str(name) for _, name in table.columns], rotation=40, ha="left")
+    ax.set_xticks(places, names, rotation=40, ha="left")
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
