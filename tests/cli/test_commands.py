@@ -6,6 +6,7 @@ import sys
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 import scvi
 from small_models import cells, split
@@ -65,6 +66,25 @@ def test_a_report_without_true_labels(folder, tmp_path):
     run("transfer", tmp_path / "mapped.h5ad", *options, "--out", tmp_path / "mapped.h5ad", epochs=False)
     run("report", tmp_path / "mapped.h5ad", *options, "--out", tmp_path, epochs=False)
     assert "accuracy" not in (tmp_path / "report.html").read_text()
+
+
+def test_evaluate(folder, tmp_path):
+    adata = anndata.read_h5ad(folder / "ref.h5ad")
+    adata.obsm["counts"] = np.log1p(adata.X.toarray())
+    adata.obs["is_reference"] = adata.obs["batch"] == "batch0"
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    options = ["--batch-key", "batch", "--labels-key", "cell_type", "--reference-key", "is_reference"]
+    run(
+        "evaluate", tmp_path / "cells.h5ad", "--embeddings", "counts", *options, "--out", tmp_path / "out", epochs=False
+    )
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "scores.csv", "labels.csv", "evaluation.html", "evaluation.png",
+    }  # fmt: skip
+    scores = pd.read_csv(tmp_path / "out" / "scores.csv").set_index("score")["value"]
+    assert scores["EBM"] == pytest.approx(
+        sp.metrics.batch_entropy(adata.obsm["counts"], adata.obs["batch"], normalize=True).mean()
+    )
+    assert 0 <= scores["label accuracy"] <= 1
 
 
 def test_demo(tmp_path, capsys):

@@ -117,7 +117,7 @@ class TestNetwork:
 
     @pytest.mark.parametrize(("ours", "theirs"), [(VAE, scvi.module.VAE), (SCANVAE, scvi.module.SCANVAE)])
     def test_signature(self, ours, theirs):
-        added = {"batch_free_decoder_layer": False, "reconstruction_weight": 1.0}
+        added = {"batch_free_decoder_layer": False, "reconstruction_weight": 1.0, "layer_widths": None}
         parameters = dict(inspect.signature(ours).parameters)
         assert {name: parameters.pop(name).default for name in added} == added
         assert parameters == dict(inspect.signature(theirs).parameters)
