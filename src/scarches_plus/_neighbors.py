@@ -56,7 +56,7 @@ def nearest(query: ArrayLike, reference: ArrayLike, k: int, *, n_jobs: int | Non
     ValueError
         If the shapes do not match, a coordinate is not finite or `k` exceeds the cells available.
     """
-    points, others = _cells(query, "query"), _cells(reference, "reference")
+    points, others = finite_cells(query, "query"), finite_cells(reference, "reference")
     if points.shape[1] != others.shape[1]:
         message = f"query has {points.shape[1]} dimensions and reference {others.shape[1]}: embed both with one model"
         raise ValueError(message)
@@ -92,7 +92,7 @@ def nearest_within(
     ValueError
         If a coordinate is not finite or `k` exceeds the other cells.
     """
-    points = _cells(embedding, "embedding")
+    points = finite_cells(embedding, "embedding")
     _check_k(k, len(points) - 1, "beside itself a cell has")
     points = points - points.mean(axis=0)
     own = np.arange(len(points))
@@ -105,7 +105,8 @@ def nearest_within(
     return Neighbors(found.indices[~drop].reshape(-1, k), found.distances[~drop].reshape(-1, k))
 
 
-def _cells(values: ArrayLike, name: str) -> NDArray[np.float64]:
+def finite_cells(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Coordinates in float64, or an error that names what is wrong with them."""
     cells = np.ascontiguousarray(values, dtype=np.float64)
     if cells.ndim != 2 or 0 in cells.shape:
         message = f"{name} must have shape (cells, dimensions), both at least 1; its shape is {cells.shape}"

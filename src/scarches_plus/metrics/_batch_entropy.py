@@ -6,7 +6,7 @@ import numpy as np
 
 from scarches_plus._neighbors import nearest_within
 
-from ._checks import coded_batches
+from ._checks import coded_batches, first_neighbors
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -67,7 +67,7 @@ def batch_entropy(
     if neighbors is None:
         indices = nearest_within(embedding, k, rows=cells).indices
     else:
-        indices = _first(np.asarray(neighbors), len(codes), k)
+        indices = first_neighbors(np.asarray(neighbors), len(codes), k)
         indices = indices if cells is None else indices[np.asarray(cells)]
 
     counts = csr_array(
@@ -78,14 +78,3 @@ def batch_entropy(
     counts.data = entr(counts.data / k)
     entropies = counts.sum(axis=1)
     return entropies / np.log(len(names)) if normalize else entropies
-
-
-def _first(neighbors: NDArray, n_cells: int, k: int) -> NDArray:
-    if neighbors.ndim != 2 or len(neighbors) != n_cells or not 1 <= k <= neighbors.shape[1]:
-        message = f"neighbors must have shape ({n_cells}, at least k={k}); its shape is {neighbors.shape}"
-        raise ValueError(message)
-    first = neighbors[:, :k]
-    if n_self := int((first == np.arange(n_cells)[:, None]).any(axis=1).sum()):
-        message = f"neighbors lists {n_self} of {n_cells} cells as their own neighbour: drop each cell by its index"
-        raise ValueError(message)
-    return first

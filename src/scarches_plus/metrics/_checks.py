@@ -22,3 +22,15 @@ def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tu
         message = f"{what} is missing for {n_missing} of {n_cells} cells: remove these cells first"
         raise ValueError(message)
     return codes.astype(np.int64), np.asarray(names).tolist()
+
+
+def first_neighbors(neighbors: NDArray, n_cells: int, k: int) -> NDArray:
+    """The first `k` columns of given neighbours, once they are what they should be."""
+    if neighbors.ndim != 2 or len(neighbors) != n_cells or not 1 <= k <= neighbors.shape[1]:
+        message = f"neighbors must have shape ({n_cells}, at least k={k}); its shape is {neighbors.shape}"
+        raise ValueError(message)
+    first = neighbors[:, :k]
+    if n_self := int((first == np.arange(n_cells)[:, None]).any(axis=1).sum()):
+        message = f"neighbors lists {n_self} of {n_cells} cells as their own neighbour: drop each cell by its index"
+        raise ValueError(message)
+    return first

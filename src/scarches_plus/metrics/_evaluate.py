@@ -35,7 +35,7 @@ _PACKAGES = ("scarches-plus", "scib-metrics", "scikit-learn", "pynndescent", "nu
 _QUADRATIC = {
     "silhouette of labels", "silhouette of batches", "BRAS", "isolated labels (silhouette)", "kBET per label", "RbNI"
 }  # fmt: skip
-#: Scores of the cheap set, by what they say; ``None`` stands for whatever a function of several scores returns.
+#: Scores of the cheap set, by what they say, and those that the full set adds.
 _CHEAP = {
     "mixing": ("EBM", "iLISI", "kBET"),
     "conservation": ("cLISI", "graph connectivity", "label purity", "isolated labels", "k-means", "one-batch types apart"),

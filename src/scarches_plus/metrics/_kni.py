@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus._neighbors import _cells as finite_cells
-from scarches_plus._neighbors import nearest_within
+from scarches_plus._neighbors import finite_cells, nearest_within
 
-from ._batch_entropy import _first as first_neighbors
+from ._checks import first_neighbors
 from ._neighbor_vote import (
     UNLABELLED,
     LabelledCells,

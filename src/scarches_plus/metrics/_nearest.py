@@ -8,7 +8,7 @@ import numpy as np
 
 from scarches_plus._neighbors import nearest_within
 
-from ._batch_entropy import _first
+from ._checks import first_neighbors
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ def nearest_others(embedding: ArrayLike, k: int, neighbors: ArrayLike | None = N
     if neighbors is None:
         return nearest_within(embedding, k).indices
     n_cells = len(np.asarray(embedding))
-    first = _first(np.asarray(neighbors), n_cells, k)
+    first = first_neighbors(np.asarray(neighbors), n_cells, k)
     if n_bad := int(((first < 0) | (first >= n_cells)).sum()):
         message = f"neighbors has {n_bad} entries outside of 0 to {n_cells - 1}: search again with a complete result"
         raise ValueError(message)

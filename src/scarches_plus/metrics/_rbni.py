@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus._neighbors import _cells as finite_cells
+from scarches_plus._neighbors import finite_cells
 
 from ._neighbor_vote import (
     UNLABELLED,
