@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from ipaddress import ip_address
 
 import pytest
@@ -47,3 +48,11 @@ def _no_network():
         patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
         patch.setattr(socket, "getaddrinfo", guarded_look_up)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Undo what UMAP does to torch, through the OpenMP library that numba and torch share: ten times slower under load."""
+    yield
+    if "torch" in sys.modules and sys.modules["torch"].get_num_threads() > 1:
+        sys.modules["torch"].set_num_threads(1)

@@ -22,7 +22,12 @@ PACKAGE = ROOT / "src" / "scarches_plus"
 #: Namespaces whose functions work on an AnnData, which comes first.
 ON_ANNDATA = ("pl", "pp", "tl")
 #: Functions that take something else first: they join several, or read a model's records.
-FIRST_PARAMETER = {"pl.drift": "lineage", "pp.concat_studies": "adatas", "tl.joint_embedding": "reference"}
+FIRST_PARAMETER = {
+    "pl.drift": "lineage",
+    "pl.report": "report",
+    "pp.concat_studies": "adatas",
+    "tl.joint_embedding": "reference",
+}
 #: Functions whose further keywords go to a function that refuses those it does not know.
 FORWARDS = {"pl.joint_umap": "scanpy.pl.umap"}
 MAX_POSITIONAL = 3

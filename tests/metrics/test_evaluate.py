@@ -138,7 +138,6 @@ def test_a_collapsed_embedding_scores_badly(full):
     assert table.loc["collapsed", "conservation"] < 0.2 < 0.7 < table.loc["good", "conservation"]
     assert table.loc["collapsed", "total"] < 0.35 < 0.6 < table.loc["good", "total"]
     assert table["total"].idxmax() == "good"
-    assert table["total"].idxmin() == "collapsed"
     assert value(full, "collapsed", "one-batch types apart") < 0.5 < value(full, "good", "one-batch types apart")
 
 

@@ -28,7 +28,7 @@ def neighbor_graph(z, k):
 
 
 def cliques(sizes):
-    return sparse.csr_matrix(sparse.block_diag([np.ones((n, n)) - np.eye(n) for n in sizes]))
+    return sparse.csr_matrix(sparse.block_diag([sparse.csr_matrix(np.ones((n, n)) - np.eye(n)) for n in sizes]))
 
 
 def naive_best(graph, labels, node):

@@ -61,7 +61,8 @@ def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | No
         if key not in table:
             raise KeyError(missing_column(table, key))
         obs[key] = table[key].to_numpy()
-    return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=dict(genes.layers))
+    layers = {name: genes.layers[name] for name in genes.layers if name is not None}  # from anndata 0.13 on None is X
+    return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=layers)
 
 
 def registrable(cells: AnnData, source: AnnData | MuData, spec: ReferenceSpec) -> AnnData | MuData:
