@@ -1,6 +1,7 @@
 """CLCVAE's claims at equal budgets: what a query's training does to the reference, and to what is new in the query.
 
     python benchmarks/surgery/continual.py --data islets.h5ad --query inDrop_Baron --seeds 0 1 2 3 4
+    python benchmarks/surgery/continual.py --seeds 0 1 2          # simulated: two types in the query alone
     python benchmarks/surgery/continual.py --sequence 5 --seeds 0
 
 All ways start from the same reference and train for the same epochs: surgery (condition), fine-tuning of all weights, EWC at several
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import scvi
 from _common import QUIET, quiet, scores, show, split
+from penalties import simulated
 from sklearn.metrics import silhouette_samples
 
 import scarches_plus as sp
@@ -62,7 +64,7 @@ def separation(query, z_query, known):
 def compare(options):
     rows = []
     for seed in options.seeds:
-        reference, query = split(options.data, options.query, options.genes)
+        reference, query = split(options.data, options.query, options.genes) if options.data else simulated(seed)
         model = build(reference, seed, options)
         known = reference.obs["cell_type"].astype(str).unique()
         for name, (strategy, penalties) in ways(reference).items():
@@ -92,7 +94,7 @@ def compare(options):
             )
             print({k: round(float(v), 4) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     grouped = pd.DataFrame(rows).drop(columns="seed").groupby("way", sort=False)
-    show(grouped.mean(), f"{options.data.name}: mean of {len(options.seeds)} seeds")
+    show(grouped.mean(), f"{options.data.name if options.data else 'simulated'}: mean of {len(options.seeds)} seeds")
     if len(options.seeds) > 1:
         show(grouped.std(), "standard deviation over seeds")
 
@@ -142,10 +144,10 @@ def main() -> None:
     parser.add_argument("--recipe", default="scvi")
     options = parser.parse_args()
     quiet()
-    if options.data is not None:
-        compare(options)
     if options.sequence:
         sequence(options)
+    else:
+        compare(options)
 
 
 if __name__ == "__main__":
