@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
-
-    from scarches_plus.metrics import Report
 
 _COLORS = {
     "mixing": "Blues",
@@ -22,7 +20,7 @@ _COLORS = {
 }
 
 
-def report(report: Report, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
+def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
     """Draw an evaluation: a table of scores as of scib, and mixing against conservation.
 
     Parameters
