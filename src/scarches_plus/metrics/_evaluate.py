@@ -47,6 +47,8 @@ _FULL = {
     "conservation": ("Leiden", "silhouette of labels", "isolated labels (silhouette)"),
     "agreement": ("RbNI",),
 }
+#: Clusterings that are compared with labels.
+_AGREEMENTS = {"k-means", "Leiden"}
 _NEED_LABELS = {"BRAS", "silhouette of batches", "kBET per label"}
 
 
@@ -263,7 +265,7 @@ def _functions(cells: _Cells, reference: NDArray | None, before: Any) -> dict[st
         "mapping": lambda: (_mapping(cells, reference), len(cells.batches)),
         "PCR": on(every, lambda c: principal_component_regression(before, c.embedding, c.batches)),
     }
-    for name in ("cLISI", "k-means", "Leiden"):
+    for name in ("cLISI", *_AGREEMENTS):
         functions[name] = on(labelled, partial(_scib, name))
     for name in _QUADRATIC - {"RbNI"}:
         functions[name] = on(sampled, partial(_scib, name))
@@ -275,6 +277,8 @@ def _by_chance(cells: _Cells, score: str) -> Any:
     if score == "one-batch types apart":  # their labels would not be of one batch any more
         around = cells.labelled
         return 1 - batch_entropy(around.embedding, around.batches, normalize=True, **around.around(around.k)).mean()
+    if score in _AGREEMENTS:  # near 0 by definition, and clusters cost the most
+        return {f"{name} {score}": 0.0 for name in ("NMI", "ARI")}
     return _functions(cells.shuffled, None, None)[score]()[0]
 
 
