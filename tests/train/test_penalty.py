@@ -138,3 +138,18 @@ def test_the_examples_of_the_guide_train():
     values = names["model"].history["correlation_train"]
     assert 0 <= values.iloc[-1, 0] <= names["model"].module.n_latent
     assert {"latent_norm_train", "correlation_2_train"} <= set(names["model"].history)
+
+
+class Huge(Penalty):
+    name = "huge"
+
+    def value(self, step):
+        return step.inference["z"].sum() * 0 + 1e7
+
+
+@pytest.mark.parametrize("cls", [SCVI, SCANVI])
+def test_validation_knows_no_penalties(cls):
+    model = reference(cls)
+    train(model, 1, penalties=[Huge()], check_val_every_n_epoch=1)
+    assert model.history["train_loss_epoch" if "train_loss_epoch" in model.history else "train_loss"].iloc[-1, 0] > 1e6
+    assert model.history["validation_loss"].iloc[-1, 0] < 1e5
