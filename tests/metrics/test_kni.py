@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from scarches_plus._neighbors import nearest_within
-from scarches_plus.metrics import KNI, _kni, kni
+from scarches_plus.metrics import KNIScore, _kni, kni
 
 
 def example(n=90, n_batches=3, n_types=4, shift=0.6, seed=0):
@@ -101,7 +101,7 @@ def test_equals_naive(k, include_self):
     data = example()
     result = kni(*data, k=k, include_self=include_self)
     hits, right, diverse = naive(*data, k, lambda n_other, n_all: n_all - n_other < 0.8 * n_all, include_self)
-    assert isinstance(result, KNI)
+    assert isinstance(result, KNIScore)
     assert numbers(result) == pytest.approx((hits.mean(), right.mean(), diverse.mean()))
     for name, row in result.per_batch.iterrows():
         of_batch = data[1] == name
@@ -312,7 +312,7 @@ def test_compared_with(recwarn):
         result.compared_with(kni(*data, k=12, include_self=True))
     with pytest.warns(UserWarning, match="max_same_batch=0.8 and None; min_other=None and 8"):
         result.compared_with(kni(*data, k=10, min_other=8))
-    with pytest.raises(TypeError, match="a KNI compares with another one only; this is a float"):
+    with pytest.raises(TypeError, match="a KNIScore compares with another one only; this is a float"):
         result.compared_with(0.5)
 
 

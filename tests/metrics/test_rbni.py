@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scarches_plus.metrics import RBNI, _rbni, kni, rbni
+from scarches_plus.metrics import RbNIScore, _rbni, kni, rbni
 
 
 def example(n=90, n_types=3, shift=0.8, seed=0):
@@ -69,7 +69,7 @@ def test_equals_naive(radius):
     data = example()
     result = rbni(*data, radius=radius)
     hits, right, diverse, sizes = naive(*data, radius, by_the_code)
-    assert isinstance(result, RBNI)
+    assert isinstance(result, RbNIScore)
     assert numbers(result) == pytest.approx((hits.mean(), right.mean(), diverse.mean()))
     assert (result.n_cells, result.n_isolated) == (90, (sizes == 0).sum())
     assert result.mean_neighbors == pytest.approx(sizes.mean())
@@ -263,7 +263,7 @@ def test_compared_with():
         result.compared_with(rbni(*data, subsample=60, rng=0))
     with pytest.warns(UserWarning, match="radius=1.0 and 2.0; drop_isolated=False and True"):
         result.compared_with(rbni(*data, radius=2.0, drop_isolated=True))
-    with pytest.raises(TypeError, match="a RBNI compares with another one only; this is a KNI"):
+    with pytest.raises(TypeError, match="a RbNIScore compares with another one only; this is a KNIScore"):
         result.compared_with(kni(*data, k=5))
 
 

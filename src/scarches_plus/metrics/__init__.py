@@ -9,7 +9,7 @@ from ._entropy_batch_mixing import entropy_batch_mixing
 from ._evaluate import evaluate
 from ._graph_connectivity import graph_connectivity
 from ._isolated_label_score import isolated_label_score
-from ._kni import KNI, kni
+from ._kni import KNIScore, kni
 from ._label_mixing import label_mixing
 from ._label_purity import label_purity
 from ._label_transfer_report import LabelTransferReport, label_transfer_report
@@ -19,15 +19,15 @@ from ._over_k import over_k
 from ._over_mixing import over_mixing
 from ._protein_discrepancy import protein_discrepancy
 from ._protein_neighbor_overlap import protein_neighbor_overlap
-from ._rbni import RBNI, rbni
+from ._rbni import RbNIScore, rbni
 from ._reference_drift import ReferenceDrift, reference_drift
 from ._report import Report
 from ._scale_proteins import scale_proteins
 
 __all__ = [
-    "KNI",
-    "RBNI",
+    "KNIScore",
     "LabelTransferReport",
+    "RbNIScore",
     "ReferenceDrift",
     "Report",
     "batch_entropy",

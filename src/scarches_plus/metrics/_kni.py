@@ -10,15 +10,13 @@ from scarches_plus._neighbors import finite_cells, nearest_within
 from ._checks import first_neighbors
 from ._neighbor_vote import (
     UNLABELLED,
+    Intersection,
     LabelledCells,
     Votes,
     check_share,
-    described,
-    difference,
     labelled_cells,
     scaled,
     scores,
-    single_numbers,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ _CHUNK = 2**22  # votes and counts of votes that one step holds
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class KNI:
+class KNIScore(Intersection):
     """K-neighbours intersection score of an embedding, and what it is made of.
 
     Every share is of all labelled cells (or those drawn).
@@ -61,6 +59,8 @@ class KNI:
         What was asked for; ``None`` for the threshold that was not used.
     """
 
+    title = "KNI"
+
     score: float
     accuracy_knn: float
     diverse: float
@@ -71,17 +71,6 @@ class KNI:
     n_cells: int
     n_unlabelled: int
     options: dict[str, Any] = field(default_factory=dict)
-
-    def to_series(self) -> pd.Series:
-        """The single numbers, one entry each: rows of a table that compares embeddings."""
-        return single_numbers(self, "KNI")
-
-    def compared_with(self, other: KNI) -> float:
-        """Subtract the other score from this one; warns where the numbers of cells or the options differ."""
-        return difference(self, other)
-
-    def __repr__(self) -> str:
-        return described(self, "KNI")
 
 
 def kni(
@@ -97,7 +86,7 @@ def kni(
     subsample: int | None = None,
     rng: np.random.Generator | int | None = None,
     neighbors: ArrayLike | None = None,
-) -> KNI:
+) -> KNIScore:
     r"""K-neighbours intersection (KNI): do neighbours from other batches know a cell's label.
 
     Of the `k` nearest cells of cell :math:`c`, let :math:`B_c` be those of other batches. The cell is diverse if fewer
@@ -158,7 +147,7 @@ def kni(
     later one (``include_self=True``, which leaves 49 others, at most 38 of the same batch).
 
     At a fixed `k` the score falls as the number of cells grows, the neighbourhoods becoming smaller than the distances
-    that are left between batches. :meth:`KNI.compared_with` warns of it.
+    that are left between batches. :meth:`KNIScore.compared_with` warns of it.
 
     References
     ----------
@@ -182,7 +171,7 @@ def kni(
         "min_other": min_other,
         "include_self": include_self,
     }
-    return KNI(**scores(cells, votes, diverse, "knn"), options=options)
+    return KNIScore(**scores(cells, votes, diverse, "knn"), options=options)
 
 
 def _checked_neighbors(k: int, max_same_batch: float, min_other: int | None, *, include_self: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from warnings import warn
 
 import numpy as np
@@ -159,33 +159,46 @@ def _confusion(cells: LabelledCells, predicted: NDArray[np.int64], voted: NDArra
     return pd.DataFrame(counts, index=pd.Index(names, name="label"), columns=pd.Index(names, name="prediction"))
 
 
-def single_numbers(result: Any, name: str) -> pd.Series:
-    """The numbers of a result, without its tables and options."""
-    values = {field.name: getattr(result, field.name) for field in fields(result)}
-    return pd.Series({key: x for key, x in values.items() if isinstance(x, (int, float))}, name=name, dtype=float)
+class Intersection:
+    """What results of KNI and RbNI can do."""
 
+    title: ClassVar[str]
+    score: float
+    per_batch: pd.DataFrame
+    n_cells: int
+    options: dict[str, Any]
 
-def described(result: Any, name: str) -> str:
-    """What a result prints."""
-    values = {str(key): value for key, value in single_numbers(result, name).items()}
-    numbers = pd.Series({key: f"{x:,.0f}" if key.startswith("n_") else f"{x:.3f}" for key, x in values.items()})
-    options = ", ".join(f"{key}={value}" for key, value in result.options.items() if value is not None)
-    batches = result.per_batch.to_string(float_format="{:.3f}".format)
-    return f"{name} ({options})\n{numbers.to_string()}\n\n{batches}"
+    def to_series(self) -> pd.Series:
+        """The single numbers, one entry each: rows of a table that compares embeddings."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        numbers = {key: value for key, value in values.items() if isinstance(value, (int, float))}
+        return pd.Series(numbers, name=self.title, dtype=float)
 
+    def compared_with(self, other: Self) -> float:
+        """Subtract the other score from this one; warns where the numbers of cells or the options differ.
 
-def difference(result: Any, other: Any) -> float:
-    """Score of `result` minus that of `other`; warns where the two do not compare."""
-    if type(result) is not type(other):
-        message = f"a {type(result).__name__} compares with another one only; this is a {type(other).__name__}"
-        raise TypeError(message)
-    unlike = [
-        f"{key}={value} and {other.options[key]}"
-        for key, value in result.options.items()
-        if other.options[key] != value
-    ]
-    if result.n_cells != other.n_cells:
-        unlike.insert(0, f"{result.n_cells:,} and {other.n_cells:,} cells (use subsample=)")
-    if unlike:
-        warn(f"these scores do not compare: {'; '.join(unlike)}", UserWarning, stacklevel=3)
-    return result.score - other.score
+        Raises
+        ------
+        TypeError
+            If the other is the score of another kind.
+        """
+        if type(self) is not type(other):
+            message = f"a {type(self).__name__} compares with another one only; this is a {type(other).__name__}"
+            raise TypeError(message)
+        unlike = [
+            f"{key}={value} and {other.options[key]}"
+            for key, value in self.options.items()
+            if other.options[key] != value
+        ]
+        if self.n_cells != other.n_cells:
+            unlike.insert(0, f"{self.n_cells:,} and {other.n_cells:,} cells (use subsample=)")
+        if unlike:
+            warn(f"these scores do not compare: {'; '.join(unlike)}", UserWarning, stacklevel=2)
+        return self.score - other.score
+
+    def __repr__(self) -> str:
+        values = {str(key): value for key, value in self.to_series().items()}
+        numbers = pd.Series({key: f"{x:,.0f}" if key.startswith("n_") else f"{x:.3f}" for key, x in values.items()})
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items() if value is not None)
+        batches = self.per_batch.to_string(float_format="{:.3f}".format)
+        return f"{self.title} ({options})\n{numbers.to_string()}\n\n{batches}"

@@ -10,15 +10,13 @@ from scarches_plus._neighbors import finite_cells
 
 from ._neighbor_vote import (
     UNLABELLED,
+    Intersection,
     LabelledCells,
     Votes,
     check_share,
-    described,
-    difference,
     labelled_cells,
     scaled,
     scores,
-    single_numbers,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ _CHUNK = 2**20  # pairs of cells that one step holds
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RBNI:
+class RbNIScore(Intersection):
     """Radius-based neighbours intersection score (RbNI) of an embedding, and what it is made of.
 
     Every share is of all labelled cells (or those drawn), without the isolated ones if these were dropped; NaN of none.
@@ -65,6 +63,8 @@ class RBNI:
         What was asked for; ``None`` for the threshold that was not used.
     """
 
+    title = "RbNI"
+
     score: float
     accuracy_radius: float
     diverse: float
@@ -77,17 +77,6 @@ class RBNI:
     n_isolated: int
     n_unlabelled: int
     options: dict[str, Any] = field(default_factory=dict)
-
-    def to_series(self) -> pd.Series:
-        """The single numbers, one entry each: rows of a table that compares embeddings."""
-        return single_numbers(self, "RbNI")
-
-    def compared_with(self, other: RBNI) -> float:
-        """Subtract the other score from this one; warns where the numbers of cells or the options differ."""
-        return difference(self, other)
-
-    def __repr__(self) -> str:
-        return described(self, "RbNI")
 
 
 def rbni(
@@ -102,7 +91,7 @@ def rbni(
     unlabelled: Collection[Any] = UNLABELLED,
     subsample: int | None = None,
     rng: np.random.Generator | int | None = None,
-) -> RBNI:
+) -> RbNIScore:
     r"""Radius-based neighbours intersection (RbNI): do cells of other batches nearby know a cell's label.
 
     :func:`kni` with other neighbours: all cells within a Euclidean distance `radius` of the cell, itself excepted, after
@@ -184,7 +173,7 @@ def rbni(
         "min_other_share": min_other_share,
         "drop_isolated": drop_isolated,
     }
-    return RBNI(
+    return RbNIScore(
         **scores(cells, votes, diverse, "radius", drop_isolated=drop_isolated),
         mean_neighbors=float(votes.n_all.mean()),
         n_isolated=int((~some).sum()),
