@@ -35,8 +35,9 @@ class ReferenceSpec:
     encodes_batch
         Whether the encoder sees the batch.
     modalities
-        For MuData: modality of the genes (``"genes"``), of the proteins (``"proteins"``) and of each ``obs`` column, ``None``
-        for columns of the whole.
+        For MuData: modality of the genes (``"genes"``) and of the proteins (``"proteins"``).
+    column_modalities
+        For MuData: modality of each ``obs`` column, ``None`` for columns of the whole.
     proteins, protein_layer
         Proteins of the reference, in order, and the layer that holds their raw counts.
     """
@@ -53,6 +54,7 @@ class ReferenceSpec:
     size_factor_key: str | None = None
     counts: bool = True
     encodes_batch: bool = True
-    modalities: Mapping[str, str | None] = field(default_factory=dict)
+    modalities: Mapping[str, str] = field(default_factory=dict)
+    column_modalities: Mapping[str, str | None] = field(default_factory=dict)
     proteins: tuple[str, ...] = ()
     protein_layer: str | None = None

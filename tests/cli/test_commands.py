@@ -12,7 +12,8 @@ import scvi
 from small_models import cells, split
 
 import scarches_plus as sp
-from scarches_plus.cli._commands import app
+from scarches_plus.cli import _commands, _scoring_commands  # noqa: F401 (they register themselves)
+from scarches_plus.cli._app import app
 
 
 @pytest.fixture(scope="module")

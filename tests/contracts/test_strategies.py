@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scvi
 import torch
-from small_models import cells, reference, split, train
+from small_models import as_taken, cells, reference, split, train
 
-from scarches_plus.model import SCANVI, SCVI, load
+from scarches_plus.model import SCANVI, SCVI, TOTALVI, load
 from scarches_plus.model._strategies import STRATEGIES
 
 MODELS = {
@@ -19,6 +19,11 @@ MODELS = {
     "SCANVI, ZINB": (SCANVI, {}),
     "SCANVI, NB": (SCANVI, {"gene_likelihood": "nb"}),
     "SCANVI, linear classifier": (SCANVI, {"linear_classifier": True}),
+    "TOTALVI": (TOTALVI, {}),
+    "TOTALVI, dispersions per batch": (
+        TOTALVI,
+        {"gene_dispersion": "gene-batch", "protein_dispersion": "protein-batch"},
+    ),
     "SCANVI, batch norm": (SCANVI, {"use_batch_norm": "both", "use_layer_norm": "none"}),
 }
 
@@ -26,7 +31,7 @@ MODELS = {
 @pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS.keys())
 def built(request):
     cls, options = request.param
-    ref, query = split(cells(), "batch2")
+    ref, query = (as_taken(cls, part) for part in split(cells(), "batch2"))
     model = reference(cls, ref, **options)
     return cls, ref, query, model, model.get_latent_representation()
 

@@ -218,10 +218,10 @@ def test_what_takes_the_square_takes_some_cells(adata):
 
 
 def test_the_draw_keeps_shares(adata):
-    from scarches_plus.metrics._evaluate import _draw
+    from scarches_plus.metrics._scored_cells import stratified_draw
 
     batches, labels = (adata.obs[key].to_numpy() for key in ("batch", "cell_type"))
-    rows = _draw(batches, labels, 100, 0)
+    rows = stratified_draw(batches, labels, 100, 0)
     assert len(set(rows)) == 100
     whole, drawn = (
         pd.Series(list(zip(b, t, strict=True))).value_counts()

@@ -1,7 +1,5 @@
 """totalVI: MuData in, surgery, and queries that lack genes or proteins."""
 
-import logging
-
 import mudata
 import numpy as np
 import pytest
@@ -204,6 +202,9 @@ class TestVerbs:
         again = query.copy()
         sp.tl.embed(again, mapped)
         np.testing.assert_allclose(again.obsm["X_scarches"], query.obsm["X_scarches"], rtol=0, atol=1e-6)
+        copied = sp.tl.embed(pair[1], mapped, copy=True)
+        np.testing.assert_array_equal(copied.obsm["X_scarches"], again.obsm["X_scarches"])
+        assert not len(pair[1].obsm)
         second = as_taken(TOTALVI, split(cells(n_batches=5, rng=2), "batch4")[1])
         twice = sp.tl.map_query(second, mapped, max_epochs=1, train_kwargs=LONG)
         assert len(twice.state.lineage) == 2
@@ -218,15 +219,47 @@ class TestVerbs:
         assert (counts != query.mod["rna"].X).nnz == 0
         assert not query.uns
 
-    def test_importance_one_cell_at_a_time_is_right(self, pair, caplog):
+    def test_importance_is_the_mean_squared_gradient_of_single_cells(self, pair, monkeypatch):
         model, _ = pair
-        with caplog.at_level(logging.INFO, logger="scarches_plus"):
-            importance = sp.train.estimate_importance(model, n_cells=12, n_samples=1, rng=0)
-        assert set(importance.fisher) >= {"px_r", "py_r", "encoder.z_mean_encoder.weight", "background_pro_alpha"}
-        assert all(values.isfinite().all() for values in importance.fisher.values())
+        monkeypatch.setattr(torch.distributions.Normal, "rsample", lambda self, *_: self.loc + 0.3 * self.scale)
+        importance = sp.train.estimate_importance(model, n_cells=model.adata.n_obs)
+        module, tensors = model.module.eval(), load_cells(model)
+        expected = dict.fromkeys(importance.fisher, 0.0)
+        for cell in range(model.adata.n_obs):
+            module.zero_grad()
+            module({name: values[[cell]] for name, values in tensors.items()})[2].loss.backward()
+            for name, parameter in module.named_parameters():
+                if parameter.grad is not None:
+                    expected[name] = expected[name] + parameter.grad.square()
+        module.zero_grad()
+        assert {"px_r", "py_r", "encoder.z_mean_encoder.weight", "background_pro_alpha"} <= set(expected)
+        for name, total in expected.items():
+            mean = total / model.adata.n_obs
+            assert float(mean.max()) > 0 or name.endswith("bias"), name
+            torch.testing.assert_close(importance.fisher[name], mean, rtol=1e-3, atol=1e-6 * float(mean.max()) + 1e-9)
+
+
+def test_options_of_the_plan_hold(pair):
+    """scvi-tools would train at its default of 4e-3, whatever plan_kwargs say."""
+    model, query = pair
+    mapped = TOTALVI.load_query_data(query, model)
+    start = {name: value.clone() for name, value in mapped.module.state_dict().items()}
+    train(mapped, 1, plan_kwargs={"lr": 1e-9})
+    assert all(torch.allclose(value, start[name], atol=1e-7) for name, value in mapped.module.state_dict().items())
+    train(mapped, 1, lr=1e-2, plan_kwargs={"lr": 1e-9})  # the argument of train comes first
+    assert not all(torch.allclose(value, start[name], atol=1e-4) for name, value in mapped.module.state_dict().items())
 
 
 class TestWhereColumnsLie:
+    def test_a_column_of_the_name_of_a_part(self):
+        ref, query = parts()
+        for part in (ref, query):
+            part.obs["genes"] = part.obs["batch"].to_numpy()
+        TOTALVI.setup_mudata(ref, batch_key="genes", modalities=MODALITIES)
+        model = train(TOTALVI(ref, **network(TOTALVI)), 1)
+        mapped = TOTALVI.load_query_data(query, model)
+        assert mapped.spec.batches == ("batch0", "batch1", "batch2", "batch3")
+
     @pytest.mark.parametrize("place", [None, "rna", "protein"])
     def test_batch_and_covariates(self, place):
         ref, query = parts()

@@ -1,13 +1,11 @@
-"""The commands of ``scarches-plus``."""
+"""The commands of ``scarches-plus`` that build and map."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import App, Parameter
-
+from ._app import Words, app
 from ._penalties import parse_penalties
 from ._steps import (
     build_model,
@@ -17,15 +15,7 @@ from ._steps import (
     stop,
     transfer_and_report,
     without_counts,
-    write_report,
 )
-
-app = App(
-    name="scarches-plus",
-    help="Map single-cell data onto reference models: from .h5ad files to .h5ad files.",
-    version=version("scarches-plus"),
-)
-Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 
 
 @app.command
@@ -282,79 +272,4 @@ def transfer(
     adata = read_h5ad(mapped)
     tl.transfer_labels(adata, read_h5ad(reference), list(labels_key), k=k, kernel=kernel, unknown_above=unknown_above)
     write_h5ad(adata, out)
-    console.print(f"wrote {out}")
-
-
-@app.command
-def report(mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("report")) -> None:
-    """Score and draw a mapped and labelled query.
-
-    Writes umap.png and report.html, a page that needs no other file.
-
-    Parameters
-    ----------
-    mapped
-        A mapped and labelled query (.h5ad). If it has true labels in the column, predictions are scored against them.
-    reference
-        The reference's cells with their embedding (reference.h5ad of the command build).
-    labels_key
-        Column of labels.
-    out
-        Folder for the results.
-    """
-    from ._files import read_h5ad
-
-    write_report(read_h5ad(mapped), read_h5ad(reference), labels_key, out, f"Mapping of {mapped.name}")
-
-
-@app.command
-def evaluate(
-    cells: Path,
-    *,
-    embeddings: Words = ("X_scarches",),
-    batch_key: str,
-    labels_key: str | None = None,
-    reference_key: str | None = None,
-    full: bool = False,
-    out: Path = Path("evaluation"),
-) -> None:
-    """Score embeddings: mixing of batches, conservation of biology, types of one batch, mapping.
-
-    Writes scores.csv (one row per embedding and score), labels.csv (per type), evaluation.html and evaluation.png.
-
-    Parameters
-    ----------
-    cells
-        Cells with embeddings in obsm (.h5ad).
-    embeddings
-        Names of the embeddings.
-    batch_key
-        Column of batches.
-    labels_key
-        Column of cell types.
-    reference_key
-        Column of booleans that says which cells are the reference, for scores of mapping.
-    full
-        Take scores whose time grows with the square of the number of cells, too.
-    out
-        Folder for the results.
-    """
-    from scarches_plus import metrics, pl
-
-    from ._files import read_h5ad
-
-    scored = metrics.evaluate(
-        read_h5ad(cells),
-        list(embeddings),
-        batch_key,
-        labels_key=labels_key,
-        reference_mask=reference_key,
-        scores="full" if full else "cheap",
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    scored.scores.to_csv(out / "scores.csv", index=False)
-    scored.per_label.to_csv(out / "labels.csv", index=False)
-    scored.to_html(out / "evaluation.html")
-    pl.report(scored)[0].figure.savefig(out / "evaluation.png", dpi=150, bbox_inches="tight")
-    console.print(scored)
     console.print(f"wrote {out}")

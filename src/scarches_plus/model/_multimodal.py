@@ -49,7 +49,7 @@ def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | No
     if not spec.modalities:
         message = "this model was set up with AnnData: pass the modality of the genes, such as mdata.mod['rna']"
         raise TypeError(message)
-    name = str(spec.modalities["genes"])
+    name = spec.modalities["genes"]
     if name not in adata.mod:
         message = f"modality {name!r} of the genes not found in the MuData, which holds {list(adata.mod)}"
         raise KeyError(message)
@@ -57,7 +57,7 @@ def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | No
     _require_same_cells(genes, adata, name)
     obs = genes.obs.copy()
     for key in _columns(spec, batch_key):
-        table = _table_of(adata, key, spec.modalities.get(key))
+        table = _table_of(adata, key, spec.column_modalities.get(key))
         if key not in table:
             raise KeyError(missing_column(table, key))
         obs[key] = table[key].to_numpy()
@@ -85,7 +85,7 @@ def registrable(cells: AnnData, source: AnnData | MuData, spec: ReferenceSpec) -
     """
     if not spec.modalities:
         return cells
-    names = str(spec.modalities["genes"]), str(spec.modalities["proteins"])
+    names = spec.modalities["genes"], spec.modalities["proteins"]
     counts = _protein_counts(source, names[1], spec)
     layers = {} if spec.protein_layer is None else {spec.protein_layer: counts}
     proteins = AnnData(
@@ -94,7 +94,7 @@ def registrable(cells: AnnData, source: AnnData | MuData, spec: ReferenceSpec) -
     with columns_stay_where_they_are():
         joint = MuData({names[0]: cells, names[1]: proteins})
         for key in _columns(spec, None):
-            modality = spec.modalities.get(key)
+            modality = spec.column_modalities.get(key)
             (joint.obs if modality is None else joint.mod[modality].obs)[key] = cells.obs[key].to_numpy()
     return joint
 

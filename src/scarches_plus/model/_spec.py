@@ -61,21 +61,26 @@ def reference_spec(model: BaseModelClass) -> ReferenceSpec:
         counts=getattr(model.module, "gene_likelihood", "nb") != "normal",
         encodes_batch=bool(getattr(model.module, "encode_covariates", True)),
         modalities=modalities,
+        column_modalities=_column_modalities(arguments),
         proteins=tuple(map(str, names[modalities["proteins"]])) if modalities else (),
         protein_layer=arguments.get("protein_layer"),
     )
 
 
-def modalities_of(arguments: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return where a model that was set up with MuData looks for its parts; empty for one set up with AnnData."""
+def modalities_of(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a model that was set up with MuData has genes and proteins; empty for one set up with AnnData."""
     given = arguments.get("modalities")
-    if not given:
-        return {}
+    return {"genes": given["rna_layer"], "proteins": given["protein_layer"]} if given else {}
+
+
+def _column_modalities(arguments: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return where a model that was set up with MuData looks for each column."""
+    given = arguments.get("modalities") or {}
     columns: dict[str, str | None] = {}
     for option in ("batch_key", "size_factor_key", "categorical_covariate_keys", "continuous_covariate_keys"):
         keys = arguments.get(option)
         columns |= dict.fromkeys([keys] if isinstance(keys, str) else keys or (), given.get(option))
-    return {"genes": given["rna_layer"], "proteins": given["protein_layer"], **columns}
+    return columns if given else {}
 
 
 def with_text_categories(model: Any) -> Any:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MASK = "protein_batch_mask"
+#: Arguments of the training plan that scvi-tools' ``train`` has, too.
+_OF_TRAIN = {"lr", "adversarial_classifier", "reduce_lr_on_plateau", "n_epochs_kl_warmup", "n_steps_kl_warmup"}
 
 
 class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
@@ -100,6 +102,22 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         with columns_stay_where_they_are():
             super().setup_mudata(mdata, *args, **kwargs)
 
+    def train(self, *args: Any, plan_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Train the model as :meth:`SCVI.train` does.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As in :meth:`SCVI.train`, with totalVI's own arguments of scvi-tools.
+        plan_kwargs
+            Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its ``train``;
+            here those given hold.
+        """
+        plan = dict(plan_kwargs or {})
+        for name in _OF_TRAIN & set(plan) - set(kwargs):
+            kwargs[name] = plan.pop(name)
+        super().train(*args, plan_kwargs=plan, **kwargs)
+
     def embed(self, adata: AnnData | MuData, *, layer: str | None = None, batch_key: str | None = None) -> np.ndarray:
         """Return the latent means of cells, without training.
 
@@ -120,10 +138,15 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         ValueError
             If the model does not know a batch or category of the cells; map such cells first.
         """
-        if self.surgery is None:
+        if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)
+        trained: bool = self.is_trained_  # type: ignore[has-type]
         with registered(self, adata, layer=layer, batch_key=batch_key) as cells:
-            return super().get_latent_representation(cells)  # type: ignore[no-any-return]
+            try:
+                self.is_trained_ = True
+                return super().get_latent_representation(cells)  # type: ignore[no-any-return]
+            finally:
+                self.is_trained_ = trained
 
     def _validate_anndata(self, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
         if adata is None and self.adata is None:
@@ -245,7 +268,7 @@ def _what_is_known_unsaid() -> Iterator[None]:
 def _var_names(registry: Mapping[str, Any]) -> dict[str, np.ndarray]:
     fields, places = registry["field_registries"], modalities_of(registry["setup_args"])
     keys = {"genes": REGISTRY_KEYS.X_KEY, "proteins": REGISTRY_KEYS.PROTEIN_EXP_KEY}
-    return {str(places[part]): np.asarray(fields[key]["state_registry"]["column_names"]) for part, key in keys.items()}
+    return {places[part]: np.asarray(fields[key]["state_registry"]["column_names"]) for part, key in keys.items()}
 
 
 def _registered_mask(registry: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+    from mudata import MuData
 
-    from scarches_plus.model import SCANVI, SCVI
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
 def embed(
-    adata: AnnData,
-    model: SCVI | SCANVI | str | Path,
+    adata: AnnData | MuData,
+    model: SCVI | SCANVI | TOTALVI | str | Path,
     *,
     layer: str | None = None,
     batch_key: str | None = None,
     key_added: str = _keys.EMBEDDING,
     copy: bool = False,
-) -> AnnData | None:
+) -> MuData | AnnData | None:
     """Embed cells without training.
 
     For the reference after a strategy that moved it, for cells held back from a batch, for a saved model; all of batches that
@@ -38,7 +39,7 @@ def embed(
     Parameters
     ----------
     adata
-        Cells with raw counts; genes may be in any order. Receives ``obsm[key_added]``, shape ``(n_cells, n_latent)``,
+        Cells with raw counts, MuData for a totalVI model; genes may be in any order. Receives ``obsm[key_added]``, shape ``(n_cells, n_latent)``,
         and a record in ``uns["scarches_plus"]``.
     model
         Model of this package or of scvi-tools, or the folder of a saved one.

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+    from mudata import MuData
 
-    from scarches_plus.model import SCANVI, SCVI
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import Penalty
 
 _EPOCHS = 200
 
 
 def map_query(
-    adata: AnnData,
-    model: SCVI | SCANVI | str | Path,
+    adata: AnnData | MuData,
+    model: SCVI | SCANVI | TOTALVI | str | Path,
     *,
     strategy: Literal["condition", "input_layers", "all", "clcvae"] = "condition",
     penalties: Sequence[Penalty] = (),
@@ -42,13 +43,13 @@ def map_query(
     on_problem: Literal["raise", "warn"] = "raise",
     drift_cells: AnnData | None = None,
     key_added: str = _keys.EMBEDDING,
-) -> SCVI | SCANVI:
+) -> SCVI | SCANVI | TOTALVI:
     """Map query cells into the latent space of a reference by architecture surgery (scArches).
 
     Parameters
     ----------
     adata
-        Query cells with raw counts, one or several batches. Receives ``obsm[key_added]`` and a record in
+        Query cells with raw counts, one or several batches; MuData for a totalVI model. Receives ``obsm[key_added]`` and a record in
         ``uns["scarches_plus"]``; nothing else of it changes.
     model
         Reference model, of this package or of scvi-tools, or the folder of a saved one. It is not changed. A mapped
