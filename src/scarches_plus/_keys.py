@@ -8,6 +8,8 @@ UNS = "scarches_plus"
 EMBEDDINGS = "embeddings"
 #: In it: labels key to the names of the columns of its probabilities.
 PROBABILITY_LABELS = "probability_labels"
+#: In it: first part of the names to how novel cells were found.
+NOVEL = "novel"
 #: ``obs`` column of a joint embedding: where a cell comes from.
 ROLE = "mapping_role"
 REFERENCE = "reference"
@@ -33,6 +35,21 @@ def uncertainty(labels_key: str) -> str:
 def probabilities(labels_key: str) -> str:
     """``obsm`` slot of label probabilities."""
     return f"{labels_key}_probabilities"
+
+
+def novel_score(key: str) -> str:
+    """``obs`` column of novelty."""
+    return f"{key}_score"
+
+
+def novel_label(key: str) -> str:
+    """``obs`` column of the label that explains a cell best."""
+    return f"{key}_label"
+
+
+def novel_cluster(key: str) -> str:
+    """``obs`` column of clusters of novel cells."""
+    return f"{key}_cluster"
 
 
 def colors(key: str) -> str:

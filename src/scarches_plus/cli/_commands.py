@@ -273,3 +273,58 @@ def transfer(
     tl.transfer_labels(adata, read_h5ad(reference), list(labels_key), k=k, kernel=kernel, unknown_above=unknown_above)
     write_h5ad(adata, out)
     console.print(f"wrote {out}")
+
+
+@app.command
+def novel(
+    query: Path,
+    *,
+    reference: Path,
+    labels_key: str,
+    batch_key: str,
+    out: Path,
+    alpha: float = 0.05,
+    layer: str | None = None,
+    reference_layer: str | None = None,
+) -> None:
+    """Find the cells of a query that no label of the reference explains.
+
+    Parameters
+    ----------
+    query
+        An .h5ad file with raw counts, mapped or not.
+    reference
+        The reference's cells with raw counts (.h5ad).
+    labels_key
+        Column of labels in the reference.
+    batch_key
+        Column of batches in the reference.
+    out
+        The .h5ad file to write.
+    alpha
+        Share of known cells that may be called novel.
+    layer
+        Layer of the query with raw counts, if not X.
+    reference_layer
+        Layer of the reference with raw counts, if not X.
+    """
+    from scarches_plus import tl
+
+    from ._files import read_h5ad, write_h5ad
+
+    adata = read_h5ad(query)
+    tl.detect_novel(
+        adata,
+        read_h5ad(reference),
+        labels_key,
+        batch_key=batch_key,
+        alpha=alpha,
+        layer=layer,
+        reference_layer=reference_layer,
+    )
+    write_h5ad(adata, out)
+    clusters = adata.obs["novel_cluster"].value_counts()
+    console.print(
+        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells"
+    )
+    console.print(f"wrote {out}")

@@ -7,21 +7,26 @@ from ._build_reference import build_reference
 from ._cluster import cluster
 from ._cluster_agreement import cluster_agreement
 from ._cluster_table import cluster_table
+from ._detect_novel import detect_novel
 from ._embed import embed
 from ._expression_table import expression_table
 from ._joint_embedding import joint_embedding
+from ._label_profiles import LabelProfiles, label_profiles
 from ._map_query import map_query
 from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
 
 __all__ = [
+    "LabelProfiles",
     "build_reference",
     "cluster",
     "cluster_agreement",
     "cluster_table",
+    "detect_novel",
     "embed",
     "expression_table",
     "joint_embedding",
+    "label_profiles",
     "map_query",
     "rank_genes",
     "transfer_labels",

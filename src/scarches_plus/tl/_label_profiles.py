@@ -1,0 +1,258 @@
+"""What a reference's labels look like, and how well its own batches agree with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from scarches_plus import _keys
+
+from ._contrasts import correlations, explain
+from ._pools import FLOOR, pooled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+#: A batch with fewer cells of a label says nothing about it; one with fewer cells in all is not held out.
+_FEW, _BATCH = 5, 50
+#: Cells of a batch that are held out at most.
+_HELD_OUT = 1500
+#: A label's expected agreement is this quantile over its cells, drawn to that of all labels as if by so many further cells.
+_QUANTILE, _PRIOR = 0.8, 30
+#: Losses are kept as so many quantiles of each batch.
+_QUANTILES = np.linspace(0, 1, 101)
+_SHALLOWEST = 250.0
+
+
+@dataclass(frozen=True, eq=False)
+class LabelProfiles:
+    """The labels of a reference without its cells: enough to say which query cells none of them explains.
+
+    Attributes
+    ----------
+    labels
+        Names of labels.
+    genes
+        Names of genes.
+    logs
+        Log expression of the labels, ``log(share of counts + 0.001)``, averaged over batches, shape ``(n_labels, n_genes)``.
+    depths
+        Counts of a cell for which the next two hold, from the shallowest, shape ``(n_depths,)``.
+    expected
+        Correlation that cells of a batch reach with their label in the OTHER batches, shape ``(n_depths, n_labels)``.
+    losses
+        How far cells of each batch fall short of it when nobody tells their labels, as 101 quantiles, shape
+        ``(n_depths, n_batches, 101)``. What the novelty of known cells looks like.
+    batches
+        The batches that were held out one by one, shape ``(n_batches,)``.
+    """
+
+    labels: tuple[str, ...]
+    genes: tuple[str, ...]
+    logs: NDArray
+    depths: NDArray
+    expected: NDArray
+    losses: NDArray
+    batches: tuple[str, ...]
+
+    def at_depth(self, depth: float) -> tuple[NDArray, NDArray]:
+        """Return expected agreement and losses for cells of so many counts, linear in the logarithm of the depth."""
+        at = np.clip(np.log(depth), np.log(self.depths[0]), np.log(self.depths[-1]))
+        above = int(np.searchsorted(np.log(self.depths), at))
+        if above == 0:
+            return self.expected[0], self.losses[0]
+        low, high = np.log(self.depths[above - 1]), np.log(self.depths[above])
+        share = (at - low) / (high - low)
+        mixed = ((1 - share) * values[above - 1] + share * values[above] for values in (self.expected, self.losses))
+        return tuple(mixed)  # type: ignore[return-value]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return lists of names and arrays."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> LabelProfiles:
+        """Undo :meth:`to_plain`."""
+        names = {"labels", "genes", "batches"}
+        values: dict[str, Any] = {
+            key: tuple(value) if key in names else np.asarray(value) for key, value in plain.items()
+        }
+        return cls(**values)
+
+
+def label_profiles(
+    adata: AnnData,
+    labels_key: str,
+    batch_key: str,
+    *,
+    layer: str | None = None,
+    unknown_category: str = _keys.UNKNOWN,
+    depth: float | None = None,
+    rng: int = 0,
+) -> LabelProfiles:
+    """Summarise the labels of a reference, and hold out its batches one by one to see how well they agree.
+
+    The result holds no cell and can travel with a model: :func:`detect_novel` takes it in the place of the reference.
+
+    Parameters
+    ----------
+    adata
+        Reference cells with raw counts.
+    labels_key, batch_key
+        ``obs`` columns of labels and of batches. Cells without a label are left out.
+    layer
+        Layer with raw counts; ``None`` means ``X``.
+    unknown_category
+        Name of cells without a label.
+    depth
+        Counts of a cell to thin held-out cells to. ``None``: the reference's own median, and a half, a quarter, ... of it
+        down to 250, so that the result serves queries of any depth.
+    rng
+        Seed of thinning and of the draw of at most 1,500 cells of a batch.
+
+    Returns
+    -------
+    LabelProfiles
+
+    Raises
+    ------
+    KeyError
+        If a column or the layer is missing.
+    ValueError
+        If there are fewer than two labels, or no batch with 50 cells of two labels that other batches have.
+
+    Notes
+    -----
+    In a reference of one batch random halves stand in for batches: losses then know of no batch effect, and more known cells of
+    a query are called novel than asked for.
+    """
+    import pandas as pd
+
+    from scarches_plus.pp._counts import counts_layer, counts_of
+
+    for key in (labels_key, batch_key):
+        if key not in adata.obs:
+            message = f"column {key!r} not found in adata.obs, which holds {adata.obs.columns.astype(str).tolist()}"
+            raise KeyError(message)
+    column = adata.obs[labels_key].astype(object)
+    kept = (column.notna() & (column.astype(str) != unknown_category)).to_numpy()
+    codes, labels = pd.factorize(column[kept].astype(str), sort=True)
+    if len(labels) < 2:
+        message = f"obs[{labels_key!r}] names {len(labels)} label(s) in the reference; contrasts need two"
+        raise ValueError(message)
+    counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[np.flatnonzero(kept)]
+    batches = adata.obs[batch_key].astype(str).to_numpy()[kept]
+    generator = np.random.default_rng(rng)
+    if len(set(batches)) == 1:
+        batches = np.char.add("half ", generator.integers(1, 3, len(batches)).astype(str))
+    cells = _Labelled(counts, codes, batches, len(labels))
+    own = float(np.median(np.asarray(counts.sum(axis=1))))
+    depths = _halvings(own) if depth is None else np.array([depth])
+    held_out = [cells.hold_out(depth, own, generator) for depth in depths]
+    if not held_out[0][2]:
+        message = (
+            f"no batch in obs[{batch_key!r}] has {_BATCH} cells of two labels that other batches have too: nothing can be held "
+            "out. Pass another batch_key, or a reference with more cells"
+        )
+        raise ValueError(message)
+    return LabelProfiles(
+        labels=tuple(str(label) for label in labels),
+        genes=tuple(map(str, adata.var_names)),
+        logs=cells.profiles(),
+        depths=depths,
+        expected=np.array([expected for expected, _, _ in held_out]),
+        losses=np.array([losses for _, losses, _ in held_out]),
+        batches=held_out[0][2],
+    )
+
+
+def _halvings(depth: float) -> NDArray:
+    n = max(0, int(np.log2(depth / _SHALLOWEST))) if depth > _SHALLOWEST else 0
+    return depth / 2.0 ** np.arange(n, -1, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """Labelled cells of a reference."""
+
+    counts: sparse.csr_matrix
+    codes: NDArray
+    batches: NDArray
+    n_labels: int
+
+    def profiles(self, without: str | None = None) -> NDArray:
+        """Return the mean log expression of labels over batches, NaN for labels that are left without cells."""
+        shares = sparse.diags(1 / np.maximum(np.asarray(self.counts.sum(axis=1)).ravel(), 1)) @ self.counts
+        profiles = np.full((self.n_labels, self.counts.shape[1]), np.nan, dtype=np.float32)
+        for label in range(self.n_labels):
+            of_label = (self.codes == label) & (self.batches != without)
+            names, sizes = np.unique(self.batches[of_label], return_counts=True)
+            groups = [of_label & (self.batches == name) for name in names[sizes >= _FEW]]
+            if not groups and without is None:
+                groups = [of_label]
+            if groups:
+                means = [np.asarray(shares[np.flatnonzero(group)].mean(axis=0)).ravel() for group in groups]
+                profiles[label] = np.mean(np.log(np.array(means) + FLOOR), axis=0)
+        return profiles
+
+    def hold_out(
+        self, depth: float, own_depth: float, generator: np.random.Generator
+    ) -> tuple[NDArray, NDArray, tuple[str, ...]]:
+        """Return expected agreement, quantiles of losses by batch, and the batches, at a depth."""
+        folds = []
+        agreement: list[list[NDArray]] = [[] for _ in range(self.n_labels)]
+        for name in np.unique(self.batches):
+            rows = np.flatnonzero(self.batches == name)
+            if len(rows) > _HELD_OUT:
+                rows = np.sort(generator.choice(rows, _HELD_OUT, replace=False))
+            thinned = _thin(self.counts[rows], min(1.0, depth / own_depth), generator)
+            seen = np.flatnonzero(np.asarray(thinned.sum(axis=1)).ravel() > 0)
+            rows, thinned = rows[seen], thinned[seen]
+            others = self.profiles(without=name)
+            known = ~np.isnan(others[:, 0])
+            codes = self.codes[rows]
+            present = [one for one in np.flatnonzero(known) if (codes == one).sum() >= _FEW]
+            if len(rows) < _BATCH or len(present) < 2:
+                continue
+            pool = pooled(thinned)
+            logs = pool.logs()
+            center = np.mean([logs[codes == one].mean(axis=0) for one in present], axis=0)
+            contrasts = others[present] - others[present].mean(axis=0)
+            correlation = correlations(logs - center, contrasts)
+            for column, one in enumerate(present):
+                agreement[one].append(correlation[codes == one, column])
+            folds.append((str(name), pool, logs, others, np.flatnonzero(known), codes))
+        if not folds:
+            return np.zeros(self.n_labels), np.zeros((0, len(_QUANTILES))), ()
+        expected = _shrunken(agreement)
+        losses = []
+        for _, pool, logs, others, known, codes in folds:
+            state = explain(logs, others[known], expected[known])
+            loss = pool.smooth(state.evaluate(logs)[0]) - state.least_loss
+            losses.append(np.quantile(loss[np.isin(codes, known)], _QUANTILES))
+        return expected, np.array(losses), tuple(name for name, *_ in folds)
+
+
+def _thin(counts: sparse.csr_matrix, share: float, generator: np.random.Generator) -> sparse.csr_matrix:
+    """Keep each count with a probability."""
+    if share >= 1:
+        return counts
+    kept = generator.binomial(np.rint(counts.data).astype(np.int64), share).astype(np.float32)
+    thinned = sparse.csr_matrix((kept, counts.indices, counts.indptr), counts.shape)
+    thinned.eliminate_zeros()
+    return thinned
+
+
+def _shrunken(agreement: list[list[NDArray]]) -> NDArray:
+    """Return each label's expected agreement, drawn towards the median of all labels where it has few cells."""
+    values = [np.concatenate(parts) if parts else np.zeros(0) for parts in agreement]
+    own = np.array([np.quantile(part, _QUANTILE) if len(part) else np.nan for part in values])
+    common = np.nanmedian(own)
+    sizes = np.array([len(part) for part in values])
+    return (sizes * np.where(np.isnan(own), common, own) + _PRIOR * common) / (sizes + _PRIOR)  # type: ignore[no-any-return]

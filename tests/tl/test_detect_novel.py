@@ -1,0 +1,260 @@
+"""detect_novel against simulated cells of known types, real cells, and naive restatements of its parts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from anndata import AnnData, read_h5ad
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.metrics import roc_auc_score
+
+import scarches_plus as sp
+from scarches_plus.tl._contrasts import correlations, explain
+from scarches_plus.tl._pools import FLOOR, pooled
+
+
+def reference_and_query(effect=0.6, unseen=("type4", "type5"), shares=None, n=900, seed=0):
+    """Three batches; the third, the query, has types that the others lack."""
+    adata = sp.datasets.simulate(
+        n,
+        400,
+        6,
+        n_batches=3,
+        batch_effect=effect,
+        type_shares=shares or {},
+        missing_types={"batch0": unseen, "batch1": unseen} if unseen else {},
+        rng=seed,
+    )
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    return adata[~query].copy(), adata[query].copy()
+
+
+def detected(query, reference, **options):
+    """Detect without the labels of the query; return its truth beside what was found."""
+    hidden = query.copy()
+    truth = hidden.obs.pop("cell_type").astype(str).to_numpy()
+    sp.tl.detect_novel(hidden, reference, "cell_type", batch_key="batch", **options)
+    is_novel = ~np.isin(truth, reference.obs["cell_type"].astype(str).unique())
+    return hidden, truth, is_novel
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.6, 1.2])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
+def test_it_finds_unseen_types_whatever_the_shift_and_their_share(effect, share):
+    reference, query = reference_and_query(effect, shares={"type4": share / 2, "type5": share / 2}, n=1800)
+    cells, truth, is_novel = detected(query, reference)
+    assert roc_auc_score(is_novel, cells.obs["novel_score"]) > 0.95
+    assert cells.obs["novel"][is_novel].mean() > 0.8
+    assert cells.obs["novel"][~is_novel].mean() < (0.25 if share > 0.5 else 0.1)
+    known = cells.obs["novel_label"].astype(str).to_numpy()[~is_novel]
+    assert (known == truth[~is_novel]).mean() > 0.95
+
+
+def test_a_query_without_unseen_types_has_hardly_any_novel_cell():
+    reference, query = reference_and_query(unseen=())
+    cells, _, _ = detected(query, reference)
+    assert cells.obs["novel"].mean() < 0.06
+    assert cells.obs["novel_cluster"].isna().all()
+
+
+def test_clusters_are_those_of_the_unseen_types():
+    reference, query = reference_and_query()
+    cells, truth, is_novel = detected(query, reference)
+    cluster = cells.obs["novel_cluster"]
+    assert cluster[~is_novel].isna().mean() > 0.98
+    found = pd.crosstab(truth[is_novel], cluster[is_novel].astype(str))
+    assert (found.max(axis=1) / found.sum(axis=1)).min() > 0.9
+    assert found.idxmax(axis=1).nunique() == 2
+
+
+def test_real_cells_of_a_withheld_type():
+    adata = sp.datasets.pbmc68k()
+    query = adata.obs["batch"].isin(["lane6", "lane7", "lane8"]).to_numpy()
+    reference = adata[~query & (adata.obs["cell_type"] != "CD19+ B").to_numpy()].copy()
+    cells, _, is_novel = detected(adata[query].copy(), reference)
+    assert roc_auc_score(is_novel, cells.obs["novel_score"]) > 0.95
+    assert cells.obs["novel"][is_novel].mean() > 0.8
+
+
+def test_a_larger_alpha_calls_more_cells_and_names_the_rates_of_held_out_batches():
+    reference, query = reference_and_query()
+    few, _, _ = detected(query, reference, alpha=0.01)
+    many, _, _ = detected(query, reference, alpha=0.3)
+    assert few.obs["novel"].sum() < many.obs["novel"].sum()
+    np.testing.assert_array_equal(few.obs["novel_score"], many.obs["novel_score"])
+    record = many.uns["scarches_plus"]["novel"]["novel"]
+    assert record["batches"] == ["batch0", "batch1"]
+    _, losses = sp.tl.label_profiles(reference, "cell_type", "batch", depth=record["depth"]).at_depth(record["depth"])
+    naive = [np.mean(losses[0] > np.quantile(losses[1], 0.7)), np.mean(losses[1] > np.quantile(losses[0], 0.7))]
+    np.testing.assert_allclose(record["held_out"], naive)
+
+
+def test_the_threshold_is_the_quantile_of_held_out_cells():
+    reference, query = reference_and_query()
+    profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
+    sp.tl.detect_novel(query, profiles, alpha=0.2)
+    record = query.uns["scarches_plus"]["novel"]["novel"]
+    _, losses = profiles.at_depth(record["depth"])
+    assert record["threshold"] == np.quantile(losses, 0.8)
+    np.testing.assert_array_equal(query.obs["novel"], query.obs["novel_score"] > record["threshold"])
+
+
+def test_profiles_stand_in_for_the_reference():
+    reference, query = reference_and_query()
+    cells, _, is_novel = detected(query, reference)
+    profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
+    alone = query.copy()
+    sp.tl.detect_novel(alone, type(profiles).from_plain(profiles.to_plain()))
+    assert np.corrcoef(alone.obs["novel_score"], cells.obs["novel_score"])[0, 1] > 0.99
+    assert roc_auc_score(is_novel, alone.obs["novel_score"]) > 0.95
+
+
+def test_the_order_of_genes_and_genes_of_one_side_do_not_matter():
+    reference, query = reference_and_query()
+    cells, _, _ = detected(query, reference)
+    order = np.random.default_rng(0).permutation(query.n_vars)
+    extra = AnnData(sparse.csr_matrix(np.ones((query.n_obs, 3), dtype=np.float32)), query.obs)
+    extra.var_names = ["a", "b", "c"]
+    shuffled = AnnData(
+        sparse.hstack([query.X[:, order], extra.X]).tocsr(),
+        query.obs,
+        pd.DataFrame(index=[*query.var_names[order], *extra.var_names]),
+    )
+    again, _, _ = detected(shuffled, reference)
+    np.testing.assert_allclose(again.obs["novel_score"], cells.obs["novel_score"], atol=1e-4)
+
+
+def test_layers_dense_counts_and_copies():
+    reference, query = reference_and_query()
+    cells, _, _ = detected(query, reference)
+    other = query.copy()
+    other.layers["counts"] = other.X.toarray()
+    other.X = other.X * 0
+    before = other.obs.copy()
+    copy = sp.tl.detect_novel(
+        other, reference, "cell_type", batch_key="batch", layer="counts", key_added="new", copy=True
+    )
+    pd.testing.assert_frame_equal(other.obs, before)
+    np.testing.assert_allclose(copy.obs["new_score"], cells.obs["novel_score"], atol=1e-5)
+
+
+def test_results_survive_a_file(tmp_path):
+    reference, query = reference_and_query()
+    cells, _, _ = detected(query, reference)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    again = read_h5ad(tmp_path / "cells.h5ad")
+    np.testing.assert_array_equal(again.obs["novel"], cells.obs["novel"])
+    assert again.uns["scarches_plus"]["novel"]["novel"]["alpha"] == 0.05
+
+
+def test_blocks_and_samples_do_not_change_the_answer(monkeypatch):
+    from scarches_plus.tl import _detect_novel
+
+    reference, query = reference_and_query(n=1500)
+    cells, _, is_novel = detected(query, reference)
+    monkeypatch.setattr(_detect_novel, "_BLOCK", 77)
+    blocks, _, _ = detected(query, reference)
+    np.testing.assert_allclose(blocks.obs["novel_score"], cells.obs["novel_score"], atol=1e-5)
+    monkeypatch.setattr(_detect_novel, "_SAMPLE", 300)
+    sample, _, _ = detected(query, reference)
+    assert roc_auc_score(is_novel, sample.obs["novel_score"]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"alpha": 0}, "alpha must lie between 0 and 1, not 0"),
+        ({"labels_key": None}, "name the reference's columns"),
+        ({"labels_key": "tissue"}, "column 'tissue' not found in adata.obs"),
+        ({"batch_key": "study"}, "column 'study' not found in adata.obs"),
+    ],
+)
+def test_what_cannot_be_done_is_said(change, message):
+    reference, query = reference_and_query()
+    options = {"labels_key": "cell_type", "batch_key": "batch", **change}
+    with pytest.raises((ValueError, KeyError), match=message):
+        sp.tl.detect_novel(query, reference, options.pop("labels_key"), **options)
+    assert "novel" not in query.obs
+
+
+def test_too_few_cells_or_genes_are_said():
+    reference, query = reference_and_query()
+    with pytest.raises(ValueError, match="the query has 10 cells"):
+        sp.tl.detect_novel(query[:10].copy(), reference, "cell_type", batch_key="batch")
+    other = query.copy()
+    other.var_names = [f"other{i}" for i in range(other.n_vars)]
+    with pytest.raises(ValueError, match="share 0 of 400 genes"):
+        sp.tl.detect_novel(other, reference, "cell_type", batch_key="batch")
+
+
+def test_cells_without_relation_to_the_reference_are_said():
+    reference, query = reference_and_query()
+    noise = query.copy()
+    noise.X = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, query.shape).astype(np.float32))
+    with pytest.warns(UserWarning, match="no label of the reference explains"):
+        sp.tl.detect_novel(noise, reference, "cell_type", batch_key="batch")
+
+
+# the parts
+
+
+def test_pools_are_sums_over_neighbours():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(1.0, (60, 30)).astype(np.float32)
+    cells = pooled(sparse.csr_matrix(counts))
+    logs = cells.logs(np.array([3, 40]))
+    for row, cell in zip(logs, (3, 40), strict=True):
+        total = counts[[cell, *cells.neighbors.indices[cell]]].sum(axis=0)
+        np.testing.assert_allclose(row, np.log(total / total.sum() + FLOOR), rtol=1e-5)
+    values = rng.normal(size=60)
+    distances = cells.neighbors.distances[7]
+    weights = np.exp(-0.5 * (np.r_[0, distances] / distances[4]) ** 2 / 2)
+    expected = np.average(values[[7, *cells.neighbors.indices[7]]], weights=weights)
+    np.testing.assert_allclose(cells.smooth(values)[7], expected)
+
+
+def test_correlations_are_pearsons():
+    rng = np.random.default_rng(0)
+    rows, columns = rng.normal(size=(5, 20)), rng.normal(size=(3, 20))
+    expected = [[scipy.stats.pearsonr(row, column)[0] for column in columns] for row in rows]
+    np.testing.assert_allclose(correlations(rows, columns), expected)
+    assert (correlations(np.ones((2, 20)), columns) == 0).all()
+
+
+def types(seed, n_each=40, n_types=4, n_genes=120):
+    rng = np.random.default_rng(seed)
+    profiles = rng.normal(size=(n_types, n_genes))
+    label = np.repeat(np.arange(n_types), n_each)
+    return profiles, label, profiles[label] + 0.5 * rng.normal(size=(len(label), n_genes)), rng
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), size=st.floats(0, 20))
+def test_a_shift_of_all_cells_drops_out(seed, size):
+    profiles, label, logs, rng = types(seed)
+    shift = size * rng.normal(size=profiles.shape[1])
+    still, moved = (explain(x, profiles, np.ones(4)) for x in (logs, logs + shift))
+    np.testing.assert_allclose(moved.evaluate(logs + shift)[0], still.evaluate(logs)[0], atol=1e-6)
+    assert (still.evaluate(logs)[1] == label).all()
+
+
+def test_variation_that_labels_share_drops_out():
+    profiles, label, logs, rng = types(0)
+    donor = np.tile([0, 1], len(label) // 2)
+    moved = logs + 1.5 * donor[:, None] * rng.normal(size=profiles.shape[1])
+    state = explain(moved, profiles, np.ones(4))
+    plain = 1 - state.agreement(moved).max(axis=1)
+    loss, found = state.evaluate(moved)
+    assert (found == label).all()
+    gap = loss[donor == 1].mean() - loss[donor == 0].mean()
+    assert abs(gap) < 0.25 * abs(plain[donor == 1].mean() - plain[donor == 0].mean())
+
+
+def test_variation_of_one_label_alone_is_novel():
+    profiles, label, logs, rng = types(0)
+    new = (label == 2) & (np.arange(len(label)) % 4 == 0)
+    logs[new] += 1.5 * rng.normal(size=profiles.shape[1])
+    loss, _ = explain(logs, profiles, np.ones(4)).evaluate(logs)
+    assert roc_auc_score(new, loss) > 0.99
