@@ -14,6 +14,8 @@ REFERENCE = "reference"
 QUERY = "query"
 #: ``var`` column of an aligned query: whether the query measured the gene.
 MEASURED = "measured"
+#: ``obs`` column of cells that markers single out.
+SEEDS = "seed_label"
 #: Label of cells without one, and of cells whose label is rejected.
 UNKNOWN = "Unknown"
 #: Its colour, darker than scanpy's grey of cells without a value.
@@ -33,6 +35,11 @@ def uncertainty(labels_key: str) -> str:
 def probabilities(labels_key: str) -> str:
     """``obsm`` slot of label probabilities."""
     return f"{labels_key}_probabilities"
+
+
+def scores(key: str) -> str:
+    """``obsm`` slot of the scores that seeds were chosen by."""
+    return f"{key}_scores"
 
 
 def colors(key: str) -> str:
