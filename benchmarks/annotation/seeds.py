@@ -37,6 +37,7 @@ sys.path.append(str(Path(__file__).parents[1] / "surgery"))
 from _common import QUIET, interval, quiet, show
 
 RESULTS = Path(__file__).parents[1] / "results" / "annotation_seeds.csv"
+SETTING = ("effect", "cells", "genes", "epochs", "semi_epochs", "n_seeds")
 SUBSETS = ["type0", "type1", "type2", "type3"]
 DETECTED, STRAY = 0.18, 0.02  # expected counts of a marker at mean depth
 
@@ -85,7 +86,7 @@ def predictions(adata, seeds, labels, options, seed):
     for name, recipe in {"scANVI": sp.model.RECIPES["scanvi"], "scANVI, paper's schedule": paper_schedule()}.items():
         scvi.settings.seed = seed
         model = sp.model.SCANVI.from_scvi_model(base, "Unknown", **recipe.semi_supervised_model_kwargs)
-        model.train(max_epochs=20, **recipe.semi_supervised_kwargs, **QUIET)
+        model.train(max_epochs=options.semi_epochs, **recipe.semi_supervised_kwargs, **QUIET)
         yield name, model.predict()
 
 
@@ -94,8 +95,7 @@ def run(seed, options):
     sp.pp.seed_labels(adata, markers, options.n_seeds, scores=True)
     labels, truth = (adata.obs[key].astype(str).to_numpy() for key in ("seed_label", "cell_type"))
     seeds = labels != "Unknown"
-    setting = {"effect": options.effect, "cells": options.cells, "genes": options.genes, "epochs": options.epochs}
-    setting |= {"n_seeds": options.n_seeds, "seed": seed}
+    setting = {name: getattr(options, name) for name in SETTING} | {"seed": seed}
     rows = [{**setting, "method": "seeds themselves", "accuracy": balanced_accuracy_score(truth[seeds], labels[seeds])}]
     for method, predicted in predictions(adata, seeds, labels, options, seed):
         score = balanced_accuracy_score(truth[~seeds], predicted[~seeds])
@@ -112,21 +112,21 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1500)
     parser.add_argument("--genes", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--semi-epochs", type=int, default=20, help="of scANVI, after scVI's")
     parser.add_argument("--n-seeds", type=int, default=50)
     options = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
     done = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame()
     for seed in options.seeds:
-        wanted = {name: getattr(options, name) for name in ("effect", "cells", "genes", "epochs", "n_seeds")}
-        wanted["seed"] = seed
+        wanted = {name: getattr(options, name) for name in SETTING} | {"seed": seed}
         if len(done) and (done[list(wanted)] == pd.Series(wanted)).all(axis=1).any():
             continue
         done = pd.concat([done, run(seed, options)], ignore_index=True)
         RESULTS.parent.mkdir(exist_ok=True)
         done.to_csv(RESULTS, index=False)
-    here = done[(done["effect"] == options.effect) & (done["epochs"] == options.epochs)]
-    here = here[(here["cells"] == options.cells) & (here["genes"] == options.genes) & here["seed"].isin(options.seeds)]
+    here = (done[list(SETTING)] == [getattr(options, name) for name in SETTING]).all(axis=1)
+    here = done[here & done["seed"].isin(options.seeds)]
     table = here.pivot_table("accuracy", "seed", "method", sort=False)
     rows = {name: interval(table[name]) + interval(table[name] - table["kNN on scVI"]) for name in table}
     columns = ["accuracy", "low", "high", "minus kNN", "low ", "high "]

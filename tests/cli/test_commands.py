@@ -144,7 +144,7 @@ def test_help_is_quick_and_complete():
         "assert not {'torch', 'scvi', 'scanpy'} & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("demo", "build", "map", "transfer", "report", "seeds"):
+    for command in ("demo", "build", "map", "transfer", "report", "seeds", "abundance"):
         assert command in result.stdout
 
 
@@ -160,6 +160,19 @@ def test_seeds(folder, tmp_path, capsys):
     markers.write_text('["gene0"]')
     with pytest.raises(TypeError, match="but a list"):
         run(*words, epochs=False)
+
+
+def test_abundance(folder, tmp_path, capsys):
+    words = ["abundance", folder / "query.h5ad", "--labels-key", "cell_type", "--out", tmp_path / "shares.csv"]
+    run(*words, "--reference", folder / "ref.h5ad", epochs=False)
+    assert "type0" in capsys.readouterr().out
+    adatas = [anndata.read_h5ad(folder / name) for name in ("query.h5ad", "ref.h5ad")]
+    expected = sp.tl.differential_abundance(adatas[0], "cell_type", reference=adatas[1])
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "shares.csv", index_col=0), expected, check_names=False, check_dtype=False
+    )
+    with pytest.raises(ValueError, match="groups are compared"):
+        run(*words, "--groupby", "cell_type", epochs=False)
 
 
 def test_errors_are_one_line(folder, tmp_path):

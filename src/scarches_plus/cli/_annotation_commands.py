@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 
-from ._app import app
+from ._app import Words, app
 from ._steps import console
 
 
@@ -51,4 +51,54 @@ def seeds(
     pp.seed_labels(adata, given, n_seeds, layer=layer, key_added=key_added)
     write_h5ad(adata, out)
     console.print(adata.obs[key_added].value_counts(sort=False).to_string())
+    console.print(f"wrote {out}")
+
+
+@app.command
+def abundance(
+    cells: Path,
+    *,
+    labels_key: str,
+    reference: Path | None = None,
+    groupby: str | None = None,
+    groups: Words = (),
+    sample_key: str | None = None,
+    out: Path,
+) -> None:
+    """Compare which share of the cells each label has in two groups, with intervals.
+
+    Labels count as uncertain where the file holds their probabilities. Writes a table, one row per label.
+
+    Parameters
+    ----------
+    cells
+        Labelled cells (.h5ad).
+    labels_key
+        Name of the labels.
+    reference
+        Compare with these cells (.h5ad) ...
+    groupby
+        ... or compare two groups of this column.
+    groups
+        The two groups, if the column has more.
+    sample_key
+        Column of samples (donors), so that intervals hold for further samples.
+    out
+        The .csv file to write.
+    """
+    from scarches_plus import tl
+
+    from ._files import read_h5ad, write_whole
+
+    table = tl.differential_abundance(
+        read_h5ad(cells),
+        labels_key,
+        groupby,
+        groups=groups or None,
+        reference=None if reference is None else read_h5ad(reference),
+        sample_key=sample_key,
+    )
+    write_whole(out, table.to_csv)
+    columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
+    console.print(table[columns].round(3).to_string())
     console.print(f"wrote {out}")
