@@ -13,12 +13,13 @@ from scarches_plus.train import SemiSupervisedTrainingPlan
 
 from ._data_splitter import SemiSupervisedDataSplitter
 from ._differential_expression import DifferentialExpressionMixin
+from ._label_expression import LabelExpressionMixin
 from ._mixin import ReferenceMixin
 from ._spec import state_registry
 from ._state import get_state, update_state
 
 
-class SCANVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
+class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
     """:class:`scvi.model.SCANVI` that maps queries by strategy and can prove that the reference did not move.
 
     Everything of scvi-tools' class works, and files open in both packages. What differs: :meth:`load_query_data`,
