@@ -109,7 +109,17 @@ class AdversarialTrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train
 class SemiSupervisedTrainingPlan(
     AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
 ):
-    """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing."""
+    """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing.
+
+    Parameters
+    ----------
+    module
+        Module to train.
+    n_classes
+        Number of labels, without the classes that no cell is labelled with.
+    *args, **kwargs
+        As in scvi-tools, and those of the mixins.
+    """
 
     def __init__(self, module: Module, n_classes: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(module, n_classes, *args, **kwargs)
