@@ -16,6 +16,8 @@ REFERENCE = "reference"
 QUERY = "query"
 #: ``var`` column of an aligned query: whether the query measured the gene.
 MEASURED = "measured"
+#: ``obs`` column of cells that markers single out.
+SEEDS = "seed_label"
 #: Label of cells without one, and of cells whose label is rejected.
 UNKNOWN = "Unknown"
 #: Its colour, darker than scanpy's grey of cells without a value.
@@ -50,6 +52,11 @@ def novel_label(key: str) -> str:
 def novel_cluster(key: str) -> str:
     """``obs`` column of clusters of novel cells."""
     return f"{key}_cluster"
+
+
+def scores(key: str) -> str:
+    """``obsm`` slot of the scores that seeds were chosen by."""
+    return f"{key}_scores"
 
 
 def colors(key: str) -> str:

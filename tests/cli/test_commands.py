@@ -12,7 +12,7 @@ import scvi
 from small_models import cells, split
 
 import scarches_plus as sp
-from scarches_plus.cli import _commands, _scoring_commands  # noqa: F401 (they register themselves)
+from scarches_plus.cli import _annotation_commands, _commands, _scoring_commands  # noqa: F401 (they register themselves)
 from scarches_plus.cli._app import app
 
 
@@ -144,8 +144,35 @@ def test_help_is_quick_and_complete():
         "assert not {'torch', 'scvi', 'scanpy'} & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("demo", "build", "map", "transfer", "report"):
+    for command in ("demo", "build", "map", "transfer", "report", "seeds", "abundance"):
         assert command in result.stdout
+
+
+def test_seeds(folder, tmp_path, capsys):
+    markers = tmp_path / "markers.json"
+    markers.write_text('{"a": {"positive": ["gene0", "gene1"], "negative": ["gene2"]}, "b": ["gene3"]}')
+    words = ["seeds", folder / "ref.h5ad", "--markers", markers, "--n-seeds", 5, "--out", tmp_path / "seeds.h5ad"]
+    run(*words, epochs=False)
+    expected = anndata.read_h5ad(folder / "ref.h5ad")
+    sp.pp.seed_labels(expected, {"a": {"positive": ["gene0", "gene1"], "negative": ["gene2"]}, "b": ["gene3"]}, 5)
+    assert anndata.read_h5ad(tmp_path / "seeds.h5ad").obs["seed_label"].equals(expected.obs["seed_label"])
+    assert "Unknown" in capsys.readouterr().out
+    markers.write_text('["gene0"]')
+    with pytest.raises(TypeError, match="but a list"):
+        run(*words, epochs=False)
+
+
+def test_abundance(folder, tmp_path, capsys):
+    words = ["abundance", folder / "query.h5ad", "--labels-key", "cell_type", "--out", tmp_path / "shares.csv"]
+    run(*words, "--reference", folder / "ref.h5ad", epochs=False)
+    assert "type0" in capsys.readouterr().out
+    adatas = [anndata.read_h5ad(folder / name) for name in ("query.h5ad", "ref.h5ad")]
+    expected = sp.tl.differential_abundance(adatas[0], "cell_type", reference=adatas[1])
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "shares.csv", index_col=0), expected, check_names=False, check_dtype=False
+    )
+    with pytest.raises(ValueError, match="groups are compared"):
+        run(*words, "--groupby", "cell_type", epochs=False)
 
 
 def test_errors_are_one_line(folder, tmp_path):

@@ -1,6 +1,6 @@
 """The command line: thin calls of the verbs, from files to files.
 
-One command a function in ``_commands`` (build, map) or ``_scoring_commands``; what a command draws or prints is in ``_report``.
+One command a function in ``_commands`` (build, map), ``_annotation_commands`` or ``_scoring_commands``; what a command draws or prints is in ``_report``.
 """
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     import sys
     import warnings
 
-    from . import _commands, _scoring_commands  # noqa: F401 (they register themselves)
+    from . import _annotation_commands, _commands, _scoring_commands  # noqa: F401 (they register themselves)
     from ._app import app
 
     # threads that spin while they wait make training ten times slower as soon as another process wants a core

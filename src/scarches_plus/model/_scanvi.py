@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import numpy as np
 import scvi.model
@@ -13,12 +14,19 @@ from scarches_plus.train import SemiSupervisedTrainingPlan
 
 from ._data_splitter import SemiSupervisedDataSplitter
 from ._differential_expression import DifferentialExpressionMixin
+from ._label_expression import LabelExpressionMixin
 from ._mixin import ReferenceMixin
 from ._spec import state_registry
 from ._state import get_state, update_state
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-class SCANVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
+    import pandas as pd
+    from anndata import AnnData
+
+
+class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
     """:class:`scvi.model.SCANVI` that maps queries by strategy and can prove that the reference did not move.
 
     Everything of scvi-tools' class works, and files open in both packages. What differs: :meth:`load_query_data`,
@@ -36,7 +44,10 @@ class SCANVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
         As in scvi-tools.
     model_kwargs
         As in scvi-tools (options of :class:`~scarches_plus.module.SCANVAE`), and ``batch_free_decoder_layer``,
-        ``reconstruction_weight`` and ``layer_widths`` as in :class:`SCVI`.
+        ``reconstruction_weight`` and ``layer_widths`` as in :class:`SCVI`. ``n_unobserved`` adds classes that no cell is labelled
+        with, for types that the labels lack; the paper has one. ``predict`` gives them one answer, the unlabelled category, whose
+        probability is the sum of theirs: a cell is called so where that sum exceeds the probability of every label. They learn from
+        unlabelled cells, which have to be among those that train.
 
     References
     ----------
@@ -93,4 +104,29 @@ class SCANVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
         # scvi-tools drops its sampler as soon as callbacks are given
         if kwargs.get("callbacks") and kwargs.get("datamodule") is None and len(self._labeled_indices):
             kwargs["callbacks"] = [*kwargs["callbacks"], SubSampleLabels()]
+        if self.module.n_unobserved and not len(self._unlabeled_indices) and self.surgery is None:
+            message = (
+                f"n_unobserved={self.module.n_unobserved} has nothing to learn from, since every cell has a label: add the cells "
+                "to annotate, unlabelled, or leave it out"
+            )
+            warn(message, UserWarning, stacklevel=2)
         super().train(*args, **kwargs)
+
+    def confidence(
+        self, adata: AnnData | None = None, *, indices: Sequence[int] | None = None, batch_size: int | None = None
+    ) -> pd.Series:
+        """Return the probability of each cell's best label, low where none fits.
+
+        With ``n_unobserved`` it does not hold the classes without labels: what these take is lost to it.
+
+        Parameters
+        ----------
+        adata, indices, batch_size
+            As in :meth:`predict`.
+
+        References
+        ----------
+        Xu et al. 2021 (scANVI), "Maximum Posterior Probability".
+        """
+        posterior = self.predict(adata, indices=indices, soft=True, batch_size=batch_size)
+        return posterior[list(self.spec.labels)].max(axis=1).rename("confidence")

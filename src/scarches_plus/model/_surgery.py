@@ -209,6 +209,12 @@ def _forget(cls: Any, model_id: str, uuid: str) -> None:
     cls._per_instance_manager_store.pop(model_id, None)
 
 
+def forget_cells(model: Any, adata: AnnData) -> None:
+    """Let scvi-tools forget cells that a model was only asked about."""
+    uuid = adata.uns.get(_SCVI_UUID_KEY)
+    type(model)._per_instance_manager_store.get(model.id, {}).pop(uuid, None)
+
+
 def _unmeasured(prepared: AnnData, spec: ReferenceSpec, before: ModelState) -> dict[str, list[int]]:
     if spec.batch_key is None:  # there is one batch, and its likelihood is the query's from here on
         (batch,) = spec.batches

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import scvi.module
 
 from ._adapted import AdaptedMixin
 from ._signature import extends
+from ._unobserved_classes import UnobservedClassesMixin, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class SCANVAE(AdaptedMixin, scvi.module.SCANVAE):
+class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
     """:class:`scvi.module.SCANVAE` with a gene mask, networks of trVAE and BA-scVI, and a cheaper likelihood.
 
     Genes a batch did not measure can be left out of the likelihood (:meth:`set_gene_mask`).
@@ -27,6 +29,8 @@ class SCANVAE(AdaptedMixin, scvi.module.SCANVAE):
         As in scvi-tools, with ``gene_likelihood`` as in :class:`VAE`.
     batch_free_decoder_layer, reconstruction_weight, layer_widths
         As in :class:`VAE`.
+    n_unobserved
+        Classes beyond the labels, for types that no cell is labelled with. To the outside they are one class, the last.
     """
 
     @extends(scvi.module.SCANVAE.__init__)
@@ -36,9 +40,13 @@ class SCANVAE(AdaptedMixin, scvi.module.SCANVAE):
         batch_free_decoder_layer: bool = False,
         reconstruction_weight: float = 1.0,
         layer_widths: Sequence[int] | None = None,
+        n_unobserved: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        given = signature(super().__init__).bind(*args, **kwargs)
+        given.arguments["n_labels"] = given.arguments.get("n_labels", 0) + whole_number(n_unobserved)
+        super().__init__(*given.args, **given.kwargs)
+        self.n_unobserved = n_unobserved
         self.adapt(
             batch_free_decoder_layer=batch_free_decoder_layer,
             reconstruction_weight=reconstruction_weight,

@@ -12,6 +12,7 @@ from ._map_gene_ids import map_gene_ids
 from ._map_orthologs import map_orthologs
 from ._normalize_gene_length import normalize_gene_length
 from ._query_report import Problem, QueryError, QueryReport
+from ._seed_labels import seed_labels
 
 __all__ = [
     "GeneReport",
@@ -25,4 +26,5 @@ __all__ = [
     "map_gene_ids",
     "map_orthologs",
     "normalize_gene_length",
+    "seed_labels",
 ]

@@ -1,4 +1,4 @@
-"""The verbs: build a reference, map a query, embed, join, transfer labels, cluster, rank genes.
+"""The verbs: build a reference, map a query, embed, join, transfer labels, cluster, rank genes, compare compositions.
 
 AnnData in, AnnData out; each verb is a short composition of public parts that work alone.
 """
@@ -8,6 +8,7 @@ from ._cluster import cluster
 from ._cluster_agreement import cluster_agreement
 from ._cluster_table import cluster_table
 from ._detect_novel import detect_novel
+from ._differential_abundance import differential_abundance
 from ._embed import embed
 from ._expression_table import expression_table
 from ._joint_embedding import joint_embedding
@@ -23,6 +24,7 @@ __all__ = [
     "cluster_agreement",
     "cluster_table",
     "detect_novel",
+    "differential_abundance",
     "embed",
     "expression_table",
     "joint_embedding",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _ONLY_SEMI_SUPERVISED = {
     "n_samples_per_label", "schedule", "classifier_epochs", "classifier_lr", "classification_ratio"
 }  # fmt: skip
+#: Arguments of the model class that only scANVI's has.
+_ONLY_SCANVI = {"n_unobserved", "linear_classifier", "classifier_parameters"}
 
 
 def build_reference(
@@ -71,7 +73,7 @@ def build_reference(
     max_epochs
         Epochs; ``None`` takes the recipe's, fewer for more than 40,000 cells (scvi-tools' heuristic).
     model_kwargs, plan_kwargs, train_kwargs
-        Override the recipe's arguments of the model class, the training plan and ``train``.
+        Override the recipe's arguments of the model class (for scANVI ``n_unobserved``, too), the training plan and ``train``.
     key_added
         ``obsm`` slot of the embedding, shape ``(n_cells, n_latent)``.
 
@@ -132,18 +134,20 @@ def build_reference(
         if recipe.model == "SCVI" or name not in _ONLY_SEMI_SUPERVISED
     }
     SCVI.setup_anndata(cells, **setup)
-    model = SCVI(cells, **{**recipe.model_kwargs, **(model_kwargs or {})})
+    given = {**recipe.model_kwargs, **(model_kwargs or {})}
+    own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
+    model = SCVI(cells, **given)
     release_cells_with(model)
     update_state(model, unmeasured=unmeasured)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
-        model = SCANVI.from_scvi_model(model, unlabeled_category, **recipe.semi_supervised_model_kwargs)
+        model = SCANVI.from_scvi_model(model, unlabeled_category, **{**recipe.semi_supervised_model_kwargs, **own})
         release_cells_with(model)
         update_state(model, unmeasured=unmeasured)
         semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}
-        own = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
-        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **own, **(plan_kwargs or {})}
+        schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
+        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **(plan_kwargs or {})}
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
     write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
     return model

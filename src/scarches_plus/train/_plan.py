@@ -109,10 +109,26 @@ class AdversarialTrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train
 class SemiSupervisedTrainingPlan(
     AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
 ):
-    """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing."""
+    """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing.
+
+    Parameters
+    ----------
+    module
+        Module to train.
+    n_classes
+        Number of labels, without the classes that no cell is labelled with.
+    *args, **kwargs
+        As in scvi-tools, and those of the mixins.
+    """
+
+    def __init__(self, module: Module, n_classes: int, *args: Any, **kwargs: Any) -> None:
+        super().__init__(module, n_classes, *args, **kwargs)
+        self._n_labels = n_classes
+        # classes that no cell is labelled with answer as one
+        self.n_classes = n_classes + bool(getattr(module, "n_unobserved", 0))
 
     def _split_semisupervised_batch(self, batch: Any) -> tuple[Any, Any]:
         """Tell unlabelled from labelled cells, which scvi-tools 1.5 mistakes if they have covariates of both kinds."""
-        if isinstance(batch, dict) and bool((batch["labels"] >= self.n_classes).any()):
+        if isinstance(batch, dict) and bool((batch["labels"] >= self._n_labels).any()):
             return batch, None
         return super()._split_semisupervised_batch(batch)  # type: ignore[misc, no-any-return]

@@ -1,0 +1,104 @@
+"""The commands of ``scarches-plus`` that find seeds and compare compositions."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+
+from ._app import Words, app
+from ._steps import console
+
+
+@app.command
+def seeds(
+    cells: Path,
+    *,
+    markers: Path,
+    n_seeds: int = 50,
+    layer: str | None = None,
+    key_added: str = "seed_label",
+    out: Path,
+) -> None:
+    """Label the cells that markers single out, for training with recipe scanvi.
+
+    Writes the cells with a column of seeds: labels of the best cells, and Unknown for all others.
+
+    Parameters
+    ----------
+    cells
+        An .h5ad file with raw counts of all measured genes.
+    markers
+        A JSON file: label to a list of genes, or to {"positive": [...], "negative": [...]}.
+    n_seeds
+        Seeds of each label at most.
+    layer
+        Layer with raw counts; X by default.
+    key_added
+        Column to write.
+    out
+        The .h5ad file to write.
+    """
+    import json
+
+    from scarches_plus import pp
+
+    from ._files import read_h5ad, write_h5ad
+
+    given = json.loads(markers.read_text(encoding="utf-8"))
+    if not isinstance(given, dict):
+        message = f"{markers} holds no labels with their markers, but a {type(given).__name__}"
+        raise TypeError(message)
+    adata = read_h5ad(cells)
+    pp.seed_labels(adata, given, n_seeds, layer=layer, key_added=key_added)
+    write_h5ad(adata, out)
+    console.print(adata.obs[key_added].value_counts(sort=False).to_string())
+    console.print(f"wrote {out}")
+
+
+@app.command
+def abundance(
+    cells: Path,
+    *,
+    labels_key: str,
+    reference: Path | None = None,
+    groupby: str | None = None,
+    groups: Words = (),
+    sample_key: str | None = None,
+    out: Path,
+) -> None:
+    """Compare which share of the cells each label has in two groups, with intervals.
+
+    Labels count as uncertain where the file holds their probabilities. Writes a table, one row per label.
+
+    Parameters
+    ----------
+    cells
+        Labelled cells (.h5ad).
+    labels_key
+        Name of the labels.
+    reference
+        Compare with these cells (.h5ad) ...
+    groupby
+        ... or compare two groups of this column.
+    groups
+        The two groups, if the column has more.
+    sample_key
+        Column of samples (donors), so that intervals hold for further samples.
+    out
+        The .csv file to write.
+    """
+    from scarches_plus import tl
+
+    from ._files import read_h5ad, write_whole
+
+    table = tl.differential_abundance(
+        read_h5ad(cells),
+        labels_key,
+        groupby,
+        groups=groups or None,
+        reference=None if reference is None else read_h5ad(reference),
+        sample_key=sample_key,
+    )
+    write_whole(out, table.to_csv)
+    columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
+    console.print(table[columns].round(3).to_string())
+    console.print(f"wrote {out}")

@@ -1,0 +1,285 @@
+"""Shifts of composition, as uncertain as the labels are."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from scarches_plus import _keys
+from scarches_plus._logging import logger
+
+from ._composition import draw_centers, draw_compositions, draw_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+
+
+class _Cells(NamedTuple):
+    """Cells of a group: name, probabilities of labels, and sample of each."""
+
+    name: str
+    posterior: np.ndarray
+    samples: np.ndarray
+    n_samples: int
+
+
+def differential_abundance(
+    adata: AnnData,
+    labels_key: str,
+    groupby: str | None = None,
+    *,
+    groups: Sequence[str] | None = None,
+    reference: AnnData | None = None,
+    sample_key: str | None = None,
+    unknown_category: str = _keys.UNKNOWN,
+    prior: float = 0.5,
+    level: float = 0.95,
+    n_draws: int = 4000,
+    rng: int | np.random.Generator | None = 0,
+) -> pd.DataFrame:
+    r"""Compare which share of the cells each label has in two groups of cells, such as a query and its reference.
+
+    Labels that are uncertain count as uncertain: where ``obsm["{labels_key}_probabilities"]`` holds probabilities, the label of
+    every cell is drawn from them, again and again, and the shares of each draw get the error of sampling cells.
+
+    Parameters
+    ----------
+    adata
+        Cells; not changed. Their labels are the probabilities in ``obsm["{labels_key}_probabilities"]``, as
+        :func:`transfer_labels` writes them with ``probabilities=True`` or as a DataFrame (``model.predict(soft=True)`` of a scANVI
+        model), else ``obs[labels_key]``. Cells without a label are left out.
+    labels_key
+        Name of the labels.
+    groupby
+        ``obs`` column of ``adata`` with the groups to compare.
+    groups
+        The two groups of the column, ``(first, second)``; can be left out if there are only two.
+    reference
+        Instead of ``groupby``: compare all of ``adata`` (``"query"``) with these cells (``"reference"``), whose labels are found in
+        the same way.
+    sample_key
+        ``obs`` column of samples (donors), at least two in each group. Intervals then hold for further samples, not
+        only for further cells of the same ones.
+    unknown_category
+        Value of ``obs[labels_key]`` that is no label.
+    prior
+        Cells added to each label (to each of a sample); 0.5 is Jeffreys' prior.
+    level
+        Probability that the intervals hold.
+    n_draws
+        Draws from the posterior.
+    rng
+        Seed or generator. ``None`` draws a fresh seed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per label, those of the reference first. ``group1``, ``group2``; ``n_cells1``, expected cells of the label;
+        ``proportion1``, its posterior mean, with ``proportion1_low`` and ``proportion1_high``, ends of its central interval, and the
+        same for group 2; ``log2_ratio``, posterior mean of ``log2(proportion1 / proportion2)``, with ends ``log2_ratio_low`` and
+        ``log2_ratio_high``; ``probability_increase``, that the share is larger in group 1.
+
+    Raises
+    ------
+    KeyError
+        If labels or a column are missing.
+    ValueError
+        If not one of ``groupby`` and ``reference`` is given, there are not two groups, one has no labelled cell or (with
+        ``sample_key``) one sample only, probabilities are no probabilities, or a number is out of range.
+    TypeError
+        If ``groups`` is one text.
+
+    Notes
+    -----
+    With :math:`y_c` the label of cell :math:`c`, drawn from its probabilities, :math:`n_l` the cells of label :math:`l`,
+
+    - without samples, proportions are :math:`\mathrm{Dirichlet}(n + \alpha)`. With certain labels that is the textbook's
+      posterior;
+    - with samples, a group's proportions are the geometric mean of its samples', closed to sum to 1 (Aitchison's center), whose
+      logarithm has a Student's t posterior by the spread between samples. Samples weigh the same.
+
+    Shares sum to 1, so that the growth of one label lowers all others. Errors that many cells share are not in the intervals: a
+    classifier that takes one type for another does so in every draw, and probabilities that carry the reference's composition pull
+    towards it.
+
+    References
+    ----------
+    Aitchison 1986, The Statistical Analysis of Compositional Data.
+
+    Examples
+    --------
+    >>> import scarches_plus as sp
+    >>> adata = sp.datasets.simulate(600, n_types=3, missing_types={"batch1": ["type2"]})
+    >>> table = sp.tl.differential_abundance(adata, "cell_type", "batch", groups=["batch1", "batch0"])
+    >>> bool(table.loc["type2", "log2_ratio_high"] < 0)
+    True
+    """
+    import pandas as pd
+
+    if (groupby is None) == (reference is None):
+        message = "name the groups to compare: either groupby=..., a column of adata.obs, or reference=..., other cells"
+        raise ValueError(message)
+    _require_numbers(prior, level, n_draws)
+    generator = np.random.default_rng(rng)
+    table, labels = _groups(
+        adata,
+        labels_key,
+        groupby=groupby,
+        groups=groups,
+        reference=reference,
+        sample_key=sample_key,
+        unknown_category=unknown_category,
+    )
+    draws = [_draw(cells, prior, n_draws, generator, in_samples=sample_key is not None) for cells in table]
+
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    result: dict[str, Any] = {f"group{i}": cells.name for i, cells in enumerate(table, 1)}
+    for i, (cells, drawn) in enumerate(zip(table, draws, strict=True), 1):
+        expected = cells.posterior.sum(axis=0)
+        mean = drawn.mean(axis=0)
+        if sample_key is None:
+            mean = (expected + prior) / (expected + prior).sum()
+        low, high = np.quantile(drawn, ends, axis=0)
+        result |= {f"n_cells{i}": expected, f"proportion{i}": mean}
+        result |= {f"proportion{i}_low": low, f"proportion{i}_high": high}
+    ratio = np.log2(draws[0]) - np.log2(draws[1])
+    low, high = np.quantile(ratio, ends, axis=0)
+    result |= {"log2_ratio": ratio.mean(axis=0), "log2_ratio_low": low, "log2_ratio_high": high}
+    result["probability_increase"] = (ratio > 0).mean(axis=0)
+    return pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
+
+
+def _require_numbers(prior: float, level: float, n_draws: int) -> None:
+    if not 0 < prior < np.inf:
+        message = f"prior must be above 0, not {prior}"
+        raise ValueError(message)
+    if not 0 < level < 1:
+        message = f"level must lie between 0 and 1, not {level}"
+        raise ValueError(message)
+    if not isinstance(n_draws, Integral) or n_draws < 1:
+        message = f"n_draws={n_draws!r}: pass a whole number of at least 1"
+        raise ValueError(message)
+
+
+def _draw(cells: _Cells, prior: float, n_draws: int, rng: np.random.Generator, *, in_samples: bool) -> np.ndarray:
+    """Return compositions of a group, shape ``(n_draws, n_labels)``."""
+    counts = draw_counts(cells.posterior, cells.samples, cells.n_samples, n_draws, rng)
+    return draw_centers(counts, prior, rng) if in_samples else draw_compositions(counts[:, 0], prior, rng)
+
+
+def _groups(
+    adata: AnnData,
+    labels_key: str,
+    *,
+    groupby: str | None,
+    groups: Sequence[str] | None,
+    reference: AnnData | None,
+    sample_key: str | None,
+    unknown_category: str,
+) -> tuple[list[_Cells], list[str]]:
+    """Return the two groups, and their labels."""
+    posterior = _posterior(adata, labels_key, unknown_category)
+    if reference is not None:
+        other = _posterior(reference, labels_key, unknown_category)
+        labels = list(dict.fromkeys([*other.columns, *posterior.columns]))
+        found = [(_keys.QUERY, adata, posterior), (_keys.REFERENCE, reference, other)]
+    else:
+        labels = list(posterior.columns)
+        column = _column(adata, str(groupby))
+        names = _two_groups(column, groups, str(groupby))
+        found = [(name, adata[column.to_numpy() == name], posterior[column.to_numpy() == name]) for name in names]
+    return [
+        _cells(name, cells, some.reindex(columns=labels, fill_value=0.0), sample_key) for name, cells, some in found
+    ], labels
+
+
+def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str | None) -> _Cells:
+    import pandas as pd
+
+    labelled = posterior.to_numpy().any(axis=1)
+    if not labelled.any():
+        message = f"no cell of {name!r} has a label"
+        raise ValueError(message)
+    if not labelled.all():
+        logger.info("%d cells of %r without a label are left out", (~labelled).sum(), name)
+    probabilities = posterior.to_numpy()[labelled]
+    if sample_key is None:
+        return _Cells(name, probabilities, np.zeros(len(probabilities), dtype=np.int64), 1)
+    column = _column(adata, sample_key).to_numpy()[labelled]
+    if pd.isna(column).any():
+        message = f"obs[{sample_key!r}] has missing values in {name!r}; fill them in or leave these cells out"
+        raise ValueError(message)
+    codes, samples = pd.factorize(column, sort=True)
+    if len(samples) < 2:
+        message = (
+            f"{name!r} has one sample only in obs[{sample_key!r}], which tells nothing of how samples vary: leave sample_key "
+            "out, and intervals hold for this sample"
+        )
+        raise ValueError(message)
+    return _Cells(name, probabilities, codes, len(samples))
+
+
+def _column(adata: AnnData, key: str) -> pd.Series:
+    """Return a column as text, missing values as they are."""
+    if key not in adata.obs:
+        message = f"column {key!r} not found in adata.obs, which holds {list(adata.obs.columns)}"
+        raise KeyError(message)
+    column = adata.obs[key].astype(object)
+    return column.where(column.isna(), column.map(str))
+
+
+def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> list[str]:
+    there = sorted(column.dropna().unique())
+    if isinstance(groups, str):
+        message = f"groups must be two names, not the text {groups!r}"
+        raise TypeError(message)
+    wanted = there if groups is None else [str(group) for group in groups]
+    if unknown := [name for name in wanted if name not in there]:
+        message = f"groups {unknown} not found in obs[{key!r}], which holds {there}"
+        raise ValueError(message)
+    if len(set(wanted)) != 2 or len(wanted) != 2:
+        message = f"two groups are compared, not {wanted}: name them with groups=(first, second) out of {there}"
+        raise ValueError(message)
+    return wanted
+
+
+def _posterior(adata: AnnData, labels_key: str, unknown_category: str) -> pd.DataFrame:
+    """Return label probabilities of all cells; rows are zero for cells without a label."""
+    import pandas as pd
+
+    slot = _keys.probabilities(labels_key)
+    if slot in adata.obsm:
+        given = adata.obsm[slot]
+        if isinstance(given, pd.DataFrame):
+            names = given.columns
+        else:
+            names = adata.uns.get(_keys.UNS, {}).get(_keys.PROBABILITY_LABELS, {}).get(labels_key, ())
+        values = np.asarray(given, dtype=np.float64)
+        if len(names) != values.shape[1]:
+            message = (
+                f"the {values.shape[1]} columns of obsm[{slot!r}] have no names: store a DataFrame, or let sp.tl.transfer_labels "
+                "write it"
+            )
+            raise ValueError(message)
+        sums = values.sum(axis=1, keepdims=True)
+        if not ((values >= 0).all() and np.isfinite(values).all() and ((np.abs(sums - 1) < 1e-3) | (sums == 0)).all()):
+            message = f"rows of obsm[{slot!r}] must be probabilities that sum to 1 (or 0 for cells without a label)"
+            raise ValueError(message)
+        values = np.divide(values, sums, out=np.zeros_like(values), where=sums > 0)
+        return pd.DataFrame(values, columns=pd.Index([str(name) for name in names]))
+    if labels_key not in adata.obs:
+        message = (
+            f"labels {labels_key!r} found neither in adata.obs nor, with probabilities, in obsm[{slot!r}]: "
+            "sp.tl.transfer_labels(..., probabilities=True) writes these"
+        )
+        raise KeyError(message)
+    column = adata.obs[labels_key]
+    labels = pd.Categorical(column.where(column.notna() & (column.astype(object) != unknown_category)))
+    labels = labels.remove_unused_categories()
+    one_hot = (labels.codes[:, None] == np.arange(len(labels.categories))).astype(np.float64)
+    return pd.DataFrame(one_hot, columns=pd.Index([str(name) for name in labels.categories]))

@@ -1,0 +1,204 @@
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+import scvi
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse
+from small_models import NETWORK
+
+import scarches_plus as sp
+from scarches_plus.pp._seeds import pick_seeds, signature_scores
+
+MARKERS = {"a": {"positive": ["g1", "g2"], "negative": ["g3"]}, "b": ["g4"]}
+
+
+def cells(n_cells=200, n_genes=12, rng=0):
+    counts = np.random.default_rng(rng).poisson(200.0, (n_cells, n_genes)).astype(np.float32)
+    adata = anndata.AnnData(sparse.csr_matrix(counts))
+    adata.var_names = pd.Index([f"g{i}" for i in range(n_genes)])
+    return adata
+
+
+# --- scores ---
+
+
+def test_scores_are_those_of_the_paper():
+    adata = cells()
+    sp.pp.seed_labels(adata, MARKERS, 20, scores=True)
+
+    expected = adata.copy()
+    expected.X = expected.X.astype(np.float64)
+    sc.pp.normalize_total(expected, target_sum=1e4)
+    sc.pp.log1p(expected)
+    z = expected.to_df()
+    z = (z - z.mean()) / z.std(ddof=0)
+    scores = np.column_stack([(z["g1"] + z["g2"] - z["g3"]) / 3, z["g4"]])
+    np.testing.assert_allclose(adata.obsm["seed_label_scores"], scores, atol=1e-5)
+    for label, column in zip("ab", scores.T, strict=True):
+        top = set(adata.obs_names[np.argsort(-column)[:20]])
+        seeds = set(adata.obs_names[adata.obs["seed_label"] == label])
+        assert len(seeds) == 20
+        assert len(seeds & top) >= 18  # but for cells that the other label has a better claim on
+
+
+def test_genes_that_do_not_vary_and_empty_cells_score_nothing():
+    counts = np.array([[0, 3], [0, 0], [0, 1], [0, 0]])
+    scores = signature_scores(counts, np.array([4, 0, 4, 4]), np.array([[1, 0], [0, 1]]))
+    np.testing.assert_array_equal(scores[:, 0], 0)
+    assert scores[1, 1] == scores[3, 1] == scores[:, 1].min()
+
+
+def test_equal_cells_have_equal_scores():
+    rng = np.random.default_rng(0)
+    counts = np.tile(rng.poisson(3.0, (7, 5)), (300, 1))
+    signs = rng.choice([-1, 1], (5, 4))
+    scores = signature_scores(counts, np.tile(rng.poisson(50.0, 7), 300), signs)
+    assert len(np.unique(scores, axis=0)) == 7
+
+
+# --- choice of seeds ---
+
+
+def greedy(scores, n_seeds):
+    """Pairs of cell and label from the highest score on, for scores without ties."""
+    label_of, room = np.full(len(scores), -1), np.full(scores.shape[1], n_seeds)
+    for pair in np.argsort(-scores, axis=None):
+        cell, label = divmod(pair, scores.shape[1])
+        if label_of[cell] < 0 and room[label]:
+            label_of[cell] = label
+            room[label] -= 1
+    return label_of
+
+
+@pytest.mark.parametrize(("n_cells", "n_labels", "n_seeds"), [(50, 3, 5), (12, 3, 5), (200, 6, 20), (4, 2, 9)])
+def test_overlaps_go_to_the_higher_score_and_are_replaced(n_cells, n_labels, n_seeds):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        shared = rng.normal(size=(n_cells, 1))  # so that the same cells are best for all
+        scores = shared + 0.3 * rng.normal(size=(n_cells, n_labels))
+        np.testing.assert_array_equal(pick_seeds(scores, n_seeds), greedy(scores, n_seeds))
+
+
+def test_cells_that_tie_at_the_cut_are_left_out():
+    scores = np.array([[5.0], [4.0], [3.0], [3.0], [3.0], [0.0]])
+    np.testing.assert_array_equal(pick_seeds(scores, 4), [0, 0, -1, -1, -1, -1])
+    np.testing.assert_array_equal(pick_seeds(scores, 5), [0, 0, 0, 0, 0, -1])
+
+
+def test_a_cell_equal_for_two_labels_is_a_seed_of_neither():
+    scores = np.array([[5.0, 5.0], [4.0, 1.0], [1.0, 4.0], [0.0, 0.5]])
+    np.testing.assert_array_equal(pick_seeds(scores, 1), [-1, 0, 1, -1])
+
+
+@given(
+    arrays(np.int64, st.tuples(st.integers(1, 25), st.integers(1, 4)), elements=st.integers(0, 6)), st.integers(1, 30)
+)
+def test_seeds_keep_their_promises(scores, n_seeds):
+    labels = pick_seeds(scores, n_seeds)
+    assert (np.bincount(labels[labels >= 0], minlength=scores.shape[1]) <= n_seeds).all()
+    for label in range(scores.shape[1]):
+        seeds, free = scores[labels == label, label], scores[labels < 0]
+        # whoever stays free and scores as high as a seed is claimed by another label just as much
+        higher = free[free[:, label] >= seeds.min()] if len(seeds) else free[:0]
+        assert all((np.delete(cell, label) >= cell[label]).any() for cell in higher)
+
+
+# --- the AnnData ---
+
+
+@pytest.mark.parametrize("store", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_matrix.toarray])
+def test_storage_does_not_matter(store):
+    adata, expected = cells(), cells()
+    adata.layers["counts"] = store(adata.X)
+    adata.X = None
+    sp.pp.seed_labels(adata, MARKERS, 20, layer="counts")
+    sp.pp.seed_labels(expected, MARKERS, 20)
+    pd.testing.assert_series_equal(adata.obs["seed_label"], expected.obs["seed_label"])
+
+
+def test_cells_on_disk(tmp_path):
+    cells().write_h5ad(tmp_path / "cells.h5ad")
+    backed, expected = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r"), cells()
+    sp.pp.seed_labels(backed, MARKERS, 20)
+    sp.pp.seed_labels(expected, MARKERS, 20)
+    assert backed.obs["seed_label"].tolist() == expected.obs["seed_label"].tolist()
+    backed.file.close()
+
+
+def test_what_is_written(tmp_path):
+    adata = cells()
+    result = sp.pp.seed_labels(adata, MARKERS, 10, key_added="seeds", unlabeled_category="none", scores=True, copy=True)
+    assert list(adata.obs) == []
+    assert list(adata.obsm) == []
+    assert list(result.obs["seeds"].cat.categories) == ["a", "b", "none"]
+    assert result.obs["seeds"].value_counts().to_dict() == {"none": 180, "a": 10, "b": 10}
+    result.write_h5ad(tmp_path / "seeds.h5ad")
+    assert anndata.read_h5ad(tmp_path / "seeds.h5ad").obsm["seeds_scores"].shape == (200, 2)
+
+
+def test_absent_markers_are_named():
+    with pytest.warns(UserWarning, match=r"left out: \{'b': \['FOXP3'\]\}"):
+        sp.pp.seed_labels(cells(), {"a": ["g1"], "b": ["g2", "FOXP3"]}, 10)
+    with pytest.raises(ValueError, match=r"marker of \['b'\]; markers not found: \{'b': \['FOXP3', 'IL2RA'\]\}"):
+        sp.pp.seed_labels(cells(), {"a": ["g1"], "b": ["FOXP3", "IL2RA"]}, 10)
+
+
+def test_labels_without_evidence_are_named():
+    adata = cells()
+    counts = adata.X.toarray()
+    counts[:, 5], counts[:, 6] = 0, 0
+    counts[:3, 6] = 1
+    adata.X = sparse.csr_matrix(counts)
+    with pytest.raises(ValueError, match=r"stands out as \['b'\]"):
+        sp.pp.seed_labels(adata, {"a": ["g1"], "b": ["g5"]}, 10)
+    with pytest.warns(UserWarning, match=r"fewer seeds than n_seeds=10.*\{'b': 3\}"):
+        sp.pp.seed_labels(adata, {"a": ["g1"], "b": ["g6"]}, 10)
+    assert (adata.obs["seed_label"] == "b").sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("markers", "options", "error", "message"),
+    [
+        ({}, {}, ValueError, "markers is empty"),
+        ({"a": []}, {}, ValueError, r"marker of \['a'\]"),
+        ({"a": "g1"}, {}, TypeError, "not the text 'g1'"),
+        ({"a": {"up": ["g1"]}}, {}, ValueError, r"not \['up'\]"),
+        ({"a": {"positive": ["g1"], "negative": ["g1"]}}, {}, ValueError, "both for and against 'a'"),
+        ({"a": ["g1"], "Unknown": ["g2"]}, {}, ValueError, "unlabeled_category"),
+        ({"a": ["g1"]}, {"n_seeds": 0}, ValueError, "n_seeds=0"),
+        ({"a": ["g1"]}, {"layer": "counts"}, KeyError, "counts"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(markers, options, error, message):
+    with pytest.raises(error, match=message):
+        sp.pp.seed_labels(cells(), markers, **options)
+
+
+def test_an_ambiguous_gene_and_counts_below_zero_are_refused():
+    adata = cells()
+    adata.var_names = pd.Index(["g1", "g1", *adata.var_names[2:]])
+    with pytest.raises(ValueError, match=r"\['g1'\] are each the name of several"):
+        sp.pp.seed_labels(adata, MARKERS, 10)
+    adata = cells()
+    adata.X = adata.X - sparse.csr_matrix(np.eye(*adata.shape, dtype=np.float32) * 999)
+    with pytest.raises(ValueError, match="negative"):
+        sp.pp.seed_labels(adata, MARKERS, 10)
+
+
+def test_scanvi_learns_from_seeds():
+    adata = sp.datasets.simulate(240, 40, 2, type_effect=1.0, batch_effect=0.0, rng=1)
+    difference = adata.varm["log_programs"]["type0"] - adata.varm["log_programs"]["type1"]
+    markers = {"type0": list(difference.nlargest(2).index), "type1": list(difference.nsmallest(2).index)}
+    sp.pp.seed_labels(adata, markers, 20)
+    scvi.settings.seed = 0
+    quiet = {"enable_progress_bar": False}
+    model = sp.tl.build_reference(
+        adata, "batch", "seed_label", recipe="scanvi", max_epochs=40, model_kwargs=NETWORK, train_kwargs=quiet
+    )
+    predicted = model.predict()
+    assert set(predicted) == {"type0", "type1"}
+    assert (predicted == adata.obs["cell_type"].to_numpy()).mean() > 0.9
