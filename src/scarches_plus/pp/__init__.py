@@ -8,6 +8,7 @@ from ._balance_cells import balance_cells
 from ._check_query import check_query
 from ._concat_studies import concat_studies
 from ._gene_report import GeneReport
+from ._label_tree import LabelTree, label_tree
 from ._map_gene_ids import map_gene_ids
 from ._map_orthologs import map_orthologs
 from ._normalize_gene_length import normalize_gene_length
@@ -15,6 +16,7 @@ from ._query_report import Problem, QueryError, QueryReport
 
 __all__ = [
     "GeneReport",
+    "LabelTree",
     "Problem",
     "QueryError",
     "QueryReport",
@@ -22,6 +24,7 @@ __all__ = [
     "balance_cells",
     "check_query",
     "concat_studies",
+    "label_tree",
     "map_gene_ids",
     "map_orthologs",
     "normalize_gene_length",
