@@ -54,6 +54,11 @@ def test_a_name_is_needed():
         LabelTree({"": None})
 
 
+def test_nested_dicts_are_for_label_tree():
+    with pytest.raises(TypeError, match=r"not \['CD4', 'CD8'\]; sp\.pp\.label_tree takes nested dicts"):
+        LabelTree({"T": ["CD4", "CD8"]})
+
+
 def test_of_takes_trees_and_plain_parents_only():
     assert LabelTree.of(TREE) is TREE
     assert LabelTree.of(TREE.to_plain()) == TREE

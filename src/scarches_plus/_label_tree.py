@@ -29,6 +29,8 @@ class LabelTree:
     ------
     ValueError
         If a label has no name, or labels contain themselves.
+    TypeError
+        If a parent is neither text nor ``None``.
 
     Examples
     --------
@@ -42,6 +44,11 @@ class LabelTree:
     parents: Mapping[str, str | None]
 
     def __post_init__(self) -> None:
+        if nested := [above for above in self.parents.values() if not isinstance(above, str | None)]:
+            message = (
+                f"a label has a name or None as its parent, not {nested[0]!r}; sp.pp.label_tree takes nested dicts"
+            )
+            raise TypeError(message)
         listed = {str(node): None if above is None else str(above) for node, above in self.parents.items()}
         given: dict[str, str | None] = {above: None for above in listed.values() if above is not None}
         given |= listed

@@ -84,6 +84,8 @@ def test_predict_refuses_what_makes_no_sense(model):
         model.predict(soft=True, unknown_above=0.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
         model.predict(unknown_above=2)
+    with pytest.raises(TypeError, match="nothing"):
+        model.predict(unknown_above=0.5, nothing=1)
 
 
 def test_a_model_without_a_hierarchy_rejects_as_well(data):
@@ -127,6 +129,18 @@ def test_mapping_on_both_engines(model, data):
     moved = np.abs(results[0] - model.embed(model.adata).mean(0)).mean()
     assert np.abs(results[0] - results[1]).mean() < 0.1 * moved
     np.testing.assert_array_equal(mapped.embed(model.adata), model.embed(model.adata))
+
+
+def test_unlabelled_cells_with_covariates_of_both_kinds_have_no_labelled_part(data, tree):
+    ref, query = (part.copy() for part in data)
+    for part in (ref, query):
+        part.obs["donor"] = np.where(np.arange(part.n_obs) % 2, "d1", "d2")
+        part.obs["age"] = np.linspace(0, 1, part.n_obs)
+    setup(SCANVI, ref, **KEYS, categorical_covariate_keys=["donor"], continuous_covariate_keys=["age"])
+    model = train(SCANVI(ref, hierarchy=tree, **NETWORK), 1)
+    mapped = train(SCANVI.load_query_data(query, model), 1, engine="scvi")
+    assert "train_classification_loss" in model.history
+    assert "train_classification_loss" not in mapped.history
 
 
 def test_a_mapped_model_is_a_reference(model, data, tmp_path):

@@ -165,25 +165,29 @@ class SCANVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
         if not 0 <= unknown_above <= 1:
             message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
             raise ValueError(message)
-        table = self.predict_nodes(adata, indices)
+        table = self.predict_nodes(adata, indices, *args, **kwargs)
         tree = self._tree
         codes, _ = tree.certain(table.to_numpy(dtype=np.float64), unknown_above)
         return np.array([*tree.nodes, self.unlabeled_category_], dtype=object)[codes].astype(str)
 
-    def predict_nodes(self, adata: AnnData | None = None, indices: Sequence[int] | None = None) -> pd.DataFrame:
+    def predict_nodes(
+        self, adata: AnnData | None = None, indices: Sequence[int] | None = None, *args: Any, **kwargs: Any
+    ) -> pd.DataFrame:
         """Return the probabilities of all labels of the hierarchy: that of a label is the sum of those below it.
 
         Parameters
         ----------
         adata, indices
             As in :meth:`predict`.
+        *args, **kwargs
+            What follows ``soft`` in :meth:`predict`.
 
         Returns
         -------
         pandas.DataFrame
             Cells x labels, depth first. Without a hierarchy, what :meth:`predict` gives with ``soft=True``.
         """
-        leaves = super().predict(adata, indices, soft=True)
+        leaves = super().predict(adata, indices, True, *args, **kwargs)  # noqa: FBT003 (scvi-tools' signature)
         tree = self._tree
         return pd.DataFrame(
             tree.node_probabilities(leaves.to_numpy()), index=leaves.index, columns=pd.Index(tree.nodes)
