@@ -89,8 +89,8 @@ def build_reference(
     QueryError
         If the cells cannot be used, naming every problem and its fix.
     ValueError
-        If the recipe needs labels and there are none, or labels are not in the hierarchy, or there is no such recipe, or ``gene_mask`` names an unknown batch
-        or gene, or a batch spans studies that measured different genes.
+        If the recipe needs labels and there are none, or labels are not in the hierarchy, or there is no such recipe, or
+        ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
     """
     from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import RECIPES, SCANVI, SCVI

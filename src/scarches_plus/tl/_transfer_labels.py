@@ -84,8 +84,8 @@ def transfer_labels(
 
     Notes
     -----
-    Uncertainty is 1 minus the probability of the best label (eq. 21), of the label given with a hierarchy. The vote sees only which labels are near, not how
-    near they are: cells of a type the reference lacks are often labelled with confidence.
+    Uncertainty is 1 minus the probability of the best label (eq. 21), with a hierarchy of the label given. The vote sees only
+    which labels are near, not how near they are: cells of a type the reference lacks are often labelled with confidence.
 
     References
     ----------
