@@ -26,6 +26,7 @@ FIRST_PARAMETER = {
     "pl.drift": "lineage",
     "pl.report": "report",
     "pp.concat_studies": "adatas",
+    "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
 }
 #: Functions whose further keywords go to a function that refuses those it does not know.
@@ -35,6 +36,7 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 #: Names that share the file, and the tests, of a name they belong to.
 BELONGS_TO = {
+    "metrics.HierarchicalLabelScores": "hierarchical_label_scores",
     "metrics.KNIScore": "kni",
     "metrics.RbNIScore": "rbni",
     "metrics.LabelTransferReport": "label_transfer_report",

@@ -58,6 +58,19 @@ def test_the_whole_way(folder, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_hierarchy_of_labels(folder, tmp_path):
+    (tmp_path / "tree.nwk").write_text("((type0,type1)near,type2);")
+    model, tree = tmp_path / "model", ["--hierarchy", tmp_path / "tree.nwk"]
+    options = ["--batch-key", "batch", "--labels-key", "cell_type", "--recipe", "scanvi"]
+    run("build", folder / "ref.h5ad", *options, *tree, "--out", model)
+    assert sp.model.load(model).hierarchy.leaves == ("type0", "type1", "type2")
+    run("map", folder / "query.h5ad", "--model", model, "--out", tmp_path / "mapped.h5ad")
+    options = ["--reference", model / "reference.h5ad", "--labels-key", "cell_type", *tree]
+    run("transfer", tmp_path / "mapped.h5ad", *options, "--out", tmp_path / "labelled.h5ad", epochs=False)
+    labels = anndata.read_h5ad(tmp_path / "labelled.h5ad").obs["cell_type_pred"]
+    assert labels.cat.categories.tolist() == ["near", "type0", "type1", "type2", "Unknown"]
+
+
 def test_a_report_without_true_labels(folder, tmp_path):
     adata = anndata.read_h5ad(folder / "query.h5ad")
     del adata.obs["cell_type"]

@@ -141,6 +141,17 @@ def test_types_are_spread_over_the_tree(n_types, branching, sizes):
     assert of_types["clade_1"].value_counts(sort=False).tolist() == sizes
 
 
+def test_clades_say_how_many_nodes_each_level_has():
+    adata = simulate(265 * 2, 10, 265, clades=(5, 39))
+    sizes = adata.obs[["clade_1", "clade_2", "cell_type"]].drop_duplicates()
+    assert [sizes[level].nunique() for level in sizes] == [5, 39, 265]
+    assert len(sizes) == 265  # every type has one group, every group one clade
+    assert set(sizes["clade_2"].value_counts()) == {6, 7}
+    for wrong in [(300,), (4, 3), (0,), (2.5,)]:
+        with pytest.raises(ValueError, match="clades"):
+            simulate(1000, 10, 265, clades=wrong)
+
+
 def test_large_branching_makes_a_flat_tree():
     flat = simulate(50, 10, 5, branching=10**12)
     assert set(flat.uns["simulate"]["parents"].values()) == {"root"}

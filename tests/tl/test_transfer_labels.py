@@ -149,3 +149,66 @@ def test_any_labels_survive_h5ad(reference, query, tmp_path):
     assert again.obsm["slash_probabilities"].shape == (80, 3)
     with pytest.raises(ValueError, match="names no column"):
         sp.tl.transfer_labels(query, reference, [])
+
+
+TREE = sp.pp.label_tree({"lymphoid": {"T": ["CD4", "CD8"], "NK": [], "ILC": []}, "B": []})
+
+
+def nested_blobs(n_cells, seed):
+    """Cells of types on a tree; those of one branch are near one another."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, n_cells)
+    z = np.array([[0, 0], [1.5, 0], [4, 0], [0, 9]])[labels] + rng.normal(size=(n_cells, 2))
+    names = np.array(["CD4", "CD8", "NK", "B"])[labels]
+    obs = pd.DataFrame({"cell_type": pd.Categorical(names)}, index=[f"c{i}" for i in range(n_cells)])
+    return AnnData(obs=obs, obsm={"X_scarches": z.astype(np.float32)})
+
+
+def test_a_hierarchy_rolls_votes_up_to_what_is_certain():
+    reference, query = nested_blobs(300, 0), nested_blobs(80, 1)
+    types = reference.obs["cell_type"].astype(str)
+    types[::3] = types[::3].replace({"CD4": "T", "CD8": "T", "NK": "lymphoid"})  # some have a coarse label only
+    reference.obs["cell_type"] = types
+    k, highest = 20, 0.45
+    sp.tl.transfer_labels(
+        query, reference, "cell_type", k=k, kernel="gaussian", unknown_above=highest, hierarchy=TREE, probabilities=True
+    )
+    names = query.uns["scarches_plus"]["probability_labels"]["cell_type"]
+    assert names == ["lymphoid", "T", "CD4", "CD8", "NK", "B"]  # no cell of the reference is an ILC
+    assert query.obs["cell_type_pred"].cat.categories.tolist() == [*names, "Unknown"]
+    depth = {node: len(TREE.path(node)) for node in names}
+    for cell in range(query.n_obs):
+        d = np.linalg.norm(reference.obsm["X_scarches"] - query.obsm["X_scarches"][cell], axis=1)
+        near = np.argsort(d)[:k]
+        weights = np.exp(-(d[near] ** 2) / (2 * (d[near] ** 2).mean()))
+        voted = types.iloc[near].to_numpy()
+        expected = {
+            node: sum(w for w, label in zip(weights, voted, strict=True) if node in TREE.path(label)) / weights.sum()
+            for node in names
+        }
+        np.testing.assert_allclose(query.obsm["cell_type_probabilities"][cell], list(expected.values()), atol=1e-4)
+        enough = [node for node in names if expected[node] >= 1 - highest]
+        given = query.obs["cell_type_pred"].iloc[cell]
+        assert given == max(enough, key=depth.get, default="Unknown")
+        if enough:
+            assert query.obs["cell_type_uncertainty"].iloc[cell] == pytest.approx(1 - expected[given], abs=1e-4)
+    assert {"T", "lymphoid", "CD4", "B"} <= set(query.obs["cell_type_pred"])
+
+
+@pytest.mark.parametrize("unknown_above", [0.2, 0.5, None])
+def test_a_flat_hierarchy_changes_nothing(unknown_above):
+    reference, query = nested_blobs(300, 0), nested_blobs(80, 1)
+    flat = sp.pp.label_tree(dict.fromkeys(["CD4", "CD8", "NK", "B"]))
+    one, other = (
+        sp.tl.transfer_labels(query, reference, "cell_type", unknown_above=unknown_above, hierarchy=tree, copy=True)
+        for tree in (None, flat)
+    )
+    assert (one.obs["cell_type_pred"].astype(str) == other.obs["cell_type_pred"].astype(str)).all()
+    np.testing.assert_allclose(one.obs["cell_type_uncertainty"], other.obs["cell_type_uncertainty"], atol=1e-12)
+
+
+def test_labels_outside_of_the_hierarchy_are_named(reference, query):
+    with pytest.raises(
+        ValueError, match=r"labels of reference.obs\['cell_type'\] \['B', 'NK'\] are not in the hierarchy"
+    ):
+        sp.tl.transfer_labels(query, reference, "cell_type", hierarchy={"T": "lymphoid"})

@@ -11,6 +11,7 @@ from ._steps import (
     build_model,
     console,
     map_cells,
+    read_hierarchy,
     split_cells,
     stop,
     transfer_and_report,
@@ -93,6 +94,7 @@ def build(
     out: Path,
     recipe: str = "scvi",
     penalty: Words = (),
+    hierarchy: Path | None = None,
     layer: str | None = None,
     max_epochs: int | None = None,
     seed: int = 0,
@@ -119,6 +121,8 @@ def build(
         scvi, scanvi, cvae, trvae or bascvi.
     penalty
         Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10.
+    hierarchy
+        File with a hierarchy of the labels, for recipe scanvi: Newick, OBO, JSON, or lines of parent, child.
     layer
         Layer with raw counts; X by default.
     max_epochs
@@ -143,6 +147,7 @@ def build(
         labels_key,
         recipe=recipe,
         penalties=parse_penalties(penalty) or None,
+        hierarchy=read_hierarchy(hierarchy),
         layer=layer,
         max_epochs=max_epochs,
         seed=seed,
@@ -245,6 +250,7 @@ def transfer(
     k: int = 50,
     kernel: Literal["paper", "scarches", "gaussian"] = "paper",
     unknown_above: float = 0.5,
+    hierarchy: Path | None = None,
 ) -> None:
     """Transfer labels from a reference to mapped cells.
 
@@ -264,13 +270,23 @@ def transfer(
         How distances weigh votes.
     unknown_above
         Uncertainty above which a cell is called unknown.
+    hierarchy
+        File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
     """
     from scarches_plus import tl
 
     from ._files import read_h5ad, write_h5ad
 
     adata = read_h5ad(mapped)
-    tl.transfer_labels(adata, read_h5ad(reference), list(labels_key), k=k, kernel=kernel, unknown_above=unknown_above)
+    tl.transfer_labels(
+        adata,
+        read_h5ad(reference),
+        list(labels_key),
+        k=k,
+        kernel=kernel,
+        unknown_above=unknown_above,
+        hierarchy=read_hierarchy(hierarchy),
+    )
     write_h5ad(adata, out)
     console.print(f"wrote {out}")
 

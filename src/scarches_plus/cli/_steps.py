@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI
 
 console = Console(soft_wrap=True)
@@ -46,6 +47,17 @@ def build_model(
 
     set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
+
+
+def read_hierarchy(file: Path | None) -> LabelTree | None:
+    """Read a hierarchy of labels, if a file is given."""
+    if file is None:
+        return None
+    if not file.is_file():
+        stop(f"{file} is no file")
+    from scarches_plus.pp import label_tree
+
+    return label_tree(file)
 
 
 def map_cells(adata: AnnData, model: SCVI | SCANVI | Path, *, seed: int, **options: object) -> SCVI | SCANVI:

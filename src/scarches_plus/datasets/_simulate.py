@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def simulate(
     *,
     n_batches: int = 2,
     branching: int = 2,
+    clades: Sequence[int] = (),
     type_effect: float = 0.3,
     batch_effect: float | Sequence[float] = 0.3,
     depth_effect: float = 0.3,
@@ -61,6 +63,8 @@ def simulate(
         How many genes, cell types (``"type0"``, ``"type1"``, ...) and batches (``"batch0"``, ...).
     branching
         Children of a node of the tree. ``branching >= n_types`` makes a flat tree.
+    clades
+        Nodes of each inner level instead, from the root, such as ``(39,)`` for types in 39 groups. Children are spread evenly.
     type_effect
         Standard deviation over genes of what one branch of the tree adds to the log program.
     batch_effect
@@ -83,7 +87,7 @@ def simulate(
         Expected counts of a cell, in a batch without depth effect.
     rng
         Seed or generator; ``None`` draws a fresh seed. The same seed gives the same data with the same NumPy, and the
-        programs depend on nothing else than ``n_genes``, ``n_types``, ``branching`` and ``type_effect``: simulations
+        programs depend on nothing else than ``n_genes``, ``n_types``, the tree and ``type_effect``: simulations
         that differ in cells or batches share their biology, and their first batches share their gene effects. A
         generator gives other data each time.
 
@@ -127,9 +131,12 @@ def simulate(
     fix = f"lower it or depth_effect: mean_depth * exp(depth_effect) may not exceed {_LARGEST_COUNT:g}"
     require(mean_depth * np.exp(depth_effect) <= _LARGEST_COUNT, "mean_depth", mean_depth, fix)
     effect_of_batch = _per_batch(batch_effect, n_batches)
+    sizes = [*clades, n_types]
+    rising = all(is_count(size) and size >= 1 for size in sizes) and sizes == sorted(sizes)
+    require(rising, "clades", clades, f"pass whole numbers from 1 that do not fall, up to {n_types} types")
     program_rng, batch_rng, cell_rng, count_rng = _generator(rng).spawn(4)
 
-    ancestors = _ancestors(n_types, branching)
+    ancestors = _nested(sizes) if clades else _ancestors(n_types, branching)
     programs = _programs(ancestors, n_genes, type_effect, program_rng)
     batch_effects = effect_of_batch[:, None] * batch_rng.standard_normal((n_batches, n_genes))
     cells = place_cells(
@@ -181,6 +188,7 @@ def simulate(
                 "parents": _parents(ancestors, node_names),
                 "parameters": {
                     "branching": branching,
+                    "clades": list(clades),
                     "type_effect": type_effect,
                     "batch_effect": effect_of_batch,
                     "depth_effect": depth_effect,
@@ -202,6 +210,14 @@ def _ancestors(n_types: int, branching: int) -> np.ndarray:
     leaf = np.arange(n_types) * branching**n_levels // n_types  # spread over the leaves of the full tree
     above = [leaf // branching ** (n_levels - level) for level in range(1, n_levels + 1)]
     return np.stack([np.unique(nodes, return_inverse=True)[1] for nodes in above])
+
+
+def _nested(sizes: Sequence[int]) -> np.ndarray:
+    """Return the same for so many nodes on every level."""
+    nodes = [np.arange(sizes[-1])]
+    for below, above in pairwise(reversed(sizes)):
+        nodes.append(nodes[-1] * above // below)
+    return np.stack(nodes[::-1])
 
 
 def _parents(ancestors: np.ndarray, names: list[list[str]]) -> dict[str, str]:

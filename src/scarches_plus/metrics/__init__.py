@@ -8,6 +8,7 @@ from ._batch_entropy import batch_entropy
 from ._entropy_batch_mixing import entropy_batch_mixing
 from ._evaluate import evaluate
 from ._graph_connectivity import graph_connectivity
+from ._hierarchical_label_scores import HierarchicalLabelScores, hierarchical_label_scores
 from ._isolated_label_score import isolated_label_score
 from ._kni import KNIScore, kni
 from ._label_mixing import label_mixing
@@ -25,6 +26,7 @@ from ._report import Report
 from ._scale_proteins import scale_proteins
 
 __all__ = [
+    "HierarchicalLabelScores",
     "KNIScore",
     "LabelTransferReport",
     "RbNIScore",
@@ -34,6 +36,7 @@ __all__ = [
     "entropy_batch_mixing",
     "evaluate",
     "graph_connectivity",
+    "hierarchical_label_scores",
     "isolated_label_score",
     "kni",
     "label_mixing",

@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
+import pandas as pd
 import scvi.model
+import torch
 from scvi.train._callbacks import SubSampleLabels
 
+from scarches_plus._label_tree import LabelTree
 from scarches_plus.module import SCANVAE
+from scarches_plus.module._signature import extends
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
 from ._data_splitter import SemiSupervisedDataSplitter
 from ._differential_expression import DifferentialExpressionMixin
 from ._label_expression import LabelExpressionMixin
 from ._mixin import ReferenceMixin
-from ._spec import state_registry
+from ._spec import categories, state_registry
 from ._state import get_state, update_state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -48,15 +51,43 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         with, for types that the labels lack; the paper has one. ``predict`` gives them one answer, the unlabelled category, whose
         probability is the sum of theirs: a cell is called so where that sum exceeds the probability of every label. They learn from
         unlabelled cells, which have to be among those that train.
+    hierarchy
+        Hierarchy of labels, made by :func:`scarches_plus.pp.label_tree`: the classifier decides level by level, and cells may
+        have a label at any level. The model's labels are the leaves, also those that no cell has.
+
+    Raises
+    ------
+    ValueError
+        If labels of the cells are not in the hierarchy, or the unlabelled category is, or it has a single leaf, or there are
+        unobserved classes beside it.
 
     References
     ----------
-    Xu et al. 2021 (scANVI); Lotfollahi et al. 2021 (scArches).
+    Xu et al. 2021 (scANVI), Suppl. Note 4 for the hierarchy; Lotfollahi et al. 2021 (scArches).
     """
 
     _module_cls = SCANVAE
     _training_plan_cls = SemiSupervisedTrainingPlan
     _data_splitter_cls = SemiSupervisedDataSplitter
+    _hierarchy: LabelTree | None = None
+
+    @extends(scvi.model.SCANVI.__init__)
+    def __init__(
+        self, *args: Any, hierarchy: LabelTree | Mapping[str, str | None] | None = None, **kwargs: Any
+    ) -> None:
+        if hierarchy is not None:
+            self._hierarchy = LabelTree.of(hierarchy)
+            kwargs["hierarchy"] = self._hierarchy.to_plain()
+        super().__init__(*args, **kwargs)
+        if self._hierarchy is not None:
+            self.n_labels = self.module.n_labels
+            leaves = self._hierarchy.covers(categories(self, "labels")[:-1])
+            self.module.set_leaves(torch.from_numpy(leaves).to(self.device))
+
+    @property
+    def hierarchy(self) -> LabelTree | None:
+        """Hierarchy of the labels, if the model has one."""
+        return self._hierarchy
 
     @classmethod
     def from_scvi_model(cls, scvi_model: Any, *args: Any, **kwargs: Any) -> Any:
@@ -87,11 +118,93 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
             self._code_to_label = dict(enumerate(self._label_mapping))
             self._labeled_indices = self._unlabeled_indices = np.array([], dtype=int)
             self.labels_ = np.array([self.unlabeled_category_], dtype=object)
-            return
-        super()._set_indices_and_labels(datamodule)
-        if datamodule is None and self.unlabeled_category_ not in self.labels_:
-            # the registry always holds the unlabelled category, which is no class of the classifier
-            self.labels_ = np.append(self.labels_.astype(object), self.unlabeled_category_)
+        else:
+            super()._set_indices_and_labels(datamodule)
+            if datamodule is None and self.unlabeled_category_ not in self.labels_:
+                # the registry always holds the unlabelled category, which is no class of the classifier
+                self.labels_ = np.append(self.labels_.astype(object), self.unlabeled_category_)
+        if self._hierarchy is not None:  # the classes are its leaves, not the labels that cells have
+            if self.unlabeled_category_ in self._hierarchy.parents:
+                message = f"{self.unlabeled_category_!r} means cells without a label; leave it out of the hierarchy"
+                raise ValueError(message)
+            self._hierarchy.require(categories(self, "labels")[:-1], f"labels of obs[{self.original_label_key!r}]")
+            self._label_mapping = np.array([*self._hierarchy.leaves, self.unlabeled_category_], dtype=object)
+            self._code_to_label = dict(enumerate(self._label_mapping))
+
+    def predict(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        soft: bool = False,  # noqa: FBT001, FBT002 (scvi-tools' signature)
+        *args: Any,
+        unknown_above: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Predict labels as scvi-tools does, or at the level of the hierarchy that is certain.
+
+        Parameters
+        ----------
+        adata, indices, soft
+            As in scvi-tools. Probabilities are those of the leaves; :meth:`predict_nodes` has all.
+        *args, **kwargs
+            As in scvi-tools.
+        unknown_above
+            Uncertainty, 1 minus the probability, up to which a label is given: the deepest label of the hierarchy that is certain
+            enough, the unlabelled category where none is. Without a hierarchy, the best label or the unlabelled category.
+            ``None`` always gives the best leaf.
+
+        Returns
+        -------
+        numpy.ndarray or pandas.DataFrame
+            As in scvi-tools.
+
+        Raises
+        ------
+        ValueError
+            If ``unknown_above`` is not between 0 and 1, or given with ``soft=True``.
+        """
+        if unknown_above is None:
+            return super().predict(adata, indices, soft, *args, **kwargs)
+        if soft:
+            message = "unknown_above is for predicted labels; leave it out, or soft=True"
+            raise ValueError(message)
+        if not 0 <= unknown_above <= 1:
+            message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
+            raise ValueError(message)
+        table = self.predict_nodes(adata, indices, *args, **kwargs)
+        tree = self._tree
+        codes, _ = tree.certain(table.to_numpy(dtype=np.float64), unknown_above)
+        return np.array([*tree.nodes, self.unlabeled_category_], dtype=object)[codes].astype(str)
+
+    def predict_nodes(
+        self, adata: AnnData | None = None, indices: Sequence[int] | None = None, *args: Any, **kwargs: Any
+    ) -> pd.DataFrame:
+        """Return the probabilities of all labels of the hierarchy: that of a label is the sum of those below it.
+
+        Parameters
+        ----------
+        adata, indices
+            As in :meth:`predict`.
+        *args, **kwargs
+            What follows ``soft`` in :meth:`predict`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Cells x labels, depth first. Without a hierarchy, what :meth:`predict` gives with ``soft=True``.
+        """
+        leaves = super().predict(adata, indices, True, *args, **kwargs)  # noqa: FBT003 (scvi-tools' signature)
+        tree = self._tree
+        return pd.DataFrame(
+            tree.node_probabilities(leaves.to_numpy()), index=leaves.index, columns=pd.Index(tree.nodes)
+        )
+
+    @property
+    def _tree(self) -> LabelTree:
+        """The hierarchy, of one level if the model has none."""
+        if self._hierarchy is not None:
+            return self._hierarchy
+        return LabelTree(dict.fromkeys(map(str, self._label_mapping[: self.n_labels])))
 
     def train(self, *args: Any, **kwargs: Any) -> None:
         """Train the model as :meth:`ReferenceMixin.train` does, keeping scANVI's label sampler beside user callbacks.

@@ -43,6 +43,8 @@ def reference_spec(model: BaseModelClass) -> ReferenceSpec:
     covariates = state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY)
     labels_key = arguments.get("labels_key")
     known = categories(model, REGISTRY_KEYS.LABELS_KEY) if labels_key else ()
+    if (hierarchy := getattr(model, "hierarchy", None)) is not None:
+        known += tuple(label for label in hierarchy.nodes if label not in known)
     modalities = modalities_of(arguments)
     names = model.get_var_names()
     return ReferenceSpec(
@@ -103,6 +105,18 @@ def use_text_categories(model: Any) -> None:
         model.registry_ = registry
         if hasattr(model, "_set_indices_and_labels"):
             model._set_indices_and_labels()
+
+
+def with_all_labels(model: Any) -> Any:
+    """Return the model if it has no hierarchy of labels, else a copy whose registry has all labels of it."""
+    if getattr(model, "hierarchy", None) is None:
+        return model
+    labels = reference_spec(model).labels
+    extended = copy(model)
+    extended.registry_ = deepcopy(model.registry_)
+    state = extended.registry_["field_registries"][REGISTRY_KEYS.LABELS_KEY]["state_registry"]
+    state["categorical_mapping"] = np.array([*labels, state["unlabeled_category"]], dtype=object)
+    return extended
 
 
 def _text_registry(registry: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from scarches_plus.pp._measured import unmeasured_genes
 
 from ._multimodal import gene_cells, registrable
 from ._prepare import prepare_cells
-from ._spec import n_categories, reference_spec, with_text_categories
+from ._spec import n_categories, reference_spec, with_all_labels, with_text_categories
 from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
 from ._strategies import (
     STRATEGIES,
@@ -107,7 +107,7 @@ class SurgeryMixin:
             raise ValueError(message)
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)  # type: ignore[attr-defined]
-        reference = with_text_categories(reference_model)
+        reference = with_all_labels(with_text_categories(reference_model))
         spec = reference_spec(reference)
         prepared = prepare_cells(
             gene_cells(adata, spec, batch_key), spec, layer=layer, batch_key=batch_key, use_labels=use_query_labels

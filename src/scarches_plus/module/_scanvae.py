@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import scvi.module
+import torch
+from scvi import REGISTRY_KEYS
+from torch.nn.functional import cross_entropy
+
+from scarches_plus._label_tree import LabelTree
 
 from ._adapted import AdaptedMixin
+from ._hierarchical_classifier import HierarchicalClassifier
 from ._signature import extends
 from ._unobserved_classes import UnobservedClassesMixin, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from scvi.model.base import BaseModelClass
     from torch import Tensor
 
 
 class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
-    """:class:`scvi.module.SCANVAE` with a gene mask, networks of trVAE and BA-scVI, and a cheaper likelihood.
+    """:class:`scvi.module.SCANVAE` with a gene mask, networks of trVAE and BA-scVI, a hierarchy of labels, and a cheaper likelihood.
 
     Genes a batch did not measure can be left out of the likelihood (:meth:`set_gene_mask`).
 
@@ -31,7 +38,17 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         As in :class:`VAE`.
     n_unobserved
         Classes beyond the labels, for types that no cell is labelled with. To the outside they are one class, the last.
+    hierarchy
+        Hierarchy of labels, or its plain form. Its leaves are then the labels of the model, whatever ``n_labels`` is, and
+        cells may have a label at any level (:meth:`set_leaves`).
+
+    Raises
+    ------
+    ValueError
+        If the hierarchy has a single leaf, or there are unobserved classes beside it.
     """
+
+    classifier: Any
 
     @extends(scvi.module.SCANVAE.__init__)
     def __init__(
@@ -41,16 +58,99 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         reconstruction_weight: float = 1.0,
         layer_widths: Sequence[int] | None = None,
         n_unobserved: int = 0,
+        hierarchy: LabelTree | Mapping[str, str | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        tree = None if hierarchy is None else LabelTree.of(hierarchy)
         given = signature(super().__init__).bind(*args, **kwargs)
+        if tree is not None:
+            if len(tree.leaves) < 2:
+                message = f"the hierarchy must have at least two leaves; it has {list(tree.leaves)}"
+                raise ValueError(message)
+            if n_unobserved:
+                message = "a hierarchy has no place for unobserved classes: pass hierarchy or n_unobserved, not both"
+                raise ValueError(message)
+            given.arguments["n_labels"] = len(tree.leaves)
         given.arguments["n_labels"] = given.arguments.get("n_labels", 0) + whole_number(n_unobserved)
         super().__init__(*given.args, **given.kwargs)
         self.n_unobserved = n_unobserved
+        if tree is not None:
+            self.classifier = HierarchicalClassifier(self.classifier, tree)
+            self.set_leaves(torch.eye(self.n_labels, dtype=torch.bool))
         self.adapt(
             batch_free_decoder_layer=batch_free_decoder_layer,
             reconstruction_weight=reconstruction_weight,
             layer_widths=layer_widths,
+        )
+
+    def set_leaves(self, leaves: Tensor) -> None:
+        """Set which leaves of the hierarchy each label stands for.
+
+        Parameters
+        ----------
+        leaves
+            Boolean, shape ``(n_codes, n_leaves)``: a row for each code that cells have as their label. The next code means no
+            label. By default the leaves in the order of the hierarchy.
+        """
+        unlabeled = torch.ones_like(leaves[:1])
+        self.register_buffer("_leaves", torch.cat([leaves, unlabeled]), persistent=False)
+
+    @property
+    def unlabeled_code(self) -> int:
+        """Code of cells without a label."""
+        return self.n_labels - self.n_unobserved if self._leaves_of_codes is None else len(self._leaves_of_codes) - 1
+
+    @property
+    def _leaves_of_codes(self) -> Tensor | None:
+        return self._buffers.get("_leaves")
+
+    def label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy of labels, shape ``(n_cells,)``, which may be inner labels of a hierarchy.
+
+        An inner label has the probability of all leaves below it.
+        """
+        if self._leaves_of_codes is None:
+            return cross_entropy(logits, labels)
+        allowed = self._leaves_of_codes[labels]
+        return (logits.logsumexp(-1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)).mean()
+
+    def classification_loss(self, labelled_dataset: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss of scvi-tools, labels and logits; for scores an inner label is the likeliest leaf below it."""
+        if self._leaves_of_codes is None:
+            return super().classification_loss(labelled_dataset)  # type: ignore[no-any-return]
+        labels = labelled_dataset[REGISTRY_KEYS.LABELS_KEY]
+        leaf = torch.zeros_like(labels)  # scvi-tools' own loss, which is not used, knows leaves only
+        *_, logits = super().classification_loss({**labelled_dataset, REGISTRY_KEYS.LABELS_KEY: leaf})
+        codes = labels.view(-1).long()
+        likeliest = logits.masked_fill(~self._leaves_of_codes[codes], -torch.inf).argmax(-1, keepdim=True)
+        return self.label_loss(logits, codes), likeliest, logits
+
+    def loss(  # noqa: PLR0917 (scvi-tools reads this signature)
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Any],
+        generative_ouputs: dict[str, Any],  # scvi-tools' spelling
+        kl_weight: float = 1.0,
+        labelled_tensors: dict[str, Tensor] | None = None,
+        classification_ratio: float | None = None,
+    ) -> Any:
+        """Return the loss of scvi-tools; with a hierarchy, labelled cells are expected in the leaves of their label only."""
+        if self._leaves_of_codes is None:
+            return super().loss(
+                tensors, inference_outputs, generative_ouputs, kl_weight, labelled_tensors, classification_ratio
+            )
+        labels = tensors[REGISTRY_KEYS.LABELS_KEY].view(-1).long()
+        with self.classifier.restricted_to(self._leaves_of_codes[labels]):
+            output = super().loss(tensors, inference_outputs, generative_ouputs, kl_weight)
+        if labelled_tensors is None:
+            return output
+        loss, true_labels, logits = self.classification_loss(labelled_tensors)
+        return replace(
+            output,
+            loss=output.loss + loss * classification_ratio,
+            classification_loss=loss,
+            true_labels=true_labels,
+            logits=logits,
         )
 
     def classify(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:

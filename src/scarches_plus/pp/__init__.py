@@ -8,6 +8,7 @@ from ._balance_cells import balance_cells
 from ._check_query import check_query
 from ._concat_studies import concat_studies
 from ._gene_report import GeneReport
+from ._label_tree import LabelTree, label_tree
 from ._map_gene_ids import map_gene_ids
 from ._map_orthologs import map_orthologs
 from ._normalize_gene_length import normalize_gene_length
@@ -16,6 +17,7 @@ from ._seed_labels import seed_labels
 
 __all__ = [
     "GeneReport",
+    "LabelTree",
     "Problem",
     "QueryError",
     "QueryReport",
@@ -23,6 +25,7 @@ __all__ = [
     "balance_cells",
     "check_query",
     "concat_studies",
+    "label_tree",
     "map_gene_ids",
     "map_orthologs",
     "normalize_gene_length",

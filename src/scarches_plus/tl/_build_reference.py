@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI, Recipe
     from scarches_plus.train import Penalty
 
@@ -36,6 +37,7 @@ def build_reference(
     layer: str | None = None,
     gene_mask: Literal["auto"] | pd.DataFrame | Mapping[str, Sequence[str]] | None = "auto",
     unlabeled_category: str = _keys.UNKNOWN,
+    hierarchy: LabelTree | Mapping[str, str | None] | None = None,
     categorical_covariate_keys: Sequence[str] = (),
     continuous_covariate_keys: Sequence[str] = (),
     max_epochs: int | None = None,
@@ -68,6 +70,9 @@ def build_reference(
         no mask.
     unlabeled_category
         Label of cells without a label.
+    hierarchy
+        Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`), for recipes of scANVI: cells may have a label at any
+        level of it.
     categorical_covariate_keys, continuous_covariate_keys
         Further covariates to correct for.
     max_epochs
@@ -86,9 +91,10 @@ def build_reference(
     QueryError
         If the cells cannot be used, naming every problem and its fix.
     ValueError
-        If the recipe needs labels and there are none, or there is no such recipe, or ``gene_mask`` names an unknown batch
-        or gene, or a batch spans studies that measured different genes.
+        If the recipe needs labels and there are none, or labels are not in the hierarchy, or there is no such recipe, or
+        ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
     """
+    from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import RECIPES, SCANVI, SCVI
     from scarches_plus.model import Recipe as RecipeClass
     from scarches_plus.model._defaults import default_epochs
@@ -103,6 +109,9 @@ def build_reference(
         recipe = RECIPES[recipe]
     if recipe.model == "SCANVI" and labels_key is None:
         message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
+        raise ValueError(message)
+    if recipe.model != "SCANVI" and hierarchy is not None:
+        message = "this recipe does not train on labels, so hierarchy has no use; leave it out, or take recipe='scanvi'"
         raise ValueError(message)
     cells = _reference_cells(
         adata,
@@ -122,6 +131,9 @@ def build_reference(
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
     epochs = default_epochs(adata.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
+    if hierarchy is not None:
+        labels = set(cells.obs[labels_key]) - {unlabeled_category}
+        LabelTree.of(hierarchy).require(labels, f"labels of obs[{labels_key!r}]")
     if epochs < 1:
         message = f"max_epochs must be at least 1, not {epochs}"
         raise ValueError(message)
@@ -142,7 +154,12 @@ def build_reference(
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
-        model = SCANVI.from_scvi_model(model, unlabeled_category, **{**recipe.semi_supervised_model_kwargs, **own})
+        of_labels = {
+            **recipe.semi_supervised_model_kwargs,
+            **own,
+            **({} if hierarchy is None else {"hierarchy": hierarchy}),
+        }
+        model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
         release_cells_with(model)
         update_state(model, unmeasured=unmeasured)
         semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scarches_plus._label_tree import LabelTree
 
 Kernel = Literal["paper", "scarches", "gaussian"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
@@ -115,4 +120,35 @@ def best_labels(
         best[rows] = shares.argmax(axis=1)
         probability[rows] = np.take_along_axis(shares, best[rows, None], axis=1).ravel()
     best[probability == 0] = -1
+    return best, probability
+
+
+def certain_labels(
+    indices: np.ndarray, weights: np.ndarray, labels: pd.Categorical, tree: LabelTree, unknown_above: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each cell's deepest label of a hierarchy that is certain enough and its probability, in chunks of cells.
+
+    Parameters
+    ----------
+    indices, weights
+        Neighbours in the reference and their weights, shape ``(n_cells, k)``.
+    labels
+        Labels of the reference cells, at any level of the hierarchy.
+    tree
+        Hierarchy.
+    unknown_above
+        Uncertainty above which a label is not given.
+
+    Returns
+    -------
+    tuple
+        Positions in ``tree.nodes`` (-1 for none) and probabilities, as :meth:`LabelTree.certain` gives them.
+    """
+    names = list(labels.categories)
+    best = np.empty(len(indices), dtype=np.int64)
+    probability = np.empty(len(indices))
+    for start in range(0, len(indices), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        shares = vote(labels.codes[indices[rows]], weights[rows], len(names))
+        best[rows], probability[rows] = tree.certain(tree.node_probabilities(shares, names), unknown_above)
     return best, probability

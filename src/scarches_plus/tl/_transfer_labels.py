@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from scarches_plus import _keys
 
 from ._provenance import copy_of, require_same_space
-from ._transfer import best_labels, kernel_weights, vote
+from ._transfer import best_labels, certain_labels, kernel_weights, vote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from anndata import AnnData
 
-    from scarches_plus._neighbors import Neighbors
+    from scarches_plus._label_tree import LabelTree
 
 
 def transfer_labels(
@@ -30,6 +30,7 @@ def transfer_labels(
     kernel: Literal["paper", "scarches", "gaussian"] = "paper",
     unknown_above: float | None = 0.5,
     unknown_category: str = _keys.UNKNOWN,
+    hierarchy: LabelTree | Mapping[str, str | None] | None = None,
     probabilities: bool = False,
     copy: bool = False,
 ) -> AnnData | None:
@@ -57,8 +58,12 @@ def transfer_labels(
         Uncertainty above which a cell is called unknown; ``None`` never rejects.
     unknown_category
         Name of the rejected, and of reference cells without a label, which do not vote (nor do missing values).
+    hierarchy
+        Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`). A cell then gets the deepest label whose probability, the
+        sum of those below it, is at least ``1 - unknown_above``, and is unknown where no label has so much. Labels of the
+        reference may stand at any level: an inner one counts for itself and what contains it.
     probabilities
-        Also write the probabilities of all labels.
+        Also write the probabilities of all labels, inner ones included.
     copy
         Return a copy instead of writing into ``adata``.
 
@@ -72,14 +77,15 @@ def transfer_labels(
     KeyError
         If an embedding or a label column is missing.
     ValueError
-        If the embeddings lie in different latent spaces, no reference cell has a label, or no column is named.
+        If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, or
+        no column is named.
     TypeError
         If the reference is no AnnData.
 
     Notes
     -----
-    Uncertainty is 1 minus the probability of the best label (eq. 21). The vote sees only which labels are near, not how
-    near they are: cells of a type the reference lacks are often labelled with confidence.
+    Uncertainty is 1 minus the probability of the best label (eq. 21), with a hierarchy of the label given. The vote sees only
+    which labels are near, not how near they are: cells of a type the reference lacks are often labelled with confidence.
 
     References
     ----------
@@ -87,6 +93,7 @@ def transfer_labels(
     """
     from anndata import AnnData
 
+    from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import nearest
 
     if not isinstance(reference, AnnData):
@@ -103,19 +110,35 @@ def transfer_labels(
         raise ValueError(message)
     require_same_space(adata, reference, use_rep)
     labels = {key: _reference_labels(reference, key, unknown_category) for key in keys}
+    tree = None if hierarchy is None else LabelTree.of(hierarchy)
+    if tree is not None:
+        for key, column in labels.items():
+            tree.require(column.categories, f"labels of reference.obs[{key!r}]")
 
     adata = copy_of(adata) if copy else adata
     k = min(k, reference.n_obs)
     neighbors = nearest(np.asarray(adata.obsm[use_rep]), np.asarray(reference.obsm[use_rep]), k)
     weights = kernel_weights(neighbors.distances, kernel)
+    highest = 1.0 if unknown_above is None else unknown_above
     for key, column in labels.items():
-        best, probability = best_labels(neighbors.indices, weights, column.codes, len(column.categories))
+        names, at = list(column.categories), neighbors.indices
+        if tree is None:
+            best, probability = best_labels(at, weights, column.codes, len(names))
+        else:
+            best, probability = certain_labels(at, weights, column, tree, highest)
+            named = {node for name in names for node in tree.path(name)}
+            possible = [i for i, node in enumerate(tree.nodes) if node in named]
+            best = np.where(best < 0, -1, np.searchsorted(possible, best))
         uncertainty = np.clip(1.0 - probability, 0.0, 1.0)
-        rejected = (best < 0) | (uncertainty > (1.0 if unknown_above is None else unknown_above))
-        adata.obs[_keys.predicted(key)] = _predictions(column, np.where(rejected, -1, best), unknown_category)
+        rejected = (best < 0) | (uncertainty > highest)
+        given = names if tree is None else [tree.nodes[i] for i in possible]
+        adata.obs[_keys.predicted(key)] = _predictions(given, np.where(rejected, -1, best), unknown_category)
         adata.obs[_keys.uncertainty(key)] = uncertainty
         if probabilities:
-            _write_probabilities(adata, key, column, neighbors, weights)
+            shares = vote(column.codes[at], weights, len(names))
+            if tree is not None:
+                shares = tree.node_probabilities(shares, names)[:, possible]
+            _write_probabilities(adata, key, given, shares)
         _write_colors(adata, reference, key, unknown_category)
     return adata if copy else None
 
@@ -137,22 +160,19 @@ def _reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd
     return labels
 
 
-def _predictions(labels: pd.Categorical, codes: np.ndarray, unknown_category: str) -> pd.Categorical:
-    """Return labels by code, in the reference's order with unknown (code -1) last."""
+def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> pd.Categorical:
+    """Return labels by code, in the given order with unknown (code -1) last."""
     import pandas as pd
 
-    categories = [*labels.categories, unknown_category]
-    codes = np.where(codes < 0, len(labels.categories), codes)
-    return pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(categories))
+    codes = np.where(codes < 0, len(names), codes)
+    categories: Any = pd.Index([*names, unknown_category])
+    return pd.Categorical.from_codes(codes.tolist(), categories=categories)
 
 
-def _write_probabilities(
-    adata: AnnData, key: str, labels: pd.Categorical, neighbors: Neighbors, weights: np.ndarray
-) -> None:
-    adata.obsm[_keys.probabilities(key)] = vote(labels.codes[neighbors.indices], weights, len(labels.categories))
+def _write_probabilities(adata: AnnData, key: str, names: list[str], shares: np.ndarray) -> None:
+    adata.obsm[_keys.probabilities(key)] = shares
     # not a table: column names with a slash, as cell types have them, cannot be written to h5ad
-    names = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})
-    names[key] = [str(label) for label in labels.categories]
+    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})[key] = list(map(str, names))
 
 
 def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category: str) -> None:

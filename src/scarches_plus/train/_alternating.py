@@ -90,14 +90,15 @@ class AlternatingMixin:
         if not parameters:  # surgery left it as it is
             return
         z, labels = self._labelled_means()
-        classifier = self.module.classifier  # type: ignore[attr-defined]
+        module = self.module  # type: ignore[attr-defined]
+        classifier, label_loss = module.classifier, getattr(module, "label_loss", cross_entropy)
         optimizer = self._optimizer_of(parameters)
         for _ in range(self._classifier_epochs):
             total, n_seen = torch.zeros((), device=z.device), 0
             for rows in torch.randperm(len(z), device=z.device).split(_MINIBATCH):
                 if len(rows) < 2 <= len(z):  # no statistics of a batch of one
                     continue
-                loss = cross_entropy(classifier(z[rows]), labels[rows])
+                loss = label_loss(classifier(z[rows]), labels[rows])
                 for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                     parameter.grad = gradient
                 optimizer.step()

@@ -129,6 +129,7 @@ class SemiSupervisedTrainingPlan(
 
     def _split_semisupervised_batch(self, batch: Any) -> tuple[Any, Any]:
         """Tell unlabelled from labelled cells, which scvi-tools 1.5 mistakes if they have covariates of both kinds."""
-        if isinstance(batch, dict) and bool((batch["labels"] >= self._n_labels).any()):
+        unlabeled = getattr(self.module, "unlabeled_code", self._n_labels)
+        if isinstance(batch, dict) and bool((batch["labels"] >= unlabeled).any()):
             return batch, None
         return super()._split_semisupervised_batch(batch)  # type: ignore[misc, no-any-return]

@@ -1,0 +1,266 @@
+"""Hierarchies of labels from where users keep them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus import _keys
+from scarches_plus._label_tree import LabelTree
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    #: Every label with those that contain it.
+    Containers = dict[str, dict[str, None]]
+
+
+def label_tree(
+    source: AnnData | pd.DataFrame | Mapping[str, Any] | Iterable[tuple[str, str]] | str | Path,
+    columns: Sequence[str] = (),
+    *,
+    keep: Iterable[str] | None = None,
+    unlabeled_category: str = _keys.UNKNOWN,
+) -> LabelTree:
+    """Make a hierarchy of labels from label columns, a dict, or the text of a tree.
+
+    Parameters
+    ----------
+    source
+        One of
+
+        - cells (AnnData, or a table like ``obs``) with nested label ``columns``;
+        - a nested dict, ``{"lymphoid": {"T": ["CD4 T", "CD8 T"], "B": []}}``, or one from each label to its parent;
+        - pairs ``(parent, child)``;
+        - text: Newick with names of inner nodes, an ontology in OBO format (labels are the names of terms), JSON of a dict, or
+          a pair ``parent, child`` in every line, separated by a tab or a comma;
+        - the :class:`~pathlib.Path` of a file with such text.
+    columns
+        Label columns from coarse to fine. A cell may lack any of them (missing value, or ``unlabeled_category``).
+    keep
+        Labels to keep, as for a part of an ontology; a label's parent is then the nearest that is kept. ``None`` keeps all.
+    unlabeled_category
+        What cells without a label have in a column.
+
+    Returns
+    -------
+    LabelTree
+        A tree of any depth, or several side by side.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If a label has two parents neither of which contains the other, contains itself, or occurs twice; if ``keep`` names
+        unknown labels; or if text cannot be read.
+    TypeError
+        If the source is of another kind.
+
+    References
+    ----------
+    Xu et al. 2021 (scANVI), Suppl. Note 4: the taxonomy is known beforehand.
+
+    Examples
+    --------
+    >>> print(label_tree({"lymphoid": ["T", "B"], "myeloid": ["monocyte"]}))
+    lymphoid
+      T
+      B
+    myeloid
+      monocyte
+    """
+    containers = _containers(source, columns, unlabeled_category)
+    if keep is not None:
+        containers = _kept(containers, list(dict.fromkeys(keep)))
+    above = {label: _closure(containers, label) for label in containers}
+    parents: dict[str, str | None] = {}
+    for label, its in containers.items():
+        if label in above[label]:
+            message = f"label {label!r} contains itself, by way of {sorted(above[label] - {label}) or 'nothing'}"
+            raise ValueError(message)
+        nearest = [one for one in its if not any(one in above[other] for other in its)]
+        if len(nearest) > 1:
+            message = f"label {label!r} has several parents, {nearest}; keep one of them (keep=...), or name it anew"
+            raise ValueError(message)
+        parents[label] = nearest[0] if nearest else None
+    if not parents:
+        message = "the hierarchy has no labels"
+        raise ValueError(message)
+    return LabelTree(parents)
+
+
+def _containers(source: Any, columns: Sequence[str], unlabeled: str) -> Containers:
+    if isinstance(columns, str):
+        message = f"columns must be a sequence of names, not the text {columns!r}"
+        raise TypeError(message)
+    obs = getattr(source, "obs", source)
+    if hasattr(obs, "columns"):
+        return _collect(_pairs_of_columns(obs, columns, unlabeled))
+    if columns:
+        message = f"columns are of cells, and the source is a {type(source).__name__}"
+        raise TypeError(message)
+    if isinstance(source, Path):
+        source = source.read_text(encoding="utf-8")
+    if isinstance(source, str):
+        return _of_text(source)
+    if isinstance(source, LabelTree):
+        source = source.parents
+    if isinstance(source, Mapping):
+        return _of_mapping(source)
+    if isinstance(source, Iterable):
+        pairs = [tuple(pair) for pair in source]
+        if all(len(pair) == 2 for pair in pairs):
+            return _collect((str(parent), str(child)) for parent, child in pairs)
+    message = (
+        "the source must be cells with label columns, a dict, pairs (parent, child), text or a Path, "
+        f"not {type(source).__name__}"
+    )
+    raise TypeError(message)
+
+
+def _collect(pairs: Iterable[tuple[str | None, str]]) -> Containers:
+    """Collect the parents of every label from pairs (parent, child)."""
+    containers: Containers = {}
+    for parent, child in pairs:
+        if parent is not None:
+            containers.setdefault(parent, {})
+        containers.setdefault(child, {}).update({} if parent is None else {parent: None})
+    return containers
+
+
+def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str) -> Iterable[tuple[str | None, str]]:
+    if missing := [column for column in columns if column not in obs]:
+        message = f"columns {missing} not found in obs, which holds {obs.columns.astype(str).tolist()}"
+        raise KeyError(message)
+    if not columns:
+        message = "name the label columns of the cells, from coarse to fine: columns=[...]"
+        raise ValueError(message)
+    table = obs[list(columns)].astype(object)
+    table = table.where(table.notna() & (table != unlabeled), None).drop_duplicates()
+    for row in sorted(table.itertuples(index=False), key=lambda row: [str(value or "") for value in row]):
+        above: str | None = None
+        for label in (str(value) for value in row if value is not None):
+            if label != above:  # a type without finer types may repeat its name
+                yield above, label
+            above = label
+
+
+def _of_mapping(source: Mapping[str, Any]) -> Containers:
+    if all(value is None or isinstance(value, str) for value in source.values()):
+        return _collect((None if parent is None else str(parent), str(child)) for child, parent in source.items())
+    return _collect(_once(list(_pairs_of_nested(source, None))))
+
+
+def _pairs_of_nested(source: Any, parent: str | None) -> Iterable[tuple[str | None, str]]:
+    source = [] if source is None else source
+    if isinstance(source, str):
+        message = f"the labels below {parent!r} must be a dict or a list, not the text {source!r}"
+        raise ValueError(message)
+    for label in source:
+        yield parent, str(label)
+        if isinstance(source, Mapping):
+            yield from _pairs_of_nested(source[label], str(label))
+
+
+def _once(pairs: list[tuple[str | None, str]]) -> list[tuple[str | None, str]]:
+    """Return the pairs if no label occurs in two places."""
+    if twice := sorted(label for label, n in Counter(child for _, child in pairs).items() if n > 1):
+        message = f"labels {twice} occur more than once in the hierarchy; give each a name of its own"
+        raise ValueError(message)
+    return pairs
+
+
+def _of_text(text: str) -> Containers:
+    stripped = text.strip()
+    if "[Term]" in stripped:
+        return _of_obo(stripped)
+    if stripped.startswith("{"):
+        return _of_mapping(json.loads(stripped))
+    if stripped.startswith("("):
+        return _collect(_once(_pairs_of_newick(stripped)))
+    lines = [line for line in stripped.splitlines() if line.strip() and not line.startswith("#")]
+    pairs = [[part.strip() for part in line.split("\t" if "\t" in line else ",")] for line in lines]
+    for line, pair in zip(lines, pairs, strict=True):
+        if len(pair) != 2 or not all(pair):
+            message = (
+                f"{line!r} is no pair 'parent, child', and the text is neither Newick nor OBO nor JSON; "
+                "to read a file, pass pathlib.Path(...)"
+            )
+            raise ValueError(message)
+    return _collect((parent, child) for parent, child in pairs)
+
+
+def _pairs_of_newick(text: str) -> list[tuple[str | None, str]]:
+    """Read Newick from its end, where the name of a node comes before its children; unnamed nodes are left out."""
+    text = re.sub(r"\[[^\]]*\]", "", text).rstrip().removesuffix(";")
+    pairs: list[tuple[str | None, str]] = []
+    above: list[str | None] = [None]
+    name: str | None = None  # of the node just read
+    for token in reversed(re.findall(r"'(?:[^']|'')*'|[(),]|[^(),']+", text)):
+        if token == ")":
+            above.append(name or above[-1])
+        elif token == "(":
+            above.pop()
+        quoted = token.startswith("'")
+        label = token[1:-1].replace("''", "'") if quoted else token.split(":")[0].strip()
+        if token in "(),":
+            name = None
+        elif label:
+            name = label
+            pairs.append((above[-1] if above else None, label))
+        if not above:
+            break
+    if len(above) != 1:
+        message = "the parentheses of the Newick text do not match"
+        raise ValueError(message)
+    return pairs[::-1]
+
+
+def _of_obo(text: str) -> Containers:
+    names: dict[str, str] = {}
+    above: dict[str, list[str]] = {}
+    for stanza in re.split(r"\n\s*\n|\n(?=\[)", text):
+        lines = stanza.strip().splitlines()
+        if not lines or lines[0].strip() != "[Term]":
+            continue
+        tags: dict[str, list[str]] = {}
+        for line in lines[1:]:
+            tag, _, value = line.partition(":")
+            tags.setdefault(tag.strip(), []).append(re.split(r"\s*[!{]", value.strip())[0].strip())
+        if "id" not in tags or "true" in tags.get("is_obsolete", []):
+            continue
+        (identifier, *_) = tags["id"]
+        names[identifier] = tags.get("name", [identifier])[0]
+        above[identifier] = tags.get("is_a", [])
+    if twice := sorted(name for name, n in Counter(names.values()).items() if n > 1):
+        message = f"several terms of the ontology are called {twice}; give each a name of its own"
+        raise ValueError(message)
+    # parents outside of the file are no labels
+    return {names[one]: dict.fromkeys(names[up] for up in ups if up in names) for one, ups in above.items()}
+
+
+def _closure(containers: Containers, label: str) -> set[str]:
+    """Return all labels above a label."""
+    found: set[str] = set()
+    waiting = list(containers[label])
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += containers[one]
+    return found
+
+
+def _kept(containers: Containers, keep: list[str]) -> Containers:
+    """Leave labels out; what they contained goes to those that contained them."""
+    if unknown := sorted(set(keep) - set(containers)):
+        message = f"keep names labels that the hierarchy lacks: {unknown}"
+        raise ValueError(message)
+    above = {label: _closure(containers, label) for label in keep}
+    return {label: dict.fromkeys(one for one in keep if one in above[label]) for label in keep}
