@@ -82,6 +82,18 @@ def test_a_report_without_true_labels(folder, tmp_path):
     assert "accuracy" not in (tmp_path / "report.html").read_text()
 
 
+def test_novel(tmp_path, capsys):
+    adata = sp.datasets.simulate(300, 60, 3, n_batches=3)
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    adata[~query].write_h5ad(tmp_path / "reference.h5ad")
+    adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
+    options = ["--reference", tmp_path / "reference.h5ad", "--labels-key", "cell_type", "--batch-key", "batch"]
+    run("novel", tmp_path / "query.h5ad", *options, "--out", tmp_path / "novel.h5ad", epochs=False)
+    cells = anndata.read_h5ad(tmp_path / "novel.h5ad")
+    assert f"{int(cells.obs['novel'].sum())} of 100 cells are novel" in capsys.readouterr().out
+    assert np.isfinite(cells.obs["novel_score"]).all()
+
+
 def test_evaluate(folder, tmp_path):
     adata = anndata.read_h5ad(folder / "ref.h5ad")
     adata.obsm["counts"] = np.log1p(adata.X.toarray())
@@ -157,7 +169,7 @@ def test_help_is_quick_and_complete():
         "assert not {'torch', 'scvi', 'scanpy'} & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("demo", "build", "map", "transfer", "report", "seeds", "abundance"):
+    for command in ("demo", "build", "map", "transfer", "novel", "report", "seeds", "abundance"):
         assert command in result.stdout
 
 

@@ -115,9 +115,15 @@ class TestNetwork:
         with pytest.raises(ValueError, match=message):
             SCVI(adata, **{"n_layers": 2, "batch_free_decoder_layer": True, **options})
 
-    @pytest.mark.parametrize(("ours", "theirs"), [(VAE, scvi.module.VAE), (SCANVAE, scvi.module.SCANVAE)])
-    def test_signature(self, ours, theirs):
-        added = {"batch_free_decoder_layer": False, "reconstruction_weight": 1.0, "layer_widths": None}
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "of_labels"),
+        [
+            (VAE, scvi.module.VAE, {}),
+            (SCANVAE, scvi.module.SCANVAE, {"n_unobserved": 0, "hierarchy": None}),
+        ],
+    )
+    def test_signature(self, ours, theirs, of_labels):
+        added = {"batch_free_decoder_layer": False, "reconstruction_weight": 1.0, "layer_widths": None} | of_labels
         parameters = dict(inspect.signature(ours).parameters)
         assert {name: parameters.pop(name).default for name in added} == added
         assert parameters == dict(inspect.signature(theirs).parameters)

@@ -1,6 +1,6 @@
 """The command line: thin calls of the verbs, from files to files.
 
-One command a function in ``_commands`` (build, map), ``_annotation_commands`` or ``_scoring_commands``; what a command draws or prints is in ``_report``.
+One command a function in ``_commands`` (build, map), ``_annotation_commands`` (transfer, novel) or ``_scoring_commands``; what a command draws or prints is in ``_report``.
 """
 
 

@@ -1,11 +1,12 @@
-"""The commands of ``scarches-plus`` that find seeds and compare compositions."""
+"""The commands of ``scarches-plus`` that label cells and compare compositions."""
 
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+from typing import Literal
 
 from ._app import Words, app
-from ._steps import console
+from ._steps import console, read_hierarchy
 
 
 @app.command
@@ -101,4 +102,110 @@ def abundance(
     write_whole(out, table.to_csv)
     columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
     console.print(table[columns].round(3).to_string())
+    console.print(f"wrote {out}")
+
+
+@app.command
+def transfer(
+    mapped: Path,
+    *,
+    reference: Path,
+    labels_key: Words,
+    out: Path,
+    k: int = 50,
+    kernel: Literal["paper", "scarches", "gaussian"] = "paper",
+    unknown_above: float = 0.5,
+    hierarchy: Path | None = None,
+) -> None:
+    """Transfer labels from a reference to mapped cells.
+
+    Parameters
+    ----------
+    mapped
+        A mapped query (.h5ad).
+    reference
+        The reference's cells with their embedding (reference.h5ad of the command build).
+    labels_key
+        Column of labels in the reference, or several.
+    out
+        The .h5ad file to write.
+    k
+        Number of neighbours that vote.
+    kernel
+        How distances weigh votes.
+    unknown_above
+        Uncertainty above which a cell is called unknown.
+    hierarchy
+        File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
+    """
+    from scarches_plus import tl
+
+    from ._files import read_h5ad, write_h5ad
+
+    adata = read_h5ad(mapped)
+    tl.transfer_labels(
+        adata,
+        read_h5ad(reference),
+        list(labels_key),
+        k=k,
+        kernel=kernel,
+        unknown_above=unknown_above,
+        hierarchy=read_hierarchy(hierarchy),
+    )
+    write_h5ad(adata, out)
+    console.print(f"wrote {out}")
+
+
+@app.command
+def novel(
+    query: Path,
+    *,
+    reference: Path,
+    labels_key: str,
+    batch_key: str,
+    out: Path,
+    alpha: float = 0.05,
+    layer: str | None = None,
+    reference_layer: str | None = None,
+) -> None:
+    """Find the cells of a query that no label of the reference explains.
+
+    Parameters
+    ----------
+    query
+        An .h5ad file with raw counts, mapped or not.
+    reference
+        The reference's cells with raw counts (.h5ad).
+    labels_key
+        Column of labels in the reference.
+    batch_key
+        Column of batches in the reference.
+    out
+        The .h5ad file to write.
+    alpha
+        Share of known cells that may be called novel.
+    layer
+        Layer of the query with raw counts, if not X.
+    reference_layer
+        Layer of the reference with raw counts, if not X.
+    """
+    from scarches_plus import tl
+
+    from ._files import read_h5ad, write_h5ad
+
+    adata = read_h5ad(query)
+    tl.detect_novel(
+        adata,
+        read_h5ad(reference),
+        labels_key,
+        batch_key=batch_key,
+        alpha=alpha,
+        layer=layer,
+        reference_layer=reference_layer,
+    )
+    write_h5ad(adata, out)
+    clusters = adata.obs["novel_cluster"].value_counts()
+    console.print(
+        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells"
+    )
     console.print(f"wrote {out}")

@@ -95,18 +95,13 @@ def build_reference(
         ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
     """
     from scarches_plus._label_tree import LabelTree
-    from scarches_plus.model import RECIPES, SCANVI, SCVI
-    from scarches_plus.model import Recipe as RecipeClass
+    from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs
     from scarches_plus.model._state import update_state
     from scarches_plus.model._surgery import release_cells_with
     from scarches_plus.pp._measured import unmeasured_genes
 
-    if not isinstance(recipe, RecipeClass):
-        if recipe not in RECIPES:
-            message = f"there is no recipe {recipe!r}; choose one of {sorted(RECIPES)} or pass a Recipe"
-            raise ValueError(message)
-        recipe = RECIPES[recipe]
+    recipe = _recipe(recipe)
     if recipe.model == "SCANVI" and labels_key is None:
         message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
         raise ValueError(message)
@@ -168,6 +163,18 @@ def build_reference(
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
     write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
     return model
+
+
+def _recipe(recipe: str | Recipe) -> Recipe:
+    from scarches_plus.model import RECIPES
+    from scarches_plus.model import Recipe as RecipeClass
+
+    if isinstance(recipe, RecipeClass):
+        return recipe
+    if recipe not in RECIPES:
+        message = f"there is no recipe {recipe!r}; choose one of {sorted(RECIPES)} or pass a Recipe"
+        raise ValueError(message)
+    return RECIPES[recipe]
 
 
 def _reference_cells(
