@@ -1,0 +1,1 @@
+FIGURES = {"strategies": 0, "clcvae": 0}
