@@ -9,8 +9,12 @@ import pytest
 import yaml
 from benchmarks.matrix._config import read_matrix
 from benchmarks.matrix._data import reference_and_query
+from benchmarks.matrix._figures import FIGURES, write_figures
 from benchmarks.matrix._plan import run_matrix, runs_of
 from benchmarks.matrix._rows import COLUMNS, KEY, Rows, read_rows
+from benchmarks.matrix._scores import SCORES
+from benchmarks.matrix._table import aggregate, differences, interval, write_tables
+from scipy import stats
 
 HERE = Path(__file__).parents[2] / "benchmarks" / "matrix"
 MINI = {
@@ -252,3 +256,63 @@ def test_the_latest_row_of_a_run_counts(tmp_path):
     table = read_rows(tmp_path / "runs.csv")
     assert table["total"].tolist() == [0.5]
     assert table["error"].isna().all()
+
+
+# --- Tables and figures ---
+
+
+def results(tmp_path, n_seeds=4):
+    rng = np.random.default_rng(0)
+    rows = Rows(tmp_path / "runs.csv")
+    for method, shift in {"scvi": 0.0, "PCA, projected": 0.2}.items():
+        for seed in range(n_seeds):
+            scores = dict.fromkeys(SCORES, 0.3)
+            scores |= {"total": 0.5 + shift + 0.1 * rng.random(), "transfer AUROC": 0.7, "trained parameters": 10.0}
+            for fraction in (1.0, 0.5):
+                sizes = {"reference cells": 100 * fraction, "query cells": 50 * fraction}
+                rows.append(row(method, seed, **scores, **sizes) | {"fraction": fraction})
+    rows.append(row("broken", error="RuntimeError: no"))
+    return read_rows(tmp_path / "runs.csv")
+
+
+def test_intervals_are_those_of_scipy(tmp_path):
+    rows = results(tmp_path)
+    means = aggregate(rows).set_index(["method", "fraction", "score"])
+    values = rows[(rows["method"] == "scvi") & (rows["fraction"] == 1)]["total"]
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    line = means.loc[("scvi", 1.0, "total")]
+    np.testing.assert_allclose([line["n"], line["mean"], line["sd"], line["low"], line["high"]],
+                               [4, values.mean(), values.std(), low, high])  # fmt: skip
+    assert "broken" not in means.index.get_level_values("method")
+
+
+def test_differences_are_paired_by_seed(tmp_path):
+    rows = results(tmp_path)
+    compared = differences(rows, "scvi").set_index(["method", "fraction", "score"])
+    totals = rows[rows["fraction"] == 1].pivot_table(index="seed", columns="method", values="total")
+    test = stats.ttest_rel(totals["PCA, projected"], totals["scvi"])
+    line = compared.loc[("PCA, projected", 1.0, "total")]
+    np.testing.assert_allclose([line["low"], line["high"]], test.confidence_interval(0.95))
+    assert "scvi" not in compared.index.get_level_values("method")
+    with pytest.raises(ValueError, match="baseline 'nobody'"):
+        differences(rows, "nobody")
+
+
+def test_one_seed_has_no_interval():
+    assert interval([0.5])[0] == 0.5
+    assert np.isnan(interval([0.5])[1])
+    assert np.isnan(interval([])[0])
+
+
+def test_tables_and_figures_are_written(tmp_path):
+    results(tmp_path)
+    one = matrix(tmp_path)
+    write_tables(one, tmp_path / "runs.csv", tmp_path)
+    text = (tmp_path / "tables.md").read_text()
+    assert "### sim (4 seeds, 1 epochs)" in text
+    assert "### sim, 0.5 of the cells" in text
+    assert "- sim / broken, 1 runs: RuntimeError: no" in text
+    assert set(pd.read_csv(tmp_path / "aggregated.csv")["method"]) == {"scvi", "PCA, projected"}
+    write_figures(one, tmp_path / "runs.csv", tmp_path)
+    drawn = {file.stem for file in tmp_path.glob("*.png")}
+    assert drawn == set(FIGURES)
