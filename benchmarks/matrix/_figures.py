@@ -39,15 +39,15 @@ def clcvae(rows: pd.DataFrame) -> Figure:
 
 def kni(rows: pd.DataFrame) -> Figure:
     """KNI by model."""
-    return _panels(rows, ["KNI"])[0]
+    return _by_data(rows, {"KNI": "KNI"})
 
 
 def unknown(rows: pd.DataFrame) -> Figure:
-    """How well the uncertainty of labels finds cells of types that the reference lacks: by neighbours, and by own classifiers."""
-    rows = rows[rows[["transfer AUROC", "own AUROC"]].notna().any(axis=1)]
-    figure, axes = _panels(rows, ["transfer AUROC", "own AUROC"])
-    for ax in axes:
-        ax.axvline(0.5, color="0.6", linewidth=1, linestyle=":")
+    """How well the uncertainty of labels finds cells of types that the reference lacks."""
+    figure = _by_data(rows, {"transfer AUROC": "nearest reference cells", "own AUROC": "the method's own labels"})
+    for ax in figure.axes:
+        ax.axvline(0.5, color="0.5", linewidth=1, linestyle=":")
+    figure.supxlabel("AUROC of unseen types; 0.5 is chance", fontsize="medium")
     return figure
 
 
@@ -58,6 +58,7 @@ def sizes(rows: pd.DataFrame) -> Figure:
     smaller = rows[rows["fraction"] < 1]
     pairs = set(zip(smaller["data"], smaller["method"], strict=True))
     rows = rows[[pair in pairs for pair in zip(rows["data"], rows["method"], strict=True)]]
+    rows = rows.assign(**{"joint cells": rows["reference cells"] + rows["query cells"]})
     names, scores = _unique(rows["data"]), ("EBM", "neighbour preservation")
     figure, axes = plt.subplots(
         len(scores), len(names), figsize=(1.8 + 3.4 * len(names), 5.6), squeeze=False, sharex="col", sharey="row",
@@ -67,21 +68,18 @@ def sizes(rows: pd.DataFrame) -> Figure:
     for column, name in enumerate(names):
         for line, score in enumerate(scores):
             ax = axes[line, column]
-            for method, of_method in rows[rows["data"] == name].groupby("method", sort=False):
-                by_size = of_method.groupby("fraction")
-                cells = by_size[["reference cells", "query cells"]].mean().sum(axis=1)
-                mean, spread = by_size[score].mean(), by_size[score].std()
+            of_data = rows[rows["data"] == name]
+            of_data = of_data.assign(cells=of_data.groupby("fraction")["joint cells"].transform("mean"))
+            for method, of_method in of_data.groupby("method", sort=False):
+                by_size = of_method.groupby("cells")[score]
                 ax.errorbar(
-                    cells,
-                    mean,
-                    spread.fillna(0),
-                    capsize=2,
-                    linewidth=1.2,
-                    markersize=5,
-                    label=method,
-                    **styles[method],
-                )
+                    by_size.mean().index, by_size.mean(), by_size.std().fillna(0), capsize=2, linewidth=1.2, markersize=5,
+                    label=method, **styles[method],
+                )  # fmt: skip
+            ticks = np.unique(of_data["cells"])
             ax.set_xscale("log")
+            ax.set_xticks(ticks, [f"{size:,.0f}" for size in ticks])
+            ax.minorticks_off()
             ax.set(title=name if not line else "", ylabel="" if column else score)
         axes[-1, column].set_xlabel("cells")
     _legend(figure, axes[0, 0])
@@ -197,6 +195,48 @@ def _panels(rows: pd.DataFrame, scores: Sequence[str]) -> tuple[Figure, Sequence
         fontsize="small",
     )
     return figure, axes[0]
+
+
+def _by_data(rows: pd.DataFrame, scores: dict[str, str]) -> Figure:
+    """Draw a panel per data set: methods from top to bottom, a mark per score, mean and interval over seeds."""
+    import matplotlib.pyplot as plt
+
+    rows = rows[rows[list(scores)].notna().any(axis=1)]
+    methods, names = _unique(rows["method"]), _unique(rows["data"])
+    columns = min(4, len(names))
+    lines = -(-len(names) // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(1.8 + 2.5 * columns, lines * (0.8 + 0.2 * len(methods)) + 0.4), sharey=True,
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    styles = _styles(list(scores))
+    for ax, name in zip(axes.flat, names, strict=False):
+        for number, score in enumerate(scores):
+            offset = 0.6 * ((number + 0.5) / len(scores) - 0.5)
+            for place, method in enumerate(methods):
+                values = rows.loc[(rows["data"] == name) & (rows["method"] == method), score].dropna()
+                if len(values):
+                    mean, half = interval(values)
+                    ax.errorbar(
+                        [mean], [place + offset], xerr=[_number(half)], markersize=5, elinewidth=1, **styles[score]
+                    )
+            ax.plot([], [], label=scores[score], **{**styles[score], "linestyle": ""})
+        ax.set_title(name, fontsize="medium")
+        ax.set(ylim=(len(methods) - 0.5, -0.5), xlabel="" if len(scores) > 1 else next(iter(scores)))
+        ax.grid(alpha=0.3)
+    for line in axes:
+        line[0].set_yticks(range(len(methods)), methods)
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    if len(scores) > 1:
+        figure.legend(
+            *axes[0, 0].get_legend_handles_labels(),
+            loc="outside upper center",
+            ncols=len(scores),
+            frameon=False,
+            fontsize="small",
+        )
+    return figure
 
 
 def _legend(figure: Figure, ax: Axes) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._config import METHODS
 from ._rows import Rows, key_of, read_rows
-from ._run import Run, installed, run_apart
+from ._run import Run, failed, installed, run_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from ._config import Matrix
 
-#: Seconds that scores, and a process's start, take at least.
-SCORING = 6.0
+#: Seconds that a process takes to start, read its cells and load its reference.
+START = 2.0
 
 
 def runs_of(matrix: Matrix, data_dir: Path | None, cache: Path, threads: int = 1) -> list[Run]:
@@ -64,9 +65,7 @@ def run_matrix(
     with executor(jobs, dask) as pool:
         _train_references(missing, pool)
         start = time.perf_counter()
-        futures = [pool.submit(run_apart, one) for one in missing]
-        for done, future in enumerate(as_completed(futures), 1):
-            row = future.result()
+        for done, row in enumerate(_ended(missing, pool), 1):
             rows.append(row)
             left = (time.perf_counter() - start) / done * (len(missing) - done)
             said = row["error"] or f"total {row.get('total', float('nan')):.3f}"
@@ -74,28 +73,29 @@ def run_matrix(
 
 
 def estimate(matrix: Matrix, table: Path, data_dir: Path | None, cache: Path) -> None:
-    """Print how long what is missing will take, by the mean times of rows that are there."""
+    """Print what is missing will take, by the rows that are there, be they of other seeds or of fewer epochs."""
     rows = read_rows(table)
-    missing = _missing([one for one in runs_of(matrix, data_dir, cache) if installed(one.method)], table, retry=False)
-    times = (
-        rows.groupby(["data", "method"])[["query CPU seconds", "reference CPU seconds"]]
-        .mean()
-        .fillna(0)
-        .to_dict("index")
-    )
-    total, unknown, references = 0.0, set(), set()
+    tasks = [one for one in runs_of(matrix, data_dir, cache) if installed(one.method)]
+    missing = _missing(tasks, table, retry=False)
+    parts = ("query", "reference", "score")
+    rows = rows[rows["error"].isna() & (rows["fraction"] == 1)].sort_values("epochs")
+    times = {(row["data"], row["method"]): row for row in rows.fillna(0.0).to_dict("records")}
+    spent, unknown, references = defaultdict(lambda: dict.fromkeys(parts, 0.0)), set(), set()
     for one in missing:
-        key = one.data_name, one.method_name
-        if key not in times:
-            unknown.add(" / ".join(key))
+        row = times.get((one.data_name, one.method_name))
+        if row is None:
+            unknown.add(f"{one.data_name} / {one.method_name}")
             continue
-        total += one.fraction * times[key]["query CPU seconds"]
-        if one.reference_folder not in references:
+        longer = one.fraction * (one.epochs / row["epochs"] if one.reference_folder else 1.0)
+        spent[one.data_name]["query"] += longer * row["query CPU seconds"]
+        spent[one.data_name]["score"] += START + one.fraction * row["score CPU seconds"]
+        if one.reference_folder and one.reference_folder not in references and not one.reference_folder.exists():
             references.add(one.reference_folder)
-            total += one.fraction * times[key]["reference CPU seconds"]
-    print(
-        f"{len(missing)} runs to do: {total / 3600:.2f} h of training on one core, and {len(missing) * SCORING / 3600:.2f} h of scores"
-    )
+            spent[one.data_name]["reference"] += longer * row["reference CPU seconds"]
+    print(f"{len(missing)} runs to do; hours of one core:")
+    for name, of_data in spent.items():
+        print(f"{name:40}" + "".join(f" {part} {of_data[part] / 3600:.2f}" for part in parts))
+    print(f"{'all':40} {sum(sum(of_data.values()) for of_data in spent.values()) / 3600:.2f}")
     if unknown:
         print(f"no run yet to estimate from: {sorted(unknown)}")
 
@@ -129,23 +129,33 @@ def _missing(tasks: list[Run], table: Path, retry: bool) -> list[Run]:
     """Return runs without a row, failed ones too if they are to be tried again."""
     rows = read_rows(table)
     settings = {key_of(row): str(row["settings"]) for row in rows.to_dict("records")}
-    failed = {key_of(row) for row in rows[rows["error"].notna()].to_dict("records")} if len(rows) else set()
+    broken = {key_of(row) for row in rows[rows["error"].notna()].to_dict("records")}
     changed = [one for one in tasks if settings.get(key_of(one.key), one.settings) != one.settings]
     if changed:
         names = sorted({f"{one.data_name} / {one.method_name}" for one in changed})
         print(
             f"made with other settings than the matrix file has now, and kept: {names}; delete these rows to repeat them"
         )
-    return [one for one in tasks if key_of(one.key) not in settings or (retry and key_of(one.key) in failed)]
+    return [one for one in tasks if key_of(one.key) not in settings or (retry and key_of(one.key) in broken)]
 
 
 def _train_references(tasks: list[Run], pool: Executor) -> None:
     """Train each reference once; what fails is tried, and reported, by the runs that need it."""
     by_folder = {one.reference_folder: replace(one, only_reference=True) for one in tasks}
     references = [one for folder, one in by_folder.items() if folder and not folder.exists()]
-    for number, future in enumerate(as_completed([pool.submit(run_apart, one) for one in references]), 1):
-        error = future.result().get("error")
+    for number, row in enumerate(_ended(references, pool), 1):
+        error = row.get("error")
         print(f"reference {number}/{len(references)}" + (f": {error}" if error else ""), flush=True)
+
+
+def _ended(tasks: list[Run], pool: Executor) -> Iterator[dict[str, Any]]:
+    """Yield the row of each run as it ends."""
+    futures = {pool.submit(run_apart, one): one for one in tasks}
+    for future in as_completed(futures):
+        try:
+            yield future.result()
+        except Exception as problem:  # noqa: BLE001 (a worker was lost; the others go on)
+            yield failed(futures[future], f"{type(problem).__name__}: {problem}")
 
 
 def _name(row: dict) -> str:

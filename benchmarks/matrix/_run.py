@@ -105,7 +105,8 @@ def run(task: Run) -> dict[str, Any]:
             return {}
         mapped = way.map(study, **task.method.options)
         mib = peak_mib()  # scores have their own appetite
-        scores = score(study, mapped, task.extra)
+        with study.timed("score"):
+            scores = score(study, mapped, task.extra)
     return {
         **task.key,
         "settings": task.settings,
@@ -136,6 +137,10 @@ def run_apart(task: Run) -> dict[str, Any]:
         error = "this Dask worker may start no process: set distributed.worker.daemon to False for it"
     except Exception as problem:  # noqa: BLE001 (other runs go on)
         error = f"{type(problem).__name__}: {problem}"
+    return failed(task, error)
+
+
+def failed(task: Run, error: str) -> dict[str, Any]:
     return {**task.key, "settings": task.settings, "error": error, **versions(METHODS[task.method.run].peer)}
 
 

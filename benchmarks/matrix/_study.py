@@ -72,7 +72,7 @@ class Study:
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Add the time inside to that of ``"reference"`` or ``"query"``."""
+        """Add the time inside to that of ``"reference"``, ``"query"`` or ``"score"``."""
         clocks = {f"{part} seconds": perf_counter, f"{part} CPU seconds": process_time}
         start = {name: clock() for name, clock in clocks.items()}
         yield

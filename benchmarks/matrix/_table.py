@@ -21,7 +21,7 @@ _GROUP = ["data", "method", "epochs", "fraction"]
 #: Columns of the tables for readers; the CSV files have all.
 SHOWN = (
     "total", "mixing", "conservation", "EBM", "KNI", "neighbour preservation", "transfer accuracy", "transfer AUROC",
-    "own accuracy", "reference drift", "query CPU seconds",
+    "reference drift", "query CPU seconds",
 )  # fmt: skip
 
 
@@ -77,8 +77,9 @@ def write_tables(matrix: Matrix, table: Path, out: Path, baseline: str | None = 
 
 
 def of_matrix(rows: pd.DataFrame, matrix: Matrix) -> pd.DataFrame:
-    """Return the rows of the matrix's data and methods, in its order."""
-    rows = rows[rows["data"].isin(matrix.data) & rows["method"].isin(matrix.methods)].copy()
+    """Return the rows of the matrix's data, methods and epochs, in its order."""
+    epochs = rows["data"].map({name: data.epochs or matrix.epochs for name, data in matrix.data.items()})
+    rows = rows[(rows["epochs"] == epochs) & rows["method"].isin(matrix.methods)].copy()
     for column, names in (("data", matrix.data), ("method", matrix.methods)):
         rows[column] = pd.Categorical(rows[column], categories=list(names))
     return rows.sort_values(["data", "fraction", "method", "seed"]).astype({"data": str, "method": str})
