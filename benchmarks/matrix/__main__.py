@@ -30,7 +30,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", default=[], help="Data sets or methods, by name.")
     parser.add_argument("--baseline", help="Method that others are compared with, instead of the matrix file's.")
     given = parser.parse_args(words)
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(given.threads))
 
     from ._config import read_matrix
 

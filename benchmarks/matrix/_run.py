@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -10,7 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from ._config import METHODS, Data, Method
@@ -93,11 +95,11 @@ def run(task: Run) -> dict[str, Any]:
 
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    torch.set_num_threads(task.threads)
     _keep_compiled(task.cache / "jax")
     way = METHODS[task.method.run]
     with threadpool_limits(task.threads):
         reference, query = reference_and_query(task.data, task.data_dir, task.seed, task.fraction)
+        torch.set_num_threads(task.threads)  # scanpy's numba has raised them, through the OpenMP library that both use
         study = Study(reference, query, task.seed, task.epochs, task.reference_key, task.cache)
         study.seed_all()
         if task.only_reference:
@@ -127,7 +129,7 @@ def run_apart(task: Run) -> dict[str, Any]:
     context = get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.matrix._run", "scarches_plus.model", "scanpy", "scib_metrics"])
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) as pool:
             return pool.submit(run, task).result()
     except BrokenProcessPool:
         error = "the process ended abruptly (out of memory?)"
@@ -138,6 +140,16 @@ def run_apart(task: Run) -> dict[str, Any]:
     except Exception as problem:  # noqa: BLE001 (other runs go on)
         error = f"{type(problem).__name__}: {problem}"
     return failed(task, error)
+
+
+def _end_with_parent() -> None:
+    """Let this process end when the one that asked for it is killed, instead of waiting for work for ever."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def failed(task: Run, error: str) -> dict[str, Any]:
