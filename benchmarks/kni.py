@@ -1,4 +1,4 @@
-"""CPU seconds of KNI and RbNI, and what their scores depend on: number of cells, k, threshold, noise.
+"""CPU seconds of KNI and RbNI, against loops over cells; kni_parameters.py shows what the scores depend on.
 
     python benchmarks/kni.py [cells ...]        by default 10000 100000
 
@@ -95,45 +95,6 @@ def against_loops():
         print(f"{name:12} {theirs:>9.3f} {mine:>9.4f} {theirs / mine:>7.1f} {result.score - score:>21.1e}")
 
 
-def row(name, *results):
-    for result in results:
-        yield f"{name:>14} {result.n_cells:>8,} {result.score:>7.3f} {result.to_series().iloc[1]:>9.3f} {result.diverse:>9.3f}"
-
-
-def table(title, lines):
-    print(f"\n{title}\n{'':>14} {'cells':>8} {'score':>7} {'accuracy':>9} {'diverse':>9}")
-    for line in lines:
-        print(line, flush=True)
-
-
-def dependence():
-    sizes, middle = (1_000, 3_000, 10_000, 20_000), make(10_000)
-    table(
-        "KNI of one distribution: it falls with the number of cells, at equal numbers it does not",
-        [line for n in sizes for line in row("all", metrics.kni(*make(n)))]
-        + [line for n in sizes for line in row("subsample", metrics.kni(*make(n), subsample=1_000, rng=0))],
-    )
-    table(
-        f"RbNI of one distribution, radius {RADIUS}: it rises as fewer cells are isolated",
-        [line for n in sizes[:3] for line in row("all", metrics.rbni(*make(n), radius=RADIUS))],
-    )
-    neighbors = nearest_within(scaled(middle[0]), 200).indices
-    table(
-        "KNI by k",
-        [line for k in (15, 30, 50, 100, 200) for line in row(k, metrics.kni(*middle, k=k, neighbors=neighbors))],
-    )
-    rules = {f"same < {share}": {"max_same_batch": share} for share in (0.2, 0.4, 0.6, 0.8, 1.0)}
-    rules |= {"other >= 40": {"min_other": 40}, "with itself": {"include_self": True}}
-    table(
-        "KNI by threshold",
-        [line for name, rule in rules.items() for line in row(name, metrics.kni(*middle, neighbors=neighbors, **rule))],
-    )
-    table(
-        "KNI by standard deviation of noise added to the embedding (clusters have 1): it mixes batches before it mixes types",
-        [line for noise in (0.0, 0.5, 1.0, 2.0, 4.0) for line in row(noise, metrics.kni(*make(10_000, noise=noise)))],
-    )
-
-
 def main(sizes):
     print(
         f"{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, {DIMENSIONS} dimensions, k={K}"
@@ -141,7 +102,6 @@ def main(sizes):
     metrics.kni(*make(1_000))  # imports
     speed(sizes)
     against_loops()
-    dependence()
 
 
 if __name__ == "__main__":
