@@ -189,6 +189,24 @@ def test_too_few_cells_or_genes_are_said():
         sp.tl.detect_novel(other, reference, "cell_type", batch_key="batch")
 
 
+def test_what_is_no_count_is_said():
+    reference, query = reference_and_query()
+    for side, change in ((query, -1.0), (reference, np.nan)):
+        bad = side.copy()
+        bad.X.data[0] = change
+        cells, known = (bad, reference) if side is query else (query, bad)
+        with pytest.raises(ValueError, match="counts are negative, infinite or missing"):
+            sp.tl.detect_novel(cells, known, "cell_type", batch_key="batch")
+    halves = query.copy()
+    halves.X = halves.X / 2
+    with pytest.warns(UserWarning, match="counts are not whole numbers"):
+        sp.tl.detect_novel(halves, reference, "cell_type", batch_key="batch")
+    twice = query.copy()
+    twice.var_names = ["gene0", "gene0", *query.var_names[2:]]
+    with pytest.raises(ValueError, match="not unique in the query"):
+        sp.tl.detect_novel(twice, reference, "cell_type", batch_key="batch")
+
+
 def test_cells_without_relation_to_the_reference_are_said():
     reference, query = reference_and_query()
     noise = query.copy()

@@ -12,7 +12,7 @@ from scarches_plus import _keys
 
 from ._contrasts import Explanation, explain
 from ._label_profiles import LabelProfiles, label_profiles
-from ._pools import POOL, Pools, pooled
+from ._pools import POOL, Pools, pooled, require_counts
 from ._provenance import copy_of, versions
 
 if TYPE_CHECKING:
@@ -84,8 +84,13 @@ def detect_novel(
     KeyError
         If a column or a layer is missing.
     ValueError
-        If fewer than 50 genes are shared, the query has fewer than 17 cells, the reference fewer than two labels or no batch
-        that can be held out, or ``alpha`` is not between 0 and 1.
+        If counts are negative or not finite, names of genes are not unique or fewer than 50 of them shared, the query has fewer
+        than 17 cells, the reference fewer than two labels or no batch that can be held out, or ``alpha`` is not between 0 and 1.
+
+    Warns
+    -----
+    UserWarning
+        If counts are not whole numbers, or no label explains any cell.
 
     Notes
     -----
@@ -107,6 +112,7 @@ def detect_novel(
         raise ValueError(message)
     genes = _shared_genes(adata, reference)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
+    require_counts(counts)
     counts = counts[:, adata.var_names.get_indexer(genes)]
     depth = float(np.median(np.asarray(counts.sum(axis=1))))
     if not isinstance(reference, LabelProfiles):
@@ -150,6 +156,10 @@ def detect_novel(
 
 def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[str]:
     names = reference.genes if isinstance(reference, LabelProfiles) else tuple(map(str, reference.var_names))
+    for which, cells in (("query", adata), ("reference", reference)):
+        if not isinstance(cells, LabelProfiles) and not cells.var_names.is_unique:
+            message = f"names of genes are not unique in the {which}: {which}.var_names_make_unique()"
+            raise ValueError(message)
     own = set(map(str, adata.var_names))
     shared = [gene for gene in names if gene in own]
     if len(shared) < _FEWEST_GENES:

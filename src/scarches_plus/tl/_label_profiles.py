@@ -11,7 +11,7 @@ from scipy import sparse
 from scarches_plus import _keys
 
 from ._contrasts import correlations, explain
-from ._pools import FLOOR, pooled
+from ._pools import FLOOR, pooled, require_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +125,7 @@ def label_profiles(
     KeyError
         If a column or the layer is missing.
     ValueError
-        If there are fewer than two labels, or no batch with 50 cells of two labels that other batches have.
+        If counts are negative or not finite, there are fewer than two labels, or no batch with 50 cells of two labels that other batches have.
 
     Notes
     -----
@@ -147,6 +147,7 @@ def label_profiles(
         message = f"obs[{labels_key!r}] names {len(labels)} label(s) in the reference; contrasts need two"
         raise ValueError(message)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[np.flatnonzero(kept)]
+    require_counts(counts)
     batches = adata.obs[batch_key].astype(str).to_numpy()[kept]
     generator = np.random.default_rng(rng)
     if len(set(batches)) == 1:
