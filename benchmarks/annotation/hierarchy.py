@@ -144,6 +144,8 @@ def report(table, baseline_of):
     for one, rows in table.groupby("method", sort=False):
         print(f"{one:28s}", *(f"{column} {_interval(rows[column])}" for column in columns))
     for one, other in baseline_of.items():
+        if not {one, other} <= set(table["method"]):
+            continue
         pair = [table[table["method"] == name].set_index("seed")[columns] for name in (one, other)]
         print(
             f"{one} - {other}:", *(f"{column} {_interval((pair[0] - pair[1])[column].dropna())}" for column in columns)
