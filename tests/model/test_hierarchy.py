@@ -79,6 +79,28 @@ def test_probabilities_are_consistent_and_certain_predictions_follow(model, tree
     np.testing.assert_array_equal(model.predict(), leaves.columns[leaves.to_numpy().argmax(1)])
 
 
+@torch.no_grad()
+def log_expression(model, tree, label, n=2000):
+    """Mean log expression of a leaf in batch0, decoded by hand."""
+    module, y = model.module, torch.full((n, 1), tree.leaves.index(label))
+    mean, variance = module.decoder_z1_z2(torch.randn(n, module.n_latent), y)
+    z = mean + variance.sqrt() * torch.randn_like(mean)
+    scale = module.generative(z, torch.zeros(n, 1), torch.zeros(n, 1, dtype=torch.long))["px"].scale
+    return scale.log().mean(0).numpy()
+
+
+def test_what_asks_for_labels_gets_the_leaves(model, tree):
+    assert model.classes == tree.leaves
+    np.testing.assert_allclose(model.confidence(), model.predict(soft=True).max(axis=1))
+    found = model.label_differential_expression(
+        "type4", "type2", batchid1=["batch0"], batchid2=["batch0"], mode="change", silent=True
+    )
+    expected = log_expression(model, tree, "type4") - log_expression(model, tree, "type2")
+    assert np.corrcoef(found.loc[model.adata.var_names, "lfc_mean"], expected)[0, 1] > 0.9
+    with pytest.raises(ValueError, match=r"knows no label .*'far'"):
+        model.label_differential_expression("far", "type2")
+
+
 def test_predict_refuses_what_makes_no_sense(model):
     with pytest.raises(ValueError, match="soft=True"):
         model.predict(soft=True, unknown_above=0.5)

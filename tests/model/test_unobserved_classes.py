@@ -144,3 +144,11 @@ def test_probabilities_add_up_where_the_classifier_gives_such():
     classes = module.classify(torch.ones(3, 10), torch.zeros(3, 1))
     assert classes.shape == (3, 3)
     torch.testing.assert_close(classes.sum(dim=1), torch.ones(3))
+
+
+def test_what_these_classes_take_makes_cells_unknown(model):
+    soft = model.predict(soft=True)
+    assert model.predict_nodes().columns.tolist() == list(model.classes) == soft.columns[:2].tolist()
+    best = np.array(model.classes)[soft.to_numpy()[:, :2].argmax(axis=1)]
+    expected = np.where(soft.iloc[:, :2].max(axis=1) >= 0.5, best, "Unknown")
+    np.testing.assert_array_equal(model.predict(unknown_above=0.5), expected)

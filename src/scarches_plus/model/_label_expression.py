@@ -104,7 +104,7 @@ class LabelExpressionMixin:
         ----------
         Xu et al. 2021 (scANVI), "Bayesian differential expression".
         """
-        labels = self.spec.labels
+        labels: tuple[str, ...] = self.classes  # type: ignore[attr-defined]
         named = [group1] if isinstance(group1, str) else list(labels if group1 is None else group1)
         if unknown := [label for label in [*named, *filter(None, [group2])] if label not in labels]:
             message = f"the model knows no label {unknown}, only {list(labels)}"
@@ -213,7 +213,7 @@ def _covariates_of_random_cells(model: Any, n: int) -> dict[str, Tensor]:
 
 def _mean_counts(model: Any) -> np.ndarray:
     """Return the mean counts of the model's cells by label, weighted by its probability, shape ``(n_labels, n_genes)``."""
-    weights = model.predict(soft=True)[list(model.spec.labels)].to_numpy(dtype=np.float64)
+    weights = model.predict(soft=True).iloc[:, : len(model.classes)].to_numpy(dtype=np.float64)
     counts = model.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
     sums = (sparse.csr_matrix(counts).T @ weights).T
     return sums / np.maximum(weights.sum(axis=0)[:, None], np.finfo(np.float64).tiny)  # type: ignore[no-any-return]

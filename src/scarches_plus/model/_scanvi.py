@@ -195,9 +195,13 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         """
         leaves = super().predict(adata, indices, True, *args, **kwargs)  # noqa: FBT003 (scvi-tools' signature)
         tree = self._tree
-        return pd.DataFrame(
-            tree.node_probabilities(leaves.to_numpy()), index=leaves.index, columns=pd.Index(tree.nodes)
-        )
+        observed = leaves.to_numpy()[:, : len(tree.leaves)]  # beyond are classes that no cell is labelled with
+        return pd.DataFrame(tree.node_probabilities(observed), index=leaves.index, columns=pd.Index(tree.nodes))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels that the classifier tells apart, in its order: all, or the leaves of the hierarchy."""
+        return self._tree.leaves
 
     @property
     def _tree(self) -> LabelTree:
@@ -242,4 +246,4 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         Xu et al. 2021 (scANVI), "Maximum Posterior Probability".
         """
         posterior = self.predict(adata, indices=indices, soft=True, batch_size=batch_size)
-        return posterior[list(self.spec.labels)].max(axis=1).rename("confidence")
+        return posterior.iloc[:, : len(self.classes)].max(axis=1).rename("confidence")
