@@ -35,6 +35,8 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 #: Names that share the file, and the tests, of a name they belong to.
 BELONGS_TO = {
+    "hub.BundleError": "manifest",
+    "hub.Card": "manifest",
     "metrics.KNIScore": "kni",
     "metrics.RbNIScore": "rbni",
     "metrics.LabelTransferReport": "label_transfer_report",

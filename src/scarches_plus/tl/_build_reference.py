@@ -94,6 +94,7 @@ def build_reference(
     from scarches_plus.model._surgery import release_cells_with
     from scarches_plus.pp._measured import unmeasured_genes
 
+    name = "" if isinstance(recipe, RecipeClass) else recipe
     if not isinstance(recipe, RecipeClass):
         if recipe not in RECIPES:
             message = f"there is no recipe {recipe!r}; choose one of {sorted(RECIPES)} or pass a Recipe"
@@ -134,13 +135,13 @@ def build_reference(
     SCVI.setup_anndata(cells, **setup)
     model = SCVI(cells, **{**recipe.model_kwargs, **(model_kwargs or {})})
     release_cells_with(model)
-    update_state(model, unmeasured=unmeasured)
+    update_state(model, unmeasured=unmeasured, recipe=name)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
         model = SCANVI.from_scvi_model(model, unlabeled_category, **recipe.semi_supervised_model_kwargs)
         release_cells_with(model)
-        update_state(model, unmeasured=unmeasured)
+        update_state(model, unmeasured=unmeasured, recipe=name)
         semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}
         own = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
         semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **own, **(plan_kwargs or {})}

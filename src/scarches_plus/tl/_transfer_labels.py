@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from scarches_plus import _keys
 
 from ._provenance import copy_of, require_same_space
+from ._summaries import summaries_for
 from ._transfer import best_labels, kernel_weights, vote
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from scarches_plus._neighbors import Neighbors
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
 def transfer_labels(
     adata: AnnData,
-    reference: AnnData,
+    reference: AnnData | SCVI | SCANVI | TOTALVI,
     labels_key: str | Sequence[str],
     *,
     use_rep: str = _keys.EMBEDDING,
@@ -43,15 +44,17 @@ def transfer_labels(
         ``obsm["{key}_probabilities"]``, shape ``(n_cells, n_labels)``, whose columns are named in
         ``uns["scarches_plus"]["probability_labels"][key]``.
     reference
-        Reference with an embedding in the same latent space, and labels.
+        Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its labels
+        (from :func:`scarches_plus.hub.load_bundle` or :func:`scarches_plus.train.summarize_reference`), such as the mapped
+        model: then no reference cell is needed, and each cell gets the label of highest probability under the label's mixture.
     labels_key
-        ``obs`` column of the reference, or several; they share one neighbour search.
+        ``obs`` column of the reference, or several; they share one neighbour search. For a model, names of its summaries.
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
-        Number of neighbours, all cells of a smaller reference. The search is exact up to 2.5e9 pairs of cells, approximate (pynndescent) above.
+        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e9 pairs of cells, approximate (pynndescent) above.
     kernel
-        How distances weigh votes: ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
+        How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
         standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
     unknown_above
         Uncertainty above which a cell is called unknown; ``None`` never rejects.
@@ -74,26 +77,23 @@ def transfer_labels(
     ValueError
         If the embeddings lie in different latent spaces, no reference cell has a label, or no column is named.
     TypeError
-        If the reference is no AnnData.
+        If the reference is neither AnnData nor model.
 
     Notes
     -----
     Uncertainty is 1 minus the probability of the best label (eq. 21). The vote sees only which labels are near, not how
-    near they are: cells of a type the reference lacks are often labelled with confidence.
+    near they are: cells of a type the reference lacks are often labelled with confidence, by Bayes' rule over a model's
+    mixtures as well.
 
     References
     ----------
     Lotfollahi et al. 2021 (scArches), eq. 17-22.
     """
+    import pandas as pd
     from anndata import AnnData
 
     from scarches_plus._neighbors import nearest
 
-    if not isinstance(reference, AnnData):
-        message = (
-            f"the reference must be an AnnData with an embedding in obsm[{use_rep!r}], not {type(reference).__name__}"
-        )
-        raise TypeError(message)
     if unknown_above is not None and not 0 <= unknown_above <= 1:
         message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
         raise ValueError(message)
@@ -101,6 +101,17 @@ def transfer_labels(
     if not keys:
         message = "labels_key names no column"
         raise ValueError(message)
+    unknown: dict[str, Any] = {"unknown_above": unknown_above, "unknown_category": unknown_category}
+    if not isinstance(reference, AnnData):
+        summaries = summaries_for(adata, reference, keys, use_rep)
+        adata = copy_of(adata) if copy else adata
+        for key, summary in summaries.items():
+            shares = summary.probabilities(np.asarray(adata.obsm[use_rep]))
+            column = pd.Categorical([], categories=list(summary.labels))
+            _write(adata, key, column, (shares.argmax(axis=1), shares.max(axis=1)), **unknown)
+            if probabilities:
+                _write_probabilities(adata, key, column, shares)
+        return adata if copy else None
     require_same_space(adata, reference, use_rep)
     labels = {key: _reference_labels(reference, key, unknown_category) for key in keys}
 
@@ -109,13 +120,12 @@ def transfer_labels(
     neighbors = nearest(np.asarray(adata.obsm[use_rep]), np.asarray(reference.obsm[use_rep]), k)
     weights = kernel_weights(neighbors.distances, kernel)
     for key, column in labels.items():
-        best, probability = best_labels(neighbors.indices, weights, column.codes, len(column.categories))
-        uncertainty = np.clip(1.0 - probability, 0.0, 1.0)
-        rejected = (best < 0) | (uncertainty > (1.0 if unknown_above is None else unknown_above))
-        adata.obs[_keys.predicted(key)] = _predictions(column, np.where(rejected, -1, best), unknown_category)
-        adata.obs[_keys.uncertainty(key)] = uncertainty
+        _write(
+            adata, key, column, best_labels(neighbors.indices, weights, column.codes, len(column.categories)), **unknown
+        )
         if probabilities:
-            _write_probabilities(adata, key, column, neighbors, weights)
+            shares = vote(column.codes[neighbors.indices], weights, len(column.categories))
+            _write_probabilities(adata, key, column, shares)
         _write_colors(adata, reference, key, unknown_category)
     return adata if copy else None
 
@@ -146,10 +156,25 @@ def _predictions(labels: pd.Categorical, codes: np.ndarray, unknown_category: st
     return pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(categories))
 
 
-def _write_probabilities(
-    adata: AnnData, key: str, labels: pd.Categorical, neighbors: Neighbors, weights: np.ndarray
+def _write(
+    adata: AnnData,
+    key: str,
+    labels: pd.Categorical,
+    votes: tuple[np.ndarray, np.ndarray],
+    *,
+    unknown_above: float | None,
+    unknown_category: str,
 ) -> None:
-    adata.obsm[_keys.probabilities(key)] = vote(labels.codes[neighbors.indices], weights, len(labels.categories))
+    """Write the best labels, unknown where they are too uncertain, and how uncertain they are."""
+    best, probability = votes
+    uncertainty = np.clip(1.0 - probability, 0.0, 1.0)
+    rejected = (best < 0) | (uncertainty > (1.0 if unknown_above is None else unknown_above))
+    adata.obs[_keys.predicted(key)] = _predictions(labels, np.where(rejected, -1, best), unknown_category)
+    adata.obs[_keys.uncertainty(key)] = uncertainty
+
+
+def _write_probabilities(adata: AnnData, key: str, labels: pd.Categorical, shares: np.ndarray) -> None:
+    adata.obsm[_keys.probabilities(key)] = shares
     # not a table: column names with a slash, as cell types have them, cannot be written to h5ad
     names = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})
     names[key] = [str(label) for label in labels.categories]

@@ -1,0 +1,12 @@
+"""Models as folders that can be shared: plain files without code, checked before use.
+
+The hub returns models and describes them; what is done with a model belongs into ``tl``.
+"""
+
+from ._load_bundle import load_bundle
+from ._load_reference import load_reference
+from ._manifest import BundleError, Card, Manifest
+from ._save_bundle import save_bundle
+from ._verify_bundle import verify_bundle
+
+__all__ = ["BundleError", "Card", "Manifest", "load_bundle", "load_reference", "save_bundle", "verify_bundle"]
