@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_cells import answers
+import scvi
+from golden_cells import answers, golden_cells
 
 import scarches_plus as sp
 
@@ -25,7 +26,25 @@ def test_answers_are_those_of_the_machine_that_wrote_them(folder):
             np.testing.assert_allclose(found[name], expected[name], atol=1e-5, rtol=0, err_msg=name)
 
 
-@pytest.mark.parametrize("bundle", [one for folder in GOLDEN for one in folder.iterdir() if one.is_dir()], ids=str)
+@pytest.mark.parametrize(
+    "bundle", [one for folder in GOLDEN for one in folder.iterdir() if (one / "manifest.json").exists()], ids=str
+)
 def test_they_are_whole(bundle):
     manifest = sp.hub.verify_bundle(bundle)
     assert manifest.versions["scvi-tools"] in str(bundle)
+
+
+@pytest.mark.parametrize("name", ["scvi", "scanvi"])
+@pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.name)
+def test_plain_scvi_tools_opens_exports_of_either_version(folder, name):
+    reference, _ = golden_cells(folder)
+    cls = {"scvi": scvi.model.SCVI, "scanvi": scvi.model.SCANVI}[name]
+    plain = cls.load(str(folder / "exported" / name), adata=reference)
+    np.testing.assert_allclose(plain.get_latent_representation(), expected_of(folder, name), atol=1e-5, rtol=0)
+    again = sp.hub.import_model(folder / "exported" / name)
+    np.testing.assert_allclose(again.embed(golden_cells(folder)[0]), expected_of(folder, name), atol=1e-5, rtol=0)
+
+
+def expected_of(folder, name):
+    with np.load(folder / "answers.npz") as expected:
+        return expected[f"{name}/embedding"]

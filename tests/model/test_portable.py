@@ -171,7 +171,7 @@ def test_weights_of_another_network(parts):
 
 
 def test_arguments_that_ask_for_the_impossible(parts):
-    with pytest.raises(ValueError, match="larger than any"):
+    with pytest.raises(ValueError, match="larger than the weights"):
         put_together(replace(parts, arguments={**parts.arguments, "n_hidden": 10**9}))
     # within bounds, but no memory is taken before the weights are known to be others
     with pytest.raises(ValueError, match="describes"):

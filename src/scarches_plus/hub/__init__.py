@@ -3,10 +3,24 @@
 The hub returns models and describes them; what is done with a model belongs into ``tl``.
 """
 
+from ._export_model import export_model
+from ._import_model import import_model
+from ._import_reference import import_reference
 from ._load_bundle import load_bundle
 from ._load_reference import load_reference
 from ._manifest import BundleError, Card, Manifest
 from ._save_bundle import save_bundle
 from ._verify_bundle import verify_bundle
 
-__all__ = ["BundleError", "Card", "Manifest", "load_bundle", "load_reference", "save_bundle", "verify_bundle"]
+__all__ = [
+    "BundleError",
+    "Card",
+    "Manifest",
+    "export_model",
+    "import_model",
+    "import_reference",
+    "load_bundle",
+    "load_reference",
+    "save_bundle",
+    "verify_bundle",
+]

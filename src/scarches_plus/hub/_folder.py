@@ -25,10 +25,21 @@ def sha256_of(contents: bytes) -> str:
     return hashlib.sha256(contents).hexdigest()
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:
+def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool, mark: str = MANIFEST) -> None:
     """Write files into a folder that takes the place of one of that name in a single step.
 
     Whatever happens meanwhile, :func:`current` finds either the old folder or the new one, whole.
+
+    Parameters
+    ----------
+    folder
+        Where to write.
+    files
+        Name to contents.
+    overwrite
+        Replace a folder that is there.
+    mark
+        File by which a folder that may be replaced is known.
 
     Raises
     ------
@@ -43,8 +54,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -
         if not overwrite:
             message = f"{folder} exists; choose another folder or pass overwrite=True"
             raise FileExistsError(message)
-        if any(current(folder).iterdir()) and not (current(folder) / MANIFEST).is_file():
-            message = f"{folder} is no bundle, and is left alone; choose another folder"
+        if any(current(folder).iterdir()) and not (current(folder) / mark).is_file():
+            message = f"{folder} holds no {mark}, and is left alone; choose another folder"
             raise FileExistsError(message)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.with_name(f".{folder.name}-{secrets.token_hex(8)}") for _ in range(2))
@@ -135,11 +146,12 @@ def read_file(folder: Path, name: str, *, size: int | None = None, at_most: int 
         what = "is a link; a bundle holds the files themselves" if path.is_symlink() else "is missing or cannot be read"
         message = f"{path} {what}"
         raise BundleError(message) from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        message = f"{path} is no regular file"
+        raise BundleError(message)
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            message = f"{path} is no regular file"
-            raise BundleError(message)
         if size is not None and found.st_size != size:
             message = f"{path} has {found.st_size} bytes, and the manifest says {size}; fetch the bundle again"
             raise BundleError(message)

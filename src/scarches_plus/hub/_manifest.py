@@ -129,6 +129,14 @@ class CellsSection(_Strict):
     protein_layer: str | None
     unmeasured_proteins: dict[str, Positions]
 
+    @field_validator("var_names", "batches", "labels", "proteins")
+    @classmethod
+    def _is_unique(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            message = "gives a name twice"
+            raise ValueError(message)
+        return names
+
 
 class SurgerySection(_Strict):
     """How a query model was made, as in :class:`scarches_plus.model.Surgery`."""

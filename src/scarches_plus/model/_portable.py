@@ -87,7 +87,7 @@ def take_apart(model: Any) -> PortableModel:
     arguments = given["non_kwargs"] | {k: v for group in given["kwargs"].values() for k, v in group.items()}
     return PortableModel(
         model_class=type(model).__name__,
-        arguments={name: _plain(value, name) for name, value in arguments.items() if name not in _NO_OPTIONS},
+        arguments={name: plain_value(value, name) for name, value in arguments.items() if name not in _NO_OPTIONS},
         spec=reference_spec(model),
         state=get_state(model),
         weights={name: value.detach().cpu().contiguous() for name, value in model.module.state_dict().items()},
@@ -106,6 +106,12 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
         If class, arguments and weights do not go together. This is known before any memory is taken for the network.
     """
     cls = CLASSES[parts.model_class]
+    if bool(parts.spec.modalities) != (cls is TOTALVI):
+        message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
+        raise ValueError(message)
+    if parts.model_class == "SCANVI" and None in {parts.spec.labels_key, parts.spec.unlabeled_category}:
+        message = "a SCANVI needs a column of labels, and the name of no label"
+        raise ValueError(message)
     arguments = _known_arguments(cls, parts)
     with advice_unsaid():
         build = _builder(cls, parts, arguments)
@@ -123,7 +129,8 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
     use_text_categories(model)
     if isinstance(model, TOTALVI):
         model.set_unmeasured_proteins(parts.unmeasured_proteins or {})
-    set_state(model, parts.state)
+    # a model of plain scvi-tools has no state, and gets that of its weights
+    set_state(model, parts.state if parts.state.weights else get_state(model))
     restore_state(model)
     return model  # type: ignore[no-any-return]
 
@@ -194,19 +201,21 @@ def _known_arguments(cls: Any, parts: PortableModel) -> dict[str, Any]:
                 f"{parts.model_class} has no argument {name!r}; the model may need a newer scvi-tools or scarches_plus"
             )
             raise ValueError(message)
-        if any(abs(number) > largest for number in _integers(value)):
-            message = f"argument {name}={value!r} is larger than any dimension of the weights"
-            raise ValueError(message)
+        for part, number in _integers(name, value):
+            if abs(number) > (len(parts.weights) if "layers" in part else largest):
+                message = f"argument {name}={value!r} is larger than the weights allow"
+                raise ValueError(message)
         arguments[name] = value
     return arguments
 
 
-def _integers(value: Any) -> list[int]:
+def _integers(name: str, value: Any) -> list[tuple[str, int]]:
+    """Return the integers in a plain value, each with the name nearest to it."""
     if isinstance(value, dict):
-        value = list(value.values())
+        return [pair for key, one in value.items() for pair in _integers(key, one)]
     if isinstance(value, list | tuple):
-        return [number for one in value for number in _integers(one)]
-    return [value] if isinstance(value, int) else []
+        return [pair for one in value for pair in _integers(name, one)]
+    return [(name, value)] if isinstance(value, int) else []
 
 
 def _require_same_tensors(expected: Mapping[str, Tensor], parts: PortableModel) -> None:
@@ -224,13 +233,20 @@ def _require_same_tensors(expected: Mapping[str, Tensor], parts: PortableModel) 
             raise ValueError(message)
 
 
-def _plain(value: Any, name: str) -> Any:
+def plain_value(value: Any, name: str) -> Any:
+    """Return an argument of a model as JSON has it.
+
+    Raises
+    ------
+    TypeError
+        If it is no plain value.
+    """
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, list | tuple):
-        return [_plain(one, name) for one in value]
+        return [plain_value(one, name) for one in value]
     if isinstance(value, dict):
-        return {str(key): _plain(one, name) for key, one in value.items()}
+        return {str(key): plain_value(one, name) for key, one in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     message = f"argument {name}={value!r} of the model is no plain value, so a file without code cannot hold it"

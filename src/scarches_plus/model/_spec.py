@@ -102,7 +102,7 @@ def with_text_categories(model: Any) -> Any:
 
     scvi-tools keeps categories in the type of the reference's column, and refuses a query whose column has another.
     """
-    registry = _text_registry(model.registry_)
+    registry = text_registry(model.registry_)
     if registry is model.registry_:
         return model
     converted = copy(model)
@@ -112,14 +112,15 @@ def with_text_categories(model: Any) -> Any:
 
 def use_text_categories(model: Any) -> None:
     """Make the categories of a model without cells text."""
-    registry = _text_registry(model.registry_)
+    registry = text_registry(model.registry_)
     if registry is not model.registry_:
         model.registry_ = registry
         if hasattr(model, "_set_indices_and_labels"):
             model._set_indices_and_labels()
 
 
-def _text_registry(registry: dict[str, Any]) -> dict[str, Any]:
+def text_registry(registry: dict[str, Any]) -> dict[str, Any]:
+    """Return a registry whose categories are text; the same one if they are already."""
     fields = registry["field_registries"]
     changed = deepcopy(registry)
     any_changed = False
