@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scvi
 import torch
@@ -138,6 +139,17 @@ def test_a_plain_model_of_scvi_tools_with_numbers_for_batches(adata):
     again = put_together(take_apart(plain))
     assert again.spec.batches == ("0", "1", "2")
     np.testing.assert_allclose(again.embed(numbered), plain.get_latent_representation(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_long_history_is_thinned(adata):
+    model = reference(SCVI, split(adata, "batch2")[0])
+    model.history_ = {"loss": pd.DataFrame({"loss": np.arange(1000.0)}, index=pd.Index(range(1000), name="epoch"))}
+    epochs, values = take_apart(model).history["loss"]
+    assert len(epochs) == 100
+    assert epochs[0] == 0
+    assert epochs[-1] == 999
+    assert epochs == values
+    assert len(model.history["loss"]) == 1000
 
 
 def test_looking_draws_no_random_number_and_leaves_no_cells(adata):

@@ -37,11 +37,13 @@ class BundleError(ValueError):
     """A bundle is damaged, incomplete, or not what it says it is; the message names the file."""
 
 
-class _Strict(BaseModel):
+class StrictModel(BaseModel):
+    """Takes what it describes, of the right types, and nothing else."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class Card(_Strict):
+class Card(StrictModel):
     """What people want to know of a model before they use it. Everything is optional.
 
     Parameters
@@ -79,13 +81,13 @@ class Card(_Strict):
     license: str = ""
     citation: str = ""
     doi: str = ""
-    contacts: list[str] = []
+    contacts: list[str] = Field(default_factory=list)
     species: str = ""
     tissue: str = ""
     data_url: str = ""
     gene_namespace: str = ""
-    label_hierarchy: dict[str, str] = {}
-    evaluation: dict[str, JsonValue] = {}
+    label_hierarchy: dict[str, str] = Field(default_factory=dict)
+    evaluation: dict[str, JsonValue] = Field(default_factory=dict)
 
     @field_validator("name", "version")
     @classmethod
@@ -96,21 +98,21 @@ class Card(_Strict):
         return value
 
 
-class FileEntry(_Strict):
+class FileEntry(StrictModel):
     """Size in bytes and hash of a file."""
 
     size: Count
     sha256: Sha256
 
 
-class ModelSection(_Strict):
+class ModelSection(StrictModel):
     """Class and arguments of its constructor."""
 
     class_name: Literal["SCVI", "SCANVI", "TOTALVI"]
     arguments: dict[str, JsonValue]
 
 
-class CellsSection(_Strict):
+class CellsSection(StrictModel):
     """What cells are like, as in :class:`scarches_plus._reference.ReferenceSpec`."""
 
     var_names: list[str] = Field(min_length=1)
@@ -138,7 +140,7 @@ class CellsSection(_Strict):
         return names
 
 
-class SurgerySection(_Strict):
+class SurgerySection(StrictModel):
     """How a query model was made, as in :class:`scarches_plus.model.Surgery`."""
 
     strategy: str
@@ -149,7 +151,7 @@ class SurgerySection(_Strict):
     reference_hash: str
 
 
-class StateSection(_Strict):
+class StateSection(StrictModel):
     """What is remembered, as in :class:`scarches_plus.model.ModelState`, without tensors."""
 
     space: str
@@ -162,28 +164,28 @@ class StateSection(_Strict):
     recipe: str
 
 
-class TrainingSection(_Strict):
+class TrainingSection(StrictModel):
     """Size of the reference, and what was logged: name to epochs and values."""
 
     n_cells: Count
     history: dict[str, tuple[Positions, list[float]]]
 
 
-class ImportanceSection(_Strict):
+class ImportanceSection(StrictModel):
     """As in :class:`scarches_plus.train.Importance`."""
 
     n_cells: Count
     estimator: str
 
 
-class AnchorsSection(_Strict):
+class AnchorsSection(StrictModel):
     """As in :class:`scarches_plus.train.Anchors`."""
 
     n_cells: Count
     space: str
 
 
-class SummarySection(_Strict):
+class SummarySection(StrictModel):
     """As in :class:`scarches_plus.train.LatentSummary`."""
 
     labels: list[str]
@@ -191,7 +193,7 @@ class SummarySection(_Strict):
     space: str
 
 
-class ReferenceSection(_Strict):
+class ReferenceSection(StrictModel):
     """What is there of the reference's cells, and the categories of their labels."""
 
     n_cells: Count
@@ -200,7 +202,7 @@ class ReferenceSection(_Strict):
     labels: dict[str, list[str]]
 
 
-class Manifest(_Strict):
+class Manifest(StrictModel):
     """What a bundle holds: ``manifest.json``.
 
     Parameters

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: No number among a model's arguments can be larger than this and than every dimension of its weights.
 _LARGEST_ARGUMENT = 10_000
+#: Epochs of a history that are kept, evenly over the training, the first and the last among them.
+_MOST_EPOCHS = 100
 #: Arguments of scvi-tools that are no options of the network.
 _NO_OPTIONS = {"datamodule", "registry", "adata"}
 
@@ -54,7 +56,7 @@ class PortableModel:
     n_cells
         Number of cells it was trained on.
     history
-        Name to epochs and values.
+        Name to epochs and values, a hundred at most.
     unmeasured_proteins
         Batch to the proteins (positions) that it did not measure.
     """
@@ -254,12 +256,14 @@ def plain_value(value: Any, name: str) -> Any:
 
 
 def _plain_history(history: Mapping[str, pd.DataFrame] | None) -> dict[str, tuple[list[int], list[float]]]:
-    """Return what was logged once an epoch, to seven digits; missing values are left out."""
+    """Return what was logged once an epoch, to seven digits, for at most a hundred epochs; missing values are left out."""
     records = {}
     for name, table in (history or {}).items():
         if table.index.name == "epoch":
             values = table.iloc[:, 0].astype(float)
             values = values[np.isfinite(values)]
+            if len(values) > _MOST_EPOCHS:
+                values = values.iloc[np.linspace(0, len(values) - 1, _MOST_EPOCHS).round().astype(int)]
             records[name] = values.index.astype(int).tolist(), [float(f"{value:.7g}") for value in values]
     return records
 
