@@ -4,6 +4,7 @@
 #   make test        the test suite (make test-slow: the long tests)
 #   make lint types docs      what else CI checks; .ci/run runs all of it
 #   make bench       speed; benchmarks/surgery/ holds those of quality, which need data (see their heads)
+#   make references  build the models that come with the package again
 #   make clean       remove the environment and everything built
 #
 # Another Python:            make test PYTHON=python3.12 VENV=.venv3.12
@@ -22,7 +23,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo test test-slow lint types docs bench check clean
+.PHONY: help demo test test-slow lint types docs bench references check clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -50,6 +51,9 @@ docs: $(VENV)/dev.stamp
 
 bench: $(VENV)/package.stamp
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+references: $(VENV)/package.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore references/build.py
 
 check:
 	.ci/run

@@ -17,6 +17,7 @@ from anndata import AnnData
 import scarches_plus as sp
 from scarches_plus._neighbors import nearest
 from scarches_plus.tl._transfer import best_labels, kernel_weights
+from scarches_plus.tl._transfer import vote as vote_of
 
 N_REFERENCE, N_QUERY, N_LABELS, K, RUNS = 20_000, 10_000, 30, 50, 5
 LOOP_CELLS = 500  # the loop runs on these and is extrapolated
@@ -55,8 +56,11 @@ def main() -> None:
         sp.tl.transfer_labels(query, reference, "label", k=K, unknown_above=None)
         whole.append(perf_counter() - start)
         start = perf_counter()
+        weights, codes = kernel_weights(neighbors.distances), labels.codes.to_numpy()
         best, probability = best_labels(
-            neighbors.indices, kernel_weights(neighbors.distances), labels.codes.to_numpy(), len(names)
+            lambda rows, w=weights, c=codes: vote_of(c[neighbors.indices[rows]], w[rows], len(names)),
+            query.n_obs,
+            list(names),
         )
         vote.append(perf_counter() - start)
         start = perf_counter()

@@ -36,6 +36,8 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 #: Names that share the file, and the tests, of a name they belong to.
 BELONGS_TO = {
+    "hub.BundleError": "manifest",
+    "hub.Card": "manifest",
     "metrics.HierarchicalLabelScores": "hierarchical_label_scores",
     "metrics.KNIScore": "kni",
     "metrics.RbNIScore": "rbni",

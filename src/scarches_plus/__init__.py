@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, metrics, model, module, pl, pp, tl, train
+    from . import datasets, hub, metrics, model, module, pl, pp, tl, train
 
-__all__ = ["datasets", "metrics", "model", "module", "pl", "pp", "tl", "train"]
+__all__ = ["datasets", "hub", "metrics", "model", "module", "pl", "pp", "tl", "train"]
 
 __version__ = version("scarches-plus")
 

@@ -65,9 +65,13 @@ def test_neighbours_without_a_label_do_not_vote():
 def test_best_labels_in_chunks(monkeypatch):
     rng = np.random.default_rng(0)
     indices, weights, codes = rng.integers(0, 20, (33, 5)), rng.random((33, 5)), rng.integers(-1, 3, 20)
-    whole = best_labels(indices, weights, codes, 3)
+
+    def shares_of(rows):
+        return vote(codes[indices[rows]], weights[rows], 3)
+
+    whole = best_labels(shares_of, 33, "abc")
     monkeypatch.setattr("scarches_plus.tl._transfer._CHUNK", 4)
-    chunked = best_labels(indices, weights, codes, 3)
+    chunked = best_labels(shares_of, 33, "abc")
     np.testing.assert_array_equal(whole[0], chunked[0])
     np.testing.assert_array_equal(whole[1], chunked[1])
     p = vote(codes[indices], weights, 3)

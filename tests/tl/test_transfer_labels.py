@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from sklearn.neighbors import KNeighborsClassifier
+from small_models import SCVI, cells, split
+from small_models import reference as small_reference
 
 import scarches_plus as sp
 
@@ -209,6 +211,41 @@ def test_a_flat_hierarchy_changes_nothing(unknown_above):
 
 def test_labels_outside_of_the_hierarchy_are_named(reference, query):
     with pytest.raises(
-        ValueError, match=r"labels of reference.obs\['cell_type'\] \['B', 'NK'\] are not in the hierarchy"
+        ValueError, match=r"the reference's labels of 'cell_type' \['B', 'NK'\] are not in the hierarchy"
     ):
         sp.tl.transfer_labels(query, reference, "cell_type", hierarchy={"T": "lymphoid"})
+
+
+@pytest.fixture(scope="module")
+def mapped():
+    ref, query = split(cells(), "batch2")
+    model = small_reference(SCVI, ref)
+    sp.train.summarize_reference(model, "cell_type")
+    mapped = sp.tl.map_query(query, model, max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    return query, mapped
+
+
+class TestFromAModelWithASummary:
+    def test_labels_are_those_of_the_summary(self, mapped):
+        query, model = mapped
+        labelled = sp.tl.transfer_labels(query, model, "cell_type", probabilities=True, unknown_above=0.6, copy=True)
+        expected = model.state.summaries["cell_type"].probabilities(query.obsm["X_scarches"])
+        np.testing.assert_array_equal(labelled.obsm["cell_type_probabilities"], expected)
+        np.testing.assert_allclose(labelled.obs["cell_type_uncertainty"], 1 - expected.max(1))
+        best = np.array(["type0", "type1", "type2"])[expected.argmax(1)]
+        rejected = 1 - expected.max(1) > 0.6
+        assert labelled.obs["cell_type_pred"].tolist() == np.where(rejected, "Unknown", best).tolist()
+        assert labelled.obs["cell_type_pred"].cat.categories.tolist() == ["type0", "type1", "type2", "Unknown"]
+        assert labelled.uns["scarches_plus"]["probability_labels"]["cell_type"] == ["type0", "type1", "type2"]
+        assert "cell_type_pred" not in query.obs
+
+    def test_other_labels_and_other_spaces_are_refused(self, mapped):
+        query, model = mapped
+        with pytest.raises(KeyError, match="no summary of 'state'"):
+            sp.tl.transfer_labels(query, model, ["cell_type", "state"])
+        moved = query.copy()
+        moved.uns["scarches_plus"]["embeddings"]["X_scarches"]["space"] = "elsewhere"
+        with pytest.raises(ValueError, match="different latent spaces"):
+            sp.tl.transfer_labels(moved, model, "cell_type")
+        with pytest.raises(TypeError, match="str"):
+            sp.tl.transfer_labels(query, "model/", "cell_type")

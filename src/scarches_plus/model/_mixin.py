@@ -15,8 +15,10 @@ from ._surgery import SurgeryMixin
 from ._training import TrainingMixin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.train import Anchors, Grouping, Importance
+    from scarches_plus.train import Anchors, Grouping, Importance, LatentSummary
 
     from ._state import ModelState, Surgery
 
@@ -58,7 +60,13 @@ class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
         """The model's batch and further categorical covariates, by the name of their column."""
         return groupings_of(self)
 
-    def remember(self, *, importance: Importance | None = None, anchors: Anchors | None = None) -> None:
+    def remember(
+        self,
+        *,
+        importance: Importance | None = None,
+        anchors: Anchors | None = None,
+        summaries: Mapping[str, LatentSummary] | None = None,
+    ) -> None:
         """Keep what was found out about the model with it: it is saved, loaded and carried through surgery.
 
         Parameters
@@ -67,8 +75,10 @@ class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
             Result of :func:`scarches_plus.train.estimate_importance`.
         anchors
             Result of :func:`scarches_plus.train.store_anchors`.
+        summaries
+            Labels key to result of :func:`scarches_plus.train.summarize_reference`.
         """
-        given = {"importance": importance, "anchors": anchors}
+        given = {"importance": importance, "anchors": anchors, "summaries": summaries}
         update_state(self, **{name: one for name, one in given.items() if one is not None})  # type: ignore[arg-type]
 
     @property

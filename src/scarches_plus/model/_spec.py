@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,21 @@ if TYPE_CHECKING:
 
 def state_registry(model: BaseModelClass, key: str) -> dict[str, Any]:
     """Return the stored state of one registered field, empty if the model has no such field."""
-    field = model.registry_["field_registries"].get(key, {})
+    return _state_of(model.registry_, key)
+
+
+def _state_of(registry: Mapping[str, Any], key: str) -> dict[str, Any]:
+    field = registry["field_registries"].get(key, {})
     return dict(field.get("state_registry", {}))
 
 
 def categories(model: BaseModelClass, key: str) -> tuple[str, ...]:
     """Return the categories of a registered column, as text, in the order of the model's columns."""
-    return tuple(str(value) for value in state_registry(model, key).get("categorical_mapping", ()))
+    return _categories_of(model.registry_, key)
+
+
+def _categories_of(registry: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    return tuple(str(value) for value in _state_of(registry, key).get("categorical_mapping", ()))
 
 
 def n_categories(model: BaseModelClass) -> dict[str, int]:
@@ -37,21 +46,30 @@ def n_categories(model: BaseModelClass) -> dict[str, int]:
 
 def reference_spec(model: BaseModelClass) -> ReferenceSpec:
     """Describe what a query must bring to be mapped onto this model."""
-    arguments = model.registry_["setup_args"]
-    labels = state_registry(model, REGISTRY_KEYS.LABELS_KEY)
-    unlabeled = labels.get("unlabeled_category")
-    covariates = state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY)
+    spec = spec_of_registry(model.registry_, model.get_var_names())
+    hierarchy = getattr(model, "hierarchy", None)
+    inner = () if hierarchy is None else tuple(node for node in hierarchy.nodes if node not in spec.labels)
+    return replace(
+        spec,
+        labels=spec.labels + inner,
+        counts=getattr(model.module, "gene_likelihood", "nb") != "normal",
+        encodes_batch=bool(getattr(model.module, "encode_covariates", True)),
+    )
+
+
+def spec_of_registry(registry: Mapping[str, Any], names: Any) -> ReferenceSpec:
+    """Describe the cells that a registry and the names of their variables belong to."""
+    arguments = registry["setup_args"]
+    unlabeled = _state_of(registry, REGISTRY_KEYS.LABELS_KEY).get("unlabeled_category")
+    covariates = _state_of(registry, REGISTRY_KEYS.CAT_COVS_KEY)
     labels_key = arguments.get("labels_key")
-    known = categories(model, REGISTRY_KEYS.LABELS_KEY) if labels_key else ()
-    if (hierarchy := getattr(model, "hierarchy", None)) is not None:
-        known += tuple(label for label in hierarchy.nodes if label not in known)
+    known = _categories_of(registry, REGISTRY_KEYS.LABELS_KEY) if labels_key else ()
     modalities = modalities_of(arguments)
-    names = model.get_var_names()
     return ReferenceSpec(
         var_names=tuple(map(str, names[modalities["genes"]] if modalities else names)),
         layer=arguments.get("layer", arguments.get("rna_layer")),
         batch_key=arguments.get("batch_key"),
-        batches=categories(model, REGISTRY_KEYS.BATCH_KEY),
+        batches=_categories_of(registry, REGISTRY_KEYS.BATCH_KEY),
         labels_key=labels_key,
         labels=tuple(label for label in known if label != str(unlabeled)),
         unlabeled_category=None if unlabeled is None else str(unlabeled),
@@ -60,8 +78,6 @@ def reference_spec(model: BaseModelClass) -> ReferenceSpec:
         },
         continuous_covariates=tuple(arguments.get("continuous_covariate_keys") or ()),
         size_factor_key=arguments.get("size_factor_key"),
-        counts=getattr(model.module, "gene_likelihood", "nb") != "normal",
-        encodes_batch=bool(getattr(model.module, "encode_covariates", True)),
         modalities=modalities,
         column_modalities=_column_modalities(arguments),
         proteins=tuple(map(str, names[modalities["proteins"]])) if modalities else (),
@@ -90,7 +106,7 @@ def with_text_categories(model: Any) -> Any:
 
     scvi-tools keeps categories in the type of the reference's column, and refuses a query whose column has another.
     """
-    registry = _text_registry(model.registry_)
+    registry = text_registry(model.registry_)
     if registry is model.registry_:
         return model
     converted = copy(model)
@@ -100,7 +116,7 @@ def with_text_categories(model: Any) -> Any:
 
 def use_text_categories(model: Any) -> None:
     """Make the categories of a model without cells text."""
-    registry = _text_registry(model.registry_)
+    registry = text_registry(model.registry_)
     if registry is not model.registry_:
         model.registry_ = registry
         if hasattr(model, "_set_indices_and_labels"):
@@ -119,7 +135,8 @@ def with_all_labels(model: Any) -> Any:
     return extended
 
 
-def _text_registry(registry: dict[str, Any]) -> dict[str, Any]:
+def text_registry(registry: dict[str, Any]) -> dict[str, Any]:
+    """Return a registry whose categories are text; the same one if they are already."""
     fields = registry["field_registries"]
     changed = deepcopy(registry)
     any_changed = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from scarches_plus.train import Anchors, Importance
+from scarches_plus.train import Anchors, Importance, LatentSummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,6 +71,10 @@ class ModelState:
         How much each weight matters to the reference, for :class:`~scarches_plus.train.EWC`.
     anchors
         Reference cells without counts, for penalties that compare a query with its reference.
+    summaries
+        Labels key to what its labels look like in the latent space.
+    recipe
+        Name of the recipe that the first reference was built by; empty if it had none.
     """
 
     space: str
@@ -82,12 +86,15 @@ class ModelState:
     penalties: tuple[dict[str, Any], ...] = ()
     importance: Importance | None = field(default=None, compare=False)
     anchors: Anchors | None = field(default=None, compare=False)
+    summaries: Mapping[str, LatentSummary] = field(default_factory=dict, compare=False)
+    recipe: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return nested dicts, lists and tensors only, so that plain scvi-tools opens the file."""
         tensors = {"importance": self.importance, "anchors": self.anchors}
-        plain = asdict(replace(self, importance=None, anchors=None))
-        return plain | {name: None if one is None else one.to_plain() for name, one in tensors.items()}
+        plain = asdict(replace(self, importance=None, anchors=None, summaries={}))
+        plain |= {name: None if one is None else one.to_plain() for name, one in tensors.items()}
+        return plain | {"summaries": {key: one.to_plain() for key, one in self.summaries.items()}}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ModelState:
@@ -103,6 +110,8 @@ class ModelState:
             penalties=tuple(plain.get("penalties", ())),
             importance=None if importance is None else Importance.from_plain(importance),
             anchors=None if anchors is None else Anchors.from_plain(anchors),
+            summaries={key: LatentSummary.from_plain(one) for key, one in plain.get("summaries", {}).items()},
+            recipe=plain.get("recipe", ""),
         )
 
 

@@ -135,6 +135,8 @@ class SurgeryMixin:
             lineage=before.lineage,
             importance=before.importance and grow_importance(before.importance, model.module, *sizes),
             anchors=before.anchors if before.anchors and before.anchors.space == before.space else None,
+            summaries={key: one for key, one in before.summaries.items() if one.space == before.space},
+            recipe=before.recipe,
         )
         set_state(model, state)
 

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, filterwarnings
 
 import numpy as np
-import pandas as pd
 import scvi.model
-from anndata import AnnData
-from mudata import MuData
 from scvi import REGISTRY_KEYS
 
 from scarches_plus._logging import logger
@@ -23,10 +20,14 @@ from ._groupings import registered
 from ._mixin import ReferenceMixin
 from ._multimodal import columns_stay_where_they_are, gene_cells, registrable
 from ._prepare import prepare_cells
-from ._spec import modalities_of, reference_spec
+from ._spec import modalities_of, reference_spec, spec_of_registry
+from ._stand_ins import stand_ins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
 
 _MASK = "protein_batch_mask"
 #: Arguments of the training plan that scvi-tools' ``train`` has, too.
@@ -194,8 +195,13 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             raise TypeError(message)
         saved = (Path(dir_path) / f"{prefix}mdata.h5mu").exists()
         without = adata is False or (adata is None and not saved)
-        with _what_is_known_unsaid():
-            model = super().load(dir_path, _stand_ins(registry) if without else adata, *args, **kwargs)
+        with advice_unsaid():
+            model = super().load(
+                dir_path,
+                stand_ins(spec_of_registry(registry, _var_names(registry))) if without else adata,
+                *args,
+                **kwargs,
+            )
         if without:
             model._adata = None
         model._set_protein_mask(getattr(model, "protein_mask_", None) or _registered_mask(registry))
@@ -216,7 +222,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         """
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)
-        with _what_is_known_unsaid():
+        with advice_unsaid():
             model = super().load_query_data(adata, reference_model, **kwargs)
         own = model.module.protein_batch_mask
         if own is not None:
@@ -235,6 +241,20 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         lacking = not all(measured.all() for measured in whole.values())
         self.module.protein_batch_mask = whole if lacking else None
         self.protein_mask_ = {code: measured.tolist() for code, measured in whole.items()} if lacking else None
+
+    def set_unmeasured_proteins(self, unmeasured: Mapping[str, Sequence[int]]) -> None:
+        """Say of every batch which proteins it did not measure.
+
+        Parameters
+        ----------
+        unmeasured
+            Batch to positions of proteins; a batch that is not named measured all.
+        """
+        mask = {}
+        for code, batch in enumerate(self.spec.batches):
+            mask[str(code)] = np.ones(self.module.n_input_proteins, dtype=bool)
+            mask[str(code)][list(unmeasured.get(batch, ()))] = False
+        self._set_protein_mask(mask)
 
     @classmethod
     def from_scvi_tools(cls, model: scvi.model.TOTALVI) -> Any:
@@ -257,7 +277,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
 
 @contextmanager
-def _what_is_known_unsaid() -> Iterator[None]:
+def advice_unsaid() -> Iterator[None]:
     """Keep scvi-tools from advising against missing proteins, and mudata from naming what scvi-tools should not call."""
     with catch_warnings():
         filterwarnings("ignore", message="Some proteins have all 0 counts")
@@ -273,32 +293,3 @@ def _var_names(registry: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def _registered_mask(registry: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return registry["field_registries"][REGISTRY_KEYS.PROTEIN_EXP_KEY]["state_registry"].get(_MASK)  # type: ignore[no-any-return]
-
-
-def _stand_ins(registry: Mapping[str, Any]) -> MuData:
-    """Return cells of no one, a few of each batch: scvi-tools cannot build this network without any."""
-    arguments, fields = registry["setup_args"], registry["field_registries"]
-    rng = np.random.default_rng(0)
-    batches = fields[REGISTRY_KEYS.BATCH_KEY]["state_registry"]["categorical_mapping"]
-    columns = dict((fields.get(REGISTRY_KEYS.CAT_COVS_KEY, {}).get("state_registry") or {}).get("mappings", {}))
-    if arguments.get("batch_key"):
-        columns[arguments["batch_key"]] = batches
-    n_cells = 3 * max(map(len, [batches, *columns.values()]))  # three of each category
-    obs = pd.DataFrame(index=[f"cell{i}" for i in range(n_cells)])
-    for key, values in columns.items():
-        obs[key] = np.resize(np.asarray(values, dtype=object), n_cells)
-    for key in (*(arguments.get("continuous_covariate_keys") or ()), arguments.get("size_factor_key")):
-        if key is not None:
-            obs[key] = 1.0
-    layers = arguments.get("rna_layer"), arguments.get("protein_layer")
-    parts = {}
-    for (modality, names), layer in zip(_var_names(registry).items(), layers, strict=True):
-        counts = rng.integers(1, 9, (len(obs), len(names))).astype(np.float32)
-        part = AnnData(counts, obs.copy(), pd.DataFrame(index=names))
-        if layer is not None:
-            part.layers[layer] = counts
-        parts[modality] = part
-    with columns_stay_where_they_are():
-        cells = MuData(parts)
-        cells.obs[obs.columns.tolist()] = obs
-    return cells

@@ -101,6 +101,7 @@ def build_reference(
     from scarches_plus.model._surgery import release_cells_with
     from scarches_plus.pp._measured import unmeasured_genes
 
+    name = recipe if isinstance(recipe, str) else ""
     recipe = _recipe(recipe)
     if recipe.model == "SCANVI" and labels_key is None:
         message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
@@ -145,7 +146,7 @@ def build_reference(
     own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
     model = SCVI(cells, **given)
     release_cells_with(model)
-    update_state(model, unmeasured=unmeasured)
+    update_state(model, unmeasured=unmeasured, recipe=name)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
@@ -156,7 +157,7 @@ def build_reference(
         }
         model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
         release_cells_with(model)
-        update_state(model, unmeasured=unmeasured)
+        update_state(model, unmeasured=unmeasured, recipe=name)
         semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}
         schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
         semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **(plan_kwargs or {})}

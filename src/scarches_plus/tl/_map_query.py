@@ -109,7 +109,7 @@ def map_query(
     from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.model._state import update_state
     from scarches_plus.pp import check_query
-    from scarches_plus.train import carry_anchors
+    from scarches_plus.train import carry_anchors, carry_summaries
 
     start = perf_counter()
     name = strategy
@@ -140,9 +140,11 @@ def map_query(
     training = {"weight_decay": 0.0, **(plan_kwargs or {})}
     mapped.train(max_epochs=epochs, penalties=penalties, engine=engine, plan_kwargs=training, **(train_kwargs or {}))
 
-    anchors = reference.state.anchors
-    if anchors is not None and anchors.space == reference.state.space:
+    state = reference.state
+    if state.anchors is not None and state.anchors.space == state.space:
         carry_anchors(reference, mapped)
+    if mapped.state.summaries:  # surgery took along those of the reference's latent space
+        carry_summaries(reference, mapped)
 
     surgery = mapped.surgery
     record: dict[str, Any] = {

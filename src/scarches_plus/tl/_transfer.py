@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Callable, Sequence
 
     from scarches_plus._label_tree import LabelTree
 
@@ -93,62 +93,44 @@ def vote(codes: np.ndarray, weights: np.ndarray, n_labels: int) -> np.ndarray:
 
 
 def best_labels(
-    indices: np.ndarray, weights: np.ndarray, codes: np.ndarray, n_labels: int
+    shares_of: Callable[[slice], np.ndarray],
+    n_cells: int,
+    labels: Sequence[str],
+    *,
+    tree: LabelTree | None = None,
+    unknown_above: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each cell's best label and its probability, in chunks of cells.
 
     Parameters
     ----------
-    indices, weights
-        Neighbours in the reference and their weights, shape ``(n_cells, k)``.
-    codes
-        Labels of the reference cells, -1 for none.
-    n_labels
-        Number of labels.
-
-    Returns
-    -------
-    tuple
-        Codes (-1 where no neighbour has a label) and probabilities, shape ``(n_cells,)``. Of equally probable labels
-        the first is taken.
-    """
-    best = np.empty(len(indices), dtype=np.int64)
-    probability = np.empty(len(indices))
-    for start in range(0, len(indices), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        shares = vote(codes[indices[rows]], weights[rows], n_labels)
-        best[rows] = shares.argmax(axis=1)
-        probability[rows] = np.take_along_axis(shares, best[rows, None], axis=1).ravel()
-    best[probability == 0] = -1
-    return best, probability
-
-
-def certain_labels(
-    indices: np.ndarray, weights: np.ndarray, labels: pd.Categorical, tree: LabelTree, unknown_above: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each cell's deepest label of a hierarchy that is certain enough and its probability, in chunks of cells.
-
-    Parameters
-    ----------
-    indices, weights
-        Neighbours in the reference and their weights, shape ``(n_cells, k)``.
+    shares_of
+        Gives the probabilities of the labels for a slice of cells, shape ``(n, n_labels)``; rows sum to 1, or to 0.
+    n_cells
+        Number of cells.
     labels
-        Labels of the reference cells, at any level of the hierarchy.
+        Names of the labels.
     tree
-        Hierarchy.
+        Hierarchy, in which labels may stand at any level; the best label is then the deepest one that is certain enough.
     unknown_above
-        Uncertainty above which a label is not given.
+        Uncertainty above which no label is given; ``None`` never rejects.
 
     Returns
     -------
     tuple
-        Positions in ``tree.nodes`` (-1 for none) and probabilities, as :meth:`LabelTree.certain` gives them.
+        Positions in ``labels``, or in ``tree.nodes`` (-1 for none), and probabilities, shape ``(n_cells,)``: with a tree as
+        :meth:`LabelTree.certain` gives them. Of equally probable labels the first is taken.
     """
-    names = list(labels.categories)
-    best = np.empty(len(indices), dtype=np.int64)
-    probability = np.empty(len(indices))
-    for start in range(0, len(indices), _CHUNK):
+    highest = 1.0 if unknown_above is None else unknown_above
+    best = np.empty(n_cells, dtype=np.int64)
+    probability = np.empty(n_cells)
+    for start in range(0, n_cells, _CHUNK):
         rows = slice(start, start + _CHUNK)
-        shares = vote(labels.codes[indices[rows]], weights[rows], len(names))
-        best[rows], probability[rows] = tree.certain(tree.node_probabilities(shares, names), unknown_above)
+        shares = shares_of(rows)
+        if tree is None:
+            best[rows] = shares.argmax(axis=1)
+            probability[rows] = np.take_along_axis(shares, best[rows, None], axis=1).ravel()
+        else:
+            best[rows], probability[rows] = tree.certain(tree.node_probabilities(shares, labels), highest)
+    best[(probability == 0) | (1.0 - probability > highest)] = -1
     return best, probability

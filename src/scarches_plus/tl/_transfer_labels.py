@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from scarches_plus import _keys
 
 from ._provenance import copy_of, require_same_space
-from ._transfer import best_labels, certain_labels, kernel_weights, vote
+from ._summaries import summaries_for
+from ._transfer import best_labels, kernel_weights, vote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_tree import LabelTree
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
+    from scarches_plus.train import LatentSummary
 
 
 def transfer_labels(
     adata: AnnData,
-    reference: AnnData,
+    reference: AnnData | SCVI | SCANVI | TOTALVI,
     labels_key: str | Sequence[str],
     *,
     use_rep: str = _keys.EMBEDDING,
@@ -44,15 +48,18 @@ def transfer_labels(
         ``obsm["{key}_probabilities"]``, shape ``(n_cells, n_labels)``, whose columns are named in
         ``uns["scarches_plus"]["probability_labels"][key]``.
     reference
-        Reference with an embedding in the same latent space, and labels.
+        Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its labels
+        (from :func:`scarches_plus.hub.load_bundle` or :func:`scarches_plus.train.summarize_reference`), such as the mapped
+        model: then no reference cell is needed, and each cell gets the label of highest probability under the label's mixture.
     labels_key
-        ``obs`` column of the reference, or several; they share one neighbour search.
+        ``obs`` column of the reference, or several; they share one neighbour search. For a model, names of its summaries.
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
-        Number of neighbours, all cells of a smaller reference. The search is exact up to 2.5e9 pairs of cells, approximate (pynndescent) above.
+        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e9 pairs of
+        cells, approximate (pynndescent) above.
     kernel
-        How distances weigh votes: ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
+        How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
         standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
     unknown_above
         Uncertainty above which a cell is called unknown; ``None`` never rejects.
@@ -80,12 +87,13 @@ def transfer_labels(
         If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, or
         no column is named.
     TypeError
-        If the reference is no AnnData.
+        If the reference is neither AnnData nor model.
 
     Notes
     -----
     Uncertainty is 1 minus the probability of the best label (eq. 21), with a hierarchy of the label given. The vote sees only
-    which labels are near, not how near they are: cells of a type the reference lacks are often labelled with confidence.
+    which labels are near, not how near they are: cells of a type the reference lacks are often labelled with confidence, by
+    Bayes' rule over a model's mixtures as well.
 
     References
     ----------
@@ -96,11 +104,6 @@ def transfer_labels(
     from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import nearest
 
-    if not isinstance(reference, AnnData):
-        message = (
-            f"the reference must be an AnnData with an embedding in obsm[{use_rep!r}], not {type(reference).__name__}"
-        )
-        raise TypeError(message)
     if unknown_above is not None and not 0 <= unknown_above <= 1:
         message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
         raise ValueError(message)
@@ -108,39 +111,54 @@ def transfer_labels(
     if not keys:
         message = "labels_key names no column"
         raise ValueError(message)
-    require_same_space(adata, reference, use_rep)
-    labels = {key: _reference_labels(reference, key, unknown_category) for key in keys}
+    if isinstance(reference, AnnData):
+        require_same_space(adata, reference, use_rep)
+        columns = {key: _reference_labels(reference, key, unknown_category) for key in keys}
+        labels = {key: list(column.categories) for key, column in columns.items()}
+    else:
+        summaries = summaries_for(adata, reference, keys, use_rep)
+        labels = {key: list(summary.labels) for key, summary in summaries.items()}
     tree = None if hierarchy is None else LabelTree.of(hierarchy)
     if tree is not None:
-        for key, column in labels.items():
-            tree.require(column.categories, f"labels of reference.obs[{key!r}]")
+        for key, names in labels.items():
+            tree.require(names, f"the reference's labels of {key!r}")
 
     adata = copy_of(adata) if copy else adata
-    k = min(k, reference.n_obs)
-    neighbors = nearest(np.asarray(adata.obsm[use_rep]), np.asarray(reference.obsm[use_rep]), k)
-    weights = kernel_weights(neighbors.distances, kernel)
-    highest = 1.0 if unknown_above is None else unknown_above
-    for key, column in labels.items():
-        names, at = list(column.categories), neighbors.indices
-        if tree is None:
-            best, probability = best_labels(at, weights, column.codes, len(names))
+    embedding = np.asarray(adata.obsm[use_rep])
+    if isinstance(reference, AnnData):
+        k = min(k, reference.n_obs)
+        neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), k)
+        weights = kernel_weights(neighbors.distances, kernel)
+    for key, names in labels.items():
+        if isinstance(reference, AnnData):
+            shares_of = partial(_votes, neighbors.indices, weights, columns[key])
         else:
-            best, probability = certain_labels(at, weights, column, tree, highest)
+            shares_of = partial(_by_mixture, summaries[key], embedding)
+        best, probability = best_labels(shares_of, adata.n_obs, names, tree=tree, unknown_above=unknown_above)
+        given = names
+        if tree is not None:
             named = {node for name in names for node in tree.path(name)}
             possible = [i for i, node in enumerate(tree.nodes) if node in named]
             best = np.where(best < 0, -1, np.searchsorted(possible, best))
-        uncertainty = np.clip(1.0 - probability, 0.0, 1.0)
-        rejected = (best < 0) | (uncertainty > highest)
-        given = names if tree is None else [tree.nodes[i] for i in possible]
-        adata.obs[_keys.predicted(key)] = _predictions(given, np.where(rejected, -1, best), unknown_category)
-        adata.obs[_keys.uncertainty(key)] = uncertainty
+            given = [tree.nodes[i] for i in possible]
+        adata.obs[_keys.predicted(key)] = _predictions(given, best, unknown_category)
+        adata.obs[_keys.uncertainty(key)] = np.clip(1.0 - probability, 0.0, 1.0)
         if probabilities:
-            shares = vote(column.codes[at], weights, len(names))
+            shares = shares_of(slice(None))
             if tree is not None:
                 shares = tree.node_probabilities(shares, names)[:, possible]
             _write_probabilities(adata, key, given, shares)
-        _write_colors(adata, reference, key, unknown_category)
+        if isinstance(reference, AnnData):
+            _write_colors(adata, reference, key, unknown_category)
     return adata if copy else None
+
+
+def _votes(indices: np.ndarray, weights: np.ndarray, labels: pd.Categorical, rows: slice) -> np.ndarray:
+    return vote(labels.codes[indices[rows]], weights[rows], len(labels.categories))
+
+
+def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> np.ndarray:
+    return summary.probabilities(embedding[rows])
 
 
 def _reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.Categorical:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ._anchors import Anchors
     from ._importance import Importance
+    from ._latent_summary import LatentSummary
     from ._penalty import Grouping
 
 
@@ -37,7 +38,13 @@ class ReferenceModel(Protocol):
         """Batch and further categorical covariates."""
         ...
 
-    def remember(self, *, importance: Importance | None = None, anchors: Anchors | None = None) -> None:
+    def remember(
+        self,
+        *,
+        importance: Importance | None = None,
+        anchors: Anchors | None = None,
+        summaries: Mapping[str, LatentSummary] | None = None,
+    ) -> None:
         """Keep what was found out about the model with it."""
         ...
 

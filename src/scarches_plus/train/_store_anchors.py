@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from ._activations import caught
 from ._anchors import Anchors
-from ._evaluated import evaluated
+from ._observe_cells import observe_cells
 from ._penalty import LAYERS
 
 if TYPE_CHECKING:
     from ._reference_model import ReferenceModel
-_BATCH_SIZE = 512
 
 
-@torch.no_grad()
 def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.random.Generator = 0) -> Anchors:
     """Keep latent posteriors and hidden activations of some of a model's cells with the model.
 
@@ -44,31 +40,17 @@ def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.r
     ValueError
         If the model has no cells, or ``n_cells`` is not positive, or the latent distribution is not normal.
     """
-    if model.adata is None or model.minified_data_type is not None:
-        message = "anchors are taken from the model's cells, and this model came without their counts"
-        raise ValueError(message)
     if n_cells < 1:
         message = f"n_cells must be at least 1, not {n_cells}"
         raise ValueError(message)
-    if getattr(model.module, "latent_distribution", "normal") != "normal":
-        message = (
-            f"anchors are samples of a normal posterior, and latent_distribution={model.module.latent_distribution!r} "
-            "transforms them; train the reference with latent_distribution='normal'"
-        )
+    if model.adata is None:
+        message = "anchors are taken from the model's cells, and this model came without them"
         raise ValueError(message)
     groupings = model.groupings
     batch = next(iter(groupings.values()))
     codes = np.asarray(model.adata_manager.get_from_registry(batch.tensor)).reshape(-1)
     rows = _drawn_alike(codes, n_cells, np.random.default_rng(rng))
-    module = model.module
-    parts: dict[str, list[torch.Tensor]] = {}
-    with evaluated(module), torch.random.fork_rng(devices=[]):
-        for tensors in model._make_data_loader(adata=model.adata, indices=rows, batch_size=_BATCH_SIZE):
-            for name, value in _observed(
-                module, {k: v.to(model.device) for k, v in tensors.items()}, groupings
-            ).items():
-                parts.setdefault(name, []).append(value.cpu())
-    whole = {name: torch.cat(values) for name, values in parts.items()}
+    whole = observe_cells(model, rows, LAYERS)
     anchors = Anchors(
         z_mean=whole["z_mean"],
         z_var=whole["z_var"],
@@ -80,19 +62,6 @@ def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.r
     )
     model.remember(anchors=anchors)
     return anchors
-
-
-def _observed(module: Any, tensors: dict[str, torch.Tensor], groupings: Any) -> dict[str, torch.Tensor]:
-    with caught(module, LAYERS) as activations:
-        inference, _ = module(tensors, compute_loss=False)
-    posterior = inference["qz"]
-    library = inference["library"] if "library" in inference else inference["library_gene"].log()  # totalVI
-    observed = {"z_mean": posterior.loc, "z_var": posterior.scale.square(), "library": library}
-    observed |= {f"layer {layer}": values for layer, values in activations.items()}
-    observed |= {f"group {name}": tensors[one.tensor][:, one.column].long() for name, one in groupings.items()}
-    if "extra_continuous_covs" in tensors:
-        observed["continuous"] = tensors["extra_continuous_covs"]
-    return observed
 
 
 def _drawn_alike(codes: np.ndarray, n_cells: int, rng: np.random.Generator) -> list[int]:

@@ -1,0 +1,88 @@
+"""The card of a model: what its manifest says, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MOST_NAMES = 40
+
+
+def card_text(manifest: Mapping[str, Any]) -> str:
+    """Return a card as Markdown.
+
+    Parameters
+    ----------
+    manifest
+        Sections of a manifest as plain values; ``files`` is not needed.
+    """
+    card, cells, state = manifest["card"], manifest["cells"], manifest["state"]
+    title = card["title"] or card["name"] or "Reference model"
+    summaries = manifest["summaries"]
+    facts = {
+        "Name": " ".join(filter(None, [card["name"], card["version"]])),
+        "Model": manifest["model"]["class_name"] + (f", recipe {state['recipe']}" if state["recipe"] else ""),
+        "Species": card["species"],
+        "Tissue": card["tissue"],
+        "Cells": f"{manifest['training']['n_cells']:,}",
+        "Genes": f"{len(cells['var_names']):,}" + (f" ({card['gene_namespace']})" if card["gene_namespace"] else ""),
+        "Proteins": f"{len(cells['proteins']):,}" if cells["proteins"] else "",
+        "Batches": _names(cells["batches"]) if cells["batch_key"] else "",
+        "Labels": _names(cells["labels"]),
+        "Labels without cells at hand": "; ".join(
+            f"{key}: {_names(one['labels'])}"
+            + (f" (too few cells: {_names(one['left_out'])})" if one["left_out"] else "")
+            for key, one in summaries.items()
+        ),
+        "Queries mapped so far": str(len(state["lineage"])) if state["lineage"] else "",
+        "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
+        "License": card["license"],
+        "DOI": card["doi"],
+        "Data": card["data_url"],
+        "Contacts": ", ".join(card["contacts"]),
+        "Written by": ", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
+        "Written": manifest["created"],
+    }
+    rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value)
+    folder = card["name"] or "folder"
+    parts = [
+        f"# {_cell(title)}",
+        card["description"],
+        f"| | |\n|---|---|\n{rows}",
+        "## Use\n\n```python\nimport scarches_plus as sp\n\n"
+        f'model = sp.hub.load_bundle("{folder}")\n'
+        "sp.tl.map_query(query, model)\n"
+        + "".join(f'sp.tl.transfer_labels(query, model, "{key}")\n' for key in list(summaries)[:1])
+        + "```",
+        _single_cells(manifest),
+        f"## Evaluation\n\n{_table(card['evaluation'])}" if card["evaluation"] else "",
+        f"## Citation\n\n{card['citation']}" if card["citation"] else "",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _single_cells(manifest: Mapping[str, Any]) -> str:
+    held = []
+    if manifest["anchors"]:
+        held.append(f"latent posteriors of {manifest['anchors']['n_cells']:,} cells (anchors)")
+    if manifest["reference"]:
+        one = manifest["reference"]
+        held.append(f"{', '.join(one['holds'])} of {one['n_cells']:,} cells")
+    what = "; ".join(held) if held else "none: weights, and means over 20 cells and more"
+    return f"## Data of single cells\n\nThis bundle holds {what}."
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows = "\n".join(f"| {_cell(str(name))} | {_cell(str(value))} |" for name, value in values.items())
+    return f"| | |\n|---|---|\n{rows}"
+
+
+def _names(names: Any) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,49 @@
+"""Write a model for plain scvi-tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._folder import write_folder
+
+if TYPE_CHECKING:
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
+
+_MODEL = "model.pt"
+
+
+def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a folder that plain scvi-tools opens, 1.4 and 1.5 alike: ``scvi.model.SCVI.load(path, adata)``.
+
+    Data of single cells (labels, training indices, anchors) stay behind, and so does the training history, which scvi-tools 1.4 could not
+    read from 1.5. The file is a pickle, as scvi-tools wants it: whoever opens it has to trust you. Share :func:`save_bundle`'s
+    folders with those who use this package.
+
+    Parameters
+    ----------
+    model
+        Trained model, with or without its cells.
+    path
+        Folder to write.
+    overwrite
+        Replace a folder that :func:`export_model` wrote.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder exists and ``overwrite`` is not set, or it is something else.
+    ValueError
+        If scvi-tools has no such network (``batch_free_decoder_layer``, ``layer_widths``, squared errors).
+    """
+    from scarches_plus.model import load
+    from scarches_plus.model._scvi_folder import to_scvi_file
+
+    folder = Path(path).expanduser().absolute()
+    write_folder(folder, {_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, mark=_MODEL)
+    return folder

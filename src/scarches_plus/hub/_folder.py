@@ -1,0 +1,189 @@
+"""Folders that are there whole or not at all, and are read with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+from ._manifest import MANIFEST, BundleError, Manifest, parse_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CHECKSUMS = "SHA256SUMS"
+_LARGEST_MANIFEST = 64 * 2**20
+_LARGEST_CHECKSUMS = 2**16
+
+
+def sha256_of(contents: bytes) -> str:
+    """Return the hash of bytes."""
+    return hashlib.sha256(contents).hexdigest()
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool, mark: str = MANIFEST) -> None:
+    """Write files into a folder that takes the place of one of that name in a single step.
+
+    Whatever happens meanwhile, :func:`current` finds either the old folder or the new one, whole.
+
+    Parameters
+    ----------
+    folder
+        Where to write.
+    files
+        Name to contents.
+    overwrite
+        Replace a folder that is there.
+    mark
+        File by which a folder that may be replaced is known.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder exists and ``overwrite`` is not set, or is something else than a bundle.
+    """
+    previous = _previous(folder)
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        message = f"{folder} is not a folder"
+        raise FileExistsError(message)
+    if current(folder).exists():
+        if not overwrite:
+            message = f"{folder} exists; choose another folder or pass overwrite=True"
+            raise FileExistsError(message)
+        if any(current(folder).iterdir()) and not (current(folder) / mark).is_file():
+            message = f"{folder} holds no {mark}, and is left alone; choose another folder"
+            raise FileExistsError(message)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = (folder.with_name(f".{folder.name}-{secrets.token_hex(8)}") for _ in range(2))
+    temporary.mkdir()
+    try:
+        for name, contents in files.items():
+            _write_through(temporary / name, contents)
+        _flush(temporary)
+        if folder.exists():
+            _move(previous, old)
+            folder.rename(previous)
+        temporary.rename(folder)
+        _flush(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+        _move(previous, old)
+    finally:
+        for unused in (temporary, old):
+            shutil.rmtree(unused, ignore_errors=True)
+
+
+def current(folder: Path) -> Path:
+    """Return the folder, or what it was before a replacement that was interrupted between two renames."""
+    previous = _previous(folder)
+    return previous if not folder.exists() and previous.is_dir() else folder
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
+    """Return the manifest of a bundle, checked, and its text.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    BundleError
+        If manifest or checksums are damaged or do not agree.
+    """
+    if not folder.is_dir():
+        message = f"{folder} is no folder"
+        raise FileNotFoundError(message)
+    text = read_file(folder, MANIFEST, at_most=_LARGEST_MANIFEST)
+    manifest = parse_manifest(text, str(folder / MANIFEST))
+    sums = {MANIFEST: sha256_of(text)} | {name: entry.sha256 for name, entry in manifest.files.items()}
+    if read_file(folder, CHECKSUMS, at_most=_LARGEST_CHECKSUMS) != checksums(sums):
+        message = (
+            f"{folder / MANIFEST} does not agree with {folder / CHECKSUMS}: one of them was changed or damaged; fetch the "
+            "bundle again"
+        )
+        raise BundleError(message)
+    return manifest, text
+
+
+def checksums(sums: Mapping[str, str]) -> bytes:
+    """Return hashes as ``sha256sum --check`` reads them."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
+
+
+def read_listed(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """Return the contents of a file that the manifest lists.
+
+    Raises
+    ------
+    BundleError
+        If the manifest does not list it, or it is missing, or has another size or hash.
+    """
+    entry = manifest.files.get(name)  # type: ignore[call-overload]
+    if entry is None:
+        message = f"{folder / MANIFEST} does not list {name}"
+        raise BundleError(message)
+    contents = read_file(folder, name, size=entry.size)
+    if sha256_of(contents) != entry.sha256:
+        message = f"{folder / name} is damaged: its sha256 is not that of the manifest; fetch the bundle again"
+        raise BundleError(message)
+    return contents
+
+
+def read_file(folder: Path, name: str, *, size: int | None = None, at_most: int | None = None) -> bytes:
+    """Return the contents of a regular file of a known or limited size.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, no regular file, or of another size.
+    """
+    path = folder / name
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        what = "is a link; a bundle holds the files themselves" if path.is_symlink() else "is missing or cannot be read"
+        message = f"{path} {what}"
+        raise BundleError(message) from error
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        message = f"{path} is no regular file"
+        raise BundleError(message)
+    with os.fdopen(handle, "rb") as file:
+        if size is not None and found.st_size != size:
+            message = f"{path} has {found.st_size} bytes, and the manifest says {size}; fetch the bundle again"
+            raise BundleError(message)
+        if at_most is not None and found.st_size > at_most:
+            message = f"{path} has {found.st_size} bytes, more than any bundle has ({at_most})"
+            raise BundleError(message)
+        return file.read(found.st_size + 1)
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.previous")
+
+
+def _move(source: Path, target: Path) -> None:
+    if source.exists():
+        source.rename(target)
+
+
+def _write_through(path: Path, contents: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    """Make names of files last; where a system cannot open folders, it does so by itself."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

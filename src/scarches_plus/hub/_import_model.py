@@ -1,0 +1,53 @@
+"""Open models as the field shares them today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._manifest import BundleError
+
+if TYPE_CHECKING:
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
+
+
+def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: bool = False) -> SCVI | SCANVI | TOTALVI:
+    """Open a folder that scvi-tools wrote (``model.pt``), without letting the file call anything.
+
+    scvi-tools itself executes whatever such a file says. Here, tensors, arrays and plain values are read, and everything else is
+    refused; tables (the training history) are passed over. Files of scvi-tools 1.5 and pandas 3, which scvi-tools 1.4 cannot open, open
+    here. Models of scvi-hub, minified ones too, are such folders: :func:`import_reference` opens their cells.
+
+    Parameters
+    ----------
+    path
+        Folder with ``model.pt``, as ``model.save`` of scvi-tools or of this package wrote it.
+    prefix
+        What file names in the folder begin with.
+    trust_pickle
+        Let scvi-tools open the file, which executes what it says. Only for files of people you trust.
+
+    Returns
+    -------
+    The model, without cells. To share it, :func:`save_bundle` writes it without a pickle.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    BundleError
+        If the file is damaged, is no model, or asks for more than a model needs.
+    TypeError
+        If the model is of a class that this package does not support.
+    """
+    folder = Path(path).expanduser()
+    if trust_pickle:
+        from scarches_plus.model import load
+
+        return load(folder, prefix=prefix)
+    from scarches_plus.model._scvi_folder import from_scvi_folder
+
+    try:
+        return from_scvi_folder(folder, prefix)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise BundleError(str(error)) from error

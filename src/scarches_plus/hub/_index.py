@@ -1,0 +1,144 @@
+"""Lists of models: where each file lies, how large it is, and its hash."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from ._json import parse_json
+from ._manifest import BundleError, Count, FileEntry, FileName, StrictModel
+from ._transport import fetch_small, is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Further indexes, separated by spaces.
+INDEX_VARIABLE = "SCARCHES_PLUS_HUB_INDEX"
+#: The models that come with the package.
+EMBEDDED = Path(__file__).parent / "references" / "index.json"
+INDEX = "index.json"
+#: What stands for a file's name in an address.
+FILE = "{file}"
+_LARGEST = 16 * 2**20
+
+
+class IndexEntry(StrictModel):
+    """One version of a model: what :func:`list_models` shows, and the files it consists of."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,49}$")]
+    title: str = ""
+    species: str = ""
+    tissue: str = ""
+    recipe: str = ""
+    model: str = ""
+    cells: Count = 0
+    genes: Count = 0
+    labels: list[str] = Field(default_factory=list)
+    license: str = ""
+    doi: str = ""
+    mirrors: list[str] = Field(min_length=1)
+    files: dict[FileName | Literal["manifest.json", "SHA256SUMS"], FileEntry]
+
+
+class Index(StrictModel):
+    """A list of models: ``index.json``."""
+
+    schema_version: Literal[1]
+    models: list[IndexEntry]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An entry, and the index that it is from."""
+
+    entry: IndexEntry
+    source: str
+
+    def addresses(self, name: str) -> list[str]:
+        """Return where a file of the model may lie: folders and addresses, in the order to try them."""
+        return [_address(mirror, name, self.source) for mirror in self.entry.mirrors]
+
+
+def read_indexes(index: Sequence[str | Path] | str | Path = (), *, offline: bool = False) -> list[Listed]:
+    """Return the models of all indexes: those given, those of the environment, and those of the package.
+
+    Raises
+    ------
+    BundleError
+        If one of them is no index.
+    OSError
+        If one of them cannot be read.
+    """
+    given = [index] if isinstance(index, str | Path) else list(index)
+    sources = [*map(str, given), *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
+    return [one for source in dict.fromkeys(sources) for one in _read(source, offline=offline)]
+
+
+def find(name: str, listed: Sequence[Listed], *, allow_latest: bool = False) -> Listed:
+    """Return a model by ``"name@version"``, or by its name if there is one version only.
+
+    Raises
+    ------
+    KeyError
+        If there is no such model, or it is not clear which.
+    """
+    wanted, _, version = name.partition("@")
+    matches = [one for one in listed if one.entry.name == wanted]
+    known = sorted({one.entry.version for one in matches}, key=_order)
+    if not matches:
+        names = sorted({one.entry.name for one in listed})
+        message = f"no index lists a model {wanted!r}, only {names}"
+        raise KeyError(message)
+    if not version:
+        if len(known) > 1 and not allow_latest:
+            message = (
+                f"{wanted!r} has versions {known}; name one, such as '{wanted}@{known[-1]}', or pass allow_latest=True"
+            )
+            raise KeyError(message)
+        version = known[-1]
+    chosen = [one for one in matches if one.entry.version == version]
+    if not chosen:
+        message = f"{wanted!r} has no version {version!r}, only {known}"
+        raise KeyError(message)
+    return chosen[0]
+
+
+def _read(source: str, *, offline: bool) -> list[Listed]:
+    if is_url(source):
+        text = fetch_small(source, at_most=_LARGEST, offline=offline)
+    else:
+        path = Path(source).expanduser().absolute()
+        source = str(path / INDEX if path.is_dir() else path)
+        if Path(source).stat().st_size > _LARGEST:
+            message = f"{source} is larger than any index"
+            raise BundleError(message)
+        text = Path(source).read_bytes()
+    try:
+        parse_json(text)
+        return [Listed(entry, source) for entry in Index.model_validate_json(text).models]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        message = f"{source} is no index: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise BundleError(message) from error
+    except ValueError as error:
+        message = f"{source} is no index: {error}"
+        raise BundleError(message) from error
+
+
+def _address(mirror: str, name: str, source: str) -> str:
+    if not is_url(mirror) and is_url(source):
+        mirror = source.rsplit("/", 1)[0] + "/" + mirror
+    if is_url(mirror):
+        return mirror.replace(FILE, name) if FILE in mirror else f"{mirror.rstrip('/')}/{name}"
+    return str(Path(source).parent / mirror / name)
+
+
+def _order(version: str) -> list[tuple[int, int, str]]:
+    """Return what sorts ``1.10`` after ``1.9``."""
+    parts = version.replace("-", ".").replace("+", ".").split(".")
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]

@@ -1,0 +1,102 @@
+"""Open a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._folder import current, read_listed, read_manifest
+from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, SUMMARIES, WEIGHTS, BundleError
+from ._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
+from ._tensors import unpack
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
+    from scarches_plus.model._portable import PortableModel
+
+    from ._manifest import Manifest
+
+
+def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
+    """Open a model that :func:`save_bundle` wrote, here or elsewhere.
+
+    Nothing in the folder is executed. Sizes and hashes of files, and names, types and shapes of tensors, are checked before
+    anything is used, and before memory is taken for the network. Neither the reference's cells nor the versions of the machine
+    that wrote the bundle are needed.
+
+    Parameters
+    ----------
+    path
+        Folder with the bundle.
+
+    Returns
+    -------
+    The model, without cells, in evaluation mode. Queries map onto it as onto the model that was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    BundleError
+        If anything in it is damaged, missing or not what the manifest says; the message names the file.
+    """
+    folder = current(Path(path).expanduser().absolute())
+    manifest, _ = read_manifest(folder)
+    return open_model(folder, manifest)
+
+
+def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
+    """Return the model of a bundle whose manifest has been read."""
+    from scarches_plus.model._portable import put_together
+
+    for file, section in (
+        (IMPORTANCE, manifest.importance),
+        (ANCHORS, manifest.anchors),
+        (SUMMARIES, manifest.summaries),
+    ):
+        if bool(section) != (file in manifest.files):
+            message = f"{folder / MANIFEST} lists {file} without describing it, or the other way round"
+            raise BundleError(message)
+    weights = unpack(read_listed(folder, manifest, WEIGHTS), str(folder / WEIGHTS))
+    parts = _parts(manifest, weights)
+    try:
+        model = put_together(parts)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        message = f"{folder / MANIFEST} and {WEIGHTS} do not make a model: {error}"
+        raise BundleError(message) from error
+    if manifest.importance is not None:
+        contents = read_listed(folder, manifest, IMPORTANCE)
+        model.remember(importance=unpack_importance(contents, manifest.importance, weights, str(folder / IMPORTANCE)))
+    if manifest.anchors is not None:
+        contents = read_listed(folder, manifest, ANCHORS)
+        model.remember(anchors=unpack_anchors(contents, manifest.anchors, model, str(folder / ANCHORS)))
+    if manifest.summaries:
+        contents = read_listed(folder, manifest, SUMMARIES)
+        model.remember(summaries=unpack_summaries(contents, manifest.summaries, model, str(folder / SUMMARIES)))
+    return model
+
+
+def _parts(manifest: Manifest, weights: dict[str, Tensor]) -> PortableModel:
+    from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.model._portable import PortableModel
+    from scarches_plus.model._state import ModelState
+
+    cells = manifest.cells.model_dump()
+    unmeasured_proteins = cells.pop("unmeasured_proteins")
+    state = manifest.state.model_dump()
+    spec = ReferenceSpec(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in cells.items()}
+        | {"categorical_covariates": {key: tuple(values) for key, values in cells["categorical_covariates"].items()}}
+    )
+    return PortableModel(
+        model_class=manifest.model.class_name,
+        arguments=manifest.model.arguments,
+        spec=spec,
+        state=ModelState.from_plain(state),
+        weights=weights,
+        n_cells=manifest.training.n_cells,
+        history=manifest.training.history,
+        unmeasured_proteins=unmeasured_proteins,
+    )

@@ -1,0 +1,45 @@
+"""Open the reference cells of a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._folder import current, read_listed, read_manifest
+from ._manifest import MANIFEST, REFERENCE, BundleError
+from ._reference_cells import unpack_reference
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def load_reference(path: str | Path) -> AnnData:
+    """Return the reference cells that a bundle carries, as far as it carries any.
+
+    Parameters
+    ----------
+    path
+        Folder with the bundle.
+
+    Returns
+    -------
+    AnnData
+        What was put into the bundle: ``obsm["X_scarches"]``, labels in ``obs``, ``obsm["X_umap"]``, counts in ``X``. Cells are
+        named anew.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    BundleError
+        If the bundle carries no cells, or anything is damaged.
+    """
+    folder = current(Path(path).expanduser().absolute())
+    manifest, _ = read_manifest(folder)
+    if manifest.reference is None:
+        message = (
+            f"{folder / MANIFEST} lists no reference cells: the bundle was saved without any. Its model labels cells by its "
+            "summary, if it has one: sp.tl.transfer_labels(query, model, labels_key)"
+        )
+        raise BundleError(message)
+    return unpack_reference(read_listed(folder, manifest, REFERENCE), manifest, str(folder / REFERENCE))

@@ -1,0 +1,269 @@
+"""What a bundle says about itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+
+from ._json import parse_json
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+IMPORTANCE = "importance.safetensors"
+ANCHORS = "anchors.safetensors"
+SUMMARIES = "summaries.safetensors"
+REFERENCE = "reference.safetensors"
+README = "README.md"
+#: All that a bundle may hold besides its manifest and checksums.
+FileName = Literal[
+    "weights.safetensors",
+    "importance.safetensors",
+    "anchors.safetensors",
+    "summaries.safetensors",
+    "reference.safetensors",
+    "README.md",
+]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,49}")
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Positions = list[Count]
+
+
+class BundleError(ValueError):
+    """A bundle is damaged, incomplete, or not what it says it is; the message names the file."""
+
+
+class StrictModel(BaseModel):
+    """Takes what it describes, of the right types, and nothing else."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Card(StrictModel):
+    """What people want to know of a model before they use it. Everything is optional.
+
+    Parameters
+    ----------
+    name
+        Short name for the registry, such as ``"pbmc68k-scanvi"``: letters, digits, ``.``, ``_`` and ``-``.
+    version
+        Version of the model.
+    title, description
+        For the heading and the first paragraph of the card.
+    license
+        SPDX identifier, such as ``"CC-BY-4.0"``.
+    citation
+        How to cite the model, or the data.
+    doi
+        Of this version.
+    contacts
+        Names and addresses of people to ask.
+    species, tissue
+        Where the cells come from.
+    data_url
+        Where the reference data lie.
+    gene_namespace
+        What gene names are: ``"symbol"``, ``"ensembl"`` or text of your own.
+    label_hierarchy
+        Label to the label above it; by default that of the model, if it has one.
+    evaluation
+        Scores, as plain values.
+    """
+
+    name: str = ""
+    version: str = ""
+    title: str = ""
+    description: str = ""
+    license: str = ""
+    citation: str = ""
+    doi: str = ""
+    contacts: list[str] = Field(default_factory=list)
+    species: str = ""
+    tissue: str = ""
+    data_url: str = ""
+    gene_namespace: str = ""
+    label_hierarchy: dict[str, str] = Field(default_factory=dict)
+    evaluation: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @field_validator("name", "version")
+    @classmethod
+    def _is_safe(cls, value: str, info: Any) -> str:
+        if value and not (_NAME if info.field_name == "name" else _VERSION).fullmatch(value):
+            message = "may hold letters, digits and . _ - only, and begins with a letter or digit"
+            raise ValueError(message)
+        return value
+
+
+class FileEntry(StrictModel):
+    """Size in bytes and hash of a file."""
+
+    size: Count
+    sha256: Sha256
+
+
+class ModelSection(StrictModel):
+    """Class and arguments of its constructor."""
+
+    class_name: Literal["SCVI", "SCANVI", "TOTALVI"]
+    arguments: dict[str, JsonValue]
+
+
+class CellsSection(StrictModel):
+    """What cells are like, as in :class:`scarches_plus._reference.ReferenceSpec`."""
+
+    var_names: list[str] = Field(min_length=1)
+    layer: str | None
+    batch_key: str | None
+    batches: list[str] = Field(min_length=1)
+    labels_key: str | None
+    labels: list[str]
+    unlabeled_category: str | None
+    categorical_covariates: dict[str, list[str]]
+    continuous_covariates: list[str]
+    size_factor_key: str | None
+    modalities: dict[Literal["genes", "proteins"], str]
+    column_modalities: dict[str, str | None]
+    proteins: list[str]
+    protein_layer: str | None
+    unmeasured_proteins: dict[str, Positions]
+
+    @field_validator("var_names", "batches", "labels", "proteins")
+    @classmethod
+    def _is_unique(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            message = "gives a name twice"
+            raise ValueError(message)
+        return names
+
+
+class SurgerySection(StrictModel):
+    """How a query model was made, as in :class:`scarches_plus.model.Surgery`."""
+
+    strategy: str
+    train_reference_columns: bool
+    n_trainable: Count
+    n_total: Count
+    entries: dict[str, tuple[Count, Positions] | None]
+    reference_hash: str
+
+
+class StateSection(StrictModel):
+    """What is remembered, as in :class:`scarches_plus.model.ModelState`, without tensors."""
+
+    space: str
+    weights: str
+    surgery: SurgerySection | None
+    unmeasured: dict[str, Positions]
+    lineage: list[dict[str, JsonValue]]
+    engine: str
+    penalties: list[dict[str, JsonValue]]
+    recipe: str
+
+
+class TrainingSection(StrictModel):
+    """Size of the reference, and what was logged: name to epochs and values."""
+
+    n_cells: Count
+    history: dict[str, tuple[Positions, list[float]]]
+
+
+class ImportanceSection(StrictModel):
+    """As in :class:`scarches_plus.train.Importance`."""
+
+    n_cells: Count
+    estimator: str
+
+
+class AnchorsSection(StrictModel):
+    """As in :class:`scarches_plus.train.Anchors`."""
+
+    n_cells: Count
+    space: str
+
+
+class SummarySection(StrictModel):
+    """As in :class:`scarches_plus.train.LatentSummary`."""
+
+    labels: list[str]
+    left_out: list[str]
+    space: str
+
+
+class ReferenceSection(StrictModel):
+    """What is there of the reference's cells, and the categories of their labels."""
+
+    n_cells: Count
+    space: str
+    holds: list[Literal["latent", "labels", "umap", "counts"]]
+    labels: dict[str, list[str]]
+
+
+class Manifest(StrictModel):
+    """What a bundle holds: ``manifest.json``.
+
+    Parameters
+    ----------
+    schema_version
+        Version of this description.
+    created
+        When the bundle was written, UTC.
+    card
+        What people want to know.
+    model, cells, training, state
+        The model.
+    importance, anchors, summaries, reference
+        What else is there; ``None`` or empty if it is not.
+    calibration
+        Plain values that came with the model, such as thresholds of rejection.
+    versions
+        Packages that wrote the bundle. They need not be those that read it.
+    files
+        Every file but the manifest itself.
+    """
+
+    schema_version: Literal[1]
+    created: str
+    card: Card
+    model: ModelSection
+    cells: CellsSection
+    training: TrainingSection
+    state: StateSection
+    importance: ImportanceSection | None
+    anchors: AnchorsSection | None
+    summaries: dict[str, SummarySection]
+    reference: ReferenceSection | None
+    calibration: dict[str, JsonValue]
+    versions: dict[str, str]
+    files: dict[FileName, FileEntry]
+
+
+def parse_manifest(text: bytes, name: str) -> Manifest:
+    """Return a manifest.
+
+    Raises
+    ------
+    BundleError
+        If it is no manifest, or one that only a newer version understands.
+    """
+    try:
+        values = parse_json(text)
+    except ValueError as error:
+        start = text[:40].lstrip().lower()
+        hint = "; it is a web page" if start.startswith((b"<!doctype", b"<html")) else ""
+        message = f"{name} is no valid JSON ({error}){hint}"
+        raise BundleError(message) from error
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if type(version) is int and version > SCHEMA_VERSION:
+        message = f"{name} follows schema {version}, and this version knows {SCHEMA_VERSION}; update scarches_plus"
+        raise BundleError(message)
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        message = f"{name} is no manifest: {place}: {first['msg']} ({error.error_count()} problems)"
+        raise BundleError(message) from error

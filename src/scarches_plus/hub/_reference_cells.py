@@ -1,0 +1,139 @@
+"""Reference cells that go along with a model on request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scarches_plus import _keys
+
+from ._manifest import BundleError
+from ._tensors import pack, refuse_rest, take, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+
+    from ._manifest import Manifest
+
+_UMAP = "X_umap"
+_PARTS = ("latent", "labels", "umap", "counts")
+
+
+def pack_reference(
+    adata: AnnData, model: Any, include: Sequence[str], labels_key: Sequence[str]
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the file of reference cells, and its section. Names of cells and other columns stay behind.
+
+    Raises
+    ------
+    ValueError
+        If something is asked for that the cells do not have, or their embedding is of another latent space.
+    """
+    import torch
+
+    unknown = sorted(set(include) - set(_PARTS))
+    if unknown:
+        message = f"include={unknown} is none of {_PARTS}"
+        raise ValueError(message)
+    tensors, labels = {}, {}
+    if "latent" in include:
+        record = adata.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(_keys.EMBEDDING, {})
+        if _keys.EMBEDDING not in adata.obsm or record.get("space") != model.state.space:
+            message = (
+                f"obsm[{_keys.EMBEDDING!r}] of the reference is missing or of another latent space than the model's; "
+                "call sp.tl.embed(reference, model)"
+            )
+            raise ValueError(message)
+        tensors["latent"] = torch.tensor(np.asarray(adata.obsm[_keys.EMBEDDING], dtype=np.float32))
+    if "umap" in include:
+        if _UMAP not in adata.obsm:
+            message = f"obsm[{_UMAP!r}] of the reference is missing; call sc.tl.umap(reference)"
+            raise ValueError(message)
+        tensors["umap"] = torch.tensor(np.asarray(adata.obsm[_UMAP], dtype=np.float32))
+    if "labels" in include:
+        for key in labels_key or filter(None, [model.spec.labels_key]):
+            if key not in adata.obs:
+                message = f"labels {key!r} not found in reference.obs"
+                raise ValueError(message)
+            column = adata.obs[key].astype("category").cat
+            labels[key] = [str(value) for value in column.categories]
+            tensors[f"labels/{key}"] = torch.tensor(column.codes.to_numpy().astype(np.int32))
+        if not labels:
+            message = "include='labels' needs labels_key="
+            raise ValueError(message)
+    if "counts" in include:
+        tensors |= _pack_counts(adata, model)
+    holds = [part for part in _PARTS if part in include]
+    section = {"n_cells": adata.n_obs, "space": model.state.space, "holds": holds, "labels": labels}
+    return pack(tensors), section
+
+
+def unpack_reference(contents: bytes, manifest: Manifest, name: str) -> AnnData:
+    """Return reference cells as an AnnData.
+
+    Raises
+    ------
+    BundleError
+        If the file does not hold what the manifest says.
+    """
+    import pandas as pd
+    from anndata import AnnData
+    from scipy import sparse
+
+    section, genes = manifest.reference, manifest.cells.var_names
+    if section is None:
+        message = f"{name} is not in the manifest"
+        raise BundleError(message)
+    tensors, n = unpack(contents, name), section.n_cells
+    obs = pd.DataFrame(index=[f"cell{i}" for i in range(n)]) if n else pd.DataFrame()
+    obsm, counts = {}, None
+    if "latent" in section.holds:
+        obsm[_keys.EMBEDDING] = take(tensors, "latent", (n, None), name).numpy()
+    if "umap" in section.holds:
+        obsm[_UMAP] = take(tensors, "umap", (n, None), name).numpy()
+    for key, categories in section.labels.items():
+        codes = take(tensors, f"labels/{key}", (n,), name, "i").numpy()
+        if n and not -1 <= codes.min() <= codes.max() < len(categories):
+            message = f"{name}: labels/{key} has codes without a category"
+            raise BundleError(message)
+        obs[key] = pd.Categorical.from_codes(codes, categories=pd.Index(categories))
+    if "counts" in section.holds:
+        parts = [
+            take(tensors, f"counts/{part}", (length,), name, kind).numpy()
+            for part, length, kind in (("data", None, "f"), ("indices", None, "i"), ("indptr", n + 1, "i"))
+        ]
+        try:
+            counts = sparse.csr_matrix(tuple(parts), shape=(n, len(genes)))
+            counts.check_format(full_check=True)
+        except ValueError as error:
+            message = f"{name}: counts are no matrix of {n} cells and {len(genes)} genes: {error}"
+            raise BundleError(message) from error
+    refuse_rest(tensors, name)
+    var = pd.DataFrame(index=genes) if counts is not None else None
+    adata = AnnData(counts, obs, var, obsm=obsm)
+    if "latent" in section.holds:
+        record = {"space": section.space, "model_class": manifest.model.class_name, "versions": manifest.versions}
+        adata.uns[_keys.UNS] = {_keys.EMBEDDINGS: {_keys.EMBEDDING: record}}
+    return adata
+
+
+def _pack_counts(adata: AnnData, model: Any) -> dict[str, Any]:
+    import torch
+    from scipy import sparse
+
+    from scarches_plus.pp import align_genes
+
+    if model.spec.modalities:
+        message = "counts of MuData cannot be kept; leave 'counts' out of include"
+        raise ValueError(message)
+    aligned = align_genes(adata, model.spec.var_names, layer=model.spec.layer)
+    values = aligned.X if model.spec.layer is None else aligned.layers[model.spec.layer]
+    counts = sparse.csr_matrix(values, dtype=np.float32)
+    return {
+        "counts/data": torch.as_tensor(counts.data),
+        "counts/indices": torch.as_tensor(counts.indices.astype(np.int32)),
+        "counts/indptr": torch.as_tensor(counts.indptr.astype(np.int64)),
+    }

@@ -1,0 +1,190 @@
+"""Write a model as a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._card import card_text
+from ._folder import CHECKSUMS, checksums, sha256_of, write_folder
+from ._json import finite, write_json
+from ._manifest import (
+    ANCHORS,
+    IMPORTANCE,
+    MANIFEST,
+    README,
+    REFERENCE,
+    SCHEMA_VERSION,
+    SUMMARIES,
+    WEIGHTS,
+    BundleError,
+    Card,
+    Manifest,
+)
+from ._reference_cells import pack_reference
+from ._state_tensors import pack_anchors, pack_importance, pack_summaries
+from ._tensors import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
+    from scarches_plus.model._portable import PortableModel
+
+_PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
+_OF_SPEC = {"counts", "encodes_batch"}  # what the network says itself
+
+
+def save_bundle(
+    model: SCVI | SCANVI | TOTALVI,
+    path: str | Path,
+    *,
+    card: Card | Mapping[str, Any] | None = None,
+    summary: bool = True,
+    importance: bool = True,
+    anchors: bool = False,
+    reference: AnnData | None = None,
+    include: Sequence[Literal["latent", "labels", "umap", "counts"]] = (),
+    labels_key: str | Sequence[str] = (),
+    calibration: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model as a folder of plain files that can be shared.
+
+    ``manifest.json`` says everything about the model in words and numbers, ``weights.safetensors`` holds its weights, and
+    ``README.md`` is a card for people. There is no pickle, and by default nothing about single cells: no labels, no indices, no
+    names, no latent representation. Whatever happens while it is written, a bundle that was there stays whole until the new one
+    takes its place.
+
+    Parameters
+    ----------
+    model
+        Trained model of this package or of scvi-tools, with or without its cells.
+    path
+        Folder to write.
+    card
+        What people want to know, as a :class:`Card` or its fields.
+    summary
+        Keep a mixture of Gaussians for each label (:func:`scarches_plus.train.summarize_reference`), from which the model labels
+        cells where no reference cell is at hand. One that the model carries is taken; else it is made of ``labels_key``, or of the
+        labels that the model trained on.
+    importance
+        Keep what the model knows of the importance of its weights (:func:`scarches_plus.train.estimate_importance`), for EWC.
+    anchors
+        Keep the cells that :func:`scarches_plus.train.store_anchors` kept. These are data of single cells.
+    reference
+        Reference cells, from which ``include`` is taken.
+    include
+        What to keep of every reference cell: ``"latent"`` (``obsm["X_scarches"]``), ``"labels"`` (``labels_key`` in ``obs``),
+        ``"umap"`` (``obsm["X_umap"]``) and ``"counts"``. These are data of single cells; names of cells are never kept.
+    labels_key
+        Columns of labels, for the summary and for ``include``.
+    calibration
+        Plain values to keep with the model, such as thresholds.
+    overwrite
+        Replace a bundle that is there.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder exists and ``overwrite`` is not set, or it is no bundle.
+    ValueError
+        If the model is not trained, or the card is not valid, or cells are asked for that are not there.
+    TypeError
+        If an argument of the model is no plain value.
+    """
+    from scarches_plus.model import load
+    from scarches_plus.model._portable import take_apart
+
+    folder = Path(path).expanduser().absolute()
+    model = load(model)
+    keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
+    parts = take_apart(model)
+    state = parts.state
+    files: dict[str, bytes] = {WEIGHTS: pack(parts.weights)}
+    sections: dict[str, Any] = {"importance": None, "anchors": None, "summaries": {}, "reference": None}
+    if importance and state.importance is not None:
+        files[IMPORTANCE], sections["importance"] = pack_importance(state.importance, parts.weights)
+    if anchors:
+        if state.anchors is None or state.anchors.space != state.space:
+            message = "the model carries no anchors of its latent space; call sp.train.store_anchors(model) first"
+            raise ValueError(message)
+        files[ANCHORS], sections["anchors"] = pack_anchors(state.anchors)
+    if summary and (summaries := _summaries(model, keys)):
+        files[SUMMARIES], sections["summaries"] = pack_summaries(summaries)
+    if include:
+        if reference is None:
+            message = f"include={list(include)} is taken from the reference's cells; pass them as reference="
+            raise ValueError(message)
+        files[REFERENCE], sections["reference"] = pack_reference(reference, model, include, keys)
+
+    described = (card if isinstance(card, Card) else Card(**(card or {}))).model_dump()
+    hierarchy = getattr(model, "hierarchy", None)
+    if hierarchy is not None and not described["label_hierarchy"]:
+        described["label_hierarchy"] = {label: above for label, above in hierarchy.parents.items() if above is not None}
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "card": described,
+        **_model_sections(parts),
+        **sections,
+        "calibration": finite(calibration or {}),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+    files[README] = card_text(values).encode()
+    values["files"] = {name: {"size": len(contents), "sha256": sha256_of(contents)} for name, contents in files.items()}
+    files[MANIFEST] = _validated(values)
+    files[CHECKSUMS] = checksums({name: sha256_of(contents) for name, contents in files.items()})
+    write_folder(folder, files, overwrite=overwrite)
+    return folder
+
+
+def _summaries(model: Any, keys: list[str]) -> dict[str, Any]:
+    """Return the summaries that the model carries or can make, leaving the model as it is."""
+    from scarches_plus.train import summarize_reference
+
+    state = model.state
+    summaries = {key: one for key, one in state.summaries.items() if one.space == state.space}
+    own = model.spec.labels_key
+    if model.adata is not None and model.minified_data_type is None and state.surgery is None:
+        for key in keys or ([own] if own in model.adata.obs else []):
+            if key not in summaries:
+                summaries[key] = summarize_reference(model, key, keep=False)
+    return summaries
+
+
+def _model_sections(parts: PortableModel) -> dict[str, Any]:
+    state, spec = parts.state, asdict(parts.spec)
+    plain = state.to_plain()
+    for name in ("importance", "anchors", "summaries"):
+        del plain[name]
+    return {
+        "model": {"class_name": parts.model_class, "arguments": parts.arguments},
+        "cells": {name: value for name, value in spec.items() if name not in _OF_SPEC}
+        | {"unmeasured_proteins": parts.unmeasured_proteins or {}},
+        "training": {"n_cells": parts.n_cells, "history": parts.history or {}},
+        "state": finite(plain),
+    }
+
+
+def _validated(values: dict[str, Any]) -> bytes:
+    """Return a manifest that those who read it will take."""
+    from ._manifest import parse_manifest
+
+    text = write_json({name: values[name] for name in Manifest.model_fields})
+    try:
+        parse_manifest(text, MANIFEST)
+    except BundleError as error:
+        message = f"the model does not fit into a manifest: {error}"
+        raise ValueError(message) from error
+    return text

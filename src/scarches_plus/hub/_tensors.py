@@ -1,0 +1,97 @@
+"""Tensors as bytes of the safetensors format, read only if they are what is expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._json import parse_json
+from ._manifest import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+_LENGTH = 8
+#: Larger headers are refused by the format.
+_LARGEST_HEADER = 100_000_000
+
+
+def pack(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return tensors as the contents of a file."""
+    from safetensors.torch import save
+
+    return save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})  # type: ignore[no-any-return]
+
+
+def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
+    """Return the tensors of a file.
+
+    Raises
+    ------
+    BundleError
+        If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    size = int.from_bytes(contents[:_LENGTH], "little")
+    if len(contents) < _LENGTH or size > min(_LARGEST_HEADER, len(contents) - _LENGTH):
+        message = f"{name} is no safetensors file, or was cut off"
+        raise BundleError(message)
+    try:
+        header: Any = parse_json(contents[_LENGTH : _LENGTH + size])  # whoever reads the file reads a name once
+        tensors = load(contents)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        message = f"{name} is no valid safetensors file: {error}"
+        raise BundleError(message) from error
+    if set(tensors) != set(header) - {"__metadata__"}:
+        message = f"{name} is no valid safetensors file: its header names other tensors than it holds"
+        raise BundleError(message)
+    return tensors  # type: ignore[no-any-return]
+
+
+def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], name: str, kind: str = "f") -> Tensor:
+    """Return one of the tensors and leave the others.
+
+    Parameters
+    ----------
+    tensors
+        All that are left.
+    key
+        Name of the tensor.
+    shape
+        Its shape, ``None`` where any length will do.
+    name
+        Name of the file.
+    kind
+        ``"f"`` for floating-point numbers, ``"i"`` for integers.
+
+    Raises
+    ------
+    BundleError
+        If there is no such tensor, or it is another.
+    """
+    if key not in tensors:
+        message = f"{name} lacks the tensor {key!r}"
+        raise BundleError(message)
+    value = tensors.pop(key)
+    fits = len(value.shape) == len(shape) and all(n in {None, m} for n, m in zip(shape, value.shape, strict=True))
+    if not fits or value.is_floating_point() != (kind == "f") or value.is_complex():
+        expected = ", ".join("any" if n is None else str(n) for n in shape)
+        message = f"{name}: tensor {key!r} is {tuple(value.shape)} of {value.dtype}, not ({expected}) of kind {kind!r}"
+        raise BundleError(message)
+    return value
+
+
+def refuse_rest(tensors: Mapping[str, Tensor], name: str) -> None:
+    """Refuse tensors that nobody asked for.
+
+    Raises
+    ------
+    BundleError
+        If any is left.
+    """
+    if tensors:
+        message = f"{name} holds tensors that the manifest does not speak of: {sorted(tensors)[:5]}"
+        raise BundleError(message)

@@ -1,0 +1,211 @@
+"""Files of known size and hash, fetched once and kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from importlib.metadata import version
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ._folder import read_file, sha256_of
+from ._manifest import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._manifest import FileEntry
+
+OFFLINE_VARIABLE = "SCARCHES_PLUS_OFFLINE"
+#: What is lost of a transfer that breaks off.
+_CHUNK = 2**14
+_TRIES = 4
+#: Seconds before the second try; doubled for each further one.
+_WAIT = 1.0
+_LONGEST_WAIT = 60.0
+_TIMEOUT = (10, 60)
+_PARTIAL, _OK, _BEYOND, _TOO_MANY, _SERVER_ERROR = 206, 200, 416, 429, 500
+
+
+def is_url(address: str) -> bool:
+    """Whether an address is one of the web."""
+    return address.startswith(("http://", "https://"))
+
+
+def is_offline(*, offline: bool = False) -> bool:
+    """Whether nothing may be fetched."""
+    return offline or os.environ.get(OFFLINE_VARIABLE, "") not in {"", "0"}
+
+
+def fetch_small(url: str, *, at_most: int, offline: bool = False) -> bytes:
+    """Return what an address answers.
+
+    Raises
+    ------
+    OSError
+        If it does not answer, or nothing may be fetched.
+    BundleError
+        If the answer is larger than allowed.
+    """
+    if is_offline(offline=offline):
+        message = f"{url} is not fetched: offline"
+        raise OSError(message)
+    contents = b""
+    with _get(url, {}) as response:
+        response.raise_for_status()
+        for chunk in response.iter_content(_CHUNK):
+            contents += chunk
+            if len(contents) > at_most:
+                message = f"{url} sends more than {at_most} bytes"
+                raise BundleError(message)
+    return contents
+
+
+def fetch_file(
+    addresses: Sequence[str], target: Path, entry: FileEntry, *, offline: bool = False, progress: bool = False
+) -> None:
+    """Bring a file to its place in the cache, if it is not there.
+
+    Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the rest is asked
+    for. Processes that want the same file wait for each other.
+
+    Raises
+    ------
+    OSError
+        If no address delivers the file, naming what each answered.
+    """
+    import pooch
+    from filelock import FileLock
+
+    locks = target.parent.parent / ".locks"  # a lock has to stay where others wait for it
+    for folder in (target.parent, locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{target.parent.name}-{target.name}"):
+        if _is_there(target, entry):
+            return
+        failures = []
+        for address in addresses:
+            try:
+                if not is_url(address):
+                    _copy(Path(address), target, entry)
+                elif is_offline(offline=offline):
+                    message = "not fetched: offline"
+                    raise OSError(message)
+                else:
+                    download = _Resuming(entry, Path(f"{target}.part"), progress=progress)
+                    target.unlink(missing_ok=True)
+                    pooch.retrieve(address, f"sha256:{entry.sha256}", target.name, target.parent, downloader=download)
+            except (OSError, ValueError) as error:
+                failures.append(f"  {address}: {error}")
+            else:
+                return
+    message = "\n".join([f"could not fetch {target.name}:", *failures])
+    raise OSError(message)
+
+
+def _is_there(target: Path, entry: FileEntry) -> bool:
+    if not target.is_file() or target.stat().st_size != entry.size:
+        return False
+    return sha256_of(target.read_bytes()) == entry.sha256
+
+
+def _copy(source: Path, target: Path, entry: FileEntry) -> None:
+    contents = read_file(source.parent, source.name, size=entry.size)
+    if sha256_of(contents) != entry.sha256:
+        message = f"{source} has not the sha256 of the index"
+        raise BundleError(message)
+    temporary = Path(f"{target}.part")
+    temporary.write_bytes(contents)
+    temporary.replace(target)
+
+
+class _Resuming:
+    """What pooch downloads with: goes on where the last attempt broke off, and stops at the size that is known."""
+
+    def __init__(self, entry: FileEntry, part: Path, *, progress: bool) -> None:
+        self._entry, self._part, self._progress = entry, part, progress
+
+    def __call__(self, url: str, output_file: str, _pooch: Any, check_only: bool = False) -> None:  # noqa: FBT001, FBT002
+        import requests
+
+        for attempt in range(_TRIES):
+            try:
+                wait = self._go_on(url)
+            except requests.RequestException:
+                if attempt == _TRIES - 1:
+                    raise
+                wait = None
+            if self._done():
+                break
+            if attempt < _TRIES - 1:
+                time.sleep(min(_LONGEST_WAIT, _WAIT * 2**attempt if wait is None else wait))
+        if not self._done():
+            message = f"has delivered {self._arrived()} of {self._entry.size} bytes in {_TRIES} attempts"
+            raise OSError(message)
+        contents = self._part.read_bytes()
+        if sha256_of(contents) != self._entry.sha256:
+            self._part.unlink()
+            hint = "; it is a web page" if contents[:40].lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
+            message = f"sent something else than the file (wrong sha256{hint})"
+            raise BundleError(message)
+        shutil.move(self._part, output_file)
+
+    def _arrived(self) -> int:
+        return self._part.stat().st_size if self._part.exists() else 0
+
+    def _done(self) -> bool:
+        return self._arrived() == self._entry.size
+
+    def _go_on(self, url: str) -> float | None:
+        """Fetch what is missing; return how long the server wants to be left alone, if it says so."""
+        from tqdm.auto import tqdm
+
+        start = self._arrived()
+        with _get(url, {"Range": f"bytes={start}-"} if start else {}) as response:
+            if response.status_code == _TOO_MANY or response.status_code >= _SERVER_ERROR:
+                given = response.headers.get("Retry-After", "")
+                return float(given) if given.isdigit() else None
+            if response.status_code == _BEYOND:  # what has arrived is of another file
+                self._part.unlink()
+                return 0.0
+            if response.status_code not in {_OK, _PARTIAL}:
+                response.raise_for_status()
+                message = f"answers {response.status_code}"
+                raise OSError(message)
+            goes_on = response.status_code == _PARTIAL
+            left = self._entry.size - (start if goes_on else 0)
+            bar = tqdm(total=left, unit="B", unit_scale=True, desc=self._part.stem, disable=not self._progress)
+            with self._part.open("ab" if goes_on else "wb") as file, bar:
+                for chunk in response.iter_content(_CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        file.close()
+                        self._part.unlink()
+                        message = f"sends more than the {self._entry.size} bytes of the file"
+                        raise BundleError(message)
+                    file.write(chunk)
+                    bar.update(len(chunk))
+        return None
+
+
+def _get(url: str, headers: dict[str, str]) -> Any:
+    import requests
+
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+        message = f"{url} is not fetched: only https is"
+        raise OSError(message)
+    agent = f"scarches_plus/{version('scarches-plus')}"
+    # identity: the bytes that are counted are those of the file
+    own = {"User-Agent": agent, "Accept-Encoding": "identity", **headers}
+    return requests.get(url, headers=own, stream=True, timeout=_TIMEOUT)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

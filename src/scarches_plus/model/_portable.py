@@ -1,0 +1,275 @@
+"""A model as plain data, and back: what a file without code has to hold."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ._load import CLASSES, load
+from ._spec import reference_spec, use_text_categories, with_text_categories
+from ._stand_ins import stand_ins
+from ._state import get_state, restore_state, set_state
+from ._totalvi import TOTALVI, advice_unsaid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from scarches_plus._reference import ReferenceSpec
+
+    from ._scanvi import SCANVI
+    from ._scvi import SCVI
+    from ._state import ModelState
+
+#: No number among a model's arguments can be larger than this and than every dimension of its weights.
+_LARGEST_ARGUMENT = 10_000
+#: Epochs of a history that are kept, evenly over the training, the first and the last among them.
+_MOST_EPOCHS = 100
+#: Arguments of scvi-tools that are no options of the network.
+_NO_OPTIONS = {"datamodule", "registry", "adata"}
+
+
+@dataclass(frozen=True)
+class PortableModel:
+    """A model without its cells, as numbers, text and tensors.
+
+    Attributes
+    ----------
+    model_class
+        Name of the class.
+    arguments
+        Arguments of its constructor.
+    spec
+        What its cells are like.
+    state
+        What is remembered about it.
+    weights
+        Name to tensor.
+    n_cells
+        Number of cells it was trained on.
+    history
+        Name to epochs and values, a hundred at most.
+    unmeasured_proteins
+        Batch to the proteins (positions) that it did not measure.
+    """
+
+    model_class: str
+    arguments: Mapping[str, Any]
+    spec: ReferenceSpec
+    state: ModelState
+    weights: Mapping[str, Tensor]
+    n_cells: int = 0
+    history: Mapping[str, tuple[list[int], list[float]]] | None = None
+    unmeasured_proteins: Mapping[str, list[int]] | None = None
+
+
+def take_apart(model: Any) -> PortableModel:
+    """Return what a model is made of; the model is not changed.
+
+    Raises
+    ------
+    ValueError
+        If the model is not trained.
+    TypeError
+        If an argument of its constructor is no plain value.
+    """
+    model = with_text_categories(load(model))
+    if not model.is_trained:
+        message = "the model is not trained; train it first"
+        raise ValueError(message)
+    given = model.init_params_
+    arguments = given["non_kwargs"] | {k: v for group in given["kwargs"].values() for k, v in group.items()}
+    return PortableModel(
+        model_class=type(model).__name__,
+        arguments={name: plain_value(value, name) for name, value in arguments.items() if name not in _NO_OPTIONS},
+        spec=reference_spec(model),
+        state=get_state(model),
+        weights={name: value.detach().cpu().contiguous() for name, value in model.module.state_dict().items()},
+        n_cells=int(model.summary_stats.n_cells),
+        history=_plain_history(model.history),
+        unmeasured_proteins=_unmeasured_proteins(model),
+    )
+
+
+def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
+    """Return a model without cells; no code but scvi-tools' and this package's own takes part.
+
+    Raises
+    ------
+    ValueError
+        If class, arguments and weights do not go together. This is known before any memory is taken for the network.
+    """
+    cls = CLASSES[parts.model_class]
+    if bool(parts.spec.modalities) != (cls is TOTALVI):
+        message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
+        raise ValueError(message)
+    if parts.model_class == "SCANVI" and None in {parts.spec.labels_key, parts.spec.unlabeled_category}:
+        message = "a SCANVI needs a column of labels, and the name of no label"
+        raise ValueError(message)
+    arguments = _known_arguments(cls, parts)
+    with advice_unsaid():
+        build = _builder(cls, parts, arguments)
+        with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
+            with torch.device("meta"):
+                _require_same_tensors(build().module.state_dict(), parts)
+            model = build()
+    model.module.load_state_dict(dict(parts.weights))
+    model.module.eval()
+    model.is_trained_ = True
+    model.history_ = {
+        name: pd.DataFrame({name: values}, index=pd.Index(epochs, name="epoch"))
+        for name, (epochs, values) in (parts.history or {}).items()
+    }
+    use_text_categories(model)
+    if isinstance(model, TOTALVI):
+        model.set_unmeasured_proteins(parts.unmeasured_proteins or {})
+    # a model of plain scvi-tools has no state, and gets that of its weights
+    set_state(model, parts.state if parts.state.weights else get_state(model))
+    restore_state(model)
+    return model  # type: ignore[no-any-return]
+
+
+def _builder(cls: Any, parts: PortableModel, arguments: dict[str, Any]) -> Callable[[], Any]:
+    """Return what makes an untrained model of the class."""
+    cells = stand_ins(parts.spec)
+    set_up = cls.setup_mudata if parts.spec.modalities else cls.setup_anndata
+    set_up(cells, **_setup_arguments(parts))
+    manager = cls._get_most_recent_anndata_manager(cells, required=True)
+    registry = deepcopy(manager.registry)
+    for field in registry["field_registries"].values():
+        for table, name in ((field.get("state_registry", {}), "n_obs"), (field["summary_stats"], "n_cells")):
+            if name in table:
+                table[name] = parts.n_cells
+    if not parts.spec.modalities:
+        cls._setup_adata_manager_store.pop(manager.adata_uuid)
+        return partial(cls, None, registry=registry, **arguments)
+
+    def with_cells() -> Any:  # totalVI cannot be built without any
+        model = cls(cells, **{**arguments, "empirical_protein_background_prior": False})
+        model.init_params_["non_kwargs"]["empirical_protein_background_prior"] = arguments.get(
+            "empirical_protein_background_prior"
+        )
+        model.registry_ = registry
+        model._adata = None
+        return model
+
+    return with_cells
+
+
+def _setup_arguments(parts: PortableModel) -> dict[str, Any]:
+    spec = parts.spec
+    arguments: dict[str, Any] = {
+        "batch_key": spec.batch_key,
+        "size_factor_key": spec.size_factor_key,
+        "categorical_covariate_keys": list(spec.categorical_covariates) or None,
+        "continuous_covariate_keys": list(spec.continuous_covariates) or None,
+    }
+    if spec.modalities:
+        modalities = {"rna_layer": spec.modalities["genes"], "protein_layer": spec.modalities["proteins"]}
+        for option, keys in arguments.items():
+            first = keys[0] if isinstance(keys, list) else keys
+            if spec.column_modalities.get(first) is not None:
+                modalities[option] = str(spec.column_modalities[first])
+        return arguments | {"rna_layer": spec.layer, "protein_layer": spec.protein_layer, "modalities": modalities}
+    arguments |= {"layer": spec.layer, "labels_key": spec.labels_key}
+    return arguments | ({"unlabeled_category": spec.unlabeled_category} if parts.model_class == "SCANVI" else {})
+
+
+def _known_arguments(cls: Any, parts: PortableModel) -> dict[str, Any]:
+    """Return the arguments, if class and module have all of them and none asks for the impossible."""
+    classes = (*cls.__mro__, *cls._module_cls.__mro__)
+    constructors = [vars(one)["__init__"] for one in classes if one is not object and "__init__" in vars(one)]
+    known = {name for constructor in constructors for name in signature(constructor).parameters} - {
+        "self",
+        *_NO_OPTIONS,
+    }
+    largest = max(
+        [_LARGEST_ARGUMENT, len(parts.weights), *(n for value in parts.weights.values() for n in value.shape)]
+    )
+    arguments = {}
+    for name, value in parts.arguments.items():
+        if name not in known:
+            if value is None:  # an option of a newer version, at rest
+                continue
+            message = (
+                f"{parts.model_class} has no argument {name!r}; the model may need a newer scvi-tools or scarches_plus"
+            )
+            raise ValueError(message)
+        for part, number in _integers(name, value):
+            if abs(number) > (len(parts.weights) if "layers" in part else largest):
+                message = f"argument {name}={value!r} is larger than the weights allow"
+                raise ValueError(message)
+        arguments[name] = value
+    return arguments
+
+
+def _integers(name: str, value: Any) -> list[tuple[str, int]]:
+    """Return the integers in a plain value, each with the name nearest to it."""
+    if isinstance(value, dict):
+        return [pair for key, one in value.items() for pair in _integers(key, one)]
+    if isinstance(value, list | tuple):
+        return [pair for one in value for pair in _integers(name, one)]
+    return [(name, value)] if isinstance(value, int) else []
+
+
+def _require_same_tensors(expected: Mapping[str, Tensor], parts: PortableModel) -> None:
+    lacking, stray = sorted(set(expected) - set(parts.weights)), sorted(set(parts.weights) - set(expected))
+    if lacking or stray:
+        message = f"a {parts.model_class} of these arguments lacks tensors {stray[:5]} and has {lacking[:5]} instead"
+        raise ValueError(message)
+    for name, one in expected.items():
+        weights = parts.weights[name]
+        if (one.shape, one.dtype) != (weights.shape, weights.dtype):
+            message = (
+                f"tensor {name!r} is {tuple(weights.shape)} of {weights.dtype}; the manifest describes one of "
+                f"{tuple(one.shape)} of {one.dtype}"
+            )
+            raise ValueError(message)
+
+
+def plain_value(value: Any, name: str) -> Any:
+    """Return an argument of a model as JSON has it.
+
+    Raises
+    ------
+    TypeError
+        If it is no plain value.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple):
+        return [plain_value(one, name) for one in value]
+    if isinstance(value, dict):
+        return {str(key): plain_value(one, name) for key, one in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    message = f"argument {name}={value!r} of the model is no plain value, so a file without code cannot hold it"
+    raise TypeError(message)
+
+
+def _plain_history(history: Mapping[str, pd.DataFrame] | None) -> dict[str, tuple[list[int], list[float]]]:
+    """Return what was logged once an epoch, to seven digits, for at most a hundred epochs; missing values are left out."""
+    records = {}
+    for name, table in (history or {}).items():
+        if table.index.name == "epoch":
+            values = table.iloc[:, 0].astype(float)
+            values = values[np.isfinite(values)]
+            if len(values) > _MOST_EPOCHS:
+                values = values.iloc[np.linspace(0, len(values) - 1, _MOST_EPOCHS).round().astype(int)]
+            records[name] = values.index.astype(int).tolist(), [float(f"{value:.7g}") for value in values]
+    return records
+
+
+def _unmeasured_proteins(model: Any) -> dict[str, list[int]]:
+    mask = getattr(model.module, "protein_batch_mask", None) or {}
+    batches = reference_spec(model).batches
+    lacking = {batches[int(code)]: np.flatnonzero(~np.asarray(measured, dtype=bool)) for code, measured in mask.items()}
+    return {batch: proteins.tolist() for batch, proteins in lacking.items() if len(proteins)}

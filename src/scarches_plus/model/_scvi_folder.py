@@ -1,0 +1,147 @@
+"""Folders as scvi-tools writes them, from models as plain data and back."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scvi.model
+import torch
+
+from ._load import CLASSES
+from ._portable import PortableModel, plain_value, put_together, take_apart
+from ._restricted_pickle import load_restricted
+from ._spec import spec_of_registry, text_registry
+from ._state import ATTRIBUTE, ModelState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MODEL_FILE = "model.pt"
+#: What scvi-tools keeps of single cells, and what versions of pandas cannot read from each other.
+_LEFT_OUT = {
+    "history_", "labels_", "run_id_", "run_name_", "train_indices_", "validation_indices_", "test_indices_",
+    "semisupervised_history_", "unsupervised_history_",
+}  # fmt: skip
+#: Arguments of former versions, which the network does not depend on.
+_FORMER = {"unlabeled_category", "pretrained_model", "use_cuda", "use_gpu"}
+_OWN_LIKELIHOODS = {"mse", "sse"}
+_SETUPS = {"setup_anndata", "setup_mudata"}
+
+
+def to_scvi_file(model: Any) -> bytes:
+    """Return a ``model.pt`` that plain scvi-tools opens, without data of single cells.
+
+    Raises
+    ------
+    ValueError
+        If scvi-tools has no such network.
+    """
+    parts = take_apart(model)
+    theirs = getattr(scvi.model, parts.model_class)
+    classes = (*theirs.__mro__, *theirs._module_cls.__mro__)
+    known = {name for one in classes if "__init__" in vars(one) for name in signature(one.__init__).parameters}
+    defaults = {"reconstruction_weight": 1.0}
+    own = sorted(n for n, v in parts.arguments.items() if n not in known and v != defaults.get(n) and v)
+    if parts.arguments.get("gene_likelihood") in _OWN_LIKELIHOODS:
+        own.append("gene_likelihood")
+    if own:
+        message = f"plain scvi-tools has no network for {own}, so it could not open the model; share it as a bundle"
+        raise ValueError(message)
+    clean = put_together(parts)
+    clean.scarches_plus_ = {**clean.scarches_plus_, "anchors": None}
+    attributes = {
+        name: value
+        for name, value in clean._get_user_attributes()
+        if name.endswith("_") and not name.startswith("_") and name not in _LEFT_OUT
+    }
+    for group in attributes["init_params_"]["kwargs"].values():
+        for name in set(group) - known:
+            del group[name]
+    weights = OrderedDict(parts.weights)
+    names = clean.get_var_names()
+    content = {
+        "model_state_dict": OrderedDict(weights, pyro_param_store={"params": {}, "constraints": {}}),
+        "var_names": {part: _texts(one) for part, one in names.items()} if isinstance(names, dict) else _texts(names),
+        "attr_dict": attributes | {"history_": None},
+    }
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def from_scvi_folder(folder: Path, prefix: str | None = None) -> Any:
+    """Return the model in a folder of scvi-tools; nothing in the file is called.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    UnsafeFileError
+        If the file is damaged, or asks for more than a model needs.
+    TypeError
+        If the model is of a class that this package does not support.
+    ValueError
+        If the file holds something else than a model.
+    """
+    path = folder / f"{prefix or ''}{MODEL_FILE}"
+    if not path.is_file():
+        message = f"{folder} holds no saved model ({path.name})"
+        raise FileNotFoundError(message)
+    content = load_restricted(path)
+    try:
+        parts = _parts(content)
+    except (KeyError, AttributeError, TypeError) as error:
+        if isinstance(error, TypeError) and "not supported" in str(error):
+            raise
+        message = f"{path} holds no model of scvi-tools 0.15 or later: {type(error).__name__}: {error}"
+        raise ValueError(message) from error
+    return put_together(parts)
+
+
+def _parts(content: Mapping[str, Any]) -> PortableModel:
+    attributes, weights = content["attr_dict"], dict(content["model_state_dict"])
+    registry = text_registry(attributes["registry_"])
+    name = registry["model_name"]
+    if name not in CLASSES or registry.get("setup_method_name", "setup_anndata") not in _SETUPS:
+        message = f"models of class {name} are not supported, only {sorted(CLASSES)} that were set up with cells"
+        raise TypeError(message)
+    if name == "TOTALVI" and not registry["setup_args"].get("modalities"):
+        message = "totalVI models that were set up with AnnData are not supported; only those of MuData"
+        raise TypeError(message)
+    given = attributes["init_params_"]
+    arguments = given["non_kwargs"] | {k: v for group in given["kwargs"].values() for k, v in group.items()}
+    weights.pop("pyro_param_store", None)
+    spec = spec_of_registry(registry, content["var_names"])
+    own = attributes.get(ATTRIBUTE)
+    state = ModelState("", "") if own is None else ModelState.from_plain(own)
+    lacking = {
+        spec.batches[int(code)]: np.flatnonzero(~np.asarray(mask, dtype=bool)).tolist()
+        for code, mask in _protein_mask(attributes, registry).items()
+    }
+    return PortableModel(
+        model_class=name,
+        arguments={
+            key: plain_value(value, key)
+            for key, value in arguments.items()
+            if key not in {*_FORMER, "datamodule", "registry"}
+        },
+        spec=spec,
+        state=state,
+        weights=weights,
+        n_cells=int(registry["field_registries"]["X"]["summary_stats"].get("n_cells", 0)),
+        unmeasured_proteins=lacking,
+    )
+
+
+def _protein_mask(attributes: Mapping[str, Any], registry: Mapping[str, Any]) -> dict[str, Any]:
+    field = registry["field_registries"].get("proteins", {})
+    return attributes.get("protein_mask_") or field.get("state_registry", {}).get("protein_batch_mask") or {}
+
+
+def _texts(names: Any) -> np.ndarray:
+    return np.array([str(name) for name in names], dtype=object)

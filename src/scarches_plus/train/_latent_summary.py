@@ -1,0 +1,172 @@
+"""What a reference's labels look like in the latent space, without any of its cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from ._anchors import Anchors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+Prior = Literal["reference", "uniform"]
+PRIORS: tuple[str, ...] = get_args(Prior)
+
+
+@dataclass(frozen=True)
+class LatentSummary:
+    """A Gaussian mixture of latent means for each label, and what else it takes to draw cells from it.
+
+    Attributes
+    ----------
+    labels
+        Labels that are described.
+    left_out
+        Labels with too few cells to describe.
+    of_label
+        Position in ``labels`` that each component belongs to, shape ``(n_components,)``.
+    n_cells
+        Number of cells that each component stands for, shape ``(n_components,)``.
+    means, covariances
+        Shapes ``(n_components, n_latent)`` and ``(n_components, n_latent, n_latent)``.
+    z_var
+        Mean variance of the posteriors, shape ``(n_components, n_latent)``.
+    library
+        Mean and variance of logarithms of library sizes, shape ``(n_components, 2)``.
+    groups
+        Column name to the share of each of its groups, shape ``(n_components, n_groups)``: batch first, then further
+        covariates.
+    space
+        Latent space that the summary belongs to.
+    continuous
+        Means of continuous covariates, shape ``(n_components, n_covariates)``, or ``None``.
+    """
+
+    labels: tuple[str, ...]
+    left_out: tuple[str, ...]
+    of_label: Tensor
+    n_cells: Tensor
+    means: Tensor
+    covariances: Tensor
+    z_var: Tensor
+    library: Tensor
+    groups: Mapping[str, Tensor]
+    space: str
+    continuous: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def log_densities(self, latent: np.ndarray) -> np.ndarray:
+        r"""Return the logarithm of each label's density, :math:`\log p(z \mid label)`.
+
+        Parameters
+        ----------
+        latent
+            Latent means, shape ``(n_cells, n_latent)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n_cells, n_labels)``.
+
+        Raises
+        ------
+        ValueError
+            If the latent means have another number of dimensions.
+        """
+        if latent.ndim != 2 or latent.shape[1] != self.means.shape[1]:
+            message = (
+                f"the summary has {self.means.shape[1]} latent dimensions, and the cells have shape {latent.shape}"
+            )
+            raise ValueError(message)
+        z = torch.tensor(np.asarray(latent, dtype=np.float64))
+        totals = torch.zeros(len(self.labels), dtype=torch.float64).index_add(0, self.of_label, self.n_cells.double())
+        shares = (self.n_cells.double() / totals[self.of_label]).log()
+        densities = torch.full((len(z), len(self.labels)), -torch.inf, dtype=torch.float64)
+        factors = torch.linalg.cholesky(self.covariances.double())
+        constant = -0.5 * z.shape[1] * np.log(2 * np.pi)
+        for k, label in enumerate(self.of_label.tolist()):
+            scaled = torch.linalg.solve_triangular(factors[k], (z - self.means[k].double()).T, upper=False)
+            log_density = constant - factors[k].diagonal().log().sum() - 0.5 * scaled.square().sum(0)
+            densities[:, label] = torch.logaddexp(densities[:, label], shares[k] + log_density)
+        return densities.numpy()
+
+    def probabilities(self, latent: np.ndarray, *, prior: Prior = "reference") -> np.ndarray:
+        """Return the probability of each label, by Bayes' rule.
+
+        Parameters
+        ----------
+        latent
+            Latent means, shape ``(n_cells, n_latent)``.
+        prior
+            Probabilities of labels before looking: their shares in the reference, or all the same.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n_cells, n_labels)``; rows sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If there is no such prior.
+        """
+        if prior not in PRIORS:
+            message = f"prior must be one of {PRIORS}, not {prior!r}"
+            raise ValueError(message)
+        scores = torch.as_tensor(self.log_densities(latent))
+        if prior == "reference":
+            totals = torch.zeros(len(self.labels), dtype=torch.float64)
+            scores = scores + totals.index_add(0, self.of_label, self.n_cells.double()).log()
+        return torch.softmax(scores, dim=1).numpy()
+
+    def draw(self, n_per_component: int, generator: torch.Generator) -> Anchors:
+        """Return cells of no one, as many from each component, in the order of the components.
+
+        Parameters
+        ----------
+        n_per_component
+            Number of cells from each.
+        generator
+            Source of random numbers.
+        """
+
+        def each(values: Tensor) -> Tensor:
+            return values.repeat_interleave(n_per_component, dim=0)
+
+        n = n_per_component * len(self)
+        noise = torch.randn(n, self.means.shape[1], generator=generator)
+        spread = each(torch.linalg.cholesky(self.covariances.double()).float())
+        sizes = torch.randn(n, 1, generator=generator)
+        return Anchors(
+            z_mean=each(self.means) + (spread @ noise[:, :, None])[:, :, 0],
+            z_var=each(self.z_var),
+            library=each(self.library[:, :1]) + each(self.library[:, 1:]).sqrt() * sizes,
+            activations={},
+            groups={
+                name: torch.multinomial(shares, n_per_component, replacement=True, generator=generator).flatten()
+                for name, shares in self.groups.items()
+            },
+            space=self.space,
+            continuous=None if self.continuous is None else each(self.continuous),
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return dicts, lists and tensors only, so that plain scvi-tools opens a file that holds them."""
+        return vars(self) | {
+            "labels": list(self.labels),
+            "left_out": list(self.left_out),
+            "groups": dict(self.groups),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> LatentSummary:
+        """Undo :meth:`to_plain`."""
+        return cls(**{**plain, "labels": tuple(plain["labels"]), "left_out": tuple(plain["left_out"])})

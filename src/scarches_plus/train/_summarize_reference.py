@@ -1,0 +1,168 @@
+"""Keep with a model what its labels look like in the latent space, without keeping a cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from scarches_plus import _keys
+from scarches_plus._logging import logger
+
+from ._fit_mixture import fit_mixture
+from ._latent_summary import LatentSummary
+from ._observe_cells import observe_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._reference_model import ReferenceModel
+
+#: Cells of a label that its mixture is fitted to, at most.
+_MOST_CELLS = 5000
+#: Added to the variances of components, as a share of the mean variance of the latent space.
+_REGULARIZATION = 1e-3
+
+
+def summarize_reference(
+    model: ReferenceModel,
+    labels_key: str,
+    *,
+    labels: Sequence[Any] | None = None,
+    max_components: int = 4,
+    min_cells: int = 20,
+    rng: int = 0,
+    keep: bool = True,
+) -> LatentSummary:
+    """Describe each label of a reference by a Gaussian mixture of its latent means, and keep that with the model.
+
+    The model then labels cells where no reference cell is at hand (:func:`scarches_plus.tl.transfer_labels`). No component
+    stands for fewer than ``min_cells`` cells, and labels with fewer are left out. That is a rule about how little a summary
+    tells of single cells, not a proof that it tells nothing.
+
+    Parameters
+    ----------
+    model
+        Reference model with its cells. It then carries the summary through saving, loading and surgery; where a query moves
+        the latent space, :func:`carry_summaries` takes it along.
+    labels_key
+        Name of the labels, and the ``obs`` column of the model's cells that holds them.
+    labels
+        Labels of the model's cells, in their order, if they are not in that column. Missing values and ``"Unknown"`` are no
+        label.
+    max_components
+        Largest number of components of a label. How many it gets, and whether with full or diagonal covariances, is what has the
+        smallest BIC.
+    min_cells
+        Smallest number of cells that a component may stand for.
+    rng
+        Seed.
+    keep
+        Keep the summary with the model.
+
+    Returns
+    -------
+    LatentSummary
+        The summary.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If the model has no cells, or no label has enough, or there are not as many labels as cells.
+
+    References
+    ----------
+    Scrucca et al. 2016 (mixtures by BIC); CLCVAE 2022, limitation 2 (reference cells should not be needed).
+    """
+    if min_cells < 1 or max_components < 1:
+        message = "min_cells and max_components must be at least 1"
+        raise ValueError(message)
+    if model.adata is None:
+        message = "a summary is made from the model's cells, and this model came without them"
+        raise ValueError(message)
+    names = _labels_of(model, labels_key, labels)
+    known = sorted(set(names) - {None})
+    sizes = {label: int((names == label).sum()) for label in known}
+    described = [label for label in known if sizes[label] >= min_cells]
+    left_out = [label for label in known if sizes[label] < min_cells]
+    if not described:
+        message = f"no label in {labels_key!r} has {min_cells} cells"
+        raise ValueError(message)
+    if left_out:
+        logger.warning("the summary leaves out %s, which have fewer than %d cells", left_out, min_cells)
+
+    generator = np.random.default_rng(rng)
+    drawn = [_some(np.flatnonzero(names == label), generator) for label in described]
+    observed = observe_cells(model, np.concatenate(drawn).tolist())
+    latent = observed["z_mean"].double().numpy()
+    regularization = _REGULARIZATION * float(latent.var(axis=0).mean())
+    n_groups = {name: len(one.names) for name, one in model.groupings.items()}
+    parts: list[dict[str, Any]] = []
+    start = 0
+    for code, (label, rows) in enumerate(zip(described, drawn, strict=True)):
+        where = slice(start, start + len(rows))
+        means, covariances, shares = fit_mixture(
+            latent[where],
+            max_components=max_components,
+            min_cells=min_cells,
+            regularization=regularization,
+            seed=rng,
+        )
+        own = {name: values[where].double().numpy() for name, values in observed.items()}
+        part = _weighed(own, shares, n_groups)
+        part |= {"of_label": np.full(len(means), code), "means": means, "covariances": covariances}
+        part["n_cells"] = shares.mean(axis=0) * sizes[label]
+        parts.append(part)
+        start += len(rows)
+
+    def joined(name: str) -> torch.Tensor:
+        values = np.concatenate([part[name] for part in parts])
+        return torch.as_tensor(values, dtype=torch.int64 if name == "of_label" else torch.float32)
+
+    summary = LatentSummary(
+        labels=tuple(described),
+        left_out=tuple(left_out),
+        groups={name: joined(f"group {name}") for name in n_groups},
+        space=model.state.space,
+        continuous=joined("continuous") if "continuous" in observed else None,
+        **{name: joined(name) for name in ("of_label", "n_cells", "means", "covariances", "z_var", "library")},
+    )
+    if keep:
+        model.remember(summaries={**model.state.summaries, labels_key: summary})
+    return summary
+
+
+def _labels_of(model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None) -> np.ndarray:
+    """Return the label of each cell, ``None`` for those without one."""
+    if labels is None:
+        if labels_key not in model.adata.obs:
+            message = f"labels {labels_key!r} not found in the obs of the model's cells; pass them as labels="
+            raise KeyError(message)
+        labels = model.adata.obs[labels_key]
+    values = list(labels)
+    if len(values) != model.adata.n_obs:
+        message = f"there are {len(values)} labels and {model.adata.n_obs} cells"
+        raise ValueError(message)
+    nothing = {_keys.UNKNOWN, getattr(model, "unlabeled_category_", None)}
+    texts = [None if value is None or value != value else str(value) for value in values]  # noqa: PLR0124 (not a number)
+    return np.array([None if text in nothing else text for text in texts], dtype=object)
+
+
+def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rows if len(rows) <= _MOST_CELLS else np.sort(rng.choice(rows, _MOST_CELLS, replace=False))
+
+
+def _weighed(observed: dict[str, np.ndarray], shares: np.ndarray, n_groups: dict[str, int]) -> dict[str, np.ndarray]:
+    """Return means of what was observed, over the cells of each component."""
+    weights = (shares / shares.sum(axis=0)).T
+    library = weights @ observed["library"]
+    spread = weights @ observed["library"] ** 2 - library**2
+    means = {"z_var": weights @ observed["z_var"], "library": np.hstack([library, np.maximum(spread, 0.0)])}
+    for name, n in n_groups.items():
+        means[f"group {name}"] = weights @ np.eye(n)[observed[f"group {name}"].astype(int)]
+    if "continuous" in observed:
+        means["continuous"] = weights @ observed["continuous"]
+    return means

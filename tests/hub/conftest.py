@@ -1,0 +1,56 @@
+"""Small models, and their bundles."""
+
+import shutil
+
+import pytest
+from small_models import SCANVI, SCVI, cells, reference, split
+
+import scarches_plus as sp
+
+
+@pytest.fixture(scope="session")
+def adata():
+    return cells(n_cells=333, n_batches=4)
+
+
+@pytest.fixture(scope="session")
+def ref(adata):
+    """Reference cells whose names, number and order are nowhere else."""
+    ref = split(adata, "batch2", "batch3")[0]
+    ref.obs_names = [f"SECRET-{i}" for i in range(ref.n_obs)]
+    return ref
+
+
+@pytest.fixture(scope="session")
+def query(adata):
+    return adata[adata.obs["batch"] == "batch2"].copy()
+
+
+@pytest.fixture(scope="session")
+def model(ref):
+    """scANVI with all that a model can remember."""
+    model = reference(SCANVI, ref.copy())
+    sp.train.estimate_importance(model)
+    sp.train.store_anchors(model, n_cells=30)
+    return model
+
+
+@pytest.fixture(scope="session")
+def scvi_model(ref):
+    return reference(SCVI, ref.copy())
+
+
+@pytest.fixture(scope="session")
+def _whole(model, ref, tmp_path_factory):
+    embedded = ref.copy()
+    sp.tl.embed(embedded, model)
+    return sp.hub.save_bundle(
+        model, tmp_path_factory.mktemp("hub") / "whole", anchors=True, reference=embedded,
+        include=["latent", "labels", "counts"], card={"name": "small-scanvi", "version": "1.0"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def bundle(_whole, tmp_path):
+    """A bundle with every file there can be, to be damaged at will."""
+    return shutil.copytree(_whole, tmp_path / "bundle")

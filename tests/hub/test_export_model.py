@@ -1,0 +1,61 @@
+"""Exports open in plain scvi-tools, where this package is not."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from small_models import SCVI, reference, train
+
+import scarches_plus as sp
+
+OPEN = """
+    import sys
+    sys.modules["scarches_plus"] = None  # it cannot be imported
+    import anndata, numpy, scvi
+
+    folder, cls = sys.argv[1:]
+    adata = anndata.read_h5ad(folder + "/cells.h5ad")
+    model = getattr(scvi.model, cls).load(folder + "/model", adata=adata)
+    numpy.save(folder + "/latent.npy", model.get_latent_representation())
+"""
+
+
+def test_plain_scvi_tools_opens_it(model, query, tmp_path):
+    mapped = train(type(model).load_query_data(query[:, 3:].copy(), model), 1)
+    cells = mapped.adata.copy()
+    cells.uns, cells.obs = {}, cells.obs[["batch", "cell_type"]].astype(str)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    folder = sp.hub.export_model(mapped, tmp_path / "model")
+    assert [file.name for file in folder.iterdir()] == ["model.pt"]
+    subprocess.run([sys.executable, "-c", textwrap.dedent(OPEN), str(tmp_path), "SCANVI"], check=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "latent.npy"), mapped.get_latent_representation(), rtol=1e-5, atol=1e-6
+    )
+    assert sp.hub.import_model(folder).state == mapped.state
+
+
+def test_no_data_of_single_cells(model, ref, tmp_path):
+    folder = sp.hub.export_model(model, tmp_path / "model")
+    content = torch.load(folder / "model.pt", weights_only=False)
+    attributes = content["attr_dict"]
+    assert not {"labels_", "train_indices_", "validation_indices_", "test_indices_"} & set(attributes)
+    assert attributes["history_"] is None
+    assert attributes["scarches_plus_"]["anchors"] is None
+    assert attributes["scarches_plus_"]["importance"] is not None
+    assert b"SECRET" not in (folder / "model.pt").read_bytes()
+
+
+def test_overwriting_and_networks_that_scvi_tools_does_not_have(scvi_model, ref, tmp_path):
+    folder = sp.hub.export_model(scvi_model, tmp_path / "model")
+    with pytest.raises(FileExistsError):
+        sp.hub.export_model(scvi_model, folder)
+    sp.hub.export_model(scvi_model, folder, overwrite=True)
+    bundle = sp.hub.save_bundle(scvi_model, tmp_path / "bundle")
+    with pytest.raises(FileExistsError, match=r"model\.pt"):
+        sp.hub.export_model(scvi_model, bundle, overwrite=True)
+    for own in ({"gene_likelihood": "mse"}, {"layer_widths": [8, 6]}, {"batch_free_decoder_layer": True}):
+        with pytest.raises(ValueError, match=next(iter(own))):
+            sp.hub.export_model(reference(SCVI, ref.copy(), **own), tmp_path / "other")

@@ -1,0 +1,215 @@
+"""Every file of a bundle is doubted: nothing is executed, nothing is written, and each error names the file."""
+
+import hashlib
+import json
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+import scarches_plus as sp
+from scarches_plus.hub import BundleError
+
+TENSORS = ["weights", "importance", "anchors", "summaries", "reference"]
+FILES = ["manifest.json", "SHA256SUMS", "README.md", *(f"{name}.safetensors" for name in TENSORS)]
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch executed",)
+
+
+def sign(bundle, **changes):
+    """Make hashes and sizes agree again, as whoever forges a bundle would."""
+    path = bundle / "manifest.json"
+    values = json.loads(path.read_text())
+    for name in values["files"]:
+        contents = (bundle / name).read_bytes()
+        values["files"][name] = {"size": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
+    for section, change in changes.items():
+        values[section] = change(values[section])
+    path.write_text(json.dumps(values))
+    sums = {one: entry["sha256"] for one, entry in values["files"].items()}
+    sums["manifest.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (bundle / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
+
+
+def refused(bundle, match, *, opens=sp.hub.verify_bundle):
+    """Require an error that names a file, and that no file appears anywhere near."""
+    before = {str(path): path.lstat().st_mtime_ns for path in bundle.parent.rglob("*")}
+    here = sorted(Path.cwd().iterdir())
+    with pytest.raises(BundleError, match=match) as caught:
+        opens(bundle)
+    assert any(name in str(caught.value) for name in FILES)
+    assert {str(path): path.lstat().st_mtime_ns for path in bundle.parent.rglob("*")} == before
+    assert sorted(Path.cwd().iterdir()) == here
+
+
+def header(tensors, data, *, size=None):
+    text = (tensors if isinstance(tensors, str) else json.dumps(tensors)).encode()
+    return struct.pack("<Q", len(text) if size is None else size) + text + data
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_bit_anywhere(bundle, name):
+    path = bundle / name
+    whole = path.read_bytes()
+    for place in {0, len(whole) // 3, len(whole) // 2, len(whole) - 1}:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        refused(bundle, "manifest.json" if name == "SHA256SUMS" else name.replace(".", r"\."))
+    path.write_bytes(whole)
+    sp.hub.verify_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_other_contents(bundle, name):
+    path = bundle / name
+    whole = path.read_bytes()
+    for contents in (b"", whole[:-1], whole + b"x", pickle.dumps(Evil()), b"<!DOCTYPE html><html>200 OK</html>"):
+        path.write_bytes(contents)
+        refused(bundle, name.replace(".", r"\."))
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_pickles_and_web_pages_with_the_right_hash(bundle, name):
+    path = bundle / f"{name}.safetensors"
+    for contents in (pickle.dumps(Evil()), b"<!DOCTYPE html><html>200 OK</html>", b"", b"x" * 7):
+        path.write_bytes(contents)
+        sign(bundle)
+        refused(bundle, rf"{name}\.safetensors is no")
+
+
+F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+FORGED = {
+    "a header longer than the file": header({"a": F32}, bytes(8), size=2**40),
+    "a header longer than the format allows": header({"a": F32}, bytes(8), size=100_000_001),
+    "tensors that overlap": header({"a": F32, "b": {**F32, "data_offsets": [4, 12]}}, bytes(12)),
+    "a hole": header({"a": F32, "b": {**F32, "data_offsets": [12, 20]}}, bytes(20)),
+    "data cut off": header({"a": F32}, bytes(4)),
+    "data left over": header({"a": F32}, bytes(16)),
+    "a huge shape": header({"a": {**F32, "shape": [2**40, 2**20]}}, bytes(8)),
+    "a negative shape": header({"a": {**F32, "shape": [-1, 2]}}, bytes(8)),
+    "a shape that does not fit": header({"a": {**F32, "shape": [3]}}, bytes(8)),
+    "an unknown type": header({"a": {**F32, "dtype": "OBJECT"}}, bytes(8)),
+    "a name twice": header('{"a": %s, "a": %s}' % ((json.dumps(F32),) * 2), bytes(8)),
+    "a list": header("[]", b""),
+    "no JSON": header("{", b""),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_forged_tensors(bundle, case):
+    (bundle / "weights.safetensors").write_bytes(FORGED[case])
+    sign(bundle)
+    refused(bundle, r"weights\.safetensors")
+
+
+# an importance need not speak of every weight
+CHANGES = [(name, change) for name in TENSORS for change in ("missing", "extra", "shape", "type")]
+CHANGES.remove(("importance", "missing"))
+
+
+@pytest.mark.parametrize(("name", "change"), CHANGES)
+def test_tensors_of_another_model(bundle, name, change):
+    path = bundle / f"{name}.safetensors"
+    tensors = load(path.read_bytes())
+    first = sorted(tensors)[-1]
+    if change == "missing":
+        del tensors[first]
+    elif change == "extra":
+        tensors["extra"] = torch.zeros(1)
+    elif change == "shape":
+        tensors[first] = torch.cat([tensors[first]] * 3).unsqueeze(0).unsqueeze(0)
+    else:
+        tensors[first] = tensors[first].long() if tensors[first].is_floating_point() else tensors[first].float()
+    path.write_bytes(save({key: value.contiguous() for key, value in tensors.items()}))
+    sign(bundle)
+    refused(bundle, rf"{name}\.safetensors")
+
+
+def test_codes_beyond_what_there_is(bundle):
+    for name, key in (
+        ("anchors", "groups/batch"),
+        ("reference", "labels/cell_type"),
+        ("summaries", "cell_type/of_label"),
+    ):
+        path = bundle / f"{name}.safetensors"
+        whole = path.read_bytes()
+        path.write_bytes(save({k: v + 100 if k == key else v for k, v in load(whole).items()}))
+        sign(bundle)
+        refused(bundle, rf"{name}\.safetensors")
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../outside", "a/../../b", "weights.pt", "C:\\x", ".."])
+def test_names_that_lead_elsewhere(bundle, name):
+    entry = {"size": 1, "sha256": "0" * 64}
+    sign(bundle, files=lambda files: {**files, name: entry})
+    refused(bundle, r"manifest\.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_links_and_what_is_no_file(bundle, name):
+    path = bundle / name
+    elsewhere = bundle.parent / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    refused(bundle, "is a link")
+    path.unlink()
+    path.mkdir()
+    refused(bundle, name.replace(".", r"\."))
+    path.rmdir()
+    os.mkfifo(path)
+    refused(bundle, "no regular file")
+
+
+ARGUMENTS = {
+    "n_hidden": 2**40, "n_latent": 9_999, "n_layers": 9_999, "unheard_of": 1, "registry": {}, "dropout_rate": "high",
+    "classifier_parameters": {"n_layers": 9_999},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_that_make_another_network(bundle, name):
+    sign(bundle, model=lambda one: {**one, "arguments": {**one["arguments"], name: ARGUMENTS[name]}})
+    refused(bundle, r"manifest\.json")
+
+
+CELLS = {
+    "var_names": ["a"] * 50_000, "batches": [f"b{i}" for i in range(500)], "labels": ["a", "a"], "labels_key": None,
+    "batch_key": "cell_type", "unlabeled_category": "type0", "modalities": {"genes": "rna", "proteins": "protein"},
+    "categorical_covariates": {"donor": ["a", "b"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_cells_that_make_another_network(bundle, name):
+    sign(bundle, cells=lambda one: {**one, name: CELLS[name]})
+    refused(bundle, r"manifest\.json")
+
+
+def test_a_file_that_is_listed_and_not_described(bundle):
+    for section in ("importance", "anchors"):
+        whole = (bundle / "manifest.json").read_text(), (bundle / "SHA256SUMS").read_text()
+        sign(bundle, **{section: lambda _: None})
+        refused(bundle, "without describing it")
+        (bundle / "manifest.json").write_text(whole[0])
+        (bundle / "SHA256SUMS").write_text(whole[1])
+
+
+def test_a_newer_schema_and_a_key_twice(bundle):
+    path = bundle / "manifest.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"schema_version": 1', '"schema_version": 2'))
+    refused(bundle, r"manifest\.json follows schema 2.*update scarches_plus")
+    path.write_text(whole.replace('"schema_version": 1', '"schema_version": 1, "schema_version": 1'))
+    refused(bundle, r"manifest\.json.*twice")
+
+
+def test_a_manifest_larger_than_any(bundle, monkeypatch):
+    monkeypatch.setattr("scarches_plus.hub._folder._LARGEST_MANIFEST", 100)
+    refused(bundle, r"manifest\.json has .* more than any")

@@ -1,0 +1,147 @@
+"""Models of scvi-tools open, and nothing in their files is called."""
+
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import scvi
+import torch
+from small_models import MODALITIES, SCANVI, SCVI, TOTALVI, as_taken, cells, network, split, train
+
+import scarches_plus as sp
+from scarches_plus.hub import BundleError
+
+
+def saved(cls, ref, folder):
+    """A folder that plain scvi-tools wrote, and the latent representation of its cells."""
+    theirs = getattr(scvi.model, cls.__name__)
+    adata = as_taken(cls, ref)
+    if cls is TOTALVI:
+        theirs.setup_mudata(adata, batch_key="batch", modalities=MODALITIES)
+    else:
+        labels = {"labels_key": "cell_type", "unlabeled_category": "Unknown"} if cls is SCANVI else {}
+        theirs.setup_anndata(adata, batch_key="batch", **labels)
+    model = theirs(adata, **network(cls))
+    own = {"reduce_lr_on_plateau": False, "early_stopping": False} if cls is TOTALVI else {}
+    model.train(2, enable_progress_bar=False, log_every_n_steps=1, train_size=1.0, **own)
+    model.save(str(folder))
+    return model.get_latent_representation()
+
+
+@pytest.mark.parametrize("cls", [SCVI, SCANVI, TOTALVI])
+def test_a_folder_of_scvi_tools(cls, tmp_path):
+    ref, query = (as_taken(cls, part) for part in split(cells(), "batch2"))
+    expected = saved(cls, split(cells(), "batch2")[0], tmp_path / "model")
+    model = sp.hub.import_model(tmp_path / "model")
+    assert type(model) is cls
+    np.testing.assert_allclose(model.embed(ref), expected, rtol=1e-5, atol=1e-6)
+    trusted = sp.hub.import_model(tmp_path / "model", trust_pickle=True)
+    assert trusted.state.space == model.state.space
+    assert trusted.spec == model.spec
+    train(cls.load_query_data(query, model), 1)
+    sp.hub.verify_bundle(sp.hub.save_bundle(model, tmp_path / "bundle"))
+
+
+def test_a_folder_of_this_package_keeps_what_it_remembers(model, query, tmp_path):
+    mapped = train(SCANVI.load_query_data(query[:, 3:].copy(), model), 1)
+    mapped.save(tmp_path / "model")
+    again = sp.hub.import_model(tmp_path / "model")
+    assert again.state == mapped.state
+    np.testing.assert_array_equal(again.embed(query), mapped.embed(query))
+
+
+# --- Files that are no models ---
+
+
+class Evil:
+    def __init__(self, touched):
+        self.touched = touched
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.touched}",)
+
+
+def torch_file(content):
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path, scvi_model):
+    scvi_model.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def damaged(contents):
+    """One bit of the largest tensor is flipped, which torch itself does not notice."""
+    with zipfile.ZipFile(io.BytesIO(contents)) as archive:
+        largest = max(archive.infolist(), key=lambda one: one.file_size)
+        start = contents.index(archive.read(largest)[:64])
+    return contents[: start + 9] + bytes([contents[start + 9] ^ 1]) + contents[start + 10 :]
+
+
+def test_what_would_be_executed_is_not(folder, tmp_path):
+    touched = tmp_path / "touched"
+    path = folder / "model.pt"
+    content = torch.load(path, weights_only=False)
+    hidden = dict(content)
+    hidden["attr_dict"] = {**content["attr_dict"], "history_": Evil(touched)}
+    for one in (Evil(touched), hidden):
+        path.write_bytes(torch_file(one))
+        with pytest.raises(BundleError, match=r"model\.pt is refused: it wants to call (posix|nt)\.system"):
+            sp.hub.import_model(folder)
+    path.write_bytes(pickle.dumps(Evil(touched)))
+    with pytest.raises(BundleError, match=r"model\.pt is no file of torch"):
+        sp.hub.import_model(folder)
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["builtins eval", "builtins getattr", "os system", "torch load", "numpy load", "bytes"]
+)
+def test_names_beyond_the_list(folder, name):
+    module, _, function = name.rpartition(" ")
+    code = f"c{module or 'builtins'}\n{function}\n(I1000000000000\ntR.".encode()
+    contents = io.BytesIO()
+    with zipfile.ZipFile(contents, "w") as archive:
+        archive.writestr("archive/data.pkl", code)
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+    (folder / "model.pt").write_bytes(contents.getvalue())
+    with pytest.raises(BundleError, match=r"model\.pt"):
+        sp.hub.import_model(folder)
+
+
+def test_damage(folder):
+    path = folder / "model.pt"
+    whole = path.read_bytes()
+    repacked = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(repacked, "w", zipfile.ZIP_DEFLATED) as new:
+        for one in old.infolist():
+            new.writestr(one.filename, old.read(one))
+    cases = {
+        "damaged": damaged(whole),
+        "cut off": whole[: len(whole) // 2],
+        "web page": b"<!DOCTYPE html><html>Not found</html>",
+        "packed": repacked.getvalue(),
+        "no model": torch_file({"weights": torch.zeros(3)}),
+        "no model of": torch_file([1, 2]),
+    }
+    for message, contents in cases.items():
+        path.write_bytes(contents)
+        with pytest.raises(BundleError, match=message) as caught:
+            sp.hub.import_model(folder)
+        assert "model.pt" in str(caught.value)
+
+
+def test_other_models_and_no_model(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"model\.pt"):
+        sp.hub.import_model(tmp_path)
+    scvi.model.LinearSCVI.setup_anndata(adata := cells())
+    scvi.model.LinearSCVI(adata).save(str(tmp_path / "other"))
+    with pytest.raises(TypeError, match="LinearSCVI"):
+        sp.hub.import_model(tmp_path / "other")

@@ -1,0 +1,16 @@
+import pytest
+
+import scarches_plus as sp
+
+
+def test_of_a_folder_and_of_a_name(bundle, tmp_path):
+    assert sp.hub.info(bundle).card.name == "small-scanvi"
+    manifest = sp.hub.info("pbmc68k-scanvi", cache_dir=tmp_path / "cache", offline=True)
+    assert manifest.cells.batch_key == "batch"
+    fetched = {file.name for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.parent.name != ".locks"}
+    assert fetched == {"manifest.json", "SHA256SUMS"}
+
+
+def test_unknown(tmp_path):
+    with pytest.raises(KeyError, match="no index lists"):
+        sp.hub.info("nothing", cache_dir=tmp_path)

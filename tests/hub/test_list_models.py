@@ -1,0 +1,45 @@
+"""The table of models, and the models that come with the package."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_references import cells_of
+
+import scarches_plus as sp
+from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.model import RECIPES
+
+GOLDEN = Path(__file__).parent / "golden" / "references.npz"
+NAMES = ["pbmc68k-scanvi", *(f"simulated-{recipe.replace('_', '-')}" for recipe in RECIPES)]
+
+
+def test_the_package_brings_a_model_for_each_recipe():
+    table = sp.hub.list_models(offline=True)
+    assert table["name"].tolist() == sorted(NAMES)
+    assert set(table["recipe"]) == set(RECIPES)
+    assert table.loc[table["name"] == "pbmc68k-scanvi", ["species", "tissue", "genes"]].to_numpy().tolist() == [
+        ["human", "blood", 765]
+    ]
+    assert (table["labels"].str.len() > 0).all()
+    assert table["bytes"].sum() < 3e6
+    assert sum(file.stat().st_size for file in EMBEDDED.parent.rglob("*") if file.is_file()) < 3e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_embed_cells_as_they_did_when_they_were_built(name, tmp_path):
+    model = sp.hub.load(name, cache_dir=tmp_path, offline=True)
+    with np.load(GOLDEN) as golden:
+        np.testing.assert_allclose(model.embed(cells_of(name)), golden[name], atol=1e-5, rtol=0)
+    evaluation = sp.hub.info(name, cache_dir=tmp_path, offline=True).card.evaluation
+    assert evaluation["accuracy of transferred labels"] > 0.35  # chance: a sixth
+
+
+def test_a_query_is_mapped_and_labelled_offline(tmp_path):
+    adata = sp.datasets.pbmc68k()
+    lanes = sorted(adata.obs["batch"].unique())
+    query = adata[adata.obs["batch"].isin(lanes[5:])].copy()
+    model = sp.hub.load("pbmc68k-scanvi", cache_dir=tmp_path, offline=True)
+    mapped = sp.tl.map_query(query, model, max_epochs=20, train_kwargs={"enable_progress_bar": False})
+    sp.tl.transfer_labels(query, mapped, "cell_type", unknown_above=None)
+    assert (query.obs["cell_type_pred"].astype(str) == query.obs["cell_type"].astype(str)).mean() > 0.75
