@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._rows import read_rows
+from ._scores import EXTRA, SCORES
 from ._table import interval, of_matrix, succeeded
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def mixing(rows: pd.DataFrame) -> Figure:
                 label=method,
                 **{**styles[method], "linestyle": ""},
             )
+        _within_bounds(ax, "mixing")
         ax.set(title=name, xlabel="mixing of batches", ylabel="conservation of biology")
         ax.grid(alpha=0.3)
     for ax in axes.flat[len(names) :]:
@@ -182,6 +184,7 @@ def _panels(rows: pd.DataFrame, scores: Sequence[str]) -> tuple[Figure, Sequence
                         [mean], [place + offset], xerr=[_number(half)], markersize=4.5, elinewidth=1, **styles[name]
                     )
             ax.plot([], [], label=name, **{**styles[name], "linestyle": ""})
+        _within_bounds(ax, score)
         for place in range(len(methods) - 1):
             ax.axhline(place + 0.5, color="0.9", linewidth=0.8, zorder=0)
         ax.set(xlabel=score, ylim=(len(methods) - 0.5, -0.5))
@@ -221,6 +224,7 @@ def _by_data(rows: pd.DataFrame, scores: dict[str, str]) -> Figure:
                         [mean], [place + offset], xerr=[_number(half)], markersize=5, elinewidth=1, **styles[score]
                     )
             ax.plot([], [], label=scores[score], **{**styles[score], "linestyle": ""})
+        _within_bounds(ax, next(iter(scores)))
         ax.set_title(name, fontsize="medium")
         ax.set(ylim=(len(methods) - 0.5, -0.5), xlabel="" if len(scores) > 1 else next(iter(scores)))
         ax.grid(alpha=0.3)
@@ -237,6 +241,13 @@ def _by_data(rows: pd.DataFrame, scores: dict[str, str]) -> Figure:
             fontsize="small",
         )
     return figure
+
+
+def _within_bounds(ax: Axes, score: str) -> None:
+    """Do not let an interval stretch an axis beyond what the score can be."""
+    if score in (*SCORES, *EXTRA) and score != "reference drift":
+        low, high = ax.get_xlim()
+        ax.set_xlim(max(low, -0.03), min(high, 1.03))
 
 
 def _legend(figure: Figure, ax: Axes) -> None:

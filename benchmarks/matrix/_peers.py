@@ -27,6 +27,8 @@ SCVI_TOOLS = {
     "dropout_rate": 0.2,
     "n_layers": 2,
 }
+#: Harmony's own limits (10 rounds, 1e-2) stop it after one round on islets.
+TO_CONVERGENCE = {"max_iter_harmony": 50, "epsilon_harmony": 1e-4}
 N_COMPS = 30
 LARGEST_VALUE = 10.0
 
@@ -110,7 +112,9 @@ def harmony(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
     with study.timed("query"):
         components = _together(study, n_comps)
         batches = {"batch": _joint(study).obs["batch"].to_numpy()}
-        result = run_harmony(components, batches, "batch", random_state=study.seed, ncores=1, verbose=False)
+        result = run_harmony(
+            components, batches, "batch", random_state=study.seed, ncores=1, verbose=False, **TO_CONVERGENCE
+        )
         corrected = np.asarray(result.Z_corr)
         corrected = corrected if len(corrected) == len(components) else corrected.T
     return _split(corrected, study)
@@ -126,9 +130,8 @@ def symphony(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
         reference.var["highly_variable"] = True
         sc.pp.scale(reference, max_value=LARGEST_VALUE)
         sc.pp.pca(reference, n_comps=_possible(n_comps, *reference.shape), zero_center=False, random_state=study.seed)
-        reference.obsm["X_pca_harmony"] = reference.obsm["X_pca"]
-        if reference.obs["batch"].nunique() > 1:  # one batch needs no Harmony, says its manual
-            symphonypy.pp.harmony_integrate(reference, key="batch", random_seed=study.seed, ncores=1)
+        # also for a reference of one batch, which stays where it is: symphonypy without Harmony adds means where sums belong
+        symphonypy.pp.harmony_integrate(reference, key="batch", random_seed=study.seed, ncores=1, **TO_CONVERGENCE)
     with study.timed("query"):
         query = log_normalized(study.query, 1e5)
         symphonypy.tl.map_embedding(query, reference, key="batch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
@@ -79,12 +79,14 @@ def estimate(matrix: Matrix, table: Path, data_dir: Path | None, cache: Path) ->
     missing = _missing(tasks, table, retry=False)
     parts = ("query", "reference", "score")
     rows = rows[rows["error"].isna() & (rows["fraction"] == 1)].sort_values("epochs")
-    times = {(row["data"], row["method"]): row for row in rows.fillna(0.0).to_dict("records")}
-    spent, unknown, references = defaultdict(lambda: dict.fromkeys(parts, 0.0)), set(), set()
+    costs = [f"{part} CPU seconds" for part in parts]
+    rows = rows[["data", "method", "epochs", *costs]].fillna(dict.fromkeys(costs, 0.0))
+    times = {(row["data"], row["method"]): row for row in rows.to_dict("records")}
+    spent, unknown, references = defaultdict(lambda: dict.fromkeys(parts, 0.0)), Counter(), set()
     for one in missing:
         row = times.get((one.data_name, one.method_name))
         if row is None:
-            unknown.add(f"{one.data_name} / {one.method_name}")
+            unknown[f"{one.data_name} / {one.method_name}"] += 1
             continue
         longer = one.fraction * (one.epochs / row["epochs"] if one.reference_folder else 1.0)
         spent[one.data_name]["query"] += longer * row["query CPU seconds"]
@@ -97,7 +99,7 @@ def estimate(matrix: Matrix, table: Path, data_dir: Path | None, cache: Path) ->
         print(f"{name:40}" + "".join(f" {part} {of_data[part] / 3600:.2f}" for part in parts))
     print(f"{'all':40} {sum(sum(of_data.values()) for of_data in spent.values()) / 3600:.2f}")
     if unknown:
-        print(f"no run yet to estimate from: {sorted(unknown)}")
+        print(f"{unknown.total()} more have no run of their data and method to estimate from: {sorted(unknown)}")
 
 
 @contextmanager

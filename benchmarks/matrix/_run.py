@@ -179,4 +179,4 @@ def _keep_compiled(folder: Path) -> None:
 
 
 def _cells_of(data: Data) -> dict[str, Any]:
-    return data.model_dump(mode="json", exclude={"epochs", "without"})
+    return data.model_dump(mode="json", exclude={"epochs", "without"}, exclude_defaults=True)

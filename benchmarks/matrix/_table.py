@@ -21,7 +21,7 @@ _GROUP = ["data", "method", "epochs", "fraction"]
 #: Columns of the tables for readers; the CSV files have all.
 SHOWN = (
     "total", "mixing", "conservation", "EBM", "KNI", "neighbour preservation", "transfer accuracy", "transfer AUROC",
-    "reference drift", "query CPU seconds",
+    "own accuracy", "reference drift", "query CPU seconds",
 )  # fmt: skip
 
 

@@ -1,6 +1,9 @@
 """The matrix of benchmarks/matrix: what it runs, what it keeps, what it makes of it."""
 
 import csv
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from benchmarks.matrix._config import read_matrix
 from benchmarks.matrix._data import reference_and_query
 from benchmarks.matrix._figures import FIGURES, write_figures
 from benchmarks.matrix._plan import run_matrix, runs_of
-from benchmarks.matrix._rows import COLUMNS, KEY, Rows, read_rows
+from benchmarks.matrix._rows import COLUMNS, KEY, Rows, key_of, read_rows
 from benchmarks.matrix._scores import SCORES
 from benchmarks.matrix._table import aggregate, differences, interval, write_tables
 from scipy import stats
@@ -256,6 +259,31 @@ def test_the_latest_row_of_a_run_counts(tmp_path):
     table = read_rows(tmp_path / "runs.csv")
     assert table["total"].tolist() == [0.5]
     assert table["error"].isna().all()
+
+
+@pytest.mark.slow
+def test_a_matrix_that_is_killed_goes_on_where_it_was(tmp_path):
+    methods = {"PCA": {"run": "pca", "n_comps": 5}, "PCA, projected": MINI["methods"]["PCA, projected"]}
+    one = matrix(tmp_path, methods=methods, seeds=[0, 1, 2], baseline=None)
+    table, words = tmp_path / "runs.csv", ["run", "--config", tmp_path / "matrix.yaml", "--out", tmp_path]
+    with subprocess.Popen([sys.executable, "-m", "benchmarks.matrix", *words], cwd=HERE.parents[1]) as process:
+        while len(read_rows(table)) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    there = table.read_text()
+    run_matrix(one, table, cache=tmp_path / "references")
+    assert table.read_text().startswith(there[: there.rfind("\n") + 1])
+    assert len(table.read_text().splitlines()) == 1 + 6
+    assert read_rows(table)["error"].isna().all()
+
+
+def test_the_shipped_results_are_those_of_the_shipped_matrix():
+    rows = read_rows(HERE.parent / "results" / "shipped" / "runs.csv")
+    runs = runs_of(read_matrix(HERE / "matrix_shipped.yaml"), None, Path("cache"))
+    settings = {key_of(one): one["settings"] for one in rows.to_dict("records")}
+    assert {key_of(one.key): one.settings for one in runs} == settings
+    assert rows["error"].isna().all()
 
 
 # --- Tables and figures ---
