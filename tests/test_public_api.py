@@ -27,6 +27,7 @@ FIRST_PARAMETER = {
     "pl.report": "report",
     "pp.concat_studies": "adatas",
     "pp.label_tree": "source",
+    "tl.calibrate_labels": "reference",
     "tl.joint_embedding": "reference",
 }
 #: Functions whose further keywords go to a function that refuses those it does not know.
@@ -69,6 +70,7 @@ TESTED_WITH = {
     "model.Surgery": "surgery",
     "model.SCVI": "surgery",
     "model.SCANVI": "surgery",
+    "tl.LabelCalibration": "calibrate_labels",
     "module.VAE": "gene_mask",
     "module.SCANVAE": "gene_mask",
 }

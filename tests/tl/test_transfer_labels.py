@@ -249,3 +249,17 @@ class TestFromAModelWithASummary:
             sp.tl.transfer_labels(moved, model, "cell_type")
         with pytest.raises(TypeError, match="str"):
             sp.tl.transfer_labels(query, "model/", "cell_type")
+
+
+def test_novel_cells_are_unknown_whatever_their_neighbours_say(reference, query):
+    plain = sp.tl.transfer_labels(query, reference, "cell_type", copy=True)
+    query.obs["novel"] = np.arange(query.n_obs) % 3 == 0
+    sp.tl.transfer_labels(query, reference, "cell_type", novel_key="novel")
+    novel = query.obs["novel"].to_numpy()
+    assert (query.obs.loc[novel, "cell_type_pred"] == "Unknown").all()
+    assert (query.obs["cell_type_pred"] == plain.obs["cell_type_pred"])[~novel].all()
+    np.testing.assert_array_equal(query.obs["cell_type_uncertainty"], plain.obs["cell_type_uncertainty"])
+    with pytest.raises(KeyError, match="detect_novel"):
+        sp.tl.transfer_labels(query, reference, "cell_type", novel_key="new")
+    with pytest.raises(ValueError, match="must be boolean"):
+        sp.tl.transfer_labels(query, reference, "cell_type", novel_key="cell_type_uncertainty")

@@ -4,6 +4,7 @@ AnnData in, AnnData out; each verb is a short composition of public parts that w
 """
 
 from ._build_reference import build_reference
+from ._calibrate_labels import calibrate_labels
 from ._cluster import cluster
 from ._cluster_agreement import cluster_agreement
 from ._cluster_table import cluster_table
@@ -12,14 +13,17 @@ from ._differential_abundance import differential_abundance
 from ._embed import embed
 from ._expression_table import expression_table
 from ._joint_embedding import joint_embedding
+from ._label_calibration import LabelCalibration
 from ._label_profiles import LabelProfiles, label_profiles
 from ._map_query import map_query
 from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
 
 __all__ = [
+    "LabelCalibration",
     "LabelProfiles",
     "build_reference",
+    "calibrate_labels",
     "cluster",
     "cluster_agreement",
     "cluster_table",

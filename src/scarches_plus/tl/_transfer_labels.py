@@ -9,7 +9,9 @@ import numpy as np
 
 from scarches_plus import _keys
 
+from ._label_calibration import calibrations_for
 from ._provenance import copy_of, require_same_space
+from ._reference_labels import reference_labels
 from ._summaries import summaries_for
 from ._transfer import best_labels, kernel_weights, vote
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import LatentSummary
 
+    from ._label_calibration import LabelCalibration
+
 
 def transfer_labels(
     adata: AnnData,
@@ -35,6 +39,8 @@ def transfer_labels(
     unknown_above: float | None = 0.5,
     unknown_category: str = _keys.UNKNOWN,
     hierarchy: LabelTree | Mapping[str, str | None] | None = None,
+    calibration: LabelCalibration | Mapping[str, LabelCalibration] | None = None,
+    novel_key: str | None = None,
     probabilities: bool = False,
     copy: bool = False,
 ) -> AnnData | None:
@@ -69,6 +75,12 @@ def transfer_labels(
         Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`). A cell then gets the deepest label whose probability, the
         sum of those below it, is at least ``1 - unknown_above``, and is unknown where no label has so much. Labels of the
         reference may stand at any level: an inner one counts for itself and what contains it.
+    calibration
+        What :func:`calibrate_labels` learned of the same vote (not for a model), by label column if there are several. Probabilities
+        and uncertainties then mean what they say; the best label stays the same.
+    novel_key
+        ``obs`` column of :func:`detect_novel`, ``"novel"`` unless named otherwise: cells that it calls novel are unknown, whatever
+        their neighbours say. Their uncertainty stays that of the vote.
     probabilities
         Also write the probabilities of all labels, inner ones included.
     copy
@@ -82,10 +94,10 @@ def transfer_labels(
     Raises
     ------
     KeyError
-        If an embedding or a label column is missing.
+        If an embedding, a column or a calibration is missing.
     ValueError
-        If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, or
-        no column is named.
+        If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, no column
+        is named, a calibration is of another vote, or the column of novel cells is not boolean.
     TypeError
         If the reference is neither AnnData nor model.
 
@@ -113,11 +125,13 @@ def transfer_labels(
         raise ValueError(message)
     if isinstance(reference, AnnData):
         require_same_space(adata, reference, use_rep)
-        columns = {key: _reference_labels(reference, key, unknown_category) for key in keys}
+        columns = {key: reference_labels(reference, key, unknown_category) for key in keys}
         labels = {key: list(column.categories) for key, column in columns.items()}
     else:
         summaries = summaries_for(adata, reference, keys, use_rep)
         labels = {key: list(summary.labels) for key, summary in summaries.items()}
+    calibrations = calibrations_for(keys, calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
+    novel = None if novel_key is None else _novel(adata, novel_key)
     tree = None if hierarchy is None else LabelTree.of(hierarchy)
     if tree is not None:
         for key, names in labels.items():
@@ -126,15 +140,15 @@ def transfer_labels(
     adata = copy_of(adata) if copy else adata
     embedding = np.asarray(adata.obsm[use_rep])
     if isinstance(reference, AnnData):
-        k = min(k, reference.n_obs)
-        neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), k)
-        weights = kernel_weights(neighbors.distances, kernel)
+        neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
+        votes = neighbors.indices, kernel_weights(neighbors.distances, kernel)
+        shares = {key: partial(_votes, *votes, column, calibrations.get(key)) for key, column in columns.items()}
+    else:
+        shares = {key: partial(_by_mixture, summary, embedding) for key, summary in summaries.items()}
     for key, names in labels.items():
-        if isinstance(reference, AnnData):
-            shares_of = partial(_votes, neighbors.indices, weights, columns[key])
-        else:
-            shares_of = partial(_by_mixture, summaries[key], embedding)
-        best, probability = best_labels(shares_of, adata.n_obs, names, tree=tree, unknown_above=unknown_above)
+        best, probability = best_labels(shares[key], adata.n_obs, names, tree=tree, unknown_above=unknown_above)
+        if novel is not None:
+            best[novel] = -1
         given = names
         if tree is not None:
             named = {node for name in names for node in tree.path(name)}
@@ -144,38 +158,34 @@ def transfer_labels(
         adata.obs[_keys.predicted(key)] = _predictions(given, best, unknown_category)
         adata.obs[_keys.uncertainty(key)] = np.clip(1.0 - probability, 0.0, 1.0)
         if probabilities:
-            shares = shares_of(slice(None))
+            of_all = shares[key](slice(None))
             if tree is not None:
-                shares = tree.node_probabilities(shares, names)[:, possible]
-            _write_probabilities(adata, key, given, shares)
+                of_all = tree.node_probabilities(of_all, names)[:, possible]
+            _write_probabilities(adata, key, given, of_all)
         if isinstance(reference, AnnData):
             _write_colors(adata, reference, key, unknown_category)
     return adata if copy else None
 
 
-def _votes(indices: np.ndarray, weights: np.ndarray, labels: pd.Categorical, rows: slice) -> np.ndarray:
-    return vote(labels.codes[indices[rows]], weights[rows], len(labels.categories))
+def _votes(
+    indices: np.ndarray, weights: np.ndarray, labels: pd.Categorical, calibration: LabelCalibration | None, rows: slice
+) -> np.ndarray:
+    shares = vote(labels.codes[indices[rows]], weights[rows], len(labels.categories))
+    return shares if calibration is None else calibration.apply(shares)
 
 
 def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> np.ndarray:
     return summary.probabilities(embedding[rows])
 
 
-def _reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.Categorical:
-    """Return the labels of the reference; cells without one have code -1."""
-    import pandas as pd
-
-    if key not in reference.obs:
-        message = f"labels {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
+def _novel(adata: AnnData, key: str) -> np.ndarray:
+    if key not in adata.obs:
+        message = f"adata.obs has no column {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ...) first"
         raise KeyError(message)
-    column = reference.obs[key]
-    column = column.where(column.notna() & (column.astype(object) != unknown_category))
-    labels = pd.Categorical(column).remove_unused_categories()
-    labels = labels.rename_categories(str)
-    if not len(labels.categories):
-        message = f"no cell of the reference has a label in obs[{key!r}]"
+    if adata.obs[key].dtype != bool:
+        message = f"obs[{key!r}] must be boolean, as sp.tl.detect_novel writes it, not {adata.obs[key].dtype}"
         raise ValueError(message)
-    return labels
+    return adata.obs[key].to_numpy()
 
 
 def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> pd.Categorical:

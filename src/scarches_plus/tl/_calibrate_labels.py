@@ -1,0 +1,133 @@
+"""Learn from a reference's own batches how far a label vote can be believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scarches_plus import _keys
+
+from ._label_calibration import LabelCalibration, calibration_error, fit
+from ._provenance import space_of
+from ._reference_labels import reference_labels
+from ._transfer import Kernel, kernel_weights, vote
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+#: Parts that a reference of one batch is dealt into.
+_PARTS = 5
+
+
+def calibrate_labels(
+    reference: AnnData,
+    labels_key: str,
+    *,
+    batch_key: str,
+    use_rep: str = _keys.EMBEDDING,
+    k: int = 50,
+    kernel: Kernel = "paper",
+    unknown_category: str = _keys.UNKNOWN,
+    n_cells: int = 20_000,
+    rng: int = 0,
+) -> LabelCalibration:
+    """Hold out each batch of a reference in turn and learn how often the vote of the others is right.
+
+    Parameters
+    ----------
+    reference
+        Reference with an embedding, labels and batches.
+    labels_key, batch_key
+        Columns of ``obs``.
+    use_rep
+        ``obsm`` slot of the embedding.
+    k, kernel
+        As :func:`transfer_labels` will be called.
+    unknown_category
+        Name of cells without a label, which are left out.
+    n_cells
+        Most cells that are held out, drawn at random if there are more; all others vote.
+    rng
+        Seed.
+
+    Returns
+    -------
+    LabelCalibration
+        For ``transfer_labels(..., calibration=...)``.
+
+    Raises
+    ------
+    KeyError
+        If the embedding or a column is missing.
+    ValueError
+        If no cell has a label that another batch has too.
+
+    Warns
+    -----
+    UserWarning
+        If there is one batch: a fifth of the cells at a time is held out, which is too easy.
+
+    Notes
+    -----
+    Held-out cells whose label no other batch has are left out: no vote could be right. Probabilities are those of the known labels; types that the
+    reference lacks are another question (:func:`detect_novel`). The latent space has seen all batches of the reference, so a
+    query that differs from them more than they do from one another is somewhat less certain than it says.
+
+    References
+    ----------
+    Guo et al. 2017, On Calibration of Modern Neural Networks.
+    """
+    from scarches_plus._neighbors import nearest
+
+    space = space_of(reference, use_rep)
+    labels = reference_labels(reference, labels_key, unknown_category)
+    folds = _folds(reference, batch_key, rng)
+    embedding, codes = np.asarray(reference.obsm[use_rep]), np.asarray(labels.codes, dtype=np.int64)
+    voters = codes >= 0
+    held = _held_out(codes, folds, n_cells, rng)
+    if not len(held):
+        message = (
+            f"no label of obs[{labels_key!r}] occurs in more than one batch of obs[{batch_key!r}]: no batch can tell how right "
+            "the others are"
+        )
+        raise ValueError(message)
+    shares = np.empty((len(held), len(labels.categories)))
+    for fold in np.unique(folds[held]):
+        of_fold = folds[held] == fold
+        others = np.flatnonzero(voters & (folds != fold))
+        found = nearest(embedding[held[of_fold]], embedding[others], min(k, len(others)))
+        shares[of_fold] = vote(codes[others][found.indices], kernel_weights(found.distances, kernel), shares.shape[1])
+    truth = codes[held]
+    exponent, floor = fit(shares, truth)
+    result = LabelCalibration(exponent, floor, np.nan, calibration_error(shares, truth), len(held), k, kernel, space)
+    return LabelCalibration(**{**result.to_plain(), "error": calibration_error(result.apply(shares), truth)})
+
+
+def _folds(reference: AnnData, batch_key: str, rng: int) -> NDArray[np.int64]:
+    """Return which cells are held out together: those of a batch."""
+    from warnings import warn
+
+    import pandas as pd
+
+    if batch_key not in reference.obs:
+        message = f"batches {batch_key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
+        raise KeyError(message)
+    folds = pd.factorize(reference.obs[batch_key], use_na_sentinel=False)[0]
+    if len(np.unique(folds)) == 1:
+        message = f"the reference has one batch in obs[{batch_key!r}]: random fifths of it are held out, which is too easy a test"
+        warn(message, UserWarning, stacklevel=3)
+        return np.random.default_rng(rng).integers(0, _PARTS, reference.n_obs)
+    return np.asarray(folds, dtype=np.int64)
+
+
+def _held_out(codes: NDArray, folds: NDArray, n_cells: int, rng: int) -> NDArray[np.int64]:
+    """Return cells whose label occurs in another fold too, ``n_cells`` at most."""
+    table = np.zeros((folds.max() + 1, codes.max() + 2), dtype=np.int64)
+    np.add.at(table, (folds, codes), 1)  # cells without a label are in the last column
+    elsewhere = table.sum(axis=0) - table
+    cells = np.flatnonzero((codes >= 0) & (elsewhere[folds, codes] > 0))
+    if len(cells) > n_cells:
+        cells = np.sort(np.random.default_rng(rng).choice(cells, n_cells, replace=False))
+    return cells

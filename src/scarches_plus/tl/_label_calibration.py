@@ -1,0 +1,149 @@
+"""Label probabilities that mean what they say: temperature scaling of smoothed shares."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._provenance import space_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Shares are never taken for nothing, so that a logarithm exists and a label no neighbour has is not impossible.
+_LEAST_FLOOR = 1e-4
+_BINS = 15
+
+
+@dataclass(frozen=True)
+class LabelCalibration:
+    r"""How the shares of a label vote become probabilities.
+
+    With the shares :math:`s` that the labels have of a cell's votes, its probabilities are
+    :math:`p_y = (s_y + f)^a / \sum_{y'} (s_{y'} + f)^a`. The order of the labels does not change.
+
+    Attributes
+    ----------
+    exponent
+        :math:`a`, the inverse temperature: below 1 the votes were too sure of themselves, above 1 not enough.
+    floor
+        :math:`f`.
+    error, error_before
+        Expected calibration error of the held-out cells with calibration and without.
+    n_cells
+        Number of held-out cells.
+    k, kernel
+        Of the vote.
+    space
+        Latent space that it was learned in, if known.
+
+    References
+    ----------
+    Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2 (temperature scaling).
+    """
+
+    exponent: float
+    floor: float
+    error: float
+    error_before: float
+    n_cells: int
+    k: int
+    kernel: str
+    space: str | None = None
+
+    def apply(self, shares: np.ndarray) -> np.ndarray:
+        """Return probabilities.
+
+        Parameters
+        ----------
+        shares
+            Shape ``(n_cells, n_labels)``; rows sum to 1, or to 0 where no neighbour has a label.
+
+        Returns
+        -------
+        numpy.ndarray
+            The same shape; rows of nothing stay so.
+        """
+        return scaled(shares, self.exponent, self.floor)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values, as JSON and h5ad have them: ``LabelCalibration(**plain)`` is the same again."""
+        return asdict(self)
+
+
+def calibrations_for(
+    labels_key: Sequence[str], calibration: Any, reference: Any, *, use_rep: str, k: int, kernel: str
+) -> dict[str, LabelCalibration]:
+    """Return the calibration of each label column, empty if there is none.
+
+    Raises
+    ------
+    KeyError
+        If there are several columns and one has no calibration.
+    ValueError
+        If a calibration is of another vote, or the reference is a model, which does not vote.
+    """
+    from anndata import AnnData
+
+    if calibration is None:
+        return {}
+    if not isinstance(reference, AnnData):
+        message = "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out"
+        raise ValueError(message)
+    if isinstance(calibration, LabelCalibration) and len(labels_key) > 1:
+        message = f"there are {len(labels_key)} label columns: pass calibration={{column: calibrate_labels(reference, column, ...)}}"
+        raise ValueError(message)
+    by_key = dict.fromkeys(labels_key, calibration) if isinstance(calibration, LabelCalibration) else dict(calibration)
+    if lacking := [key for key in labels_key if key not in by_key]:
+        message = f"no calibration of {lacking}: call sp.tl.calibrate_labels(reference, {lacking[0]!r}, ...)"
+        raise KeyError(message)
+    space = space_of(reference, use_rep)
+    for key in labels_key:
+        one = by_key[key]
+        if (one.k, one.kernel, one.space) != (k, kernel, space):
+            message = (
+                f"the calibration of {key!r} is of another vote (k={one.k}, kernel={one.kernel!r}, space {one.space}) than this one "
+                f"(k={k}, kernel={kernel!r}, space {space}); call sp.tl.calibrate_labels with these"
+            )
+            raise ValueError(message)
+    return by_key
+
+
+def scaled(shares: np.ndarray, exponent: float, floor: float) -> np.ndarray:
+    """Return ``(shares + floor) ** exponent``, rows summing to 1; rows of nothing stay so."""
+    logs = exponent * np.log(shares + floor)
+    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
+    powers[~shares.any(axis=1)] = 0
+    total = powers.sum(axis=1, keepdims=True)
+    return np.divide(powers, total, out=np.zeros_like(powers), where=total > 0)
+
+
+def fit(shares: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
+    """Return the exponent and the floor under which held-out labels are most probable.
+
+    Parameters
+    ----------
+    shares
+        Shape ``(n_cells, n_labels)``, rows sum to 1.
+    codes
+        True labels, shape ``(n_cells,)``.
+    """
+    from scipy.optimize import minimize
+
+    rows = np.arange(len(codes))
+
+    def mean_loss(logs: np.ndarray) -> float:
+        probabilities = scaled(shares, np.exp(logs[0]), _LEAST_FLOOR + np.exp(logs[1]))
+        return float(-np.log(np.maximum(probabilities[rows, codes], 1e-300)).mean())
+
+    found = minimize(mean_loss, np.log([1.0, 0.01]), method="Nelder-Mead", bounds=np.log([[0.05, 20.0], [1e-6, 1.0]]))
+    return float(np.exp(found.x[0])), float(_LEAST_FLOOR + np.exp(found.x[1]))
+
+
+def calibration_error(shares: np.ndarray, codes: np.ndarray) -> float:
+    """Return the expected calibration error of the best label, over 15 equally wide bins."""
+    confidence, right = shares.max(axis=1), shares.argmax(axis=1) == codes
+    bins = np.digitize(confidence, np.linspace(0, 1, _BINS + 1)[1:-1], right=True)
+    return float(np.abs(np.bincount(bins, weights=right - confidence)).sum() / len(codes))

@@ -1,0 +1,176 @@
+"""Do calibrated probabilities mean what they say?"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+
+import scarches_plus as sp
+from scarches_plus.metrics import label_transfer_report
+from scarches_plus.tl._label_calibration import calibration_error, fit, scaled
+
+
+def overlapping(n_cells, rng, batches=("a", "b", "c")):
+    """Cells of three overlapping types in a plane, so that the best vote is often wrong."""
+    rng = np.random.default_rng(rng)
+    types = rng.integers(0, 3, n_cells)
+    z = np.array([[0, 0], [1.2, 0], [0, 4]])[types] + rng.normal(size=(n_cells, 2))
+    obs = pd.DataFrame(
+        {"cell_type": np.array(["T", "NK", "B"])[types], "batch": rng.choice(batches, n_cells)},
+        index=[f"c{i}" for i in range(n_cells)],
+    )
+    return AnnData(obs=obs, obsm={"X_scarches": z.astype(np.float32)})
+
+
+@pytest.fixture
+def reference():
+    return overlapping(1500, 0)
+
+
+@pytest.fixture
+def query():
+    return overlapping(1500, 1, ["q"])
+
+
+def transferred(query, reference, **kwargs):
+    query = sp.tl.transfer_labels(query, reference, "cell_type", unknown_above=None, copy=True, **kwargs)
+    report = label_transfer_report(
+        query.obs["cell_type"], query.obs["cell_type_pred"], query.obs["cell_type_uncertainty"]
+    )
+    return query, report
+
+
+def test_the_calibration_error_falls_and_the_labels_stay(reference, query):
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=3)
+    plain, before = transferred(query, reference, k=3)
+    calibrated, after = transferred(query, reference, k=3, calibration=calibration, probabilities=True)
+    assert before.calibration_error > 0.08  # three neighbours are often of one opinion, and wrong
+    assert after.calibration_error < 0.04
+    assert (plain.obs["cell_type_pred"].astype(str) == calibrated.obs["cell_type_pred"].astype(str)).all()
+    shares = calibrated.obsm["cell_type_probabilities"]
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(1 - shares.max(axis=1), calibrated.obs["cell_type_uncertainty"], atol=1e-12)
+    assert calibration.error < 0.04 < 0.08 < calibration.error_before
+    assert calibration.n_cells == 1500
+
+
+def test_probabilities_are_those_of_the_formula(reference, query):
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=10)
+    plain, _ = transferred(query, reference, k=10, probabilities=True)
+    calibrated, _ = transferred(query, reference, k=10, probabilities=True, calibration=calibration)
+    powers = (plain.obsm["cell_type_probabilities"] + calibration.floor) ** calibration.exponent
+    np.testing.assert_allclose(
+        calibrated.obsm["cell_type_probabilities"], powers / powers.sum(axis=1, keepdims=True), rtol=1e-9
+    )
+
+
+def test_held_out_cells_take_no_votes_of_their_own_batch():
+    """Two batches whose labels are swapped: within a batch the vote is always right, across always wrong."""
+    reference = overlapping(400, 0, ["a", "b"])
+    reference.obsm["X_scarches"][:, 0] = np.where(reference.obs["cell_type"] == "T", 0, 50)
+    reference.obsm["X_scarches"][reference.obs["batch"] == "b", 0] *= -1
+    reference.obsm["X_scarches"][reference.obs["batch"] == "b", 0] += 50
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=5)
+    assert calibration.error_before > 0.5
+
+
+def test_labels_of_one_batch_are_left_out(reference):
+    reference.obs.loc[(reference.obs["batch"] == "a") & (reference.obs["cell_type"] == "B"), "cell_type"] = "only here"
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")
+    assert calibration.n_cells == (reference.obs["cell_type"] != "only here").sum()
+    reference.obs["cell_type"] = reference.obs["batch"].astype(str)
+    with pytest.raises(ValueError, match="occurs in more than one batch"):
+        sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")
+
+
+def test_cells_without_a_label_are_neither_held_out_nor_vote(reference):
+    some = reference.obs_names[:300]
+    without = reference[300:].copy()
+    reference.obs.loc[some[:150], "cell_type"] = "Unknown"
+    reference.obs.loc[some[150:], "cell_type"] = None
+    one, other = (sp.tl.calibrate_labels(cells, "cell_type", batch_key="batch") for cells in (reference, without))
+    assert one == other
+
+
+def test_one_batch_is_said(reference):
+    reference.obs["batch"] = "a"
+    with pytest.warns(UserWarning, match="one batch"):
+        assert sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch").n_cells == 1500
+
+
+def test_no_more_cells_than_asked(reference):
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", n_cells=200)
+    assert calibration.n_cells == 200
+    assert calibration == sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", n_cells=200)
+    assert calibration != sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", n_cells=200, rng=1)
+
+
+def test_it_is_kept_as_plain_values(reference):
+    before = reference.obs.copy()
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")
+    pd.testing.assert_frame_equal(reference.obs, before)
+    assert sp.tl.LabelCalibration(**json.loads(json.dumps(calibration.to_plain()))) == calibration
+
+
+def test_another_vote_is_refused(reference, query):
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=10)
+    with pytest.raises(ValueError, match=r"another vote \(k=10.*k=20"):
+        sp.tl.transfer_labels(query, reference, "cell_type", k=20, calibration=calibration)
+    with pytest.raises(ValueError, match="kernel='gaussian'"):
+        sp.tl.transfer_labels(query, reference, "cell_type", k=10, kernel="gaussian", calibration=calibration)
+    with pytest.raises(ValueError, match="2 label columns"):
+        sp.tl.transfer_labels(query, reference, ["cell_type", "batch"], k=10, calibration=calibration)
+    with pytest.raises(KeyError, match="no calibration of"):
+        sp.tl.transfer_labels(query, reference, ["cell_type", "batch"], k=10, calibration={"cell_type": calibration})
+    with pytest.raises(KeyError, match="nothing"):
+        sp.tl.calibrate_labels(reference, "cell_type", batch_key="nothing")
+    assert "cell_type_pred" not in query.obs
+
+
+# --- The formula and its fit ---
+
+
+def shares_of(n_cells, n_labels, rng, temperature=1.0):
+    """Shares whose probabilities are known, and labels drawn from these."""
+    rng = np.random.default_rng(rng)
+    logits = rng.normal(size=(n_cells, n_labels))
+    probabilities = softmax(logits, axis=1)
+    codes = (probabilities.cumsum(axis=1) > rng.random((n_cells, 1))).argmax(axis=1)
+    return softmax(logits * temperature, axis=1), codes
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_fit_finds_a_known_temperature(temperature):
+    shares, codes = shares_of(20_000, 4, 0, temperature)
+    exponent, floor = fit(shares, codes)
+    assert exponent == pytest.approx(1 / temperature, rel=0.06)
+    assert calibration_error(scaled(shares, exponent, floor), codes) < 0.02
+
+
+def test_the_fit_is_the_minimum_over_exponents():
+    shares, codes = shares_of(3000, 3, 1, 2.0)
+    exponent, floor = fit(shares, codes)
+
+    def loss(a):
+        powers = (shares + floor) ** a
+        return -np.log(powers[np.arange(3000), codes] / powers.sum(axis=1)).mean()
+
+    assert minimize_scalar(loss, bounds=(0.05, 5), method="bounded").x == pytest.approx(exponent, rel=1e-2)
+
+
+@given(st.integers(1, 30), st.integers(1, 6), st.floats(0.05, 20), st.floats(1e-4, 1), st.integers(0, 2**32 - 1))
+def test_order_is_kept_and_rows_are_probabilities(n_cells, n_labels, exponent, floor, rng):
+    shares = np.random.default_rng(rng).dirichlet(np.full(n_labels, 0.3), n_cells)
+    shares[0] = 0  # no neighbour with a label
+    probabilities = scaled(shares, exponent, floor)
+    np.testing.assert_allclose(probabilities[1:].sum(axis=1), 1)
+    assert (probabilities[0] == 0).all()
+    assert (probabilities >= 0).all()
+    rows = np.arange(1, n_cells)
+    assert (probabilities[rows, shares[rows].argmax(axis=1)] >= probabilities[rows].max(axis=1) * (1 - 1e-12)).all()
