@@ -24,11 +24,14 @@ ON_ANNDATA = ("pl", "pp", "tl")
 #: Functions that take something else first: they join several, or read a model's records.
 FIRST_PARAMETER = {
     "pl.drift": "lineage",
+    "pl.label_summary": "summary",
+    "pl.reliability": "curve",
     "pl.report": "report",
     "pp.concat_studies": "adatas",
     "pp.label_tree": "source",
     "tl.calibrate_labels": "reference",
     "tl.joint_embedding": "reference",
+    "tl.label_summary": "explanation",
 }
 #: Functions whose further keywords go to a function that refuses those it does not know.
 FORWARDS = {"pl.joint_umap": "scanpy.pl.umap"}

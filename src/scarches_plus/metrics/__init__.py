@@ -22,6 +22,7 @@ from ._protein_discrepancy import protein_discrepancy
 from ._protein_neighbor_overlap import protein_neighbor_overlap
 from ._rbni import RbNIScore, rbni
 from ._reference_drift import ReferenceDrift, reference_drift
+from ._reliability_curve import reliability_curve
 from ._report import Report
 from ._scale_proteins import scale_proteins
 
@@ -50,5 +51,6 @@ __all__ = [
     "protein_neighbor_overlap",
     "rbni",
     "reference_drift",
+    "reliability_curve",
     "scale_proteins",
 ]

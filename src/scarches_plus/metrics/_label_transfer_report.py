@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ._reliability_curve import calibration_error
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -174,7 +176,7 @@ def label_transfer_report(
         unknown_rate_known=_mean(~accepted[of_known]),
         unknown_rate_unseen=_mean(~accepted[~of_known]),
         auroc_unseen=_auroc(doubt, ~of_known),
-        calibration_error=_calibration_error(1 - doubt[of_known & accepted], right[of_known & accepted], n_bins),
+        calibration_error=calibration_error(1 - doubt[of_known & accepted], right[of_known & accepted], n_bins),
         per_type=per_type,
         confusion=confusion,
     )
@@ -241,10 +243,3 @@ def _auroc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
         return float("nan")
     ranks = pd.Series(score).rank().to_numpy()
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-
-
-def _calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], n_bins: int) -> float:
-    if not len(confidence) or np.isnan(confidence).any():
-        return float("nan")
-    bins = np.digitize(confidence, np.linspace(0, 1, n_bins + 1)[1:-1], right=True)
-    return float(np.abs(np.bincount(bins, weights=right - confidence)).sum() / len(confidence))

@@ -7,7 +7,19 @@ does. Give ``ax`` to draw into a figure of your own.
 from ._confusion_matrix import confusion_matrix
 from ._drift import drift
 from ._joint_umap import joint_umap
+from ._label_summary import label_summary
+from ._novelty import novelty
+from ._reliability import reliability
 from ._report import report
 from ._uncertainty_by_type import uncertainty_by_type
 
-__all__ = ["confusion_matrix", "drift", "joint_umap", "report", "uncertainty_by_type"]
+__all__ = [
+    "confusion_matrix",
+    "drift",
+    "joint_umap",
+    "label_summary",
+    "novelty",
+    "reliability",
+    "report",
+    "uncertainty_by_type",
+]

@@ -11,10 +11,12 @@ from ._cluster_table import cluster_table
 from ._detect_novel import detect_novel
 from ._differential_abundance import differential_abundance
 from ._embed import embed
+from ._explain_labels import explain_labels
 from ._expression_table import expression_table
 from ._joint_embedding import joint_embedding
 from ._label_calibration import LabelCalibration
 from ._label_profiles import LabelProfiles, label_profiles
+from ._label_summary import label_summary
 from ._map_query import map_query
 from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
@@ -30,9 +32,11 @@ __all__ = [
     "detect_novel",
     "differential_abundance",
     "embed",
+    "explain_labels",
     "expression_table",
     "joint_embedding",
     "label_profiles",
+    "label_summary",
     "map_query",
     "rank_genes",
     "transfer_labels",

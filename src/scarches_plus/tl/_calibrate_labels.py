@@ -8,7 +8,7 @@ import numpy as np
 
 from scarches_plus import _keys
 
-from ._label_calibration import LabelCalibration, calibration_error, fit
+from ._label_calibration import LabelCalibration, fit, scaled
 from ._provenance import space_of
 from ._reference_labels import reference_labels
 from ._transfer import Kernel, kernel_weights, vote
@@ -101,8 +101,14 @@ def calibrate_labels(
         shares[of_fold] = vote(codes[others][found.indices], kernel_weights(found.distances, kernel), shares.shape[1])
     truth = codes[held]
     exponent, floor = fit(shares, truth)
-    result = LabelCalibration(exponent, floor, np.nan, calibration_error(shares, truth), len(held), k, kernel, space)
-    return LabelCalibration(**{**result.to_plain(), "error": calibration_error(result.apply(shares), truth)})
+    before, after = (_error(each, truth) for each in (shares, scaled(shares, exponent, floor)))
+    return LabelCalibration(exponent, floor, after, before, len(held), k, kernel, space)
+
+
+def _error(shares: NDArray, codes: NDArray) -> float:
+    from scarches_plus.metrics._reliability_curve import calibration_error
+
+    return calibration_error(shares.max(axis=1), shares.argmax(axis=1) == codes)
 
 
 def _folds(reference: AnnData, batch_key: str, rng: int) -> NDArray[np.int64]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 #: Shares are never taken for nothing, so that a logarithm exists and a label no neighbour has is not impossible.
 _LEAST_FLOOR = 1e-4
-_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -140,10 +139,3 @@ def fit(shares: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
 
     found = minimize(mean_loss, np.log([1.0, 0.01]), method="Nelder-Mead", bounds=np.log([[0.05, 20.0], [1e-6, 1.0]]))
     return float(np.exp(found.x[0])), float(_LEAST_FLOOR + np.exp(found.x[1]))
-
-
-def calibration_error(shares: np.ndarray, codes: np.ndarray) -> float:
-    """Return the expected calibration error of the best label, over 15 equally wide bins."""
-    confidence, right = shares.max(axis=1), shares.argmax(axis=1) == codes
-    bins = np.digitize(confidence, np.linspace(0, 1, _BINS + 1)[1:-1], right=True)
-    return float(np.abs(np.bincount(bins, weights=right - confidence)).sum() / len(codes))

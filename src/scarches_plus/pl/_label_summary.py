@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+COLORS = {"accepted": "#56b4e9", "uncertain": "#bbbbbb", "novel": "#e69f00"}
+
+
+def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw for each label the shares of its cells that were accepted, uncertain or novel, the most frequent label on top.
+
+    Parameters
+    ----------
+    summary
+        Result of :func:`scarches_plus.tl.label_summary`.
+    ax
+        Axes to draw into.
+
+    Returns
+    -------
+    The Axes.
+
+    Raises
+    ------
+    ValueError
+        If the table is no summary, or empty.
+    """
+    import matplotlib.pyplot as plt
+
+    if lacking := [name for name in ("n_cells", *COLORS) if name not in summary]:
+        message = f"the table lacks {lacking}: pass what sp.tl.label_summary returned"
+        raise ValueError(message)
+    if not len(summary):
+        message = "the summary has no label"
+        raise ValueError(message)
+    table = summary.iloc[::-1]
+    names = [f"{name} ({n:,})" for name, n in table["n_cells"].items()]
+    if ax is None:
+        size = (5 + 0.08 * max(map(len, names)), max(0.3 * len(names) + 1.2, 2.5))
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    left = np.zeros(len(table))
+    for reason, color in COLORS.items():
+        shares = (table[reason] / table["n_cells"]).to_numpy(dtype=float)
+        ax.barh(names, shares, left=left, color=color, label=reason, height=0.75)
+        left += shares
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    ax.set(xlim=(0, 1), xlabel="share of cells", ylabel="best label (cells)")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw how often predictions are right over how sure they are; on the diagonal they mean what they say.
+
+    Parameters
+    ----------
+    curve
+        Result of :func:`scarches_plus.metrics.reliability_curve`, or several by name. Points are as large as the bins are full.
+    ax
+        Axes to draw into.
+
+    Returns
+    -------
+    The Axes.
+
+    Raises
+    ------
+    ValueError
+        If there is no curve.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+    import pandas as pd
+
+    curves: dict[str, pd.DataFrame] = {"": curve} if isinstance(curve, pd.DataFrame) else dict(curve)
+    if not curves:
+        message = "there is no curve to draw"
+        raise ValueError(message)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
+    ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)
+    for name, table in curves.items():
+        (line,) = ax.plot(table["confidence"], table["accuracy"], linewidth=1)
+        error = (
+            f"calibration error {table.attrs['calibration_error']:.3f}" if "calibration_error" in table.attrs else ""
+        )
+        sizes = 8 + 150 * np.sqrt(table["n_cells"] / table["n_cells"].sum())
+        ax.scatter(
+            table["confidence"],
+            table["accuracy"],
+            sizes,
+            color=line.get_color(),
+            alpha=0.7,
+            label=", ".join(filter(None, [name, error])),
+        )
+    if any(text for text in ax.get_legend_handles_labels()[1]):
+        legend = ax.legend(frameon=False, loc="upper left", fontsize="small")
+        for handle in legend.legend_handles:
+            handle.set_sizes([30])
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability of the prediction", ylabel="share that is right")
+    ax.set_aspect("equal")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -1,0 +1,186 @@
+"""Why a cell got its label, or none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scarches_plus import _keys
+
+from ._label_calibration import calibrations_for
+from ._provenance import require_same_space
+from ._reference_labels import reference_labels
+from ._transfer import Kernel, kernel_weights, vote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from ._label_calibration import LabelCalibration
+
+#: Labels and batches of the neighbours that are spelled out.
+_MOST_NAMES = 3
+REASONS = ("accepted", "uncertain", "novel", "no labelled neighbor")
+
+
+def explain_labels(
+    adata: AnnData,
+    reference: AnnData,
+    labels_key: str,
+    *,
+    cells: Sequence[str] | NDArray[np.bool_] | None = None,
+    batch_key: str | None = None,
+    use_rep: str = _keys.EMBEDDING,
+    k: int = 50,
+    kernel: Kernel = "paper",
+    calibration: LabelCalibration | None = None,
+    unknown_above: float | None = 0.5,
+    unknown_category: str = _keys.UNKNOWN,
+    novel_key: str | None = None,
+) -> pd.DataFrame:
+    """Say for each cell which labels compete, who its neighbours are, and why its label is accepted or not.
+
+    Parameters
+    ----------
+    adata
+        Query with an embedding; nothing is written into it.
+    reference
+        Reference with an embedding in the same latent space, and labels.
+    labels_key
+        Column of ``reference.obs``.
+    cells
+        Which cells: names, or a boolean mask; by default all.
+    batch_key
+        Column of ``reference.obs``; with it the neighbours' batches are told.
+    use_rep, k, kernel, calibration, unknown_above, unknown_category, novel_key
+        As :func:`transfer_labels` was called. With ``novel_key`` what :func:`detect_novel` found is told too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each cell. ``prediction``: what :func:`transfer_labels` says. ``reason``: ``"accepted"``, ``"uncertain"``,
+        ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``, ``second_probability``: the two best.
+        ``neighbor_labels``: labels of the ``k`` neighbours and how many have them, three at most. ``distance``: mean distance to the
+        neighbours. With ``batch_key``, ``neighbor_batches`` and ``n_batches``. With ``novel_key``, ``novel_score``,
+        ``novel_threshold``, ``novel_label`` (the label that explains the cell best) and ``novel_cluster``.
+
+    Raises
+    ------
+    KeyError
+        If an embedding, a column, a cell or the record of novel cells is missing.
+    ValueError
+        If the embeddings lie in different latent spaces, no reference cell has a label, or the calibration is of another vote.
+
+    References
+    ----------
+    Lotfollahi et al. 2021 (scArches), eq. 17-22.
+    """
+    import pandas as pd
+
+    from scarches_plus._neighbors import nearest
+
+    require_same_space(adata, reference, use_rep)
+    labels = reference_labels(reference, labels_key, unknown_category)
+    calibrations = calibrations_for([labels_key], calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
+    rows = _rows(adata, cells)
+    chosen = adata.obs_names[rows]
+    novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
+    batches = None if batch_key is None else _batches(reference, batch_key)
+
+    found = nearest(np.asarray(adata.obsm[use_rep])[rows], np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
+    names = list(labels.categories)
+    codes = np.asarray(labels.codes)[found.indices]
+    shares = vote(codes, kernel_weights(found.distances, kernel), len(names))
+    if calibrations:
+        shares = calibrations[labels_key].apply(shares)
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :2]
+    best = np.take_along_axis(shares, order, axis=1)
+    order = np.where(best > 0, order, -1)
+    highest = 1.0 if unknown_above is None else unknown_above
+    reason = np.select([best[:, 0] == 0, 1 - best[:, 0] > highest], [3, 1], 0)
+    if novelty is not None:
+        reason[novelty["novel"].to_numpy()] = 2
+    given = np.where(reason == 0, order[:, 0], len(names))
+
+    def coded(codes: NDArray, categories: Sequence[str]) -> Any:
+        return pd.Categorical.from_codes(codes.tolist(), pd.Index(categories))
+
+    table: dict[str, Any] = {
+        "prediction": coded(given, [*names, unknown_category]),
+        "reason": coded(reason, REASONS),
+        "label": coded(order[:, 0], names),
+        "probability": best[:, 0],
+    }
+    if len(names) > 1:
+        table |= {"second_label": coded(order[:, 1], names), "second_probability": best[:, 1]}
+    table |= {"neighbor_labels": _most_frequent(codes, names), "distance": found.distances.mean(axis=1)}
+    if batches is not None:
+        of_neighbors = np.asarray(batches.codes)[found.indices]
+        ordered = np.sort(of_neighbors, axis=1)
+        table["neighbor_batches"] = _most_frequent(of_neighbors, list(batches.categories))
+        table["n_batches"] = 1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)
+    result = pd.DataFrame(table, index=chosen)
+    return result if novelty is None else result.join(novelty.drop(columns="novel"))
+
+
+def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    if cells is None:
+        return np.arange(adata.n_obs)
+    asked = np.asarray(cells)
+    if asked.dtype == bool:
+        if asked.shape != (adata.n_obs,):
+            message = f"a mask of cells must have {adata.n_obs} entries, not shape {asked.shape}"
+            raise ValueError(message)
+        return np.flatnonzero(asked)
+    rows = adata.obs_names.get_indexer(asked)
+    if (rows < 0).any():
+        message = f"cells {asked[rows < 0][:5].tolist()} are not in adata.obs_names"
+        raise KeyError(message)
+    return np.asarray(rows, dtype=np.int64)
+
+
+def _batches(reference: AnnData, key: str) -> pd.Categorical:
+    import pandas as pd
+
+    if key not in reference.obs:
+        message = f"batches {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
+        raise KeyError(message)
+    return pd.Categorical(reference.obs[key].astype(str))
+
+
+def _novelty(adata: AnnData, key: str, rows: NDArray) -> pd.DataFrame:
+    """Return what detect_novel wrote about some cells, under its usual names."""
+    columns = {
+        "novel": key,
+        "novel_score": _keys.novel_score(key),
+        "novel_label": _keys.novel_label(key),
+        "novel_cluster": _keys.novel_cluster(key),
+    }
+    record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key)
+    if record is None or any(column not in adata.obs for column in columns.values()):
+        message = f"no record of novel cells {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ..., key_added={key!r})"
+        raise KeyError(message)
+    table = adata.obs.iloc[rows][list(columns.values())].set_axis(list(columns), axis=1)
+    table.insert(2, "novel_threshold", float(record["threshold"]))
+    return table
+
+
+def _most_frequent(codes: NDArray, names: list[str]) -> NDArray:
+    """Return the most frequent names among a cell's neighbours and how many have them, such as ``"alpha 38, beta 12"``."""
+    import pandas as pd
+
+    n_cells, known = len(codes), np.array(names, dtype=object)
+    flat = np.arange(n_cells)[:, None] * (len(names) + 1) + np.where(codes < 0, len(names), codes)
+    counts = np.bincount(flat.ravel(), minlength=n_cells * (len(names) + 1)).reshape(n_cells, -1)[:, :-1]
+    order = np.argsort(-counts, axis=1, kind="stable")[:, :_MOST_NAMES]
+    counts = np.take_along_axis(counts, order, axis=1)
+    texts = pd.Series("", index=range(n_cells), dtype=object)
+    for place in range(order.shape[1]):
+        some = counts[:, place] > 0
+        one = pd.Series(known[order[:, place]]) + " " + pd.Series(counts[:, place]).astype(str).astype(object)
+        texts = (texts + (", " if place else "") + one).where(some, texts)
+    return texts.to_numpy()
