@@ -1,16 +1,19 @@
-"""Which score finds the cells of types the reference lacks?
+"""Which score finds the cells of types the reference lacks, and do label probabilities mean what they say?
 
     python benchmarks/annotation/novelty.py                                   # simulated: strengths of shift x shares of unseen cells
-    python benchmarks/annotation/novelty.py --data-dir data --seeds 0 1 2     # and real data, with types withheld from the reference
+    python benchmarks/annotation/novelty.py --data-dir data                   # and real data, with types withheld from the reference
+    python benchmarks/annotation/novelty.py --figure reliability.png          # draw what was found
 
-``contrast`` is sp.tl.detect_novel. The others see the mapped query: ``vote`` is the uncertainty of the paper's kernel, ``scanvi``
-1 minus the classifier's largest posterior, ``logistic`` the same of a logistic regression on expression (as CellTypist),
+``contrast`` is sp.tl.detect_novel. The others see the mapped query: ``vote`` is the uncertainty of the paper's kernel, ``calibrated`` the
+same with sp.tl.calibrate_labels, ``scanvi`` 1 minus the classifier's largest posterior, ``logistic`` the same of a logistic regression on expression
+(as CellTypist), ``cellmapper`` that of its own labels in its own joint space,
 ``distance`` the mean distance to the 15 nearest reference cells, ``density`` their local outlier factor, ``mixture`` the smallest
 Mahalanobis distance to a label's cells, ``variance`` the posterior's, ``residual`` the reconstruction error, ``adapted`` how far
 EWC moves a cell's embedding from that of the frozen mapping, ``own`` the distance between the query's own neighbours in the latent
 space relative to those among its own principal components. AUROC, and the share of unseen cells found where 5 % of the known ones are
-rejected. ``--epochs 0`` leaves out what needs a model. For ``contrast`` and ``vote`` also the shares called novel by their own thresholds. A row per score is appended to
-``benchmarks/results/novelty.csv``; runs that are there are not repeated.
+rejected. ``--epochs 0`` leaves out what needs a model. Where a score has a threshold of its own, the shares called novel by it; where it belongs to a label,
+accuracy and expected calibration error on known types, and the calibration error of all cells that ``contrast`` does not call novel. A row per score is appended to
+``benchmarks/results/novelty.csv``, the bins of reliability diagrams to ``reliability.csv``; runs that are there are not repeated.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ import argparse
 import csv
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import scvi
@@ -66,7 +71,7 @@ def simulated(shift, share, seed):
     return adata[~query].copy(), adata[query].copy()
 
 
-def real(data_dir, name, most_cells=2500):
+def real(data_dir, name, most_cells):
     file, batches, withheld = REAL[name]
     reference, query = split(data_dir / file, batches, 2000)
     reference = reference[~reference.obs["cell_type"].isin(withheld).to_numpy()].copy()
@@ -84,6 +89,12 @@ def log_normalized(adata):
     return np.log1p(1e4 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
+def log_normal_cells(adata):
+    cells = anndata.AnnData(log_normalized(adata).astype(np.float32), adata.obs.copy(), adata.var[[]].copy())
+    cells.obs_names_make_unique()
+    return cells
+
+
 def mahalanobis(z_query, z_reference, labels):
     distances = []
     for label in np.unique(labels):
@@ -96,13 +107,14 @@ def mahalanobis(z_query, z_reference, labels):
 
 
 def scores(reference, query, seed, epochs):
-    """Return name to score, rejected cells (or None) and seconds."""
+    """Return name to score, what was rejected and which labels were given (or None), and seconds."""
     labels = reference.obs["cell_type"].astype(str).to_numpy()
     hidden = query.copy()
     del hidden.obs["cell_type"]
     start = time.perf_counter()
     sp.tl.detect_novel(hidden, reference, "cell_type", batch_key="batch")
-    contrast = hidden.obs["novel_score"].to_numpy(), hidden.obs["novel"].to_numpy(), time.perf_counter() - start
+    novel = hidden.obs["novel"].to_numpy()
+    contrast = hidden.obs["novel_score"].to_numpy(), novel, None, time.perf_counter() - start
     found = {"contrast": contrast}
     return found if not epochs else found | of_models(reference, hidden, labels, seed, epochs)
 
@@ -113,8 +125,8 @@ def of_models(reference, hidden, labels, seed, epochs):
 
     def timed(name, function):
         start = time.perf_counter()
-        score, rejected = function()
-        found[name] = np.asarray(score), rejected, time.perf_counter() - start
+        score, rejected, given = function()
+        found[name] = np.asarray(score), rejected, given, time.perf_counter() - start
 
     models = {}
     for recipe in ("scvi", "scanvi"):
@@ -124,40 +136,68 @@ def of_models(reference, hidden, labels, seed, epochs):
         )
     scvi.settings.seed = seed
     scanvi = sp.tl.map_query(hidden, models["scanvi"], max_epochs=epochs, train_kwargs=QUIET)
-    timed("scanvi", lambda: (1 - scanvi.predict(soft=True).to_numpy().max(axis=1), None))
+
+    def classified():
+        posterior = scanvi.predict(soft=True)
+        return 1 - posterior.to_numpy().max(axis=1), None, posterior.idxmax(axis=1).to_numpy()
+
+    timed("scanvi", classified)
     sp.train.estimate_importance(models["scvi"])
     scvi.settings.seed = seed
     adapted = sp.tl.map_query(hidden, models["scvi"], strategy="clcvae", max_epochs=epochs, train_kwargs=QUIET)
     z_adapted = hidden.obsm["X_scarches"]
     scvi.settings.seed = seed
     model = sp.tl.map_query(hidden, models["scvi"], max_epochs=epochs, train_kwargs=QUIET)
-    reference.obsm["X_scarches"] = model.embed(reference)
+    sp.tl.embed(reference, model)
     z, z_reference = hidden.obsm["X_scarches"], reference.obsm["X_scarches"]
 
-    def vote():
-        sp.tl.transfer_labels(hidden, reference, "cell_type")
-        return hidden.obs["cell_type_uncertainty"], (hidden.obs["cell_type_pred"] == "Unknown").to_numpy()
+    def vote(**options):
+        sp.tl.transfer_labels(hidden, reference, "cell_type", **options)
+        rejected = (hidden.obs["cell_type_pred"] == "Unknown").to_numpy()
+        sp.tl.transfer_labels(hidden, reference, "cell_type", **{**options, "unknown_above": None})
+        return hidden.obs["cell_type_uncertainty"], rejected, hidden.obs["cell_type_pred"].astype(str).to_numpy()
+
+    def calibrated():
+        return vote(calibration=sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch"))
+
+    def cellmapper():
+        from cellmapper import CellMapper
+
+        cells = [log_normal_cells(each) for each in (hidden, reference)]
+        cells[1].obs["cell_type"] = cells[1].obs["cell_type"].astype(str).astype("category")
+        mapper = CellMapper(*cells)
+        mapper.compute_fast_cca(n_comps=min(30, hidden.n_obs - 1), random_state=seed)
+        mapper.map(obs_keys="cell_type", use_rep="X_cca")
+        return (
+            1 - cells[0].obs["cell_type_conf"].to_numpy(float),
+            None,
+            cells[0].obs["cell_type_pred"].astype(str).to_numpy(),
+        )
 
     def logistic():
         x, y = log_normalized(reference), log_normalized(hidden)
         mean, sd = x.mean(axis=0), x.std(axis=0) + 1e-6
         classifier = LogisticRegression(C=0.1, max_iter=200).fit(np.clip((x - mean) / sd, -10, 10), labels)
-        return 1 - classifier.predict_proba(np.clip((y - mean) / sd, -10, 10)).max(axis=1), None
+        posterior = classifier.predict_proba(np.clip((y - mean) / sd, -10, 10))
+        return 1 - posterior.max(axis=1), None, classifier.classes_[posterior.argmax(axis=1)]
 
     def own():
         latent = nearest_within(z, 15).distances.mean(axis=1)
-        return latent / nearest_within(own_components(hidden.X), 15).distances.mean(axis=1), None
+        return latent / nearest_within(own_components(hidden.X), 15).distances.mean(axis=1), None, None
 
     reference_self = adapted.embed(reference)
     drift = np.linalg.norm(reference_self - z_reference, axis=1).mean()
     timed("vote", vote)
+    timed("calibrated", calibrated)
+    if find_spec("cellmapper"):
+        timed("cellmapper", cellmapper)
     timed("logistic", logistic)
-    timed("distance", lambda: (nearest(z, z_reference, 15).distances.mean(axis=1), None))
-    timed("density", lambda: (-LocalOutlierFactor(20, novelty=True).fit(z_reference).score_samples(z), None))
-    timed("mixture", lambda: (mahalanobis(z, z_reference, labels), None))
-    timed("variance", lambda: (model.get_latent_representation(return_dist=True)[1].sum(axis=1), None))
-    timed("residual", lambda: (residual(model, hidden), None))
-    timed("adapted", lambda: (np.linalg.norm(z_adapted - z, axis=1) / max(drift, 1e-12), None))
+    timed("distance", lambda: (nearest(z, z_reference, 15).distances.mean(axis=1), None, None))
+    timed("density", lambda: (-LocalOutlierFactor(20, novelty=True).fit(z_reference).score_samples(z), None, None))
+    timed("mixture", lambda: (mahalanobis(z, z_reference, labels), None, None))
+    timed("variance", lambda: (model.get_latent_representation(return_dist=True)[1].sum(axis=1), None, None))
+    timed("residual", lambda: (residual(model, hidden), None, None))
+    timed("adapted", lambda: (np.linalg.norm(z_adapted - z, axis=1) / max(drift, 1e-12), None, None))
     timed("own", own)
     return found
 
@@ -173,17 +213,64 @@ def residual(model, cells):
 
 
 def rows_of(data, seed, epochs, reference, query):
-    unseen = ~query.obs["cell_type"].astype(str).isin(reference.obs["cell_type"].astype(str).unique()).to_numpy()
-    for name, (score, rejected, seconds) in scores(reference, query, seed, epochs).items():
+    """Return a row for each score, and one for each bin of its reliability diagram."""
+    truth = query.obs["cell_type"].astype(str).to_numpy()
+    unseen = ~np.isin(truth, reference.obs["cell_type"].astype(str).unique())
+    found = scores(reference, query, seed, epochs)
+    accepted = ~found["contrast"][1]
+    rows, bins = [], []
+    for name, (score, rejected, given, seconds) in found.items():
         score = np.nan_to_num(score)
         threshold = np.quantile(score[~unseen], 0.95)
-        yield {
+        row = {
             "data": data, "score": name, "seed": seed, "epochs": epochs, "unseen_share": unseen.mean(),
             "auroc": roc_auc_score(unseen, score), "found_at_5": (score[unseen] > threshold).mean(),
             "called_unseen": np.nan if rejected is None else rejected[unseen].mean(),
             "called_known": np.nan if rejected is None else rejected[~unseen].mean(),
+            "accuracy": np.nan, "ece": np.nan, "ece_accepted": np.nan,
             "seconds": seconds, "version": sp.__version__, "scvi_tools": scvi.__version__,
         }  # fmt: skip
+        if given is not None:
+            sure, right = np.clip(1 - score, 0, 1), given == truth
+            curve = sp.metrics.reliability_curve(sure[~unseen], right[~unseen])
+            row |= {"accuracy": right[~unseen].mean(), "ece": curve.attrs["calibration_error"]}
+            if accepted.any():
+                of_accepted = sp.metrics.reliability_curve(sure[accepted], right[accepted])
+                row["ece_accepted"] = of_accepted.attrs["calibration_error"]
+            bins += [{"data": data, "score": name, "seed": seed} | one for one in curve.to_dict("records")]
+        rows.append(row)
+    return rows, bins
+
+
+def draw(path):
+    """Draw the reliability of all runs together, each data set weighing the same."""
+    import matplotlib.pyplot as plt
+
+    bins = pd.read_csv(RESULTS.with_name("reliability.csv"))
+    errors = pd.read_csv(RESULTS).groupby("score")["ece"].mean()
+    bins["weight"] = bins["n_cells"] / bins.groupby(["data", "score", "seed"])["n_cells"].transform("sum")
+    curves = {}
+    for name in ("vote", "calibrated", "scanvi", "logistic", "cellmapper"):
+        some = bins[bins["score"] == name]
+        if len(some):
+            weighted = some[["confidence", "accuracy"]].mul(some["weight"], axis=0).groupby(some["upper"]).sum()
+            weight = some.groupby("upper")["weight"].sum()
+            curves[name] = weighted.div(weight, axis=0).assign(n_cells=weight)
+            curves[name].attrs["calibration_error"] = errors[name]
+    ax = sp.pl.reliability(curves)
+    ax.figure.set_size_inches(5.5, 5.5)
+    ax.figure.savefig(path, dpi=110)
+    plt.close(ax.figure)
+    print("wrote", path)
+
+
+def append(path, rows):
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
 
 
 def main() -> None:
@@ -192,8 +279,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="Names of data sets.")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--cells", type=int, default=2500, help="Most cells of real references and queries, drawn once.")
+    parser.add_argument("--figure", type=Path, help="Draw a reliability diagram of what was found, and run nothing.")
     options = parser.parse_args()
     quiet()
+    if options.figure:
+        draw(options.figure)
+        return
     RESULTS.parent.mkdir(exist_ok=True)
     sets = {
         f"simulated, shift {shift}, {share:.0%} unseen": lambda seed, a=shift, b=share: simulated(a, b, seed)
@@ -201,7 +293,7 @@ def main() -> None:
         for share in SHARES
     }
     if options.data_dir:
-        sets |= {name: lambda seed, name=name: real(options.data_dir, name) for name in REAL}
+        sets |= {name: lambda seed, name=name: real(options.data_dir, name, options.cells) for name in REAL}
     for seed in options.seeds:
         for name, make in sets.items():
             if options.only and name not in options.only:
@@ -209,16 +301,13 @@ def main() -> None:
             done = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=["data", "seed", "epochs"])
             if ((done["data"] == name) & (done["seed"] == seed) & (done["epochs"] == options.epochs)).any():
                 continue
-            rows = list(rows_of(name, seed, options.epochs, *make(seed)))
-            new = not RESULTS.exists()
-            with RESULTS.open("a", newline="") as file:
-                writer = csv.DictWriter(file, rows[0])
-                if new:
-                    writer.writeheader()
-                writer.writerows(rows)
+            rows, bins = rows_of(name, seed, options.epochs, *make(seed))
+            append(RESULTS, rows)
+            if bins:
+                append(RESULTS.with_name("reliability.csv"), bins)
             print(name, seed, {row["score"]: round(float(row["auroc"]), 3) for row in rows}, flush=True)
     table = pd.read_csv(RESULTS)
-    for column in ("auroc", "found_at_5", "called_unseen", "called_known"):
+    for column in ("auroc", "found_at_5", "called_unseen", "called_known", "accuracy", "ece", "ece_accepted"):
         show(table.pivot_table(index="data", columns="score", values=column), column)
 
 
