@@ -279,7 +279,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="Names of data sets.")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--cells", type=int, default=2500, help="Most cells of real references and queries, drawn once.")
+    parser.add_argument(
+        "--cells", type=int, default=2500, help="Most cells of real references and queries, drawn once."
+    )
     parser.add_argument("--figure", type=Path, help="Draw a reliability diagram of what was found, and run nothing.")
     options = parser.parse_args()
     quiet()

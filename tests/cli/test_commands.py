@@ -71,6 +71,23 @@ def test_a_hierarchy_of_labels(folder, tmp_path):
     assert labels.cat.categories.tolist() == ["near", "type0", "type1", "type2", "Unknown"]
 
 
+def test_calibrated_labels_and_novel_cells(folder, tmp_path):
+    mapped, out = tmp_path / "mapped.h5ad", tmp_path / "out.h5ad"
+    run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped)
+    adata = anndata.read_h5ad(mapped)
+    adata.obs["novel"] = np.arange(adata.n_obs) < 7
+    adata.write_h5ad(mapped)
+    reference = folder / "model" / "reference.h5ad"
+    options = ["--reference", reference, "--labels-key", "cell_type", "--calibrate-by", "batch", "--novel-key", "novel"]
+    run("transfer", mapped, *options, "--k", "9", "--unknown-above", "1", "--out", out, epochs=False)
+    reference = anndata.read_h5ad(reference)
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=9)
+    sp.tl.transfer_labels(adata, reference, "cell_type", k=9, calibration=calibration)
+    labelled = anndata.read_h5ad(out)
+    np.testing.assert_allclose(labelled.obs["cell_type_uncertainty"], adata.obs["cell_type_uncertainty"])
+    assert ((labelled.obs["cell_type_pred"] == "Unknown") == labelled.obs["novel"]).all()
+
+
 def test_a_report_without_true_labels(folder, tmp_path):
     adata = anndata.read_h5ad(folder / "query.h5ad")
     del adata.obs["cell_type"]

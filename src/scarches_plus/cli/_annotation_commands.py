@@ -116,6 +116,8 @@ def transfer(
     kernel: Literal["paper", "scarches", "gaussian"] = "paper",
     unknown_above: float = 0.5,
     hierarchy: Path | None = None,
+    calibrate_by: str | None = None,
+    novel_key: str | None = None,
 ) -> None:
     """Transfer labels from a reference to mapped cells.
 
@@ -137,20 +139,28 @@ def transfer(
         Uncertainty above which a cell is called unknown.
     hierarchy
         File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
+    calibrate_by
+        Column of batches in the reference: each is held out in turn to learn how often the vote of the others is right.
+    novel_key
+        Column of novel cells, as the command novel writes it ("novel"): they are called unknown.
     """
     from scarches_plus import tl
 
     from ._files import read_h5ad, write_h5ad
 
-    adata = read_h5ad(mapped)
+    adata, cells, vote = read_h5ad(mapped), read_h5ad(reference), {"k": k, "kernel": kernel}
+    calibration = calibrate_by and {
+        key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, **vote) for key in labels_key
+    }
     tl.transfer_labels(
         adata,
-        read_h5ad(reference),
+        cells,
         list(labels_key),
-        k=k,
-        kernel=kernel,
+        **vote,
         unknown_above=unknown_above,
         hierarchy=read_hierarchy(hierarchy),
+        calibration=calibration or None,
+        novel_key=novel_key,
     )
     write_h5ad(adata, out)
     console.print(f"wrote {out}")
