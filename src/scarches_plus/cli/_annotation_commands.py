@@ -148,15 +148,16 @@ def transfer(
 
     from ._files import read_h5ad, write_h5ad
 
-    adata, cells, vote = read_h5ad(mapped), read_h5ad(reference), {"k": k, "kernel": kernel}
+    adata, cells = read_h5ad(mapped), read_h5ad(reference)
     calibration = calibrate_by and {
-        key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, **vote) for key in labels_key
+        key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, k=k, kernel=kernel) for key in labels_key
     }
     tl.transfer_labels(
         adata,
         cells,
         list(labels_key),
-        **vote,
+        k=k,
+        kernel=kernel,
         unknown_above=unknown_above,
         hierarchy=read_hierarchy(hierarchy),
         calibration=calibration or None,
