@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def quiet() -> None:
     """Let the tables stand alone."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
 def split(path: Path, query_batches: list[str], n_genes: int | None = None) -> tuple[anndata.AnnData, anndata.AnnData]:
