@@ -32,7 +32,7 @@ def test_they_embed_cells_as_they_did_when_they_were_built(name, tmp_path):
     with np.load(GOLDEN) as golden:
         np.testing.assert_allclose(model.embed(cells_of(name)), golden[name], atol=1e-5, rtol=0)
     evaluation = sp.hub.info(name, cache_dir=tmp_path, offline=True).card.evaluation
-    assert evaluation["accuracy of transferred labels"] > 0.35  # chance: a sixth
+    assert evaluation["accuracy of transferred labels"] > 0.75  # chance: a sixth or less
 
 
 def test_a_query_is_mapped_and_labelled_offline(tmp_path):
