@@ -11,6 +11,7 @@ def cells_of(name):
         adata = sp.datasets.pbmc68k()
         batches = sorted(adata.obs["batch"].unique())[:5]
     else:
-        adata = sp.datasets.simulate(1200, 150, 6, n_batches=4, mean_depth=2000.0, rng=0)
-        batches = ["batch0", "batch1"]
+        n_batches = 8 if name == "simulated-bascvi" else 4
+        adata = sp.datasets.simulate(300 * n_batches, 150, 6, n_batches=n_batches, mean_depth=2000.0, rng=0)
+        batches = [f"batch{i}" for i in range(n_batches - 2)]
     return adata[adata.obs["batch"].isin(batches)][:N_GOLDEN].copy()
