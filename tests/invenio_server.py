@@ -14,7 +14,7 @@ TOKEN = "s3cret-t0ken"
 REQUIRED = ("title", "publication_date", "resource_type", "creators")
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An answer that is none of success."""
 
     def __init__(self, status, message, errors=()):
@@ -41,10 +41,11 @@ class InvenioServer:
             def handle_any(self):
                 server.answer(self)
 
-            do_GET = do_POST = do_PUT = do_DELETE = handle_any
-
             def log_message(self, *args):
                 pass
+
+        for verb in ("GET", "POST", "PUT", "DELETE"):
+            setattr(Handler, f"do_{verb}", Handler.handle_any)
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
@@ -86,7 +87,7 @@ class InvenioServer:
                     body = bytes([body[0] ^ 1]) + body[1:]
                 try:
                     status, contents = self._route(method, path, parse_qs(parts.query), body, given)
-                except Refusal as refusal:
+                except RefusalError as refusal:
                     status, contents = refusal.status, refusal.values
                 if fault == "done, but 502":
                     status, contents = 502, b"<html>Bad gateway</html>"
@@ -112,7 +113,7 @@ class InvenioServer:
         if match := re.fullmatch(r"/api/records/([^/]+)/files/([^/]+)/content", path):
             return 200, self._public_file(*match.groups(), owner)
         if not owner:
-            raise Refusal(403, "Permission denied.")
+            raise RefusalError(403, "Permission denied.")
         for verb, pattern, method_of in (
             ("GET", r"/api/user/records", lambda: self._list(query)),
             ("POST", r"/api/records", lambda: (201, self._show(self._create(json.loads(body))))),
@@ -131,7 +132,7 @@ class InvenioServer:
             match = re.fullmatch(pattern, path)
             if match and verb == method:
                 return method_of(*match.groups())
-        raise Refusal(404, "The requested URL was not found.")
+        raise RefusalError(404, "The requested URL was not found.")
 
     def _create(self, values, parent=None):
         self._next += 2
@@ -145,7 +146,7 @@ class InvenioServer:
     def _draft(self, name):
         record = self.records.get(name)
         if record is None or record["published"]:
-            raise Refusal(404, "The persistent identifier does not exist.")
+            raise RefusalError(404, "The persistent identifier does not exist.")
         return record
 
     def _show(self, record):
@@ -192,7 +193,7 @@ class InvenioServer:
     def _reserve(self, name):
         record = self._draft(name)
         if record["doi"]:
-            raise Refusal(400, "A PID already exists.")
+            raise RefusalError(400, "A PID already exists.")
         record["doi"] = f"10.5072/zenodo.{name}"
         return 201, self._show(record)
 
@@ -202,7 +203,7 @@ class InvenioServer:
         if not record["files"] or any(one["status"] != "completed" for one in record["files"].values()):
             errors.append({"field": "files.enabled", "messages": ["Missing uploaded files."]})
         if errors:
-            raise Refusal(400, "A validation error occurred.", errors)
+            raise RefusalError(400, "A validation error occurred.", errors)
         record["doi"] = record["doi"] or f"10.5072/zenodo.{name}"
         record["published"] = True
         return 202, self._show(record)
@@ -210,7 +211,7 @@ class InvenioServer:
     def _new_version(self, name):
         record = self.records.get(name)
         if record is None or not record["published"]:
-            raise Refusal(404, "The persistent identifier does not exist.")
+            raise RefusalError(404, "The persistent identifier does not exist.")
         for one in self.records.values():
             if one["parent"] == record["parent"] and not one["published"]:
                 return 201, self._show(one)
@@ -234,28 +235,28 @@ class InvenioServer:
     def _file(self, name, key):
         files = self._draft(name)["files"]
         if key not in files:
-            raise Refusal(404, f"File {key} does not exist.")
+            raise RefusalError(404, f"File {key} does not exist.")
         return files[key]
 
     def _announce(self, name, keys):
         files = self._draft(name)["files"]
         for one in keys:
             if one["key"] in files:
-                raise Refusal(400, f"File with key {one['key']} already exists.")
+                raise RefusalError(400, f"File with key {one['key']} already exists.")
             files[one["key"]] = {"status": "pending", "content": None}
         return 201, self._files(name)
 
     def _store(self, name, key, body):
         file = self._file(name, key)
         if file["status"] == "completed":
-            raise Refusal(400, f"File {key} is completed.")
+            raise RefusalError(400, f"File {key} is completed.")
         file["content"] = body
         return 200, self._entry(key, file)
 
     def _commit(self, name, key):
         file = self._file(name, key)
         if file["content"] is None or file["status"] == "completed":
-            raise Refusal(400, f"File {key} cannot be committed.")
+            raise RefusalError(400, f"File {key} cannot be committed.")
         file["status"] = "completed"
         return 200, self._entry(key, file)
 
@@ -267,7 +268,7 @@ class InvenioServer:
     def _public_file(self, name, key, owner):
         record = self.records.get(name)
         if record is None or not record["published"] or key not in record["files"]:
-            raise Refusal(404, "The record does not exist.")
+            raise RefusalError(404, "The record does not exist.")
         if record["access"]["files"] == "restricted" and not owner:
-            raise Refusal(403, "Permission denied.")
+            raise RefusalError(403, "Permission denied.")
         return record["files"][key]["content"]

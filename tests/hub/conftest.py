@@ -3,9 +3,11 @@
 import shutil
 
 import pytest
+from invenio_server import InvenioServer
 from small_models import SCANVI, SCVI, cells, reference, split
 
 import scarches_plus as sp
+from scarches_plus.hub import _backoff, _services
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +56,14 @@ def _whole(model, ref, tmp_path_factory):
 def bundle(_whole, tmp_path):
     """A bundle with every file there can be, to be damaged at will."""
     return shutil.copytree(_whole, tmp_path / "bundle")
+
+
+@pytest.fixture
+def zenodo(monkeypatch):
+    """Zenodo's sandbox, on this machine and with no time to lose."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    server = InvenioServer()
+    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
+    yield server
+    server.close()

@@ -1,17 +1,6 @@
-import pytest
-from invenio_server import TOKEN, InvenioServer
+from invenio_server import TOKEN
 
 import scarches_plus as sp
-from scarches_plus.hub import _services
-
-
-@pytest.fixture
-def zenodo(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = InvenioServer()
-    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
-    yield server
-    server.close()
 
 
 def test_all_pages_newest_first(zenodo):

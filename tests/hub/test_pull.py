@@ -10,7 +10,7 @@ import pytest
 from file_server import FileServer
 
 import scarches_plus as sp
-from scarches_plus.hub import BundleError, _transport
+from scarches_plus.hub import BundleError, _backoff, _transport
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def lab(model, tmp_path_factory):
 @pytest.fixture
 def server(lab, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_transport, "_WAIT", 0.01)
+    monkeypatch.setattr(_backoff, "WAIT", 0.01)
     monkeypatch.setattr(_transport, "_CHUNK", 100)
     server = FileServer(lab)
     yield server

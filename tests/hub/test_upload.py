@@ -10,7 +10,7 @@ import pytest
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus.hub import BundleError, _backoff, _services, _session
+from scarches_plus.hub import BundleError, _backoff, _session
 
 CARD = {"name": "small", "version": "1", "license": "CC-BY-4.0", "contacts": ["Jane Doe <jane@lab.example>"]}
 
@@ -22,17 +22,6 @@ def bundles(model, tmp_path_factory):
     for version in ("1", "2"):
         sp.hub.save_bundle(model, folder / version, card={**CARD, "version": version, "tissue": "none"})
     return folder
-
-
-@pytest.fixture
-def zenodo(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
-    server = InvenioServer()
-    service = _services.Service(server.address, "ZENODO_SANDBOX_TOKEN")
-    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", service)
-    yield server
-    server.close()
 
 
 @pytest.fixture

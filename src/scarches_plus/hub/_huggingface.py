@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._logging import logger
@@ -14,7 +14,7 @@ from ._manifest import MANIFEST
 from ._parcel import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container
 
     from ._parcel import Parcel
     from ._services import Token
@@ -40,11 +40,8 @@ class HuggingFace:
 
     def uploads(self) -> Iterator[Upload]:
         """Return the repositories that hold a bundle."""
-        with self._plain_errors():
-            user = self._api.whoami()["name"]
-            names = [one.id for one in self._api.list_models(author=user)]
-        for name in names:
-            info = self._info(name)
+        for one in self._ask("list_models", author=self._ask("whoami")["name"]):
+            info = self._info(one.id)
             if _is_bundle(info):
                 yield self._upload(info)
 
@@ -54,40 +51,41 @@ class HuggingFace:
         Raises
         ------
         ValueError
-            If the repository holds another version, or is public and nothing is to be published.
+            If the repository holds something else, or is public and nothing is to be published.
         """
         card = parcel.manifest.card
-        with self._plain_errors():
-            name = parcel.new_version_of or f"{self._api.whoami()['name']}/{card.name}"
-            if parcel.new_version_of is None:
-                self._api.create_repo(name, private=True, exist_ok=True)
+        name = parcel.new_version_of or f"{self._ask('whoami')['name']}/{card.name}"
+        if parcel.new_version_of is None:
+            self._ask("create_repo", name, private=True, exist_ok=True)
         info = self._info(name)
         commit = info.sha
+        tags = {one.name for one in self._ask("list_repo_refs", name).tags}
         if self._different(name, commit, parcel):
-            self._require_room(info, parcel)
-            with self._plain_errors():
-                commit = self._api.upload_folder(
-                    repo_id=name,
-                    folder_path=parcel.folder,
-                    allow_patterns=list(parcel.files),
-                    delete_patterns=["*.safetensors"],  # of the version before
-                    commit_message=f"{card.name} {card.version}",
-                ).oid
+            self._require_room(info, parcel, tags)
+            if parcel.restricted and not info.private:
+                self._ask("update_repo_settings", name, gated="manual")
+            commit = self._ask(
+                "upload_folder",
+                repo_id=name,
+                folder_path=parcel.folder,
+                allow_patterns=list(parcel.files),
+                delete_patterns=["*.safetensors"],  # of the version before
+                commit_message=f"{card.name} {card.version}",
+            ).oid
             if different := self._different(name, commit, parcel):
                 message = f"{name} has another {different[0]} than was sent; call again"
                 raise OSError(message)
             logger.info("%s: %s has all %d files, the same on both sides", self._name, name, len(parcel.files))
-        with self._plain_errors():
-            self._api.create_tag(name, tag=card.version, revision=commit, exist_ok=True)
+        if card.version not in tags:
+            self._ask("create_tag", name, tag=card.version, revision=commit)
         return self._upload(self._info(name, commit), parcel)
 
     def publish(self, upload: Upload, parcel: Parcel) -> Upload:
         """Make a repository public, to all or to whom its owner lets in."""
-        with self._plain_errors():
-            self._api.update_repo_settings(upload.id, private=False, gated="manual" if parcel.restricted else False)
-            commit = self._api.model_info(upload.id, revision=parcel.manifest.card.version).sha
+        gated = "manual" if parcel.restricted else False
+        self._ask("update_repo_settings", upload.id, private=False, gated=gated)
         logger.info("%s: %s is public", self._name, upload.id)
-        return self._upload(self._info(upload.id, commit), parcel)
+        return self._upload(self._info(upload.id, parcel.manifest.card.version), parcel)
 
     def delete_draft(self, name: str) -> None:
         """Delete a private repository that holds a bundle."""
@@ -95,27 +93,30 @@ class HuggingFace:
         if not info.private or not _is_bundle(info):
             message = f"{name} is {'no bundle' if info.private else 'public'}, and is not deleted here"
             raise ValueError(message)
-        with self._plain_errors():
-            self._api.delete_repo(name)
+        self._ask("delete_repo", name)
         logger.info("%s: %s is deleted", self._name, name)
 
-    def _require_room(self, info: Any, parcel: Parcel) -> None:
-        if _is_bundle(info) and parcel.new_version_of is None:
-            message = f"{info.id} holds another version; pass new_version_of={info.id!r} to add to it"
-            raise ValueError(message)
-        if not info.private and not parcel.publish:
+    def _require_room(self, info: Any, parcel: Parcel, tags: Container[str]) -> None:
+        version = parcel.manifest.card.version
+        if parcel.new_version_of is None and _files(info):
+            message = f"{info.id} holds something else; to add a version to its bundle, pass new_version_of={info.id!r}"
+        elif parcel.new_version_of is not None and not _is_bundle(info):
+            message = f"{info.id} holds no bundle"
+        elif version in tags:
+            message = f"{info.id} has a version {version} already, with other files; give the card another"
+        elif not info.private and not parcel.publish:
             message = f"{info.id} is public: what is added is public at once; pass publish=True"
-            raise ValueError(message)
+        else:
+            return
+        raise ValueError(message)
 
     def _different(self, name: str, commit: str, parcel: Parcel) -> list[str]:
         """Return the files that are not the same at a commit."""
-        with self._plain_errors():
-            found = {one.path: one for one in self._api.get_paths_info(name, list(parcel.files), revision=commit)}
+        found = {one.path: one for one in self._ask("get_paths_info", name, list(parcel.files), revision=commit)}
         return [file for file in parcel.files if not _is_same(found.get(file), parcel, file)]
 
     def _info(self, name: str, commit: str | None = None) -> Any:
-        with self._plain_errors():
-            return self._api.model_info(name, revision=commit)
+        return self._ask("model_info", name, revision=commit)
 
     def _upload(self, info: Any, parcel: Parcel | None = None) -> Upload:
         return Upload(
@@ -129,23 +130,24 @@ class HuggingFace:
             manifest=parcel.digest if parcel else "",
         )
 
-    @contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        """Turn errors of the library, which hold the request with its headers, into ones that do not."""
+    def _ask(self, verb: str, *args: Any, **kwargs: Any) -> Any:
+        """Call the library. Its errors hold the request with its headers; those that are raised here do not."""
         from huggingface_hub.errors import HfHubHTTPError
 
-        said = None
         try:
-            yield
+            answer = getattr(self._api, verb)(*args, **kwargs)
+            return list(answer) if isinstance(answer, Iterator) else answer
         except HfHubHTTPError as error:
             said = self._token.hidden_in(f"{self._name}: {error}".encode()).decode()
-        if said is not None:
-            raise OSError(said)
+        raise OSError(said)
+
+
+def _files(info: Any) -> set[str]:
+    return {one.rfilename for one in info.siblings or ()} - {".gitattributes"}
 
 
 def _is_bundle(info: Any) -> bool:
-    names = {one.rfilename for one in info.siblings or ()}
-    return {MANIFEST, CHECKSUMS} <= names
+    return {MANIFEST, CHECKSUMS} <= _files(info)
 
 
 def _is_same(found: Any, parcel: Parcel, name: str) -> bool:
