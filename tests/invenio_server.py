@@ -21,11 +21,18 @@ class RefusalError(Exception):
         self.status, self.values = status, {"status": status, "message": message, "errors": list(errors)}
 
 
+class Server(ThreadingHTTPServer):
+    """Says nothing when a client leaves in the middle of an answer."""
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 class InvenioServer:
     """One account with its records.
 
-    ``faults`` holds ``(method, end of path, answer)``, each used once: an answer is ``(status, headers, body)``, or ``"hang up"``, or
-    ``"flip a bit"`` of what arrives, or ``"done, but 502"``. ``log`` holds a line for each request, ``tokens`` what stood in their
+    ``faults`` holds ``(method, end of path, answer)``, each used once: an answer is ``(status, headers, body)``, or ``"hang up"`` in the middle
+    of a request, or ``"flip a bit"`` of what arrives, or ``"done, but 502"``. ``log`` holds a line for each request, ``tokens`` what stood in their
     header, and ``lines`` their first lines.
     """
 
@@ -47,7 +54,7 @@ class InvenioServer:
         for verb in ("GET", "POST", "PUT", "DELETE"):
             setattr(Handler, f"do_{verb}", Handler.handle_any)
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = Server(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -64,7 +71,7 @@ class InvenioServer:
     def answer(self, handler):
         parts = urlsplit(handler.path)
         method, path = handler.command, parts.path
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        length = int(handler.headers.get("Content-Length") or 0)
         given = handler.headers.get("Authorization")
         with self._lock:
             self.tokens.append(given)
@@ -77,9 +84,11 @@ class InvenioServer:
                 fault = found[2]
             headers = {}
             if fault == "hang up":
+                handler.rfile.read(length // 2)
                 self.log.append(f"{method} {path} -> (connection lost)")
                 handler.close_connection = True
                 return
+            body = handler.rfile.read(length)
             if isinstance(fault, tuple):
                 status, headers, contents = fault
             else:

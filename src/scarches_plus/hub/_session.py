@@ -113,7 +113,8 @@ class Session:
                 for chunk in answer.iter_content(_CHUNK):
                     text += chunk
                     if len(text) > _LARGEST:
-                        return None, {}, f"sends more than {_LARGEST} bytes".encode()
+                        message = f"{method} {url}: sends more than {_LARGEST} bytes"
+                        raise OSError(message)
                 headers = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
                 return answer.status_code, headers, self._token.hidden_in(bytes(text))
         except requests.RequestException as error:
