@@ -109,13 +109,12 @@ def main():
     print("requests there:", len(elsewhere.lines))
     zenodo.fault("GET", "user/records", (200, {}, b"<html>Sign in</html>"))
     step("a web page with status 200", log, sp.hub.upload, four, **send)
-    zenodo.fault("GET", "user/records", *[(200, {}, b" " * (2**24 + 1))] * 4)
+    zenodo.fault("GET", "user/records", (200, {}, b" " * (2**24 + 1)))
     step("a body without end", log, sp.hub.upload, four, **send)
     draft = step("a draft", log, sp.hub.upload, four, **send)
     step("delete it", log, sp.hub.delete_draft, draft.id, token=TOKEN)
-    print(
-        "\nuploads:", *(f"{one.version} {one.state} {one.doi}" for one in sp.hub.list_uploads(token=TOKEN)), sep="\n  "
-    )
+    uploads = step("what is there now", log, sp.hub.list_uploads, token=TOKEN)
+    print(*(f"{one.version} {one.state} {one.doi}" for one in uploads), sep="\n")
     print(f"the token was in {sum(TOKEN in line for line in zenodo.lines)} of {len(zenodo.lines)} addresses")
 
 

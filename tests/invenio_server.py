@@ -44,6 +44,7 @@ class InvenioServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # 40 ms for each answer
 
             def handle_any(self):
                 server.answer(self)
