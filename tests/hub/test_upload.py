@@ -230,6 +230,8 @@ def test_a_file_that_changes_while_it_is_sent(send, zenodo, bundles, tmp_path, m
         ((200, {}, b'{"hits": {"hits": [{"id": "1", "pids": {"doi": {"identifier": "x y"}}}]}}'), "than a record"),
         ((200, {}, b" " * 10_001), "sends more than 10000 bytes"),
         ((403, {}, b'{"message": "Permission denied."}'), r"403 Permission denied\.; is the token"),
+        ((301, {"Location": "http://["}, b""), "sends us to another address"),
+        ((301, {}, b""), "sends us to another address"),
         ((418, {}, f'{{"message": "you sent {TOKEN}"}}'.encode()), r"you sent \[token\]"),
         ((400, {}, b'{"errors": [{"field": "a", "messages": ["no"]}, 3], "message": "bad"}'), "400 bad; a: "),
     ],

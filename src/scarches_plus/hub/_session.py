@@ -122,8 +122,7 @@ class Session:
 
     def _understood(self, what: str, status: int, headers: Mapping[str, str], text: bytes) -> Any:
         if status in _REDIRECTS:
-            host = urlsplit(headers.get("Location", "")).hostname or "another address"
-            message = f"{what}: sends us to {host}, where the token does not go"
+            message = f"{what}: sends us to {_host(headers.get('Location', ''))}, where the token does not go"
             raise OSError(message)
         try:
             values = parse_json(text) if text else None
@@ -154,6 +153,13 @@ def reason(values: Any) -> str:
             said = one.get("messages", one.get("message", ""))
             parts.append(f"{one.get('field', '')}: {said}"[:_MOST_TEXT])
     return "; ".join(filter(None, parts))
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "another address"
+    except ValueError:
+        return "another address"
 
 
 def _may_repeat(method: str, status: int) -> bool:
