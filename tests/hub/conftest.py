@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from invenio_server import InvenioServer
+from invenio_server import TOKEN, InvenioServer
 from small_models import SCANVI, SCVI, cells, reference, split
 
 import scarches_plus as sp
@@ -67,3 +67,36 @@ def zenodo(monkeypatch):
     monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def bundles(model, tmp_path_factory):
+    """Two versions of a model, fit to be published, side by side."""
+    folder = tmp_path_factory.mktemp("bundles")
+    card = {"name": "small", "license": "CC-BY-4.0", "contacts": ["Jane Doe <jane@lab.example>"], "tissue": "none"}
+    for version in ("1", "2"):
+        sp.hub.save_bundle(model, folder / version, card={**card, "version": version})
+    return folder
+
+
+@pytest.fixture
+def send(zenodo, bundles):
+    def send(bundle=None, **kwargs):
+        return sp.hub.upload(bundle or bundles / "1", **{"token": TOKEN, "progress": False, **kwargs})
+
+    return send
+
+
+@pytest.fixture
+def index_of(bundles, tmp_path):
+    """Write an index on the machine of the author, and take only it to another."""
+
+    def index_of(*uploads):
+        author = tmp_path / "author"
+        shutil.copytree(bundles, author, dirs_exist_ok=True)
+        if len(uploads) == 1:
+            shutil.rmtree(author / "2")
+        (tmp_path / "elsewhere").mkdir()
+        return shutil.copy(sp.hub.write_index(author, uploads=uploads), tmp_path / "elsewhere" / "index.json")
+
+    return index_of

@@ -93,14 +93,6 @@ def hub(monkeypatch):
     return hub
 
 
-@pytest.fixture(scope="module")
-def bundles(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundles")
-    for version in ("1", "2"):
-        sp.hub.save_bundle(model, folder / version, card={**CARD, "version": version})
-    return folder
-
-
 def files_of(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 

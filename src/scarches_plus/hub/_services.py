@@ -75,9 +75,10 @@ def token_for(service: Service, token: str | Token | None) -> Token:
 
 def service_of(url: str) -> Service | None:
     """Return the service that an address belongs to."""
-    return next((one for one in SERVICES.values() if _origin(url) == _origin(one.address)), None)
+    return next((one for one in SERVICES.values() if origin(url) == origin(one.address)), None)
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return what a token is for: scheme, host and port."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)

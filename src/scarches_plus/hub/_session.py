@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from . import _backoff
 from ._json import parse_json
-from ._transport import require_https, user_agent
+from ._transport import REDIRECTS, new_session, require_https
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,6 @@ _CHUNK = 2**16
 #: No answer about a model is larger.
 _LARGEST = 2**24
 _HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-_REDIRECTS = range(300, 400)
 _FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 #: What may be repeated without doing it twice.
 _REPEATABLE = {"GET", "PUT", "DELETE"}
@@ -31,18 +30,10 @@ class Session:
     """Requests to one service. The token goes into the header, to this service only: no redirect is followed."""
 
     def __init__(self, address: str, token: Token) -> None:
-        import requests
-
         require_https(address)
         self._address, self._token = address.rstrip("/"), token
-        self._requests = requests.Session()
-        self._requests.headers.update(
-            {
-                "User-Agent": user_agent(),
-                "Accept": "application/vnd.inveniordm.v1+json, application/json;q=0.9",
-                "Accept-Encoding": "identity",
-            }
-        )
+        self._requests = new_session()
+        self._requests.headers["Accept"] = "application/vnd.inveniordm.v1+json, application/json;q=0.9"
 
     def __enter__(self) -> Session:
         return self
@@ -100,7 +91,7 @@ class Session:
         import requests
 
         url = f"{self._address}/{path}"
-        shared = {"params": params, "auth": self._token, "allow_redirects": False, "stream": True, "timeout": _TIMEOUT}
+        shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}
         try:
             if opened is None:
                 answer = self._requests.request(method, url, json=values, **shared)
@@ -121,7 +112,7 @@ class Session:
             return None, {}, f"no answer ({type(error).__name__})".encode()
 
     def _understood(self, what: str, status: int, headers: Mapping[str, str], text: bytes) -> Any:
-        if status in _REDIRECTS:
+        if status in REDIRECTS:
             message = f"{what}: sends us to {_host(headers.get('Location', ''))}, where the token does not go"
             raise OSError(message)
         try:

@@ -8,12 +8,12 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from . import _backoff
 from ._folder import read_file, sha256_of
 from ._manifest import BundleError
-from ._services import Token, service_of
+from ._services import Token, origin, service_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,8 @@ OFFLINE_VARIABLE = "SCARCHES_PLUS_OFFLINE"
 _CHUNK = 2**14
 _TIMEOUT = (10, 60)
 _PARTIAL, _OK, _BEYOND = 206, 200, 416
+REDIRECTS = range(300, 400)
+_MOST_REDIRECTS = 10
 #: How services answer who may not see a file.
 _NOT_PUBLIC = {401, 403}
 
@@ -210,14 +212,19 @@ def require_https(url: str) -> None:
         raise OSError(message)
 
 
-def _get(url: str, headers: dict[str, str]) -> Any:
-    """Ask for a file; once more with the token of the environment if it is not public and lies at the service that it is for."""
+def new_session() -> Any:
+    """Return a session of requests that leaves redirects to us: it would read all of their bodies, and follow them anywhere."""
     import requests
 
-    require_https(url)
-    # identity: the bytes that are counted are those of the file
-    own = {"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers}
-    response = requests.get(url, headers=own, stream=True, timeout=_TIMEOUT)
+    session = requests.Session()
+    session.headers.update({"User-Agent": user_agent(), "Accept-Encoding": "identity"})
+    session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]
+    return session
+
+
+def _get(url: str, headers: dict[str, str]) -> Any:
+    """Ask for a file; once more with the token of the environment if it is not public and lies at the service that it is for."""
+    response = _follow(url, headers, None)
     service = service_of(url)
     if response.status_code not in _NOT_PUBLIC or service is None:
         return response
@@ -225,8 +232,23 @@ def _get(url: str, headers: dict[str, str]) -> Any:
     if not os.environ.get(service.variable):
         message = f"answers {response.status_code}: it is not public; set {service.variable} if you may see it"
         raise PermissionError(message)
-    # requests drops the token where it is sent to another host
-    return requests.get(url, headers=own, stream=True, timeout=_TIMEOUT, auth=Token(os.environ[service.variable]))
+    return _follow(url, headers, Token(os.environ[service.variable]))
+
+
+def _follow(url: str, headers: dict[str, str], token: Token | None) -> Any:
+    """Return the answer at the end of redirects; the token goes no further than the host that it is for."""
+    with new_session() as session:
+        for _ in range(_MOST_REDIRECTS):
+            require_https(url)
+            response = session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, auth=token)
+            if response.status_code not in REDIRECTS or "Location" not in response.headers:
+                return response
+            response.close()
+            target = urljoin(url, response.headers["Location"])
+            token = token if origin(target) == origin(url) else None
+            url = target
+    message = "is sent from place to place"
+    raise OSError(message)
 
 
 def _is_loopback(host: str) -> bool:
