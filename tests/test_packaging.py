@@ -18,6 +18,7 @@ import scarches_plus
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DEPENDENCIES = [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
+EXTRAS = [Requirement(line) for lines in PYPROJECT["project"]["optional-dependencies"].values() for line in lines]
 GROUPS = [
     Requirement(line)
     for group in PYPROJECT["dependency-groups"].values()
@@ -106,7 +107,7 @@ def test_every_import_is_a_declared_dependency():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 imported.add(node.module.split(".")[0])
-    declared = {canonicalize_name(requirement.name) for requirement in DEPENDENCIES}
+    declared = {canonicalize_name(requirement.name) for requirement in DEPENDENCIES + EXTRAS}
     undeclared = {
         name
         for name in imported - sys.stdlib_module_names - {"scarches_plus"}

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
 from scarches_plus.cli import _hub_commands  # noqa: F401 (it registers itself)
 from scarches_plus.cli._app import app
+from scarches_plus.hub import _services
 
 
 @pytest.fixture
@@ -35,3 +37,42 @@ def test_errors_say_what_to_do(run, tmp_path):
         run("pull", "nothing", "--offline")
     with pytest.raises(FileNotFoundError, match="is no folder"):
         run("verify", tmp_path / "nothing")
+
+
+@pytest.fixture
+def zenodo(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("ZENODO_SANDBOX_TOKEN", TOKEN)
+    server = InvenioServer()
+    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
+    yield server
+    server.close()
+
+
+def test_push(run, zenodo, monkeypatch):
+    folder = run("pull", "pbmc68k-scanvi", "--offline").strip().splitlines()[-1]
+    words = ("push", folder, "--creators", "Doe, Jane")
+    assert run(*words).split()[:2] == ["draft", "10.5072/zenodo.1002"]
+
+    for answer in ("yes", ""):
+        monkeypatch.setattr("builtins.input", lambda answer=answer: answer)
+        with pytest.raises(ValueError, match="not confirmed"):
+            run(*words, "--publish")
+    assert not zenodo.records["1002"]["published"]
+    monkeypatch.setattr("builtins.input", lambda: "pbmc68k-scanvi@1")
+    assert f"published\n10.5072/zenodo.1002\n{zenodo.address}/records/1002" in run(*words, "--publish")
+    assert zenodo.records["1002"]["published"]
+    assert zenodo.records["1002"]["metadata"]["creators"][0]["person_or_org"]["family_name"] == "Doe"
+
+
+def test_push_without_a_question(run, zenodo, monkeypatch):
+    folder = run("pull", "pbmc68k-scanvi", "--offline").strip().splitlines()[-1]
+    monkeypatch.setattr("builtins.input", lambda: pytest.fail("asked"))
+    assert run("push", folder, "--creators", "Lab", "--publish", "--yes", "--restricted").startswith("published")
+    assert zenodo.records["1002"]["access"]["files"] == "restricted"
+    monkeypatch.delenv("ZENODO_SANDBOX_TOKEN")
+    with pytest.raises(ValueError, match="set ZENODO_SANDBOX_TOKEN"):
+        run("push", folder, "--creators", "Lab")
+    monkeypatch.delenv("ZENODO_TOKEN", raising=False)
+    with pytest.raises(ValueError, match="set ZENODO_TOKEN"):
+        run("push", folder, "--creators", "Lab", "--no-sandbox")

@@ -3,9 +3,11 @@
 import shutil
 
 import pytest
+from invenio_server import TOKEN, InvenioServer
 from small_models import SCANVI, SCVI, cells, reference, split
 
 import scarches_plus as sp
+from scarches_plus.hub import _backoff, _services
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +56,47 @@ def _whole(model, ref, tmp_path_factory):
 def bundle(_whole, tmp_path):
     """A bundle with every file there can be, to be damaged at will."""
     return shutil.copytree(_whole, tmp_path / "bundle")
+
+
+@pytest.fixture
+def zenodo(monkeypatch):
+    """Zenodo's sandbox, on this machine and with no time to lose."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    server = InvenioServer()
+    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def bundles(model, tmp_path_factory):
+    """Two versions of a model, fit to be published, side by side."""
+    folder = tmp_path_factory.mktemp("bundles")
+    card = {"name": "small", "license": "CC-BY-4.0", "contacts": ["Jane Doe <jane@lab.example>"], "tissue": "none"}
+    for version in ("1", "2"):
+        sp.hub.save_bundle(model, folder / version, card={**card, "version": version})
+    return folder
+
+
+@pytest.fixture
+def send(zenodo, bundles):
+    def send(bundle=None, **kwargs):
+        return sp.hub.upload(bundle or bundles / "1", **{"token": TOKEN, "progress": False, **kwargs})
+
+    return send
+
+
+@pytest.fixture
+def index_of(bundles, tmp_path):
+    """Write an index on the machine of the author, and take only it to another."""
+
+    def index_of(*uploads):
+        author = tmp_path / "author"
+        shutil.copytree(bundles, author, dirs_exist_ok=True)
+        if len(uploads) == 1:
+            shutil.rmtree(author / "2")
+        (tmp_path / "elsewhere").mkdir()
+        return shutil.copy(sp.hub.write_index(author, uploads=uploads), tmp_path / "elsewhere" / "index.json")
+
+    return index_of

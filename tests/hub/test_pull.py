@@ -10,7 +10,7 @@ import pytest
 from file_server import FileServer
 
 import scarches_plus as sp
-from scarches_plus.hub import BundleError, _transport
+from scarches_plus.hub import BundleError, _backoff, _transport
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def lab(model, tmp_path_factory):
 @pytest.fixture
 def server(lab, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_transport, "_WAIT", 0.01)
+    monkeypatch.setattr(_backoff, "WAIT", 0.01)
     monkeypatch.setattr(_transport, "_CHUNK", 100)
     server = FileServer(lab)
     yield server
@@ -117,6 +117,7 @@ def test_missing_files_and_mirrors(server, lab, tmp_path):
     index.write_text(json.dumps(values))
     with pytest.raises(OSError, match="404"):
         sp.hub.pull("small@1.0", index=index, cache_dir=tmp_path / "cache", progress=False)
+    assert len(server.requests) == 1, "asking again would not help"
     values["models"][0]["mirrors"] = mirrors
     index.write_text(json.dumps(values))
     sp.hub.verify_bundle(sp.hub.pull("small@1.0", index=index, cache_dir=tmp_path / "cache", progress=False))
@@ -151,6 +152,25 @@ def test_limits(pull, server):
     with pytest.raises(OSError, match="only https"):
         pull(index="http://example.org/index.json")
     assert all("example" not in path for path, _ in server.requests)
+
+
+def test_redirects(pull, server, lab, tmp_path):
+    def moved(*places):
+        server.faults["weights.safetensors"] = [(302, {"Location": place}, b"x" * 1000) for place in places]
+
+    moved("/small-1.0/weights.safetensors", "weights.safetensors", server.address + "/small-1.0/weights.safetensors")
+    sp.hub.verify_bundle(pull())
+    for place, why in (
+        ("http://example.org/x", "only https"),
+        ("http://[", "IPv6"),
+        ("file:///etc/passwd", "only https"),
+    ):
+        moved(place)
+        with pytest.raises(OSError, match=why):
+            pull("small@1.9")
+    moved(*["/small-1.9/weights.safetensors"] * 10)
+    with pytest.raises(OSError, match="from place to place"):
+        pull("small@1.9")
 
 
 PULL = """

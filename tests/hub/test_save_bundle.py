@@ -161,13 +161,21 @@ LIMITED = """
         print("refused", error.errno)
 """
 REPLACE_AGAIN_AND_AGAIN = """
-    import itertools, sys
+    import itertools, os, sys
     from pathlib import Path
     from scarches_plus.hub._folder import write_folder
 
-    print("ready", flush=True)
-    for i in itertools.count():
-        write_folder(Path(sys.argv[1]), {"manifest.json": b"%d" % i, "weights.safetensors": b"%d" % i * 1000}, overwrite=True)
+    for _ in sys.stdin:  # a child for each line
+        child = os.fork()
+        if not child:
+            for i in itertools.count():
+                write_folder(
+                    Path(sys.argv[1]), {"manifest.json": b"%d" % i, "weights.safetensors": b"%d" % i * 1000}, overwrite=True
+                )
+                if not i:
+                    print(os.getpid(), flush=True)
+        os.waitpid(child, 0)
+        print("dead", flush=True)
 """
 
 
@@ -211,17 +219,18 @@ def test_a_kill_leaves_the_old_or_the_new(tmp_path):
 
     folder = tmp_path / "bundle"
     interrupted = 0
-    for attempt in range(6):
-        process = run_python(REPLACE_AGAIN_AND_AGAIN, folder)
-        process.stdout.readline()
-        time.sleep(0.02 + 0.0067 * attempt)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        interrupted += not folder.exists()
-        whole = current(folder)
-        number = (whole / "manifest.json").read_bytes()
-        assert (whole / "weights.safetensors").read_bytes() == number * 1000
+    with run_python(REPLACE_AGAIN_AND_AGAIN, folder, stdin=subprocess.PIPE) as process:
+        for attempt in range(6):
+            process.stdin.write("again\n")
+            process.stdin.flush()
+            child = int(process.stdout.readline())
+            time.sleep(0.0067 * attempt)
+            os.kill(child, signal.SIGKILL)
+            assert process.stdout.readline() == "dead\n"
+            interrupted += not folder.exists()
+            whole = current(folder)
+            number = (whole / "manifest.json").read_bytes()
+            assert (whole / "weights.safetensors").read_bytes() == number * 1000
     assert interrupted < 6
 
 

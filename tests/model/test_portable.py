@@ -1,6 +1,7 @@
 """A model taken apart and put together again is the same model."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -88,13 +89,17 @@ def test_registry_and_embedding(case, adata):
     assert again.init_params_ == model.init_params_
 
 
+@pytest.fixture(scope="module")
+def trained(adata):
+    """A reference of a class, made once."""
+    return cache(lambda cls: reference(cls, as_taken(cls, split(adata, "batch2")[0])))
+
+
 @pytest.mark.parametrize("cls", [SCVI, SCANVI, TOTALVI])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_mapped_models(cls, strategy, adata):
-    ref, query = split(adata, "batch2")
-    some_genes = query[:, 4:].copy()  # totalVI: no proteins either
-    model = reference(cls, as_taken(cls, ref))
-    mapped = train(cls.load_query_data(some_genes, model, strategy=strategy))
+def test_mapped_models(cls, strategy, adata, trained):
+    some_genes = split(adata, "batch2")[1][:, 4:].copy()  # totalVI: no proteins either
+    mapped = train(cls.load_query_data(some_genes, trained(cls), strategy=strategy))
     again = put_together(take_apart(mapped))
     require_same_model(again, mapped, some_genes)
     latents = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+from typing import Literal
 
 from cyclopts import App
 
@@ -56,7 +57,7 @@ def pull(name: str, *, index: Words = (), allow_latest: bool = False, offline: b
     Parameters
     ----------
     name
-        name@version.
+        name@version, or the DOI of a version.
     index
         Further indexes.
     allow_latest
@@ -67,6 +68,71 @@ def pull(name: str, *, index: Words = (), allow_latest: bool = False, offline: b
     from scarches_plus import hub as models
 
     print(models.pull(name, index=index, allow_latest=allow_latest, offline=offline))  # noqa: T201
+
+
+@hub.command
+def push(
+    bundle: Path,
+    *,
+    backend: Literal["zenodo", "huggingface"] = "zenodo",
+    sandbox: bool = True,
+    publish: bool = False,
+    yes: bool = False,
+    new_version_of: str | None = None,
+    restricted: bool = False,
+    creators: Words = (),
+    allow_cells: bool = False,
+) -> None:
+    """Send a bundle to Zenodo or Hugging Face as a draft, and publish it if asked to.
+
+    The token is read from ZENODO_SANDBOX_TOKEN, ZENODO_TOKEN or HF_TOKEN. A call that broke off is repeated, and goes on.
+
+    Parameters
+    ----------
+    bundle
+        Folder.
+    backend
+        Where to.
+    sandbox
+        Zenodo's sandbox; --no-sandbox for what stays.
+    publish
+        Publish it, after a question.
+    yes
+        Ask nothing.
+    new_version_of
+        Id or DOI of the record, or name of the repository, of which this is the next version.
+    restricted
+        Let the owner decide who sees the files.
+    creators
+        Who is cited: "Family, Given" for people, other names are groups.
+    allow_cells
+        Send data of single cells as well.
+    """
+    from scarches_plus import hub as models
+
+    card = models.info(bundle).card
+    if publish and not yes:
+        where = f"Zenodo's {'sandbox' if sandbox else 'archive'}" if backend == "zenodo" else "Hugging Face"
+        name = f"{card.name}@{card.version}"
+        console.print(f"{name} becomes public at {where}, for good. To confirm, type {name}: ", end="")
+        try:
+            answer = input()
+        except EOFError:  # nobody is there
+            answer = ""
+        if answer.strip() != name:
+            message = "not confirmed, and nothing was sent; --yes asks nothing"
+            raise ValueError(message)
+    sent = models.upload(
+        bundle,
+        backend=backend,
+        sandbox=sandbox,
+        publish=publish,
+        new_version_of=new_version_of,
+        restricted=restricted,
+        creators=creators,
+        allow_cells=allow_cells,
+    )
+    print("\n".join(filter(None, [sent.state, sent.doi, sent.url])))  # noqa: T201
 
 
 @hub.command

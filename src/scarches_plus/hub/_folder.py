@@ -9,7 +9,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING
 
-from ._manifest import MANIFEST, BundleError, Manifest, parse_manifest
+from ._manifest import MANIFEST, BundleError, FileEntry, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,6 +105,19 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
         )
         raise BundleError(message)
     return manifest, text
+
+
+def all_files(folder: Path, manifest: Manifest) -> dict[str, FileEntry]:
+    """Return sizes and hashes of all files of a bundle, manifest and checksums included.
+
+    Raises
+    ------
+    BundleError
+        If manifest or checksums are missing.
+    """
+    own = {name: read_file(folder, name) for name in (MANIFEST, CHECKSUMS)}
+    entries = {name: FileEntry(size=len(contents), sha256=sha256_of(contents)) for name, contents in own.items()}
+    return entries | dict(manifest.files)  # type: ignore[arg-type]
 
 
 def checksums(sums: Mapping[str, str]) -> bytes:

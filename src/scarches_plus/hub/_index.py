@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -24,6 +25,7 @@ INDEX = "index.json"
 #: What stands for a file's name in an address.
 FILE = "{file}"
 _LARGEST = 16 * 2**20
+_DOI = re.compile(r"(?:https://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 
 
 class IndexEntry(StrictModel):
@@ -41,6 +43,7 @@ class IndexEntry(StrictModel):
     labels: list[str] = Field(default_factory=list)
     license: str = ""
     doi: str = ""
+    concept_doi: str = ""
     mirrors: list[str] = Field(min_length=1)
     files: dict[FileName | Literal["manifest.json", "SHA256SUMS"], FileEntry]
 
@@ -80,13 +83,15 @@ def read_indexes(index: Sequence[str | Path] | str | Path = (), *, offline: bool
 
 
 def find(name: str, listed: Sequence[Listed], *, allow_latest: bool = False) -> Listed:
-    """Return a model by ``"name@version"``, or by its name if there is one version only.
+    """Return a model by ``"name@version"`` or the DOI of a version, or by its name if there is one version only.
 
     Raises
     ------
     KeyError
         If there is no such model, or it is not clear which.
     """
+    if doi := _DOI.fullmatch(name):
+        return _find_doi(doi[1].lower(), listed, allow_latest=allow_latest)
     wanted, _, version = name.partition("@")
     matches = [one for one in listed if one.entry.name == wanted]
     known = sorted({one.entry.version for one in matches}, key=_order)
@@ -106,6 +111,23 @@ def find(name: str, listed: Sequence[Listed], *, allow_latest: bool = False) -> 
         message = f"{wanted!r} has no version {version!r}, only {known}"
         raise KeyError(message)
     return chosen[0]
+
+
+def _find_doi(doi: str, listed: Sequence[Listed], *, allow_latest: bool) -> Listed:
+    for one in listed:
+        if one.entry.doi.lower() == doi:
+            return one
+    versions = sorted(
+        (one for one in listed if one.entry.concept_doi.lower() == doi), key=lambda one: _order(one.entry.version)
+    )
+    if not versions:
+        message = f"no index lists a model with the DOI {doi}"
+        raise KeyError(message)
+    if not allow_latest:
+        known = {one.entry.version: one.entry.doi for one in versions}
+        message = f"{doi} is the DOI of all versions; take that of one of them, {known}, or pass allow_latest=True"
+        raise KeyError(message)
+    return versions[-1]
 
 
 def _read(source: str, *, offline: bool) -> list[Listed]:

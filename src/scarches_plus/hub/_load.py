@@ -27,7 +27,7 @@ def load(
     Parameters
     ----------
     name
-        ``"name@version"``, or the name alone if an index lists one version only.
+        ``"name@version"``, the DOI of a version, or the name alone if an index lists one version only.
     index, cache_dir, allow_latest, offline
         As in :func:`pull`.
 

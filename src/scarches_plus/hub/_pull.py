@@ -9,6 +9,7 @@ from scarches_plus.datasets._download import cache_folder
 from ._folder import read_manifest
 from ._index import find, read_indexes
 from ._manifest import MANIFEST, BundleError
+from ._resolved import note_resolution
 from ._transport import fetch_file
 
 if TYPE_CHECKING:
@@ -30,17 +31,21 @@ def pull(
 
     Every file is compared with the size and sha256 of the index. What is in the cache is not fetched again; what broke off goes on.
 
+    Where files are not public, the token of the environment (``ZENODO_TOKEN``, ``ZENODO_SANDBOX_TOKEN``, ``HF_TOKEN``) is used, at the
+    service that it is for.
+
     Parameters
     ----------
     name
-        ``"name@version"``, or the name alone if an index lists one version only.
+        ``"name@version"``, the DOI of a version, or the name alone if an index lists one version only.
     index
         Further indexes: addresses (https), files or folders. Also those in the environment variable
         ``SCARCHES_PLUS_HUB_INDEX``, separated by spaces. The package's own is always there. The first that lists the model is taken.
     cache_dir
         Where files are kept, if not in ``$SCARCHES_PLUS_CACHE`` or the platform's cache folder.
     allow_latest
-        Take the newest version if the name does not say which.
+        Take the newest version that an index lists if the name, or a DOI of all versions, does not say which. What was taken is
+        logged, and written down in ``hub/resolved.jsonl`` in the cache.
     offline
         Fetch nothing, and use what is in the cache. Also with ``SCARCHES_PLUS_OFFLINE=1``.
     max_bytes
@@ -73,6 +78,8 @@ def pull(
         raise BundleError(message)
     key = f"{entry.name}-{entry.version}-{entry.files[MANIFEST].sha256[:12]}"  # type: ignore[index]
     folder = cache_folder(cache_dir) / "hub" / key
+    if allow_latest and name not in {f"{entry.name}@{entry.version}", entry.doi}:
+        note_resolution(folder.parent, name, entry)
     for file, pinned in entry.files.items():
         fetch_file(listed.addresses(file), folder / file, pinned, offline=offline, progress=progress)
     read_manifest(folder)

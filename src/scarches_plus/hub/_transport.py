@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
+from . import _backoff
 from ._folder import read_file, sha256_of
 from ._manifest import BundleError
+from ._services import Token, origin, service_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 OFFLINE_VARIABLE = "SCARCHES_PLUS_OFFLINE"
 #: What is lost of a transfer that breaks off.
 _CHUNK = 2**14
-_TRIES = 4
-#: Seconds before the second try; doubled for each further one.
-_WAIT = 1.0
-_LONGEST_WAIT = 60.0
 _TIMEOUT = (10, 60)
-_PARTIAL, _OK, _BEYOND, _TOO_MANY, _SERVER_ERROR = 206, 200, 416, 429, 500
+_PARTIAL, _OK, _BEYOND = 206, 200, 416
+REDIRECTS = range(300, 400)
+_MOST_REDIRECTS = 10
+#: How services answer who may not see a file.
+_NOT_PUBLIC = {401, 403}
 
 
 def is_url(address: str) -> bool:
@@ -53,7 +54,7 @@ def fetch_small(url: str, *, at_most: int, offline: bool = False) -> bytes:
     if is_offline(offline=offline):
         message = f"{url} is not fetched: offline"
         raise OSError(message)
-    contents = b""
+    contents = bytearray()
     with _get(url, {}) as response:
         response.raise_for_status()
         for chunk in response.iter_content(_CHUNK):
@@ -61,7 +62,7 @@ def fetch_small(url: str, *, at_most: int, offline: bool = False) -> bytes:
             if len(contents) > at_most:
                 message = f"{url} sends more than {at_most} bytes"
                 raise BundleError(message)
-    return contents
+    return bytes(contents)
 
 
 def fetch_file(
@@ -131,19 +132,21 @@ class _Resuming:
     def __call__(self, url: str, output_file: str, _pooch: Any, check_only: bool = False) -> None:  # noqa: FBT001, FBT002
         import requests
 
-        for attempt in range(_TRIES):
+        for attempt in range(_backoff.TRIES):
             try:
                 wait = self._go_on(url)
+            except requests.HTTPError:  # asking again would not help
+                raise
             except requests.RequestException:
-                if attempt == _TRIES - 1:
+                if attempt == _backoff.TRIES - 1:
                     raise
                 wait = None
             if self._done():
                 break
-            if attempt < _TRIES - 1:
-                time.sleep(min(_LONGEST_WAIT, _WAIT * 2**attempt if wait is None else wait))
+            if attempt < _backoff.TRIES - 1:
+                _backoff.pause(attempt, wait)
         if not self._done():
-            message = f"has delivered {self._arrived()} of {self._entry.size} bytes in {_TRIES} attempts"
+            message = f"has delivered {self._arrived()} of {self._entry.size} bytes in {_backoff.TRIES} attempts"
             raise OSError(message)
         contents = self._part.read_bytes()
         if sha256_of(contents) != self._entry.sha256:
@@ -165,9 +168,8 @@ class _Resuming:
 
         start = self._arrived()
         with _get(url, {"Range": f"bytes={start}-"} if start else {}) as response:
-            if response.status_code == _TOO_MANY or response.status_code >= _SERVER_ERROR:
-                given = response.headers.get("Retry-After", "")
-                return float(given) if given.isdigit() else None
+            if _backoff.is_overloaded(response.status_code):
+                return _backoff.asked_wait(response.headers)
             if response.status_code == _BEYOND:  # what has arrived is of another file
                 self._part.unlink()
                 return 0.0
@@ -191,17 +193,62 @@ class _Resuming:
         return None
 
 
-def _get(url: str, headers: dict[str, str]) -> Any:
-    import requests
+def user_agent() -> str:
+    """Return what servers know this package by."""
+    return f"scarches_plus/{version('scarches-plus')}"
 
+
+def require_https(url: str) -> None:
+    """Raise if others could read along.
+
+    Raises
+    ------
+    OSError
+        If an address is neither https nor on this machine.
+    """
     parts = urlsplit(url)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
         message = f"{url} is not fetched: only https is"
         raise OSError(message)
-    agent = f"scarches_plus/{version('scarches-plus')}"
-    # identity: the bytes that are counted are those of the file
-    own = {"User-Agent": agent, "Accept-Encoding": "identity", **headers}
-    return requests.get(url, headers=own, stream=True, timeout=_TIMEOUT)
+
+
+def new_session() -> Any:
+    """Return a session of requests that leaves redirects to us: it would read all of their bodies, and follow them anywhere."""
+    import requests
+
+    session = requests.Session()
+    session.headers.update({"User-Agent": user_agent(), "Accept-Encoding": "identity"})
+    session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]
+    return session
+
+
+def _get(url: str, headers: dict[str, str]) -> Any:
+    """Ask for a file; once more with the token of the environment if it is not public and lies at the service that it is for."""
+    response = _follow(url, headers, None)
+    service = service_of(url)
+    if response.status_code not in _NOT_PUBLIC or service is None:
+        return response
+    response.close()
+    if not os.environ.get(service.variable):
+        message = f"answers {response.status_code}: it is not public; set {service.variable} if you may see it"
+        raise PermissionError(message)
+    return _follow(url, headers, Token(os.environ[service.variable]))
+
+
+def _follow(url: str, headers: dict[str, str], token: Token | None) -> Any:
+    """Return the answer at the end of redirects; the token goes no further than the host that it is for."""
+    with new_session() as session:
+        for _ in range(_MOST_REDIRECTS):
+            require_https(url)
+            response = session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, auth=token)
+            if response.status_code not in REDIRECTS or "Location" not in response.headers:
+                return response
+            response.close()
+            target = urljoin(url, response.headers["Location"])
+            token = token if origin(target) == origin(url) else None
+            url = target
+    message = "is sent from place to place"
+    raise OSError(message)
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._folder import CHECKSUMS, read_file, sha256_of
+from ._folder import all_files
 from ._index import INDEX, IndexEntry
 from ._json import write_json
 from ._manifest import MANIFEST, SCHEMA_VERSION
@@ -14,8 +14,12 @@ from ._verify_bundle import verify_bundle
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ._parcel import Upload
 
-def write_index(folder: str | Path, *, mirrors: Mapping[str, Sequence[str]] | None = None) -> Path:
+
+def write_index(
+    folder: str | Path, *, mirrors: Mapping[str, Sequence[str]] | None = None, uploads: Sequence[Upload] = ()
+) -> Path:
     """Write an index of all bundles in a folder, for a lab's shared drive or web server.
 
     Put the folder where others can read it, and give them its path or the address of ``index.json``:
@@ -28,6 +32,9 @@ def write_index(folder: str | Path, *, mirrors: Mapping[str, Sequence[str]] | No
     mirrors
         Name of a model to addresses at which its files lie, ``{file}`` standing for a file's name; default: in the folder, beside
         the index.
+    uploads
+        What :func:`upload` or :func:`list_uploads` returned: bundles among them are fetched from there (from ``mirrors`` first), and
+        found by their DOIs. Those of other bundles are left out.
 
     Returns
     -------
@@ -39,12 +46,13 @@ def write_index(folder: str | Path, *, mirrors: Mapping[str, Sequence[str]] | No
     BundleError
         If one of the bundles is damaged.
     ValueError
-        If a bundle has no name or version, or two have the same, or ``mirrors`` names no model.
+        If a bundle has no name or version, or two have the same, or ``mirrors`` names no model, or one of the uploads is a draft.
     """
     root = Path(folder).expanduser().absolute()
+    at = {one.manifest: one for one in uploads}
     entries: dict[tuple[str, str], IndexEntry] = {}
     for bundle in sorted(one.parent for one in root.glob(f"*/{MANIFEST}") if not one.parent.name.startswith(".")):
-        entry = _entry(bundle, (mirrors or {}).get)
+        entry = _entry(bundle, (mirrors or {}).get, at)
         if (entry.name, entry.version) in entries:
             message = f"two bundles are {entry.name}@{entry.version}; the second is {bundle}"
             raise ValueError(message)
@@ -61,7 +69,7 @@ def write_index(folder: str | Path, *, mirrors: Mapping[str, Sequence[str]] | No
     return path
 
 
-def _entry(bundle: Path, mirrors_of: Any) -> IndexEntry:
+def _entry(bundle: Path, mirrors_of: Any, uploads: Mapping[str, Upload]) -> IndexEntry:
     manifest = verify_bundle(bundle)
     card = manifest.card
     if not card.name or not card.version:
@@ -69,8 +77,12 @@ def _entry(bundle: Path, mirrors_of: Any) -> IndexEntry:
             f"the card of {bundle} needs a name and a version: save_bundle(..., card={{'name': ..., 'version': ...}})"
         )
         raise ValueError(message)
-    own = {name: read_file(bundle, name) for name in (MANIFEST, CHECKSUMS)}
-    files = {name: {"size": len(contents), "sha256": sha256_of(contents)} for name, contents in own.items()}
+    files = all_files(bundle, manifest)
+    at = uploads.get(files[MANIFEST].sha256)
+    if at is not None and at.state != "published":
+        message = f"{at.url} is a draft, which others cannot fetch; publish it first"
+        raise ValueError(message)
+    mirrors = [*(mirrors_of(card.name) or ()), *([at.files] if at else ())]
     return IndexEntry(
         name=card.name,
         version=card.version,
@@ -83,7 +95,8 @@ def _entry(bundle: Path, mirrors_of: Any) -> IndexEntry:
         genes=len(manifest.cells.var_names),
         labels=manifest.cells.labels or sorted({label for one in manifest.summaries.values() for label in one.labels}),
         license=card.license,
-        doi=card.doi,
-        mirrors=list(mirrors_of(card.name) or [bundle.name]),
-        files=files | {name: one.model_dump() for name, one in manifest.files.items()},  # type: ignore[arg-type]
+        doi=at.doi if at and at.doi else card.doi,
+        concept_doi=at.concept_doi if at else "",
+        mirrors=mirrors or [bundle.name],
+        files={name: one.model_dump() for name, one in files.items()},  # type: ignore[misc]
     )

@@ -1,0 +1,43 @@
+"""Leaving overloaded servers alone for a while."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TRIES = 4
+#: Seconds before the second try; doubled for each further one.
+WAIT = 1.0
+LONGEST_WAIT = 120.0
+TOO_MANY, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
+
+
+def is_overloaded(status: int) -> bool:
+    """Whether the same request may succeed later."""
+    return status == TOO_MANY or status >= SERVER_ERROR
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds a server wants to be left alone, if it says so: ``Retry-After``, or Zenodo's ``X-RateLimit-Reset``."""
+    given = headers.get("Retry-After", "").strip()
+    if given.isdecimal():
+        return float(given)
+    if given:
+        try:
+            return (parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    reset = headers.get("X-RateLimit-Reset", "").strip()
+    return float(reset) - time.time() if reset.isdecimal() and headers.get("X-RateLimit-Remaining") == "0" else None
+
+
+def pause(attempt: int, asked: float | None = None) -> None:
+    """Wait before the next try: as long as asked, or twice as long each time, and never longer than ``LONGEST_WAIT``."""
+    seconds = WAIT * 2**attempt if asked is None or not math.isfinite(asked) else asked
+    time.sleep(min(LONGEST_WAIT, max(0.0, seconds)))

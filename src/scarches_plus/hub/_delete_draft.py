@@ -1,0 +1,34 @@
+"""Take back an upload that was not published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._registry import open_registry
+from ._services import Token
+
+if TYPE_CHECKING:
+    from ._registry import Backend
+
+
+def delete_draft(name: str, *, token: str | None = None, backend: Backend = "zenodo", sandbox: bool = True) -> None:
+    """Delete a draft and its files from a registry. What is published stays.
+
+    Parameters
+    ----------
+    name
+        ``id`` of an :class:`Upload`.
+    token, backend, sandbox
+        As in :func:`upload`.
+
+    Raises
+    ------
+    ValueError
+        If it is published, or there is no token.
+    OSError
+        If there is no such draft, or the registry cannot be reached or refuses.
+    """
+    secret = None if token is None else Token(token)
+    del token
+    with open_registry(backend, secret, sandbox=sandbox) as registry:
+        registry.delete_draft(name)

@@ -1,0 +1,161 @@
+"""Hugging Face: a repository for each model, a commit and a tag for each version, by huggingface_hub."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._logging import logger
+
+from ._folder import CHECKSUMS
+from ._index import FILE
+from ._manifest import MANIFEST
+from ._parcel import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from ._parcel import Parcel
+    from ._services import Token
+
+
+class HuggingFace:
+    """Repositories of one account. A private one is a draft."""
+
+    def __init__(self, name: str, address: str, token: Token) -> None:
+        try:
+            from huggingface_hub import HfApi
+        except ImportError as error:
+            message = "backend='huggingface' needs huggingface_hub: pip install 'scarches-plus[huggingface]'"
+            raise ImportError(message) from error
+        self._name, self._address, self._token = name, address, token
+        self._api: Any = HfApi(endpoint=address, token=token.reveal(), library_name="scarches_plus")
+
+    def __enter__(self) -> HuggingFace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def uploads(self) -> Iterator[Upload]:
+        """Return the repositories that hold a bundle."""
+        for one in self._ask("list_models", author=self._ask("whoami")["name"]):
+            info = self._info(one.id)
+            if _is_bundle(info):
+                yield self._upload(info)
+
+    def send(self, parcel: Parcel) -> Upload:
+        """Return the repository with all files: private, unless it is public already.
+
+        Raises
+        ------
+        ValueError
+            If the repository holds something else, or is public and nothing is to be published.
+        """
+        card = parcel.manifest.card
+        name = parcel.new_version_of or f"{self._ask('whoami')['name']}/{card.name}"
+        if parcel.new_version_of is None:
+            self._ask("create_repo", name, private=True, exist_ok=True)
+        info = self._info(name)
+        commit = info.sha
+        tags = {one.name for one in self._ask("list_repo_refs", name).tags}
+        if self._different(name, commit, parcel):
+            self._require_room(info, parcel, tags)
+            if parcel.restricted and not info.private:
+                self._ask("update_repo_settings", name, gated="manual")
+            commit = self._ask(
+                "upload_folder",
+                repo_id=name,
+                folder_path=parcel.folder,
+                allow_patterns=list(parcel.files),
+                delete_patterns=["*.safetensors"],  # of the version before
+                commit_message=f"{card.name} {card.version}",
+            ).oid
+            if different := self._different(name, commit, parcel):
+                message = f"{name} has another {different[0]} than was sent; call again"
+                raise OSError(message)
+            logger.info("%s: %s has all %d files, the same on both sides", self._name, name, len(parcel.files))
+        if card.version not in tags:
+            self._ask("create_tag", name, tag=card.version, revision=commit)
+        return self._upload(self._info(name, commit), parcel)
+
+    def publish(self, upload: Upload, parcel: Parcel) -> Upload:
+        """Make a repository public, to all or to whom its owner lets in."""
+        gated = "manual" if parcel.restricted else False
+        self._ask("update_repo_settings", upload.id, private=False, gated=gated)
+        logger.info("%s: %s is public", self._name, upload.id)
+        return self._upload(self._info(upload.id, parcel.manifest.card.version), parcel)
+
+    def delete_draft(self, name: str) -> None:
+        """Delete a private repository that holds a bundle."""
+        info = self._info(name)
+        if not info.private or not _is_bundle(info):
+            message = f"{name} is {'no bundle' if info.private else 'public'}, and is not deleted here"
+            raise ValueError(message)
+        self._ask("delete_repo", name)
+        logger.info("%s: %s is deleted", self._name, name)
+
+    def _require_room(self, info: Any, parcel: Parcel, tags: Container[str]) -> None:
+        version = parcel.manifest.card.version
+        if parcel.new_version_of is None and _files(info):
+            message = f"{info.id} holds something else; to add a version to its bundle, pass new_version_of={info.id!r}"
+        elif parcel.new_version_of is not None and not _is_bundle(info):
+            message = f"{info.id} holds no bundle"
+        elif version in tags:
+            message = f"{info.id} has a version {version} already, with other files; give the card another"
+        elif not info.private and not parcel.publish:
+            message = f"{info.id} is public: what is added is public at once; pass publish=True"
+        else:
+            return
+        raise ValueError(message)
+
+    def _different(self, name: str, commit: str, parcel: Parcel) -> list[str]:
+        """Return the files that are not the same at a commit."""
+        found = {one.path: one for one in self._ask("get_paths_info", name, list(parcel.files), revision=commit)}
+        return [file for file in parcel.files if not _is_same(found.get(file), parcel, file)]
+
+    def _info(self, name: str, commit: str | None = None) -> Any:
+        return self._ask("model_info", name, revision=commit)
+
+    def _upload(self, info: Any, parcel: Parcel | None = None) -> Upload:
+        return Upload(
+            backend=self._name,
+            id=info.id,
+            state="draft" if info.private else "published",
+            title=(parcel.manifest.card.title or parcel.manifest.card.name) if parcel else info.id.split("/")[-1],
+            version=parcel.manifest.card.version if parcel else "",
+            url=f"{self._address}/{info.id}",
+            files=f"{self._address}/{info.id}/resolve/{info.sha}/{FILE}",
+            manifest=parcel.digest if parcel else "",
+        )
+
+    def _ask(self, verb: str, *args: Any, **kwargs: Any) -> Any:
+        """Call the library. Its errors hold the request with its headers; those that are raised here do not."""
+        from huggingface_hub.errors import HfHubHTTPError
+
+        try:
+            answer = getattr(self._api, verb)(*args, **kwargs)
+            return list(answer) if isinstance(answer, Iterator) else answer
+        except HfHubHTTPError as error:
+            said = self._token.hidden_in(f"{self._name}: {error}".encode()).decode()
+        raise OSError(said)
+
+
+def _files(info: Any) -> set[str]:
+    return {one.rfilename for one in info.siblings or ()} - {".gitattributes"}
+
+
+def _is_bundle(info: Any) -> bool:
+    return {MANIFEST, CHECKSUMS} <= _files(info)
+
+
+def _is_same(found: Any, parcel: Parcel, name: str) -> bool:
+    """Whether a file has the hash that git, or its extension for large files, has of it."""
+    if found is None or found.size != parcel.files[name].size:
+        return False
+    if found.lfs is not None:
+        return found.lfs.sha256 == parcel.files[name].sha256
+    contents = (parcel.folder / name).read_bytes()
+    of_git = hashlib.sha1(b"blob %d\0" % len(contents) + contents, usedforsecurity=False)
+    return found.blob_id == of_git.hexdigest()

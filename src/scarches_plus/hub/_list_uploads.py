@@ -1,0 +1,38 @@
+"""What lies at a registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._registry import open_registry
+from ._services import Token
+
+if TYPE_CHECKING:
+    from ._parcel import Upload
+    from ._registry import Backend
+
+
+def list_uploads(*, token: str | None = None, backend: Backend = "zenodo", sandbox: bool = True) -> list[Upload]:
+    """Return all records of an account, drafts included, newest first.
+
+    Parameters
+    ----------
+    token, backend, sandbox
+        As in :func:`upload`.
+
+    Returns
+    -------
+    list of Upload
+        At Hugging Face those that hold a bundle.
+
+    Raises
+    ------
+    OSError
+        If the registry cannot be reached or refuses.
+    ValueError
+        If there is no token.
+    """
+    secret = None if token is None else Token(token)
+    del token
+    with open_registry(backend, secret, sandbox=sandbox) as registry:
+        return list(registry.uploads())

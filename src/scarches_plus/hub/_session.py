@@ -1,0 +1,158 @@
+"""Requests to a service that knows the user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from . import _backoff
+from ._json import parse_json
+from ._transport import REDIRECTS, new_session, require_https
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from ._services import Token
+
+_TIMEOUT = (10, 300)
+_CHUNK = 2**16
+#: No answer about a model is larger.
+_LARGEST = 2**24
+_HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
+#: What may be repeated without doing it twice.
+_REPEATABLE = {"GET", "PUT", "DELETE"}
+_MOST_TEXT = 300
+
+
+class Session:
+    """Requests to one service. The token goes into the header, to this service only: no redirect is followed."""
+
+    def __init__(self, address: str, token: Token) -> None:
+        require_https(address)
+        self._address, self._token = address.rstrip("/"), token
+        self._requests = new_session()
+        self._requests.headers["Accept"] = "application/vnd.inveniordm.v1+json, application/json;q=0.9"
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._requests.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        values: Any = None,
+        params: Mapping[str, Any] | None = None,
+        opened: Callable[[], AbstractContextManager[Any]] | None = None,
+    ) -> Any:
+        """Return what the service answers, as plain values; again after a while if it is overloaded.
+
+        Parameters
+        ----------
+        method, path, params
+            What to ask for.
+        values
+            Plain values to send.
+        opened
+            Opens the file to send instead; it is streamed, and read again if it has to be sent again.
+
+        Raises
+        ------
+        OSError
+            If the service cannot be reached or refuses, with its reason; ``PermissionError`` and ``FileNotFoundError`` if it says so.
+        """
+        what = f"{method} {self._address}/{path}"
+        for attempt in range(_backoff.TRIES):
+            last = attempt == _backoff.TRIES - 1
+            status, headers, text = self._once(method, path, values, params, opened)
+            if status is None:
+                if last or method not in _REPEATABLE:
+                    message = f"{what}: {text.decode()}"
+                    raise OSError(message)
+                _backoff.pause(attempt)
+            elif _backoff.is_overloaded(status) and not last and _may_repeat(method, status):
+                _backoff.pause(attempt, _backoff.asked_wait(headers))
+            else:
+                return self._understood(what, status, headers, text)
+        return None
+
+    def _once(
+        self, method: str, path: str, values: Any, params: Any, opened: Any
+    ) -> tuple[int | None, Mapping[str, str], bytes]:
+        """Return status, headers and text of the answer, or no status and why there is none.
+
+        Errors of the library hold the request with its headers. They end here, as does a token that the service repeats.
+        """
+        import requests
+
+        url = f"{self._address}/{path}"
+        shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}
+        try:
+            if opened is None:
+                answer = self._requests.request(method, url, json=values, **shared)
+            else:
+                own = {"Content-Type": "application/octet-stream"}
+                with opened() as file:
+                    answer = self._requests.request(method, url, data=file, headers=own, **shared)
+            with answer:
+                text = bytearray()
+                for chunk in answer.iter_content(_CHUNK):
+                    text += chunk
+                    if len(text) > _LARGEST:
+                        message = f"{method} {url}: sends more than {_LARGEST} bytes"
+                        raise OSError(message)
+                headers = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
+                return answer.status_code, headers, self._token.hidden_in(bytes(text))
+        except requests.RequestException as error:
+            return None, {}, f"no answer ({type(error).__name__})".encode()
+
+    def _understood(self, what: str, status: int, headers: Mapping[str, str], text: bytes) -> Any:
+        if status in REDIRECTS:
+            message = f"{what}: sends us to {_host(headers.get('Location', ''))}, where the token does not go"
+            raise OSError(message)
+        try:
+            values = parse_json(text) if text else None
+        except ValueError:
+            page = "a web page" if b"<html" in text[:1000].lower() else "no JSON"
+            values = f"the answer is {page}"
+            if status < _FAILED:
+                message = f"{what}: {values}"
+                raise OSError(message) from None
+        if status < _FAILED:
+            return values
+        kind = {_UNKNOWN: PermissionError, _FORBIDDEN: PermissionError, _NOT_FOUND: FileNotFoundError}.get(
+            status, OSError
+        )
+        hint = "; is the token of this service, and may it do this?" if kind is PermissionError else ""
+        message = f"{what}: {status} {reason(values)}{hint}"
+        raise kind(message)
+
+
+def reason(values: Any) -> str:
+    """Return why a service refused: its message, and what it says of each field."""
+    if not isinstance(values, dict):
+        return str(values or "")[:_MOST_TEXT]
+    parts = [str(values.get("message", ""))[:_MOST_TEXT]]
+    errors = values.get("errors")
+    for one in errors if isinstance(errors, list) else []:
+        if isinstance(one, dict):
+            said = one.get("messages", one.get("message", ""))
+            parts.append(f"{one.get('field', '')}: {said}"[:_MOST_TEXT])
+    return "; ".join(filter(None, parts))
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "another address"
+    except ValueError:
+        return "another address"
+
+
+def _may_repeat(method: str, status: int) -> bool:
+    """Whether nothing can have been done yet, or doing it again changes nothing."""
+    return method in _REPEATABLE or status in {_backoff.TOO_MANY, _backoff.UNAVAILABLE}

@@ -1,0 +1,125 @@
+"""Upload a bundle to a registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scarches_plus._logging import logger
+
+from ._folder import all_files, current
+from ._parcel import Parcel, Upload
+from ._registry import open_registry
+from ._services import Token
+from ._verify_bundle import verify_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._manifest import Manifest
+    from ._registry import Backend
+
+__all__ = ["Upload", "upload"]
+
+
+def upload(
+    bundle: str | Path,
+    *,
+    token: str | None = None,
+    backend: Backend = "zenodo",
+    sandbox: bool = True,
+    publish: bool = False,
+    new_version_of: str | None = None,
+    restricted: bool = False,
+    creators: Sequence[str] = (),
+    allow_cells: bool = False,
+    progress: bool = True,
+) -> Upload:
+    """Send a bundle to Zenodo or Hugging Face: as a draft, or for good with ``publish=True``.
+
+    The bundle is verified, sent file by file, and compared with what arrived. A call that broke off is repeated: what is there already
+    is known by its hash and not sent again, whether it is a draft or published. The DOI of a draft is reserved; it is not written into
+    the bundle, whose files are pinned, but returned, and kept by :func:`write_index`.
+
+    Parameters
+    ----------
+    bundle
+        Folder of a bundle whose card has a name, a version and a license.
+    token
+        Access token of the registry, with scopes ``deposit:write`` and ``deposit:actions`` at Zenodo. By default that of the environment:
+        ``ZENODO_SANDBOX_TOKEN``, ``ZENODO_TOKEN`` or ``HF_TOKEN``. It is sent in a header, to the registry only, and never shown.
+    backend
+        ``"zenodo"`` (DOIs, citable) or ``"huggingface"`` (needs huggingface_hub: ``scarches-plus[huggingface]``).
+    sandbox
+        Use Zenodo's sandbox, which has its own accounts and whose DOIs lead nowhere. Hugging Face has none.
+    publish
+        Make it public. At Zenodo this cannot be undone, and the files never change again: look at the draft first.
+    new_version_of
+        Id or DOI of a published record, or name of a repository, of which this is the next version.
+    restricted
+        Show the record to all, and its files only to those whom its owner lets in.
+    creators
+        Who is cited: ``"Family, Given"`` for people, anything else is a group. By default the contacts of the card, without addresses.
+    allow_cells
+        Send data of single cells (anchors, reference cells) as well, if the bundle holds any.
+    progress
+        Show progress.
+
+    Returns
+    -------
+    Upload
+        Where it lies, and its DOI.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is damaged.
+    ValueError
+        If the card lacks what the registry asks for, cells would be sent unasked, there is no token, or the registry does not take it.
+    OSError
+        If the registry cannot be reached or refuses; the next call goes on.
+    """
+    secret = None if token is None else Token(token)
+    del token
+    folder = current(Path(bundle).expanduser().absolute())
+    manifest = verify_bundle(folder)
+    parcel = Parcel(
+        folder=folder,
+        manifest=manifest,
+        files=all_files(folder, manifest),
+        creators=_creators(manifest, creators),
+        publish=publish,
+        restricted=restricted,
+        new_version_of=new_version_of,
+        progress=progress,
+    )
+    _require_fit(parcel, allow_cells=allow_cells)
+    with open_registry(backend, secret, sandbox=sandbox) as registry:
+        sent = registry.send(parcel)
+        if sent.state == "published" or not publish:
+            logger.info("%s %s is %s: %s", manifest.card.name, manifest.card.version, sent.state, sent.url)
+            return sent
+        return registry.publish(sent, parcel)
+
+
+def _creators(manifest: Manifest, given: Sequence[str]) -> list[str]:
+    """Return who is cited; addresses of contacts stay in the card."""
+    contacts = [
+        " ".join(word for word in one.split() if "@" not in word).strip(" ,;") for one in manifest.card.contacts
+    ]
+    return [one for one in ([given] if isinstance(given, str) else given) or contacts if one]
+
+
+def _require_fit(parcel: Parcel, *, allow_cells: bool) -> None:
+    card, folder = parcel.manifest.card, parcel.folder
+    missing = [name for name in ("name", "version", "license") if not getattr(card, name)]
+    if missing:
+        message = f"the card of {folder} needs {missing}: save_bundle(..., card={{{missing[0]!r}: ...}})"
+        raise ValueError(message)
+    if not parcel.creators:
+        message = f"nobody is cited: pass creators=['Family, Given', ...], or give the card of {folder} contacts"
+        raise ValueError(message)
+    held = [name for name in ("anchors", "reference") if getattr(parcel.manifest, name) is not None]
+    if held and not allow_cells:
+        message = f"{folder} holds data of single cells ({', '.join(held)}); save it without, or pass allow_cells=True"
+        raise ValueError(message)
