@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._exact_neighbors import exact_neighbors, nearest_of
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-#: Query cells x reference cells up to which the search is exact (about 7 CPU seconds at 20 dimensions).
-EXACT_PAIRS = 2.5e9
+#: Query cells x reference cells up to which the search is exact: 500,000 cells among themselves.
+EXACT_PAIRS = 2.5e11
 
 _CHUNK = 2**22  # floats that one step of the distance computation holds
 
@@ -124,20 +126,15 @@ def _check_k(k: int, available: int, who: str) -> None:
 
 
 def _search(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> Neighbors:
-    exact = len(query) * len(reference) <= EXACT_PAIRS
-    candidates = (_exact if exact else _approximate)(query, reference, k, n_jobs)
-    distances = _distances(query, reference, candidates)
-    order = np.lexsort((candidates, distances))[:, :k]  # ties by index
-    return Neighbors(np.take_along_axis(candidates, order, axis=1), np.take_along_axis(distances, order, axis=1))
-
-
-def _exact(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> NDArray[np.int64]:
-    from sklearn.neighbors import NearestNeighbors
-    from threadpoolctl import threadpool_limits
-
-    index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
-    with threadpool_limits(None if n_jobs == -1 else n_jobs):  # the exact search ignores scikit-learn's n_jobs
-        return index.kneighbors(query, return_distance=False)
+    if len(query) * len(reference) <= EXACT_PAIRS:
+        return Neighbors(*exact_neighbors(query, reference, k, n_jobs))
+    candidates = _approximate(query, reference, k, n_jobs)
+    found = Neighbors(np.empty((len(query), k), dtype=np.int64), np.empty((len(query), k)))
+    step = max(1, _CHUNK // (candidates.shape[1] * reference.shape[1]))
+    for start in range(0, len(query), step):
+        rows = slice(start, start + step)
+        found.indices[rows], found.distances[rows] = nearest_of(query[rows], reference, candidates[rows], k)
+    return found
 
 
 def _approximate(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> NDArray[np.int64]:
@@ -156,15 +153,5 @@ def _approximate(query: NDArray, reference: NDArray, k: int, n_jobs: int | None)
     found = found.astype(np.int64)
     incomplete = (found < 0).any(axis=1)
     if incomplete.any():
-        found[incomplete] = _exact(query[incomplete], reference, found.shape[1], n_jobs)
+        found[incomplete] = exact_neighbors(query[incomplete], reference, found.shape[1], n_jobs)[0]
     return found
-
-
-def _distances(query: NDArray, reference: NDArray, indices: NDArray) -> NDArray[np.float64]:
-    distances = np.empty(indices.shape)
-    step = max(1, _CHUNK // (indices.shape[1] * reference.shape[1]))
-    for start in range(0, len(query), step):
-        rows = slice(start, start + step)
-        difference = reference[indices[rows]] - query[rows, None]
-        distances[rows] = np.sqrt(np.einsum("ikd,ikd->ik", difference, difference))
-    return distances
