@@ -58,7 +58,7 @@ def exact_neighbors(
             task.result()
     if not proven.all():
         rest = query[~proven]
-        candidates = _in_float64(rest, reference, k, n_jobs)
+        candidates = _in_float64(rest, reference, search.n_candidates, n_jobs)
         indices[~proven], distances[~proven] = nearest_of(rest, reference, candidates, k)
     return indices, distances
 
