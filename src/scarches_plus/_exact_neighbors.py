@@ -185,7 +185,9 @@ class _Regions:
 
     def cells(self, regions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions in `order` of the cells of some regions."""
-        return np.concatenate([np.arange(self.starts[i], self.starts[i] + self.sizes[i]) for i in regions])
+        sizes = self.sizes[regions]
+        ends = np.cumsum(sizes)
+        return np.repeat(self.starts[regions] - ends + sizes, sizes) + np.arange(ends[-1])
 
 
 def _largest(values: NDArray[np.float32], n: int) -> NDArray[np.int64]:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_tree import LabelTree
+    from scarches_plus._neighbors import Neighbors
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import LatentSummary
+
+    from ._transfer import Kernel
 
 
 def transfer_labels(
@@ -56,7 +59,7 @@ def transfer_labels(
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
-        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e9 pairs of
+        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e11 pairs of
         cells, approximate (pynndescent) above.
     kernel
         How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
@@ -128,10 +131,9 @@ def transfer_labels(
     if isinstance(reference, AnnData):
         k = min(k, reference.n_obs)
         neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), k)
-        weights = kernel_weights(neighbors.distances, kernel)
     for key, names in labels.items():
         if isinstance(reference, AnnData):
-            shares_of = partial(_votes, neighbors.indices, weights, columns[key])
+            shares_of = partial(_votes, neighbors, kernel, columns[key])
         else:
             shares_of = partial(_by_mixture, summaries[key], embedding)
         best, probability = best_labels(shares_of, adata.n_obs, names, tree=tree, unknown_above=unknown_above)
@@ -153,8 +155,9 @@ def transfer_labels(
     return adata if copy else None
 
 
-def _votes(indices: np.ndarray, weights: np.ndarray, labels: pd.Categorical, rows: slice) -> np.ndarray:
-    return vote(labels.codes[indices[rows]], weights[rows], len(labels.categories))
+def _votes(neighbors: Neighbors, kernel: Kernel, labels: pd.Categorical, rows: slice) -> np.ndarray:
+    weights = kernel_weights(neighbors.distances[rows], kernel)
+    return vote(labels.codes[neighbors.indices[rows]], weights, len(labels.categories))
 
 
 def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> np.ndarray:
