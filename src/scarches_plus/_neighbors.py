@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ._exact_neighbors import exact_neighbors, nearest_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-#: Query cells x reference cells up to which the search is exact (about 7 CPU seconds at 20 dimensions).
-EXACT_PAIRS = 2.5e9
+#: Query cells x reference cells up to which the search is exact: 500,000 cells among themselves.
+EXACT_PAIRS = 2.5e11
 
-_CHUNK = 2**22  # floats that one step of the distance computation holds
+_CHUNK = 2**20  # numbers that one step holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,8 @@ class Neighbors:
         Euclidean distances, float64, shape ``(n_query, k)``.
     """
 
-    indices: NDArray[np.int64]
-    distances: NDArray[np.float64]
+    indices: NDArray[Any]
+    distances: NDArray[Any]
 
 
 def nearest(query: ArrayLike, reference: ArrayLike, k: int, *, n_jobs: int | None = None) -> Neighbors:
@@ -62,7 +64,7 @@ def nearest(query: ArrayLike, reference: ArrayLike, k: int, *, n_jobs: int | Non
         raise ValueError(message)
     _check_k(k, len(others), "the reference has")
     center = others.mean(axis=0)
-    return _search(points - center, others - center, k, n_jobs)
+    return Neighbors(*_search(points - center, others - center, k, n_jobs))
 
 
 def nearest_within(
@@ -98,11 +100,16 @@ def nearest_within(
     own = np.arange(len(points))
     if rows is not None:
         own = own[np.asarray(rows)]
-    found = _search(points if rows is None else points[own], points, k + 1, n_jobs)
+    indices, distances = _search(points if rows is None else points[own], points, k + 1, n_jobs)
 
-    drop = found.indices == own[:, None]
-    drop[~drop.any(axis=1), -1] = True  # a cell with more than k duplicates may be missing from its own list
-    return Neighbors(found.indices[~drop].reshape(-1, k), found.distances[~drop].reshape(-1, k))
+    step = max(1, _CHUNK // (k + 1))
+    for start in range(0, len(own), step):
+        some = slice(start, start + step)
+        others = indices[some] != own[some, None]
+        others[others.all(axis=1), -1] = False  # a cell with more than k duplicates may be missing from its own list
+        indices[some, :k] = indices[some][others].reshape(-1, k)
+        distances[some, :k] = distances[some][others].reshape(-1, k)
+    return Neighbors(indices[:, :k], distances[:, :k])
 
 
 def finite_cells(values: ArrayLike, name: str) -> NDArray[np.float64]:
@@ -123,21 +130,18 @@ def _check_k(k: int, available: int, who: str) -> None:
         raise ValueError(message)
 
 
-def _search(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> Neighbors:
-    exact = len(query) * len(reference) <= EXACT_PAIRS
-    candidates = (_exact if exact else _approximate)(query, reference, k, n_jobs)
-    distances = _distances(query, reference, candidates)
-    order = np.lexsort((candidates, distances))[:, :k]  # ties by index
-    return Neighbors(np.take_along_axis(candidates, order, axis=1), np.take_along_axis(distances, order, axis=1))
-
-
-def _exact(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> NDArray[np.int64]:
-    from sklearn.neighbors import NearestNeighbors
-    from threadpoolctl import threadpool_limits
-
-    index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
-    with threadpool_limits(None if n_jobs == -1 else n_jobs):  # the exact search ignores scikit-learn's n_jobs
-        return index.kneighbors(query, return_distance=False)
+def _search(
+    query: NDArray, reference: NDArray, k: int, n_jobs: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    if len(query) * len(reference) <= EXACT_PAIRS:
+        return exact_neighbors(query, reference, k, n_jobs)
+    candidates = _approximate(query, reference, k, n_jobs)
+    indices, distances = np.empty((len(query), k), dtype=np.int64), np.empty((len(query), k))
+    step = max(1, _CHUNK // (candidates.shape[1] * reference.shape[1]))
+    for start in range(0, len(query), step):
+        rows = slice(start, start + step)
+        indices[rows], distances[rows] = nearest_of(query[rows], reference, candidates[rows], k)
+    return indices, distances
 
 
 def _approximate(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> NDArray[np.int64]:
@@ -156,15 +160,5 @@ def _approximate(query: NDArray, reference: NDArray, k: int, n_jobs: int | None)
     found = found.astype(np.int64)
     incomplete = (found < 0).any(axis=1)
     if incomplete.any():
-        found[incomplete] = _exact(query[incomplete], reference, found.shape[1], n_jobs)
+        found[incomplete] = exact_neighbors(query[incomplete], reference, found.shape[1], n_jobs)[0]
     return found
-
-
-def _distances(query: NDArray, reference: NDArray, indices: NDArray) -> NDArray[np.float64]:
-    distances = np.empty(indices.shape)
-    step = max(1, _CHUNK // (indices.shape[1] * reference.shape[1]))
-    for start in range(0, len(query), step):
-        rows = slice(start, start + step)
-        difference = reference[indices[rows]] - query[rows, None]
-        distances[rows] = np.sqrt(np.einsum("ikd,ikd->ik", difference, difference))
-    return distances

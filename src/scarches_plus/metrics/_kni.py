@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-_CHUNK = 2**22  # votes and counts of votes that one step holds
+_CHUNK = 2**20  # votes and counts of votes that one step holds
 
 
 @dataclass(frozen=True, eq=False, repr=False)

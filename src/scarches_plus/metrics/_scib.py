@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Neighbours that each function looks at, as scib-metrics' own Benchmarker has it: the cell itself and those after it.
 _LISI, _KBET, _GRAPH = 90, 50, 15
+_CHUNK = 2**12  # cells whose LISI is computed at once
 
 
 def scib_functions(
@@ -42,8 +43,8 @@ def scib_functions(
     embedding = np.ascontiguousarray(embedding, dtype=np.float32)
     around = partial(_with_self, neighbors)
     return {
-        "iLISI": lambda: scib.ilisi_knn(around(_LISI), batches),
-        "cLISI": lambda: scib.clisi_knn(around(_LISI), labels),
+        "iLISI": lambda: _ilisi(neighbors, batches),
+        "cLISI": lambda: 1 - _ilisi(neighbors, labels),
         "kBET": lambda: scib.kbet(around(_KBET), batches)[
             0
         ],  # the share of cells accepted, before statistics and p-values
@@ -66,13 +67,34 @@ def principal_component_regression(before: NDArray, after: NDArray, batches: NDA
         return float(scib.pcr_comparison(before, after, batches, categorical=True))
 
 
-def _with_self(neighbors: Neighbors, k: int) -> Any:
+def _ilisi(neighbors: Neighbors, codes: NDArray) -> float:
+    """Return what scib-metrics' ``ilisi_knn`` does, in bounded memory; its ``clisi_knn`` is 1 minus that of labels."""
+    from scib_metrics.utils import compute_simpson_index
+
+    n_cells, n_codes = len(codes), len(np.unique(codes))
+    simpson = np.empty(n_cells, dtype=np.float32)
+    last = max(0, n_cells - _CHUNK)
+    for start in (*range(0, last, _CHUNK), last):  # chunks of one size: what is compiled serves them all
+        rows = slice(start, start + _CHUNK)
+        around = _with_self(neighbors, _LISI, rows)
+        simpson[rows] = compute_simpson_index(
+            knn_dists=around.distances,
+            knn_idx=around.indices,
+            row_idx=np.arange(n_cells)[rows, None],
+            labels=codes,
+            n_labels=n_codes,
+            perplexity=around.n_neighbors // 3,
+        )
+    return float((np.nanmedian(1 / simpson) - 1) / (n_codes - 1))
+
+
+def _with_self(neighbors: Neighbors, k: int, rows: slice = slice(None)) -> Any:
     from scib_metrics.nearest_neighbors import NeighborsResults
 
-    n_cells = len(neighbors.indices)
+    cells = np.arange(len(neighbors.indices), dtype=np.int32)[rows]
     return NeighborsResults(
-        indices=np.column_stack([np.arange(n_cells), neighbors.indices[:, : k - 1]]),
-        distances=np.column_stack([np.zeros(n_cells), neighbors.distances[:, : k - 1]]),
+        indices=np.column_stack([cells, neighbors.indices[rows, : k - 1].astype(np.int32)]),
+        distances=np.column_stack([np.zeros(len(cells)), neighbors.distances[rows, : k - 1]]).astype(np.float32),
     )
 
 

@@ -50,7 +50,9 @@ class ScoredCells:
 
     @cached_property
     def neighbors(self) -> Neighbors:
-        return nearest_within(self.embedding, min(_LARGEST_K, len(self.embedding) - 1))
+        found = nearest_within(self.embedding, min(_LARGEST_K, len(self.embedding) - 1))
+        # they outlive the search: half the memory is enough to name cells, and scib-metrics computes in float32
+        return Neighbors(found.indices.astype(np.int32), found.distances.astype(np.float32))
 
     @cached_property
     def has_label(self) -> NDArray[np.bool_]:

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_tree import LabelTree
+    from scarches_plus._neighbors import Neighbors
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import LatentSummary
 
     from ._label_calibration import LabelCalibration
+    from ._transfer import Kernel
 
 
 def transfer_labels(
@@ -62,7 +64,7 @@ def transfer_labels(
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
-        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e9 pairs of
+        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e11 pairs of
         cells, approximate (pynndescent) above.
     kernel
         How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
@@ -141,8 +143,9 @@ def transfer_labels(
     embedding = np.asarray(adata.obsm[use_rep])
     if isinstance(reference, AnnData):
         neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
-        votes = neighbors.indices, kernel_weights(neighbors.distances, kernel)
-        shares = {key: partial(_votes, *votes, column, calibrations.get(key)) for key, column in columns.items()}
+        shares = {
+            key: partial(_votes, neighbors, kernel, column, calibrations.get(key)) for key, column in columns.items()
+        }
     else:
         shares = {key: partial(_by_mixture, summary, embedding) for key, summary in summaries.items()}
     for key, names in labels.items():
@@ -168,9 +171,10 @@ def transfer_labels(
 
 
 def _votes(
-    indices: np.ndarray, weights: np.ndarray, labels: pd.Categorical, calibration: LabelCalibration | None, rows: slice
+    neighbors: Neighbors, kernel: Kernel, labels: pd.Categorical, calibration: LabelCalibration | None, rows: slice
 ) -> np.ndarray:
-    shares = vote(labels.codes[indices[rows]], weights[rows], len(labels.categories))
+    weights = kernel_weights(neighbors.distances[rows], kernel)
+    shares = vote(labels.codes[neighbors.indices[rows]], weights, len(labels.categories))
     return shares if calibration is None else calibration.apply(shares)
 
 
