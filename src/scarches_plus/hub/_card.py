@@ -36,7 +36,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             + (f" (too few cells: {_names(one['left_out'])})" if one["left_out"] else "")
             for key, one in summaries.items()
         ),
-        "Queries mapped so far": str(len(state["lineage"])) if state["lineage"] else "",
+        "Queries mapped so far": str(len(queries)) if queries else "",
+        "Labels named since": _names([label for one in state["lineage"] for label in one.get("new_labels", ())]),
         "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
         "License": card["license"],
         "DOI": card["doi"],

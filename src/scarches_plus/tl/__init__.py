@@ -11,9 +11,11 @@ from ._detect_novel import detect_novel
 from ._differential_abundance import differential_abundance
 from ._embed import embed
 from ._expression_table import expression_table
+from ._extend_reference import extend_reference
 from ._joint_embedding import joint_embedding
 from ._label_profiles import LabelProfiles, label_profiles
 from ._map_query import map_query
+from ._name_novel import name_novel
 from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
 
@@ -27,9 +29,11 @@ __all__ = [
     "differential_abundance",
     "embed",
     "expression_table",
+    "extend_reference",
     "joint_embedding",
     "label_profiles",
     "map_query",
+    "name_novel",
     "rank_genes",
     "transfer_labels",
 ]

@@ -1,0 +1,312 @@
+"""Teach a reference model the types that a query has and it lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import numpy as np
+
+from scarches_plus import _keys
+from scarches_plus._logging import logger
+
+from ._provenance import space_of, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from scarches_plus.model import SCANVI
+
+#: Cells of a label that new labels are told from, at most.
+_MOST_CELLS = 1000
+#: Cells drawn from each component of a summary, where the reference's cells are not at hand.
+_DRAWN = 100
+#: Share of reference cells that may change their label before it is worth a warning.
+_TOLERATED = 0.01
+
+
+def extend_reference(
+    adata: AnnData,
+    model: SCANVI,
+    labels_key: str,
+    *,
+    reference: AnnData | None = None,
+    parents: Mapping[str, str | None] | None = None,
+    use_rep: str = _keys.EMBEDDING,
+    unknown_category: str = _keys.UNKNOWN,
+    rng: int = 0,
+) -> SCANVI:
+    """Extend a scANVI model by the labels of mapped cells that it does not know, such as named novel clusters.
+
+    The classifier gets an output for each new label, and the networks that are conditioned on labels a column; only these are
+    fitted. All else stays bit for bit: the latent space, the embeddings in it, what the model thinks of old labels relative to
+    each other, its anchors and summaries. The new model is a reference like any other: it predicts, is saved, bundled and
+    mapped onto.
+
+    Parameters
+    ----------
+    adata
+        Cells of the model, with names for new types in ``obs[labels_key]`` (:func:`name_novel`). Cells with labels that the model
+        knows help to tell these from the new ones; missing values and ``unknown_category`` are no label. Not changed.
+    model
+        scANVI model with its cells, as :func:`map_query` returned it. It is not changed.
+    labels_key
+        ``obs`` column of ``adata``.
+    reference
+        Reference cells with an embedding in ``obsm[use_rep]`` and labels in the column that the model was trained on, so that new
+        labels are told from all old ones. Without them, cells of no one are drawn from the model's summary of its labels
+        (:func:`scarches_plus.train.summarize_reference`) if it carries one.
+    parents
+        For a model with a hierarchy: new label to the inner label that contains it, ``None`` at the top.
+    use_rep
+        ``obsm`` slot of the reference's embedding.
+    unknown_category
+        Name of cells without a label.
+    rng
+        Seed.
+
+    Returns
+    -------
+    SCANVI
+        The extended model, with the cells of ``model``, of which those with new labels are labelled.
+        ``state.lineage`` says which labels came with how many cells, and which share of the reference cells is given a new one.
+
+    Raises
+    ------
+    TypeError
+        If the model has no classifier. Join reference and query then (:func:`joint_embedding`): the joint cells are the extended
+        reference of :func:`transfer_labels`.
+    KeyError
+        If a column or the embedding is missing.
+    ValueError
+        If the model came without its cells, ``adata`` has others, no label is new, ``parents`` does not fit the hierarchy, the
+        reference's embedding is of another latent space, or nothing tells new labels from old.
+
+    Warns
+    -----
+    UserWarning
+        If more than 1 % of the reference cells would be given a new label, or there are none to say.
+
+    Notes
+    -----
+    Logits of old labels do not change: their probabilities, divided by their sum, differ by rounding only (below 1e-6). With a
+    hierarchy the same holds among the siblings of a new label; probabilities of inner labels do not change.
+
+    The classifier's new rows are fitted by maximum a posteriori, which is convex, to cells with labels; at most 1,000 of each old
+    label take part.
+
+    References
+    ----------
+    Lotfollahi et al. 2021 (scArches), iterative reference building; Xu et al. 2021 (scANVI).
+    """
+    from scarches_plus.model import SCANVI, load
+    from scarches_plus.model._label_surgery import with_labels
+    from scarches_plus.model._state import hash_of, update_state
+
+    model = load(model)  # type: ignore[assignment]
+    if not isinstance(model, SCANVI):
+        message = (
+            f"a {type(model).__name__} has no classifier to extend; sp.tl.joint_embedding(reference, query) with the named labels "
+            "in the column of labels is the extended reference for sp.tl.transfer_labels"
+        )
+        raise TypeError(message)
+    labels = _labels(adata, labels_key, {unknown_category, model.unlabeled_category_})
+    of_cells = _of_model_cells(model, adata, labels)
+    known = set(model.spec.labels)
+    new = sorted(set(of_cells) - known - {None})
+    if not new:
+        message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(labels) - {None})}"
+        raise ValueError(message)
+    below = _parents(model, new, parents)
+    old = _old_cells(model, reference, use_rep, {unknown_category, model.unlabeled_category_}, rng)
+    if strange := sorted(set(old.labels) - known - set(new)):
+        message = f"labels {strange} of the reference are neither the model's nor new"
+        raise ValueError(message)
+    if not len(old.labels) and not {label for label in of_cells if label in known}:
+        message = (
+            "nothing tells the new labels from the old: pass reference=..., the reference's cells with their embedding, or label "
+            f"cells of known types in obs[{labels_key!r}], too"
+        )
+        raise ValueError(message)
+
+    named = np.array([label if label in set(new) else None for label in of_cells], dtype=object)
+    extended, entries = with_labels(model, new, parents=below, of_cells=named)
+    _fit(extended, of_cells, new, old, entries, rng)
+    _extend_summary(extended, named, rng)
+    record: dict[str, Any] = {
+        "new_labels": {label: int((named == label).sum()) for label in new},
+        "parents": below,
+        "reference_cells": len(old.labels),
+        "seed": rng,
+        "versions": versions(),
+    }
+    if len(old.labels):
+        record["reference_changed"] = changed = _share_changed(model, extended, old.means)
+        if changed > _TOLERATED:
+            message = f"{changed:.1%} of the reference cells would be given a new label: are {new} types of their own?"
+            warn(message, UserWarning, stacklevel=2)
+    update_state(extended, weights=hash_of(extended), lineage=(*extended.state.lineage, record))
+    return extended
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Labels and latent means, shape ``(n_cells, n_latent)``."""
+
+    labels: list[str]
+    means: NDArray[np.float32]
+
+
+def _labels(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_]:
+    """Return labels as text, ``None`` for cells without one."""
+    from scarches_plus.model._prepare import missing_column
+
+    if key not in adata.obs:
+        raise KeyError(missing_column(adata.obs, key))
+    column = adata.obs[key].astype(object)
+    texts = [None if missing or str(label) in nothing else str(label) for label, missing in zip(column, column.isna(), strict=True)]
+    return np.array(texts, dtype=object)
+
+
+def _of_model_cells(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return the labels of the model's cells, by their names."""
+    if model.adata is None or model.minified_data_type is not None:
+        message = "the model came without the counts of its cells, which new labels are learned from; load it with its cells"
+        raise ValueError(message)
+    names = model.adata.obs_names
+    if names.equals(adata.obs_names):
+        return labels
+    if not names.is_unique or not adata.obs_names.is_unique:
+        message = "names of cells are not unique, so the model's cells cannot be told; pass all of them, in their order"
+        raise ValueError(message)
+    rows = names.get_indexer(adata.obs_names)
+    if (rows < 0).any():
+        message = f"{(rows < 0).sum()} of {adata.n_obs} cells are not the model's; pass the cells that it was mapped with"
+        raise ValueError(message)
+    of_cells = np.full(len(names), None, dtype=object)
+    of_cells[rows] = labels
+    return of_cells
+
+
+def _parents(model: SCANVI, new: Sequence[str], parents: Mapping[str, str | None] | None) -> dict[str, str | None]:
+    tree = model.hierarchy
+    if tree is None:
+        if parents:
+            message = "the model has no hierarchy, so parents have no use; leave them out"
+            raise ValueError(message)
+        return {}
+    given = dict(parents or {})
+    if lacking := [label for label in new if label not in given]:
+        message = f"say with parents= which label of the hierarchy contains {lacking}; None puts them at the top"
+        raise ValueError(message)
+    if stray := sorted(set(given) - set(new)):
+        message = f"parents has {stray}, which are no new labels; those are {list(new)}"
+        raise ValueError(message)
+    inner = [node for node in tree.nodes if node not in tree.leaves]
+    if wrong := [above for above in given.values() if above is not None and above not in inner]:
+        message = f"{wrong[0]!r} is no inner label of the hierarchy, which are {inner}"
+        raise ValueError(message)
+    return given
+
+
+def _old_cells(
+    model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], rng: int
+) -> _Cells:
+    """Return cells of the reference, or drawn from the model's summary of it; none if there is neither."""
+    import torch
+
+    space, key = model.state.space, model.spec.labels_key
+    if reference is not None:
+        if space_of(reference, use_rep) != space:
+            message = (
+                f"obsm[{use_rep!r}] of the reference lies in another latent space than the model's; embed the reference "
+                f"with it: sp.tl.embed(reference, model, key_added={use_rep!r})"
+            )
+            raise ValueError(message)
+        labels = _labels(reference, str(key), nothing)
+        rows = np.flatnonzero([label is not None for label in labels])
+        return _Cells(labels[rows].tolist(), np.asarray(reference.obsm[use_rep])[rows])
+    summary = model.state.summaries.get(str(key))
+    if summary is None or summary.space != space:
+        message = (
+            "without the reference's cells (reference=...), or a summary of them that the model carries, new labels are told from "
+            "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
+        )
+        warn(message, UserWarning, stacklevel=3)
+        return _Cells([], np.empty((0, model.module.n_latent), dtype=np.float32))
+    drawn = summary.draw(_DRAWN, torch.Generator().manual_seed(rng))
+    names = [summary.labels[i] for i in summary.of_label.repeat_interleave(_DRAWN).tolist()]
+    return _Cells(names, drawn.z_mean.numpy())
+
+
+def _fit(
+    extended: SCANVI, of_cells: NDArray[np.object_], new: Sequence[str], old: _Cells, entries: Mapping[str, Any], rng: int
+) -> None:
+    import torch
+
+    from scarches_plus.train._fit_labels import fit_classifier, fit_conditional
+    from scarches_plus.train._observe_cells import observe_cells
+
+    def entries_of(*parts: str) -> dict[str, Any]:
+        return {name: where for name, where in entries.items() if name.startswith(parts)}
+
+    module, device = extended.module, extended.device
+    rows = np.array([i for i, label in enumerate(of_cells) if label is not None])
+    own = {name: values.to(device) for name, values in observe_cells(extended, rows.tolist()).items()}
+    labels = np.array([*of_cells[rows], *old.labels], dtype=object)
+    means = torch.cat([own["z_mean"], torch.as_tensor(old.means).to(own["z_mean"])])
+    chosen = _some_of_each(labels, set(new), rng)
+    names = list(dict.fromkeys(labels))
+    covers = np.zeros((len(names), module.n_labels), dtype=bool)  # beyond the labels are classes that no cell is labelled with
+    covers[:, : len(extended.classes)] = extended._tree.covers(names)
+    codes = np.array([names.index(label) for label in labels])
+    of_classifier = {name.removeprefix("classifier."): where for name, where in entries_of("classifier.").items()}
+    fit_classifier(
+        module.classifier, means[chosen], torch.from_numpy(covers[codes[chosen]]).to(device), of_classifier
+    )
+    is_new = np.array([label in set(new) for label in of_cells[rows]])
+    classes = torch.tensor([extended.classes.index(label) for label in of_cells[rows][is_new]], device=device)
+    columns = entries_of("encoder_z2_z1.", "decoder_z1_z2.")
+    fit_conditional(module, own["z_mean"][is_new], own["z_var"][is_new], classes, columns, rng=rng)
+
+
+def _some_of_each(labels: NDArray[np.object_], all_of: set[str], seed: int) -> NDArray[np.int64]:
+    """Return positions of all cells of some labels and of at most 1,000 of each other."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for label in dict.fromkeys(labels):
+        rows = np.flatnonzero(labels == label)
+        if label not in all_of and len(rows) > _MOST_CELLS:
+            rows = rng.choice(rows, _MOST_CELLS, replace=False)
+        parts.append(rows)
+    return np.sort(np.concatenate(parts))
+
+
+def _extend_summary(extended: SCANVI, named: NDArray[np.object_], rng: int) -> None:
+    """Add the new labels to the model's summary of its labels, if it carries one."""
+    from scarches_plus.train import summarize_reference
+
+    key, summaries = str(extended.spec.labels_key), extended.state.summaries
+    if key not in summaries or summaries[key].space != extended.state.space:
+        return
+    try:
+        own = summarize_reference(extended, key, labels=named.tolist(), rng=rng, keep=False)
+    except ValueError as error:  # none has enough cells
+        logger.warning("the summary of labels does not describe the new ones: %s", error)
+        return
+    extended.remember(summaries={**summaries, key: summaries[key].plus(own)})
+
+
+def _share_changed(model: SCANVI, extended: SCANVI, means: NDArray[np.float32]) -> float:
+    """Return the share of cells whose likeliest label is a new one."""
+    import torch
+
+    with torch.no_grad():
+        z = torch.as_tensor(means).to(extended.device)
+        best = extended.module.classifier(z).argmax(-1).cpu().numpy()
+    added = [i for i, label in enumerate(extended.classes) if label not in model.classes]
+    return float(np.isin(best, added).mean())
