@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from scarches_plus.model import SCANVI
 
-#: Cells of a label that new labels are told from, at most.
-_MOST_CELLS = 1000
+#: Cells of a label that the new ones are fitted to, at most.
+_MOST_CELLS = 500
 #: Cells drawn from each component of a summary, where the reference's cells are not at hand.
 _DRAWN = 100
 #: Share of reference cells that may change their label before it is worth a warning.
@@ -96,8 +96,8 @@ def extend_reference(
     Logits of old labels do not change: their probabilities, divided by their sum, differ by rounding only (below 1e-6). With a
     hierarchy the same holds among the siblings of a new label; probabilities of inner labels do not change.
 
-    The classifier's new rows are fitted by maximum a posteriori, which is convex, to cells with labels; at most 1,000 of each old
-    label take part.
+    The classifier's new rows are fitted by maximum a posteriori, which is convex, to cells with labels, at most 500 of
+    each.
 
     References
     ----------
@@ -145,7 +145,8 @@ def extend_reference(
         "versions": versions(),
     }
     if len(old.labels):
-        record["reference_changed"] = changed = _share_changed(model, extended, old.means)
+        changed = _share_changed(model, extended, old.means[~np.isin(old.labels, new)])
+        record["reference_changed"] = changed
         if changed > _TOLERATED:
             message = f"{changed:.1%} of the reference cells would be given a new label: are {new} types of their own?"
             warn(message, UserWarning, stacklevel=2)
@@ -157,7 +158,7 @@ def extend_reference(
 class _Cells:
     """Labels and latent means, shape ``(n_cells, n_latent)``."""
 
-    labels: list[str]
+    labels: NDArray[np.object_]
     means: NDArray[np.float32]
 
 
@@ -229,7 +230,7 @@ def _old_cells(
             raise ValueError(message)
         labels = _labels(reference, str(key), nothing)
         rows = np.flatnonzero([label is not None for label in labels])
-        return _Cells(labels[rows].tolist(), np.asarray(reference.obsm[use_rep])[rows])
+        return _Cells(labels[rows], np.asarray(reference.obsm[use_rep])[rows])
     summary = model.state.summaries.get(str(key))
     if summary is None or summary.space != space:
         message = (
@@ -237,10 +238,10 @@ def _old_cells(
             "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
         )
         warn(message, UserWarning, stacklevel=3)
-        return _Cells([], np.empty((0, model.module.n_latent), dtype=np.float32))
+        return _Cells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
     drawn = summary.draw(_DRAWN, torch.Generator().manual_seed(rng))
-    names = [summary.labels[i] for i in summary.of_label.repeat_interleave(_DRAWN).tolist()]
-    return _Cells(names, drawn.z_mean.numpy())
+    labels = np.array(summary.labels, dtype=object)[summary.of_label.repeat_interleave(_DRAWN).numpy()]
+    return _Cells(labels, drawn.z_mean.numpy())
 
 
 def _fit(
@@ -255,35 +256,29 @@ def _fit(
         return {name: where for name, where in entries.items() if name.startswith(parts)}
 
     module, device = extended.module, extended.device
-    rows = np.array([i for i, label in enumerate(of_cells) if label is not None])
+    rows = _some_of_each(of_cells, rng)
     own = {name: values.to(device) for name, values in observe_cells(extended, rows.tolist()).items()}
-    labels = np.array([*of_cells[rows], *old.labels], dtype=object)
-    means = torch.cat([own["z_mean"], torch.as_tensor(old.means).to(own["z_mean"])])
-    chosen = _some_of_each(labels, set(new), rng)
+    chosen = _some_of_each(old.labels, rng)
+    labels = [*of_cells[rows], *old.labels[chosen]]
+    means = torch.cat([own["z_mean"], torch.as_tensor(old.means[chosen]).to(own["z_mean"])])
     names = list(dict.fromkeys(labels))
     covers = np.zeros((len(names), module.n_labels), dtype=bool)  # beyond the labels are classes that no cell is labelled with
     covers[:, : len(extended.classes)] = extended._tree.covers(names)
-    codes = np.array([names.index(label) for label in labels])
+    allowed = torch.from_numpy(covers[[names.index(label) for label in labels]]).to(device)
     of_classifier = {name.removeprefix("classifier."): where for name, where in entries_of("classifier.").items()}
-    fit_classifier(
-        module.classifier, means[chosen], torch.from_numpy(covers[codes[chosen]]).to(device), of_classifier
-    )
-    is_new = np.array([label in set(new) for label in of_cells[rows]])
+    fit_classifier(module.classifier, means, allowed, of_classifier)
+    is_new = np.array([label in new for label in of_cells[rows]])
     classes = torch.tensor([extended.classes.index(label) for label in of_cells[rows][is_new]], device=device)
     columns = entries_of("encoder_z2_z1.", "decoder_z1_z2.")
     fit_conditional(module, own["z_mean"][is_new], own["z_var"][is_new], classes, columns, rng=rng)
 
 
-def _some_of_each(labels: NDArray[np.object_], all_of: set[str], seed: int) -> NDArray[np.int64]:
-    """Return positions of all cells of some labels and of at most 1,000 of each other."""
+def _some_of_each(labels: NDArray[np.object_], seed: int) -> NDArray[np.int64]:
+    """Return positions of at most 500 cells of each label; cells without one are left out."""
     rng = np.random.default_rng(seed)
-    parts = []
-    for label in dict.fromkeys(labels):
-        rows = np.flatnonzero(labels == label)
-        if label not in all_of and len(rows) > _MOST_CELLS:
-            rows = rng.choice(rows, _MOST_CELLS, replace=False)
-        parts.append(rows)
-    return np.sort(np.concatenate(parts))
+    of_label = (np.flatnonzero(labels == label) for label in dict.fromkeys(labels) if label is not None)
+    parts = [rows if len(rows) <= _MOST_CELLS else rng.choice(rows, _MOST_CELLS, replace=False) for rows in of_label]
+    return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
 
 
 def _extend_summary(extended: SCANVI, named: NDArray[np.object_], rng: int) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Variance of the prior of new weights of the classifier, whose last layer takes values of about unit scale.
 _PRIOR_VARIANCE = 10.0
 _STEPS = 500
-_LEARNING_RATE = 0.01
+_LEARNING_RATE = 0.05
 
 
 def fit_classifier(classifier: Module, z: Tensor, allowed: Tensor, entries: Entries) -> None:
