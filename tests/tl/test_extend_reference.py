@@ -191,12 +191,28 @@ def test_saved_loaded_bundled_and_trained_on(batches, extended, tmp_path):
 
 def test_what_asks_for_labels_gets_the_new_ones(batches, extended):
     first = batches[1]
-    de = extended.label_differential_expression("type3", "type4", mode="change", batchid1=["batch2"], batchid2=["batch2"])
+    de = extended.label_differential_expression(
+        "type3", "type4", mode="change", batchid1=["batch2"], batchid2=["batch2"]
+    )
     decoded = np.log2(extended.get_normalized_expression())
     means = {name: decoded[(first.obs["named"] == name).to_numpy()].mean() for name in ONLY_QUERY}
     assert np.corrcoef(de.loc[first.var_names, "lfc_mean"], means["type3"] - means["type4"])[0, 1] > 0.9
     assert set(extended.adata.obs["cell_type"]) == {"Unknown", *ONLY_QUERY}
     assert len(extended._labeled_indices) == first.obs["named"].isin(ONLY_QUERY).sum()
+
+
+def test_neighbours_vote_for_names_too(batches, base):
+    """Without a classifier the extended reference is reference and named query, joined."""
+    ref, first, second = batches
+    (named, _), (query, truth) = without_truth(first), without_truth(second)
+    once = sp.tl.map_query(named, base, max_epochs=3, train_kwargs=FAST)
+    named.obs["cell_type"] = named.obs["named"]
+    joint = sp.tl.joint_embedding(embedded(ref, base), named)
+    sp.tl.map_query(query, once, max_epochs=3, train_kwargs=FAST)
+    sp.tl.transfer_labels(query, joint, "cell_type", k=15)
+    found = query.obs["cell_type_pred"].astype(str)
+    assert (found == truth)[np.isin(truth, ONLY_QUERY)].mean() > 0.8
+    assert (found == truth).mean() > 0.9
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -240,11 +256,9 @@ def test_types_that_are_none_are_warned_of(batches, mapped):
     ref, first, _ = batches
     same = first.copy()
     same.obs["named"] = np.where(same.obs["cell_type"] == "type0", "again", "Unknown")
+    some = embedded(ref[::5].copy(), mapped)
     with pytest.warns(UserWarning, match="of the reference cells would be given a new label"):
-        extended = sp.tl.extend_reference(
-            same, mapped, "named", reference=embedded(ref[ref.obs["cell_type"] != "type0"].copy(), mapped)
-        )
-        sp.tl.extend_reference(same, mapped, "named", reference=embedded(ref[::5].copy(), mapped))
+        extended = sp.tl.extend_reference(same, mapped, "named", reference=some)
     assert extended.classes[-1] == "again"
 
 
@@ -321,7 +335,9 @@ def test_a_level_that_decided_nothing_gets_a_network(base, batches):
     model = mapped_onto(scanvi(base, hierarchy=tree), first, strategy="all", max_epochs=1)
     parents = {"type3": "left", "type4": "middle"}
     extended = sp.tl.extend_reference(first, model, "named", reference=embedded(ref, model), parents=parents)
-    added = {name for name, _ in extended.module.named_parameters()} - {name for name, _ in model.module.named_parameters()}
+    added = {name for name, _ in extended.module.named_parameters()} - {
+        name for name, _ in model.module.named_parameters()
+    }
     assert added == set(extended.surgery.entries) - set(model.surgery.entries)
     assert len(extended.module.classifier.levels) == len(model.module.classifier.levels) + 1
     z = model.embed(ref)
@@ -349,9 +365,9 @@ def test_refused(batches, mapped):
     ref, first, second = batches
     with pytest.raises(KeyError, match="'nothing' not found"):
         sp.tl.extend_reference(first, mapped, "nothing")
+    second = second.copy()
+    second.obs["named"] = "type3"
     with pytest.raises(ValueError, match="are not the model's"):
-        second = second.copy()
-        second.obs["named"] = "type3"
         sp.tl.extend_reference(second, mapped, "named")
     known = first.copy()
     known.obs["named"] = known.obs["named"].where(~known.obs["named"].isin(ONLY_QUERY), "Unknown")
@@ -371,10 +387,21 @@ def test_refused(batches, mapped):
         sp.tl.extend_reference(first, mapped, "named", reference=ref)
 
 
-def test_a_model_without_cells_or_without_a_classifier_is_refused(base, batches, mapped, tmp_path):
-    first = batches[1]
+@pytest.mark.usefixtures("few_steps")
+def test_a_model_that_was_saved_without_cells_learns_from_those_given(batches, mapped, extended, tmp_path):
+    ref, first, second = batches
     mapped.save(tmp_path / "mapped")
-    with pytest.raises(ValueError, match="came without the counts"):
-        sp.tl.extend_reference(first, load(tmp_path / "mapped"), "named")
+    extended = sp.tl.extend_reference(first, mapped, "named", reference=embedded(ref, mapped))
+    again = sp.tl.extend_reference(first, load(tmp_path / "mapped"), "named", reference=embedded(ref, mapped))
+    for name, tensor in extended.module.state_dict().items():
+        assert torch.equal(again.module.state_dict()[name], tensor), name
+    assert set(again.adata.obs["cell_type"]) == {"Unknown", *ONLY_QUERY}
+    stranger = second.copy()
+    stranger.obs["named"] = "type3"
+    with pytest.raises(ValueError, match=r"no batches \['batch3'\]"):
+        sp.tl.extend_reference(stranger, load(tmp_path / "mapped"), "named")
+
+
+def test_a_model_without_a_classifier_is_refused(base, batches):
     with pytest.raises(TypeError, match="joint_embedding"):
-        sp.tl.extend_reference(first, base, "named")
+        sp.tl.extend_reference(batches[1], base, "named")

@@ -27,7 +27,9 @@ def query(novel, cluster, label):
 CELL = st.tuples(st.booleans(), st.sampled_from([*CLUSTERS, None]), st.sampled_from([*TYPES, None]))
 
 
-@given(st.lists(CELL, min_size=1, max_size=20), st.dictionaries(st.sampled_from(CLUSTERS), st.sampled_from(["NK", "B"])))
+@given(
+    st.lists(CELL, min_size=1, max_size=20), st.dictionaries(st.sampled_from(CLUSTERS), st.sampled_from(["NK", "B"]))
+)
 @settings(deadline=None, max_examples=50)
 def test_every_cell_gets_what_its_columns_say(cells, names):
     adata = query(*zip(*cells, strict=True))

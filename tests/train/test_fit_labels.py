@@ -74,7 +74,9 @@ def test_a_label_that_stands_for_several_classes_counts_with_their_sum():
 
 def test_columns_learn_the_cells_of_a_class_and_nothing_else_moves():
     torch.manual_seed(0)
-    module = SCANVAE(20, n_batch=2, n_labels=3, n_hidden=16, n_latent=5, n_layers=2, use_batch_norm="none", use_layer_norm="both")
+    module = SCANVAE(
+        20, n_batch=2, n_labels=3, n_hidden=16, n_latent=5, n_layers=2, use_batch_norm="none", use_layer_norm="both"
+    )
     module.eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     where = torch.tensor([-1])

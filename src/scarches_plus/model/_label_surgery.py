@@ -27,6 +27,7 @@ from ._surgery import release_cells_with
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from anndata import AnnData
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -43,7 +44,12 @@ _OWN = {"registry_", "init_params_", "labels_", "unlabeled_category_"}
 
 
 def with_labels(
-    model: SCANVI, labels: Sequence[str], *, parents: Mapping[str, str | None], of_cells: NDArray[np.object_]
+    model: SCANVI,
+    labels: Sequence[str],
+    *,
+    parents: Mapping[str, str | None],
+    cells: AnnData,
+    of_cells: NDArray[np.object_],
 ) -> tuple[SCANVI, dict[str, tuple[int, Tensor]]]:
     """Return a model that also knows further labels; all weights that these have start at zero.
 
@@ -55,13 +61,15 @@ def with_labels(
         New labels.
     parents
         New label to the label of the hierarchy that contains it, ``None`` at the top. Empty without a hierarchy.
+    cells
+        Cells for the new model: those of the old one, or others of batches that it knows.
     of_cells
-        Label that each of the model's cells gets, ``None`` where it keeps its own.
+        New label of each, ``None`` for those that have none.
 
     Returns
     -------
     tuple
-        The model, with the old one's cells if that has any, and the entries of its parameters that are new.
+        The model, and the entries of its parameters that are new.
 
     Raises
     ------
@@ -79,7 +87,7 @@ def with_labels(
     if arguments.get("y_prior") is not None:
         arguments["y_prior"] = None  # replaced below, as all weights are
     with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
-        grown = _built(model, labels, arguments, of_cells)
+        grown = _with_cells(model, labels, arguments, _labelled(model, cells, of_cells))
     sources = _sources(model, grown)
     fresh = {
         name: (dim, torch.nonzero(source == NEW).flatten())
@@ -93,31 +101,34 @@ def with_labels(
     grown.module.load_state_dict(weights)
     grown.module.eval()
     grown.to_device(model.device)
-    kept = {name: value for name, value in vars(model).items() if name.endswith("_") and name not in _OWN}
-    vars(grown).update(kept)
+    for name, value in vars(model).items():
+        if name.endswith("_") and name not in _OWN:
+            setattr(grown, name, value)
     set_state(grown, _state(model, grown, sources))
     return grown, {name: where for name, where in fresh.items() if name != "y_prior" and len(where[1])}
 
 
-def _built(model: SCANVI, labels: Sequence[str], arguments: dict[str, Any], of_cells: NDArray[np.object_]) -> SCANVI:
-    """Return an untrained model of all labels, with the cells of the old one."""
-    cls = type(model)
+def _with_cells(model: SCANVI, labels: Sequence[str], arguments: dict[str, Any], cells: AnnData) -> SCANVI:
+    """Return an untrained model of all labels."""
     registry = deepcopy(model.registry_)
-    field = registry["field_registries"][REGISTRY_KEYS.LABELS_KEY]
-    *known, unlabeled = field["state_registry"]["categorical_mapping"]
+    state = registry["field_registries"][REGISTRY_KEYS.LABELS_KEY]["state_registry"]
+    *known, unlabeled = state["categorical_mapping"]
     known += [label for label in labels if label not in known]
-    field["state_registry"]["categorical_mapping"] = np.array([*known, unlabeled], dtype=object)
-    field["summary_stats"]["n_labels"] = len(known) + 1
-    if model.adata is None or model.minified_data_type is not None:
-        return cls(None, registry=registry, **arguments)
-    spec = reference_spec(model)
-    cells = prepare_cells(model.adata, spec)  # a copy that shares the counts
-    own = model.adata.obs[spec.labels_key].astype(object).to_numpy()
-    cells.obs[spec.labels_key] = np.where(of_cells == None, own, of_cells)  # noqa: E711 (element by element)
+    state["categorical_mapping"] = np.array([*known, unlabeled], dtype=object)
+    cls = type(model)
     cls.setup_anndata(cells, source_registry=registry, **registry["setup_args"])
     grown = cls(cells, **arguments)
     release_cells_with(grown)
     return grown
+
+
+def _labelled(model: SCANVI, cells: AnnData, of_cells: NDArray[np.object_]) -> AnnData:
+    """Return a copy of cells, which shares their counts, with the labels that the model and the new labels give them."""
+    spec = reference_spec(model)
+    prepared = prepare_cells(cells, spec)
+    own = (model.adata if cells is model.adata else prepared).obs[spec.labels_key].astype(object).to_numpy()
+    prepared.obs[spec.labels_key] = np.where(of_cells == None, own, of_cells)  # noqa: E711 (element by element)
+    return prepared
 
 
 def _sources(model: SCANVI, grown: SCANVI) -> Sources:
@@ -137,7 +148,9 @@ def _sources(model: SCANVI, grown: SCANVI) -> Sources:
                     sources[f"{layer_name}.weight"] = (f"{layer_name}.weight", 1, columns)
     if model.hierarchy is None:
         last = _last_layer(model.module.classifier)
-        return sources | {f"classifier.{last}.{end}": (f"classifier.{last}.{end}", 0, source) for end in ("weight", "bias")}
+        return sources | {
+            f"classifier.{last}.{end}": (f"classifier.{last}.{end}", 0, source) for end in ("weight", "bias")
+        }
     return sources | _sources_of_heads(model, grown)
 
 
@@ -187,7 +200,9 @@ def _grown(start: Mapping[str, Tensor], old: Mapping[str, Tensor], sources: Sour
             values = old[origin].to(tensor.device).index_select(dim, source[source >= 0].to(tensor.device))
             grown[name] = torch.zeros_like(tensor).index_copy_(dim, known, values)
         elif tensor.shape != old[origin].shape:
-            message = f"labels cannot be added: {name!r} would grow from {tuple(old[origin].shape)} to {tuple(tensor.shape)}"
+            message = (
+                f"labels cannot be added: {name!r} would grow from {tuple(old[origin].shape)} to {tuple(tensor.shape)}"
+            )
             raise RuntimeError(message)
         else:
             grown[name] = old[origin].clone()

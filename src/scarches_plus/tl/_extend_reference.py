@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -11,7 +10,8 @@ import numpy as np
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
-from ._provenance import space_of, versions
+from ._labelled_cells import labels_of, learned_from, reference_cells
+from ._provenance import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from scarches_plus.model import SCANVI
 
+    from ._labelled_cells import LabelledCells
+
 #: Cells of a label that the new ones are fitted to, at most.
 _MOST_CELLS = 500
-#: Cells drawn from each component of a summary, where the reference's cells are not at hand.
-_DRAWN = 100
 #: Share of reference cells that may change their label before it is worth a warning.
 _TOLERATED = 0.01
 
@@ -50,10 +50,11 @@ def extend_reference(
     Parameters
     ----------
     adata
-        Cells of the model, with names for new types in ``obs[labels_key]`` (:func:`name_novel`). Cells with labels that the model
-        knows help to tell these from the new ones; missing values and ``unknown_category`` are no label. Not changed.
+        Cells that the model was mapped with, or some of them, with names for new types in ``obs[labels_key]`` (:func:`name_novel`).
+        Cells with labels that the model knows help to tell these from the new ones; missing values and ``unknown_category`` are
+        no label. Not changed.
     model
-        scANVI model with its cells, as :func:`map_query` returned it. It is not changed.
+        scANVI model as :func:`map_query` returned it, or as it was saved. It is not changed.
     labels_key
         ``obs`` column of ``adata``.
     reference
@@ -72,7 +73,8 @@ def extend_reference(
     Returns
     -------
     SCANVI
-        The extended model, with the cells of ``model``, of which those with new labels are labelled.
+        The extended model, with the cells of ``model`` (those of ``adata`` if it came without), of which those with new labels are
+        labelled.
         ``state.lineage`` says which labels came with how many cells, and which share of the reference cells is given a new one.
 
     Raises
@@ -83,7 +85,7 @@ def extend_reference(
     KeyError
         If a column or the embedding is missing.
     ValueError
-        If the model came without its cells, ``adata`` has others, no label is new, ``parents`` does not fit the hierarchy, the
+        If ``adata`` has cells that are not the model's, no label is new, ``parents`` does not fit the hierarchy, the
         reference's embedding is of another latent space, or nothing tells new labels from old.
 
     Warns
@@ -114,15 +116,15 @@ def extend_reference(
             "in the column of labels is the extended reference for sp.tl.transfer_labels"
         )
         raise TypeError(message)
-    labels = _labels(adata, labels_key, {unknown_category, model.unlabeled_category_})
-    of_cells = _of_model_cells(model, adata, labels)
+    nothing = {unknown_category, str(model.unlabeled_category_)}
+    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key, nothing))
     known = set(model.spec.labels)
     new = sorted(set(of_cells) - known - {None})
     if not new:
-        message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(labels) - {None})}"
+        message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(of_cells) - {None})}"
         raise ValueError(message)
     below = _parents(model, new, parents)
-    old = _old_cells(model, reference, use_rep, {unknown_category, model.unlabeled_category_}, rng)
+    old = reference_cells(model, reference, use_rep, nothing, rng=rng)
     if strange := sorted(set(old.labels) - known - set(new)):
         message = f"labels {strange} of the reference are neither the model's nor new"
         raise ValueError(message)
@@ -134,8 +136,8 @@ def extend_reference(
         raise ValueError(message)
 
     named = np.array([label if label in set(new) else None for label in of_cells], dtype=object)
-    extended, entries = with_labels(model, new, parents=below, of_cells=named)
-    _fit(extended, of_cells, new, old, entries, rng)
+    extended, entries = with_labels(model, new, parents=below, cells=cells, of_cells=named)
+    _fit(extended, of_cells, old, new=new, entries=entries, rng=rng)
     _extend_summary(extended, named, rng)
     record: dict[str, Any] = {
         "new_labels": {label: int((named == label).sum()) for label in new},
@@ -152,45 +154,6 @@ def extend_reference(
             warn(message, UserWarning, stacklevel=2)
     update_state(extended, weights=hash_of(extended), lineage=(*extended.state.lineage, record))
     return extended
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """Labels and latent means, shape ``(n_cells, n_latent)``."""
-
-    labels: NDArray[np.object_]
-    means: NDArray[np.float32]
-
-
-def _labels(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_]:
-    """Return labels as text, ``None`` for cells without one."""
-    from scarches_plus.model._prepare import missing_column
-
-    if key not in adata.obs:
-        raise KeyError(missing_column(adata.obs, key))
-    column = adata.obs[key].astype(object)
-    texts = [None if missing or str(label) in nothing else str(label) for label, missing in zip(column, column.isna(), strict=True)]
-    return np.array(texts, dtype=object)
-
-
-def _of_model_cells(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Return the labels of the model's cells, by their names."""
-    if model.adata is None or model.minified_data_type is not None:
-        message = "the model came without the counts of its cells, which new labels are learned from; load it with its cells"
-        raise ValueError(message)
-    names = model.adata.obs_names
-    if names.equals(adata.obs_names):
-        return labels
-    if not names.is_unique or not adata.obs_names.is_unique:
-        message = "names of cells are not unique, so the model's cells cannot be told; pass all of them, in their order"
-        raise ValueError(message)
-    rows = names.get_indexer(adata.obs_names)
-    if (rows < 0).any():
-        message = f"{(rows < 0).sum()} of {adata.n_obs} cells are not the model's; pass the cells that it was mapped with"
-        raise ValueError(message)
-    of_cells = np.full(len(names), None, dtype=object)
-    of_cells[rows] = labels
-    return of_cells
 
 
 def _parents(model: SCANVI, new: Sequence[str], parents: Mapping[str, str | None] | None) -> dict[str, str | None]:
@@ -214,62 +177,39 @@ def _parents(model: SCANVI, new: Sequence[str], parents: Mapping[str, str | None
     return given
 
 
-def _old_cells(
-    model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], rng: int
-) -> _Cells:
-    """Return cells of the reference, or drawn from the model's summary of it; none if there is neither."""
-    import torch
-
-    space, key = model.state.space, model.spec.labels_key
-    if reference is not None:
-        if space_of(reference, use_rep) != space:
-            message = (
-                f"obsm[{use_rep!r}] of the reference lies in another latent space than the model's; embed the reference "
-                f"with it: sp.tl.embed(reference, model, key_added={use_rep!r})"
-            )
-            raise ValueError(message)
-        labels = _labels(reference, str(key), nothing)
-        rows = np.flatnonzero([label is not None for label in labels])
-        return _Cells(labels[rows], np.asarray(reference.obsm[use_rep])[rows])
-    summary = model.state.summaries.get(str(key))
-    if summary is None or summary.space != space:
-        message = (
-            "without the reference's cells (reference=...), or a summary of them that the model carries, new labels are told from "
-            "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
-        )
-        warn(message, UserWarning, stacklevel=3)
-        return _Cells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
-    drawn = summary.draw(_DRAWN, torch.Generator().manual_seed(rng))
-    labels = np.array(summary.labels, dtype=object)[summary.of_label.repeat_interleave(_DRAWN).numpy()]
-    return _Cells(labels, drawn.z_mean.numpy())
-
-
 def _fit(
-    extended: SCANVI, of_cells: NDArray[np.object_], new: Sequence[str], old: _Cells, entries: Mapping[str, Any], rng: int
+    extended: SCANVI,
+    of_cells: NDArray[np.object_],
+    old: LabelledCells,
+    *,
+    new: Sequence[str],
+    entries: Mapping[str, Any],
+    rng: int,
 ) -> None:
+    """Fit what is new of the model to its own labelled cells, and in the classifier to the reference's."""
     import torch
 
     from scarches_plus.train._fit_labels import fit_classifier, fit_conditional
     from scarches_plus.train._observe_cells import observe_cells
 
-    def entries_of(*parts: str) -> dict[str, Any]:
-        return {name: where for name, where in entries.items() if name.startswith(parts)}
-
     module, device = extended.module, extended.device
-    rows = _some_of_each(of_cells, rng)
+    rows, chosen = _some_of_each(of_cells, rng), _some_of_each(old.labels, rng)
     own = {name: values.to(device) for name, values in observe_cells(extended, rows.tolist()).items()}
-    chosen = _some_of_each(old.labels, rng)
-    labels = [*of_cells[rows], *old.labels[chosen]]
     means = torch.cat([own["z_mean"], torch.as_tensor(old.means[chosen]).to(own["z_mean"])])
+    labels = [*of_cells[rows], *old.labels[chosen]]
     names = list(dict.fromkeys(labels))
-    covers = np.zeros((len(names), module.n_labels), dtype=bool)  # beyond the labels are classes that no cell is labelled with
-    covers[:, : len(extended.classes)] = extended._tree.covers(names)
+    covers = np.zeros((len(names), module.n_labels), dtype=bool)
+    covers[:, : len(extended.classes)] = extended._tree.covers(
+        names
+    )  # beyond are classes that no cell is labelled with
     allowed = torch.from_numpy(covers[[names.index(label) for label in labels]]).to(device)
-    of_classifier = {name.removeprefix("classifier."): where for name, where in entries_of("classifier.").items()}
+    prefix = "classifier."
+    of_classifier = {name.removeprefix(prefix): where for name, where in entries.items() if name.startswith(prefix)}
     fit_classifier(module.classifier, means, allowed, of_classifier)
-    is_new = np.array([label in new for label in of_cells[rows]])
+
+    is_new = np.isin(of_cells[rows], new)
     classes = torch.tensor([extended.classes.index(label) for label in of_cells[rows][is_new]], device=device)
-    columns = entries_of("encoder_z2_z1.", "decoder_z1_z2.")
+    columns = {name: where for name, where in entries.items() if not name.startswith(prefix)}
     fit_conditional(module, own["z_mean"][is_new], own["z_var"][is_new], classes, columns, rng=rng)
 
 

@@ -64,7 +64,11 @@ def name_novel(
     import pandas as pd
 
     column = _keys.novel_label(key) if predictions is None else predictions
-    needed = {key: "sp.tl.detect_novel", _keys.novel_cluster(key): "sp.tl.detect_novel", column: "sp.tl.transfer_labels"}
+    needed = {
+        key: "sp.tl.detect_novel",
+        _keys.novel_cluster(key): "sp.tl.detect_novel",
+        column: "sp.tl.transfer_labels",
+    }
     for name, verb in needed.items():
         if name not in adata.obs:
             message = f"column {name!r} not found in adata.obs; {verb} writes one"

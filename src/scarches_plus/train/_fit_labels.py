@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from torch.distributions import Normal, kl_divergence
 from ._free_entries import FreeEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
     from torch.nn import Module
@@ -64,12 +65,15 @@ def fit_classifier(classifier: Module, z: Tensor, allowed: Tensor, entries: Entr
                 loss += row.square().sum() / (2 * _PRIOR_VARIANCE)
         return loss
 
-    optimizer.step(objective)  # type: ignore[arg-type]
+    with _one_thread():
+        optimizer.step(objective)  # type: ignore[arg-type]
     free.scatter_values()
     _copy_entries(exact, classifier, entries)
 
 
-def fit_conditional(networks: Any, z_mean: Tensor, z_var: Tensor, classes: Tensor, entries: Entries, *, rng: int) -> None:
+def fit_conditional(
+    networks: Any, z_mean: Tensor, z_var: Tensor, classes: Tensor, entries: Entries, *, rng: int
+) -> None:
     r"""Fit the columns of new classes in the networks that are conditioned on classes, all other weights fixed.
 
     Minimises what scANVI's loss has of them, the mean over cells of
@@ -94,7 +98,7 @@ def fit_conditional(networks: Any, z_mean: Tensor, z_var: Tensor, classes: Tenso
     free = FreeEntries(part, entries)
     optimizer = torch.optim.Adam(free.parameters(), lr=_LEARNING_RATE)
     y = classes[:, None]
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(rng)
         for _ in range(_STEPS):
             z1 = Normal(z_mean, z_var.sqrt()).sample()
@@ -108,6 +112,17 @@ def fit_conditional(networks: Any, z_mean: Tensor, z_var: Tensor, classes: Tenso
             optimizer.zero_grad()
             free.scatter_values()
     _copy_entries(part, networks, entries)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """On one thread: these steps are so short that several would mostly wait for each other."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 @torch.no_grad()
