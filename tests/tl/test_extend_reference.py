@@ -157,6 +157,7 @@ def test_old_entries_of_grown_weights_keep_every_bit(mapped, extended):
             assert torch.equal(tensor[:rows] if tensor.dim() == 1 else tensor[:rows, :columns], old), name
 
 
+@pytest.mark.filterwarnings("ignore:.*would be given a new label")  # some cells that are alike, called another type
 def test_a_second_query_of_the_new_types_is_mapped_onto_it(batches, mapped, extended):
     ref, _, second = batches
     truth = second.obs["cell_type"].astype(str).to_numpy()
@@ -169,6 +170,11 @@ def test_a_second_query_of_the_new_types_is_mapped_onto_it(batches, mapped, exte
     kinds = [set(one) & {"strategy", "new_labels"} for one in after.state.lineage]
     assert kinds == [{"strategy"}, {"new_labels"}, {"strategy"}]
     assert len(sp.pl.drift(after.state.lineage).get_xticks()) == 2
+    named = second.copy()
+    named.obs["named"] = np.where(np.arange(named.n_obs) < 30, "another", "Unknown")
+    again = sp.tl.extend_reference(named, after, "named", reference=embedded(ref, after))
+    assert again.classes == (*extended.classes, "another")
+    require_the_rest_is_kept(after, again, after.embed(ref))
 
 
 def test_saved_loaded_bundled_and_trained_on(batches, extended, tmp_path):

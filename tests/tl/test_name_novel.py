@@ -47,12 +47,16 @@ def test_every_cell_gets_what_its_columns_say(cells, names):
 def test_predictions_of_a_column_names_and_order():
     adata = query([True, False, False], ["novel 2", None, None], ["B", "B", "T"])
     adata.obs["pred"] = pd.Categorical(["T", "Unknown", "T"], categories=["T", "B", "Unknown"])
+    adata.uns["pred_colors"] = ["#ff0000", "#00ff00", "#0000ff"]
     before = adata.copy()
     named = sp.tl.name_novel(adata, {"novel 2": "NK"}, "pred", key_added="label", unknown_category="Unknown", copy=True)
     assert list(named.obs["label"]) == ["NK", "Unknown", "T"]
     assert list(named.obs["label"].cat.categories) == ["T", "B", "NK", "Unknown"]
     pd.testing.assert_frame_equal(adata.obs, before.obs)
-    assert not adata.uns
+    assert set(adata.uns) == {"pred_colors"}
+    colors = named.uns["label_colors"]
+    assert colors[:2] == ["#ff0000", "#00ff00"]
+    assert len(set(colors)) == 4
 
 
 def test_after_detect_novel_and_on_disk(tmp_path):

@@ -94,7 +94,24 @@ def name_novel(
     categories = [*dict.fromkeys(name for name in order if name != unknown_category), unknown_category]
 
     adata = copy_of(adata) if copy else adata
-    adata.obs[key_added or f"{key}_named"] = pd.Categorical(labels, categories=categories)
+    key_added = _keys.novel_named(key) if key_added is None else key_added
+    adata.obs[key_added] = pd.Categorical(labels, categories=categories)
+    _write_colors(adata, column, key_added, unknown_category)
     record = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.NOVEL, {}).setdefault(key, {})
     record["names"] = {str(cluster): str(name) for cluster, name in names.items()}
     return adata if copy else None
+
+
+def _write_colors(adata: AnnData, source: str, key: str, unknown_category: str) -> None:
+    """Give labels the colours of the predictions, if these have any, and names others."""
+    colors = adata.uns.get(_keys.colors(source))
+    if colors is None or not hasattr(adata.obs[source], "cat"):
+        return
+    from scanpy.plotting.palettes import default_102
+
+    known = dict(zip(map(str, adata.obs[source].cat.categories), colors, strict=False))
+    known[unknown_category] = _keys.UNKNOWN_COLOR
+    free = (color for color in default_102 if color not in known.values())
+    adata.uns[_keys.colors(key)] = [
+        known[label] if label in known else next(free) for label in adata.obs[key].cat.categories
+    ]
