@@ -88,7 +88,9 @@ def test_columns_learn_the_cells_of_a_class_and_nothing_else_moves():
     center = torch.tensor([3.0, -2.0, 0.0, 1.0, 2.0])
     mean, variance = center + 0.1 * torch.randn(80, 5), torch.full((80, 5), 0.01)
     state = torch.get_rng_state()
-    fit_conditional(module, mean, variance, torch.full((80,), 2), entries, rng=0)
+    fit_conditional(
+        module, mean, variance, torch.full((80,), 2), torch.ones(80, dtype=torch.bool), entries=entries, rng=0
+    )
     assert torch.equal(torch.get_rng_state(), state)
     for name, old in before.items():
         new = module.state_dict()[name]

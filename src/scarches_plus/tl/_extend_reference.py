@@ -207,10 +207,20 @@ def _fit(
     of_classifier = {name.removeprefix(prefix): where for name, where in entries.items() if name.startswith(prefix)}
     fit_classifier(module.classifier, means, allowed, of_classifier)
 
-    is_new = np.isin(of_cells[rows], new)
-    classes = torch.tensor([extended.classes.index(label) for label in of_cells[rows][is_new]], device=device)
+    # the posteriors of reference cells are taken to be as wide as those of the model's own
+    variances = torch.cat([own["z_var"], own["z_var"].mean(0).expand(len(chosen), -1)])
+    single = allowed.sum(1) == 1
+    is_new = torch.tensor([label in new for label in labels], device=device)
     columns = {name: where for name, where in entries.items() if not name.startswith(prefix)}
-    fit_conditional(module, own["z_mean"][is_new], own["z_var"][is_new], classes, columns, rng=rng)
+    fit_conditional(
+        module,
+        means[single],
+        variances[single],
+        allowed[single].int().argmax(1),
+        is_new[single],
+        entries=columns,
+        rng=rng,
+    )
 
 
 def _some_of_each(labels: NDArray[np.object_], seed: int) -> NDArray[np.int64]:

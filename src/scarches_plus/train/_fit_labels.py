@@ -72,21 +72,25 @@ def fit_classifier(classifier: Module, z: Tensor, allowed: Tensor, entries: Entr
 
 
 def fit_conditional(
-    networks: Any, z_mean: Tensor, z_var: Tensor, classes: Tensor, entries: Entries, *, rng: int
+    networks: Any, z_mean: Tensor, z_var: Tensor, classes: Tensor, is_new: Tensor, *, entries: Entries, rng: int
 ) -> None:
     r"""Fit the columns of new classes in the networks that are conditioned on classes, all other weights fixed.
 
-    Minimises what scANVI's loss has of them, the mean over cells of
-    :math:`KL(q(z_2 | z_1, y) \,\|\, p(z_2)) - E_{q(z_2 | z_1, y)} \log p(z_1 | z_2, y)` with :math:`z_1 \sim q(z_1 | x)`.
+    Lowers what scANVI's loss has of them, the mean over cells of
+    :math:`KL(q(z_2 | z_1, y) \,\|\, p(z_2)) - E_{q(z_2 | z_1, y)} \log p(z_1 | z_2, y)` with :math:`z_1 \sim q(z_1 | x)`, until new
+    classes fit their cells as well as old classes fit theirs. Fitted closer, they would be so narrow that queries which are mapped
+    later are pushed away from them.
 
     Parameters
     ----------
     networks
         Module with ``encoder_z2_z1`` and ``decoder_z1_z2``; changed in place, in ``entries`` only.
     z_mean, z_var
-        Posteriors of the cells, shape ``(n_cells, n_latent)``.
+        Posteriors of cells, shape ``(n_cells, n_latent)``.
     classes
         Class of each, shape ``(n_cells,)``.
+    is_new
+        Whether that is a new one, Boolean, shape ``(n_cells,)``.
     entries
         Parameter name to ``(dimension, indices)`` of the new columns.
     rng
@@ -97,15 +101,22 @@ def fit_conditional(
     )
     free = FreeEntries(part, entries)
     optimizer = torch.optim.Adam(free.parameters(), lr=_LEARNING_RATE)
-    y = classes[:, None]
+
+    def loss_of(cells: Tensor) -> Tensor:
+        z1, y = Normal(z_mean[cells], z_var[cells].sqrt()).sample(), classes[cells][:, None]
+        qz2, z2 = part["encoder_z2_z1"](z1, y)
+        mean, variance = part["decoder_z1_z2"](z2, y)
+        divergence = kl_divergence(qz2, Normal(torch.zeros_like(z2), torch.ones_like(z2)))
+        return (divergence - Normal(mean, variance.sqrt()).log_prob(z1)).sum(-1).mean()
+
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(rng)
+        with torch.no_grad():
+            enough = -torch.inf if is_new.all() else float(loss_of(~is_new))
         for _ in range(_STEPS):
-            z1 = Normal(z_mean, z_var.sqrt()).sample()
-            qz2, z2 = part["encoder_z2_z1"](z1, y)
-            mean, variance = part["decoder_z1_z2"](z2, y)
-            divergence = kl_divergence(qz2, Normal(torch.zeros_like(z2), torch.ones_like(z2)))
-            loss = (divergence - Normal(mean, variance.sqrt()).log_prob(z1)).sum(-1).mean()
+            loss = loss_of(is_new)
+            if loss <= enough:
+                break
             loss.backward()
             free.gather_gradients()
             optimizer.step()
