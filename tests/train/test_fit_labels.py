@@ -95,16 +95,29 @@ def test_columns_learn_the_cells_of_a_class_and_nothing_else_moves():
     for name, old in before.items():
         new = module.state_dict()[name]
         assert torch.equal(*((new[:, :-1], old[:, :-1]) if name in entries else (new, old))), name
-    after = module.state_dict()
+    after = {name: value.clone() for name, value in module.state_dict().items()}
 
     @torch.no_grad()
-    def objective(weights):
+    def objective(weights, z=mean, label=2):
         module.load_state_dict(weights)
-        y = torch.full((80, 1), 2)
-        qz2, _ = module.encoder_z2_z1(mean, y)
+        y = torch.full((len(z), 1), label)
+        qz2, _ = module.encoder_z2_z1(z, y)
         decoded, spread = module.decoder_z1_z2(qz2.loc, y)
         divergence = 0.5 * (qz2.loc**2 + qz2.scale**2 - 1) - qz2.scale.log()
-        misfit = 0.5 * ((mean - decoded) ** 2 / spread + spread.log() + np.log(2 * np.pi))
-        return (divergence + misfit).sum(-1).mean()
+        misfit = 0.5 * ((z - decoded) ** 2 / spread + spread.log() + np.log(2 * np.pi))
+        return float((divergence + misfit).sum(-1).mean())
 
     assert objective(after) < objective(before) - 3
+
+    # no closer than an old class fits its cells
+    module.load_state_dict(before)
+    old = 0.7 * mean
+    fit_conditional(
+        module, torch.cat([mean, old]), torch.cat([variance, variance]), torch.tensor([2, 1]).repeat_interleave(80),
+        torch.tensor([True, False]).repeat_interleave(80), entries=entries, rng=0,
+    )  # fmt: skip
+    stopped = {name: value.clone() for name, value in module.state_dict().items()}
+    enough = objective(before, old, 1)
+    assert objective(before) > enough
+    assert enough - 1 < objective(stopped) < enough + 1
+    assert objective(after) < enough - 1
