@@ -54,6 +54,11 @@ def novel_cluster(key: str) -> str:
     return f"{key}_cluster"
 
 
+def novel_named(key: str) -> str:
+    """``obs`` column of labels in which novel cells have the names of their clusters."""
+    return f"{key}_named"
+
+
 def scores(key: str) -> str:
     """``obsm`` slot of the scores that seeds were chosen by."""
     return f"{key}_scores"

@@ -111,6 +111,37 @@ def test_novel(tmp_path, capsys):
     assert np.isfinite(cells.obs["novel_score"]).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*would be given a new label")  # after an epoch
+def test_name_and_extend(folder, tmp_path, capsys):
+    ref, query = (anndata.read_h5ad(folder / f"{name}.h5ad") for name in ("ref", "query"))
+    ref[ref.obs["cell_type"] != "type2"].write_h5ad(tmp_path / "ref.h5ad")
+    options = ["--batch-key", "batch", "--labels-key", "cell_type", "--recipe", "scanvi"]
+    run("build", tmp_path / "ref.h5ad", *options, "--out", tmp_path / "model")
+    truth = query.obs["cell_type"].astype(str)
+    query.obs["novel"] = (truth == "type2").to_numpy()
+    query.obs["novel_cluster"] = pd.Categorical(np.where(query.obs["novel"], "novel 1", None))
+    query.obs["guess"] = pd.Categorical(truth.where(truth != "type2", "type1"))
+    query.write_h5ad(tmp_path / "query.h5ad")
+    run("map", tmp_path / "query.h5ad", "--model", tmp_path / "model", "--out", tmp_path / "mapped.h5ad",
+        "--save-model", tmp_path / "mapped")  # fmt: skip
+    (tmp_path / "names.json").write_text('{"novel 1": "mine"}')
+    named = ["name", tmp_path / "mapped.h5ad", "--names", tmp_path / "names.json", "--predictions", "guess"]
+    run(*named, "--out", tmp_path / "named.h5ad", epochs=False)
+    expected = truth.replace("type2", "mine")
+    assert (anndata.read_h5ad(tmp_path / "named.h5ad").obs["novel_named"].astype(str) == expected).all()
+    words = ["extend", tmp_path / "named.h5ad", "--model", tmp_path / "mapped", "--labels-key", "novel_named"]
+    words += ["--reference", tmp_path / "model" / "reference.h5ad", "--out", tmp_path / "extended"]
+    run(*words, epochs=False)
+    assert sp.model.load(tmp_path / "extended").classes == ("type0", "type1", "mine")
+    assert f"mine: learned from {(expected == 'mine').sum()} cells" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run(*words, epochs=False)
+    assert "--overwrite" in capsys.readouterr().err
+    (tmp_path / "names.json").write_text("[]")
+    with pytest.raises(TypeError, match="but a list"):
+        run(*named, "--out", tmp_path / "named.h5ad", epochs=False)
+
+
 def test_evaluate(folder, tmp_path):
     adata = anndata.read_h5ad(folder / "ref.h5ad")
     adata.obsm["counts"] = np.log1p(adata.X.toarray())
@@ -186,7 +217,7 @@ def test_help_is_quick_and_complete():
         "assert not {'torch', 'scvi', 'scanpy'} & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("demo", "build", "map", "transfer", "novel", "report", "seeds", "abundance"):
+    for command in ("demo", "build", "map", "transfer", "novel", "name", "extend", "report", "seeds", "abundance"):
         assert command in result.stdout
 
 

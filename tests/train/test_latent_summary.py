@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -80,3 +82,21 @@ def test_plain_and_back():
     z = model.embed(ref)
     np.testing.assert_array_equal(again.probabilities(z), summary.probabilities(z))
     assert again.labels == summary.labels
+
+
+def test_joined_summaries_describe_the_labels_of_both(summary):
+    later = replace(
+        summary, labels=("c", "d"), left_out=("e",), groups={"batch": torch.tensor([[0.0, 0.0, 1.0]]).repeat(3, 1)}
+    )
+    joint = summary.plus(later)
+    z = np.random.default_rng(1).normal(size=(40, 2))
+    assert joint.labels == ("a", "b", "c", "d")
+    assert joint.left_out == ("e",)
+    np.testing.assert_array_equal(joint.log_densities(z), np.tile(summary.log_densities(z), 2))
+    assert joint.groups["batch"].tolist()[2:4] == [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    drawn = joint.draw(5, torch.Generator().manual_seed(0))
+    assert set(drawn.groups["batch"][15:].tolist()) == {2}
+    assert LatentSummary.from_plain(joint.to_plain()).labels == joint.labels
+    for wrong in (replace(later, space="t"), summary):
+        with pytest.raises(ValueError, match="can be joined"):
+            summary.plus(wrong)

@@ -20,7 +20,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     """
     card, cells, state = manifest["card"], manifest["cells"], manifest["state"]
     title = card["title"] or card["name"] or "Reference model"
-    summaries = manifest["summaries"]
+    summaries, lineage = manifest["summaries"], state["lineage"]
+    queries = [one for one in lineage if "new_labels" not in one]
     facts = {
         "Name": " ".join(filter(None, [card["name"], card["version"]])),
         "Model": manifest["model"]["class_name"] + (f", recipe {state['recipe']}" if state["recipe"] else ""),
@@ -36,7 +37,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             + (f" (too few cells: {_names(one['left_out'])})" if one["left_out"] else "")
             for key, one in summaries.items()
         ),
-        "Queries mapped so far": str(len(state["lineage"])) if state["lineage"] else "",
+        "Queries mapped so far": str(len(queries)) if queries else "",
+        "Labels named since": _names([label for one in lineage for label in one.get("new_labels", ())]),
         "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
         "License": card["license"],
         "DOI": card["doi"],

@@ -62,7 +62,7 @@ class ModelState:
     unmeasured
         Batch to the genes (positions in the model's ``var_names``) that it did not measure.
     lineage
-        One record for each query mapped so far.
+        One record for each query mapped so far, and for each time that labels were added.
     engine
         What trained the weights last: ``"scvi"`` or ``"fast"``; empty if this package did not.
     penalties

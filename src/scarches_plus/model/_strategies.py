@@ -34,7 +34,7 @@ _INPUT_STACKS = (
     *("decoder.py_back_decoder", "decoder.py_fore_decoder", "decoder.sigmoid_decoder"),
 )
 #: scANVI's stacks that are conditioned on labels.
-_LABEL_STACKS = ("encoder_z2_z1", "decoder_z1_z2")
+LABEL_STACKS = ("encoder_z2_z1", "decoder_z1_z2")
 #: Tensors with a slice for each batch, and its dimension.
 _BATCH_TENSORS = {
     **dict.fromkeys(("px_r", "py_r", "library_log_means", "library_log_vars"), 1),
@@ -42,8 +42,8 @@ _BATCH_TENSORS = {
 }
 #: Dispersions with the options that say what they depend on.
 _DISPERSIONS = {"px_r": ("dispersion", "gene_dispersion"), "py_r": ("protein_dispersion",)}
-_NEW = -1
-_IMPLICIT = -2
+NEW = -1
+IMPLICIT = -2
 
 
 def column_sources(n_features: int, reference: Sequence[int], query: Sequence[int]) -> Tensor:
@@ -70,8 +70,8 @@ def column_sources(n_features: int, reference: Sequence[int], query: Sequence[in
     for before, after in zip(reference, query, strict=True):
         had_columns = before > 1
         if after > 1:
-            known = range(next_column, next_column + before) if had_columns else [_IMPLICIT] * before
-            sources += [*known, *[_NEW] * (after - before)]
+            known = range(next_column, next_column + before) if had_columns else [IMPLICIT] * before
+            sources += [*known, *[NEW] * (after - before)]
         next_column += before if had_columns else 0
     return torch.tensor(sources)
 
@@ -119,7 +119,7 @@ def grow(
             continue
         dim, source, n_features = sources[name]
         state[name] = _rebuild(state[name], old, dim, source, start_at_mean=name in _DISPERSIONS)
-        fresh[name] = (dim, torch.nonzero(source == _NEW).flatten())
+        fresh[name] = (dim, torch.nonzero(source == NEW).flatten())
         conditional[name] = (dim, torch.arange(n_features, len(source)))
     return state, fresh, conditional
 
@@ -157,7 +157,7 @@ def _grown_tensors(
     batch = REGISTRY_KEYS.BATCH_KEY
     n_batch = (reference[batch], query[batch])
     for stack_name, stack in module.named_modules():
-        if not isinstance(stack, FCLayers) or stack_name.split(".")[0] in _LABEL_STACKS:
+        if not isinstance(stack, FCLayers) or stack_name.split(".")[0] in LABEL_STACKS:
             continue
         # with a batch embedding the batch is no category of the layers
         covariates = [key for key in query if key != batch or len(stack.n_cat_list) == len(query)]
@@ -178,7 +178,7 @@ def _grown_tensors(
         if name in weights and weights[name].dim() > dim and weights[name].shape[dim] == n_batch[0]:
             if name in _DISPERSIONS and not _is_per_batch(module, name):
                 continue
-            source = torch.cat([torch.arange(n_batch[0]), torch.full((n_batch[1] - n_batch[0],), _NEW)])
+            source = torch.cat([torch.arange(n_batch[0]), torch.full((n_batch[1] - n_batch[0],), NEW)])
             found[name] = (dim, source, 0)
     return found
 
@@ -191,7 +191,7 @@ def _rebuild(new: Tensor, old: Tensor, dim: int, source: Tensor, *, start_at_mea
     """Fill a grown tensor from the reference's; what is new keeps its random start, or gets the reference's mean."""
     rebuilt = new.clone().to(old.device)
     known, added, implicit = (
-        torch.nonzero(which).flatten().to(old.device) for which in (source >= 0, source == _NEW, source == _IMPLICIT)
+        torch.nonzero(which).flatten().to(old.device) for which in (source >= 0, source == NEW, source == IMPLICIT)
     )
     rebuilt.index_copy_(dim, known, old.index_select(dim, source[source >= 0].to(old.device)))
     rebuilt.index_fill_(dim, implicit, 0.0)

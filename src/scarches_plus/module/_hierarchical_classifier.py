@@ -33,6 +33,11 @@ class HierarchicalClassifier(nn.Module):
     tree
         Hierarchy with at least two leaves.
 
+    Attributes
+    ----------
+    heads
+        Of each network, the number of labels on the way to what it decides, and the labels that its outputs are of.
+
     References
     ----------
     Xu et al. 2021 (scANVI), Suppl. Note 4: the formula with two levels, whose :math:`f_i / \sum_{j \in c(\pi_i)} f_j` is the
@@ -50,9 +55,12 @@ class HierarchicalClassifier(nn.Module):
         families = [family for family in siblings.values() if len(family) > 1]
         families.sort(key=lambda family: len(tree.path(family[0])))
         levels = [len(tree.path(family[0])) for family in families]
-        widths = {level: sum(len(f) for f, at in zip(families, levels, strict=True) if at == level) for level in levels}
-        self.levels = nn.ModuleList(_network_like(flat, width) for width in widths.values())
         decided = [node for family in families for node in family]
+        self.heads = tuple(
+            (level, tuple(node for family, at in zip(families, levels, strict=True) if at == level for node in family))
+            for level in dict.fromkeys(levels)
+        )
+        self.levels = nn.ModuleList(_network_like(flat, len(nodes)) for _, nodes in self.heads)
         family_of = [i for i, family in enumerate(families) for _ in family]
         lines = [set(tree.path(leaf)) for leaf in tree.leaves]
         self.register_buffer("_family", torch.tensor(family_of), persistent=False)

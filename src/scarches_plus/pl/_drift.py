@@ -38,7 +38,7 @@ def drift(lineage: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> Ax
     """
     import matplotlib.pyplot as plt
 
-    drifts = [record["drift"] for record in lineage]
+    drifts = [record["drift"] for record in lineage if "drift" in record]  # not where labels were added
     if not any("relative_rmsd" in one for one in drifts):
         message = (
             "there is no drift of cells to draw; pass model.state.lineage of a model that sp.tl.map_query mapped, with "

@@ -13,11 +13,13 @@ from ._differential_abundance import differential_abundance
 from ._embed import embed
 from ._explain_labels import explain_labels
 from ._expression_table import expression_table
+from ._extend_reference import extend_reference
 from ._joint_embedding import joint_embedding
 from ._label_calibration import LabelCalibration
 from ._label_profiles import LabelProfiles, label_profiles
 from ._label_summary import label_summary
 from ._map_query import map_query
+from ._name_novel import name_novel
 from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
 
@@ -34,10 +36,12 @@ __all__ = [
     "embed",
     "explain_labels",
     "expression_table",
+    "extend_reference",
     "joint_embedding",
     "label_profiles",
     "label_summary",
     "map_query",
+    "name_novel",
     "rank_genes",
     "transfer_labels",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -156,6 +156,45 @@ class LatentSummary:
             },
             space=self.space,
             continuous=None if self.continuous is None else each(self.continuous),
+        )
+
+    def plus(self, other: LatentSummary) -> LatentSummary:
+        """Return a summary that describes the labels of another one, too.
+
+        Parameters
+        ----------
+        other
+            Summary of other labels in the same latent space. The model may have met further groups meanwhile.
+
+        Raises
+        ------
+        ValueError
+            If the latent spaces differ, or both describe a label.
+        """
+        if self.space != other.space or set(self.labels) & set(other.labels):
+            message = (
+                f"summaries can be joined in one latent space ({self.space}, {other.space}) and if they describe different "
+                f"labels ({list(self.labels)}, {list(other.labels)})"
+            )
+            raise ValueError(message)
+
+        def both(name: str) -> Tensor:
+            return torch.cat([getattr(self, name), getattr(other, name)])
+
+        groups = {}
+        for name, shares in self.groups.items():
+            padded = torch.zeros(len(self) + len(other), max(shares.shape[1], other.groups[name].shape[1]))
+            padded[: len(self), : shares.shape[1]] = shares
+            padded[len(self) :, : other.groups[name].shape[1]] = other.groups[name]
+            groups[name] = padded
+        return replace(
+            self,
+            labels=self.labels + other.labels,
+            left_out=self.left_out + other.left_out,
+            of_label=torch.cat([self.of_label, other.of_label + len(self.labels)]),
+            groups=groups,
+            continuous=None if self.continuous is None else both("continuous"),
+            **{name: both(name) for name in ("n_cells", "means", "covariances", "z_var", "library")},
         )
 
     def to_plain(self) -> dict[str, Any]:

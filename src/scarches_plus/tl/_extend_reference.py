@@ -1,0 +1,257 @@
+"""Teach a reference model the types that a query has and it lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from warnings import warn
+
+import numpy as np
+
+from scarches_plus import _keys
+from scarches_plus._logging import logger
+
+from ._labelled_cells import labels_of, learned_from, reference_cells
+from ._provenance import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from scarches_plus.model import SCANVI
+
+    from ._labelled_cells import LabelledCells
+
+#: Cells of a label that the new ones are fitted to, at most.
+_MOST_CELLS = 500
+#: Share of reference cells that may change their label before it is worth a warning.
+_TOLERATED = 0.01
+
+
+def extend_reference(
+    adata: AnnData,
+    model: SCANVI,
+    labels_key: str,
+    *,
+    reference: AnnData | None = None,
+    parents: Mapping[str, str | None] | None = None,
+    use_rep: str = _keys.EMBEDDING,
+    unknown_category: str = _keys.UNKNOWN,
+    rng: int = 0,
+) -> SCANVI:
+    """Extend a scANVI model by the labels of mapped cells that it does not know, such as named novel clusters.
+
+    The classifier gets an output for each new label, and the networks that are conditioned on labels a column; only these are
+    fitted. All else stays bit for bit: the latent space, the embeddings in it, what the model thinks of old labels relative to
+    each other, its anchors and summaries. The new model is a reference like any other: it predicts, is saved, bundled and
+    mapped onto.
+
+    Parameters
+    ----------
+    adata
+        Cells that the model was mapped with, or some of them, with names for new types in ``obs[labels_key]`` (:func:`name_novel`).
+        Cells with labels that the model knows help to tell these from the new ones; missing values and ``unknown_category`` are
+        no label. Not changed.
+    model
+        scANVI model as :func:`map_query` returned it, or as it was saved. It is not changed.
+    labels_key
+        ``obs`` column of ``adata``.
+    reference
+        Reference cells with an embedding in ``obsm[use_rep]`` and labels in the column that the model was trained on, so that new
+        labels are told from all old ones. Without them, cells of no one are drawn from the model's summary of its labels
+        (:func:`scarches_plus.train.summarize_reference`) if it carries one.
+    parents
+        For a model with a hierarchy: new label to the inner label that contains it, ``None`` at the top.
+    use_rep
+        ``obsm`` slot of the reference's embedding.
+    unknown_category
+        Name of cells without a label.
+    rng
+        Seed.
+
+    Returns
+    -------
+    SCANVI
+        The extended model, with the cells of ``model`` (those of ``adata`` if it came without), of which those with new labels are
+        labelled.
+        ``state.lineage`` says which labels came with how many cells, and which share of the reference cells is given a new one.
+
+    Raises
+    ------
+    TypeError
+        If the model has no classifier. Join reference and query then (:func:`joint_embedding`): the joint cells are the extended
+        reference of :func:`transfer_labels`.
+    KeyError
+        If a column or the embedding is missing.
+    ValueError
+        If ``adata`` has cells that are not the model's, no label is new, ``parents`` does not fit the hierarchy, the
+        reference's embedding is of another latent space, or nothing tells new labels from old.
+
+    Warns
+    -----
+    UserWarning
+        If more than 1 % of the reference cells would be given a new label, or there are none to say.
+
+    Notes
+    -----
+    Logits of old labels do not change: their probabilities, divided by their sum, differ by rounding only (below 1e-6). With a
+    hierarchy the same holds among the siblings of a new label; probabilities of inner labels do not change.
+
+    The classifier's new rows are fitted by maximum a posteriori, which is convex, to cells with labels, at most 500 of
+    each.
+
+    References
+    ----------
+    Lotfollahi et al. 2021 (scArches), iterative reference building; Xu et al. 2021 (scANVI).
+    """
+    from scarches_plus.model import SCANVI, load
+    from scarches_plus.model._label_surgery import with_labels
+    from scarches_plus.model._state import hash_of, update_state
+
+    model = load(model)  # type: ignore[assignment]
+    if not isinstance(model, SCANVI):
+        message = (
+            f"a {type(model).__name__} has no classifier to extend; sp.tl.joint_embedding(reference, query) with the named labels "
+            "in the column of labels is the extended reference for sp.tl.transfer_labels"
+        )
+        raise TypeError(message)
+    nothing = {unknown_category, str(model.unlabeled_category_)}
+    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key, nothing))
+    known = set(model.spec.labels)
+    new = sorted(set(of_cells) - known - {None})
+    if not new:
+        message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(of_cells) - {None})}"
+        raise ValueError(message)
+    below = _parents(model, new, parents)
+    old = reference_cells(model, reference, use_rep, nothing, rng=rng)
+    if strange := sorted(set(old.labels) - known - set(new)):
+        message = f"labels {strange} of the reference are neither the model's nor new"
+        raise ValueError(message)
+    if not len(old.labels) and not {label for label in of_cells if label in known}:
+        message = (
+            "nothing tells the new labels from the old: pass reference=..., the reference's cells with their embedding, or label "
+            f"cells of known types in obs[{labels_key!r}], too"
+        )
+        raise ValueError(message)
+
+    named = np.array([label if label in set(new) else None for label in of_cells], dtype=object)
+    extended, entries = with_labels(model, new, parents=below, cells=cells, of_cells=named)
+    _fit(extended, of_cells, old, new=new, entries=entries, rng=rng)
+    _extend_summary(extended, named, rng)
+    record: dict[str, Any] = {
+        "new_labels": {label: int((named == label).sum()) for label in new},
+        "parents": below,
+        "reference_cells": len(old.labels),
+        "seed": rng,
+        "versions": versions(),
+    }
+    if len(old.labels):
+        changed = _share_changed(model, extended, old.means[~np.isin(old.labels, new)])
+        record["reference_changed"] = changed
+        if changed > _TOLERATED:
+            message = f"{changed:.1%} of the reference cells would be given a new label: are {new} types of their own?"
+            warn(message, UserWarning, stacklevel=2)
+    update_state(extended, weights=hash_of(extended), lineage=(*extended.state.lineage, record))
+    return extended
+
+
+def _parents(model: SCANVI, new: Sequence[str], parents: Mapping[str, str | None] | None) -> dict[str, str | None]:
+    tree = model.hierarchy
+    if tree is None:
+        if parents:
+            message = "the model has no hierarchy, so parents have no use; leave them out"
+            raise ValueError(message)
+        return {}
+    given = dict(parents or {})
+    if lacking := [label for label in new if label not in given]:
+        message = f"say with parents= which label of the hierarchy contains {lacking}; None puts them at the top"
+        raise ValueError(message)
+    if stray := sorted(set(given) - set(new)):
+        message = f"parents has {stray}, which are no new labels; those are {list(new)}"
+        raise ValueError(message)
+    inner = [node for node in tree.nodes if node not in tree.leaves]
+    if wrong := [above for above in given.values() if above is not None and above not in inner]:
+        message = f"{wrong[0]!r} is no inner label of the hierarchy, which are {inner}"
+        raise ValueError(message)
+    return given
+
+
+def _fit(
+    extended: SCANVI,
+    of_cells: NDArray[np.object_],
+    old: LabelledCells,
+    *,
+    new: Sequence[str],
+    entries: Mapping[str, Any],
+    rng: int,
+) -> None:
+    """Fit what is new of the model to its own labelled cells, and in the classifier to the reference's."""
+    import torch
+
+    from scarches_plus.train._fit_labels import fit_classifier, fit_conditional
+    from scarches_plus.train._observe_cells import observe_cells
+
+    module, device = extended.module, extended.device
+    rows, chosen = _some_of_each(of_cells, rng), _some_of_each(old.labels, rng)
+    own = {name: values.to(device) for name, values in observe_cells(extended, rows.tolist()).items()}
+    means = torch.cat([own["z_mean"], torch.as_tensor(old.means[chosen]).to(own["z_mean"])])
+    labels = [*of_cells[rows], *old.labels[chosen]]
+    names = list(dict.fromkeys(labels))
+    covers = np.zeros((len(names), module.n_labels), dtype=bool)
+    covers[:, : len(extended.classes)] = extended._tree.covers(
+        names
+    )  # beyond are classes that no cell is labelled with
+    allowed = torch.from_numpy(covers[[names.index(label) for label in labels]]).to(device)
+    prefix = "classifier."
+    of_classifier = {name.removeprefix(prefix): where for name, where in entries.items() if name.startswith(prefix)}
+    fit_classifier(module.classifier, means, allowed, of_classifier)
+
+    # the posteriors of reference cells are taken to be as wide as those of the model's own
+    variances = torch.cat([own["z_var"], own["z_var"].mean(0).expand(len(chosen), -1)])
+    single = allowed.sum(1) == 1
+    is_new = torch.tensor([label in new for label in labels], device=device)
+    columns = {name: where for name, where in entries.items() if not name.startswith(prefix)}
+    fit_conditional(
+        module,
+        means[single],
+        variances[single],
+        allowed[single].int().argmax(1),
+        is_new[single],
+        entries=columns,
+        rng=rng,
+    )
+
+
+def _some_of_each(labels: NDArray[np.object_], seed: int) -> NDArray[np.int64]:
+    """Return positions of at most 500 cells of each label; cells without one are left out."""
+    rng = np.random.default_rng(seed)
+    of_label = (np.flatnonzero(labels == label) for label in dict.fromkeys(labels) if label is not None)
+    parts = [rows if len(rows) <= _MOST_CELLS else rng.choice(rows, _MOST_CELLS, replace=False) for rows in of_label]
+    return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
+
+
+def _extend_summary(extended: SCANVI, named: NDArray[np.object_], rng: int) -> None:
+    """Add the new labels to the model's summary of its labels, if it carries one."""
+    from scarches_plus.train import summarize_reference
+
+    key, summaries = str(extended.spec.labels_key), extended.state.summaries
+    if key not in summaries or summaries[key].space != extended.state.space:
+        return
+    try:
+        own = summarize_reference(extended, key, labels=named.tolist(), rng=rng, keep=False)
+    except ValueError as error:  # none has enough cells
+        logger.warning("the summary of labels does not describe the new ones: %s", error)
+        return
+    extended.remember(summaries={**summaries, key: summaries[key].plus(own)})
+
+
+def _share_changed(model: SCANVI, extended: SCANVI, means: NDArray[np.float32]) -> float:
+    """Return the share of cells whose likeliest label is a new one."""
+    import torch
+
+    with torch.no_grad():
+        z = torch.as_tensor(means).to(extended.device)
+        best = extended.module.classifier(z).argmax(-1).cpu().numpy()
+    added = [i for i, label in enumerate(extended.classes) if label not in model.classes]
+    return float(np.isin(best, added).mean())

@@ -1,0 +1,117 @@
+"""Give clusters of novel cells a name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scarches_plus import _keys
+
+from ._provenance import copy_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anndata import AnnData
+
+
+def name_novel(
+    adata: AnnData,
+    names: Mapping[str, str],
+    predictions: str | None = None,
+    *,
+    key: str = "novel",
+    unknown_category: str = _keys.UNKNOWN,
+    key_added: str | None = None,
+    copy: bool = False,
+) -> AnnData | None:
+    """Name clusters of novel cells, and label the other cells by their predictions.
+
+    Parameters
+    ----------
+    adata
+        Query that :func:`detect_novel` has seen. Receives ``obs[key_added]``, categorical: the name for novel cells of a named
+        cluster, the prediction for cells that are neither novel nor in a cluster of novel cells, ``unknown_category`` for all
+        others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names.
+    names
+        Cluster (of ``obs["{key}_cluster"]``) to name. Several clusters may have one name; a name may be a label of the reference
+        that was not recognised.
+    predictions
+        ``obs`` column of predicted labels, such as ``"cell_type_pred"`` of :func:`transfer_labels`; by default
+        ``obs["{key}_label"]``, the label that explains a cell best.
+    key
+        First part of the names that :func:`detect_novel` wrote.
+    unknown_category
+        Name of cells without a label.
+    key_added
+        Column to write; by default ``"{key}_named"``.
+    copy
+        Return a copy instead of writing into ``adata``.
+
+    Returns
+    -------
+    AnnData or None
+        The copy if ``copy``, else nothing.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If there is no such cluster, or a name is empty or ``unknown_category``.
+    """
+    import pandas as pd
+
+    column = _keys.novel_label(key) if predictions is None else predictions
+    needed = {
+        key: "sp.tl.detect_novel",
+        _keys.novel_cluster(key): "sp.tl.detect_novel",
+        column: "sp.tl.transfer_labels",
+    }
+    for name, verb in needed.items():
+        if name not in adata.obs:
+            message = f"column {name!r} not found in adata.obs; {verb} writes one"
+            raise KeyError(message)
+    clusters = adata.obs[_keys.novel_cluster(key)].astype("category")
+    if strange := sorted(set(names) - set(map(str, clusters.cat.categories))):
+        message = f"there are no clusters {strange} in obs[{_keys.novel_cluster(key)!r}], only {list(clusters.cat.categories)}"
+        raise ValueError(message)
+    if refused := [name for name in names.values() if not str(name).strip() or name == unknown_category]:
+        message = f"{refused[0]!r} is no name; leave out the clusters that have none"
+        raise ValueError(message)
+
+    predicted = adata.obs[column].astype("category")
+    novel = adata.obs[key].to_numpy(dtype=bool)
+    inside = clusters.notna().to_numpy()
+    labels = np.full(adata.n_obs, unknown_category, dtype=object)
+    known = ~novel & ~inside & predicted.notna().to_numpy()
+    labels[known] = predicted[known].astype(str)
+    given = clusters.astype(object).map({cluster: str(name) for cluster, name in names.items()})
+    named = novel & given.notna().to_numpy()
+    labels[named] = given[named]
+    order = [*map(str, predicted.cat.categories), *map(str, names.values())]
+    categories = [*dict.fromkeys(name for name in order if name != unknown_category), unknown_category]
+
+    adata = copy_of(adata) if copy else adata
+    key_added = _keys.novel_named(key) if key_added is None else key_added
+    adata.obs[key_added] = pd.Categorical(labels, categories=categories)
+    _write_colors(adata, column, key_added, unknown_category)
+    record = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.NOVEL, {}).setdefault(key, {})
+    record["names"] = {str(cluster): str(name) for cluster, name in names.items()}
+    return adata if copy else None
+
+
+def _write_colors(adata: AnnData, source: str, key: str, unknown_category: str) -> None:
+    """Give labels the colours of the predictions, if these have any, and names others."""
+    colors = adata.uns.get(_keys.colors(source))
+    if colors is None or not hasattr(adata.obs[source], "cat"):
+        return
+    from scanpy.plotting.palettes import default_102
+
+    known = dict(zip(map(str, adata.obs[source].cat.categories), colors, strict=False))
+    known[unknown_category] = _keys.UNKNOWN_COLOR
+    free = (color for color in default_102 if color not in known.values())
+    adata.uns[_keys.colors(key)] = [
+        known[label] if label in known else next(free) for label in adata.obs[key].cat.categories
+    ]

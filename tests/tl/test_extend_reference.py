@@ -1,0 +1,413 @@
+"""extend_reference: new labels are predicted, and everything else is what it was."""
+
+import numpy as np
+import pytest
+import scvi
+import torch
+from small_models import NETWORK, SCANVI, SCVI, setup, train
+
+import scarches_plus as sp
+from scarches_plus.datasets import simulate
+from scarches_plus.model import load
+from scarches_plus.model._state import hash_of
+
+ONLY_QUERY = ["type3", "type4"]
+FAST = {"enable_progress_bar": False}
+TREE = {"left": ["type0"], "right": {"far": ["type1", "type2"]}}
+
+
+@pytest.fixture(scope="module")
+def batches():
+    """The reference (two batches without two of the types), and two queries."""
+    adata = simulate(
+        800, 200, 5, n_batches=4, mean_depth=2000.0, batch_effect=0.1, type_effect=3.0,
+        missing_types={"batch0": ONLY_QUERY, "batch1": ONLY_QUERY}, rng=0,
+    )  # fmt: skip
+    of = adata.obs["batch"].astype(str).to_numpy()
+    ref, first, second = (adata[np.isin(of, names)].copy() for names in (["batch0", "batch1"], ["batch2"], ["batch3"]))
+    first.obs["named"] = first.obs["cell_type"].astype(str)
+    first.obs.loc[first.obs_names[::3], "named"] = "Unknown"
+    return ref, first, second
+
+
+@pytest.fixture(scope="module")
+def base(batches):
+    cells = batches[0].copy()
+    scvi.settings.seed = 0
+    setup(SCVI, cells, labels_key="cell_type")
+    return train(SCVI(cells, **{**NETWORK, "n_hidden": 32, "n_latent": 6}), 20, plan_kwargs={"lr": 1e-2})
+
+
+def without_truth(query):
+    hidden = query.copy()
+    return hidden, hidden.obs.pop("cell_type").astype(str).to_numpy()
+
+
+def scanvi(base, **options):
+    scvi.settings.seed = 0
+    return train(SCANVI.from_scvi_model(base, "Unknown", **options), 3, plan_kwargs={"lr": 1e-2})
+
+
+def mapped_onto(model, query, **options):
+    """The model mapped, and the reference in its latent space."""
+    scvi.settings.seed = 0
+    return sp.tl.map_query(without_truth(query)[0], model, **{"max_epochs": 3, "train_kwargs": FAST, **options})
+
+
+def embedded(ref, model):
+    return sp.tl.embed(ref, model, copy=True)
+
+
+@pytest.fixture(scope="module")
+def mapped(base, batches):
+    return mapped_onto(scanvi(base), batches[1])
+
+
+@pytest.fixture(scope="module")
+def extended(batches, mapped):
+    ref, first, _ = batches
+    return sp.tl.extend_reference(first, mapped, "named", reference=embedded(ref, mapped))
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Where the networks that are conditioned on labels need not be good."""
+    monkeypatch.setattr("scarches_plus.train._fit_labels._STEPS", 5)
+
+
+def probabilities(model, latent):
+    """Probabilities of the classes that cells can be labelled with, for given latent means."""
+    with torch.no_grad():
+        output = model.module.classifier(torch.as_tensor(latent))
+    shares = output.softmax(-1) if model.module.classifier.logits else output
+    return shares.double().numpy()[:, : len(model.classes)]
+
+
+def require_the_rest_is_kept(before, after, z):
+    """Old labels keep their probabilities, divided by their sum; weights that do not depend on labels keep every bit."""
+    old, new = probabilities(before, z), probabilities(after, z)
+    kept = new[:, [after.classes.index(label) for label in before.classes]]
+    np.testing.assert_allclose(kept / kept.sum(1, keepdims=True), old / old.sum(1, keepdims=True), atol=1e-6)
+    assert after.state.space == before.state.space
+    grown = ("classifier", "encoder_z2_z1", "decoder_z1_z2", "y_prior")
+    weights = before.module.state_dict()
+    for name, tensor in after.module.state_dict().items():
+        if not name.startswith(grown):
+            assert torch.equal(tensor, weights[name]), name
+
+
+def test_new_labels_are_predicted_and_old_ones_keep_their_probabilities(batches, mapped):
+    ref, first, _ = batches
+    weights = hash_of(mapped)
+    extended = sp.tl.extend_reference(first, mapped, "named", reference=embedded(ref, mapped))
+    assert hash_of(mapped) == weights
+    assert mapped.classes == ("type0", "type1", "type2")
+    assert extended.classes == ("type0", "type1", "type2", "type3", "type4")
+    assert extended._label_mapping[-1] == extended.unlabeled_category_ == "Unknown"
+    z = mapped.embed(ref)
+    require_the_rest_is_kept(mapped, extended, z)
+    np.testing.assert_array_equal(extended.embed(ref), z)
+    truth = first.obs["cell_type"].astype(str).to_numpy()
+    hidden = (first.obs["named"] == "Unknown").to_numpy()
+    assert (extended.predict() == truth)[hidden].mean() > 0.9
+    assert (extended.predict() == truth)[hidden & np.isin(truth, ONLY_QUERY)].mean() > 0.8
+    record = extended.state.lineage[-1]
+    assert record["reference_changed"] == np.mean(probabilities(extended, z).argmax(1) > 2) <= 0.01
+    assert record["new_labels"] == {name: int((first.obs["named"] == name).sum()) for name in ONLY_QUERY}
+    np.testing.assert_allclose(extended.module.y_prior, 0.2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"linear_classifier": True},
+        {"classifier_parameters": {"logits": False}},
+        {"n_unobserved": 2},
+        {"use_batch_norm": "both", "use_layer_norm": "none"},
+        {"deeply_inject_covariates": False},
+        {"y_prior": torch.tensor([[0.5, 0.25, 0.25]])},
+    ],
+    ids=lambda network: next(iter(network)),
+)
+@pytest.mark.filterwarnings("ignore:n_unobserved=2 has nothing to learn from", "ignore:.*would be given a new label")
+@pytest.mark.usefixtures("few_steps")
+def test_other_networks_keep_what_they_know(batches, network):
+    ref, first, _ = batches
+    cells = ref.copy()
+    scvi.settings.seed = 0
+    setup(SCANVI, cells)
+    before = mapped_onto(train(SCANVI(cells, **{**NETWORK, **network}), 1), first, max_epochs=1)
+    extended = sp.tl.extend_reference(first, before, "named", reference=embedded(ref, before))
+    require_the_rest_is_kept(before, extended, before.embed(ref))
+    assert extended.module.n_labels == before.module.n_labels + 2
+    is_new = first.obs["named"].isin(ONLY_QUERY).to_numpy()
+    shares = extended.predict(soft=True)[ONLY_QUERY].sum(axis=1)
+    assert shares[is_new].mean() > shares[~is_new].mean()
+    prior, old = extended.module.y_prior[0], before.module.y_prior[0]
+    np.testing.assert_allclose(prior.sum(), 1, rtol=1e-6)
+    np.testing.assert_allclose(prior[:3] / prior[0], old[:3] / old[0], rtol=1e-6)
+
+
+def test_old_entries_of_grown_weights_keep_every_bit(mapped, extended):
+    weights = mapped.module.state_dict()
+    for name, tensor in extended.module.state_dict().items():
+        old = weights[name]
+        if name != "y_prior" and tensor.shape != old.shape:
+            rows, columns = old.shape[0], old.shape[-1]
+            assert torch.equal(tensor[:rows] if tensor.dim() == 1 else tensor[:rows, :columns], old), name
+
+
+@pytest.mark.filterwarnings("ignore:.*would be given a new label")  # some cells that are alike, called another type
+def test_a_second_query_of_the_new_types_is_mapped_onto_it(batches, mapped, extended):
+    ref, _, second = batches
+    truth = second.obs["cell_type"].astype(str).to_numpy()
+    after = mapped_onto(extended, second)
+    found = after.predict()
+    assert (found == truth)[np.isin(truth, ONLY_QUERY)].mean() > 0.75
+    assert (found == truth).mean() > 0.85
+    assert after.state.space == mapped.state.space
+    np.testing.assert_array_equal(after.embed(ref), mapped.embed(ref))
+    kinds = [set(one) & {"strategy", "new_labels"} for one in after.state.lineage]
+    assert kinds == [{"strategy"}, {"new_labels"}, {"strategy"}]
+    assert len(sp.pl.drift(after.state.lineage).get_xticks()) == 2
+    named = second.copy()
+    named.obs["named"] = np.where(np.arange(named.n_obs) < 30, "another", "Unknown")
+    again = sp.tl.extend_reference(named, after, "named", reference=embedded(ref, after))
+    assert again.classes == (*extended.classes, "another")
+    require_the_rest_is_kept(after, again, after.embed(ref))
+
+
+def test_saved_loaded_bundled_and_trained_on(batches, extended, tmp_path):
+    z = extended.embed(batches[0])
+    extended.save(tmp_path / "model")
+    again = load(tmp_path / "model", extended.adata.copy())
+    np.testing.assert_array_equal(again.predict(), extended.predict())
+    sp.hub.save_bundle(extended, tmp_path / "bundle")
+    bundled = sp.hub.load_bundle(tmp_path / "bundle")
+    assert bundled.classes == extended.classes
+    assert bundled.state == extended.state
+    np.testing.assert_array_equal(probabilities(bundled, z), probabilities(extended, z))
+    card = (tmp_path / "bundle" / "README.md").read_text()
+    assert "| Queries mapped so far | 1 |" in card
+    assert "| Labels named since | type3, type4 |" in card
+    train(again, 1)  # the columns of the query's batch
+    np.testing.assert_array_equal(again.embed(batches[0]), z)
+    np.testing.assert_array_equal(probabilities(again, z), probabilities(extended, z))
+
+
+def test_what_asks_for_labels_gets_the_new_ones(batches, extended):
+    first = batches[1]
+    de = extended.label_differential_expression(
+        "type3", "type4", mode="change", batchid1=["batch2"], batchid2=["batch2"]
+    )
+    decoded = np.log2(extended.get_normalized_expression())
+    means = {name: decoded[(first.obs["named"] == name).to_numpy()].mean() for name in ONLY_QUERY}
+    assert np.corrcoef(de.loc[first.var_names, "lfc_mean"], means["type3"] - means["type4"])[0, 1] > 0.9
+    assert set(extended.adata.obs["cell_type"]) == {"Unknown", *ONLY_QUERY}
+    assert len(extended._labeled_indices) == first.obs["named"].isin(ONLY_QUERY).sum()
+
+
+def test_neighbours_vote_for_names_too(batches, base):
+    """Without a classifier the extended reference is reference and named query, joined."""
+    ref, first, second = batches
+    (named, _), (query, truth) = without_truth(first), without_truth(second)
+    once = sp.tl.map_query(named, base, max_epochs=3, train_kwargs=FAST)
+    named.obs["cell_type"] = named.obs["named"]
+    joint = sp.tl.joint_embedding(embedded(ref, base), named)
+    sp.tl.map_query(query, once, max_epochs=3, train_kwargs=FAST)
+    sp.tl.transfer_labels(query, joint, "cell_type", k=15)
+    found = query.obs["cell_type_pred"].astype(str)
+    assert (found == truth)[np.isin(truth, ONLY_QUERY)].mean() > 0.8
+    assert (found == truth).mean() > 0.9
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_only_some_cells_of_the_model_may_be_named(batches, mapped):
+    ref, first, _ = batches
+    some = first[first.obs["named"] == "type3"][::-1].copy()
+    extended = sp.tl.extend_reference(some, mapped, "named", reference=embedded(ref, mapped))
+    assert extended.state.lineage[-1]["new_labels"] == {"type3": some.n_obs}
+    labelled = extended.adata.obs_names[extended.adata.obs["cell_type"] == "type3"]
+    assert set(labelled) == set(some.obs_names)
+
+
+def test_summaries_stand_in_for_the_reference_and_grow(base, batches):
+    ref, first, second = batches
+    model = scanvi(base)
+    sp.train.summarize_reference(model, "cell_type")
+    onto = mapped_onto(model, first)
+    extended = sp.tl.extend_reference(first, onto, "named")
+    before, after = onto.state.summaries["cell_type"], extended.state.summaries["cell_type"]
+    assert after.labels == (*before.labels, *ONLY_QUERY)
+    z = onto.embed(ref)
+    np.testing.assert_array_equal(after.log_densities(z)[:, :3], before.log_densities(z))
+    assert extended.state.lineage[-1]["reference_cells"] >= 300
+    assert np.mean(probabilities(extended, z).argmax(1) > 2) <= 0.01
+    query, truth = without_truth(second)
+    after = sp.tl.map_query(query, extended, max_epochs=3, train_kwargs=FAST)
+    sp.tl.transfer_labels(query, after, "cell_type")
+    assert (query.obs["cell_type_pred"] == truth)[np.isin(truth, ONLY_QUERY)].mean() > 0.7
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_cells_of_the_query_alone_will_do_with_a_warning(batches, mapped):
+    with pytest.warns(UserWarning, match="types that the query lacks"):
+        alone = sp.tl.extend_reference(batches[1], mapped, "named")
+    assert "reference_changed" not in alone.state.lineage[-1]
+    assert alone.classes[3:] == tuple(ONLY_QUERY)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_types_that_are_none_are_warned_of(batches, mapped):
+    ref, first, _ = batches
+    same = first.copy()
+    same.obs["named"] = np.where(same.obs["cell_type"] == "type0", "again", "Unknown")
+    some = embedded(ref[::5].copy(), mapped)
+    with pytest.warns(UserWarning, match="of the reference cells would be given a new label"):
+        extended = sp.tl.extend_reference(same, mapped, "named", reference=some)
+    assert extended.classes[-1] == "again"
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_importance_grows_with_the_model(base, batches):
+    ref, first, second = batches
+    model = scanvi(base)
+    sp.train.estimate_importance(model, n_cells=64)
+    mapped = mapped_onto(model, first, strategy="all", max_epochs=1)
+    extended = sp.tl.extend_reference(first, mapped, "named", reference=embedded(ref, mapped))
+    importance, old = extended.state.importance, mapped.state.importance
+    for name, parameter in extended.module.named_parameters():
+        if name in importance.fisher:
+            assert importance.fisher[name].shape == importance.values[name].shape == parameter.shape
+            torch.testing.assert_close(importance.fisher[name].sum(), old.fisher[name].sum())
+    assert set(extended.surgery.entries) == set(mapped.surgery.entries)
+    mapped_onto(extended, second, strategy="clcvae", max_epochs=1)
+
+
+# --- Hierarchies ---
+
+
+@pytest.fixture(scope="module")
+def on_tree(base, batches):
+    return mapped_onto(scanvi(base, hierarchy=sp.pp.label_tree(TREE)), batches[1])
+
+
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize(
+    "parents",
+    [
+        {"type3": "far", "type4": "right"},  # beside leaves, beside an inner label that was alone
+        {"type3": "left", "type4": "left"},  # beside a leaf that was alone, and had no output
+        {"type3": None, "type4": None},
+    ],
+    ids=["below", "beside a leaf that was alone", "at the top"],
+)
+def test_leaves_join_a_hierarchy(batches, on_tree, parents, tmp_path):
+    ref, first, _ = batches
+    extended = sp.tl.extend_reference(first, on_tree, "named", reference=embedded(ref, on_tree), parents=parents)
+    tree = extended.hierarchy
+    assert {label: tree.parents[label] for label in ONLY_QUERY} == parents
+    assert set(tree.leaves) == set(extended.classes) == {f"type{i}" for i in range(5)}
+    z = on_tree.embed(ref)
+    before, after = probabilities(on_tree, z), probabilities(extended, z)
+    inner = [node for node in on_tree.hierarchy.nodes if node not in on_tree.hierarchy.leaves]
+    of_old, of_new = (
+        dict(zip(model.hierarchy.nodes, model.hierarchy.node_probabilities(p).T, strict=True))
+        for model, p in ((on_tree, before), (extended, after))
+    )
+    # an old label keeps its share among its old siblings
+    for node in on_tree.hierarchy.nodes:
+        siblings = [one for one, above in on_tree.hierarchy.parents.items() if above == on_tree.hierarchy.parents[node]]
+        old, new = (of[node] / sum(of[one] for one in siblings) for of in (of_old, of_new))
+        np.testing.assert_allclose(new, old, atol=1e-6)
+    if None not in parents.values():
+        for node in set(inner) - {"far"}:
+            np.testing.assert_allclose(of_new[node], of_old[node], atol=1e-6)
+    np.testing.assert_array_equal(extended.embed(ref), on_tree.embed(ref))
+    truth = first.obs["cell_type"].astype(str).to_numpy()
+    if None in parents.values():  # a new leaf is no likelier than the label that contains it
+        assert (extended.predict() == truth).mean() > 0.85
+    sp.hub.save_bundle(extended, tmp_path / "bundle")
+    np.testing.assert_array_equal(probabilities(sp.hub.load_bundle(tmp_path / "bundle"), z), after)
+    extended.save(tmp_path / "model")
+    again = load(tmp_path / "model", extended.adata.copy())
+    np.testing.assert_array_equal(again.predict(), extended.predict())
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_a_level_that_decided_nothing_gets_a_network(base, batches):
+    ref, first, _ = batches
+    tree = sp.pp.label_tree({"left": ["type0"], "middle": ["type1"], "right": ["type2"]})
+    model = mapped_onto(scanvi(base, hierarchy=tree), first, strategy="all", max_epochs=1)
+    parents = {"type3": "left", "type4": "middle"}
+    extended = sp.tl.extend_reference(first, model, "named", reference=embedded(ref, model), parents=parents)
+    added = {name for name, _ in extended.module.named_parameters()} - {
+        name for name, _ in model.module.named_parameters()
+    }
+    assert added == set(extended.surgery.entries) - set(model.surgery.entries)
+    assert len(extended.module.classifier.levels) == len(model.module.classifier.levels) + 1
+    z = model.embed(ref)
+    before, after = probabilities(model, z), extended.hierarchy.node_probabilities(probabilities(extended, z))
+    nodes = list(extended.hierarchy.nodes)
+    np.testing.assert_allclose(after[:, [nodes.index(name) for name in ("left", "middle", "right")]], before, atol=1e-6)
+
+
+def test_parents_have_to_fit(batches, mapped, on_tree):
+    first = batches[1]
+    with pytest.raises(ValueError, match="no hierarchy"):
+        sp.tl.extend_reference(first, mapped, "named", parents={"type3": None})
+    with pytest.raises(ValueError, match=r"contains \['type4'\]"):
+        sp.tl.extend_reference(first, on_tree, "named", parents={"type3": "left"})
+    with pytest.raises(ValueError, match="'type0' is no inner label"):
+        sp.tl.extend_reference(first, on_tree, "named", parents={"type3": "type0", "type4": None})
+    with pytest.raises(ValueError, match=r"\['other'\], which are no new labels"):
+        sp.tl.extend_reference(first, on_tree, "named", parents={"type3": None, "type4": None, "other": None})
+
+
+# --- What is refused ---
+
+
+def test_refused(batches, mapped):
+    ref, first, second = batches
+    with pytest.raises(KeyError, match="'nothing' not found"):
+        sp.tl.extend_reference(first, mapped, "nothing")
+    second = second.copy()
+    second.obs["named"] = "type3"
+    with pytest.raises(ValueError, match="are not the model's"):
+        sp.tl.extend_reference(second, mapped, "named")
+    known = first.copy()
+    known.obs["named"] = known.obs["named"].where(~known.obs["named"].isin(ONLY_QUERY), "Unknown")
+    with pytest.raises(ValueError, match=r"knows all labels .*type0"):
+        sp.tl.extend_reference(known, mapped, "named")
+    only = first[first.obs["named"].isin(ONLY_QUERY)].copy()
+    with pytest.raises(ValueError, match="nothing tells"), pytest.warns(UserWarning, match="told from"):
+        sp.tl.extend_reference(only, mapped, "named")
+    stray = embedded(ref, mapped)
+    stray.obs["cell_type"] = stray.obs["cell_type"].astype(str).replace("type0", "stray")
+    with pytest.raises(ValueError, match=r"\['stray'\] of the reference"):
+        sp.tl.extend_reference(first, mapped, "named", reference=stray)
+    stray.uns["scarches_plus"]["embeddings"]["X_scarches"]["space"] = "another"
+    with pytest.raises(ValueError, match="another latent space"):
+        sp.tl.extend_reference(first, mapped, "named", reference=stray)
+    with pytest.raises(KeyError, match="X_scarches"):
+        sp.tl.extend_reference(first, mapped, "named", reference=ref)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_a_model_that_was_saved_without_cells_learns_from_those_given(batches, mapped, extended, tmp_path):
+    ref, first, second = batches
+    mapped.save(tmp_path / "mapped")
+    extended = sp.tl.extend_reference(first, mapped, "named", reference=embedded(ref, mapped))
+    again = sp.tl.extend_reference(first, load(tmp_path / "mapped"), "named", reference=embedded(ref, mapped))
+    for name, tensor in extended.module.state_dict().items():
+        assert torch.equal(again.module.state_dict()[name], tensor), name
+    assert set(again.adata.obs["cell_type"]) == {"Unknown", *ONLY_QUERY}
+    stranger = second.copy()
+    stranger.obs["named"] = "type3"
+    with pytest.raises(ValueError, match=r"no batches \['batch3'\]"):
+        sp.tl.extend_reference(stranger, load(tmp_path / "mapped"), "named")
+
+
+def test_a_model_without_a_classifier_is_refused(base, batches):
+    with pytest.raises(TypeError, match="joint_embedding"):
+        sp.tl.extend_reference(batches[1], base, "named")
