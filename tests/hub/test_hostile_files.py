@@ -213,3 +213,28 @@ def test_a_newer_schema_and_a_key_twice(bundle):
 def test_a_manifest_larger_than_any(bundle, monkeypatch):
     monkeypatch.setattr("scarches_plus.hub._folder._LARGEST_MANIFEST", 100)
     refused(bundle, r"manifest\.json has .* more than any")
+
+
+def hold(bundle, **tensors):
+    """Put other tensors into the file of reference cells."""
+    (bundle / "reference.safetensors").write_bytes(save(tensors))
+
+
+def test_sizes_that_nothing_stands_behind(bundle):
+    """Nothing as large as declared is made before tensors of that size have been seen."""
+    whole = (bundle / "manifest.json").read_bytes()
+    claims = {
+        "latent": ({"latent": torch.zeros(3, 4)}, r"reference\.safetensors: tensor 'latent'"),
+        "umap": ({"umap": torch.zeros(10**12, 0)}, r"reference\.safetensors: umap has no dimensions"),
+        "": ({}, r"reference\.safetensors holds nothing"),
+    }
+    for held, (tensors, match) in claims.items():
+        hold(bundle, **tensors)
+        section = {"n_cells": 10**12, "space": "x", "holds": [held] if held else [], "labels": {}}
+        sign(bundle, reference=lambda _, section=section: section)
+        refused(bundle, match)
+        (bundle / "manifest.json").write_bytes(whole)
+    for name, values in (("batches", range(10**6)), ("continuous_covariates", range(10**5))):
+        sign(bundle, cells=lambda one, name=name, values=values: {**one, name: list(map(str, values))})
+        refused(bundle, rf"manifest\.json.*{name}: {len(values)} are more than the weights have room for")
+        (bundle / "manifest.json").write_bytes(whole)
