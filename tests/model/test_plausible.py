@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_models import SCVI, TOTALVI, as_taken, cells, reference
+from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference
 
 from scarches_plus.model._plausible import known_arguments, require_plausible_sizes
 from scarches_plus.model._portable import put_together, take_apart
@@ -26,7 +26,7 @@ SIZES = {
     "proteins": names(30_000),
     "labels": names(10_001),
     "continuous_covariates": names(100_000),
-    "categorical_covariates": {key: ("a", "b") for key in names(100_000)},
+    "categorical_covariates": dict.fromkeys(names(100_000), ("a", "b")),
 }
 
 
@@ -62,10 +62,13 @@ ARGUMENTS = {
     "gene_likelihood": "gauss", "latent_distribution": 3, "dispersion": ["gene"], "use_batch_norm": True,
     "use_layer_norm": "all", "encode_covariates": "no", "n_layers": 2.5, "n_hidden": -1, "n_latent": "10",
     "dropout_rate": "high", "var_activation": "relu", "library_log_means": [1.0], "batch_representation": {},
+    "extra_encoder_kwargs": "x", "y_prior": [1.0], "use_size_factor_key": 0, "extra_decoder_kwargs.n_layers": "x",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_values_that_no_argument_has(name):
+    option, _, part = name.partition(".")
+    value = {part: ARGUMENTS[name]} if part else ARGUMENTS[name]
     with pytest.raises(ValueError, match=rf"^argument {name}=.* has to be"):
-        known_arguments(SCVI, {name: ARGUMENTS[name]}, {})
+        known_arguments(SCANVI if option == "y_prior" else SCVI, {option: value}, {})

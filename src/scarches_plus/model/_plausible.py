@@ -115,6 +115,9 @@ def known_arguments(cls: Any, given: Mapping[str, Any], weights: Mapping[str, Te
             message = f"{cls.__name__} has no argument {name!r}; the model may need a newer scvi-tools or scarches_plus"
             raise ValueError(message)
         _require_such_value(name, value, known[name])
+        for option, one in value.items() if isinstance(value, dict) else ():
+            if isinstance(known.get(option), int | float):  # numbers mean the same in parts of a network
+                _require_such_value(f"{name}.{option}", one, known[option])
         for part, number in _integers(name, value):
             if abs(number) > (len(weights) if "layers" in part else largest):
                 message = f"argument {name}={value!r} is larger than the weights allow"
@@ -145,6 +148,8 @@ def _require_such_value(name: str, value: Any, default: Any) -> None:
         expected, fits = "a whole number from 0 on", type(value) is int and value >= 0
     elif isinstance(default, float):
         expected, fits = "a number from 0 on", type(value) in {int, float} and isfinite(value) and value >= 0
+    elif name == "classifier_parameters" or name.endswith("_kwargs"):
+        expected, fits = "a table of options", value is None or isinstance(value, dict)
     else:
         return
     if not fits:
