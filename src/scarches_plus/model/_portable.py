@@ -107,9 +107,8 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
     if bool(parts.spec.modalities) != (cls is TOTALVI):
         message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
         raise ValueError(message)
-    if parts.model_class == "SCANVI" and not all(
-        (parts.spec.labels_key, parts.spec.labels, parts.spec.unlabeled_category)
-    ):
+    spec = parts.spec
+    if parts.model_class == "SCANVI" and (not spec.labels or None in {spec.labels_key, spec.unlabeled_category}):
         message = "labels_key, labels, unlabeled_category: a SCANVI needs a column of labels, and the name of no label"
         raise ValueError(message)
     require_plausible_sizes(parts.spec, parts.weights)
