@@ -54,8 +54,25 @@ def test_overwriting_and_networks_that_scvi_tools_does_not_have(scvi_model, ref,
         sp.hub.export_model(scvi_model, folder)
     sp.hub.export_model(scvi_model, folder, overwrite=True)
     bundle = sp.hub.save_bundle(scvi_model, tmp_path / "bundle")
-    with pytest.raises(FileExistsError, match=r"model\.pt"):
+    with pytest.raises(FileExistsError, match=r"left alone: it holds README\.md"):
         sp.hub.export_model(scvi_model, bundle, overwrite=True)
     for own in ({"gene_likelihood": "mse"}, {"layer_widths": [8, 6]}, {"batch_free_decoder_layer": True}):
         with pytest.raises(ValueError, match=next(iter(own))):
             sp.hub.export_model(reference(SCVI, ref.copy(), **own), tmp_path / "other")
+
+
+def test_what_is_no_export_is_left_alone(scvi_model, tmp_path):
+    folder = sp.hub.export_model(scvi_model, tmp_path / "model")
+    (folder / "adata.h5ad").write_bytes(b"cells")
+    with pytest.raises(FileExistsError, match=r"left alone: it holds adata\.h5ad"):
+        sp.hub.export_model(scvi_model, folder, overwrite=True)
+    assert (folder / "adata.h5ad").read_bytes() == b"cells"
+    scvi_model.save(tmp_path / "saved")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.pt").write_bytes(b"x")
+    for name in ("saved", "other"):
+        path = tmp_path / name / "model.pt"
+        before = path.read_bytes()
+        with pytest.raises(FileExistsError, match=r"its model\.pt is no export"):
+            sp.hub.export_model(scvi_model, path.parent, overwrite=True)
+        assert path.read_bytes() == before

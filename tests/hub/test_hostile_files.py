@@ -213,3 +213,96 @@ def test_a_newer_schema_and_a_key_twice(bundle):
 def test_a_manifest_larger_than_any(bundle, monkeypatch):
     monkeypatch.setattr("scarches_plus.hub._folder._LARGEST_MANIFEST", 100)
     refused(bundle, r"manifest\.json has .* more than any")
+
+
+def hold(bundle, **tensors):
+    """Put other tensors into the file of reference cells."""
+    (bundle / "reference.safetensors").write_bytes(save(tensors))
+
+
+def test_sizes_that_nothing_stands_behind(bundle):
+    """Nothing as large as declared is made before tensors of that size have been seen."""
+    whole = (bundle / "manifest.json").read_bytes()
+    claims = {
+        "latent": ({"latent": torch.zeros(3, 4)}, r"reference\.safetensors: tensor 'latent'"),
+        "umap": ({"umap": torch.zeros(10**12, 0)}, r"reference\.safetensors: umap has no dimensions"),
+        "": ({}, r"reference\.safetensors holds nothing"),
+    }
+    for held, (tensors, match) in claims.items():
+        hold(bundle, **tensors)
+        section = {"n_cells": 10**12, "space": "x", "holds": [held] if held else [], "labels": {}}
+        sign(bundle, reference=lambda _, section=section: section)
+        refused(bundle, match)
+        (bundle / "manifest.json").write_bytes(whole)
+    for name, values in (("batches", range(10**6)), ("continuous_covariates", range(10**5))):
+        sign(bundle, cells=lambda one, name=name, values=values: {**one, name: list(map(str, values))})
+        refused(bundle, rf"manifest\.json.*{name}: {len(values)} are more than the weights have room for")
+        (bundle / "manifest.json").write_bytes(whole)
+
+
+def first(value):
+    """Change the first number only."""
+
+    def change(tensor):
+        tensor = tensor.clone()
+        tensor.flatten()[0] = value
+        return tensor
+
+    return change
+
+
+VALUES = {
+    "weights, not finite": ("weights", "px_r", first(torch.nan), "not finite"),
+    "weights, infinite": ("weights", "px_r", first(torch.inf), "not finite"),
+    "means": ("summaries", "cell_type/means", first(torch.nan), "not finite"),
+    "covariances, negative": ("summaries", "cell_type/covariances", torch.neg, "positive definite"),
+    "covariances, singular": ("summaries", "cell_type/covariances", torch.zeros_like, "positive definite"),
+    "covariances, of one side": ("summaries", "cell_type/covariances", torch.triu, "symmetric"),
+    "no cells": ("summaries", "cell_type/n_cells", first(0.0), "positive"),
+    "cells, negative": ("summaries", "cell_type/n_cells", torch.neg, "positive"),
+    "variances": ("summaries", "cell_type/z_var", torch.neg, "0 or more"),
+    "sizes": ("summaries", "cell_type/library", torch.neg, "0 or more"),
+    "shares": ("summaries", "cell_type/groups/batch", torch.neg, "shares"),
+    "no shares": ("summaries", "cell_type/groups/batch", torch.zeros_like, "shares"),
+    "labels": ("summaries", "cell_type/of_label", first(10**6), "of_label"),
+    "labels below 0": ("summaries", "cell_type/of_label", first(-1), "of_label"),
+    "labels of 8 bits": ("summaries", "cell_type/of_label", torch.Tensor.byte, "which no model has"),
+    "importance, not finite": ("importance", "fisher/px_r", first(torch.nan), "not finite"),
+    "importance, negative": ("importance", "fisher/px_r", lambda one: -one - 1, "0 or more"),
+    "importance, of another type": ("importance", "fisher/px_r", torch.Tensor.double, "float64"),
+    "weights that importance is about": ("importance", "values/px_r", None, "not finite"),
+    "anchors": ("anchors", "z_var", lambda one: -one - 1, "0 or more"),
+    "latent": ("reference", "latent", first(torch.nan), "not finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_values_that_cannot_be(bundle, case):
+    name, key, change, match = VALUES[case]
+    path = bundle / f"{name}.safetensors"
+    tensors = load(path.read_bytes())
+    if change is None:
+        tensors[key] = torch.full_like(tensors["fisher/px_r"], torch.nan)
+    else:
+        tensors[key] = change(tensors[key])
+    path.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}))
+    sign(bundle)
+    refused(bundle, rf"{name}\.safetensors.*{match}")
+
+
+ESCAPES = {
+    "labels": ("cells", "labels", []),
+    "y_prior": ("model", "arguments", {"y_prior": 1}),
+    "gene_likelihood": ("model", "arguments", {"gene_likelihood": "gauss"}),
+    "latent_distribution": ("model", "arguments", {"latent_distribution": ["normal"]}),
+    "use_batch_norm": ("model", "arguments", {"use_batch_norm": 1}),
+    "classifier_parameters": ("model", "arguments", {"classifier_parameters": {"n_layers": "x"}}),
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_values_that_no_field_has(bundle, name):
+    section, field, value = ESCAPES[name]
+    merge = (lambda old: {**old, **value}) if isinstance(value, dict) else lambda _: value
+    sign(bundle, **{section: lambda one: {**one, field: merge(one[field])}})
+    refused(bundle, rf"manifest\.json.*{name}")

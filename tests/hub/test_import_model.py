@@ -3,6 +3,8 @@
 import io
 import os
 import pickle
+import tarfile
+import warnings
 import zipfile
 
 import numpy as np
@@ -97,6 +99,102 @@ def test_what_would_be_executed_is_not(folder, tmp_path):
     path.write_bytes(pickle.dumps(Evil(touched)))
     with pytest.raises(BundleError, match=r"model\.pt is no file of torch"):
         sp.hub.import_model(folder)
+    assert not touched.exists()
+
+
+class Script(torch.nn.Module):
+    """TorchScript whose code runs as soon as the file is opened."""
+
+    def __init__(self, touched: str):
+        super().__init__()
+        self.touched = touched
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.touched, True
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.touched, self.training = state
+        torch.save(torch.ones(1), self.touched)
+
+    def forward(self):
+        return self.touched
+
+
+@pytest.fixture
+def script(tmp_path):
+    """A file of TorchScript, stored as torch stores models; opening it as torch does touches a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch no longer recommends TorchScript
+        packed = io.BytesIO()
+        torch.jit.save(torch.jit.script(Script(str(tmp_path / "touched"))), packed)
+        with zipfile.ZipFile(packed) as archive:
+            contents = stored({name: archive.read(name) for name in archive.namelist()})
+        torch.load(io.BytesIO(contents), weights_only=False)
+    (tmp_path / "touched").unlink()
+    return contents
+
+
+def stored(members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, contents in members.items():
+            archive.writestr(name, contents)
+    return file.getvalue()
+
+
+def test_torchscript_is_refused(folder, script, tmp_path):
+    path = folder / "model.pt"
+    whole = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    top = next(iter(members)).split("/")[0]
+    added = ["constants.pkl", "code/__torch__.py", "CONSTANTS.PKL", "extra/x", "data/0/x", "../data.pkl"]
+    for contents in (script, *(stored({**members, f"{top}/{name}": b""}) for name in added)):
+        path.write_bytes(contents)
+        with pytest.raises(BundleError, match=r"model\.pt is refused: it holds .* TorchScript"):
+            sp.hub.import_model(folder)
+    path.write_bytes(script + whole)  # whatever is read of it, it is not the script
+    sp.hub.import_model(folder)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_member_twice_and_sizes_beyond_the_file(folder):
+    path = folder / "model.pt"
+    with zipfile.ZipFile(path) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile warns of it too
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, contents in [*members, members[0]]:
+                archive.writestr(name, contents)
+    with pytest.raises(BundleError, match=r"model\.pt is refused: it holds a member twice"):
+        sp.hub.import_model(folder)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, contents in members:
+            archive.writestr(name, contents)
+        archive.infolist()[0].file_size = archive.infolist()[0].compress_size = 2**31
+    with pytest.raises(BundleError, match=r"model\.pt is packed"):
+        sp.hub.import_model(folder)
+
+
+def test_former_formats_are_refused(folder, script, tmp_path):
+    """Files before torch 1.6, and its tar files before 0.1.10, also where an archive is appended."""
+    path, touched = folder / "model.pt", tmp_path / "touched"
+    old, tar = io.BytesIO(), io.BytesIO()
+    torch.save(Evil(touched), old, _use_new_zipfile_serialization=False)
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        for name in ("storages", "tensors", "pickle"):
+            contents = pickle.dumps(Evil(touched))
+            entry = tarfile.TarInfo(name)
+            entry.size = len(contents)
+            archive.addfile(entry, io.BytesIO(contents))
+    for former in (old.getvalue(), tar.getvalue()):
+        for contents, why in ((former, "no file of torch"), (former + torch_file(Evil(touched)), "it wants to call")):
+            path.write_bytes(contents)
+            with pytest.raises(BundleError, match=rf"model\.pt is .*{why}"):
+                sp.hub.import_model(folder)
     assert not touched.exists()
 
 

@@ -1,6 +1,10 @@
+import json
+import shutil
+
 import pytest
 
 import scarches_plus as sp
+from scarches_plus.hub import BundleError
 
 
 def test_of_a_folder_and_of_a_name(bundle, tmp_path):
@@ -14,3 +18,15 @@ def test_of_a_folder_and_of_a_name(bundle, tmp_path):
 def test_unknown(tmp_path):
     with pytest.raises(KeyError, match="no index lists"):
         sp.hub.info("nothing", cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize("lacking", ["manifest.json", "SHA256SUMS", "weights.safetensors"])
+def test_an_index_that_lists_no_whole_bundle(bundle, tmp_path, lacking):
+    shutil.copytree(bundle, tmp_path / "lab" / "bundle")
+    path = sp.hub.write_index(tmp_path / "lab")
+    values = json.loads(path.read_text())
+    del values["models"][0]["files"][lacking]
+    path.write_text(json.dumps(values))
+    for opens in (sp.hub.info, sp.hub.load, sp.hub.pull):
+        with pytest.raises(BundleError, match=rf"index\.json is no index: models\.0\.files: .*lacks {lacking}"):
+            opens("small-scanvi", index=path, cache_dir=tmp_path / "cache")

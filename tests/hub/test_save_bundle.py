@@ -148,6 +148,30 @@ def test_nothing_is_overwritten_unasked(model, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"bundle", "thesis", "file", "link"}
 
 
+def contents_of(folder):
+    return {str(path.relative_to(folder)): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "thesis.tex").write_text("years of work"),
+        lambda folder: (folder / ".git").mkdir(),
+        lambda folder: (folder / "manifest.json").write_text('{"name": "a web app"}'),
+        lambda folder: (folder / "manifest.json").write_text("{"),
+        lambda folder: (folder / "manifest.json").unlink(),
+        lambda folder: ((folder / "README.md").unlink(), (folder / "README.md").mkdir()),
+    ],
+)
+def test_what_is_no_bundle_is_left_alone(model, bundle, change):
+    change(bundle)
+    before = contents_of(bundle)
+    with pytest.raises(FileExistsError, match="left alone: it"):
+        sp.hub.save_bundle(model, bundle, overwrite=True)
+    assert contents_of(bundle) == before
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+
+
 LIMITED = """
     import resource, signal, sys
     from pathlib import Path

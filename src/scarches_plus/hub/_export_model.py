@@ -27,7 +27,8 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     path
         Folder to write.
     overwrite
-        Replace a folder that :func:`export_model` wrote.
+        Replace a folder that :func:`export_model` wrote. A folder with anything else in it, or with a model that scvi-tools or
+        ``model.save`` wrote, is left alone.
 
     Returns
     -------
@@ -45,5 +46,15 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     from scarches_plus.model._scvi_folder import to_scvi_file
 
     folder = Path(path).expanduser().absolute()
-    write_folder(folder, {_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, mark=_MODEL)
+    write_folder(folder, {_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
+
+
+def _no_export(folder: Path) -> str | None:
+    """Return why a folder is none that :func:`export_model` wrote; ``None`` if it is one."""
+    from scarches_plus.model._scvi_folder import is_export
+
+    strays = sorted(file.name for file in folder.iterdir() if file.name != _MODEL or not file.is_file())
+    if strays:
+        return f"it holds {strays[0]}, which no export does"
+    return None if is_export(folder / _MODEL) else f"its {_MODEL} is no export"

@@ -7,12 +7,12 @@ import os
 import secrets
 import shutil
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from ._manifest import MANIFEST, BundleError, FileEntry, Manifest, parse_manifest
+from ._manifest import MANIFEST, BundleError, FileEntry, FileName, Manifest, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
@@ -25,7 +25,13 @@ def sha256_of(contents: bytes) -> str:
     return hashlib.sha256(contents).hexdigest()
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool, mark: str = MANIFEST) -> None:
+def write_folder(
+    folder: Path,
+    files: Mapping[str, bytes],
+    *,
+    overwrite: bool,
+    foreign: Callable[[Path], str | None] | None = None,
+) -> None:
     """Write files into a folder that takes the place of one of that name in a single step.
 
     Whatever happens meanwhile, :func:`current` finds either the old folder or the new one, whole.
@@ -38,13 +44,13 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool, m
         Name to contents.
     overwrite
         Replace a folder that is there.
-    mark
-        File by which a folder that may be replaced is known.
+    foreign
+        Says why a folder may not be replaced, if it may not.
 
     Raises
     ------
     FileExistsError
-        If the folder exists and ``overwrite`` is not set, or is something else than a bundle.
+        If the folder exists and ``overwrite`` is not set, or may not be replaced.
     """
     previous = _previous(folder)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -54,8 +60,8 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool, m
         if not overwrite:
             message = f"{folder} exists; choose another folder or pass overwrite=True"
             raise FileExistsError(message)
-        if any(current(folder).iterdir()) and not (current(folder) / mark).is_file():
-            message = f"{folder} holds no {mark}, and is left alone; choose another folder"
+        if foreign and any(current(folder).iterdir()) and (why := foreign(current(folder))):
+            message = f"{folder} is left alone: {why}; choose another folder"
             raise FileExistsError(message)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.with_name(f".{folder.name}-{secrets.token_hex(8)}") for _ in range(2))
@@ -80,6 +86,19 @@ def current(folder: Path) -> Path:
     """Return the folder, or what it was before a replacement that was interrupted between two renames."""
     previous = _previous(folder)
     return previous if not folder.exists() and previous.is_dir() else folder
+
+
+def no_bundle(folder: Path) -> str | None:
+    """Return why a folder is no bundle, going by names of files and the manifest; ``None`` if it is one."""
+    known = {MANIFEST, CHECKSUMS, *get_args(FileName)}
+    strays = sorted(file.name for file in folder.iterdir() if file.name not in known or not file.is_file())
+    if strays:
+        return f"it holds {strays[0]}, which is no file of a bundle"
+    try:
+        parse_manifest(read_file(folder, MANIFEST, at_most=_LARGEST_MANIFEST), MANIFEST)
+    except BundleError as error:
+        return f"it is no bundle ({error})"
+    return None
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, bytes]:

@@ -60,11 +60,11 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
             message = f"{folder / MANIFEST} lists {file} without describing it, or the other way round"
             raise BundleError(message)
     weights = unpack(read_listed(folder, manifest, WEIGHTS), str(folder / WEIGHTS))
-    parts = _parts(manifest, weights)
     try:
-        model = put_together(parts)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        message = f"{folder / MANIFEST} and {WEIGHTS} do not make a model: {error}"
+        model = put_together(_parts(manifest, weights))
+    except Exception as error:  # a manifest that means no harm does not fail
+        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        message = f"{folder / MANIFEST} and {WEIGHTS} do not make a model: {what}"
         raise BundleError(message) from error
     if manifest.importance is not None:
         contents = read_listed(folder, manifest, IMPORTANCE)

@@ -88,18 +88,17 @@ def unpack_reference(contents: bytes, manifest: Manifest, name: str) -> AnnData:
         message = f"{name} is not in the manifest"
         raise BundleError(message)
     tensors, n = unpack(contents, name), section.n_cells
-    obs = pd.DataFrame(index=[f"cell{i}" for i in range(n)]) if n else pd.DataFrame()
-    obsm, counts = {}, None
+    columns, obsm, counts = {}, {}, None
     if "latent" in section.holds:
-        obsm[_keys.EMBEDDING] = take(tensors, "latent", (n, None), name).numpy()
+        obsm[_keys.EMBEDDING] = _coordinates(tensors, "latent", n, name)
     if "umap" in section.holds:
-        obsm[_UMAP] = take(tensors, "umap", (n, None), name).numpy()
+        obsm[_UMAP] = _coordinates(tensors, "umap", n, name)
     for key, categories in section.labels.items():
         codes = take(tensors, f"labels/{key}", (n,), name, "i").numpy()
         if n and not -1 <= codes.min() <= codes.max() < len(categories):
             message = f"{name}: labels/{key} has codes without a category"
             raise BundleError(message)
-        obs[key] = pd.Categorical.from_codes(codes, categories=pd.Index(categories))
+        columns[key] = pd.Categorical.from_codes(codes, categories=pd.Index(categories))
     if "counts" in section.holds:
         parts = [
             take(tensors, f"counts/{part}", (length,), name, kind).numpy()
@@ -112,12 +111,24 @@ def unpack_reference(contents: bytes, manifest: Manifest, name: str) -> AnnData:
             message = f"{name}: counts are no matrix of {n} cells and {len(genes)} genes: {error}"
             raise BundleError(message) from error
     refuse_rest(tensors, name)
+    if n and not (columns or obsm or counts is not None):
+        message = f"{name} holds nothing of the {n} cells that the manifest speaks of"
+        raise BundleError(message)
+    obs = pd.DataFrame(columns, index=[f"cell{i}" for i in range(n)])
     var = pd.DataFrame(index=genes) if counts is not None else None
     adata = AnnData(counts, obs, var, obsm=obsm)
     if "latent" in section.holds:
         record = {"space": section.space, "model_class": manifest.model.class_name, "versions": manifest.versions}
         adata.uns[_keys.UNS] = {_keys.EMBEDDINGS: {_keys.EMBEDDING: record}}
     return adata
+
+
+def _coordinates(tensors: dict[str, Any], key: str, n: int, name: str) -> np.ndarray:
+    values = take(tensors, key, (n, None), name).numpy()
+    if not values.shape[1]:  # any number of cells would fit
+        message = f"{name}: {key} has no dimensions"
+        raise BundleError(message)
+    return values
 
 
 def _pack_counts(adata: AnnData, model: Any) -> dict[str, Any]:

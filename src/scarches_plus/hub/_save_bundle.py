@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._card import card_text
-from ._folder import CHECKSUMS, checksums, sha256_of, write_folder
+from ._folder import CHECKSUMS, checksums, no_bundle, sha256_of, write_folder
 from ._json import finite, write_json
 from ._manifest import (
     ANCHORS,
@@ -87,7 +87,7 @@ def save_bundle(
     calibration
         Plain values to keep with the model, such as thresholds.
     overwrite
-        Replace a bundle that is there.
+        Replace a bundle that is there. A folder with anything else in it is left alone.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def save_bundle(
     values["files"] = {name: {"size": len(contents), "sha256": sha256_of(contents)} for name, contents in files.items()}
     files[MANIFEST] = _validated(values)
     files[CHECKSUMS] = checksums({name: sha256_of(contents) for name, contents in files.items()})
-    write_folder(folder, files, overwrite=overwrite)
+    write_folder(folder, files, overwrite=overwrite, foreign=no_bundle)
     return folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._manifest import AnchorsSection, BundleError, ImportanceSection, SummarySection
-from ._tensors import pack, refuse_rest, take, unpack
+from ._tensors import pack, refuse_rest, require, take, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,7 @@ def unpack_importance(
             raise BundleError(message)
         shape = tuple(weights[key].shape)
         fisher[key] = take(tensors, f"fisher/{key}", shape, name)
+        require(fisher[key] >= 0, name, f"fisher/{key}", "0 or more, as a mean of squares is")
         stored = f"values/{key}"
         values[key] = take(tensors, stored, shape, name) if stored in tensors else weights[key]
     refuse_rest(tensors, name)
@@ -82,6 +83,7 @@ def unpack_anchors(contents: bytes, section: AnchorsSection, model: Any, name: s
         continuous=take(tensors, "continuous", (n, covariates), name) if covariates else None,
     )
     refuse_rest(tensors, name)
+    require(anchors.z_var >= 0, name, "z_var", "0 or more, as variances are")
     return anchors
 
 
@@ -129,8 +131,24 @@ def unpack_summaries(
             space=section.space,
             continuous=take(tensors, f"{key}/continuous", (n, covariates), name) if covariates else None,
         )
+        _require_mixture(summaries[key], name, key)
     refuse_rest(tensors, name)
     return summaries
+
+
+def _require_mixture(summary: LatentSummary, name: str, key: str) -> None:
+    """Refuse what no mixture of Gaussians is."""
+    import torch
+
+    covariances = summary.covariances.double()
+    # single precision is enough for what is drawn from them, and not for telling small eigenvalues from none
+    close = torch.isclose(covariances, covariances.mT, rtol=1e-4, atol=1e-6 * float(covariances.abs().max()))
+    require(close, name, f"{key}/covariances", "symmetric")
+    definite = torch.linalg.cholesky_ex(covariances).info == 0
+    require(definite, name, f"{key}/covariances", "positive definite")
+    require(summary.n_cells > 0, name, f"{key}/n_cells", "positive")
+    require(summary.z_var >= 0, name, f"{key}/z_var", "0 or more, as variances are")
+    require(summary.library[:, 1] >= 0, name, f"{key}/library", "0 or more in its second column, as variances are")
 
 
 def _shares(tensors: dict[str, Tensor], key: str, n: int, grouping: Grouping, name: str) -> Tensor:
@@ -139,4 +157,5 @@ def _shares(tensors: dict[str, Tensor], key: str, n: int, grouping: Grouping, na
     if not 0 < shares.shape[1] <= len(grouping.names):
         message = f"{name}: {key} speaks of {shares.shape[1]} groups, and the model knows {len(grouping.names)}"
         raise BundleError(message)
+    require((shares >= 0).all(1) & (shares.sum(1) > 0), name, key, "shares, 0 or more and not all 0")
     return shares

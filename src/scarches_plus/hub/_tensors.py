@@ -18,9 +18,18 @@ _LARGEST_HEADER = 100_000_000
 
 
 def pack(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return tensors as the contents of a file."""
+    """Return tensors as the contents of a file.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not finite.
+    """
     from safetensors.torch import save
 
+    if (bad := _not_finite(tensors)) is not None:
+        message = f"tensor {bad!r} holds values that are not finite, which nobody could use"
+        raise ValueError(message)
     return save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})  # type: ignore[no-any-return]
 
 
@@ -30,7 +39,8 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
     Raises
     ------
     BundleError
-        If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice.
+        If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice. If values are
+        not finite, or of a type that no model has.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -48,7 +58,24 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
     if set(tensors) != set(header) - {"__metadata__"}:
         message = f"{name} is no valid safetensors file: its header names other tensors than it holds"
         raise BundleError(message)
+    kinds = [key for key, value in tensors.items() if value.dtype not in _types()]
+    if kinds:
+        message = f"{name}: tensor {kinds[0]!r} is of {tensors[kinds[0]].dtype}, which no model has"
+        raise BundleError(message)
+    if (bad := _not_finite(tensors)) is not None:
+        message = f"{name}: tensor {bad!r} holds values that are not finite"
+        raise BundleError(message)
     return tensors  # type: ignore[no-any-return]
+
+
+def _types() -> set[Any]:
+    import torch
+
+    return {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64, torch.bool}
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    return next((key for key, value in tensors.items() if not value.isfinite().all()), None)
 
 
 def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], name: str, kind: str = "f") -> Tensor:
@@ -65,7 +92,7 @@ def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], na
     name
         Name of the file.
     kind
-        ``"f"`` for floating-point numbers, ``"i"`` for integers.
+        ``"f"`` for float32, ``"i"`` for integers of 32 or 64 bits.
 
     Raises
     ------
@@ -75,13 +102,38 @@ def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], na
     if key not in tensors:
         message = f"{name} lacks the tensor {key!r}"
         raise BundleError(message)
+    import torch
+
     value = tensors.pop(key)
+    types = {torch.float32} if kind == "f" else {torch.int32, torch.int64}
     fits = len(value.shape) == len(shape) and all(n in {None, m} for n, m in zip(shape, value.shape, strict=True))
-    if not fits or value.is_floating_point() != (kind == "f") or value.is_complex():
+    if not fits or value.dtype not in types:
         expected = ", ".join("any" if n is None else str(n) for n in shape)
-        message = f"{name}: tensor {key!r} is {tuple(value.shape)} of {value.dtype}, not ({expected}) of kind {kind!r}"
+        message = f"{name}: tensor {key!r} is {tuple(value.shape)} of {value.dtype}, not ({expected}) of {sorted(map(str, types))}"
         raise BundleError(message)
     return value
+
+
+def require(holds: Tensor, name: str, key: str, what: str) -> None:
+    """Refuse a tensor, unless something holds for all its values.
+
+    Parameters
+    ----------
+    holds
+        Where it holds, boolean.
+    name, key
+        Of the file and of the tensor.
+    what
+        What the tensor has to be.
+
+    Raises
+    ------
+    BundleError
+        If it does not hold somewhere.
+    """
+    if not bool(holds.all()):
+        message = f"{name}: tensor {key!r} has to be {what}"
+        raise BundleError(message)
 
 
 def refuse_rest(tensors: Mapping[str, Tensor], name: str) -> None:

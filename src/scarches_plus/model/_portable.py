@@ -5,7 +5,6 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 import torch
 
 from ._load import CLASSES, load
+from ._plausible import NO_OPTIONS, known_arguments, require_plausible_sizes
 from ._spec import reference_spec, use_text_categories, with_text_categories
 from ._stand_ins import stand_ins
 from ._state import get_state, restore_state, set_state
@@ -29,12 +29,8 @@ if TYPE_CHECKING:
     from ._scvi import SCVI
     from ._state import ModelState
 
-#: No number among a model's arguments can be larger than this and than every dimension of its weights.
-_LARGEST_ARGUMENT = 10_000
 #: Epochs of a history that are kept, evenly over the training, the first and the last among them.
 _MOST_EPOCHS = 100
-#: Arguments of scvi-tools that are no options of the network.
-_NO_OPTIONS = {"datamodule", "registry", "adata"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ def take_apart(model: Any) -> PortableModel:
     arguments = given["non_kwargs"] | {k: v for group in given["kwargs"].values() for k, v in group.items()}
     return PortableModel(
         model_class=type(model).__name__,
-        arguments={name: plain_value(value, name) for name, value in arguments.items() if name not in _NO_OPTIONS},
+        arguments={name: plain_value(value, name) for name, value in arguments.items() if name not in NO_OPTIONS},
         spec=reference_spec(model),
         state=get_state(model),
         weights={name: value.detach().cpu().contiguous() for name, value in model.module.state_dict().items()},
@@ -111,10 +107,12 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
     if bool(parts.spec.modalities) != (cls is TOTALVI):
         message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
         raise ValueError(message)
-    if parts.model_class == "SCANVI" and None in {parts.spec.labels_key, parts.spec.unlabeled_category}:
-        message = "a SCANVI needs a column of labels, and the name of no label"
+    spec = parts.spec
+    if parts.model_class == "SCANVI" and (not spec.labels or None in {spec.labels_key, spec.unlabeled_category}):
+        message = "labels_key, labels, unlabeled_category: a SCANVI needs a column of labels, and the name of no label"
         raise ValueError(message)
-    arguments = _known_arguments(cls, parts)
+    require_plausible_sizes(parts.spec, parts.weights)
+    arguments = known_arguments(cls, parts.arguments, parts.weights)
     with advice_unsaid():
         build = _builder(cls, parts, arguments)
         with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
@@ -181,43 +179,6 @@ def _setup_arguments(parts: PortableModel) -> dict[str, Any]:
         return arguments | {"rna_layer": spec.layer, "protein_layer": spec.protein_layer, "modalities": modalities}
     arguments |= {"layer": spec.layer, "labels_key": spec.labels_key}
     return arguments | ({"unlabeled_category": spec.unlabeled_category} if parts.model_class == "SCANVI" else {})
-
-
-def _known_arguments(cls: Any, parts: PortableModel) -> dict[str, Any]:
-    """Return the arguments, if class and module have all of them and none asks for the impossible."""
-    classes = (*cls.__mro__, *cls._module_cls.__mro__)
-    constructors = [vars(one)["__init__"] for one in classes if one is not object and "__init__" in vars(one)]
-    known = {name for constructor in constructors for name in signature(constructor).parameters} - {
-        "self",
-        *_NO_OPTIONS,
-    }
-    largest = max(
-        [_LARGEST_ARGUMENT, len(parts.weights), *(n for value in parts.weights.values() for n in value.shape)]
-    )
-    arguments = {}
-    for name, value in parts.arguments.items():
-        if name not in known:
-            if value is None:  # an option of a newer version, at rest
-                continue
-            message = (
-                f"{parts.model_class} has no argument {name!r}; the model may need a newer scvi-tools or scarches_plus"
-            )
-            raise ValueError(message)
-        for part, number in _integers(name, value):
-            if abs(number) > (len(parts.weights) if "layers" in part else largest):
-                message = f"argument {name}={value!r} is larger than the weights allow"
-                raise ValueError(message)
-        arguments[name] = value
-    return arguments
-
-
-def _integers(name: str, value: Any) -> list[tuple[str, int]]:
-    """Return the integers in a plain value, each with the name nearest to it."""
-    if isinstance(value, dict):
-        return [pair for key, one in value.items() for pair in _integers(key, one)]
-    if isinstance(value, list | tuple):
-        return [pair for one in value for pair in _integers(name, one)]
-    return [(name, value)] if isinstance(value, int) else []
 
 
 def _require_same_tensors(expected: Mapping[str, Tensor], parts: PortableModel) -> None:

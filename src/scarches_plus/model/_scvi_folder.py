@@ -13,7 +13,7 @@ import torch
 
 from ._load import CLASSES
 from ._portable import PortableModel, plain_value, put_together, take_apart
-from ._restricted_pickle import load_restricted
+from ._restricted_pickle import UnsafeFileError, load_restricted
 from ._spec import spec_of_registry, text_registry
 from ._state import ATTRIBUTE, ModelState
 
@@ -72,6 +72,15 @@ def to_scvi_file(model: Any) -> bytes:
     file = io.BytesIO()
     torch.save(content, file)
     return file.getvalue()
+
+
+def is_export(path: Path) -> bool:
+    """Whether :func:`to_scvi_file` wrote a file: it has a state of this package, and no training history."""
+    try:
+        attributes = load_restricted(path)["attr_dict"]
+        return ATTRIBUTE in attributes and attributes["history_"] is None
+    except (UnsafeFileError, KeyError, TypeError, IndexError):
+        return False
 
 
 def from_scvi_folder(folder: Path, prefix: str | None = None) -> Any:
