@@ -120,16 +120,6 @@ def test_a_damaged_copy_is_no_copy(options):
         sp.hub.info("ours", **options, offline=True)
 
 
-@pytest.mark.parametrize("file", ["manifest.json", "SHA256SUMS"])
-def test_an_entry_without_the_files_that_every_bundle_has(file, lab, tmp_path):
-    values = json.loads((lab / "index.json").read_text())
-    del values["models"][0]["files"][file]
-    (lab / "index.json").write_text(json.dumps(values))
-    for ask in (sp.hub.info, sp.hub.pull):
-        with pytest.raises(BundleError, match=f"lists no {file} for ours@1"):
-            ask("ours", index=lab, cache_dir=tmp_path / "cache")
-
-
 # --- What names stand for ---
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from scarches_plus.datasets._download import cache_folder
 
@@ -50,6 +50,15 @@ class IndexEntry(StrictModel):
     concept_doi: str = ""
     mirrors: list[str] = Field(min_length=1)
     files: dict[FileName | Literal["manifest.json", "SHA256SUMS"], FileEntry]
+
+    @field_validator("files")
+    @classmethod
+    def _is_a_bundle(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        lacking = sorted({"manifest.json", "SHA256SUMS", "weights.safetensors"} - set(files))
+        if lacking:
+            message = f"lacks {lacking[0]}, which every bundle has"
+            raise ValueError(message)
+        return files
 
 
 class Index(StrictModel):

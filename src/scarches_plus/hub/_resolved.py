@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from scarches_plus._logging import logger
 from scarches_plus.datasets._download import cache_folder
 
-from ._folder import CHECKSUMS
 from ._index import find, read_indexes, says_version
-from ._manifest import MANIFEST, BundleError
+from ._manifest import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,17 +38,13 @@ def resolve(
     OSError
         If no index lists the model, and some could not be read.
     BundleError
-        If an index is none, or does not list the files that every bundle has.
+        If an index is none.
     """
     listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
     listed = find(name, listing, allow_latest=allow_latest)
     listing.warn()
-    entry = listed.entry
-    if missing := [file for file in (MANIFEST, CHECKSUMS) if file not in entry.files]:
-        message = f"{listed.source} lists no {missing[0]} for {entry.name}@{entry.version}"
-        raise BundleError(message)
-    if allow_latest and not says_version(name, entry):
-        _note(cache_folder(cache_dir) / "hub", name, entry)
+    if allow_latest and not says_version(name, listed.entry):
+        _note(cache_folder(cache_dir) / "hub", name, listed.entry)
     return listed
 
 

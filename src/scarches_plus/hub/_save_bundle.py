@@ -62,7 +62,7 @@ def save_bundle(
     ``manifest.json`` says everything about the model in words and numbers, ``weights.safetensors`` holds its weights, and
     ``README.md`` is a card for people. There is no pickle, and by default nothing about single cells: no labels, no indices, no
     names, no latent representation. Whatever happens while it is written, a bundle that was there stays whole until the new one
-    takes its place.
+    takes its place; what a killed call left beside it is removed by the next one, once it is an hour old.
 
     Parameters
     ----------
