@@ -75,7 +75,8 @@ def save_bundle(
     summary
         Keep a mixture of Gaussians for each label (:func:`scarches_plus.train.summarize_reference`), from which the model labels
         cells where no reference cell is at hand. One that the model carries is taken; else it is made of ``labels_key``, or of the
-        labels that the model trained on. Where there is neither, the bundle holds none, and a warning is logged.
+        labels that the model trained on. Columns may be those of a modality. Where there is neither, the bundle
+        holds none, and a warning is logged.
     importance
         Keep what the model knows of the importance of its weights (:func:`scarches_plus.train.estimate_importance`), for EWC.
     anchors
@@ -86,7 +87,7 @@ def save_bundle(
         What to keep of every reference cell: ``"latent"`` (``obsm["X_scarches"]``), ``"labels"`` (``labels_key`` in ``obs``),
         ``"umap"`` (``obsm["X_umap"]``) and ``"counts"``. These are data of single cells; names of cells are never kept.
     labels_key
-        Columns of labels, for the summary and for ``include``: of ``obs``, or of that of a modality.
+        Columns of labels, for the summary and for ``include``.
     calibration
         Plain values to keep with the model, such as thresholds.
     overwrite
@@ -102,7 +103,7 @@ def save_bundle(
     FileExistsError
         If the folder exists and ``overwrite`` is not set, or it is no bundle.
     ValueError
-        If the model is not trained, or the card is not valid, or cells or labels are asked for that are not there.
+        If the model is not trained, or the card is not valid, or cells are asked for that are not there.
     TypeError
         If an argument of the model is no plain value.
     """
