@@ -24,7 +24,9 @@ def run(monkeypatch, capsys, tmp_path):
 
 
 def test_list_info_pull_verify_card(run):
-    assert "pbmc68k-scanvi" in run("list", "--offline")
+    header, *rows = [line.split() for line in run("list", "--offline").splitlines()]
+    (row,) = (dict(zip(header, row, strict=False)) for row in rows if row[0] == "pbmc68k-scanvi")
+    assert (row["genes"], row["labels"]) == ("765", str(len(sp.hub.info("pbmc68k-scanvi").cells.labels)))
     assert json.loads(run("info", "pbmc68k-scanvi", "--offline"))["card"]["species"] == "human"
     folder = run("pull", "pbmc68k-scanvi", "--offline").strip().splitlines()[-1]
     assert sp.hub.verify_bundle(folder).card.name == "pbmc68k-scanvi"

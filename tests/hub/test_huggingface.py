@@ -169,6 +169,22 @@ def test_delete(hub, bundles):
     assert caught.value.__context__ is None
 
 
+def test_a_lost_connection_does_not_carry_the_request(hub, monkeypatch):
+    httpx = ModuleType("httpx")
+    httpx.HTTPError = type("HTTPError", (Exception,), {})
+    monkeypatch.setitem(sys.modules, "httpx", httpx)
+    for kind in (ConnectionError, httpx.HTTPError):  # of requests, in older versions, and of httpx
+
+        def lost(kind=kind):
+            raise kind(f"Bearer {TOKEN}")
+
+        monkeypatch.setattr(hub, "whoami", lost)
+        with pytest.raises(OSError, match=r"huggingface: Bearer \[token\]") as caught:
+            sp.hub.list_uploads(**OPTIONS)
+        assert type(caught.value) is OSError
+        assert caught.value.__context__ is None
+
+
 def test_no_sandbox_and_no_library(bundles, monkeypatch):
     with pytest.raises(ValueError, match="no sandbox"):
         sp.hub.upload(bundles / "1", token=TOKEN, backend="huggingface")

@@ -11,6 +11,12 @@ def test_of_a_folder_and_of_a_name(bundle, tmp_path):
     assert sp.hub.info(bundle).card.name == "small-scanvi"
     manifest = sp.hub.info("pbmc68k-scanvi", cache_dir=tmp_path / "cache", offline=True)
     assert manifest.cells.batch_key == "batch"
+    assert not (tmp_path / "cache").exists(), "what comes with the package is read in place"
+
+
+def test_the_manifest_alone_is_fetched(bundle, tmp_path):
+    sp.hub.write_index(tmp_path)
+    assert sp.hub.info("small-scanvi", index=tmp_path, cache_dir=tmp_path / "cache") == sp.hub.info(bundle)
     fetched = {file.name for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.parent.name != ".locks"}
     assert fetched == {"manifest.json", "SHA256SUMS"}
 

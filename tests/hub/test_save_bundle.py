@@ -203,6 +203,25 @@ REPLACE_AGAIN_AND_AGAIN = """
 """
 
 
+SAVE_AGAIN_AND_AGAIN = """
+    import itertools, os, sys
+    import torch
+    import scarches_plus as sp
+
+    torch.set_num_threads(1)  # more do not survive a fork
+    model = sp.hub.load("simulated-scvi")
+    for _ in sys.stdin:
+        child = os.fork()
+        if not child:
+            for i in itertools.count():
+                sp.hub.save_bundle(model, sys.argv[1], card={"version": str(i)}, overwrite=True)
+                if not i:
+                    print(os.getpid(), flush=True)
+        os.waitpid(child, 0)
+        print("dead", flush=True)
+"""
+
+
 def run_python(code, folder, **kwargs):
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), str(folder)], stdout=subprocess.PIPE, text=True, **kwargs
@@ -256,6 +275,44 @@ def test_a_kill_leaves_the_old_or_the_new(tmp_path):
             number = (whole / "manifest.json").read_bytes()
             assert (whole / "weights.safetensors").read_bytes() == number * 1000
     assert interrupted < 6
+
+
+def test_a_kill_of_save_bundle_leaves_the_old_or_the_new(tmp_path):
+    folder = tmp_path / "bundle"
+    with run_python(SAVE_AGAIN_AND_AGAIN, folder, stdin=subprocess.PIPE) as process:
+        for attempt in range(4):
+            process.stdin.write("again\n")
+            process.stdin.flush()
+            child = int(process.stdout.readline())
+            time.sleep(0.013 * attempt)
+            os.kill(child, signal.SIGKILL)
+            assert process.stdout.readline() == "dead\n"
+            assert sp.hub.verify_bundle(folder).card.version.isdecimal()
+
+
+def test_what_a_killed_write_left_is_removed_once_it_is_old(model, tmp_path):
+    folder = sp.hub.save_bundle(model, tmp_path / "bundle")
+    names = {
+        "abandoned": f".bundle-{'0' * 16}",
+        "being written": f".bundle-{'1' * 16}",
+        "of another bundle": f".bundle-b-{'2' * 16}",
+        "not ours": f".bundle-{'3' * 16}",
+        "link": f".bundle-{'4' * 16}",
+        "notes": ".bundle-notes",
+    }
+    long_ago = time.time() - 4000
+    for kind, name in names.items():
+        if kind == "link":
+            (tmp_path / name).symlink_to(folder)
+            continue
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights.safetensors").write_bytes(b"half")
+        if kind == "not ours":
+            (tmp_path / name / "thesis").mkdir()
+        for path in [tmp_path / name] if kind == "being written" else [*(tmp_path / name).iterdir(), tmp_path / name]:
+            os.utime(path, (long_ago, long_ago))
+    sp.hub.save_bundle(model, folder, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle", *names.values()} - {names["abandoned"]}
 
 
 def test_a_replacement_that_was_interrupted_between_two_renames(model, query, tmp_path):

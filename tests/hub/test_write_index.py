@@ -11,6 +11,7 @@ def test_what_it_says(model, tmp_path):
     assert row[["name", "version", "tissue", "model"]].tolist() == ["small", "1", "none", "SCANVI"]
     assert row["cells"] == model.adata.n_obs
     assert row["labels"] == "type0, type1, type2"
+    assert row["n_labels"] == 3
     assert row["bytes"] == sum(file.stat().st_size for file in (tmp_path / "a").iterdir())
 
 

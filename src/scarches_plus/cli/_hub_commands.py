@@ -28,7 +28,20 @@ def list_(*, index: Words = (), offline: bool = False) -> None:
     from scarches_plus.hub import list_models
 
     table = list_models(index=index, offline=offline)
-    shown = table[["name", "version", "species", "tissue", "recipe", "cells", "genes", "license", "doi", "bytes"]]
+    columns = [
+        "name",
+        "version",
+        "species",
+        "tissue",
+        "recipe",
+        "cells",
+        "genes",
+        "n_labels",
+        "license",
+        "doi",
+        "bytes",
+    ]
+    shown = table[columns].rename(columns={"n_labels": "labels"})
     print(shown.to_string(index=False))  # noqa: T201
 
 

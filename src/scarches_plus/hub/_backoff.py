@@ -6,16 +6,37 @@ import math
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
 
 TRIES = 4
 #: Seconds before the second try; doubled for each further one.
 WAIT = 1.0
 LONGEST_WAIT = 120.0
 TOO_MANY, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
+
+
+class TryLaterError(OSError):
+    """The same request may succeed later; ``wait`` is how many seconds the server wants to be left alone, if it says so."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+def patiently(once: Callable[[], T]) -> T:
+    """Return what a call returns, trying it ``TRIES`` times while it raises :class:`TryLaterError`."""
+    for attempt in range(TRIES - 1):
+        try:
+            return once()
+        except TryLaterError as error:
+            wait = error.wait
+        pause(attempt, wait)
+    return once()
 
 
 def is_overloaded(status: int) -> bool:

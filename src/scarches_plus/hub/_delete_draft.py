@@ -28,7 +28,9 @@ def delete_draft(name: str, *, token: str | None = None, backend: Backend = "zen
     OSError
         If there is no such draft, or the registry cannot be reached or refuses.
     """
-    secret = None if token is None else Token(token)
-    del token
+    try:
+        secret = None if token is None else Token(token)
+    finally:
+        del token  # errors show local variables
     with open_registry(backend, secret, sandbox=sandbox) as registry:
         registry.delete_draft(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 CHECKSUMS = "SHA256SUMS"
 _LARGEST_MANIFEST = 64 * 2**20
 _LARGEST_CHECKSUMS = 2**16
+#: Seconds without a change after which nobody is writing any more.
+_ABANDONED = 3600.0
 
 
 def sha256_of(contents: bytes) -> str:
@@ -34,7 +37,8 @@ def write_folder(
 ) -> None:
     """Write files into a folder that takes the place of one of that name in a single step.
 
-    Whatever happens meanwhile, :func:`current` finds either the old folder or the new one, whole.
+    Whatever happens meanwhile, :func:`current` finds either the old folder or the new one, whole. What earlier writes to the same
+    folder left when they were killed is removed, an hour later at the earliest.
 
     Parameters
     ----------
@@ -66,6 +70,7 @@ def write_folder(
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.with_name(f".{folder.name}-{secrets.token_hex(8)}") for _ in range(2))
     temporary.mkdir()
+    _remove_leftovers(folder, temporary)
     try:
         for name, contents in files.items():
             _write_through(temporary / name, contents)
@@ -191,6 +196,26 @@ def read_file(folder: Path, name: str, *, size: int | None = None, at_most: int 
             message = f"{path} has {found.st_size} bytes, more than any bundle has ({at_most})"
             raise BundleError(message)
         return file.read(found.st_size + 1)
+
+
+def _remove_leftovers(folder: Path, temporary: Path) -> None:
+    """Remove temporary folders of writes that were killed; what was just made tells the time of the file system."""
+    ours = re.compile(rf"\.{re.escape(folder.name)}-[0-9a-f]{{16}}")
+    now = temporary.stat().st_mtime
+    for other in folder.parent.iterdir():
+        if ours.fullmatch(other.name) and _last_change(other) < now - _ABANDONED:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _last_change(folder: Path) -> float:
+    """Return when a folder of files, or one of its files, was last changed; infinity for anything else."""
+    try:
+        found = [folder.lstat()] + [file.lstat() for file in folder.iterdir()]
+    except OSError:
+        return float("inf")
+    if not stat.S_ISDIR(found[0].st_mode) or not all(stat.S_ISREG(one.st_mode) for one in found[1:]):
+        return float("inf")
+    return max(one.st_mtime for one in found)
 
 
 def _previous(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -131,13 +132,16 @@ class HuggingFace:
         )
 
     def _ask(self, verb: str, *args: Any, **kwargs: Any) -> Any:
-        """Call the library. Its errors hold the request with its headers; those that are raised here do not."""
+        """Call the library. Its errors, and those below it, hold the request with its headers; those that are raised here do not."""
         from huggingface_hub.errors import HfHubHTTPError
+
+        httpx = sys.modules.get("httpx")  # requests, in older versions, whose errors are OSErrors
+        below = (httpx.HTTPError,) if httpx else ()
 
         try:
             answer = getattr(self._api, verb)(*args, **kwargs)
             return list(answer) if isinstance(answer, Iterator) else answer
-        except HfHubHTTPError as error:
+        except (HfHubHTTPError, OSError, *below) as error:
             said = self._token.hidden_in(f"{self._name}: {error}".encode()).decode()
         raise OSError(said)
 

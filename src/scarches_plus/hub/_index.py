@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from scarches_plus.datasets._download import cache_folder
+
+from ._cached_index import cached_index
 from ._json import parse_json
-from ._manifest import BundleError, Count, FileEntry, FileName, StrictModel
-from ._transport import fetch_small, is_url
+from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, StrictModel
+from ._transport import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,39 +79,75 @@ class Listed:
         """Return where a file of the model may lie: folders and addresses, in the order to try them."""
         return [_address(mirror, name, self.source) for mirror in self.entry.mirrors]
 
+    def folder(self, cache_dir: str | Path | None) -> Path:
+        """Return where the files of the model are to lie: in the package, if it comes with it, else in the cache."""
+        if self.embedded:
+            return EMBEDDED.parent / self.entry.mirrors[0]
+        entry = self.entry
+        digest = entry.files[MANIFEST].sha256  # type: ignore[index]
+        return cache_folder(cache_dir) / "hub" / f"{entry.name}-{entry.version}-{digest[:12]}"
 
-def read_indexes(index: Sequence[str | Path] | str | Path = (), *, offline: bool = False) -> list[Listed]:
+    @property
+    def embedded(self) -> bool:
+        """Whether the model comes with the package; it is then read in place."""
+        return self.source == str(EMBEDDED)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The models of all indexes that could be read, and why the others could not."""
+
+    models: list[Listed]
+    unread: list[str]
+
+    def warn(self) -> None:
+        """Warn of indexes that could not be read."""
+        for why in self.unread:
+            warnings.warn(f"an index is left out: {why}", UserWarning, stacklevel=3)
+
+
+def read_indexes(
+    index: Sequence[str | Path] | str | Path = (), *, cache_dir: str | Path | None = None, offline: bool = False
+) -> Listing:
     """Return the models of all indexes: those given, those of the environment, and those of the package.
 
     Raises
     ------
     BundleError
         If one of them is no index.
-    OSError
-        If one of them cannot be read.
     """
     given = [index] if isinstance(index, str | Path) else list(index)
     sources = [*map(str, given), *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
-    return [one for source in dict.fromkeys(sources) for one in _read(source, offline=offline)]
+    models: list[Listed] = []
+    unread: list[str] = []
+    for source in dict.fromkeys(sources):
+        try:
+            models += _read(source, cache_dir=cache_dir, offline=offline)
+        except OSError as error:
+            unread.append(str(error) if source in str(error) else f"{source}: {error}")
+    return Listing(models, unread)
 
 
-def find(name: str, listed: Sequence[Listed], *, allow_latest: bool = False) -> Listed:
+def find(name: str, listing: Listing, *, allow_latest: bool = False) -> Listed:
     """Return a model by ``"name@version"`` or the DOI of a version, or by its name if there is one version only.
 
     Raises
     ------
     KeyError
         If there is no such model, or it is not clear which.
+    OSError
+        If there is no such model, and some index could not be read.
     """
+    listed = listing.models
     if doi := _DOI.fullmatch(name):
-        return _find_doi(doi[1].lower(), listed, allow_latest=allow_latest)
+        return _find_doi(doi[1].lower(), listing, allow_latest=allow_latest)
     wanted, _, version = name.partition("@")
     matches = [one for one in listed if one.entry.name == wanted]
     known = sorted({one.entry.version for one in matches}, key=_order)
     if not matches:
         names = sorted({one.entry.name for one in listed})
         message = f"no index lists a model {wanted!r}, only {names}"
-        raise KeyError(message)
+        raise _not_found(message, listing)
     if not version:
         if len(known) > 1 and not allow_latest:
             message = (
@@ -118,11 +158,25 @@ def find(name: str, listed: Sequence[Listed], *, allow_latest: bool = False) -> 
     chosen = [one for one in matches if one.entry.version == version]
     if not chosen:
         message = f"{wanted!r} has no version {version!r}, only {known}"
-        raise KeyError(message)
+        raise _not_found(message, listing)
     return chosen[0]
 
 
-def _find_doi(doi: str, listed: Sequence[Listed], *, allow_latest: bool) -> Listed:
+def says_version(name: str, entry: IndexEntry) -> bool:
+    """Whether a name, in any spelling of a DOI, stands for this version and no other."""
+    if doi := _DOI.fullmatch(name):
+        return doi[1].lower() == entry.doi.lower()
+    return name == f"{entry.name}@{entry.version}"
+
+
+def _not_found(message: str, listing: Listing) -> Exception:
+    if not listing.unread:
+        return KeyError(message)
+    return OSError("\n".join([f"{message}; and these could not be read:", *(f"  {why}" for why in listing.unread)]))
+
+
+def _find_doi(doi: str, listing: Listing, *, allow_latest: bool) -> Listed:
+    listed = listing.models
     for one in listed:
         if one.entry.doi.lower() == doi:
             return one
@@ -131,7 +185,7 @@ def _find_doi(doi: str, listed: Sequence[Listed], *, allow_latest: bool) -> List
     )
     if not versions:
         message = f"no index lists a model with the DOI {doi}"
-        raise KeyError(message)
+        raise _not_found(message, listing)
     if not allow_latest:
         known = {one.entry.version: one.entry.doi for one in versions}
         message = f"{doi} is the DOI of all versions; take that of one of them, {known}, or pass allow_latest=True"
@@ -139,19 +193,23 @@ def _find_doi(doi: str, listed: Sequence[Listed], *, allow_latest: bool) -> List
     return versions[-1]
 
 
-def _read(source: str, *, offline: bool) -> list[Listed]:
+def _read(source: str, *, cache_dir: str | Path | None, offline: bool) -> list[Listed]:
     if is_url(source):
-        text = fetch_small(source, at_most=_LARGEST, offline=offline)
+        found = cached_index(source, _parse, at_most=_LARGEST, cache_dir=cache_dir, offline=offline)
     else:
         path = Path(source).expanduser().absolute()
         source = str(path / INDEX if path.is_dir() else path)
         if Path(source).stat().st_size > _LARGEST:
             message = f"{source} is larger than any index"
             raise BundleError(message)
-        text = Path(source).read_bytes()
+        found = _parse(Path(source).read_bytes(), source)
+    return [Listed(entry, source) for entry in found.models]
+
+
+def _parse(text: bytes, source: str) -> Index:
     try:
         parse_json(text)
-        return [Listed(entry, source) for entry in Index.model_validate_json(text).models]
+        return Index.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         message = f"{source} is no index: {'.'.join(map(str, first['loc']))}: {first['msg']}"

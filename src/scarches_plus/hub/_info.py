@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarches_plus.datasets._download import cache_folder
-
-from ._folder import current, read_manifest
-from ._index import find, read_indexes
+from ._folder import CHECKSUMS, current, read_manifest
 from ._manifest import MANIFEST
+from ._resolved import resolve
 from ._transport import fetch_file
 
 if TYPE_CHECKING:
@@ -45,16 +43,15 @@ def info(
     KeyError
         If there is no such folder, and no index lists the model.
     OSError
-        If the manifest cannot be fetched.
+        If the manifest cannot be fetched, or no index lists the model and some could not be read.
     BundleError
         If the manifest is damaged.
     """
     folder = current(Path(name).expanduser().absolute())
     if not (folder / MANIFEST).is_file():
-        listed = find(str(name), read_indexes(index, offline=offline), allow_latest=allow_latest)
-        entry = listed.entry
-        key = f"{entry.name}-{entry.version}-{entry.files[MANIFEST].sha256[:12]}"  # type: ignore[index]
-        folder = cache_folder(cache_dir) / "hub" / key
-        for file in (MANIFEST, "SHA256SUMS"):
-            fetch_file(listed.addresses(file), folder / file, entry.files[file], offline=offline)  # type: ignore[index]
+        listed = resolve(str(name), index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
+        folder = listed.folder(cache_dir)
+        for file in () if listed.embedded else (MANIFEST, CHECKSUMS):
+            pinned = listed.entry.files[file]  # type: ignore[index]
+            fetch_file(listed.addresses(file), folder / file, pinned, offline=offline)
     return read_manifest(folder)[0]

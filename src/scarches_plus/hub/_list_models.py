@@ -15,37 +15,38 @@ if TYPE_CHECKING:
 _COLUMNS = ("name", "version", "title", "species", "tissue", "recipe", "model", "cells", "genes", "license", "doi")
 
 
-def list_models(*, index: Sequence[str | Path] | str | Path = (), offline: bool = False) -> pd.DataFrame:
-    """Return a table of the models that all indexes list.
+def list_models(
+    *, index: Sequence[str | Path] | str | Path = (), cache_dir: str | Path | None = None, offline: bool = False
+) -> pd.DataFrame:
+    """Return a table of the models that all indexes list, with a warning of each index that cannot be read.
 
     Parameters
     ----------
-    index
-        Further indexes, as in :func:`pull`.
-    offline
-        Fetch nothing.
+    index, cache_dir, offline
+        As in :func:`pull`.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each version of each model, with its size in bytes, number of labels and the index it is from.
+        A row for each version of each model, with its labels, their number, its size in bytes and the index it is from.
 
     Raises
     ------
-    OSError
-        If an index cannot be read.
     BundleError
-        If it is no index.
+        If one of them is no index.
     """
     import pandas as pd
 
+    listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
+    listing.warn()
     rows = [
         {name: getattr(one.entry, name) for name in _COLUMNS}
         | {
             "labels": ", ".join(one.entry.labels),
+            "n_labels": len(one.entry.labels),
             "bytes": sum(file.size for file in one.entry.files.values()),
             "index": one.source,
         }
-        for one in read_indexes(index, offline=offline)
+        for one in listing.models
     ]
-    return pd.DataFrame(rows, columns=[*_COLUMNS, "labels", "bytes", "index"])
+    return pd.DataFrame(rows, columns=[*_COLUMNS, "labels", "n_labels", "bytes", "index"])

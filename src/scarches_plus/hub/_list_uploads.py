@@ -32,7 +32,9 @@ def list_uploads(*, token: str | None = None, backend: Backend = "zenodo", sandb
     ValueError
         If there is no token.
     """
-    secret = None if token is None else Token(token)
-    del token
+    try:
+        secret = None if token is None else Token(token)
+    finally:
+        del token  # errors show local variables
     with open_registry(backend, secret, sandbox=sandbox) as registry:
         return list(registry.uploads())

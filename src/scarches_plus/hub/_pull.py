@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scarches_plus.datasets._download import cache_folder
-
 from ._folder import read_manifest
-from ._index import find, read_indexes
-from ._manifest import MANIFEST, BundleError
-from ._resolved import note_resolution
+from ._manifest import BundleError
+from ._resolved import resolve
 from ._transport import fetch_file
 
 if TYPE_CHECKING:
@@ -30,6 +27,7 @@ def pull(
     """Fetch a model that an index lists, and return the folder of its bundle.
 
     Every file is compared with the size and sha256 of the index. What is in the cache is not fetched again; what broke off goes on.
+    Models that come with the package are not copied. Where an index of the web cannot be reached, its last copy in the cache is used.
 
     Where files are not public, the token of the environment (``ZENODO_TOKEN``, ``ZENODO_SANDBOX_TOKEN``, ``HF_TOKEN``) is used, at the
     service that it is for.
@@ -63,24 +61,19 @@ def pull(
     KeyError
         If no index lists the model, or it is not clear which version.
     OSError
-        If a file cannot be fetched, naming what each mirror answered.
+        If a file cannot be fetched, naming what each mirror answered; if no index lists the model, and some could not be read.
     BundleError
         If an index or a file is not what it says, or the model is too large.
     """
-    listed = find(name, read_indexes(index, offline=offline), allow_latest=allow_latest)
+    listed = resolve(name, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
     entry = listed.entry
     size = sum(one.size for one in entry.files.values())
     if size > max_bytes:
         message = f"{entry.name}@{entry.version} has {size} bytes, more than max_bytes={max_bytes}"
         raise BundleError(message)
-    if MANIFEST not in entry.files:
-        message = f"{listed.source} lists no {MANIFEST} for {entry.name}@{entry.version}"
-        raise BundleError(message)
-    key = f"{entry.name}-{entry.version}-{entry.files[MANIFEST].sha256[:12]}"  # type: ignore[index]
-    folder = cache_folder(cache_dir) / "hub" / key
-    if allow_latest and name not in {f"{entry.name}@{entry.version}", entry.doi}:
-        note_resolution(folder.parent, name, entry)
-    for file, pinned in entry.files.items():
-        fetch_file(listed.addresses(file), folder / file, pinned, offline=offline, progress=progress)
+    folder = listed.folder(cache_dir)
+    if not listed.embedded:
+        for file, pinned in entry.files.items():
+            fetch_file(listed.addresses(file), folder / file, pinned, offline=offline, progress=progress)
     read_manifest(folder)
     return folder

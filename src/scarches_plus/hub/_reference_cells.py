@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anndata import AnnData
+    from mudata import MuData
+    from pandas import Series
 
     from ._manifest import Manifest
 
 _UMAP = "X_umap"
 _PARTS = ("latent", "labels", "umap", "counts")
+
+
+def labels_of(cells: AnnData | MuData, key: str) -> Series | None:
+    """Return a column of ``obs`` of cells, or of the first modality that has it; ``None`` if there is none."""
+    if key in cells.obs:
+        return cells.obs[key]
+    tables = [modality.obs for modality in getattr(cells, "mod", {}).values()]
+    return next((table[key].reindex(cells.obs_names) for table in tables if key in table), None)
 
 
 def pack_reference(
@@ -55,10 +65,11 @@ def pack_reference(
         tensors["umap"] = torch.tensor(np.asarray(adata.obsm[_UMAP], dtype=np.float32))
     if "labels" in include:
         for key in labels_key or filter(None, [model.spec.labels_key]):
-            if key not in adata.obs:
-                message = f"labels {key!r} not found in reference.obs"
+            found = labels_of(adata, key)
+            if found is None:
+                message = f"labels_key={key!r} is no column of reference.obs"
                 raise ValueError(message)
-            column = adata.obs[key].astype("category").cat
+            column = found.astype("category").cat
             labels[key] = [str(value) for value in column.categories]
             tensors[f"labels/{key}"] = torch.tensor(column.codes.to_numpy().astype(np.int32))
         if not labels:

@@ -35,7 +35,7 @@ class Registry(Protocol):
         """Delete a draft."""
 
 
-def open_registry(backend: Backend, token: str | Token | None, *, sandbox: bool) -> Registry:
+def open_registry(backend: Backend, token: Token | None, *, sandbox: bool) -> Registry:
     """Return a registry, to be used in a ``with`` statement.
 
     Raises

@@ -1,4 +1,4 @@
-"""What names without a version stood for when they were used."""
+"""What names stand for, and a record of those without a version."""
 
 from __future__ import annotations
 
@@ -7,18 +7,48 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scarches_plus._logging import logger
+from scarches_plus.datasets._download import cache_folder
 
+from ._index import find, read_indexes, says_version
 from ._manifest import MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from ._index import IndexEntry
+    from ._index import IndexEntry, Listed
 
 RESOLVED = "resolved.jsonl"
 
 
-def note_resolution(folder: Path, asked: str, entry: IndexEntry) -> None:
+def resolve(
+    name: str,
+    *,
+    index: Sequence[str | Path] | str | Path,
+    cache_dir: str | Path | None,
+    allow_latest: bool,
+    offline: bool,
+) -> Listed:
+    """Return what an index lists by this name; with ``allow_latest``, what was taken for a name without a version is noted.
+
+    Raises
+    ------
+    KeyError
+        If no index lists the model, or it is not clear which version.
+    OSError
+        If no index lists the model, and some could not be read.
+    BundleError
+        If an index is none.
+    """
+    listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
+    listed = find(name, listing, allow_latest=allow_latest)
+    listing.warn()
+    if allow_latest and not says_version(name, listed.entry):
+        _note(cache_folder(cache_dir) / "hub", name, listed.entry)
+    return listed
+
+
+def _note(folder: Path, asked: str, entry: IndexEntry) -> None:
     """Write down which version was taken: one line of JSON more in ``resolved.jsonl``."""
     taken = {
         "asked": asked,

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scarches_plus._logging import logger
+
 from ._card import card_text
 from ._folder import CHECKSUMS, checksums, no_bundle, sha256_of, write_folder
 from ._json import finite, write_json
@@ -24,7 +26,7 @@ from ._manifest import (
     Card,
     Manifest,
 )
-from ._reference_cells import pack_reference
+from ._reference_cells import labels_of, pack_reference
 from ._state_tensors import pack_anchors, pack_importance, pack_summaries
 from ._tensors import pack
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from scarches_plus.model._portable import PortableModel
 
 _PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
+Part = Literal["latent", "labels", "umap", "counts"]
 _OF_SPEC = {"counts", "encodes_batch"}  # what the network says itself
 
 
@@ -49,7 +52,7 @@ def save_bundle(
     importance: bool = True,
     anchors: bool = False,
     reference: AnnData | None = None,
-    include: Sequence[Literal["latent", "labels", "umap", "counts"]] = (),
+    include: Part | Sequence[Part] = (),
     labels_key: str | Sequence[str] = (),
     calibration: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -59,7 +62,7 @@ def save_bundle(
     ``manifest.json`` says everything about the model in words and numbers, ``weights.safetensors`` holds its weights, and
     ``README.md`` is a card for people. There is no pickle, and by default nothing about single cells: no labels, no indices, no
     names, no latent representation. Whatever happens while it is written, a bundle that was there stays whole until the new one
-    takes its place.
+    takes its place; what a killed call left beside it is removed by the next one, once it is an hour old.
 
     Parameters
     ----------
@@ -72,7 +75,8 @@ def save_bundle(
     summary
         Keep a mixture of Gaussians for each label (:func:`scarches_plus.train.summarize_reference`), from which the model labels
         cells where no reference cell is at hand. One that the model carries is taken; else it is made of ``labels_key``, or of the
-        labels that the model trained on.
+        labels that the model trained on. Columns may be those of a modality. Where there is neither, the bundle
+        holds none, and a warning is logged.
     importance
         Keep what the model knows of the importance of its weights (:func:`scarches_plus.train.estimate_importance`), for EWC.
     anchors
@@ -109,6 +113,10 @@ def save_bundle(
     folder = Path(path).expanduser().absolute()
     model = load(model)
     keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
+    include = [include] if isinstance(include, str) else list(include)
+    if keys and not summary and "labels" not in include:
+        message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"
+        raise ValueError(message)
     parts = take_apart(model)
     state = parts.state
     files: dict[str, bytes] = {WEIGHTS: pack(parts.weights)}
@@ -120,11 +128,11 @@ def save_bundle(
             message = "the model carries no anchors of its latent space; call sp.train.store_anchors(model) first"
             raise ValueError(message)
         files[ANCHORS], sections["anchors"] = pack_anchors(state.anchors)
-    if summary and (summaries := _summaries(model, keys)):
+    if summary and (summaries := _summaries(model, keys, included="labels" in include)):
         files[SUMMARIES], sections["summaries"] = pack_summaries(summaries)
     if include:
         if reference is None:
-            message = f"include={list(include)} is taken from the reference's cells; pass them as reference="
+            message = f"include={include} is taken from the reference's cells; pass them as reference="
             raise ValueError(message)
         files[REFERENCE], sections["reference"] = pack_reference(reference, model, include, keys)
 
@@ -149,18 +157,46 @@ def save_bundle(
     return folder
 
 
-def _summaries(model: Any, keys: list[str]) -> dict[str, Any]:
+def _summaries(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]:
     """Return the summaries that the model carries or can make, leaving the model as it is."""
+    state, own = model.state, model.spec.labels_key
+    summaries = {key: one for key, one in state.summaries.items() if one.space == state.space}
+    why_not = _without_own_cells(model)
+    if not keys and own and not why_not and labels_of(model.adata, own) is not None:
+        keys = [own]
+    for key in keys:
+        if key in summaries or (why_not and included):
+            continue
+        if why_not:
+            message = f"labels_key={key!r}: {why_not}, and carries summaries of {sorted(summaries)} only; leave it out"
+            raise ValueError(message)
+        summaries[key] = _summary(model, key)
+    if not summaries:
+        logger.warning("no summary of labels goes into the bundle: the model carries none, and no labels_key= is given")
+    return summaries
+
+
+def _summary(model: Any, key: str) -> Any:
     from scarches_plus.train import summarize_reference
 
-    state = model.state
-    summaries = {key: one for key, one in state.summaries.items() if one.space == state.space}
-    own = model.spec.labels_key
-    if model.adata is not None and model.minified_data_type is None and state.surgery is None:
-        for key in keys or ([own] if own in model.adata.obs else []):
-            if key not in summaries:
-                summaries[key] = summarize_reference(model, key, keep=False)
-    return summaries
+    labels = labels_of(model.adata, key)
+    if labels is None:
+        message = f"labels_key={key!r} is no column of the model's cells; add it to their obs, or pass summary=False"
+        raise ValueError(message)
+    try:
+        return summarize_reference(model, key, labels=list(labels), keep=False)
+    except ValueError as error:
+        message = f"{error}; pass summary=False, or other labels as labels_key="
+        raise ValueError(message) from error
+
+
+def _without_own_cells(model: Any) -> str:
+    """Return why the cells of the reference are not at hand, if they are not."""
+    if model.adata is None:
+        return "the model came without cells"
+    if model.minified_data_type is not None:
+        return "the model's cells are minified"
+    return "the model was mapped, so that its cells are the query's" if model.state.surgery is not None else ""
 
 
 def _model_sections(parts: PortableModel) -> dict[str, Any]:

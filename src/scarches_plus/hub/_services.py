@@ -37,10 +37,11 @@ class Token:
     """
 
     def __init__(self, text: str) -> None:
-        if not _SECRET.fullmatch(text.strip()):
+        self._text = text.strip()
+        del text  # errors show local variables
+        if not _SECRET.fullmatch(self._text):
             message = "a token is one word of letters, digits and signs; copy it again"
             raise ValueError(message) from None
-        self._text = text.strip()
 
     def __call__(self, request: Any) -> Any:
         request.headers["Authorization"] = f"Bearer {self._text}"
@@ -58,7 +59,7 @@ class Token:
         return text.replace(self._text.encode(), b"[token]")
 
 
-def token_for(service: Service, token: str | Token | None) -> Token:
+def token_for(service: Service, token: Token | None) -> Token:
     """Return the token that was given, or that of the environment.
 
     Raises
@@ -66,11 +67,12 @@ def token_for(service: Service, token: str | Token | None) -> Token:
     ValueError
         If there is none.
     """
-    token = os.environ.get(service.variable, "") if token is None else token
-    if isinstance(token, str) and not token:
+    if token is not None:
+        return token
+    if not os.environ.get(service.variable):
         message = f"{service.address} asks for a token: make one there, and pass token= or set {service.variable}"
         raise ValueError(message)
-    return token if isinstance(token, Token) else Token(token)
+    return Token(os.environ[service.variable])
 
 
 def service_of(url: str) -> Service | None:

@@ -16,7 +16,7 @@ from ._manifest import BundleError
 from ._services import Token, origin, service_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ._manifest import FileEntry
 
@@ -42,7 +42,7 @@ def is_offline(*, offline: bool = False) -> bool:
 
 
 def fetch_small(url: str, *, at_most: int, offline: bool = False) -> bytes:
-    """Return what an address answers.
+    """Return what an address answers, asked again after a while if it is overloaded.
 
     Raises
     ------
@@ -54,10 +54,14 @@ def fetch_small(url: str, *, at_most: int, offline: bool = False) -> bytes:
     if is_offline(offline=offline):
         message = f"{url} is not fetched: offline"
         raise OSError(message)
+    return _backoff.patiently(lambda: _whole(url, at_most))
+
+
+def _whole(url: str, at_most: int) -> bytes:
     contents = bytearray()
     with _get(url, {}) as response:
-        response.raise_for_status()
-        for chunk in response.iter_content(_CHUNK):
+        _require_success(response)
+        for chunk in _chunks(response):
             contents += chunk
             if len(contents) > at_most:
                 message = f"{url} sends more than {at_most} bytes"
@@ -130,24 +134,7 @@ class _Resuming:
         self._entry, self._part, self._progress = entry, part, progress
 
     def __call__(self, url: str, output_file: str, _pooch: Any, check_only: bool = False) -> None:  # noqa: FBT001, FBT002
-        import requests
-
-        for attempt in range(_backoff.TRIES):
-            try:
-                wait = self._go_on(url)
-            except requests.HTTPError:  # asking again would not help
-                raise
-            except requests.RequestException:
-                if attempt == _backoff.TRIES - 1:
-                    raise
-                wait = None
-            if self._done():
-                break
-            if attempt < _backoff.TRIES - 1:
-                _backoff.pause(attempt, wait)
-        if not self._done():
-            message = f"has delivered {self._arrived()} of {self._entry.size} bytes in {_backoff.TRIES} attempts"
-            raise OSError(message)
+        _backoff.patiently(lambda: self._go_on(url))
         contents = self._part.read_bytes()
         if sha256_of(contents) != self._entry.sha256:
             self._part.unlink()
@@ -159,29 +146,22 @@ class _Resuming:
     def _arrived(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
 
-    def _done(self) -> bool:
-        return self._arrived() == self._entry.size
-
-    def _go_on(self, url: str) -> float | None:
-        """Fetch what is missing; return how long the server wants to be left alone, if it says so."""
+    def _go_on(self, url: str) -> None:
+        """Fetch what is missing."""
         from tqdm.auto import tqdm
 
         start = self._arrived()
         with _get(url, {"Range": f"bytes={start}-"} if start else {}) as response:
-            if _backoff.is_overloaded(response.status_code):
-                return _backoff.asked_wait(response.headers)
-            if response.status_code == _BEYOND:  # what has arrived is of another file
+            if response.status_code == _BEYOND and start:  # what has arrived is of another file
                 self._part.unlink()
-                return 0.0
-            if response.status_code not in {_OK, _PARTIAL}:
-                response.raise_for_status()
-                message = f"answers {response.status_code}"
-                raise OSError(message)
+                message = "has less than what arrived before"
+                raise _backoff.TryLaterError(message, 0.0)
+            _require_success(response)
             goes_on = response.status_code == _PARTIAL
             left = self._entry.size - (start if goes_on else 0)
             bar = tqdm(total=left, unit="B", unit_scale=True, desc=self._part.stem, disable=not self._progress)
             with self._part.open("ab" if goes_on else "wb") as file, bar:
-                for chunk in response.iter_content(_CHUNK):
+                for chunk in _chunks(response):
                     left -= len(chunk)
                     if left < 0:
                         file.close()
@@ -190,7 +170,9 @@ class _Resuming:
                         raise BundleError(message)
                     file.write(chunk)
                     bar.update(len(chunk))
-        return None
+        if left:
+            message = f"has delivered {self._arrived()} of {self._entry.size} bytes"
+            raise _backoff.TryLaterError(message)
 
 
 def user_agent() -> str:
@@ -240,7 +222,7 @@ def _follow(url: str, headers: dict[str, str], token: Token | None) -> Any:
     with new_session() as session:
         for _ in range(_MOST_REDIRECTS):
             require_https(url)
-            response = session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, auth=token)
+            response = _ask(session, url, headers, token)
             if response.status_code not in REDIRECTS or "Location" not in response.headers:
                 return response
             response.close()
@@ -249,6 +231,42 @@ def _follow(url: str, headers: dict[str, str], token: Token | None) -> Any:
             url = target
     message = "is sent from place to place"
     raise OSError(message)
+
+
+def _ask(session: Any, url: str, headers: dict[str, str], token: Token | None) -> Any:
+    """Return the answer to one request. Errors of the library hold the request with its headers; those that are raised here do not."""
+    import requests
+
+    try:
+        return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, auth=token)
+    except requests.RequestException as error:
+        why = type(error).__name__
+    message = f"no answer ({why})"
+    raise _backoff.TryLaterError(message)
+
+
+def _chunks(response: Any) -> Iterator[bytes]:
+    """Return what arrives; errors as in :func:`_ask`."""
+    import requests
+
+    try:
+        yield from response.iter_content(_CHUNK)
+    except requests.RequestException as error:
+        why = type(error).__name__
+    else:
+        return
+    message = f"the connection broke off ({why})"
+    raise _backoff.TryLaterError(message)
+
+
+def _require_success(response: Any) -> None:
+    """Raise unless an answer holds what was asked for: a file, or the rest of one."""
+    status = response.status_code
+    message = f"answers {status}"
+    if _backoff.is_overloaded(status):
+        raise _backoff.TryLaterError(message, _backoff.asked_wait(response.headers))
+    if status not in {_OK, _PARTIAL}:
+        raise OSError(message)
 
 
 def _is_loopback(host: str) -> bool:

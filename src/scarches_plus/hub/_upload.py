@@ -79,8 +79,10 @@ def upload(
     OSError
         If the registry cannot be reached or refuses; the next call goes on.
     """
-    secret = None if token is None else Token(token)
-    del token
+    try:
+        secret = None if token is None else Token(token)
+    finally:
+        del token  # errors show local variables
     folder = current(Path(bundle).expanduser().absolute())
     manifest = verify_bundle(folder)
     parcel = Parcel(
