@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 import scarches_plus as sp
 from scarches_plus.hub import BundleError
 
-TENSORS = ["weights", "importance", "anchors", "summaries", "reference"]
+TENSORS = ["weights", "importance", "anchors", "summaries", "reference", "profiles"]
 FILES = ["manifest.json", "SHA256SUMS", "README.md", *(f"{name}.safetensors" for name in TENSORS)]
 
 
@@ -213,3 +213,27 @@ def test_a_newer_schema_and_a_key_twice(bundle):
 def test_a_manifest_larger_than_any(bundle, monkeypatch):
     monkeypatch.setattr("scarches_plus.hub._folder._LARGEST_MANIFEST", 100)
     refused(bundle, r"manifest\.json has .* more than any")
+
+
+NO_PROFILES = {
+    "logs": lambda values: values * float("nan"),
+    "depths": lambda values: -values,
+    "expected": lambda values: values + 9,
+    "losses": lambda values: -values,
+    "n_cells": lambda values: values * 0,
+}
+
+
+@pytest.mark.parametrize("name", NO_PROFILES)
+def test_values_that_no_profiles_have(bundle, name):
+    path = bundle / "profiles.safetensors"
+    tensors = load(path.read_bytes())
+    path.write_bytes(save(tensors | {name: NO_PROFILES[name](tensors[name])}))
+    sign(bundle)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_profiles):
+        refused(bundle, r"profiles\.safetensors", opens=opens)
+
+
+def test_profiles_and_their_description_come_together(bundle):
+    sign(bundle, profiles=lambda _: None)
+    refused(bundle, r"profiles\.safetensors without describing it", opens=sp.hub.load_bundle)

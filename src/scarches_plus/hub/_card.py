@@ -20,7 +20,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     """
     card, cells, state = manifest["card"], manifest["cells"], manifest["state"]
     title = card["title"] or card["name"] or "Reference model"
-    summaries = manifest["summaries"]
+    summaries, profiles = manifest["summaries"], manifest.get("profiles")
     facts = {
         "Name": " ".join(filter(None, [card["name"], card["version"]])),
         "Model": manifest["model"]["class_name"] + (f", recipe {state['recipe']}" if state["recipe"] else ""),
@@ -36,6 +36,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             + (f" (too few cells: {_names(one['left_out'])})" if one["left_out"] else "")
             for key, one in summaries.items()
         ),
+        "Labels novel cells are told from": _names(profiles["labels"]) if profiles else "",
         "Queries mapped so far": str(len(state["lineage"])) if state["lineage"] else "",
         "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
         "License": card["license"],
@@ -55,6 +56,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         f'model = sp.hub.load_bundle("{folder}")\n'
         "sp.tl.map_query(query, model)\n"
         + "".join(f'sp.tl.transfer_labels(query, model, "{key}")\n' for key in list(summaries)[:1])
+        + (f'sp.tl.detect_novel(query, sp.hub.load_profiles("{folder}"))\n' if profiles else "")
         + "```",
         _single_cells(manifest),
         f"## Evaluation\n\n{_table(card['evaluation'])}" if card["evaluation"] else "",
