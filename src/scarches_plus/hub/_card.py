@@ -72,7 +72,10 @@ def _single_cells(manifest: Mapping[str, Any]) -> str:
     if manifest["reference"]:
         one = manifest["reference"]
         held.append(f"{', '.join(one['holds'])} of {one['n_cells']:,} cells")
-    what = "; ".join(held) if held else "none: weights, and means over 20 cells and more"
+    nothing = "weights, and means over 20 cells and more"
+    if manifest.get("profiles"):
+        nothing = "weights, means over 20 cells and more, and quantiles over 50 and more"
+    what = "; ".join(held) if held else f"none: {nothing}"
     return f"## Data of single cells\n\nThis bundle holds {what}."
 
 

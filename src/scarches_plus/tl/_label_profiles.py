@@ -92,7 +92,7 @@ def label_profiles(
     sizes = column[kept].astype(str).value_counts()
     if left_out := sorted(sizes.index[sizes < min_cells]):
         logger.warning("the profiles leave out %s, which have fewer than %d cells", left_out, min_cells)
-        kept &= ~column.astype(str).isin(left_out).to_numpy()
+        kept = kept & ~column.astype(str).isin(left_out).to_numpy()
     codes, labels = pd.factorize(column[kept].astype(str), sort=True)
     if len(labels) < 2:
         message = f"obs[{labels_key!r}] names {len(labels)} label(s) of {min_cells} cells in the reference; contrasts need two"
