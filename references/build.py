@@ -57,6 +57,7 @@ def build(name, reference, query, recipe, card, **options):
         model,
         FOLDER / name,
         card={"name": name, "version": VERSION, "evaluation": scores, **card},
+        profiles=sp.tl.label_profiles(reference, "cell_type", "batch"),
         calibration={"cell_type": calibration.to_plain()},
     )
     print(name, scores)

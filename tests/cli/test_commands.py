@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scvi
-from small_models import cells, split
+from small_models import SCVI, cells, split
+from small_models import reference as small_reference
 
 import scarches_plus as sp
 from scarches_plus.cli import _annotation_commands, _commands, _scoring_commands  # noqa: F401 (they register themselves)
@@ -140,6 +141,20 @@ def test_name_and_extend(folder, tmp_path, capsys):
     (tmp_path / "names.json").write_text("[]")
     with pytest.raises(TypeError, match="but a list"):
         run(*named, "--out", tmp_path / "named.h5ad", epochs=False)
+
+
+def test_novel_by_a_bundle(tmp_path):
+    adata = sp.datasets.simulate(300, 60, 3, n_batches=3)
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
+    reference = adata[~query].copy()
+    profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
+    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", profiles=profiles)
+    run("novel", tmp_path / "query.h5ad", "--reference", bundle, "--out", tmp_path / "novel.h5ad", epochs=False)
+    expected = adata[query].copy()
+    sp.tl.detect_novel(expected, profiles)
+    found = anndata.read_h5ad(tmp_path / "novel.h5ad")
+    np.testing.assert_array_equal(found.obs["novel_score"], expected.obs["novel_score"])
 
 
 def test_evaluate(folder, tmp_path):

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 import scarches_plus as sp
 from scarches_plus.hub import BundleError
 
-TENSORS = ["weights", "importance", "anchors", "summaries", "reference"]
+TENSORS = ["weights", "importance", "anchors", "summaries", "reference", "profiles"]
 FILES = ["manifest.json", "SHA256SUMS", "README.md", *(f"{name}.safetensors" for name in TENSORS)]
 
 
@@ -306,3 +306,27 @@ def test_values_that_no_field_has(bundle, name):
     merge = (lambda old: {**old, **value}) if isinstance(value, dict) else lambda _: value
     sign(bundle, **{section: lambda one: {**one, field: merge(one[field])}})
     refused(bundle, rf"manifest\.json.*{name}")
+
+
+NO_PROFILES = {
+    "logs": lambda values: values * float("nan"),
+    "depths": lambda values: -values,
+    "expected": lambda values: values + 9,
+    "losses": lambda values: -values,
+    "n_cells": lambda values: values * 0,
+}
+
+
+@pytest.mark.parametrize("name", NO_PROFILES)
+def test_values_that_no_profiles_have(bundle, name):
+    path = bundle / "profiles.safetensors"
+    tensors = load(path.read_bytes())
+    path.write_bytes(save(tensors | {name: NO_PROFILES[name](tensors[name])}))
+    sign(bundle)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_profiles):
+        refused(bundle, r"profiles\.safetensors", opens=opens)
+
+
+def test_profiles_and_their_description_come_together(bundle):
+    sign(bundle, profiles=lambda _: None)
+    refused(bundle, r"profiles\.safetensors without describing it", opens=sp.hub.load_bundle)

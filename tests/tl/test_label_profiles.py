@@ -71,6 +71,25 @@ def test_cells_without_a_label_are_left_out():
     np.testing.assert_array_equal(found.losses, alone.losses)
 
 
+def test_labels_of_few_cells_stay_at_home_as_if_they_had_none(caplog):
+    adata = reference()
+    rare = adata.copy()
+    rare.obs["cell_type"] = rare.obs["cell_type"].astype(object)
+    rare.obs.iloc[:19, rare.obs.columns.get_loc("cell_type")] = "rare"
+    rare.obs.iloc[19:39, rare.obs.columns.get_loc("cell_type")] = "just enough"
+    with caplog.at_level("WARNING", logger="scarches_plus"):
+        found = sp.tl.label_profiles(rare, "cell_type", "batch", depth=500)
+    assert found.left_out == ("rare",)
+    assert "rare" in caplog.text
+    assert "just enough" in found.labels
+    np.testing.assert_array_equal(
+        found.n_cells, rare.obs["cell_type"].value_counts().reindex(list(found.labels)).to_numpy()
+    )
+    unlabelled = sp.tl.label_profiles(rare[19:].copy(), "cell_type", "batch", depth=500)
+    np.testing.assert_array_equal(found.logs, unlabelled.logs)
+    assert "rare" in sp.tl.label_profiles(rare, "cell_type", "batch", depth=500, min_cells=1).labels
+
+
 def test_a_single_batch_is_held_out_by_halves():
     adata = reference()
     one = adata[adata.obs["batch"] == "batch0"].copy()
@@ -85,6 +104,6 @@ def test_what_cannot_be_held_out_is_said():
     with pytest.raises(ValueError, match="names 1 label"):
         sp.tl.label_profiles(adata[adata.obs["cell_type"] == "type0"].copy(), "cell_type", "batch")
     with pytest.raises(ValueError, match="nothing can be held out"):
-        sp.tl.label_profiles(adata[:60].copy(), "cell_type", "batch")
+        sp.tl.label_profiles(adata[:60].copy(), "cell_type", "batch", min_cells=1)
     with pytest.raises(KeyError, match="'study' not found"):
         sp.tl.label_profiles(adata, "cell_type", "study")

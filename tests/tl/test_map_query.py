@@ -240,6 +240,20 @@ def test_drift_in_elbo_is_that_of_scvi_tools(reference, model):
     assert mean_elbo(model, reference) == mean_elbo(model, reference)
 
 
+def test_a_summary_that_cannot_be_taken_along_stays_behind(reference, query):
+    squared = sp.tl.build_reference(
+        reference.copy(), "batch", recipe="trvae_mse", max_epochs=1, train_kwargs={"enable_progress_bar": False},
+        model_kwargs={"layer_widths": (12, 8)},
+    )  # fmt: skip
+    sp.train.summarize_reference(squared, "cell_type")
+    options = {"max_epochs": 1, "train_kwargs": {"enable_progress_bar": False}}
+    with pytest.warns(UserWarning, match=r"summary of \['cell_type'\] stays behind"):
+        moved = sp.tl.map_query(query.copy(), squared, strategy="all", **options)
+    assert not moved.state.summaries
+    kept = sp.tl.map_query(query.copy(), squared, **options)
+    assert set(kept.state.summaries) == {"cell_type"}
+
+
 def test_clcvae_is_all_with_consolidation(model, query, tmp_path):
     with pytest.raises(ValueError, match="estimate_importance"):
         sp.tl.map_query(query, model, strategy="clcvae", **FAST)

@@ -47,6 +47,25 @@ def test_densities_and_bayes_rule(summary):
         )
 
 
+@pytest.mark.parametrize("prior", ["reference", "uniform"])
+def test_a_temperature_takes_roots_of_joint_densities(summary, prior):
+    z = np.random.default_rng(2).normal(size=(40, 2))
+    warm = replace(summary, temperature=3.0)
+    joint = (naive(summary, z) * (np.array([0.3, 0.7]) if prior == "reference" else 1)) ** (1 / 3)
+    found = warm.probabilities(z, prior=prior)
+    np.testing.assert_allclose(found, joint / joint.sum(1, keepdims=True), rtol=1e-6, atol=1e-9)
+    as_before = summary.probabilities(z, prior=prior)
+    np.testing.assert_array_equal(warm.probabilities(z, prior=prior, calibrated=False), as_before)
+    np.testing.assert_array_equal(found.argmax(1), as_before.argmax(1))
+
+
+def test_summaries_of_before_have_no_temperature(summary):
+    plain = summary.to_plain()
+    del plain["temperature"]
+    assert LatentSummary.from_plain(plain).temperature is None
+    assert LatentSummary.from_plain(replace(summary, temperature=2.5).to_plain()).temperature == 2.5
+
+
 def test_far_away_is_still_a_probability(summary):
     probabilities = summary.probabilities(np.full((1, 2), 1e4))
     np.testing.assert_allclose(probabilities.sum(1), 1)

@@ -172,8 +172,8 @@ def novel(
     query: Path,
     *,
     reference: Path,
-    labels_key: str,
-    batch_key: str,
+    labels_key: str | None = None,
+    batch_key: str | None = None,
     out: Path,
     alpha: float = 0.05,
     layer: str | None = None,
@@ -186,11 +186,11 @@ def novel(
     query
         An .h5ad file with raw counts, mapped or not.
     reference
-        The reference's cells with raw counts (.h5ad).
+        The reference's cells with raw counts (.h5ad), or a bundle (folder) that carries label profiles.
     labels_key
-        Column of labels in the reference.
+        Column of labels in the reference; a bundle needs none.
     batch_key
-        Column of batches in the reference.
+        Column of batches in the reference; a bundle needs none.
     out
         The .h5ad file to write.
     alpha
@@ -200,14 +200,14 @@ def novel(
     reference_layer
         Layer of the reference with raw counts, if not X.
     """
-    from scarches_plus import tl
+    from scarches_plus import hub, tl
 
     from ._files import read_h5ad, write_h5ad
 
     adata = read_h5ad(query)
     tl.detect_novel(
         adata,
-        read_h5ad(reference),
+        hub.load_profiles(reference) if reference.is_dir() else read_h5ad(reference),
         labels_key,
         batch_key=batch_key,
         alpha=alpha,

@@ -12,6 +12,7 @@ from ._list_models import list_models
 from ._list_uploads import list_uploads
 from ._load import load
 from ._load_bundle import load_bundle
+from ._load_profiles import load_profiles
 from ._load_reference import load_reference
 from ._manifest import BundleError, Card, Manifest
 from ._pull import pull
@@ -34,6 +35,7 @@ __all__ = [
     "list_uploads",
     "load",
     "load_bundle",
+    "load_profiles",
     "load_reference",
     "pull",
     "save_bundle",

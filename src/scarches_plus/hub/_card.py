@@ -20,7 +20,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     """
     card, cells, state = manifest["card"], manifest["cells"], manifest["state"]
     title = card["title"] or card["name"] or "Reference model"
-    summaries, lineage = manifest["summaries"], state["lineage"]
+    summaries, lineage, profiles = manifest["summaries"], state["lineage"], manifest.get("profiles")
     queries = [one for one in lineage if "new_labels" not in one]
     facts = {
         "Name": " ".join(filter(None, [card["name"], card["version"]])),
@@ -37,6 +37,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             + (f" (too few cells: {_names(one['left_out'])})" if one["left_out"] else "")
             for key, one in summaries.items()
         ),
+        "Labels novel cells are told from": _names(profiles["labels"]) if profiles else "",
         "Queries mapped so far": str(len(queries)) if queries else "",
         "Labels named since": _names([label for one in lineage for label in one.get("new_labels", ())]),
         "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
@@ -57,6 +58,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         f'model = sp.hub.load_bundle("{folder}")\n'
         "sp.tl.map_query(query, model)\n"
         + "".join(f'sp.tl.transfer_labels(query, model, "{key}")\n' for key in list(summaries)[:1])
+        + (f'sp.tl.detect_novel(query, sp.hub.load_profiles("{folder}"))\n' if profiles else "")
         + "```",
         _single_cells(manifest),
         f"## Evaluation\n\n{_table(card['evaluation'])}" if card["evaluation"] else "",
@@ -72,7 +74,10 @@ def _single_cells(manifest: Mapping[str, Any]) -> str:
     if manifest["reference"]:
         one = manifest["reference"]
         held.append(f"{', '.join(one['holds'])} of {one['n_cells']:,} cells")
-    what = "; ".join(held) if held else "none: weights, and means over 20 cells and more"
+    nothing = "weights, and means over 20 cells and more"
+    if manifest.get("profiles"):
+        nothing = "weights, means over 20 cells and more, and quantiles over 50 and more"
+    what = "; ".join(held) if held else f"none: {nothing}"
     return f"## Data of single cells\n\nThis bundle holds {what}."
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._folder import current, read_listed, read_manifest
-from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, SUMMARIES, WEIGHTS, BundleError
+from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
 from ._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
 from ._tensors import unpack
 
@@ -55,6 +55,7 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
         (IMPORTANCE, manifest.importance),
         (ANCHORS, manifest.anchors),
         (SUMMARIES, manifest.summaries),
+        (PROFILES, manifest.profiles),
     ):
         if bool(section) != (file in manifest.files):
             message = f"{folder / MANIFEST} lists {file} without describing it, or the other way round"

@@ -16,6 +16,7 @@ IMPORTANCE = "importance.safetensors"
 ANCHORS = "anchors.safetensors"
 SUMMARIES = "summaries.safetensors"
 REFERENCE = "reference.safetensors"
+PROFILES = "profiles.safetensors"
 README = "README.md"
 #: All that a bundle may hold besides its manifest and checksums.
 FileName = Literal[
@@ -24,6 +25,7 @@ FileName = Literal[
     "anchors.safetensors",
     "summaries.safetensors",
     "reference.safetensors",
+    "profiles.safetensors",
     "README.md",
 ]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -191,6 +193,7 @@ class SummarySection(StrictModel):
     labels: list[str]
     left_out: list[str]
     space: str
+    temperature: Annotated[float, Field(gt=0)] | None = None
 
 
 class ReferenceSection(StrictModel):
@@ -200,6 +203,23 @@ class ReferenceSection(StrictModel):
     space: str
     holds: list[Literal["latent", "labels", "umap", "counts"]]
     labels: dict[str, list[str]]
+
+
+class ProfilesSection(StrictModel):
+    """As in :class:`scarches_plus.tl.LabelProfiles`; ``genes`` is ``None`` where they are those of the model."""
+
+    labels: list[str] = Field(min_length=2)
+    left_out: list[str]
+    genes: list[str] | None
+    batches: list[str] = Field(min_length=1)
+
+    @field_validator("labels", "genes")
+    @classmethod
+    def _is_unique(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and len(set(names)) < len(names):
+            message = "gives a name twice"
+            raise ValueError(message)
+        return names
 
 
 class Manifest(StrictModel):
@@ -215,7 +235,7 @@ class Manifest(StrictModel):
         What people want to know.
     model, cells, training, state
         The model.
-    importance, anchors, summaries, reference
+    importance, anchors, summaries, reference, profiles
         What else is there; ``None`` or empty if it is not.
     calibration
         Plain values that came with the model, such as thresholds of rejection.
@@ -236,6 +256,7 @@ class Manifest(StrictModel):
     anchors: AnchorsSection | None
     summaries: dict[str, SummarySection]
     reference: ReferenceSection | None
+    profiles: ProfilesSection | None = None
     calibration: dict[str, JsonValue]
     versions: dict[str, str]
     files: dict[FileName, FileEntry]

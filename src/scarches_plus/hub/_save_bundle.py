@@ -17,6 +17,7 @@ from ._manifest import (
     ANCHORS,
     IMPORTANCE,
     MANIFEST,
+    PROFILES,
     README,
     REFERENCE,
     SCHEMA_VERSION,
@@ -26,6 +27,7 @@ from ._manifest import (
     Card,
     Manifest,
 )
+from ._profile_tensors import pack_profiles
 from ._reference_cells import labels_of, pack_reference
 from ._state_tensors import pack_anchors, pack_importance, pack_summaries
 from ._tensors import pack
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from scarches_plus._label_profiles import LabelProfiles
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.model._portable import PortableModel
 
@@ -54,6 +57,7 @@ def save_bundle(
     reference: AnnData | None = None,
     include: Part | Sequence[Part] = (),
     labels_key: str | Sequence[str] = (),
+    profiles: LabelProfiles | None = None,
     calibration: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -88,6 +92,9 @@ def save_bundle(
         ``"umap"`` (``obsm["X_umap"]``) and ``"counts"``. These are data of single cells; names of cells are never kept.
     labels_key
         Columns of labels, for the summary and for ``include``.
+    profiles
+        What the labels look like in counts (:func:`scarches_plus.tl.label_profiles`), from which
+        :func:`scarches_plus.tl.detect_novel` finds novel cells where no reference cell is at hand.
     calibration
         Plain values to keep with the model, such as thresholds.
     overwrite
@@ -103,9 +110,10 @@ def save_bundle(
     FileExistsError
         If the folder exists and ``overwrite`` is not set, or it is no bundle.
     ValueError
-        If the model is not trained, or the card is not valid, or cells are asked for that are not there.
+        If the model is not trained, or the card is not valid, or cells are asked for that are not there, or profiles describe a
+        label of fewer than 20 cells.
     TypeError
-        If an argument of the model is no plain value.
+        If an argument of the model is no plain value, or profiles are none.
     """
     from scarches_plus.model import load
     from scarches_plus.model._portable import take_apart
@@ -120,7 +128,13 @@ def save_bundle(
     parts = take_apart(model)
     state = parts.state
     files: dict[str, bytes] = {WEIGHTS: pack(parts.weights)}
-    sections: dict[str, Any] = {"importance": None, "anchors": None, "summaries": {}, "reference": None}
+    sections: dict[str, Any] = {
+        "importance": None,
+        "anchors": None,
+        "summaries": {},
+        "reference": None,
+        "profiles": None,
+    }
     if importance and state.importance is not None:
         files[IMPORTANCE], sections["importance"] = pack_importance(state.importance, parts.weights)
     if anchors:
@@ -135,6 +149,8 @@ def save_bundle(
             message = f"include={include} is taken from the reference's cells; pass them as reference="
             raise ValueError(message)
         files[REFERENCE], sections["reference"] = pack_reference(reference, model, include, keys)
+    if profiles is not None:
+        files[PROFILES], sections["profiles"] = pack_profiles(profiles, parts.spec.var_names)
 
     described = (card if isinstance(card, Card) else Card(**(card or {}))).model_dump()
     hierarchy = getattr(model, "hierarchy", None)

@@ -100,6 +100,7 @@ def pack_summaries(summaries: Mapping[str, LatentSummary]) -> tuple[bytes, dict[
         if one.continuous is not None:
             tensors[f"{key}/continuous"] = one.continuous
         sections[key] = {"labels": list(one.labels), "left_out": list(one.left_out), "space": one.space}
+        sections[key]["temperature"] = one.temperature
     return pack(tensors), sections
 
 
@@ -130,6 +131,7 @@ def unpack_summaries(
             groups={group: _shares(tensors, f"{key}/groups/{group}", n, one, name) for group, one in groups.items()},
             space=section.space,
             continuous=take(tensors, f"{key}/continuous", (n, covariates), name) if covariates else None,
+            temperature=section.temperature,
         )
         _require_mixture(summaries[key], name, key)
     refuse_rest(tensors, name)

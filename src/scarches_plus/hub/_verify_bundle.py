@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ._folder import CHECKSUMS, current, read_listed, read_manifest
 from ._load_bundle import open_model
-from ._manifest import MANIFEST, REFERENCE, BundleError
+from ._manifest import MANIFEST, PROFILES, REFERENCE, BundleError
+from ._profile_tensors import unpack_profiles
 from ._reference_cells import unpack_reference
 
 if TYPE_CHECKING:
@@ -45,4 +46,6 @@ def verify_bundle(path: str | Path) -> Manifest:
     open_model(folder, manifest)
     if manifest.reference is not None:
         unpack_reference(read_listed(folder, manifest, REFERENCE), manifest, str(folder / REFERENCE))
+    if manifest.profiles is not None:
+        unpack_profiles(read_listed(folder, manifest, PROFILES), manifest, str(folder / PROFILES))
     return manifest

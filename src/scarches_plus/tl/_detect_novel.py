@@ -9,9 +9,10 @@ import numpy as np
 from scipy import sparse
 
 from scarches_plus import _keys
+from scarches_plus._label_profiles import LabelProfiles
 
 from ._contrasts import Explanation, explain
-from ._label_profiles import LabelProfiles, label_profiles
+from ._label_profiles import label_profiles
 from ._pools import POOL, Pools, pooled, require_counts
 from ._provenance import copy_of, versions
 
@@ -57,7 +58,8 @@ def detect_novel(
         ``obs["novel_label"]`` (the label that explains the cell best) and ``obs["novel_cluster"]`` (clusters most of whose
         cells are novel, named by size; missing for other cells); and a record in ``uns["scarches_plus"]["novel"]``.
     reference
-        Reference cells with raw counts, or their :func:`label_profiles`.
+        Reference cells with raw counts, or their :func:`label_profiles`, which a bundle can carry
+        (:func:`scarches_plus.hub.load_profiles`).
     labels_key, batch_key
         ``obs`` columns of the reference; not needed with profiles.
     alpha
@@ -87,6 +89,9 @@ def detect_novel(
         If counts are negative or not finite, names of genes are not unique or fewer than 50 of them shared, the query has fewer
         than 17 cells, the reference fewer than two labels or no batch that can be held out, or ``alpha`` is not between 0 and 1.
 
+    TypeError
+        If the reference is neither cells nor profiles, but a model for instance.
+
     Warns
     -----
     UserWarning
@@ -102,8 +107,16 @@ def detect_novel(
     ----------
     Contrasts of pooled cells: this package. Calibration on held-out batches: Vovk, Gammerman and Shafer 2005 (conformal).
     """
+    from anndata import AnnData
+
     from scarches_plus.pp._counts import counts_layer, counts_of
 
+    if not isinstance(reference, AnnData | LabelProfiles):
+        message = (
+            "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "
+            f"carries them), not {type(reference).__name__}"
+        )
+        raise TypeError(message)
     if not 0 < alpha < 1:
         message = f"alpha must lie between 0 and 1, not {alpha}"
         raise ValueError(message)
@@ -121,7 +134,7 @@ def detect_novel(
             raise ValueError(message)
         reference = label_profiles(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
-            depth=depth, rng=rng,
+            depth=depth, min_cells=1, rng=rng,
         )  # fmt: skip
     expected, quantiles = reference.at_depth(depth)
     position = {gene: column for column, gene in enumerate(reference.genes)}
@@ -145,6 +158,7 @@ def detect_novel(
         "genes": len(genes),
         "depth": depth,
         "labels": list(reference.labels),
+        "left_out": list(reference.left_out),
         "label_loss": state.losses,
         "expected": expected,
         "batches": list(reference.batches),

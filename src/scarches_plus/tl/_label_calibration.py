@@ -89,7 +89,10 @@ def calibrations_for(
     if calibration is None:
         return {}
     if not isinstance(reference, AnnData):
-        message = "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out"
+        message = (
+            "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out: a model's summary is "
+            "calibrated by itself"
+        )
         raise ValueError(message)
     if isinstance(calibration, LabelCalibration) and len(labels_key) > 1:
         message = f"there are {len(labels_key)} label columns: pass calibration={{column: calibrate_labels(reference, column, ...)}}"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from scarches_plus import _keys
+from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
+from scarches_plus._logging import logger
 
 from ._contrasts import correlations, explain
 from ._pools import FLOOR, pooled, require_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -25,65 +25,8 @@ _FEW, _BATCH = 5, 50
 _HELD_OUT = 1500
 #: A label's expected agreement is this quantile over its cells, drawn to that of all labels as if by so many further cells.
 _QUANTILE, _PRIOR = 0.8, 30
-#: Losses are kept as so many quantiles of each batch.
-_QUANTILES = np.linspace(0, 1, 101)
+_QUANTILES = np.linspace(0, 1, N_QUANTILES)
 _SHALLOWEST = 250.0
-
-
-@dataclass(frozen=True, eq=False)
-class LabelProfiles:
-    """The labels of a reference without its cells: enough to say which query cells none of them explains.
-
-    Attributes
-    ----------
-    labels
-        Names of labels.
-    genes
-        Names of genes.
-    logs
-        Log expression of the labels, ``log(share of counts + 0.001)``, averaged over batches, shape ``(n_labels, n_genes)``.
-    depths
-        Counts of a cell for which the next two hold, from the shallowest, shape ``(n_depths,)``.
-    expected
-        Correlation that cells of a batch reach with their label in the OTHER batches, shape ``(n_depths, n_labels)``.
-    losses
-        How far cells of each batch fall short of it when nobody tells their labels, as 101 quantiles, shape
-        ``(n_depths, n_batches, 101)``. What the novelty of known cells looks like.
-    batches
-        The batches that were held out one by one, shape ``(n_batches,)``.
-    """
-
-    labels: tuple[str, ...]
-    genes: tuple[str, ...]
-    logs: NDArray
-    depths: NDArray
-    expected: NDArray
-    losses: NDArray
-    batches: tuple[str, ...]
-
-    def at_depth(self, depth: float) -> tuple[NDArray, NDArray]:
-        """Return expected agreement and losses for cells of so many counts, linear in the logarithm of the depth."""
-        at = np.clip(np.log(depth), np.log(self.depths[0]), np.log(self.depths[-1]))
-        above = int(np.searchsorted(np.log(self.depths), at))
-        if above == 0:
-            return self.expected[0], self.losses[0]
-        low, high = np.log(self.depths[above - 1]), np.log(self.depths[above])
-        share = (at - low) / (high - low)
-        mixed = ((1 - share) * values[above - 1] + share * values[above] for values in (self.expected, self.losses))
-        return tuple(mixed)  # type: ignore[return-value]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return lists of names and arrays."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> LabelProfiles:
-        """Undo :meth:`to_plain`."""
-        names = {"labels", "genes", "batches"}
-        values: dict[str, Any] = {
-            key: tuple(value) if key in names else np.asarray(value) for key, value in plain.items()
-        }
-        return cls(**values)
 
 
 def label_profiles(
@@ -94,11 +37,13 @@ def label_profiles(
     layer: str | None = None,
     unknown_category: str = _keys.UNKNOWN,
     depth: float | None = None,
+    min_cells: int = FEWEST_CELLS,
     rng: int = 0,
 ) -> LabelProfiles:
     """Summarise the labels of a reference, and hold out its batches one by one to see how well they agree.
 
-    The result holds no cell and can travel with a model: :func:`detect_novel` takes it in the place of the reference.
+    The result holds no cell and can travel with a model (:func:`scarches_plus.hub.save_bundle`): :func:`detect_novel` takes it in
+    the place of the reference.
 
     Parameters
     ----------
@@ -113,6 +58,8 @@ def label_profiles(
     depth
         Counts of a cell to thin held-out cells to. ``None``: the reference's own median, and a half, a quarter, ... of it
         down to 250, so that the result serves queries of any depth.
+    min_cells
+        Labels with fewer cells are left out. Bundles take profiles of labels with at least 20 cells only.
     rng
         Seed of thinning and of the draw of at most 1,500 cells of a batch.
 
@@ -142,9 +89,13 @@ def label_profiles(
             raise KeyError(message)
     column = adata.obs[labels_key].astype(object)
     kept = (column.notna() & (column.astype(str) != unknown_category)).to_numpy()
+    sizes = column[kept].astype(str).value_counts()
+    if left_out := sorted(sizes.index[sizes < min_cells]):
+        logger.warning("the profiles leave out %s, which have fewer than %d cells", left_out, min_cells)
+        kept = kept & ~column.astype(str).isin(left_out).to_numpy()
     codes, labels = pd.factorize(column[kept].astype(str), sort=True)
     if len(labels) < 2:
-        message = f"obs[{labels_key!r}] names {len(labels)} label(s) in the reference; contrasts need two"
+        message = f"obs[{labels_key!r}] names {len(labels)} label(s) of {min_cells} cells in the reference; contrasts need two"
         raise ValueError(message)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[np.flatnonzero(kept)]
     require_counts(counts)
@@ -170,6 +121,8 @@ def label_profiles(
         expected=np.array([expected for expected, _, _ in held_out]),
         losses=np.array([losses for _, losses, _ in held_out]),
         batches=held_out[0][2],
+        n_cells=np.bincount(codes),
+        left_out=tuple(map(str, left_out)),
     )
 
 

@@ -100,6 +100,12 @@ def map_query(
         If nothing would train, or the latent space could not move, or ``engine="fast"`` does not apply, or a penalty could
         have no effect.
 
+    Warns
+    -----
+    UserWarning
+        If the latent space moved and a summary of labels cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``), or
+        for each problem with ``on_problem="warn"``.
+
     References
     ----------
     Lotfollahi et al. 2021 (scArches), Fig. 1 and 2; for ``"clcvae"``, CLCVAE 2022.
@@ -108,6 +114,7 @@ def map_query(
     from scarches_plus.model._defaults import current_seed, default_epochs
     from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.model._state import update_state
+    from scarches_plus.module._expression_likelihood import SQUARED_ERRORS
     from scarches_plus.pp import check_query
     from scarches_plus.train import carry_anchors, carry_summaries
 
@@ -144,7 +151,15 @@ def map_query(
     if state.anchors is not None and state.anchors.space == state.space:
         carry_anchors(reference, mapped)
     if mapped.state.summaries:  # surgery took along those of the reference's latent space
-        carry_summaries(reference, mapped)
+        if mapped.state.space != state.space and getattr(reference.module, "gene_likelihood", None) in SQUARED_ERRORS:
+            message = (
+                f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared error of "
+                "expression is no distribution of counts to draw cells from; strategy='condition' keeps space and summary"
+            )
+            warn(message, UserWarning, stacklevel=2)
+            mapped.remember(summaries={})
+        else:
+            carry_summaries(reference, mapped)
 
     surgery = mapped.surgery
     record: dict[str, Any] = {

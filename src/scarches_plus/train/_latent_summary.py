@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ._anchors import Anchors
+from ._mixture_densities import mixture_densities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,13 @@ class LatentSummary:
         Latent space that the summary belongs to.
     continuous
         Means of continuous covariates, shape ``(n_components, n_covariates)``, or ``None``.
+    temperature
+        What logarithms of joint densities are divided by, so that probabilities are no surer than labels of held-out batches
+        were right; ``None`` if no batch could be held out.
+
+    References
+    ----------
+    Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2 (temperature scaling).
     """
 
     labels: tuple[str, ...]
@@ -59,6 +67,7 @@ class LatentSummary:
     groups: Mapping[str, Tensor]
     space: str
     continuous: Tensor | None = None
+    temperature: float | None = None
 
     def __len__(self) -> int:
         return len(self.means)
@@ -86,20 +95,16 @@ class LatentSummary:
                 f"the summary has {self.means.shape[1]} latent dimensions, and the cells have shape {latent.shape}"
             )
             raise ValueError(message)
-        z = torch.tensor(np.asarray(latent, dtype=np.float64))
-        totals = torch.zeros(len(self.labels), dtype=torch.float64).index_add(0, self.of_label, self.n_cells.double())
-        shares = (self.n_cells.double() / totals[self.of_label]).log()
-        densities = torch.full((len(z), len(self.labels)), -torch.inf, dtype=torch.float64)
-        factors = torch.linalg.cholesky(self.covariances.double())
-        constant = -0.5 * z.shape[1] * np.log(2 * np.pi)
-        for k, label in enumerate(self.of_label.tolist()):
-            scaled = torch.linalg.solve_triangular(factors[k], (z - self.means[k].double()).T, upper=False)
-            log_density = constant - factors[k].diagonal().log().sum() - 0.5 * scaled.square().sum(0)
-            densities[:, label] = torch.logaddexp(densities[:, label], shares[k] + log_density)
-        return densities.numpy()
+        means, covariances, n_cells = (one.double().numpy() for one in (self.means, self.covariances, self.n_cells))
+        return mixture_densities(
+            np.asarray(latent, dtype=np.float64), means, covariances, n_cells=n_cells, of_label=self.of_label.numpy()
+        )
 
-    def probabilities(self, latent: np.ndarray, *, prior: Prior = "reference") -> np.ndarray:
-        """Return the probability of each label, by Bayes' rule.
+    def probabilities(self, latent: np.ndarray, *, prior: Prior = "reference", calibrated: bool = True) -> np.ndarray:
+        r"""Return the probability of each label, by Bayes' rule and temperature scaling.
+
+        With joint densities :math:`p(z, y)` and the temperature :math:`T` it is
+        :math:`p(z, y)^{1/T} / \sum_{y'} p(z, y')^{1/T}`. The order of the labels does not depend on :math:`T`.
 
         Parameters
         ----------
@@ -107,6 +112,8 @@ class LatentSummary:
             Latent means, shape ``(n_cells, n_latent)``.
         prior
             Probabilities of labels before looking: their shares in the reference, or all the same.
+        calibrated
+            Use the temperature, if there is one. Without it the probabilities are those of the mixtures.
 
         Returns
         -------
@@ -125,6 +132,8 @@ class LatentSummary:
         if prior == "reference":
             totals = torch.zeros(len(self.labels), dtype=torch.float64)
             scores = scores + totals.index_add(0, self.of_label, self.n_cells.double()).log()
+        if calibrated and self.temperature is not None:
+            scores = scores / self.temperature
         return torch.softmax(scores, dim=1).numpy()
 
     def draw(self, n_per_component: int, generator: torch.Generator) -> Anchors:

@@ -11,6 +11,7 @@ from scarches_plus import _keys
 from scarches_plus._logging import logger
 
 from ._fit_mixture import fit_mixture
+from ._held_out_temperature import held_out_temperature
 from ._latent_summary import LatentSummary
 from ._observe_cells import observe_cells
 
@@ -40,6 +41,10 @@ def summarize_reference(
     The model then labels cells where no reference cell is at hand (:func:`scarches_plus.tl.transfer_labels`). No component
     stands for fewer than ``min_cells`` cells, and labels with fewer are left out. That is a rule about how little a summary
     tells of single cells, not a proof that it tells nothing.
+
+    How sure the mixtures may be of labels is learned from the reference itself: its batches are held out in turn (in five parts at
+    most; random fifths of a single batch), mixtures fitted to the others, and the temperature kept that makes the true labels most
+    probable.
 
     Parameters
     ----------
@@ -75,7 +80,7 @@ def summarize_reference(
 
     References
     ----------
-    Scrucca et al. 2016 (mixtures by BIC); CLCVAE 2022, limitation 2 (reference cells should not be needed).
+    Scrucca et al. 2016 (mixtures by BIC); Guo et al. 2017 (temperature); CLCVAE 2022, limitation 2 (reference cells should not be needed).
     """
     if min_cells < 1 or max_components < 1:
         message = "min_cells and max_components must be at least 1"
@@ -122,12 +127,22 @@ def summarize_reference(
         values = np.concatenate([part[name] for part in parts])
         return torch.as_tensor(values, dtype=torch.int64 if name == "of_label" else torch.float32)
 
+    temperature = held_out_temperature(
+        latent,
+        np.repeat(np.arange(len(described)), [len(rows) for rows in drawn]),
+        observed[f"group {next(iter(n_groups))}"].numpy(),
+        max_components=max_components,
+        min_cells=min_cells,
+        regularization=regularization,
+        seed=rng,
+    )
     summary = LatentSummary(
         labels=tuple(described),
         left_out=tuple(left_out),
         groups={name: joined(f"group {name}") for name in n_groups},
         space=model.state.space,
         continuous=joined("continuous") if "continuous" in observed else None,
+        temperature=temperature,
         **{name: joined(name) for name in ("of_label", "n_cells", "means", "covariances", "z_var", "library")},
     )
     if keep:

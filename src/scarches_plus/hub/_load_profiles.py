@@ -1,0 +1,44 @@
+"""Open the label profiles of a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._folder import current, read_listed, read_manifest
+from ._manifest import MANIFEST, PROFILES, BundleError
+from ._profile_tensors import unpack_profiles
+
+if TYPE_CHECKING:
+    from scarches_plus._label_profiles import LabelProfiles
+
+
+def load_profiles(path: str | Path) -> LabelProfiles:
+    """Return the label profiles that a bundle carries, by which novel cells are found without any reference cell.
+
+    Parameters
+    ----------
+    path
+        Folder with the bundle, as :func:`pull` returns it for a model by name.
+
+    Returns
+    -------
+    LabelProfiles
+        What :func:`scarches_plus.tl.detect_novel` takes in the place of the reference.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    BundleError
+        If the bundle carries no profiles, or anything is damaged.
+    """
+    folder = current(Path(path).expanduser().absolute())
+    manifest, _ = read_manifest(folder)
+    if manifest.profiles is None:
+        message = (
+            f"{folder / MANIFEST} lists no label profiles: the bundle was saved without any. Where the reference's cells are: "
+            "sp.hub.save_bundle(model, path, profiles=sp.tl.label_profiles(reference, labels_key, batch_key))"
+        )
+        raise BundleError(message)
+    return unpack_profiles(read_listed(folder, manifest, PROFILES), manifest, str(folder / PROFILES))
