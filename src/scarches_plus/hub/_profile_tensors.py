@@ -71,11 +71,11 @@ def unpack_profiles(contents: bytes, manifest: Manifest, name: str) -> LabelProf
         raise BundleError(message)
     genes = manifest.cells.var_names if section.genes is None else section.genes
     tensors, n, batches = unpack(contents, name), len(section.labels), len(section.batches)
-    depths = take(tensors, "depths", (None,), name).double().numpy()
+    depths = take(tensors, "depths", (None,), name, "d").numpy()
     arrays = {
-        "logs": take(tensors, "logs", (n, len(genes)), name).float().numpy(),
-        "expected": take(tensors, "expected", (len(depths), n), name).double().numpy(),
-        "losses": take(tensors, "losses", (len(depths), batches, N_QUANTILES), name).double().numpy(),
+        "logs": take(tensors, "logs", (n, len(genes)), name).numpy(),
+        "expected": take(tensors, "expected", (len(depths), n), name, "d").numpy(),
+        "losses": take(tensors, "losses", (len(depths), batches, N_QUANTILES), name, "d").numpy(),
         "n_cells": take(tensors, "n_cells", (n,), name, "i").numpy(),
     }
     refuse_rest(tensors, name)
