@@ -57,7 +57,8 @@ def build(name, reference, query, recipe, card, **options):
         model,
         FOLDER / name,
         card={"name": name, "version": VERSION, "evaluation": scores, **card},
-        profiles=sp.tl.label_profiles(reference, "cell_type", "batch"),
+        # 3 MB is all there is: one reference to look for novel cells with
+        profiles=sp.tl.label_profiles(reference, "cell_type", "batch") if card["species"] == "human" else None,
         calibration={"cell_type": calibration.to_plain()},
     )
     print(name, scores)
