@@ -14,7 +14,13 @@ def main() -> None:
     import sys
     import warnings
 
-    from . import _annotation_commands, _commands, _hub_commands, _scoring_commands  # noqa: F401 (they register themselves)
+    from . import (  # noqa: F401 (they register themselves)
+        _annotation_commands,
+        _commands,
+        _hub_commands,
+        _novelty_commands,
+        _scoring_commands,
+    )
     from ._app import app
 
     # threads that spin while they wait make training ten times slower as soon as another process wants a core
