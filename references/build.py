@@ -1,11 +1,13 @@
 """Build the reference models that come with the package: ``make references``.
 
-Small models of data that anyone has (scanpy's PBMC, simulated cells), each with its card and scores of a mapped query. Their
-embeddings of some of their cells go to tests/hub/golden/references.npz.
+Small models of data that anyone has (scanpy's PBMC, simulated cells), each with its card, and all scores of a mapped query in it. What they
+make of some cells goes to tests/hub/golden/references.npz: embeddings of the reference, and of a query after three epochs of mapping.
+What was there is replaced when all models are done.
 """
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import scvi
@@ -20,11 +22,13 @@ FOLDER = ROOT / "src" / "scarches_plus" / "hub" / "references"
 GOLDEN = ROOT / "tests" / "hub" / "golden" / "references.npz"
 VERSION = "1"
 SILENT = {"enable_progress_bar": False}
-#: Cells whose embedding the tests look at.
-N_GOLDEN = 20
+#: Cells whose embedding the tests look at, and cells of the query that are mapped for it.
+N_GOLDEN, N_MAPPED = 20, 60
 
 
-def build(name, reference, query, recipe, card, **options):
+def build(folder, name, reference, query, recipe, card, **options):
+    """Write a bundle and return its golden embeddings."""
+    some = query[:N_MAPPED].copy()
     scvi.settings.seed = 0
     model = sp.tl.build_reference(
         reference,
@@ -34,7 +38,7 @@ def build(name, reference, query, recipe, card, **options):
         train_kwargs=SILENT,
         **options,
     )
-    golden = model.embed(reference[:N_GOLDEN])
+    golden = {name: model.embed(reference[:N_GOLDEN])}
     sp.train.summarize_reference(model, "cell_type")
     if recipe == "bascvi":
         sp.tl.embed(query, model)
@@ -51,21 +55,36 @@ def build(name, reference, query, recipe, card, **options):
         "macro F1 of transferred labels": round(
             float(f1_score(truth[known], found[known], average="macro", labels=sorted(set(truth[known])))), 3
         ),
+        **report(reference, query),
     }
     calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")
     sp.hub.save_bundle(
         model,
-        FOLDER / name,
+        folder / name,
         card={"name": name, "version": VERSION, "evaluation": scores, **card},
         # 3 MB is all there is: one reference to look for novel cells with
         profiles=sp.tl.label_profiles(reference, "cell_type", "batch") if card["species"] == "human" else None,
         calibration={"cell_type": calibration.to_plain()},
     )
     print(name, scores)
+    if recipe != "bascvi":
+        scvi.settings.seed = 0
+        sp.tl.map_query(some, sp.hub.load_bundle(folder / name), max_epochs=3, train_kwargs=SILENT)
+        golden[f"{name}, mapped"] = some.obsm["X_scarches"][:N_GOLDEN]
     return golden
 
 
-def pbmc():
+def report(reference, query):
+    """Return the scores of sp.metrics.evaluate for reference and mapped query together."""
+    joint = sp.tl.joint_embedding(reference, query)
+    of_reference = (joint.obs["mapping_role"] == "reference").to_numpy()
+    table = sp.metrics.evaluate(
+        joint, "X_scarches", "batch", labels_key="cell_type", reference_mask=of_reference, progress=False
+    ).table()
+    return {score: round(float(value), 3) for (_, score), value in table.iloc[0].items() if np.isfinite(value)}
+
+
+def pbmc(folder):
     adata = pbmc68k()
     lanes = sorted(adata.obs["batch"].unique())
     inside = adata.obs["batch"].isin(lanes[:5]).to_numpy()
@@ -75,10 +94,10 @@ def pbmc():
         "description": "700 cells that scanpy carries, 765 genes. For trying things out: real references are larger.",
     }  # fmt: skip
     options = {"model_kwargs": {"n_hidden": 56}, "max_epochs": 200}
-    return build("pbmc68k-scanvi", adata[inside].copy(), adata[~inside].copy(), "scanvi", card, **options)
+    return build(folder, "pbmc68k-scanvi", adata[inside].copy(), adata[~inside].copy(), "scanvi", card, **options)
 
 
-def simulated(recipe):
+def simulated(folder, recipe):
     """Two batches and two of a query, 150 genes; more of both where nothing is learned of the query."""
     n_query = 2
     n_batches = 8 if recipe == "bascvi" else 4
@@ -102,15 +121,19 @@ def simulated(recipe):
     elif "layer_widths" not in sp.model.RECIPES[recipe].model_kwargs:
         options["model_kwargs"] = {"n_hidden": 32}
     name = f"simulated-{recipe.replace('_', '-')}"
-    return build(name, adata[inside].copy(), adata[~inside].copy(), recipe, card, **options)
+    return build(folder, name, adata[inside].copy(), adata[~inside].copy(), recipe, card, **options)
 
 
 def main():
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    golden = {"pbmc68k-scanvi": pbmc()}
-    for recipe in sp.model.RECIPES:
-        golden[f"simulated-{recipe.replace('_', '-')}"] = simulated(recipe)
-    sp.hub.write_index(FOLDER)
+    with TemporaryDirectory(dir=FOLDER.parent) as temporary:
+        folder = Path(temporary) / FOLDER.name
+        folder.mkdir()
+        golden = pbmc(folder)
+        for recipe in sp.model.RECIPES:
+            golden |= simulated(folder, recipe)
+        sp.hub.write_index(folder)
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        folder.rename(FOLDER)
     np.savez_compressed(GOLDEN, **golden)
     print(sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()), "bytes")
 

@@ -125,3 +125,15 @@ def test_result_does_not_depend_on_how_the_work_is_cut(monkeypatch):
         found = exact_neighbors(cells, cells, 15, 2)
         np.testing.assert_array_equal(found[0], whole[0])
         np.testing.assert_array_equal(found[1], whole[1])
+
+
+def test_regions_left_out_too_early_are_found_out(monkeypatch, fallen_back):
+    """However wrong the guess of how far to look: no cell passes for proven that regions not looked at could change."""
+    monkeypatch.setattr(_exact_neighbors._Search, "_reach", lambda *_: 0.0)
+    rng = np.random.default_rng(0)
+    reference, query = rng.normal(size=(4000, 5)), rng.normal(size=(200, 5))
+    indices, distances = exact_neighbors(query, reference, 10, 1)
+    assert fallen_back
+    expected = naive(query, reference, 10)
+    np.testing.assert_array_equal(indices, expected[0])
+    np.testing.assert_allclose(distances, expected[1], rtol=1e-12)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_references import cells_of
+import scvi
+from golden_references import N_GOLDEN, cells_of, query_of
 
 import scarches_plus as sp
 from scarches_plus.hub._index import EMBEDDED
@@ -33,6 +34,19 @@ def test_they_embed_cells_as_they_did_when_they_were_built(name, tmp_path):
         np.testing.assert_allclose(model.embed(cells_of(name)), golden[name], atol=1e-5, rtol=0)
     evaluation = sp.hub.info(name, cache_dir=tmp_path, offline=True).card.evaluation
     assert evaluation["accuracy of transferred labels"] > 0.75  # chance: a sixth or less
+    assert {"mixing", "conservation", "total", "EBM", "KNI", "label accuracy"} <= set(evaluation)
+    assert evaluation["total"] == pytest.approx(
+        evaluation["mixing"] ** 0.4 * evaluation["conservation"] ** 0.6, abs=2e-3
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "simulated-bascvi"])  # which maps nothing
+def test_they_map_cells_as_they_did_when_they_were_built(name, tmp_path):
+    query, model = query_of(name), sp.hub.load(name, cache_dir=tmp_path, offline=True)
+    scvi.settings.seed = 0
+    sp.tl.map_query(query, model, max_epochs=3, train_kwargs={"enable_progress_bar": False})
+    with np.load(GOLDEN) as golden:
+        np.testing.assert_allclose(query.obsm["X_scarches"][:N_GOLDEN], golden[f"{name}, mapped"], atol=1e-4, rtol=0)
 
 
 def test_a_query_is_mapped_and_labelled_offline(tmp_path):

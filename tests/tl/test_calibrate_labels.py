@@ -130,6 +130,16 @@ def test_another_vote_is_refused(reference, query):
         sp.tl.transfer_labels(query, reference, ["cell_type", "batch"], k=10, calibration={"cell_type": calibration})
     with pytest.raises(KeyError, match="nothing"):
         sp.tl.calibrate_labels(reference, "cell_type", batch_key="nothing")
+    with pytest.raises(TypeError, match=r"LabelCalibration\(\*\*values\)"):
+        sp.tl.transfer_labels(query, reference, "cell_type", k=10, calibration=calibration.to_plain())
+    with pytest.raises(TypeError, match=r"of 'cell_type' must be .* not dict"):
+        sp.tl.transfer_labels(query, reference, "cell_type", k=10, calibration={"cell_type": calibration.to_plain()})
+    with pytest.raises(ValueError, match="n_cells must be at least 1"):
+        sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", n_cells=0)
+    for cells in (reference, query):  # the same place, of another space
+        cells.uns["scarches_plus"] = {"embeddings": {"X_scarches": {"space": "another"}}}
+    with pytest.raises(ValueError, match=r"space None.*space another"):
+        sp.tl.transfer_labels(query, reference, "cell_type", k=10, calibration=calibration)
     assert "cell_type_pred" not in query.obs
 
 

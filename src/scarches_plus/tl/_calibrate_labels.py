@@ -62,7 +62,7 @@ def calibrate_labels(
     KeyError
         If the embedding or a column is missing.
     ValueError
-        If no cell has a label that another batch has too.
+        If no cell has a label that another batch has too, or ``n_cells`` is not positive.
 
     Warns
     -----
@@ -81,6 +81,9 @@ def calibrate_labels(
     """
     from scarches_plus._neighbors import nearest
 
+    if n_cells < 1:
+        message = f"n_cells must be at least 1, not {n_cells}"
+        raise ValueError(message)
     space = space_of(reference, use_rep)
     labels = reference_labels(reference, labels_key, unknown_category)
     folds = _folds(reference, batch_key, rng)

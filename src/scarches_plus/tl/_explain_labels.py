@@ -73,7 +73,14 @@ def explain_labels(
     KeyError
         If an embedding, a column, a cell or the record of novel cells is missing.
     ValueError
-        If the embeddings lie in different latent spaces, no reference cell has a label, or the calibration is of another vote.
+        If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another length, or the
+        calibration is of another vote.
+    TypeError
+        If the calibration is none.
+
+    Notes
+    -----
+    It is the vote over the labels as they are: with a hierarchy, :func:`transfer_labels` may answer at another level.
 
     References
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,8 @@ def calibrations_for(
     ------
     KeyError
         If there are several columns and one has no calibration.
+    TypeError
+        If a calibration is something else, such as the plain values that a bundle keeps.
     ValueError
         If a calibration is of another vote, or the reference is a model, which does not vote.
     """
@@ -94,6 +97,10 @@ def calibrations_for(
             "calibrated by itself"
         )
         raise ValueError(message)
+    plain = {"exponent", "floor"} <= set(calibration) if isinstance(calibration, Mapping) else False
+    if plain or not isinstance(calibration, LabelCalibration | Mapping):
+        message = f"calibration must be a LabelCalibration, not {type(calibration).__name__}; of plain values, sp.tl.LabelCalibration(**values) makes one"
+        raise TypeError(message)
     if isinstance(calibration, LabelCalibration) and len(labels_key) > 1:
         message = f"there are {len(labels_key)} label columns: pass calibration={{column: calibrate_labels(reference, column, ...)}}"
         raise ValueError(message)
@@ -104,6 +111,9 @@ def calibrations_for(
     space = space_of(reference, use_rep)
     for key in labels_key:
         one = by_key[key]
+        if not isinstance(one, LabelCalibration):
+            message = f"the calibration of {key!r} must be a LabelCalibration, not {type(one).__name__}; of plain values, sp.tl.LabelCalibration(**values) makes one"
+            raise TypeError(message)
         if (one.k, one.kernel, one.space) != (k, kernel, space):
             message = (
                 f"the calibration of {key!r} is of another vote (k={one.k}, kernel={one.kernel!r}, space {one.space}) than this one "

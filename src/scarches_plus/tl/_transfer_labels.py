@@ -101,7 +101,7 @@ def transfer_labels(
         If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, no column
         is named, a calibration is of another vote, or the column of novel cells is not boolean.
     TypeError
-        If the reference is neither AnnData nor model.
+        If the reference is neither AnnData nor model, or the calibration is none.
 
     Notes
     -----
