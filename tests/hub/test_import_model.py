@@ -214,18 +214,31 @@ def test_names_beyond_the_list(folder, name):
         sp.hub.import_model(folder)
 
 
+def repacked(whole, names):
+    """The archive with some members packed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(file, "w") as new:
+        for one in old.infolist():
+            packed = one.filename.rpartition("/")[2] in names or not names
+            new.writestr(one.filename, old.read(one), zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("names", [(), ("version",)])  # all; one that is not even smaller for it
+def test_packed_archives(folder, names):
+    path = folder / "model.pt"
+    path.write_bytes(repacked(path.read_bytes(), names))
+    with pytest.raises(BundleError, match="packed"):
+        sp.hub.import_model(folder)
+
+
 def test_damage(folder):
     path = folder / "model.pt"
     whole = path.read_bytes()
-    repacked = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(repacked, "w", zipfile.ZIP_DEFLATED) as new:
-        for one in old.infolist():
-            new.writestr(one.filename, old.read(one))
     cases = {
         "damaged": damaged(whole),
         "cut off": whole[: len(whole) // 2],
         "web page": b"<!DOCTYPE html><html>Not found</html>",
-        "packed": repacked.getvalue(),
         "no model": torch_file({"weights": torch.zeros(3)}),
         "no model of": torch_file([1, 2]),
     }

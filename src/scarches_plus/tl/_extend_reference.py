@@ -199,9 +199,8 @@ def _fit(
     labels = [*of_cells[rows], *old.labels[chosen]]
     names = list(dict.fromkeys(labels))
     covers = np.zeros((len(names), module.n_labels), dtype=bool)
-    covers[:, : len(extended.classes)] = extended._tree.covers(
-        names
-    )  # beyond are classes that no cell is labelled with
+    # beyond are classes that no cell is labelled with
+    covers[:, : len(extended.classes)] = extended._tree.covers(names)
     allowed = torch.from_numpy(covers[[names.index(label) for label in labels]]).to(device)
     prefix = "classifier."
     of_classifier = {name.removeprefix(prefix): where for name, where in entries.items() if name.startswith(prefix)}
