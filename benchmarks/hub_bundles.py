@@ -15,17 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import scvi
-import torch
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 from golden_cells import answers  # noqa: E402
 from golden_references import N_GOLDEN, cells_of  # noqa: E402
+from round_trips import deviations  # noqa: E402
 
 import scarches_plus as sp  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "hub" / "golden"
-STRATEGIES = ("condition", "input_layers", "all", "clcvae")
 SILENT = {"enable_progress_bar": False}
 REFERENCES = Path(sp.__file__).parent / "hub" / "references"
 
@@ -41,32 +40,6 @@ def sizes(model, folder):
     parameters = sum(one.numel() * one.element_size() for one in model.module.state_dict().values())
     bundle = sp.hub.save_bundle(model, folder, importance=False)
     return parameters, sum(file.stat().st_size for file in bundle.iterdir())
-
-
-def mapped(query, model, strategy):
-    scvi.settings.seed = 0
-    query = query.copy()
-    sp.tl.map_query(query, model, strategy=strategy, max_epochs=2, train_kwargs=SILENT)
-    return query.obsm["X_scarches"]
-
-
-def deviations(name, model, again):
-    """Largest differences between two models: of cells of the reference, and of a query by each strategy."""
-    cells = cells_of(name)
-    yield "embedded", np.abs(model.embed(cells) - again.embed(cells)).max()
-    for one in (model, again):
-        one.remember(importance=importance_of(one))
-    query = cells.copy()
-    query.obs["batch"] = "new"
-    strategies = STRATEGIES[1:] if name == "simulated-bascvi" else STRATEGIES  # its encoder has no columns of batches
-    for strategy in strategies:
-        yield strategy, np.abs(mapped(query, model, strategy) - mapped(query, again, strategy)).max()
-
-
-def importance_of(model):
-    """As if every weight were of equal importance: only that it is the same for both models matters here."""
-    weights = {name: one.detach().clone() for name, one in model.module.named_parameters()}
-    return sp.train.Importance({name: torch.ones_like(one) for name, one in weights.items()}, weights, 1, "hooks")
 
 
 def usual():
@@ -91,7 +64,7 @@ def main():
             opened = min(seconds(lambda: sp.hub.load_bundle(REFERENCES / name)) for _ in range(3))  # noqa: B023
             drift = np.abs(model.embed(cells_of(name)[:N_GOLDEN]) - golden[name]).max()
             parameters, bundle = sizes(model, Path(folder) / name)
-            found = dict(deviations(name, model, sp.hub.load_bundle(Path(folder) / name)))
+            found = dict(deviations(model, sp.hub.load_bundle(Path(folder) / name), cells_of(name)))
             kept = found.pop("embedded")
             print(
                 f"| {name} | {parameters / 1e3:.0f} | {bundle / 1e3:.0f} | {bundle / parameters:.3f} | {opened:.2f} | {drift:.1g} "

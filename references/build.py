@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "src" / "scarches_plus" / "hub" / "references"
 GOLDEN = ROOT / "tests" / "hub" / "golden" / "references.npz"
 VERSION = "1"
+CONTACTS = ["scarches_plus developers"]
 SILENT = {"enable_progress_bar": False}
 #: Cells whose embedding the tests look at, and cells of the query that are mapped for it.
 N_GOLDEN, N_MAPPED = 20, 60
@@ -61,7 +62,7 @@ def build(folder, name, reference, query, recipe, card, **options):
     sp.hub.save_bundle(
         model,
         folder / name,
-        card={"name": name, "version": VERSION, "evaluation": scores, **card},
+        card={"name": name, "version": VERSION, "contacts": CONTACTS, "evaluation": scores, **card},
         # 3 MB is all there is: one reference to look for novel cells with
         profiles=sp.tl.label_profiles(reference, "cell_type", "batch") if card["species"] == "human" else None,
         calibration={"cell_type": calibration.to_plain()},
@@ -125,7 +126,7 @@ def simulated(folder, recipe):
 
 
 def main():
-    with TemporaryDirectory(dir=FOLDER.parent) as temporary:
+    with TemporaryDirectory(dir=ROOT / "references") as temporary:
         folder = Path(temporary) / FOLDER.name
         folder.mkdir()
         golden = pbmc(folder)

@@ -42,7 +42,7 @@ def main():
         extra = {"reference": cells_kept, "include": ["latent", "labels", "counts"]} if name == "scvi" else {}
         labels_key = "cell_type" if name in {"scvi", "scanvi"} else ()
         sp.hub.save_bundle(model, FOLDER / name, anchors=name == "scvi", labels_key=labels_key, **extra)
-    for name in ("scvi", "scanvi"):
+    for name in ("scvi", "scanvi", "totalvi"):
         sp.hub.export_model(models[name], FOLDER / "exported" / name)
     counts = {part: one.X.toarray().astype(np.uint16) for part, one in (("reference", ref), ("query", query))}
     arrays = {f"{part}/counts": values for part, values in counts.items()}
