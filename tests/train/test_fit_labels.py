@@ -111,7 +111,7 @@ def test_columns_learn_the_cells_of_a_class_and_nothing_else_moves():
 
     # no closer than an old class fits its cells
     module.load_state_dict(before)
-    old = 0.7 * mean
+    old = 0.85 * mean
     fit_conditional(
         module, torch.cat([mean, old]), torch.cat([variance, variance]), torch.tensor([2, 1]).repeat_interleave(80),
         torch.tensor([True, False]).repeat_interleave(80), entries=entries, rng=0,
@@ -119,5 +119,5 @@ def test_columns_learn_the_cells_of_a_class_and_nothing_else_moves():
     stopped = {name: value.clone() for name, value in module.state_dict().items()}
     enough = objective(before, old, 1)
     assert objective(before) > enough
-    assert enough - 1 < objective(stopped) < enough + 1
-    assert objective(after) < objective(stopped)
+    assert enough - 1.5 < objective(stopped) < enough + 1
+    assert objective(after) < objective(stopped) - 1
