@@ -66,8 +66,8 @@ def neighbors_with_self(embedding, k):
     )
 
 
-def expected_of_scib(adata, names):
-    z = adata.obsm["apart"].astype(np.float32)
+def expected_of_scib(adata, names, embedding="apart"):
+    z = adata.obsm[embedding].astype(np.float32)
     batches, labels = (pd.factorize(adata.obs[key], sort=True)[0] for key in ("batch", "cell_type"))
     expected = {
         "iLISI": lambda: scib_metrics.ilisi_knn(neighbors_with_self(z, 90), batches),
@@ -84,10 +84,12 @@ def expected_of_scib(adata, names):
     return {name: float(expected[name]()) for name in names}
 
 
+@pytest.mark.parametrize("embedding", ["good", "apart"])
 @pytest.mark.filterwarnings("ignore:PCR comparison score is negative")
-def test_scib_scores_are_those_of_scib(adata, full):
-    for name, number in expected_of_scib(adata, ["iLISI", "cLISI", "kBET", "silhouette of labels", "PCR"]).items():
-        assert value(full, "apart", name) == pytest.approx(number, abs=2e-3), name
+def test_scib_scores_are_those_of_scib(adata, full, embedding):
+    names = ["iLISI", "cLISI", "kBET", "silhouette of labels", "PCR"]
+    for name, number in expected_of_scib(adata, names, embedding).items():
+        assert value(full, embedding, name) == pytest.approx(number, abs=2e-3), name
     assert value(full, "good", "ARI k-means") > 0.9
 
 
