@@ -13,7 +13,7 @@ import torch
 
 from ._load import CLASSES, load
 from ._plausible import NO_OPTIONS, known_arguments, require_plausible_sizes
-from ._spec import reference_spec, use_text_categories, with_text_categories
+from ._spec import reference_spec, with_text_categories
 from ._stand_ins import stand_ins
 from ._state import get_state, restore_state, set_state
 from ._totalvi import TOTALVI, advice_unsaid
@@ -126,7 +126,6 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
         name: pd.DataFrame({name: values}, index=pd.Index(epochs, name="epoch"))
         for name, (epochs, values) in (parts.history or {}).items()
     }
-    use_text_categories(model)
     if isinstance(model, TOTALVI):
         model.set_unmeasured_proteins(parts.unmeasured_proteins or {})
     # a model of plain scvi-tools has no state, and gets that of its weights
