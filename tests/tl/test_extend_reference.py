@@ -172,7 +172,8 @@ def test_a_second_query_of_the_new_types_is_mapped_onto_it(batches, mapped, exte
     assert len(sp.pl.drift(after.state.lineage).get_xticks()) == 2
     named = second.copy()
     named.obs["named"] = np.where(np.arange(named.n_obs) < 30, "another", "Unknown")
-    again = sp.tl.extend_reference(named, after, "named", reference=embedded(ref, after))
+    with pytest.warns(UserWarning, match=r"cells of \['type3', 'type4'\], which the model knows"):
+        again = sp.tl.extend_reference(named, after, "named", reference=embedded(ref, after))
     assert again.classes == (*extended.classes, "another")
     require_the_rest_is_kept(after, again, after.embed(ref))
 
@@ -247,6 +248,35 @@ def test_summaries_stand_in_for_the_reference_and_grow(base, batches):
     after = sp.tl.map_query(query, extended, max_epochs=3, train_kwargs=FAST)
     sp.tl.transfer_labels(query, after, "cell_type")
     assert (query.obs["cell_type_pred"] == truth)[np.isin(truth, ONLY_QUERY)].mean() > 0.7
+
+
+@pytest.mark.parametrize("remembered", ["cells", "summary"])
+def test_a_second_round_keeps_the_types_of_the_first(base, batches, remembered):
+    ref, first, second = batches
+    model = scanvi(base)
+    if remembered == "summary":
+        sp.train.summarize_reference(model, "cell_type")
+    once = mapped_onto(model, first)
+    first = first.copy()
+    first.obs["named"] = first.obs["cell_type"].astype(str).where(lambda label: label == "type3", "Unknown")
+    extended = sp.tl.extend_reference(first, once, "named", reference=embedded(ref, once))
+    without = second[second.obs["cell_type"] != "type3"].copy()
+    after = mapped_onto(extended, without)
+    without.obs["named"] = without.obs["cell_type"].astype(str).where(lambda label: label == "type4", "Unknown")
+    joint = embedded(ref, after)
+    if remembered == "cells":
+        first.obs["cell_type"] = first.obs["named"]
+        joint = sp.tl.joint_embedding(joint, embedded(first, after))
+    twice = sp.tl.extend_reference(without, after, "named", reference=joint)
+    is_first = (batches[1].obs["cell_type"] == "type3").to_numpy()
+    kept, of_second = (
+        np.asarray(twice.classes)[probabilities(twice, after.embed(cells)).argmax(1)]
+        for cells in (batches[1][is_first], second[second.obs["cell_type"] == "type4"])
+    )
+    before = np.asarray(after.classes)[probabilities(after, after.embed(batches[1][is_first])).argmax(1)]
+    assert (before == "type3").mean() > 0.8
+    assert (kept == "type3").mean() > (before == "type3").mean() - 0.05
+    assert (of_second == "type4").mean() > 0.8
 
 
 @pytest.mark.usefixtures("few_steps")

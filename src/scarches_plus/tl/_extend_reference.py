@@ -59,7 +59,8 @@ def extend_reference(
         ``obs`` column of ``adata``.
     reference
         Reference cells with an embedding in ``obsm[use_rep]`` and labels in the column that the model was trained on, so that new
-        labels are told from all old ones. Without them, cells of no one are drawn from the model's summary of its labels
+        labels are told from all old ones. For labels that neither they nor ``adata`` have (those of an earlier round), and for all
+        without a reference, cells of no one are drawn from the model's summary of its labels
         (:func:`scarches_plus.train.summarize_reference`) if it carries one.
     parents
         For a model with a hierarchy: new label to the inner label that contains it, ``None`` at the top.
@@ -91,7 +92,8 @@ def extend_reference(
     Warns
     -----
     UserWarning
-        If more than 1 % of the reference cells would be given a new label, or there are none to say.
+        If more than 1 % of the reference cells would be given a new label, there are none to say, or the model knows labels that no
+        cell has.
 
     Notes
     -----
@@ -124,7 +126,7 @@ def extend_reference(
         message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(of_cells) - {None})}"
         raise ValueError(message)
     below = _parents(model, new, parents)
-    old = reference_cells(model, reference, use_rep, nothing, rng=rng)
+    old = reference_cells(model, reference, use_rep, nothing, at_hand=set(of_cells) - {None}, rng=rng)
     if strange := sorted(set(old.labels) - known - set(new)):
         message = f"labels {strange} of the reference are neither the model's nor new"
         raise ValueError(message)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scarches_plus.model import SCANVI
+    from scarches_plus.train import LatentSummary
 
 #: Cells drawn from each component of a summary, where the reference's cells are not at hand.
 _DRAWN = 100
@@ -103,9 +104,9 @@ def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> 
 
 
 def reference_cells(
-    model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], *, rng: int
+    model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], *, at_hand: set[str], rng: int
 ) -> LabelledCells:
-    """Return cells of the reference, or drawn from the model's summary of it; none if there is neither.
+    """Return cells of the reference, and drawn from the model's summary those of labels that would be left without.
 
     Parameters
     ----------
@@ -117,6 +118,8 @@ def reference_cells(
         Their embedding.
     nothing
         Names of no label.
+    at_hand
+        Labels that other cells have.
     rng
         Seed of what is drawn.
 
@@ -128,29 +131,55 @@ def reference_cells(
     Warns
     -----
     UserWarning
-        If there are none.
+        If there are none, or labels are left without cells.
     """
-    import torch
-
-    space, key = model.state.space, model.spec.labels_key
-    if reference is not None:
-        if space_of(reference, use_rep) != space:
+    space, key = model.state.space, str(model.spec.labels_key)
+    summary = model.state.summaries.get(key)
+    if summary is not None and summary.space != space:
+        summary = None
+    if reference is None:
+        if summary is None:
             message = (
-                f"obsm[{use_rep!r}] of the reference lies in another latent space than the model's; embed the reference "
-                f"with it: sp.tl.embed(reference, model, key_added={use_rep!r})"
+                "without the reference's cells (reference=...), or a summary of them that the model carries, new labels are told from "
+                "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
             )
-            raise ValueError(message)
-        labels = labels_of(reference, str(key), nothing)
-        rows = np.flatnonzero([label is not None for label in labels])
-        return LabelledCells(labels[rows], np.asarray(reference.obsm[use_rep])[rows])
-    summary = model.state.summaries.get(str(key))
-    if summary is None or summary.space != space:
+            warn(message, UserWarning, stacklevel=3)
+            return LabelledCells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
+        return _drawn(summary, list(summary.labels), rng)
+    if space_of(reference, use_rep) != space:
         message = (
-            "without the reference's cells (reference=...), or a summary of them that the model carries, new labels are told from "
-            "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
+            f"obsm[{use_rep!r}] of the reference lies in another latent space than the model's; embed the reference "
+            f"with it: sp.tl.embed(reference, model, key_added={use_rep!r})"
+        )
+        raise ValueError(message)
+    labels = labels_of(reference, key, nothing)
+    rows = np.flatnonzero([label is not None for label in labels])
+    cells = LabelledCells(labels[rows], np.asarray(reference.obsm[use_rep])[rows])
+    lacking = _without_cells(model, at_hand | set(cells.labels))
+    described = [label for label in lacking if summary is not None and label in summary.labels]
+    if undescribed := [label for label in lacking if label not in described]:
+        message = (
+            f"neither the reference nor the query has cells of {undescribed}, which the model knows; new labels may take theirs. Types "
+            "of earlier rounds: reference=sp.tl.joint_embedding(reference, earlier query)"
         )
         warn(message, UserWarning, stacklevel=3)
-        return LabelledCells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
-    drawn = summary.draw(_DRAWN, torch.Generator().manual_seed(rng))
-    labels = np.array(summary.labels, dtype=object)[summary.of_label.repeat_interleave(_DRAWN).numpy()]
-    return LabelledCells(labels, drawn.z_mean.numpy())
+    if not described:
+        return cells
+    drawn = _drawn(summary, described, rng)
+    return LabelledCells(np.concatenate([cells.labels, drawn.labels]), np.concatenate([cells.means, drawn.means]))
+
+
+def _without_cells(model: SCANVI, labels: set[str]) -> list[str]:
+    """Return the classes of a model that no label is or contains."""
+    known = [label for label in model.spec.labels if label in labels]
+    covered = model._tree.covers(known).any(axis=0)
+    return [label for label, has_cells in zip(model.classes, covered, strict=True) if not has_cells]
+
+
+def _drawn(summary: LatentSummary, labels: list[str], rng: int) -> LabelledCells:
+    """Return cells of no one that a summary describes."""
+    import torch
+
+    of_cells = np.array(summary.labels, dtype=object)[summary.of_label.repeat_interleave(_DRAWN).numpy()]
+    rows = np.isin(of_cells, labels)
+    return LabelledCells(of_cells[rows], summary.draw(_DRAWN, torch.Generator().manual_seed(rng)).z_mean.numpy()[rows])
