@@ -48,6 +48,18 @@ def test_categories_that_are_no_text(theirs, kind, tmp_path):
     np.testing.assert_array_equal(plain.get_latent_representation(), expected)
 
 
+def test_an_own_model_with_batches_that_are_numbers_says_how_far_it_moved():
+    adata = cells()
+    adata.obs["batch"] = adata.obs["batch"].astype(str).str[-1].astype(int)
+    adata.obs["donor"] = np.resize([10, 20], adata.n_obs)
+    is_query = (adata.obs["batch"] == 2).to_numpy()
+    model = reference(SCVI, adata[~is_query].copy(), setup_kwargs={"categorical_covariate_keys": ["donor"]})
+    query = adata[is_query].copy()
+    sp.tl.map_query(query, model, strategy="all", **FAST)
+    drift = query.uns["scarches_plus"]["embeddings"]["X_scarches"]["mapping"]["drift"]
+    assert np.isfinite([drift["elbo_before"], drift["elbo_after"]]).all()
+
+
 def test_the_user_s_reference_cells_are_not_touched():
     ref, query = split(cells(), "batch2")
     setup(scvi.model.SCVI, ref)

@@ -21,6 +21,7 @@ from ._state import get_state
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
     from torch import Tensor
@@ -83,11 +84,21 @@ def registered(model: Any, cells: AnnData | MuData, **options: Any) -> Iterator[
         if unknown:
             message = f"the model knows no {unknown} in obs[{key!r}], only {list(known)}"
             raise ValueError(message)
+    prepared.obs = _in_registered_types(model, prepared.obs)
     validated = model._validate_anndata(registrable(prepared, cells, spec))
     try:
         yield validated
     finally:
         model._per_instance_manager_store[model.id].pop(validated.uns[_SCVI_UUID_KEY])
+
+
+def _in_registered_types(model: Any, obs: pd.DataFrame) -> pd.DataFrame:
+    """Return columns of text with the values that the model was set up with, such as batches that are numbers."""
+    states = (state_registry(model, field) for field in (REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.LABELS_KEY))
+    mappings = {one["original_key"]: one["categorical_mapping"] for one in states if "categorical_mapping" in one}
+    mappings |= state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {})
+    columns = {key: {str(value): value for value in np.asarray(values).tolist()} for key, values in mappings.items()}
+    return obs.assign(**{key: obs[key].map(values) for key, values in columns.items() if key in obs})
 
 
 def load_tensors(model: Any, cells: AnnData | MuData) -> dict[str, Tensor]:
