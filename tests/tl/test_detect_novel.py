@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
 import scarches_plus as sp
-from scarches_plus.tl._contrasts import correlations, explain
+from scarches_plus.tl._contrasts import _shared_directions, correlations, explain
 from scarches_plus.tl._pools import FLOOR, pooled
 
 
@@ -276,3 +276,19 @@ def test_variation_of_one_label_alone_is_novel():
     logs[new] += 1.5 * rng.normal(size=profiles.shape[1])
     loss, _ = explain(logs, profiles, np.ones(4)).evaluate(logs)
     assert roc_auc_score(new, loss) > 0.99
+
+
+@pytest.mark.parametrize("n_each", [40, 150])  # below and above what a label's own variation is cut to
+def test_shared_directions_are_the_main_ones_of_the_other_labels(n_each):
+    profiles, label, logs, rng = types(0, n_each=n_each)
+    directions = rng.normal(size=(10, profiles.shape[1]))
+    logs = logs + rng.normal(size=(len(label), 10)) @ directions  # that all labels share
+    state = explain(logs, profiles, np.ones(4))
+    loss, found = state.evaluate(logs)
+    rows = {one: np.flatnonzero(found == one) for one in range(4)}
+    best = {one: of[np.argsort(loss[of], kind="stable")[: int(0.7 * len(of))]] for one, of in rows.items()}
+    for one, vectors in _shared_directions(logs, state).items():
+        others = [(logs[of] - logs[of].mean(axis=0)) / np.sqrt(len(of)) for other, of in best.items() if other != one]
+        expected = np.linalg.svd(np.concatenate(others), full_matrices=False)[2][:10]
+        np.testing.assert_allclose(vectors @ vectors.T, np.eye(10), atol=1e-6)
+        assert np.linalg.svd(vectors @ expected.T, compute_uv=False).min() > 0.99  # cosine of the largest angle

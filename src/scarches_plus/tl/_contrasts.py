@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _ANCHORS, _LEAST = 0.3, 5
 #: Directions that other labels' pools vary along, removed from each pool, and the share of pools, best first, they come from.
 _DIRECTIONS, _TRUSTED = 10, 0.7
+#: Directions of each label's own pools that those are found among, and the share of the largest variance that is rounding.
+_KEPT, _NOTHING = 40, 1e-6
 #: A label needs so many pools to tell directions.
 _ENOUGH = 20
 _ITERATIONS = 6
@@ -159,20 +161,38 @@ def _shared_directions(logs: NDArray, state: Explanation) -> dict[int, NDArray]:
 
     What varies alike in several types (donor, quality, stress) is no sign of a new type.
     """
-    from sklearn.utils.extmath import randomized_svd
+    from scipy.linalg import eigh
 
     loss, label = state.evaluate(logs)
-    residuals: dict[int, NDArray] = {}
+    parts = {}
     for one in map(int, np.flatnonzero(state.present)):
         rows = np.flatnonzero(label == one)
         if len(rows) >= _ENOUGH:
             rows = rows[np.argsort(loss[rows], kind="stable")[: int(_TRUSTED * len(rows))]]
-            residuals[one] = (logs[rows] - logs[rows].mean(axis=0)) / np.sqrt(len(rows))
+            parts[one] = _main_variation((logs[rows] - logs[rows].mean(axis=0)) / np.sqrt(len(rows)))
+    if not parts:
+        return {}
+    owner = np.repeat(list(parts), [len(part) for part in parts.values()])
+    stacked = np.concatenate(list(parts.values()))
+    products = (stacked @ stacked.T).astype(np.float64)
     directions = {}
     for one in range(len(state.profiles)):
-        others = [rows for other, rows in residuals.items() if other != one]
-        if others:
-            stacked = np.concatenate(others)
-            n = min(_DIRECTIONS, min(stacked.shape) - 1)
-            directions[one] = randomized_svd(stacked, n, n_iter=3, random_state=0)[2]
+        others = np.flatnonzero(owner != one)
+        if len(others):
+            n = min(_DIRECTIONS, min(len(others), stacked.shape[1]) - 1)
+            values, vectors = eigh(
+                products[np.ix_(others, others)], subset_by_index=[len(others) - n, len(others) - 1], driver="evr"
+            )
+            main = values > _NOTHING * values[-1]
+            directions[one] = (vectors[:, main] / np.sqrt(values[main])).T.astype(stacked.dtype) @ stacked[others]
     return directions
+
+
+def _main_variation(rows: NDArray) -> NDArray:
+    """Return at most 40 rows with nearly the same products of columns: those that vary most."""
+    from sklearn.utils.extmath import randomized_svd
+
+    if min(rows.shape) <= _KEPT:
+        return rows
+    _, sizes, directions = randomized_svd(rows, _KEPT, n_iter=3, random_state=0)
+    return sizes[:, None] * directions  # type: ignore[no-any-return]
