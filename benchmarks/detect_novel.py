@@ -41,7 +41,7 @@ def contrast(reference, query):
 def outlier_factor(reference, query):
     logs = []
     for part in (reference, query):
-        part = part.copy()  # noqa: PLW2901
+        part = part.copy()
         sc.pp.normalize_total(part, target_sum=1e4)
         sc.pp.log1p(part)
         logs.append(part.X)
