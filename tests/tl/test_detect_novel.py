@@ -7,6 +7,7 @@ import scipy.stats
 from anndata import AnnData, read_h5ad
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mudata import MuData
 from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
@@ -197,6 +198,8 @@ def test_what_is_no_count_is_said():
         cells, known = (bad, reference) if side is query else (query, bad)
         with pytest.raises(ValueError, match="counts are negative, infinite or missing"):
             sp.tl.detect_novel(cells, known, "cell_type", batch_key="batch")
+    with pytest.raises(TypeError, match=r"adata is MuData.*mdata\['rna'\]"):
+        sp.tl.detect_novel(MuData({"rna": query}), reference, "cell_type", batch_key="batch")
     halves = query.copy()
     halves.X = halves.X / 2
     with pytest.warns(UserWarning, match="counts are not whole numbers"):

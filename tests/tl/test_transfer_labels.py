@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from mudata import MuData
 from sklearn.neighbors import KNeighborsClassifier
 from small_models import SCVI, cells, split
 from small_models import reference as small_reference
@@ -52,6 +53,20 @@ def test_agrees_with_scikit_learn_where_votes_weigh_the_same(reference, query):
     np.testing.assert_allclose(ours, p, atol=1e-5)
     assert (query.obs["cell_type_pred"].astype(str) == theirs.classes_[p.argmax(1)]).all()
     np.testing.assert_allclose(query.obs["cell_type_uncertainty"], 1 - p.max(1), atol=1e-5)
+
+
+def test_cells_of_several_modalities_vote_and_are_labelled(reference, query):
+    sp.tl.transfer_labels(query, reference, "cell_type", probabilities=True)
+    joint = [
+        MuData({"rna": AnnData(np.ones((one.n_obs, 2)), pd.DataFrame(index=one.obs_names))})
+        for one in (reference, query)
+    ]
+    for mdata, cells_of_one in zip(joint, (reference, query), strict=True):
+        mdata.obsm["X_scarches"] = cells_of_one.obsm["X_scarches"]
+    joint[0].obs["cell_type"] = reference.obs["cell_type"]
+    sp.tl.transfer_labels(joint[1], joint[0], "cell_type", probabilities=True)
+    pd.testing.assert_series_equal(joint[1].obs["cell_type_pred"].astype(str), query.obs["cell_type_pred"].astype(str))
+    np.testing.assert_array_equal(joint[1].obsm["cell_type_probabilities"], query.obsm["cell_type_probabilities"])
 
 
 def test_results_carry_the_reference_s_categories_and_colours(reference, query):

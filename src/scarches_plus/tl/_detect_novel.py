@@ -90,7 +90,7 @@ def detect_novel(
         than 17 cells, the reference fewer than two labels or no batch that can be held out, or ``alpha`` is not between 0 and 1.
 
     TypeError
-        If the reference is neither cells nor profiles, but a model for instance.
+        If the reference is neither cells nor profiles, but a model for instance, or cells are MuData.
 
     Warns
     -----
@@ -108,9 +108,14 @@ def detect_novel(
     Contrasts of pooled cells: this package. Calibration on held-out batches: Vovk, Gammerman and Shafer 2005 (conformal).
     """
     from anndata import AnnData
+    from mudata import MuData
 
     from scarches_plus.pp._counts import counts_layer, counts_of
 
+    for which, one in (("adata", adata), ("reference", reference)):
+        if isinstance(one, MuData):
+            message = f"{which} is MuData; novelty is found in genes' counts: pass that modality, such as mdata['rna']"
+            raise TypeError(message)
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
             "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "

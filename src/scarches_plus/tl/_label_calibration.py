@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._provenance import space_of
+from ._provenance import are_cells, space_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,11 +87,9 @@ def calibrations_for(
     ValueError
         If a calibration is of another vote, or the reference is a model, which does not vote.
     """
-    from anndata import AnnData
-
     if calibration is None:
         return {}
-    if not isinstance(reference, AnnData):
+    if not are_cells(reference):
         message = (
             "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out: a model's summary is "
             "calibrated by itself"

@@ -156,14 +156,14 @@ def reference_cells(
     rows = np.flatnonzero([label is not None for label in labels])
     cells = LabelledCells(labels[rows], np.asarray(reference.obsm[use_rep])[rows])
     lacking = _without_cells(model, at_hand | set(cells.labels))
-    described = [label for label in lacking if summary is not None and label in summary.labels]
+    described = [] if summary is None else [label for label in lacking if label in summary.labels]
     if undescribed := [label for label in lacking if label not in described]:
         message = (
             f"neither the reference nor the query has cells of {undescribed}, which the model knows; new labels may take theirs. Types "
             "of earlier rounds: reference=sp.tl.joint_embedding(reference, earlier query)"
         )
         warn(message, UserWarning, stacklevel=3)
-    if not described:
+    if summary is None or not described:
         return cells
     drawn = _drawn(summary, described, rng)
     return LabelledCells(np.concatenate([cells.labels, drawn.labels]), np.concatenate([cells.means, drawn.means]))
@@ -172,8 +172,8 @@ def reference_cells(
 def _without_cells(model: SCANVI, labels: set[str]) -> list[str]:
     """Return the classes of a model that no label is or contains."""
     known = [label for label in model.spec.labels if label in labels]
-    covered = model._tree.covers(known).any(axis=0)
-    return [label for label, has_cells in zip(model.classes, covered, strict=True) if not has_cells]
+    n_names = model._tree.covers(known).sum(axis=0)
+    return [label for label, n in zip(model.classes, n_names.tolist(), strict=True) if not n]
 
 
 def _drawn(summary: LatentSummary, labels: list[str], rng: int) -> LabelledCells:

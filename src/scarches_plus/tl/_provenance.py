@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from scarches_plus import _keys
 
@@ -55,6 +55,14 @@ def write_embedding(adata: AnnData, key: str, embedding: np.ndarray, model: SCVI
 def record_of(adata: AnnData, key: str) -> Mapping[str, Any]:
     """Return what is recorded of an embedding, empty if this package did not make it."""
     return adata.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(key, {})
+
+
+def are_cells(value: Any) -> TypeGuard[AnnData]:
+    """Return whether a value is AnnData or MuData, which have embeddings and columns alike."""
+    from anndata import AnnData
+    from mudata import MuData
+
+    return isinstance(value, AnnData | MuData)
 
 
 def copy_of(adata: AnnData) -> AnnData:

@@ -10,7 +10,7 @@ import numpy as np
 from scarches_plus import _keys
 
 from ._label_calibration import calibrations_for
-from ._provenance import copy_of, require_same_space
+from ._provenance import are_cells, copy_of, require_same_space
 from ._reference_labels import reference_labels
 from ._summaries import summaries_for
 from ._transfer import best_labels, kernel_weights, vote
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from anndata import AnnData
+    from mudata import MuData
 
     from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import Neighbors
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 
 def transfer_labels(
-    adata: AnnData,
-    reference: AnnData | SCVI | SCANVI | TOTALVI,
+    adata: AnnData | MuData,
+    reference: AnnData | MuData | SCVI | SCANVI | TOTALVI,
     labels_key: str | Sequence[str],
     *,
     use_rep: str = _keys.EMBEDDING,
@@ -45,7 +46,7 @@ def transfer_labels(
     novel_key: str | None = None,
     probabilities: bool = False,
     copy: bool = False,
-) -> AnnData | None:
+) -> AnnData | MuData | None:
     """Give every query cell the label that its nearest reference cells vote for, and how uncertain that is.
 
     Parameters
@@ -90,7 +91,7 @@ def transfer_labels(
 
     Returns
     -------
-    AnnData or None
+    AnnData, MuData or None
         The copy if ``copy``, else nothing.
 
     Raises
@@ -101,7 +102,7 @@ def transfer_labels(
         If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, no column
         is named, a calibration is of another vote, or the column of novel cells is not boolean.
     TypeError
-        If the reference is neither AnnData nor model, or the calibration is none.
+        If the reference is neither cells nor a model, or the calibration is none.
 
     Notes
     -----
@@ -113,8 +114,6 @@ def transfer_labels(
     ----------
     Lotfollahi et al. 2021 (scArches), eq. 17-22.
     """
-    from anndata import AnnData
-
     from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import nearest
 
@@ -125,7 +124,7 @@ def transfer_labels(
     if not keys:
         message = "labels_key names no column"
         raise ValueError(message)
-    if isinstance(reference, AnnData):
+    if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category) for key in keys}
         labels = {key: list(column.categories) for key, column in columns.items()}
@@ -141,7 +140,7 @@ def transfer_labels(
 
     adata = copy_of(adata) if copy else adata
     embedding = np.asarray(adata.obsm[use_rep])
-    if isinstance(reference, AnnData):
+    if are_cells(reference):
         neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
         shares = {
             key: partial(_votes, neighbors, kernel, column, calibrations.get(key)) for key, column in columns.items()
@@ -165,7 +164,7 @@ def transfer_labels(
             if tree is not None:
                 of_all = tree.node_probabilities(of_all, names)[:, possible]
             _write_probabilities(adata, key, given, of_all)
-        if isinstance(reference, AnnData):
+        if are_cells(reference):
             _write_colors(adata, reference, key, unknown_category)
     return adata if copy else None
 
