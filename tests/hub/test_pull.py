@@ -144,6 +144,7 @@ def test_a_short_page_does_not_replace_what_has_arrived(server, pull, from_mirro
     with pytest.raises(OSError, match="503"):
         pull()
     server.faults["signs-in/weights.safetensors"] = [(200, {}, b"<html>Sign in</html>")]
+    server.requests.clear()
     sp.hub.verify_bundle(from_mirrors())
     assert ("/small-1.0/weights.safetensors", "bytes=1000-") in server.requests
 
