@@ -13,8 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pooch
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from invenio_server import TOKEN, InvenioServer
 
@@ -70,7 +68,6 @@ def main():
     log = Log(zenodo)
     logging.getLogger("scarches_plus").addHandler(log)
     logging.getLogger("scarches_plus").setLevel(logging.INFO)
-    pooch.get_logger().setLevel("WARNING")
     model = sp.hub.load("pbmc68k-scanvi", offline=True)
     one, two = (without_importance(model, folder / "author", version) for version in ("1", "2"))
     send = {"token": TOKEN, "progress": False}

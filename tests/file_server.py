@@ -9,7 +9,7 @@ class FileServer:
     """Serves a folder, with ranges.
 
     ``faults`` maps the end of a path to a list of ``(status, headers, body)``, answered in turn before the file itself; a body that is a
-    number is that many bytes of the file, after which the connection breaks.
+    number is that many bytes of the file, after which the connection breaks. A header that is ``None`` is not sent.
     """
 
     def __init__(self, folder):
@@ -38,9 +38,10 @@ class FileServer:
                         length = len(rest)
                         body = rest if body is None else rest[:body]
                 self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body) if length is None else length))
+                length = len(body) if length is None else length
+                for name, value in ({"Content-Length": str(length)} | headers).items():
+                    if value is not None:
+                        self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
                 self.close_connection = True

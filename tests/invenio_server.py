@@ -127,6 +127,7 @@ class InvenioServer:
         for verb, pattern, method_of in (
             ("GET", r"/api/user/records", lambda: self._list(query)),
             ("POST", r"/api/records", lambda: (201, self._show(self._create(json.loads(body))))),
+            ("GET", r"/api/records/(\w+)", lambda name: (200, self._show(self._record(name)))),
             ("GET", r"/api/records/(\w+)/draft", lambda name: (200, self._show(self._draft(name)))),
             ("PUT", r"/api/records/(\w+)/draft", lambda name: (200, self._describe(name, json.loads(body)))),
             ("DELETE", r"/api/records/(\w+)/draft", self._delete),
@@ -156,6 +157,12 @@ class InvenioServer:
     def _draft(self, name):
         record = self.records.get(name)
         if record is None or record["published"]:
+            raise RefusalError(404, "The persistent identifier does not exist.")
+        return record
+
+    def _record(self, name):
+        record = self.records.get(name)
+        if record is None or not record["published"]:
             raise RefusalError(404, "The persistent identifier does not exist.")
         return record
 
@@ -219,9 +226,7 @@ class InvenioServer:
         return 202, self._show(record)
 
     def _new_version(self, name):
-        record = self.records.get(name)
-        if record is None or not record["published"]:
-            raise RefusalError(404, "The persistent identifier does not exist.")
+        record = self._record(name)
         for one in self.records.values():
             if one["parent"] == record["parent"] and not one["published"]:
                 return 201, self._show(one)

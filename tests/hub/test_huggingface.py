@@ -1,8 +1,10 @@
 """Hugging Face as the other registry, with huggingface_hub's interface played by a class."""
 
 import hashlib
+import json
 import shutil
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -49,7 +51,11 @@ class Hub:
             raise HfHubHTTPError(f"404 {name}, token {TOKEN}")
         commit = self._commit(name, revision)
         siblings = [SimpleNamespace(rfilename=file) for file in self.repos[name].commits[commit]]
-        return SimpleNamespace(id=name, private=self.repos[name].private, sha=commit, siblings=siblings)
+        repo = self.repos[name]
+        return SimpleNamespace(id=name, private=repo.private, gated=repo.gated, sha=commit, siblings=siblings)
+
+    def hf_hub_download(self, name, file, *, revision, local_dir):
+        (Path(local_dir) / file).write_bytes(self.repos[name].commits[revision][file])
 
     def get_paths_info(self, name, paths, *, revision):
         for path, contents in self.repos[name].commits[revision].items():
@@ -86,10 +92,9 @@ class Hub:
 @pytest.fixture
 def hub(monkeypatch):
     hub = Hub()
-    module, errors = ModuleType("huggingface_hub"), ModuleType("huggingface_hub.errors")
-    module.HfApi, errors.HfHubHTTPError = hub, HfHubHTTPError
+    module = ModuleType("huggingface_hub")
+    module.HfApi = hub
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
     return hub
 
 
@@ -143,6 +148,31 @@ def test_the_index_pins_the_commit(hub, bundles, tmp_path):
     )
 
 
+def test_the_index_from_what_the_account_lists(hub, bundles, tmp_path):
+    sp.hub.upload(bundles / "1", **OPTIONS, publish=True)
+    sp.hub.upload(bundles / "2", **OPTIONS, publish=True, new_version_of="lab/small")
+    shutil.copytree(bundles, tmp_path, dirs_exist_ok=True)
+    index = sp.hub.write_index(tmp_path, uploads=sp.hub.list_uploads(**OPTIONS))
+    first, second = json.loads(index.read_text())["models"]
+    assert (first["mirrors"], second["mirrors"]) == (
+        ["1"],
+        ["https://huggingface.co/lab/small/resolve/2/{file}"],
+    )
+
+
+def test_access_to_what_is_public_already(hub, bundles):
+    sp.hub.upload(bundles / "1", **OPTIONS, publish=True)
+    repo = hub.repos["lab/small"]
+    restricted = sp.hub.upload(bundles / "1", **OPTIONS, publish=True, restricted=True)
+    assert (restricted.state, repo.gated, repo.private) == ("published", "manual", False)
+    repo.gated = "auto"
+    for version in "12":
+        with pytest.raises(ValueError, match="open only to whom you let in; pass restricted=True"):
+            sp.hub.upload(bundles / version, **OPTIONS, publish=True, new_version_of="lab/small")
+    sp.hub.upload(bundles / "2", **OPTIONS, publish=True, new_version_of="lab/small", restricted=True)
+    assert (repo.gated, len(repo.commits)) == ("auto", 3)
+
+
 def test_what_arrived_damaged(hub, bundles):
     hub.damage = "weights.safetensors"
     with pytest.raises(OSError, match=r"another weights\.safetensors than was sent"):
@@ -169,20 +199,18 @@ def test_delete(hub, bundles):
     assert caught.value.__context__ is None
 
 
-def test_a_lost_connection_does_not_carry_the_request(hub, monkeypatch):
-    httpx = ModuleType("httpx")
-    httpx.HTTPError = type("HTTPError", (Exception,), {})
-    monkeypatch.setitem(sys.modules, "httpx", httpx)
-    for kind in (ConnectionError, httpx.HTTPError):  # of requests, in older versions, and of httpx
+@pytest.mark.parametrize("kind", [ConnectionError, RuntimeError, type("HTTPError", (Exception,), {})])
+def test_errors_do_not_carry_the_request(kind, hub, monkeypatch):
+    """Those of requests, of transfers and of httpx, which all hold the header."""
 
-        def lost(kind=kind):
-            raise kind(f"Bearer {TOKEN}")
+    def lost():
+        raise kind(f"Bearer {TOKEN} \ud800")
 
-        monkeypatch.setattr(hub, "whoami", lost)
-        with pytest.raises(OSError, match=r"huggingface: Bearer \[token\]") as caught:
-            sp.hub.list_uploads(**OPTIONS)
-        assert type(caught.value) is OSError
-        assert caught.value.__context__ is None
+    monkeypatch.setattr(hub, "whoami", lost)
+    with pytest.raises(OSError, match=r"huggingface: Bearer \[token\]") as caught:
+        sp.hub.list_uploads(**OPTIONS)
+    assert type(caught.value) is OSError
+    assert caught.value.__context__ is None
 
 
 def test_no_sandbox_and_no_library(bundles, monkeypatch):

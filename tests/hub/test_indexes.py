@@ -98,9 +98,34 @@ def test_a_dead_index_spoils_no_other(server, url, tmp_path, monkeypatch):
 
 
 def test_what_is_no_index_and_has_no_copy(server, options):
-    server.faults["index.json"] = [(200, {}, b"<html>sign in</html>")]
+    for answer in (b"<html>sign in</html>", b'{"schema_version": 2, "models": []}'):
+        server.faults["index.json"] = [(200, {}, answer)] * 3
+        with pytest.warns(UserWarning, match=f"is left out: {options['index']} is no index"):
+            assert "ours" not in set(sp.hub.list_models(**options)["name"])
+        with pytest.warns(UserWarning, match="is left out"):
+            sp.hub.load("simulated-scvi", **options)
+        with pytest.raises(OSError, match=r"no index lists .*could not be read:\n.* is no index"):
+            sp.hub.load("ours", **options)
+
+
+def test_a_file_of_the_environment_that_is_no_index(tmp_path, monkeypatch):
+    path = tmp_path / "index.json"
+    path.write_text("<html>")
+    monkeypatch.setenv("SCARCHES_PLUS_HUB_INDEX", str(path))
+    with pytest.warns(UserWarning, match="is no index"):
+        sp.hub.info("simulated-scvi", cache_dir=tmp_path)
     with pytest.raises(BundleError, match="is no index"):
-        sp.hub.list_models(**options)
+        sp.hub.info("simulated-scvi", index=path, cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize("place", ["http://[::1", "https://a:99999999/", "//["])
+def test_addresses_that_are_none(place, server, options):
+    server.faults["index.json"] = [(302, {"Location": place}, b"")]
+    with pytest.warns(UserWarning, match=f"left out: {re.escape(options['index'])}.*{re.escape(place)}"):
+        sp.hub.info("simulated-scvi", **options)
+    if not place.startswith("//"):
+        with pytest.warns(UserWarning, match=f"left out: {re.escape(place)} is no address"):
+            sp.hub.info("simulated-scvi", index=place, cache_dir=options["cache_dir"])
 
 
 @pytest.mark.parametrize("unusable", ["/dev/null/cache", "file"])
@@ -108,7 +133,7 @@ def test_a_cache_that_cannot_be_used(unusable, options, tmp_path):
     (tmp_path / "file").write_text("")
     cache = tmp_path / unusable  # an absolute one replaces it
     assert sp.hub.pull("simulated-scvi", cache_dir=cache) == EMBEDDED.parent / "simulated-scvi"
-    assert sp.hub.info("simulated-scvi", cache_dir=cache).card.name == "simulated-scvi"
+    assert sp.hub.info("simulated-scvi", cache_dir=cache, allow_latest=True).card.name == "simulated-scvi"
     assert "ours" in set(sp.hub.list_models(index=options["index"], cache_dir=cache)["name"])
 
 

@@ -1,6 +1,7 @@
 """Models come from folders and web servers whole, or not at all."""
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -98,8 +99,15 @@ def test_a_second_call_goes_on_where_the_first_broke_off(pull, server):
 def test_other_contents_are_refused_and_not_kept(pull, server, end, lab, tmp_path):
     size = (lab / "small-1.0" / end).stat().st_size
     page = b"<!DOCTYPE html><html>Sign in".ljust(size)
-    for body, why in ((page, "web page"), (bytes(size), "something else"), (bytes(size + 1), "more than")):
-        server.faults[f"1.0/{end}"] = [(200, {}, body)]
+    html, unknown = {"Content-Type": "text/html"}, {"Content-Length": None}
+    for headers, body, why in (
+        ({}, page, "web page"),
+        ({}, bytes(size), "something else"),
+        (unknown, bytes(size + 1), "more than"),
+        ({}, bytes(size + 1), f"sends {size + 1} bytes, and the file has {size}"),
+        (html, b"<!DOCTYPE html>", f"sends 15 bytes of a web page, and the file has {size}"),
+    ):
+        server.faults[f"1.0/{end}"] = [(200, headers, body)]
         with pytest.raises(OSError, match=why) as caught:
             pull()
         assert end in str(caught.value)
@@ -107,6 +115,47 @@ def test_other_contents_are_refused_and_not_kept(pull, server, end, lab, tmp_pat
             one.is_file() and one.parent.name != ".locks" for one in (tmp_path / "cache").rglob(f"{end}*")
         )
     sp.hub.verify_bundle(pull())
+
+
+@pytest.fixture
+def from_mirrors(server, lab, tmp_path):
+    """Pull a model that lies at a mirror that signs in, and at one that is whole."""
+
+    def from_mirrors():
+        values = json.loads((lab / "index.json").read_text())
+        values["models"][0]["mirrors"] = [f"{server.address}/{name}/{{file}}" for name in ("signs-in", "small-1.0")]
+        index = tmp_path / "index.json"
+        index.write_text(json.dumps(values))
+        return sp.hub.pull("small@1.0", index=index, cache_dir=tmp_path / "cache", progress=False)
+
+    return from_mirrors
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_short_page_does_not_spoil_the_next_mirror(announced, server, from_mirrors):
+    headers = {} if announced else {"Content-Length": None}
+    server.faults["signs-in/weights.safetensors"] = [(200, headers, b"<html>Sign in</html>")] * _backoff.TRIES
+    sp.hub.verify_bundle(from_mirrors())
+    assert ("/small-1.0/weights.safetensors", None) in server.requests
+
+
+def test_a_short_page_does_not_replace_what_has_arrived(server, pull, from_mirrors):
+    server.faults["weights.safetensors"] = [(200, {}, 1000), *[(503, {}, b"")] * 3]
+    with pytest.raises(OSError, match="503"):
+        pull()
+    server.faults["signs-in/weights.safetensors"] = [(200, {}, b"<html>Sign in</html>")]
+    server.requests.clear()
+    sp.hub.verify_bundle(from_mirrors())
+    assert ("/small-1.0/weights.safetensors", "bytes=1000-") in server.requests
+
+
+def test_what_arrived_before_was_of_something_else(pull, server):
+    part = pull() / "weights.safetensors.part"
+    (part.parent / "weights.safetensors").unlink()
+    part.write_bytes(b"something else")
+    server.requests.clear()
+    sp.hub.verify_bundle(pull())
+    assert [given for path, given in server.requests if path.endswith("weights.safetensors")] == ["bytes=14-", None]
 
 
 def test_missing_files_and_mirrors(server, lab, tmp_path):
@@ -146,6 +195,17 @@ def test_a_tampered_cache_is_fetched_again(pull):
     sp.hub.verify_bundle(pull())
 
 
+def test_a_whole_cache_that_cannot_be_written(pull, lab, tmp_path):
+    folder = pull(index=lab)
+    locks = tmp_path / "cache" / "hub" / ".locks"
+    shutil.rmtree(locks)
+    locks.write_text("")  # permissions do not bind every user
+    assert pull(index=lab, offline=True) == folder
+    (folder / "README.md").unlink()
+    with pytest.raises(OSError, match="locks"):
+        pull(index=lab)
+
+
 def test_limits(pull, server):
     with pytest.raises(BundleError, match="max_bytes"):
         pull(max_bytes=1000)
@@ -180,6 +240,27 @@ PULL = """
     address, cache = sys.argv[1:]
     print(sp.hub.pull("small@1.0", index=address + "/index.json", cache_dir=cache, progress=False))
 """
+
+
+KILLED = """
+    import os
+
+    from scarches_plus.hub import _fetch_file
+
+    def die(response, chunks=_fetch_file.chunks):
+        yield next(chunks(response))
+        os._exit(9)
+
+    _fetch_file.chunks = die
+"""
+
+
+def test_a_killed_pull_leaves_nothing_in_the_way(pull, server, tmp_path):
+    script = textwrap.dedent(KILLED) + textwrap.dedent(PULL)
+    command = [sys.executable, "-c", script, server.address, str(tmp_path / "cache")]
+    assert subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 9
+    assert [path.name for path in (tmp_path / "cache").rglob("*.part")] == ["manifest.json.part"]
+    sp.hub.verify_bundle(pull())
 
 
 def test_two_processes_fetch_once(server, tmp_path):

@@ -85,6 +85,67 @@ def test_the_same_bundle_twice_is_one_record(send, zenodo):
     assert [line.split()[0] for line in zenodo.log[n_sent:]] == ["GET", "GET"]
 
 
+def test_a_draft_of_the_next_version_is_not_taken_for_this_one(send, zenodo, bundles):
+    """It is born with the description of the version before, hash included."""
+    first = send(publish=True)
+    zenodo.fault("PUT", "/draft", *["hang up"] * 4)
+    with pytest.raises(OSError, match="no answer"):
+        send(bundles / "2", new_version_of=first.id, publish=True)
+    assert send(publish=True) == first
+    (copy,) = (one for one in zenodo.records.values() if not one["published"])
+    zenodo.records[first.id]["metadata"]["description"] = "its owner wrote another"
+    assert send().id not in {first.id, copy["id"]}
+
+
+def test_what_is_there_stands_alone(send, zenodo, bundles):
+    first = send(publish=True)
+    alone = send(bundles / "2")
+    with pytest.raises(
+        ValueError, match=rf"draft {alone.id} .* no version of {first.doi}; .*delete_draft\('{alone.id}'"
+    ):
+        send(bundles / "2", new_version_of=first.doi, publish=True)
+    assert not zenodo.records[alone.id]["published"]
+    published = send(bundles / "2", publish=True)
+    with pytest.raises(ValueError, match=rf"record {alone.id} .* no version of {first.id}; leave new_version_of out"):
+        send(bundles / "2", new_version_of=first.id)
+    assert send(bundles / "2") == published
+
+
+def test_a_version_that_is_there_already(send, bundles):
+    first = send(publish=True)
+    draft = send(bundles / "2", new_version_of=first.id)
+    published = send(bundles / "2", new_version_of=first.id, publish=True)
+    assert published.id == draft.id
+    assert send(bundles / "2", new_version_of=first.id) == published
+
+
+@pytest.mark.parametrize("restricted", [True, False])
+def test_other_access_than_what_is_published_has(restricted, send):
+    draft = send(restricted=restricted)
+    published = send(publish=True, restricted=not restricted)  # a draft can be changed
+    assert published.id == draft.id
+    with pytest.raises(ValueError, match=f"holds this bundle, its files are .*; pass restricted={not restricted}"):
+        send(publish=True, restricted=restricted)
+    assert send(restricted=not restricted) == published
+
+
+def test_records_of_other_software(send, zenodo, monkeypatch):
+    odd = [
+        {"pids": {"doi": {"identifier": doi, "provider": "external"}}} for doi in ("", "10.1234/a b", "10.1234/ä")
+    ] + [{"metadata": {"title": "slides", "version": 3}}, {"id": 7}, {"id": "../../x"}, {"parent": None}]
+    others = iter([zenodo._create(None)["id"] for _ in odd])
+    strange = dict(zip(others, odd, strict=True))
+    show = zenodo._show
+    monkeypatch.setattr(zenodo, "_show", lambda record: show(record) | strange.get(record["id"], {}))
+    plain = zenodo._create({"metadata": {"title": "more slides", "version": None}, "access": {}})
+    published = send(publish=True)
+    assert [one.id for one in sp.hub.list_uploads(token=TOKEN)] == [published.id, plain["id"]]
+
+    strange[published.id] = odd[0]
+    with pytest.raises(OSError, match="something else than a record"):
+        send(publish=True)  # which would be a second time
+
+
 def test_restricted_files(send, bundles, index_of, tmp_path, monkeypatch):
     published = send(publish=True, restricted=True)
     options = {"index": index_of(published), "cache_dir": tmp_path / "cache", "progress": False}

@@ -15,6 +15,14 @@ def test_what_it_says(model, tmp_path):
     assert row["bytes"] == sum(file.stat().st_size for file in (tmp_path / "a").iterdir())
 
 
+def test_folders_without_bundles(model, tmp_path):
+    bundle = sp.hub.save_bundle(model, tmp_path / "a", card={"name": "small", "version": "1"})
+    for folder in (bundle, tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match=r"no folder in .* is a bundle"):
+            sp.hub.write_index(folder)
+    sp.hub.verify_bundle(bundle)
+
+
 def test_refusals(model, tmp_path):
     sp.hub.save_bundle(model, tmp_path / "a")
     with pytest.raises(ValueError, match="needs a name and a version"):

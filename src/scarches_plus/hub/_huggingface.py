@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._logging import logger
 
-from ._folder import CHECKSUMS
+from ._folder import CHECKSUMS, read_file, sha256_of
 from ._index import FILE
 from ._manifest import MANIFEST
 from ._parcel import Upload
@@ -17,6 +18,7 @@ from ._parcel import Upload
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from ._manifest import Card
     from ._parcel import Parcel
     from ._services import Token
 
@@ -40,11 +42,11 @@ class HuggingFace:
         pass
 
     def uploads(self) -> Iterator[Upload]:
-        """Return the repositories that hold a bundle."""
+        """Return the repositories that hold a bundle, as they are now."""
         for one in self._ask("list_models", author=self._ask("whoami")["name"]):
             info = self._info(one.id)
             if _is_bundle(info):
-                yield self._upload(info)
+                yield self._upload(info, self._digest(info))
 
     def send(self, parcel: Parcel) -> Upload:
         """Return the repository with all files: private, unless it is public already.
@@ -52,7 +54,7 @@ class HuggingFace:
         Raises
         ------
         ValueError
-            If the repository holds something else, or is public and nothing is to be published.
+            If the repository holds something else, or is public and nothing is to be published, or is open to some and to be open to all.
         """
         card = parcel.manifest.card
         name = parcel.new_version_of or f"{self._ask('whoami')['name']}/{card.name}"
@@ -61,32 +63,24 @@ class HuggingFace:
         info = self._info(name)
         commit = info.sha
         tags = {one.name for one in self._ask("list_repo_refs", name).tags}
-        if self._different(name, commit, parcel):
+        different = self._different(name, commit, parcel)
+        if different:
             self._require_room(info, parcel, tags)
-            if parcel.restricted and not info.private:
-                self._ask("update_repo_settings", name, gated="manual")
-            commit = self._ask(
-                "upload_folder",
-                repo_id=name,
-                folder_path=parcel.folder,
-                allow_patterns=list(parcel.files),
-                delete_patterns=["*.safetensors"],  # of the version before
-                commit_message=f"{card.name} {card.version}",
-            ).oid
-            if different := self._different(name, commit, parcel):
-                message = f"{name} has another {different[0]} than was sent; call again"
-                raise OSError(message)
-            logger.info("%s: %s has all %d files, the same on both sides", self._name, name, len(parcel.files))
+        if not info.private:
+            self._restrict(info, parcel)
+        if different:
+            commit = self._commit(name, parcel)
         if card.version not in tags:
             self._ask("create_tag", name, tag=card.version, revision=commit)
-        return self._upload(self._info(name, commit), parcel)
+        return self._upload(self._info(name, commit), parcel.digest, card)
 
     def publish(self, upload: Upload, parcel: Parcel) -> Upload:
         """Make a repository public, to all or to whom its owner lets in."""
         gated = "manual" if parcel.restricted else False
         self._ask("update_repo_settings", upload.id, private=False, gated=gated)
         logger.info("%s: %s is public", self._name, upload.id)
-        return self._upload(self._info(upload.id, parcel.manifest.card.version), parcel)
+        card = parcel.manifest.card
+        return self._upload(self._info(upload.id, card.version), parcel.digest, card)
 
     def delete_draft(self, name: str) -> None:
         """Delete a private repository that holds a bundle."""
@@ -111,6 +105,38 @@ class HuggingFace:
             return
         raise ValueError(message)
 
+    def _restrict(self, info: Any, parcel: Parcel) -> None:
+        """Let nobody see a public repository whom its owner does not let in, if that is asked for."""
+        if info.gated and not parcel.restricted:
+            message = f"{info.id} is open only to whom you let in; pass restricted=True, or open it there"
+            raise ValueError(message)
+        if parcel.restricted and not info.gated:
+            self._ask("update_repo_settings", info.id, gated="manual")
+            logger.info("%s: %s is open only to whom its owner lets in, from now on", self._name, info.id)
+
+    def _commit(self, name: str, parcel: Parcel) -> str:
+        """Send all files, and return the commit."""
+        card = parcel.manifest.card
+        commit: str = self._ask(
+            "upload_folder",
+            repo_id=name,
+            folder_path=parcel.folder,
+            allow_patterns=list(parcel.files),
+            delete_patterns=["*.safetensors"],  # of the version before
+            commit_message=f"{card.name} {card.version}",
+        ).oid
+        if different := self._different(name, commit, parcel):
+            message = f"{name} has another {different[0]} than was sent; call again"
+            raise OSError(message)
+        logger.info("%s: %s has all %d files, the same on both sides", self._name, name, len(parcel.files))
+        return commit
+
+    def _digest(self, info: Any) -> str:
+        """Return the hash of the manifest, by which git does not know it."""
+        with TemporaryDirectory() as folder:
+            self._ask("hf_hub_download", info.id, MANIFEST, revision=info.sha, local_dir=folder)
+            return sha256_of(read_file(Path(folder), MANIFEST))
+
     def _different(self, name: str, commit: str, parcel: Parcel) -> list[str]:
         """Return the files that are not the same at a commit."""
         found = {one.path: one for one in self._ask("get_paths_info", name, list(parcel.files), revision=commit)}
@@ -119,31 +145,26 @@ class HuggingFace:
     def _info(self, name: str, commit: str | None = None) -> Any:
         return self._ask("model_info", name, revision=commit)
 
-    def _upload(self, info: Any, parcel: Parcel | None = None) -> Upload:
+    def _upload(self, info: Any, digest: str, card: Card | None = None) -> Upload:
         return Upload(
             backend=self._name,
             id=info.id,
             state="draft" if info.private else "published",
-            title=(parcel.manifest.card.title or parcel.manifest.card.name) if parcel else info.id.split("/")[-1],
-            version=parcel.manifest.card.version if parcel else "",
+            title=(card.title or card.name) if card else info.id.split("/")[-1],
+            version=card.version if card else "",
             url=f"{self._address}/{info.id}",
             files=f"{self._address}/{info.id}/resolve/{info.sha}/{FILE}",
-            manifest=parcel.digest if parcel else "",
+            manifest=digest,
         )
 
     def _ask(self, verb: str, *args: Any, **kwargs: Any) -> Any:
         """Call the library. Its errors, and those below it, hold the request with its headers; those that are raised here do not."""
-        from huggingface_hub.errors import HfHubHTTPError
-
-        httpx = sys.modules.get("httpx")  # requests, in older versions, whose errors are OSErrors
-        below = (httpx.HTTPError,) if httpx else ()
-
         try:
             answer = getattr(self._api, verb)(*args, **kwargs)
             return list(answer) if isinstance(answer, Iterator) else answer
-        except (HfHubHTTPError, OSError, *below) as error:
-            said = self._token.hidden_in(f"{self._name}: {error}".encode()).decode()
-        raise OSError(said)
+        except Exception as error:  # noqa: BLE001
+            said = f"{self._name}: {str(error) or type(error).__name__}".encode(errors="replace")
+        raise OSError(self._token.hidden_in(said).decode())
 
 
 def _files(info: Any) -> set[str]:

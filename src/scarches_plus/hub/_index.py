@@ -114,16 +114,19 @@ def read_indexes(
     Raises
     ------
     BundleError
-        If one of them is no index.
+        If a file that was given is no index.
     """
-    given = [index] if isinstance(index, str | Path) else list(index)
-    sources = [*map(str, given), *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
+    given = [str(one) for one in ([index] if isinstance(index, str | Path) else index)]
+    files = {one for one in [*given, str(EMBEDDED)] if not is_url(one)}
+    sources = [*given, *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
     models: list[Listed] = []
     unread: list[str] = []
     for source in dict.fromkeys(sources):
         try:
             models += _read(source, cache_dir=cache_dir, offline=offline)
-        except OSError as error:
+        except (OSError, BundleError) as error:
+            if isinstance(error, BundleError) and source in files:
+                raise
             unread.append(str(error) if source in str(error) else f"{source}: {error}")
     return Listing(models, unread)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._fetch_file import fetch_file
 from ._folder import CHECKSUMS, current, read_manifest
 from ._manifest import MANIFEST
 from ._resolved import resolve
-from ._transport import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

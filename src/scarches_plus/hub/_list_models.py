@@ -33,7 +33,7 @@ def list_models(
     Raises
     ------
     BundleError
-        If one of them is no index.
+        If a file given as ``index`` is none.
     """
     import pandas as pd
 

@@ -23,7 +23,7 @@ def list_uploads(*, token: str | None = None, backend: Backend = "zenodo", sandb
     Returns
     -------
     list of Upload
-        At Hugging Face those that hold a bundle.
+        At Hugging Face the repositories that hold a bundle, each as it is now.
 
     Raises
     ------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._fetch_file import fetch_file
 from ._folder import read_manifest
 from ._manifest import BundleError
 from ._resolved import resolve
-from ._transport import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def pull(
     OSError
         If a file cannot be fetched, naming what each mirror answered; if no index lists the model, and some could not be read.
     BundleError
-        If an index or a file is not what it says, or the model is too large.
+        If a file, or one given as ``index``, is not what it says, or the model is too large.
     """
     listed = resolve(name, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
     entry = listed.entry

@@ -38,13 +38,16 @@ def resolve(
     OSError
         If no index lists the model, and some could not be read.
     BundleError
-        If an index is none.
+        If a file given as an index is none.
     """
     listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
     listed = find(name, listing, allow_latest=allow_latest)
     listing.warn()
     if allow_latest and not says_version(name, listed.entry):
-        _note(cache_folder(cache_dir) / "hub", name, listed.entry)
+        try:
+            _note(cache_folder(cache_dir) / "hub", name, listed.entry)
+        except OSError as error:
+            logger.warning("what %s stands for is not noted: %s", name, error)
     return listed
 
 

@@ -75,7 +75,8 @@ def upload(
     BundleError
         If the bundle is damaged.
     ValueError
-        If the card lacks what the registry asks for, cells would be sent unasked, there is no token, or the registry does not take it.
+        If the card lacks what the registry asks for, cells would be sent unasked, there is no token, or the registry does not take it;
+        if it is there already, but is no version of ``new_version_of``, or is published with other access than ``restricted`` says.
     OSError
         If the registry cannot be reached or refuses; the next call goes on.
     """

@@ -46,7 +46,8 @@ def write_index(
     BundleError
         If one of the bundles is damaged.
     ValueError
-        If a bundle has no name or version, or two have the same, or ``mirrors`` names no model, or one of the uploads is a draft.
+        If there are no bundles, one has no name or version, or two have the same, or ``mirrors`` names no model, or one of the uploads
+        is a draft.
     """
     root = Path(folder).expanduser().absolute()
     at = {one.manifest: one for one in uploads}
@@ -57,6 +58,9 @@ def write_index(
             message = f"two bundles are {entry.name}@{entry.version}; the second is {bundle}"
             raise ValueError(message)
         entries[entry.name, entry.version] = entry
+    if not entries:
+        message = f"no folder in {root} is a bundle; pass the folder that holds the folders of the bundles"
+        raise ValueError(message)
     unknown = sorted(set(mirrors or {}) - {name for name, _ in entries})
     if unknown:
         message = f"mirrors names {unknown}, which are no models in {root}"

@@ -1,0 +1,141 @@
+"""Files of known size and hash, fetched once and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import _backoff
+from ._folder import read_file, sha256_of
+from ._manifest import BundleError
+from ._transport import PARTIAL, chunks, get, is_offline, is_url, require_success
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._manifest import FileEntry
+
+_BEYOND = 416
+
+
+def fetch_file(
+    addresses: Sequence[str], target: Path, entry: FileEntry, *, offline: bool = False, progress: bool = False
+) -> None:
+    """Bring a file to its place in the cache, if it is not there.
+
+    Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the rest is asked
+    for. Processes that want the same file wait for each other.
+
+    Raises
+    ------
+    OSError
+        If no address delivers the file, naming what each answered.
+    """
+    from filelock import FileLock
+
+    if _is_there(target, entry):  # in a cache that need not be ours to write
+        return
+    locks = target.parent.parent / ".locks"  # a lock has to stay where others wait for it
+    for folder in (target.parent, locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{target.parent.name}-{target.name}"):
+        if _is_there(target, entry):
+            return
+        failures = []
+        for address in addresses:
+            try:
+                if not is_url(address):
+                    _copy(Path(address), target, entry)
+                elif is_offline(offline=offline):
+                    message = "not fetched: offline"
+                    raise OSError(message)
+                else:
+                    _download(address, target, entry, progress=progress)
+            except (OSError, ValueError) as error:
+                failures.append(f"  {address}: {error}")
+            else:
+                return
+    message = "\n".join([f"could not fetch {target.name}:", *failures])
+    raise OSError(message)
+
+
+def _is_there(target: Path, entry: FileEntry) -> bool:
+    if not target.is_file() or target.stat().st_size != entry.size:
+        return False
+    return sha256_of(target.read_bytes()) == entry.sha256
+
+
+def _copy(source: Path, target: Path, entry: FileEntry) -> None:
+    contents = read_file(source.parent, source.name, size=entry.size)
+    if sha256_of(contents) != entry.sha256:
+        message = f"{source} has not the sha256 of the index"
+        raise BundleError(message)
+    temporary = _part_of(target)
+    temporary.write_bytes(contents)
+    temporary.replace(target)
+
+
+def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> None:
+    """Fetch a file; once more from its beginning if what had arrived before was of something else."""
+    part = _part_of(target)
+    for _ in range(2):
+        resumed = _backoff.patiently(lambda: _go_on(url, part, entry, progress=progress))
+        contents = part.read_bytes()
+        if sha256_of(contents) == entry.sha256:
+            part.replace(target)
+            return
+        part.unlink()
+        if not resumed:
+            break
+    hint = "; it is a web page" if contents[:40].lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
+    message = f"sent something else than the file (wrong sha256{hint})"
+    raise BundleError(message)
+
+
+def _go_on(url: str, part: Path, entry: FileEntry, *, progress: bool) -> bool:
+    """Fetch what is missing, and no more than the size that is known; return whether something was there before."""
+    from tqdm.auto import tqdm
+
+    start = _size(part)
+    with get(url, {"Range": f"bytes={start}-"} if start else {}) as response:
+        if response.status_code == _BEYOND and start:  # what has arrived is of another file
+            part.unlink()
+            message = "has less than what arrived before"
+            raise _backoff.TryLaterError(message, 0.0)
+        require_success(response)
+        goes_on: bool = response.status_code == PARTIAL
+        if not goes_on:
+            _require_size(response, entry.size)
+        left = entry.size - (start if goes_on else 0)
+        bar = tqdm(total=left, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
+        with part.open("ab" if goes_on else "wb") as file, bar:
+            for chunk in chunks(response):
+                left -= len(chunk)
+                if left < 0:
+                    file.close()
+                    part.unlink()
+                    message = f"sends more than the {entry.size} bytes of the file"
+                    raise BundleError(message)
+                file.write(chunk)
+                bar.update(len(chunk))
+    if left:
+        message = f"has delivered {_size(part)} of {entry.size} bytes"
+        raise _backoff.TryLaterError(message)
+    return goes_on
+
+
+def _require_size(response: Any, size: int) -> None:
+    """Raise if an answer announces something else than the file, before it takes the place of what has arrived."""
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) != size and "Content-Encoding" not in response.headers:
+        kind = " of a web page" if "html" in response.headers.get("Content-Type", "") else ""
+        message = f"sends {announced} bytes{kind}, and the file has {size}"
+        raise BundleError(message)
+
+
+def _part_of(target: Path) -> Path:
+    return Path(f"{target}.part")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
