@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus._neighbors import finite_cells, nearest_within
+from scarches_plus._neighbors import dense, finite_cells, nearest_within
 
 from ._checks import first_neighbors
 from ._neighbor_vote import (
@@ -154,7 +154,7 @@ def kni(
     BA-scVI (arXiv 2503.20730), Methods, "Calculation of K-Neighbors Intersection (KNI) score".
     """
     n_neighbors = _checked_neighbors(k, max_same_batch, min_other, include_self=include_self)
-    points = np.asarray(embedding)
+    points = dense(embedding)
     cells = labelled_cells(batches, labels, len(points), unlabelled=unlabelled, subsample=subsample, rng=rng)
     if neighbors is None:
         indices = nearest_within(scaled(finite_cells(points[cells.rows], "embedding")), n_neighbors).indices
@@ -193,11 +193,7 @@ def _given(neighbors: ArrayLike, cells: LabelledCells, n_neighbors: int, subsamp
             "take labelled cells only, then search"
         )
         raise ValueError(message)
-    indices = first_neighbors(np.asarray(neighbors), len(cells.rows), n_neighbors)
-    if n_bad := int(((indices < 0) | (indices >= len(indices))).any(axis=1).sum()):
-        message = f"neighbors of {n_bad} cells are outside of 0 to {len(indices) - 1}: the search missed some"
-        raise ValueError(message)
-    return indices
+    return first_neighbors(np.asarray(neighbors), len(cells.rows), n_neighbors)
 
 
 def _votes(cells: LabelledCells, indices: NDArray) -> Votes:

@@ -9,7 +9,7 @@ from warnings import warn
 import numpy as np
 import pandas as pd
 
-from ._checks import coded_batches
+from ._checks import as_column, coded_batches
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,7 +70,7 @@ def labelled_cells(
     if isinstance(unlabelled, str):
         message = f"unlabelled must be a collection of labels, such as ({unlabelled!r},), and not the string itself"
         raise TypeError(message)
-    batch_of, label_of = np.asarray(batches), np.asarray(labels)
+    batch_of, label_of = as_column(batches), as_column(labels)
     for values, what in ((batch_of, "batches"), (label_of, "labels")):
         if values.shape != (n_cells,):
             message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
