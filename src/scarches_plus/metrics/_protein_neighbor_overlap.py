@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from scarches_plus._neighbors import dense
 
 from ._nearest import nearest_others
 from ._neighbor_preservation import _jaccard
@@ -58,6 +58,6 @@ def protein_neighbor_overlap(
     ----------
     scANVI (Xu et al. 2019), "Transferring cell type annotations between datasets" and Supplementary Figure 11a.
     """
-    values = checked_proteins(proteins, len(np.asarray(embedding)))
+    values = checked_proteins(proteins, len(dense(embedding)))
     near, near_by_protein = nearest_others(embedding, k, neighbors), nearest_others(values, k, protein_neighbors)
     return float(_jaccard(near, near_by_protein).mean())
