@@ -146,6 +146,9 @@ def kni(
     default), among neighbours without the cell itself in the version of the paper's time (the default) and with it in the
     later one (``include_self=True``, which leaves 49 others, at most 38 of the same batch).
 
+    Which of several cells at the same distance are among the `k` is up to rounding: coordinates on a grid, shifted, may give
+    another score.
+
     At a fixed `k` the score falls as the number of cells grows, the neighbourhoods becoming smaller than the distances
     that are left between batches. :meth:`KNIScore.compared_with` warns of it.
 

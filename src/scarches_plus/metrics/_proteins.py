@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 
-def checked_proteins(proteins: ArrayLike, n_cells: int | None = None, *, name: str = "proteins") -> NDArray[np.float64]:
+def checked_proteins(proteins: Any, n_cells: int | None = None, *, name: str = "proteins") -> NDArray[np.float64]:
     """The proteins as a finite matrix of at least two cells, as many as the embedding has."""
     from scipy.sparse import issparse
 
