@@ -34,7 +34,7 @@ demo: $(VENV)/package.stamp
 test: $(VENV)/test.stamp
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-test-slow: $(VENV)/test.stamp
+test-slow: $(VENV)/bench.stamp
 	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp
@@ -78,6 +78,10 @@ $(VENV)/package.stamp: $(VENV)/python-$(PYTHON_VERSION).stamp pyproject.toml $(C
 
 $(VENV)/test.stamp: $(VENV)/package.stamp
 	$(PIP_INSTALL) --quiet --group test
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/test.stamp
+	$(PIP_INSTALL) --quiet --group bench
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/test.stamp

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array, csr_matrix
 
-from scarches_plus import _neighbors
+from scarches_plus import _neighbors, metrics
 from scarches_plus._neighbors import Neighbors, nearest, nearest_within
 
 
@@ -186,3 +187,20 @@ def test_shapes():
         nearest_within(np.zeros(10), 2)
     with pytest.raises(ValueError, match=r"query must .* shape is \(0, 5\)"):
         nearest(np.zeros((0, 5)), cells(10), 2)
+
+
+def test_sparse_coordinates_are_named():
+    with pytest.raises(ValueError, match=r"embedding is sparse.*give embedding.toarray\(\)"):
+        nearest_within(csr_matrix(cells(10)), 2)
+    with pytest.raises(ValueError, match="reference is sparse"):
+        nearest(cells(3), csr_array(cells(10)), 2)
+
+
+@pytest.mark.parametrize(
+    "metric", ["entropy_batch_mixing", "kni", "label_purity", "mixing_along", "neighbor_preservation"]
+)
+def test_metrics_name_a_sparse_embedding(metric):
+    arguments = {"kni": (np.arange(10) % 2, np.arange(10) % 2), "mixing_along": (np.arange(10) % 2, np.arange(10))}
+    arguments |= {"neighbor_preservation": (cells(10),)}
+    with pytest.raises(ValueError, match="embedding is sparse"):
+        getattr(metrics, metric)(csr_matrix(cells(10)), *arguments.get(metric, (np.arange(10) % 2,)))

@@ -23,7 +23,7 @@ _FIRST_LOOK = 8  # times as many cells as candidates tell how far to look
 def exact_neighbors(
     query: NDArray[np.float64], reference: NDArray[np.float64], k: int, n_jobs: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Find the `k` reference cells nearest to every query cell, and their distances; equal distances by index.
+    """Find the `k` reference cells nearest to every query cell, and their distances, as rounded; equal ones by index.
 
     The reference is divided into regions, the cells nearest to each of some of its cells; a region whose distance exceeds
     that of `k` cells already seen is skipped. In the others, scores :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` in single

@@ -112,9 +112,19 @@ def nearest_within(
     return Neighbors(indices[:, :k], distances[:, :k])
 
 
+def dense(values: ArrayLike, name: str = "embedding") -> NDArray:
+    """An array of the values; sparse ones are refused."""
+    from scipy.sparse import issparse
+
+    if issparse(values):
+        message = f"{name} is sparse, and distances need all coordinates: give {name}.toarray()"
+        raise ValueError(message)
+    return np.asarray(values)
+
+
 def finite_cells(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """Coordinates in float64, or an error that names what is wrong with them."""
-    cells = np.ascontiguousarray(values, dtype=np.float64)
+    cells = np.ascontiguousarray(dense(values, name), dtype=np.float64)
     if cells.ndim != 2 or 0 in cells.shape:
         message = f"{name} must have shape (cells, dimensions), both at least 1; its shape is {cells.shape}"
         raise ValueError(message)

@@ -174,6 +174,13 @@ def test_evaluate(folder, tmp_path):
         sp.metrics.batch_entropy(adata.obsm["counts"], adata.obs["batch"], normalize=True).mean()
     )
     assert 0 <= scores["label accuracy"] <= 1
+    options = ["--embeddings", "counts", "--batch-key", "batch", "--out", tmp_path / "mixing"]
+    run("evaluate", tmp_path / "cells.h5ad", *options, epochs=False)
+    assert {path.name for path in (tmp_path / "mixing").iterdir()} == {
+        "scores.csv",
+        "evaluation.html",
+        "evaluation.png",
+    }
 
 
 def test_demo(tmp_path, capsys):

@@ -102,3 +102,15 @@ def test_errors():
         batch_entropy(embedding, batches, neighbors=nearest_within(embedding, 10).indices)
     with pytest.raises(ValueError, match="60 of 60 cells as their own neighbour"):
         batch_entropy(embedding, batches, k=2, neighbors=np.arange(60)[:, None] + [0, 1])
+    neighbors = nearest_within(embedding, 2).indices
+    neighbors[7, 1] = -1  # as a search leaves it that found fewer
+    with pytest.raises(ValueError, match="neighbors has 1 entries outside of 0 to 59"):
+        batch_entropy(embedding, batches, k=2, neighbors=neighbors)
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+def test_a_missing_batch_in_a_list_stays_missing(missing):
+    embedding, batches = example()
+    with pytest.raises(ValueError, match="batches is missing for 1 of 60 cells"):
+        batch_entropy(embedding, [missing, *batches[1:]])
+    np.testing.assert_array_equal(batch_entropy(embedding, list(batches)), batch_entropy(embedding, batches))

@@ -366,6 +366,14 @@ def test_errors():
         kni(np.where(np.arange(90)[:, None] == 4, np.nan, embedding), batches, labels, k=10)
 
 
+@pytest.mark.parametrize("missing", [np.nan, None])
+def test_missing_values_in_lists_stay_missing(missing):
+    embedding, batches, labels = example()
+    with pytest.raises(ValueError, match="batches is missing for 1 of 90 cells"):
+        kni(embedding, [missing, *batches[1:]], labels, k=10)
+    assert kni(embedding, batches, [missing, *labels[1:]], k=10, unlabelled=()).n_unlabelled == 1
+
+
 def test_errors_of_neighbors():
     embedding, batches, labels = example()
     neighbors = nearest_within(embedding, 10).indices
@@ -374,7 +382,7 @@ def test_errors_of_neighbors():
     with pytest.raises(ValueError, match="90 of 90 cells as their own neighbour"):
         kni(embedding, batches, labels, k=2, neighbors=np.arange(90)[:, None] + [0, 1])
     neighbors[3, 9] = -1
-    with pytest.raises(ValueError, match="neighbors of 1 cells are outside of 0 to 89"):
+    with pytest.raises(ValueError, match="neighbors has 1 entries outside of 0 to 89"):
         kni(embedding, batches, labels, k=10, neighbors=neighbors)
     with pytest.raises(ValueError, match="0 have no label and subsample is 50: take labelled cells only"):
         kni(embedding, batches, labels, k=5, neighbors=neighbors, subsample=50)

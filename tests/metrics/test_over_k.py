@@ -65,6 +65,14 @@ def test_further_parameters():
     assert one[5] == metrics.label_purity(EMBEDDING, LABELS, k=5)["c"]
 
 
+def test_a_label_without_a_score_is_left_out():
+    labels = LABELS.copy()
+    labels[np.flatnonzero(LABELS == "c")[0]] = "d"  # a single cell, whose score is not defined
+    curve = over_k(metrics.isolated_label_score, EMBEDDING, [BATCHES, labels], ks=[5, 20])
+    expected = [metrics.isolated_label_score(EMBEDDING, BATCHES, labels, k=k)["c"] for k in (5, 20)]
+    np.testing.assert_allclose(curve, expected)
+
+
 def test_default_is_the_range_of_the_paper():
     embedding, batches, _, _ = example(501)
     assert over_k(metrics.entropy_batch_mixing, embedding, [batches]).index.tolist() == [

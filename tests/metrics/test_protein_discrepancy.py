@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from scarches_plus._neighbors import nearest_within
 from scarches_plus.metrics import protein_discrepancy
@@ -66,6 +67,12 @@ def test_neighbors_known_already():
     for k in (5, 60):
         value = protein_discrepancy(embedding, proteins, k=k, neighbors=neighbors)
         assert value == pytest.approx(protein_discrepancy(embedding, proteins, k=k))
+
+
+def test_proteins_may_be_sparse():
+    embedding, proteins = example()
+    proteins = proteins.round().clip(0)
+    assert protein_discrepancy(embedding, csr_matrix(proteins)) == protein_discrepancy(embedding, proteins)
 
 
 def test_errors():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from scarches_plus._neighbors import nearest_within
 from scarches_plus.metrics import neighbor_preservation, protein_neighbor_overlap
@@ -66,6 +67,12 @@ def test_neighbors_known_already():
         assert protein_neighbor_overlap(embedding, proteins, k=10, **known) == expected
     swapped = protein_neighbor_overlap(embedding, proteins, k=10, neighbors=by_protein, protein_neighbors=by_protein)
     assert swapped == 1
+
+
+def test_proteins_may_be_sparse():
+    embedding, proteins = example()
+    proteins = proteins.round().clip(0)
+    assert protein_neighbor_overlap(embedding, csr_matrix(proteins)) == protein_neighbor_overlap(embedding, proteins)
 
 
 def test_errors():

@@ -36,6 +36,23 @@ def test_table(report):
     assert table.loc["<other>", ("mixing", "EBM")] == 0.2
 
 
+def test_what_random_labels_score_perfectly_counts_for_no_embedding(report):
+    more = pd.DataFrame(
+        [
+            ("z", "conservation", "connectivity", 1.0, 1.0, 10, 0.1),
+            ("<other>", "conservation", "connectivity", 0.99, 0.2, 10, 0.1),
+        ],
+        columns=SCORES.columns,
+    )
+    with_more = Report(pd.concat([SCORES, more], ignore_index=True), report.per_label).table()
+    for name in ("conservation", "total"):
+        assert with_more["summary", name].to_dict() == report.table()["summary", name].to_dict()
+    assert with_more["conservation", "connectivity"].to_dict() == {"z": 1.0, "<other>": 0.99}
+    nearly = more.assign(chance=[1 - 1e-6, 0.2])
+    counted = Report(pd.concat([SCORES, nearly], ignore_index=True), report.per_label).table()
+    assert counted.loc["<other>", ("summary", "conservation")] == pytest.approx((0 + 0.79 / 0.8) / 2)
+
+
 def test_prints_what_it_holds(report):
     assert "10 cells, 2 batches" in repr(report)
     assert "0.600" in repr(report)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.mixture import GaussianMixture
 
 from scarches_plus.metrics import scale_proteins
@@ -54,6 +55,11 @@ def test_a_constant_protein_is_zero():
     scaled = scale_proteins(counts)
     assert not scaled[:, 1].any()
     assert scaled[:, [0, 2]].any()
+
+
+def test_counts_may_be_sparse():
+    counts = np.random.default_rng(0).poisson(2.0, size=(100, 2))
+    np.testing.assert_array_equal(scale_proteins(csr_matrix(counts)), scale_proteins(counts))
 
 
 def test_input_stays():

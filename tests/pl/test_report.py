@@ -53,6 +53,21 @@ def test_scatter_is_mixing_against_conservation(report):
     assert points["poor"] == pytest.approx([0.9, 0.1])
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_are_drawn_as_they_are():
+    names = ["$\\foo$", "a$b_c$d", "_X"]
+    rows = [
+        (name, kind, score, 0.5) for name in names for kind, score in (("mixing", "EBM"), ("conservation", "purity"))
+    ]
+    table, scatter = sp.pl.report(made(rows))
+    table.figure.draw_without_rendering()
+    assert [text.get_text() for text in scatter.get_legend().get_texts()] == names
+    assert [text.get_text() for text in table.get_yticklabels()] == names
+    widths = [text.get_window_extent().width for text in table.get_yticklabels()]
+    plain = table.text(0, 0, "a$b_c$d", fontsize=table.get_yticklabels()[0].get_fontsize(), parse_math=False)
+    assert widths[1] == plain.get_window_extent().width  # mathematics would be narrower
+
+
 def test_draws_into_given_axes_and_without_labels():
     _, axes = plt.subplots(1, 2)
     table, scatter = sp.pl.report(made([("z", "mixing", "EBM", 0.5)]), axes=axes)

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
@@ -145,6 +146,13 @@ def test_wrong_input(adata, kwargs, error, match):
     with pytest.raises(error, match=match):
         sp.tl.cluster(adata, **kwargs)
     assert "cluster" not in adata.obs
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"method": "kmeans", "n_clusters": 3}])
+def test_a_sparse_embedding_is_named(adata, kwargs):
+    adata.obsm["sparse"] = csr_matrix(adata.obsm["X_scarches"])
+    with pytest.raises(ValueError, match=r"adata.obsm\['sparse'\] is sparse"):
+        sp.tl.cluster(adata, use_rep="sparse", **kwargs)
 
 
 def test_cells_without_coordinates_are_named(adata):

@@ -219,7 +219,7 @@ def test_layers_files_and_copies(adata, tmp_path):
         ({"groups": []}, ValueError, "groups is empty"),
         ({"layer": "counts"}, KeyError, "'counts' not found"),
         ({"reference_std_factor": 0}, ValueError, "reference_std_factor must be above 0"),
-        ({"max_cells": 0}, ValueError, "max_cells must be above 0"),
+        ({"max_cells": 1}, ValueError, "max_cells must be at least 2, not 1"),
         ({"n_genes": -1}, ValueError, "n_genes must be above 0"),
     ],
 )

@@ -43,7 +43,7 @@ def evaluate(
 ) -> None:
     """Score embeddings: mixing of batches, conservation of biology, types of one batch, mapping.
 
-    Writes scores.csv (one row per embedding and score), labels.csv (per type), evaluation.html and evaluation.png.
+    Writes scores.csv (one row per embedding and score), labels.csv (per type, if there are labels), evaluation.html and evaluation.png.
 
     Parameters
     ----------
@@ -76,7 +76,8 @@ def evaluate(
     )
     out.mkdir(parents=True, exist_ok=True)
     scored.scores.to_csv(out / "scores.csv", index=False)
-    scored.per_label.to_csv(out / "labels.csv", index=False)
+    if len(scored.per_label):
+        scored.per_label.to_csv(out / "labels.csv", index=False)
     scored.to_html(out / "evaluation.html")
     pl.report(scored)[0].figure.savefig(out / "evaluation.png", dpi=150, bbox_inches="tight")
     console.print(scored)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._neighbors import nearest_within
+from scarches_plus._neighbors import dense, nearest_within
 
 from ._checks import coded_batches, first_neighbors
 
@@ -60,7 +60,7 @@ def batch_entropy(
     from scipy.sparse import csr_array
     from scipy.special import entr
 
-    codes, names = coded_batches(batches, len(np.asarray(embedding)))
+    codes, names = coded_batches(batches, len(dense(embedding)))
     if len(names) < 2:
         message = f"the entropy of batches needs at least 2 batches; every cell is of batch {names[0]!r}"
         raise ValueError(message)

@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+def as_column(values: ArrayLike) -> NDArray:
+    """An array of the values; a missing one in a list stays missing beside strings."""
+    return np.asarray(values, dtype=object) if isinstance(values, list | tuple) else np.asarray(values)
+
+
 def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tuple[NDArray[np.int64], list[Any]]:
     """Integer codes of the batches and their names, in sorted order; batches without a cell do not count."""
     import pandas as pd
 
-    codes, names = pd.factorize(np.asarray(batches), sort=True)
+    codes, names = pd.factorize(as_column(batches), sort=True)
     if codes.shape != (n_cells,):
         message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {codes.shape}"
         raise ValueError(message)
@@ -32,5 +37,8 @@ def first_neighbors(neighbors: NDArray, n_cells: int, k: int) -> NDArray:
     first = neighbors[:, :k]
     if n_self := int((first == np.arange(n_cells)[:, None]).any(axis=1).sum()):
         message = f"neighbors lists {n_self} of {n_cells} cells as their own neighbour: drop each cell by its index"
+        raise ValueError(message)
+    if n_bad := int(((first < 0) | (first >= n_cells)).sum()):
+        message = f"neighbors has {n_bad} entries outside of 0 to {n_cells - 1}: search again with a complete result"
         raise ValueError(message)
     return first

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._batch_entropy import batch_entropy
 
 if TYPE_CHECKING:
@@ -65,6 +67,6 @@ def entropy_batch_mixing(
         if n_cells < 1:
             message = f"n_cells={n_cells} cells cannot be drawn: give a positive number, or None for all cells"
             raise ValueError(message)
-        cells = np.random.default_rng(rng).integers(len(np.asarray(embedding)), size=n_cells)
+        cells = np.random.default_rng(rng).integers(len(dense(embedding)), size=n_cells)
     entropies = batch_entropy(embedding, batches, k=k, normalize=normalize, cells=cells, neighbors=neighbors)
     return float(entropies.mean())

@@ -3,11 +3,16 @@ from __future__ import annotations
 from importlib.metadata import version
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
+from warnings import warn
 
 import numpy as np
 
+from scarches_plus._neighbors import finite_cells
+
+from ._checks import coded_batches
 from ._report import Report
-from ._scored_cells import ScoredCells, by_chance, score_functions
+from ._scored_cells import ScoredCells, by_chance, scored
+from ._undefined import PER_LABEL, why_undefined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,14 +65,15 @@ def evaluate(
         ``obs`` columns of batches and of cell types. Cells without a label take part in what needs none.
     reference_mask
         Which cells are the reference, for scores of mapping: booleans, shape ``(n,)``, or the name of an ``obs`` column
-        of booleans. The others get the label that most of their `k` nearest reference cells have.
+        of booleans. The others get the label that most of their `k` nearest reference cells have. A Series must have
+        the cells' names in their order.
     scores
-        ``"cheap"``, ``"full"``, or names of scores.
+        ``"cheap"`` or ``"full"``, without what lacks labels, `reference_mask` or `before`, or names of scores.
     before
         ``obsm`` slot of an embedding without integration, such as principal components, for scib's PCR comparison.
     k
         Neighbours of a cell for entropy, connectivity, and the vote of the reference. LISI takes 90, kBET and KNI 50, label
-        purity 30, as their sources do.
+        purity 30, as their sources do, or all other cells of fewer.
     subsample
         Cells, drawn from each pair of batch and label in proportion, for scores whose time grows with the square of
         their number.
@@ -87,7 +93,18 @@ def evaluate(
     KeyError
         If an embedding or a column is missing.
     ValueError
-        If there are too few cells or one batch only, `reference_mask` does not fit, or there is no such score.
+        If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the same,
+        `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, or a score that was named
+        lacks labels, `reference_mask` or `before`.
+
+    Warns
+    -----
+    UserWarning
+        If a score is not defined and therefore NaN, such as of a query without labels or of labels in one batch only.
+
+    Notes
+    -----
+    KNI and RbNI are 0 if all cells lie at one point, where :func:`kni` and :func:`rbni` raise.
 
     References
     ----------
@@ -97,27 +114,34 @@ def evaluate(
     from tqdm.auto import tqdm
 
     names = [embeddings] if isinstance(embeddings, str) else list(embeddings)
+    if not names:
+        message = "embeddings is empty: name at least one"
+        raise ValueError(message)
     for name in (*names, *([before] if before else [])):
         if name not in adata.obsm:
             message = f"embedding {name!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
             raise KeyError(message)
-    batches = _column(adata, batch_key)
+        finite_cells(adata.obsm[name], f"adata.obsm[{name!r}]")
+    batches, n_batches = _batches(adata, batch_key)
+    _check_numbers(k, subsample, len(batches))
     labels = None if labels_key is None else _column(adata, labels_key)
     mask = _mask(adata, reference_mask)
-    wanted = _wanted(scores, labels is not None, mask is not None, before is not None)
+    given = {"labels_key": labels is not None, "reference_mask": mask is not None, "before": before is not None}
+    wanted = _wanted(scores, {what for what, is_given in given.items() if is_given})
+    uncorrected = None if before is None else np.asarray(adata.obsm[before])
+    undefined: dict[tuple[str, str], list[str]] = {}
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     with tqdm(total=len(names) * len(wanted), desc="Evaluating", unit=" scores", disable=not progress) as bar:
         for name in names:
-            cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng)
-            compute = score_functions(cells, mask, None if before is None else np.asarray(adata.obsm[before]))
+            cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
             for kind, score in wanted:
                 bar.set_postfix_str(f"{name}: {score}")
                 start = perf_counter()
-                value, n_cells = compute[score]()
-                parts = value if isinstance(value, dict) else {score: value}
-                chance = by_chance(cells, score) if kind == "conservation" else None
-                at_random = chance if isinstance(chance, dict) else {score: np.nan if chance is None else chance}
+                numbers, n_cells, why = scored(cells, score)
+                if why:
+                    undefined.setdefault((name, why), []).append(score)
+                chance = by_chance(cells, score) if kind == "conservation" and not why else {}
                 seconds = perf_counter() - start
                 rows += [
                     {
@@ -125,21 +149,28 @@ def evaluate(
                         "kind": kind,
                         "score": part,
                         "value": float(number),
-                        "chance": float(at_random.get(part, np.nan)),
+                        "chance": float(chance.get(part, np.nan)),
                         "n_cells": n_cells,
                         "seconds": seconds,
                     }
-                    for part, number in parts.items()
+                    for part, number in numbers.items()
                 ]
                 bar.update()
-            if labels is not None:
+            if labels is None:
+                continue
+            if why := why_undefined(PER_LABEL, cells.labelled):
+                undefined.setdefault((name, why), []).append(PER_LABEL)
+            else:
                 tables.append(cells.per_label().reset_index(names="label").assign(embedding=name))
+    if undefined:
+        reasons = "; ".join(f"of {name!r} {', '.join(lacking)}: {why}" for (name, why), lacking in undefined.items())
+        warn(f"some scores are not defined, and NaN: {reasons}", UserWarning, stacklevel=2)
     per_label = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if len(per_label):
         per_label.insert(0, "embedding", per_label.pop("embedding"))
     provenance = {
         "n_cells": len(batches),
-        "n_batches": int(pd.Series(batches).nunique()),
+        "n_batches": n_batches,
         "batch_key": batch_key,
         "labels_key": labels_key,
         "k": k,
@@ -157,9 +188,35 @@ def _column(adata: Any, key: str) -> NDArray:
     return adata.obs[key].astype(object).to_numpy()  # type: ignore[no-any-return]
 
 
+def _batches(adata: Any, key: str) -> tuple[NDArray, int]:
+    column = _column(adata, key)
+    n_batches = len(coded_batches(column, len(column), f"adata.obs[{key!r}]")[1])
+    if n_batches < 2:
+        message = f"there is nothing to mix: adata.obs[{key!r}] has {n_batches} batches, and two are needed"
+        raise ValueError(message)
+    return column, n_batches
+
+
+def _check_numbers(k: int, subsample: int, n_cells: int) -> None:
+    if not 1 <= k < n_cells:
+        message = f"k={k} neighbours must be at least 1 and at most the {n_cells - 1} other cells"
+        raise ValueError(message)
+    if subsample < 2:
+        message = f"subsample={subsample} must be at least 2 cells"
+        raise ValueError(message)
+
+
 def _mask(adata: Any, reference_mask: ArrayLike | str | None) -> NDArray[np.bool_] | None:
+    import pandas as pd
+
     if reference_mask is None:
         return None
+    if isinstance(reference_mask, pd.Series) and list(reference_mask.index) != list(adata.obs_names):
+        message = (
+            "the index of reference_mask is not adata.obs_names in their order: give "
+            "reference_mask.loc[adata.obs_names], or an array in the order of the cells"
+        )
+        raise ValueError(message)
     mask = np.asarray(_column(adata, reference_mask) if isinstance(reference_mask, str) else reference_mask)
     if mask.shape != (adata.n_obs,) or not np.isin(mask, [True, False]).all():
         message = f"reference_mask must be booleans of shape ({adata.n_obs},); it has shape {mask.shape}"
@@ -171,22 +228,29 @@ def _mask(adata: Any, reference_mask: ArrayLike | str | None) -> NDArray[np.bool
     return mask
 
 
-def _wanted(scores: Any, has_labels: bool, has_reference: bool, has_before: bool) -> list[tuple[str, str]]:  # noqa: FBT001
-    """Return kind and name of each score to compute."""
+def _wanted(scores: Any, given: set[str]) -> list[tuple[str, str]]:
+    """Return kind and name of each score to compute; of a set, those that what is given suffices for."""
     all_scores = {kind: (*_CHEAP[kind], *_FULL.get(kind, ())) for kind in _CHEAP}
-    chosen = {"cheap": _CHEAP, "full": all_scores}.get(scores) if isinstance(scores, str) else None
-    if chosen is None:
-        named = {scores} if isinstance(scores, str) else set(scores)
-        unknown = sorted(named - {name for names in all_scores.values() for name in names})
-        if unknown:
-            message = f"there are no scores {unknown}; choose 'cheap', 'full' or of {all_scores}"
+    sets = {"cheap": _CHEAP, "full": all_scores}
+    if isinstance(scores, str) and scores in sets:
+        return [(kind, name) for kind, names in sets[scores].items() for name in names if _needs(kind, name) <= given]
+    named = {scores} if isinstance(scores, str) else set(scores)
+    unknown = sorted(named - {name for names in all_scores.values() for name in names})
+    if not named:
+        message = f"scores is empty: choose 'cheap', 'full' or of {all_scores}"
+        raise ValueError(message)
+    if unknown:
+        message = f"there are no scores {unknown}; choose 'cheap', 'full' or of {all_scores}"
+        raise ValueError(message)
+    wanted = [(kind, name) for kind, names in all_scores.items() for name in names if name in named]
+    for kind, name in wanted:
+        if lacking := sorted(_needs(kind, name) - given):
+            message = f"score {name!r} needs {' and '.join(lacking)}: give it, or leave the score out"
             raise ValueError(message)
-        chosen = {kind: tuple(name for name in names if name in named) for kind, names in all_scores.items()}
-    wanted = []
-    for kind, names in chosen.items():
-        for name in names:
-            lacks_labels = not has_labels and (kind != "mixing" or name in _NEED_LABELS)
-            lacks_more = (name == "mapping" and not has_reference) or (name == "PCR" and not has_before)
-            if not (lacks_labels or lacks_more):
-                wanted.append((kind, name))
     return wanted
+
+
+def _needs(kind: str, score: str) -> set[str]:
+    """Return the options without which a score cannot be computed."""
+    needs = {"mapping": {"labels_key", "reference_mask"}, "PCR": {"before"}}
+    return needs.get(score, {"labels_key"} if kind != "mixing" or score in _NEED_LABELS else set())

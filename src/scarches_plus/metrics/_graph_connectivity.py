@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._checks import coded_batches
 from ._nearest import nearest_others
 
@@ -64,7 +66,7 @@ def graph_connectivity(
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
-    codes, names = coded_batches(labels, len(np.asarray(embedding)), "labels")
+    codes, names = coded_batches(labels, len(dense(embedding)), "labels")
     indices = nearest_others(embedding, k, neighbors)
     within = codes[indices] == codes[:, None]
     starts = np.concatenate([[0], np.cumsum(within.sum(axis=1))])

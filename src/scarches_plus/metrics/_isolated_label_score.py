@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._checks import coded_batches
 from ._nearest import nearest_others
 
@@ -66,7 +68,7 @@ def isolated_label_score(
     """
     import pandas as pd
 
-    n_cells = len(np.asarray(embedding))
+    n_cells = len(dense(embedding))
     batch, _ = coded_batches(batches, n_cells)
     label, names = coded_batches(labels, n_cells, "labels")
     pairs = np.unique(np.stack([label, batch]), axis=1)

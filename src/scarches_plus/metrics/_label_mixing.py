@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._batch_entropy import batch_entropy
 from ._checks import coded_batches
 from ._nearest import nearest_others
@@ -69,7 +71,7 @@ def label_mixing(
     if not 0 < min_share <= 1:
         message = f"min_share={min_share} must be above 0 and at most 1: it is a share of the cells of a label"
         raise ValueError(message)
-    n_cells = len(np.asarray(embedding))
+    n_cells = len(dense(embedding))
     batch, batch_names = coded_batches(batches, n_cells)
     label, names = coded_batches(labels, n_cells, "labels")
     indices = nearest_others(embedding, k, neighbors)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._checks import coded_batches
 from ._nearest import nearest_others
 
@@ -53,7 +55,7 @@ def label_purity(
     """
     import pandas as pd
 
-    codes, names = coded_batches(labels, len(np.asarray(embedding)), "labels")
+    codes, names = coded_batches(labels, len(dense(embedding)), "labels")
     indices = nearest_others(embedding, k, neighbors)
     shares = (codes[indices] == codes[:, None]).mean(axis=1)
     means = np.bincount(codes, weights=shares) / np.bincount(codes)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._batch_entropy import batch_entropy
 from ._nearest import nearest_others
 
@@ -65,7 +67,7 @@ def mixing_along(
     import pandas as pd
 
     positions = pd.Series(np.asarray(ordering, dtype=np.float64))
-    n_cells = len(np.asarray(embedding))
+    n_cells = len(dense(embedding))
     if positions.shape != (n_cells,):
         message = f"ordering must have one entry for each of the {n_cells} cells; its shape is {positions.shape}"
         raise ValueError(message)

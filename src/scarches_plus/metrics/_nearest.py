@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._neighbors import nearest_within
+from scarches_plus._neighbors import dense, nearest_within
 
 from ._checks import first_neighbors
 
@@ -18,9 +18,4 @@ def nearest_others(embedding: ArrayLike, k: int, neighbors: ArrayLike | None = N
     """Indices of the `k` nearest other cells of every cell: the first columns of `neighbors`, or searched."""
     if neighbors is None:
         return nearest_within(embedding, k).indices
-    n_cells = len(np.asarray(embedding))
-    first = first_neighbors(np.asarray(neighbors), n_cells, k)
-    if n_bad := int(((first < 0) | (first >= n_cells)).sum()):
-        message = f"neighbors has {n_bad} entries outside of 0 to {n_cells - 1}: search again with a complete result"
-        raise ValueError(message)
-    return first
+    return first_neighbors(np.asarray(neighbors), len(dense(embedding)), k)

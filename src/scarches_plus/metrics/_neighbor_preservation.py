@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._neighbors import nearest_within
+from scarches_plus._neighbors import dense, nearest_within
 
 from ._checks import coded_batches
 
@@ -63,7 +63,7 @@ def neighbor_preservation(
     scANVI (Xu et al. 2019), Online Methods, "k-nearest neighbors purity"; used at ``k=15`` by scArches (Lotfollahi et
     al. 2020), Fig. 2.
     """
-    joint = np.asarray(embedding)
+    joint = dense(embedding)
     codes, names = coded_batches(np.full(len(joint), "all cells") if batches is None else batches, len(joint))
     sizes = np.bincount(codes)
     if (sizes <= k).any():
@@ -85,9 +85,9 @@ def _rows_of(separate: ArrayLike | Mapping[Hashable, ArrayLike], name: Hashable,
         if name not in separate:
             message = f"separate has no embedding of batch {name!r}"
             raise KeyError(message)
-        alone, expected, of_batch = np.asarray(separate[name]), int(rows.sum()), f" of batch {name!r}"
+        alone, expected, of_batch = dense(separate[name], "separate"), int(rows.sum()), f" of batch {name!r}"
     else:
-        alone, expected, of_batch = np.asarray(separate), len(rows), ""
+        alone, expected, of_batch = dense(separate, "separate"), len(rows), ""
     if len(alone) != expected:
         message = f"separate has {len(alone)} rows{of_batch} and embedding {expected}: they must be the same cells"
         raise ValueError(message)

@@ -9,7 +9,7 @@ from warnings import warn
 import numpy as np
 import pandas as pd
 
-from ._checks import coded_batches
+from ._checks import as_column, coded_batches
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,7 +70,7 @@ def labelled_cells(
     if isinstance(unlabelled, str):
         message = f"unlabelled must be a collection of labels, such as ({unlabelled!r},), and not the string itself"
         raise TypeError(message)
-    batch_of, label_of = np.asarray(batches), np.asarray(labels)
+    batch_of, label_of = as_column(batches), as_column(labels)
     for values, what in ((batch_of, "batches"), (label_of, "labels")):
         if values.shape != (n_cells,):
             message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
@@ -106,13 +106,23 @@ def _draw(batches: NDArray[np.int64], n_drawn: int, rng: np.random.Generator) ->
 
 def scaled(cells: NDArray[np.float64]) -> NDArray[np.float64]:
     """Centre every dimension on its mean and divide by its inter-quartile range; without a range it becomes 0."""
-    centered = cells - cells.mean(axis=0)
-    low, high = np.quantile(centered, [0.25, 0.75], axis=0)
-    spread = high - low
+    centered, spread = centered_and_spread(cells)
     if not spread.any():
         message = "embedding does not vary: in every dimension, half of the labelled cells or more share one value"
         raise ValueError(message)
     return np.divide(centered, spread, out=np.zeros_like(centered), where=spread > 0)
+
+
+def centered_and_spread(cells: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Every dimension without its mean, and its inter-quartile range."""
+    centered = cells - cells.mean(axis=0, dtype=np.float64)
+    low, high = np.quantile(centered, [0.25, 0.75], axis=0)
+    return centered, high - low
+
+
+def at_one_point(cells: NDArray) -> bool:
+    """Tell whether no dimension varies at all."""
+    return bool((cells == cells[0]).all())
 
 
 def check_share(share: float, name: str) -> None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._nearest import nearest_others
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def over_k(
     ----------
     metric
         Function that takes the embedding, then `arguments`, ``k`` and ``neighbors``, and returns a number or one per
-        cell or label, of which the mean is taken. For further parameters use :func:`functools.partial`.
+        cell or label, of which the mean is taken, NaN left out. For further parameters use :func:`functools.partial`.
     embedding
         Shape ``(n, d)``.
     arguments
@@ -61,10 +63,11 @@ def over_k(
     if not wanted:
         message = "ks is empty: give at least one number of neighbours"
         raise ValueError(message)
-    n_others = len(np.asarray(embedding)) - 1
+    n_others = len(dense(embedding)) - 1
     if max(wanted) > n_others:
         message = f"ks asks for {max(wanted)} neighbours and a cell has {n_others} others: leave out larger values"
         raise ValueError(message)
     indices = nearest_others(embedding, max(wanted), neighbors)
-    scores = [float(np.mean(np.asarray(metric(embedding, *arguments, k=k, neighbors=indices)))) for k in wanted]
+    found = [np.ravel(np.asarray(metric(embedding, *arguments, k=k, neighbors=indices))) for k in wanted]
+    scores = [float(pd.Series(values).mean()) for values in found]
     return pd.Series(scores, index=pd.Index(wanted, name="k"), name=getattr(metric, "__name__", None))

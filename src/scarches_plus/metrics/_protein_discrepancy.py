@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._neighbors import dense
+
 from ._nearest import nearest_others
 from ._proteins import checked_proteins
 
@@ -24,7 +26,7 @@ def protein_discrepancy(
     embedding
         Embedding of the cells whose proteins were measured, shape ``(n, d)``.
     proteins
-        Proteins of the same cells, shape ``(n, n_proteins)``. Proteins with larger values weigh more: see
+        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more: see
         :func:`scale_proteins`.
     k
         Number of nearest other cells.
@@ -54,7 +56,7 @@ def protein_discrepancy(
     """
     from scipy.sparse import csr_array
 
-    n_cells = len(np.asarray(embedding))
+    n_cells = len(dense(embedding))
     values = checked_proteins(proteins, n_cells)
     indices = nearest_others(embedding, k, neighbors)
     mean_of = csr_array(

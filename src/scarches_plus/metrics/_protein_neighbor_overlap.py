@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from scarches_plus._neighbors import dense
 
 from ._nearest import nearest_others
 from ._neighbor_preservation import _jaccard
@@ -29,8 +29,9 @@ def protein_neighbor_overlap(
     embedding
         Embedding of the cells whose proteins were measured, shape ``(n, d)``.
     proteins
-        Proteins of the same cells, shape ``(n, n_proteins)``. Proteins with larger values weigh more: see
-        :func:`scale_proteins`. Cells with equal proteins are ranked by their order, so shuffle cells that are sorted.
+        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more: see
+        :func:`scale_proteins`. Cells at equal distances are ranked by their order where rounding leaves
+        them equal, so shuffle cells that are sorted.
     k
         Number of nearest other cells.
     neighbors
@@ -58,6 +59,6 @@ def protein_neighbor_overlap(
     ----------
     scANVI (Xu et al. 2019), "Transferring cell type annotations between datasets" and Supplementary Figure 11a.
     """
-    values = checked_proteins(proteins, len(np.asarray(embedding)))
+    values = checked_proteins(proteins, len(dense(embedding)))
     near, near_by_protein = nearest_others(embedding, k, neighbors), nearest_others(values, k, protein_neighbors)
     return float(_jaccard(near, near_by_protein).mean())

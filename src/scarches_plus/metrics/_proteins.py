@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 
-def checked_proteins(proteins: ArrayLike, n_cells: int | None = None, *, name: str = "proteins") -> NDArray[np.float64]:
+def checked_proteins(proteins: Any, n_cells: int | None = None, *, name: str = "proteins") -> NDArray[np.float64]:
     """The proteins as a finite matrix of at least two cells, as many as the embedding has."""
-    values = np.asarray(proteins, dtype=np.float64)
+    from scipy.sparse import issparse
+
+    values = np.asarray(proteins.toarray() if issparse(proteins) else proteins, dtype=np.float64)
     if values.ndim != 2 or len(values) < 2 or not values.shape[1]:
         message = (
             f"{name} must have shape (cells, proteins), at least 2 cells and 1 protein; its shape is {values.shape}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus._neighbors import finite_cells
+from scarches_plus._neighbors import dense, finite_cells
 
 from ._neighbor_vote import (
     UNLABELLED,
@@ -159,7 +159,7 @@ def rbni(
     check_share(max_same_batch, "max_same_batch")
     if min_other_share is not None:
         check_share(min_other_share, "min_other_share")
-    points = np.asarray(embedding)
+    points = dense(embedding)
     cells = labelled_cells(batches, labels, len(points), unlabelled=unlabelled, subsample=subsample, rng=rng)
     votes = _votes(cells, scaled(finite_cells(points[cells.rows], "embedding")), radius)
 

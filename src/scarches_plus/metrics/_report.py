@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 #: Weights of the total, those of scib.
 WEIGHTS = {"mixing": 0.4, "conservation": 0.6}
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,7 +39,8 @@ class Report:
         r"""Return embeddings x scores, and a summary of them.
 
         ``("summary", "mixing")`` is the mean of what is defined; ``("summary", "conservation")`` the same of
-        :math:`(s - s_0) / (1 - s_0)`, which is 0 where a score :math:`s` is that of random labels, :math:`s_0`. The total is
+        :math:`(s - s_0) / (1 - s_0)`, which is 0 where a score :math:`s` is that of random labels, :math:`s_0`; a score that
+        random labels reach in full in any of the embeddings (:math:`s_0 = 1`) counts for none. The total is
         :math:`m^{0.4} c^{0.6}`, with the weights of scib: an embedding that mixes everything has a conservation of 0, and so
         has its total. scib adds the two, :math:`0.4 m + 0.6 c` with :math:`c` as it is (``"scib total"``), which noise passes.
         """
@@ -48,7 +50,8 @@ class Report:
         order = scores.drop_duplicates(["kind", "score"])[["kind", "score"]]
         wide = scores.pivot_table(index="embedding", columns=["kind", "score"], values="value", dropna=False)
         wide = wide.reindex(index=scores["embedding"].drop_duplicates(), columns=pd.MultiIndex.from_frame(order))
-        above = ((scores["value"] - scores["chance"]) / (1 - scores["chance"])).clip(lower=0)
+        says_something = scores.groupby("score")["chance"].transform("max").fillna(0) < 1 - _ROUNDING
+        above = ((scores["value"] - scores["chance"]) / (1 - scores["chance"])).clip(lower=0).where(says_something)
         summary: dict[str, Any] = {}
         plain: Any = 0.0
         for kind, weight in WEIGHTS.items():

@@ -19,7 +19,7 @@ def scale_proteins(counts: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     Parameters
     ----------
     counts
-        Protein counts or transformed counts, cells in rows, shape ``(n, n_proteins)``.
+        Protein counts or transformed counts, cells in rows, dense or sparse, shape ``(n, n_proteins)``.
     seed
         Seed of the start of the fit.
 

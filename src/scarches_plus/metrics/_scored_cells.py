@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from ._kni import kni
 from ._label_mixing import label_mixing
 from ._label_purity import label_purity
 from ._label_transfer_report import label_transfer_report
-from ._neighbor_vote import UNLABELLED
+from ._neighbor_vote import UNLABELLED, at_one_point
 from ._rbni import rbni
 from ._scib import principal_component_regression, scib_functions
+from ._undefined import why_undefined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+#: Neighbours that LISI looks at; the others, but for those that a user may ask for, take fewer.
 _LARGEST_K = 90
-#: Scores whose time grows with the square of the number of cells.
-_QUADRATIC = {
-    "silhouette of labels", "silhouette of batches", "BRAS", "isolated labels (silhouette)", "kBET per label", "RbNI"
-}  # fmt: skip
 #: Clusterings that are compared with labels.
-_AGREEMENTS = {"k-means", "Leiden"}
+_AGREEMENTS = ("k-means", "Leiden")
+#: Scores of several numbers.
+_PARTS = {
+    **{name: (f"NMI {name}", f"ARI {name}") for name in _AGREEMENTS},
+    "mapping": ("label accuracy", "macro F1", "AUROC of unseen types"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,16 @@ class ScoredCells:
     k: int
     n_sampled: int
     seed: int
+    reference: Any = None  # which cells are of the reference, or None
+    before: Any = None  # an embedding without integration, or None
+
+    @property
+    def every(self) -> ScoredCells:
+        return self
 
     @cached_property
     def neighbors(self) -> Neighbors:
-        found = nearest_within(self.embedding, min(_LARGEST_K, len(self.embedding) - 1))
+        found = nearest_within(self.embedding, min(max(_LARGEST_K, self.k), len(self.embedding) - 1))
         # they outlive the search: half the memory is enough to name cells, and scib-metrics computes in float32
         return Neighbors(found.indices.astype(np.int32), found.distances.astype(np.float32))
 
@@ -95,8 +104,7 @@ class ScoredCells:
         return scib_functions(self.embedding, self.neighbors, batches, labels)
 
     def around(self, k: int) -> dict[str, Any]:
-        k = min(k, self.neighbors.indices.shape[1])
-        return {"k": k, "neighbors": self.neighbors.indices}
+        return {"k": min(k, self.neighbors.indices.shape[1]), "neighbors": self.neighbors.indices}
 
     @cached_property
     def label_mixing(self) -> pd.DataFrame:
@@ -107,49 +115,34 @@ class ScoredCells:
         return cells.label_mixing.assign(label_purity=label_purity(cells.embedding, cells.labels, **cells.around(30)))
 
 
-def score_functions(
-    cells: ScoredCells, reference: NDArray | None, before: Any
-) -> dict[str, Callable[[], tuple[Any, int]]]:
-    """Return what computes each score, with the number of cells it takes."""
-
-    def on(view: Callable[[], ScoredCells], compute: Callable[[ScoredCells], Any]) -> Callable[[], tuple[Any, int]]:
-        def run() -> tuple[Any, int]:
-            seen = view()
-            return compute(seen), len(seen.batches)
-
-        return run
-
-    every, labelled, sampled = (lambda: cells), (lambda: cells.labelled), (lambda: cells.sampled)
-    functions: dict[str, Callable[[], tuple[Any, int]]] = {
-        "EBM": on(every, lambda c: batch_entropy(c.embedding, c.batches, normalize=True, **c.around(c.k)).mean()),
-        "iLISI": on(every, lambda c: c.scib["iLISI"]()),
-        "kBET": on(every, lambda c: c.scib["kBET"]()),
-        "graph connectivity": on(labelled, lambda c: graph_connectivity(c.embedding, c.labels, **c.around(c.k)).mean()),
-        "label purity": on(labelled, lambda c: label_purity(c.embedding, c.labels, **c.around(30)).mean()),
-        "isolated labels": on(
-            labelled, lambda c: isolated_label_score(c.embedding, c.batches, c.labels, **c.around(c.k)).mean()
-        ),
-        "one-batch types apart": on(labelled, _apart),
-        "KNI": on(labelled, lambda c: kni(c.embedding, c.batches, c.labels, k=min(50, len(c.batches) - 1)).score),
-        "RbNI": on(sampled, lambda c: rbni(c.embedding, c.batches, c.labels).score),
-        "mapping": lambda: (_mapping(cells, reference), len(cells.batches)),
-        "PCR": on(every, lambda c: principal_component_regression(before, c.embedding, c.batches)),
-    }
-    for name in ("cLISI", *_AGREEMENTS):
-        functions[name] = on(labelled, partial(_scib, name))
-    for name in _QUADRATIC - {"RbNI"}:
-        functions[name] = on(sampled, partial(_scib, name))
-    return functions
+def scored(cells: ScoredCells, score: str) -> tuple[dict[str, float], int, str]:
+    """Return the numbers of a score by name, how many cells it takes, and why it is not defined if it is not."""
+    takes, compute = SCORES[score]
+    seen: ScoredCells = getattr(cells, takes)
+    why = why_undefined(score, seen)
+    value = np.nan if why else compute(seen)
+    numbers = value if isinstance(value, dict) else dict.fromkeys(_PARTS.get(score, (score,)), float(value))
+    return numbers, len(seen.batches), why
 
 
-def by_chance(cells: ScoredCells, score: str) -> Any:
+def by_chance(cells: ScoredCells, score: str) -> dict[str, float]:
     """Return what the embedding would score if labels were dealt to the cells at random."""
     if score == "one-batch types apart":  # their labels would not be of one batch any more
-        around = cells.labelled
-        return 1 - batch_entropy(around.embedding, around.batches, normalize=True, **around.around(around.k)).mean()
+        return {score: 1 - _entropy_of_batches(cells.labelled)}
     if score in _AGREEMENTS:  # near 0 by definition, and clusters cost the most
-        return {f"{name} {score}": 0.0 for name in ("NMI", "ARI")}
-    return score_functions(cells.shuffled, None, None)[score]()[0]
+        return dict.fromkeys(_PARTS[score], 0.0)
+    return scored(cells.shuffled, score)[0]
+
+
+def _entropy_of_batches(cells: ScoredCells) -> float:
+    return batch_entropy(cells.embedding, cells.batches, normalize=True, **cells.around(cells.k)).mean()  # type: ignore[no-any-return]
+
+
+def _intersection(score: Callable[..., Any], cells: ScoredCells, **options: Any) -> float:
+    """Return a score that scales the embedding first; at one point nobody is near."""
+    if at_one_point(cells.embedding):
+        return 0.0
+    return score(cells.embedding, cells.batches, cells.labels, **options).score  # type: ignore[no-any-return]
 
 
 def _scib(name: str, cells: ScoredCells) -> Any:
@@ -163,16 +156,15 @@ def _apart(cells: ScoredCells) -> float:
     return float(1 - entropies.mean())
 
 
-def _mapping(cells: ScoredCells, reference: Any) -> dict[str, float]:
+def _mapping(cells: ScoredCells) -> dict[str, float]:
     """Give query cells the label that most of their nearest reference cells have."""
-    labelled, reference = cells.labelled, reference[cells.has_label]
+    labelled, reference = cells.labelled, cells.reference[cells.has_label]
     theirs, ours = labelled.embedding[reference], labelled.embedding[~reference]
     labels = labelled.labels.astype(str)
     codes, names = coded_batches(labels[reference], len(theirs), "labels")
-    k = min(cells.k, len(theirs))
     votes = np.zeros((len(ours), len(names)))
-    indices = nearest(ours, theirs, k).indices
-    np.add.at(votes, (np.arange(len(ours))[:, None], codes[indices]), 1 / k)
+    indices = nearest(ours, theirs, cells.k).indices
+    np.add.at(votes, (np.arange(len(ours))[:, None], codes[indices]), 1 / cells.k)
     best = votes.argmax(axis=1)
     report = label_transfer_report(
         labels[~reference],
@@ -180,11 +172,7 @@ def _mapping(cells: ScoredCells, reference: Any) -> dict[str, float]:
         np.clip(1 - votes[np.arange(len(ours)), best], 0, 1),
         known_labels=names,
     )
-    return {
-        "label accuracy": report.accuracy,
-        "macro F1": report.macro_f1,
-        "AUROC of unseen types": report.auroc_unseen,
-    }
+    return dict(zip(_PARTS["mapping"], (report.accuracy, report.macro_f1, report.auroc_unseen), strict=True))
 
 
 def stratified_draw(batches: NDArray, labels: NDArray | None, n_cells: int, seed: int) -> NDArray[np.int64]:
@@ -196,3 +184,30 @@ def stratified_draw(batches: NDArray, labels: NDArray | None, n_cells: int, seed
     order = order[np.argsort(strata[order], kind="stable")]  # stratum by stratum, at random within
     evenly = np.floor(np.linspace(0, len(order), n_cells, endpoint=False)).astype(int)
     return np.sort(order[evenly])
+
+
+#: Which cells a score takes, and how it is computed. What grows with the square of their number takes a sample.
+SCORES: dict[str, tuple[Literal["every", "labelled", "sampled"], Callable[[ScoredCells], Any]]] = {
+    "EBM": ("every", _entropy_of_batches),
+    "iLISI": ("every", partial(_scib, "iLISI")),
+    "kBET": ("every", partial(_scib, "kBET")),
+    "PCR": ("every", lambda c: principal_component_regression(c.before, c.embedding, c.batches)),
+    "mapping": ("every", _mapping),
+    "graph connectivity": (
+        "labelled", lambda c: graph_connectivity(c.embedding, c.labels, **c.around(c.k)).mean()
+    ),
+    "label purity": ("labelled", lambda c: label_purity(c.embedding, c.labels, **c.around(30)).mean()),
+    "isolated labels": (
+        "labelled", lambda c: isolated_label_score(c.embedding, c.batches, c.labels, **c.around(c.k)).mean()
+    ),
+    "one-batch types apart": ("labelled", _apart),
+    "KNI": ("labelled", lambda c: _intersection(kni, c, k=min(50, len(c.batches) - 1))),
+    "RbNI": ("sampled", partial(_intersection, rbni)),
+    **{name: ("labelled", partial(_scib, name)) for name in ("cLISI", *_AGREEMENTS)},
+    **{
+        name: ("sampled", partial(_scib, name))
+        for name in (
+            "silhouette of labels", "silhouette of batches", "BRAS", "isolated labels (silhouette)", "kBET per label"
+        )
+    },
+}  # fmt: skip

@@ -75,7 +75,7 @@ def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
         of_kind = places[[one == kind for one in kinds]]
         ax.text(of_kind.mean(), len(table) - 0.35, kind, ha="center", va="top", fontsize=10, fontweight="bold")
     ax.set(xlim=(-0.7, places[-1] + 0.7), ylim=(len(table) - 0.2, -0.7), yticks=rows)
-    ax.set_yticklabels([str(name) for name in table.index])
+    ax.set_yticklabels([str(name) for name in table.index], parse_math=False)
     ax.set_xticks(places, names, rotation=40, ha="left")
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
@@ -87,9 +87,14 @@ def _draw_scatter(table: pd.DataFrame, ax: Axes) -> None:
         ax.set_axis_off()
         return
     mixing, conservation = (table["summary", kind].to_numpy(dtype=float) for kind in ("mixing", "conservation"))
-    for number, name in enumerate(table.index):
-        ax.scatter(mixing[number], conservation[number], color=f"C{number % 10}", label=str(name), zorder=2)
+    names = [str(name) for name in table.index]
+    dots = [
+        ax.scatter(mixing[number], conservation[number], color=f"C{number % 10}", label=name, zorder=2)
+        for number, name in enumerate(names)
+    ]
     ax.set(xlabel="mixing of batches", ylabel="conservation of biology", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     ax.set_aspect("equal")
     ax.grid(alpha=0.3)
-    ax.legend(fontsize="small", loc="lower left")
+    legend = ax.legend(dots, [""] * len(dots), fontsize="small", loc="lower left")
+    for text, name in zip(legend.get_texts(), names, strict=True):  # as they are: no mathematics, no hidden "_name"
+        text.set(text=name, parse_math=False)

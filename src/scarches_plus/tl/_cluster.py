@@ -8,6 +8,7 @@ from warnings import warn
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._neighbors import dense
 
 from ._provenance import copy_of, record_of, versions
 
@@ -68,8 +69,8 @@ def cluster(
     KeyError
         If there is no such embedding.
     ValueError
-        If there is no such method, a number is out of range, coordinates are not finite, or it is open how many clusters
-        k-means shall find.
+        If there is no such method, a number is out of range, coordinates are not finite or sparse, or it is open how many
+        clusters k-means shall find.
 
     Warns
     -----
@@ -107,7 +108,7 @@ def cluster(
     if max_sweeps < 1:
         message = f"max_sweeps must be at least 1, not {max_sweeps}"
         raise ValueError(message)
-    embedding = np.asarray(adata.obsm[use_rep])
+    embedding = dense(adata.obsm[use_rep], f"adata.obsm[{use_rep!r}]")
     record: dict[str, Any] = {"method": method, "use_rep": use_rep, "max_sweeps": max_sweeps}
     if method == "kmeans":
         labels, found = _kmeans(embedding, _n_clusters(adata, use_rep, n_clusters), max_sweeps, rng)

@@ -105,7 +105,10 @@ def rank_genes(
     from ._expression import BLOCK, grouped_sums, log_normalized
     from ._welch import mean_and_variance, welch
 
-    _require_positive(reference_std_factor=reference_std_factor, max_cells=max_cells, n_genes=n_genes)
+    _require_positive(reference_std_factor=reference_std_factor, n_genes=n_genes)
+    if max_cells is not None and max_cells < 2:
+        message = f"max_cells must be at least 2, not {max_cells}: a single cell has no variance"
+        raise ValueError(message)
     codes, names = _coded(adata, groupby)
     ranked = _ranked(names, np.bincount(codes[codes >= 0], minlength=len(names)), groups, groupby)
     cells = _sample(codes, max_cells, np.random.default_rng(rng))
