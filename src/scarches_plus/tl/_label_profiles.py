@@ -13,7 +13,7 @@ from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfil
 from scarches_plus._logging import logger
 
 from ._contrasts import correlations, explain
-from ._pools import FLOOR, pooled, require_counts
+from ._pools import FLOOR, pooled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,7 +83,7 @@ def label_profiles(
     import pandas as pd
 
     from scarches_plus.model._prepare import as_text
-    from scarches_plus.pp._counts import counts_layer, counts_of
+    from scarches_plus.pp._counts import counts_layer, counts_of, require_counts
 
     for key in (labels_key, batch_key):
         if key not in adata.obs:
