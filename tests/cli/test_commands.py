@@ -266,6 +266,8 @@ def test_abundance(folder, tmp_path, capsys):
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "shares.csv", index_col=0), expected, check_names=False, check_dtype=False
     )
+    with pytest.raises(KeyError, match=r"'new'.*detect_novel"):
+        run(*words, "--reference", folder / "ref.h5ad", "--novel-key", "new", epochs=False)
     with pytest.raises(ValueError, match="groups are compared"):
         run(*words, "--groupby", "cell_type", epochs=False)
 

@@ -99,6 +99,32 @@ def test_cells_chosen_by_index_or_query(mapped):
     pd.testing.assert_frame_equal(by_mask, expected)
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_cells_of_the_same_name_are_told_apart(mapped):
+    model, both = mapped
+    twins = both.copy()
+    twins.obs_names = [f"c{i // 2}" for i in range(both.n_obs)]
+    options = {"groupby": None, "group1": None, "group2": None}
+    chosen = {"idx1": "cell_type == 'type0' and batch == 'batch2'", "idx2": "cell_type == 'type1'"}
+    pd.testing.assert_frame_equal(test(model, twins, **options, **chosen), test(model, both, **options, **chosen))
+    assert (twins.obs_names == [f"c{i // 2}" for i in range(both.n_obs)]).all()
+    named = test(model, both, **options, idx1=f"index == {both.obs_names[0]!r}", idx2="cell_type == 'type1'")
+    np.testing.assert_allclose(named["raw_mean1"][both.var_names], both.X[0].toarray().ravel())
+
+
+def test_groups_without_cells_are_named(mapped):
+    model, both = mapped
+    with pytest.raises(ValueError, match=r"no cell has \['nope'\] in obs\['batch'\], which holds \['batch2'\]"):
+        test(model, None, groupby="batch", group1="nope", group2="batch2")
+    with pytest.raises(ValueError, match=r"no cell has \['nope'\].*'type0', 'type1', 'type2'"):
+        test(model, both, group1=["type0"], group2="nope")
+    inside = (both.obs["cell_type"] != "type0").to_numpy()
+    with pytest.raises(ValueError, match=r"no cell has \['type0'\].*'other', 'type1'"):
+        test(model, both, subset_idx=inside)
+    rest = test(model, both, subset_idx="cell_type != 'type0'", group1="type1", group2="other")
+    np.testing.assert_allclose(rest["raw_mean2"][both.var_names], both[~inside].X.mean(axis=0).A1, rtol=1e-5)
+
+
 def test_the_models_own_cells_are_as_in_scvi_tools(mapped):
     model, _ = mapped
     options = {"idx1": np.arange(80) < 40, "idx2": np.arange(80) >= 40, "groupby": None, "group1": None, "group2": None}

@@ -141,6 +141,11 @@ def test_squared_errors():
     assert table["lfc_mean"].abs().max() < 20
 
 
+def test_all_labels_are_compared_with_one(model):
+    table = model.label_differential_expression(None, "type0", n_samples_overall=100)
+    assert table["comparison"].unique().tolist() == ["type1 vs type0", "type2 vs type0"]
+
+
 def test_what_makes_no_sense_is_refused(model):
     with pytest.raises(ValueError, match=r"no label \['T cell'\], only \['type0'"):
         model.label_differential_expression("T cell", "type1")

@@ -48,3 +48,8 @@ def test_other_groups(looked_at):
         novelty(looked_at, "new")
     with pytest.raises(KeyError, match="give a column of groups"):
         novelty(looked_at, groupby="missing")
+    looked_at.uns["scarches_plus"]["novel"]["novel"] = {
+        "names": {"novel 1": "x"}
+    }  # as name_novel leaves it where there was none
+    with pytest.raises(KeyError, match="detect_novel"):
+        novelty(looked_at)

@@ -76,12 +76,15 @@ SOURCES = {
     "a tree": EXPECTED,
     "JSON": json.dumps(NESTED),
     "JSON of parents": json.dumps(PARENTS),
+    "Newick in double quotes": '((("CD4 T","CD8 T"[x]:0.1)"T",B)lymphoid,mono) ; [the end]',
     "Newick": "(((CD4 T, 'CD8 T':0.1)T:1[comment],B)lymphoid,mono);",
 }
 SOURCES_OF_PAIRS = {
     "pairs": PAIRS,
     "edges, tabs": "# parent\tchild\n" + "\n".join("\t".join(pair) for pair in PAIRS),
     "edges, commas": "\n".join(", ".join(pair) for pair in PAIRS),
+    "table": "Parent,child\n" + "\n".join(",".join(pair) for pair in PAIRS),
+    "table in quotes": '"child", "parent"\n' + "\n".join(f'"{child}", "{parent}"' for parent, child in PAIRS),
 }
 
 
@@ -129,6 +132,13 @@ def test_newick_without_names_of_inner_nodes():
     }
 
 
+def test_newick_with_names_of_any_characters():
+    parts = ["'CD4+ T [naive]'", "\"5'UTR, [x]\":1[a comment's end]", "'a\"b'", "'it''s (d); [e]'"]
+    text = f'({",".join(parts)})"say ""T""";'
+    leaves = ("CD4+ T [naive]", "5'UTR, [x]", 'a"b', "it's (d); [e]")
+    assert label_tree(text).to_plain() == {'say "T"': None, **dict.fromkeys(leaves, 'say "T"')}
+
+
 def test_ontology_restricted_to_names():
     assert label_tree(OBO, keep=["lymphoid", "T", "CD4 T", "CD8 T", "B"]) == LYMPHOID
     assert label_tree(OBO).path("CD8 T") == ("lymphoid", "alpha-beta", "T", "CD8 T")
@@ -156,9 +166,14 @@ def test_simulated_cells():
         ("(a,b)a;", r"\['a'\] occur more than once"),
         ("((a,b)c;", "parentheses"),
         ("(a,b))c;", "parentheses"),
+        ("(it's,b)c;", "quotes of the Newick text"),
+        ("(5'UTR,3'UTR)c;", "'UTR,3' and 'UTR' of the Newick text stand together"),
         ("tree.nwk", "pathlib.Path"),
+        ("a,b,c", "is no pair"),
         ({"a": ["x"], "b": "x"}, "must be a dict or a list"),
         ({}, "no labels"),
+        ("", "no labels"),
+        ("parent,child", "no labels"),
         (OBO.replace("name: B", "name: T"), r"several terms .* called \['T'\]"),
     ],
 )  # fmt: skip

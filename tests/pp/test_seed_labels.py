@@ -140,6 +140,23 @@ def test_what_is_written(tmp_path):
     assert anndata.read_h5ad(tmp_path / "seeds.h5ad").obsm["seeds_scores"].shape == (200, 2)
 
 
+def test_labels_of_numbers_are_text(tmp_path):
+    adata, expected = cells(), cells()
+    sp.pp.seed_labels(adata, {0: ["g1"], 1: ["g4"]}, 10)
+    sp.pp.seed_labels(expected, {"0": ["g1"], "1": ["g4"]}, 10)
+    pd.testing.assert_series_equal(adata.obs["seed_label"], expected.obs["seed_label"])
+    adata.write_h5ad(tmp_path / "seeds.h5ad")
+
+
+def test_normalised_counts_are_told_once(monkeypatch):
+    monkeypatch.setattr("scarches_plus.pp._counts._BLOCK_IN_MEMORY", 600)  # four blocks
+    adata = cells()
+    adata.X = adata.X.log1p()
+    with pytest.warns(UserWarning, match="not whole numbers") as caught:
+        sp.pp.seed_labels(adata, MARKERS, 10)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_absent_markers_are_named():
     with pytest.warns(UserWarning, match=r"left out: \{'b': \['FOXP3'\]\}"):
         sp.pp.seed_labels(cells(), {"a": ["g1"], "b": ["g2", "FOXP3"]}, 10)
@@ -169,6 +186,8 @@ def test_labels_without_evidence_are_named():
         ({"a": {"up": ["g1"]}}, {}, ValueError, r"not \['up'\]"),
         ({"a": {"positive": ["g1"], "negative": ["g1"]}}, {}, ValueError, "both for and against 'a'"),
         ({"a": ["g1"], "Unknown": ["g2"]}, {}, ValueError, "unlabeled_category"),
+        ({1: ["g1"], 2: ["g2"]}, {"unlabeled_category": "1"}, ValueError, "unlabeled_category"),
+        ({1: ["g1"], "1": ["g2"]}, {}, ValueError, r"\[1, '1'\] of the markers read the same"),
         ({"a": ["g1"]}, {"n_seeds": 0}, ValueError, "n_seeds=0"),
         ({"a": ["g1"]}, {"layer": "counts"}, KeyError, "counts"),
     ],

@@ -116,6 +116,12 @@ class TestRefusals:
         adata.obs["cell_type"] = "Unknown"
         with pytest.raises(ValueError, match="no cell has a label"):
             sp.tl.build_reference(adata, "batch", "cell_type", recipe="scanvi")
+        adata.obs.loc[adata.obs_names[:50], "cell_type"] = "T"
+        with pytest.raises(ValueError, match="'T' is the only label in obs"):
+            sp.tl.build_reference(adata, "batch", "cell_type", recipe="scanvi", **FAST)
+        sp.tl.build_reference(adata, "batch", "cell_type", **FAST)
+        unobserved = {**FAST, "model_kwargs": {**FAST["model_kwargs"], "n_unobserved": 1}}
+        assert sp.tl.build_reference(adata, "batch", "cell_type", recipe="scanvi", **unobserved).classes == ("T",)
         with pytest.raises(ValueError, match="at least 1"):
             sp.tl.build_reference(cells(), "batch", max_epochs=0)
 

@@ -91,6 +91,46 @@ def test_it_reads_what_transfer_labels_writes():
     assert not query.obs["label"].notna().any()
 
 
+def transferred():
+    """Reference and query in one latent space; some of the reference is known by the coarse label ab."""
+    rng = np.random.default_rng(0)
+    reference, query = cells(["a", "b", "ab"] * 30), cells([None] * 40)
+    reference.obsm["X_scarches"] = rng.normal(size=(90, 3))
+    query.obsm["X_scarches"] = rng.normal(size=(40, 3))
+    return reference, query
+
+
+def test_it_reads_what_transfer_labels_writes_with_a_hierarchy():
+    reference, query = transferred()
+    tree = {"a": "ab", "b": "ab", "ab": None}
+    sp.tl.transfer_labels(query, reference, "label", probabilities=True, hierarchy=tree)
+    table = sp.tl.differential_abundance(query, "label", reference=reference)
+    assert table.index.tolist() == ["a", "ab", "b"]
+    assert table["n_cells1"].sum() == pytest.approx(40)
+    sp.tl.transfer_labels(query, reference, "label")
+    query.obs["label"] = "a"
+    assert sp.tl.differential_abundance(query, "label", reference=reference)["n_cells1"].tolist() == [40, 0, 0]
+
+
+def test_novel_cells_have_no_label():
+    reference, query = transferred()
+    sp.tl.transfer_labels(query, reference, "label", probabilities=True)
+    query.obs["novel"] = np.arange(40) < 15
+    before = query.copy()
+    table = sp.tl.differential_abundance(query, "label", reference=reference, novel_key="novel")
+    known = sp.tl.differential_abundance(query[15:], "label", reference=reference)
+    pd.testing.assert_frame_equal(table, known)
+    np.testing.assert_array_equal(query.obsm["label_probabilities"], before.obsm["label_probabilities"])
+    query.obs["label"] = "a"
+    del query.obsm["label_probabilities"]
+    table = sp.tl.differential_abundance(query, "label", reference=reference, novel_key="novel")
+    assert table.loc["a", "n_cells1"] == 25
+    with pytest.raises(KeyError, match="detect_novel"):
+        sp.tl.differential_abundance(query, "label", reference=reference, novel_key="new")
+    with pytest.raises(ValueError, match="must be boolean"):
+        sp.tl.differential_abundance(query, "label", reference=reference, novel_key="label")
+
+
 def test_samples_widen_intervals():
     rng = np.random.default_rng(0)
     labels, samples = [], []
@@ -131,6 +171,12 @@ def test_the_same_seed_gives_the_same_table(groups):
 def test_what_makes_no_sense_is_refused(groups, options, error, message):
     with pytest.raises(error, match=message):
         sp.tl.differential_abundance(groups, "label", **options)
+
+
+def test_labels_that_read_the_same_are_named():
+    mixed = cells(np.resize(np.array([1, "1"], dtype=object), 8), group=["first", "second"] * 4)
+    with pytest.raises(ValueError, match=r"labels \[1, '1'\] of 'label' read the same"):
+        sp.tl.differential_abundance(mixed, "label", "group")
 
 
 def test_labels_that_are_not_there(groups):

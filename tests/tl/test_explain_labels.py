@@ -100,6 +100,21 @@ def test_what_detect_novel_found_is_told(reference, query):
     del query.uns["scarches_plus"]
     with pytest.raises(KeyError, match="detect_novel"):
         sp.tl.explain_labels(query, reference, "cell_type", novel_key="novel")
+    sp.tl.name_novel(query, {"novel 1": "x"})  # of cells that anndata.concat has taken the record from
+    with pytest.raises(KeyError, match="detect_novel"):
+        sp.tl.explain_labels(query, reference, "cell_type", novel_key="novel")
+
+
+def test_cells_of_the_same_name(reference, query):
+    whole = sp.tl.explain_labels(query, reference, "cell_type", novel_key="novel")
+    query.obs_names = [f"c{i // 2}" for i in range(query.n_obs)]
+    table = sp.tl.explain_labels(query, reference, "cell_type", novel_key="novel")
+    assert table.index.equals(query.obs_names)
+    pd.testing.assert_frame_equal(table.set_axis(whole.index), whole)
+    mask = np.arange(60) < 3
+    assert len(sp.tl.explain_labels(query, reference, "cell_type", novel_key="novel", cells=mask)) == 3
+    with pytest.raises(ValueError, match="names of cells are not unique"):
+        sp.tl.explain_labels(query, reference, "cell_type", cells=["c1"])
 
 
 def test_some_cells(reference, query):

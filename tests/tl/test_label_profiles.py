@@ -99,6 +99,21 @@ def test_a_single_batch_is_held_out_by_halves():
     assert (profiles.expected > 0.5).all()
 
 
+def test_missing_batches_are_named():
+    adata = reference()
+    for column in (adata.obs["batch"].astype(object), adata.obs["batch"]):
+        holes = adata.copy()
+        holes.obs["batch"] = column.where(np.arange(adata.n_obs) >= 60)
+        with pytest.raises(ValueError, match=r"obs\['batch'\] has 60 missing values"):
+            sp.tl.label_profiles(holes, "cell_type", "batch")
+        with pytest.raises(ValueError, match=r"obs\['batch'\] has 60 missing values"):
+            sp.tl.detect_novel(adata, holes, "cell_type", batch_key="batch")
+    holes.obs["cell_type"] = holes.obs["cell_type"].where(
+        holes.obs["batch"].notna()
+    )  # cells without a label need no batch
+    assert sp.tl.label_profiles(holes, "cell_type", "batch", depth=500).batches == ("batch0", "batch1", "batch2")
+
+
 def test_what_cannot_be_held_out_is_said():
     adata = reference()
     with pytest.raises(ValueError, match="names 1 label"):

@@ -190,8 +190,9 @@ def test_a_hierarchy_rolls_votes_up_to_what_is_certain():
     sp.tl.transfer_labels(
         query, reference, "cell_type", k=k, kernel="gaussian", unknown_above=highest, hierarchy=TREE, probabilities=True
     )
-    names = query.uns["scarches_plus"]["probability_labels"]["cell_type"]
-    assert names == ["lymphoid", "T", "CD4", "CD8", "NK", "B"]  # no cell of the reference is an ILC
+    names = ["lymphoid", "T", "CD4", "CD8", "NK", "B"]  # no cell of the reference is an ILC
+    labels = query.uns["scarches_plus"]["probability_labels"]["cell_type"]
+    assert sorted(labels) == sorted(names)
     assert query.obs["cell_type_pred"].cat.categories.tolist() == [*names, "Unknown"]
     depth = {node: len(TREE.path(node)) for node in names}
     for cell in range(query.n_obs):
@@ -203,7 +204,10 @@ def test_a_hierarchy_rolls_votes_up_to_what_is_certain():
             node: sum(w for w, label in zip(weights, voted, strict=True) if node in TREE.path(label)) / weights.sum()
             for node in names
         }
-        np.testing.assert_allclose(query.obsm["cell_type_probabilities"][cell], list(expected.values()), atol=1e-4)
+        own = {label: sum(w for w, one in zip(weights, voted, strict=True) if one == label) for label in labels}
+        np.testing.assert_allclose(
+            query.obsm["cell_type_probabilities"][cell], np.array(list(own.values())) / weights.sum(), atol=1e-4
+        )
         enough = [node for node in names if expected[node] >= 1 - highest]
         given = query.obs["cell_type_pred"].iloc[cell]
         assert given == max(enough, key=depth.get, default="Unknown")
@@ -222,6 +226,31 @@ def test_a_flat_hierarchy_changes_nothing(unknown_above):
     )
     assert (one.obs["cell_type_pred"].astype(str) == other.obs["cell_type_pred"].astype(str)).all()
     np.testing.assert_allclose(one.obs["cell_type_uncertainty"], other.obs["cell_type_uncertainty"], atol=1e-12)
+
+
+def test_names_that_cannot_be_told_apart(reference, query):
+    with pytest.raises(ValueError, match="'Unknown' is a label of 'cell_type' and the name of cells without one"):
+        sp.tl.transfer_labels(query, reference, "cell_type", hierarchy={"T": "Unknown", "NK": "Unknown", "B": None})
+    reference.obs["mixed"] = np.resize(np.array([1, "1", "2"], dtype=object), reference.n_obs)
+    with pytest.raises(ValueError, match=r"labels \[1, '1'\] of 'mixed' read the same: .*astype\(str\)"):
+        sp.tl.transfer_labels(query, reference, "mixed")
+    assert list(query.obs) == ["truth"]
+
+
+def test_probabilities_of_an_earlier_transfer_go(reference, query):
+    reference.obs["other"] = reference.obs["cell_type"]
+    query.obsm["own_probabilities"] = np.ones((query.n_obs, 1))
+    sp.tl.transfer_labels(query, reference, ["cell_type", "other"], probabilities=True)
+    parent = query.copy()
+    view = parent[:40]
+    with pytest.warns(UserWarning, match="view"):
+        sp.tl.transfer_labels(view, reference, "cell_type")
+    assert "cell_type_probabilities" not in view.obsm
+    assert set(parent.uns["scarches_plus"]["probability_labels"]) == {"cell_type", "other"}
+    reference.obs["own"] = reference.obs["cell_type"]
+    sp.tl.transfer_labels(query, reference, ["cell_type", "own"])
+    assert set(query.obsm) == {"X_scarches", "other_probabilities", "own_probabilities"}
+    assert set(query.uns["scarches_plus"]["probability_labels"]) == {"other"}
 
 
 def test_labels_outside_of_the_hierarchy_are_named(reference, query):

@@ -64,6 +64,7 @@ def abundance(
     groupby: str | None = None,
     groups: Words = (),
     sample_key: str | None = None,
+    novel_key: str | None = None,
     out: Path,
 ) -> None:
     """Compare which share of the cells each label has in two groups, with intervals.
@@ -84,6 +85,8 @@ def abundance(
         The two groups, if the column has more.
     sample_key
         Column of samples (donors), so that intervals hold for further samples.
+    novel_key
+        Column of novel cells, as the command novel writes it ("novel"): they are left out.
     out
         The .csv file to write.
     """
@@ -98,6 +101,7 @@ def abundance(
         groups=groups or None,
         reference=None if reference is None else read_h5ad(reference),
         sample_key=sample_key,
+        novel_key=novel_key,
     )
     write_whole(out, table.to_csv)
     columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,15 @@ from ._prepare import missing_column, prepare_cells
 from ._surgery import forget_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 #: A share of counts at which expression, the logarithm of ``1 + TARGET_SUM * share``, begins to tell shares apart.
 PSEUDOCOUNT = 1 / TARGET_SUM
-#: Column for the groups in the cells as the model takes them.
+#: Columns for the groups in the cells as the model takes them, and for the position of cells.
 _GROUPS = "_scarches_plus_groups"
+_ROWS = "_scarches_plus_rows"
 _CELLS = ("idx1", "idx2", "subset_idx")
 
 
@@ -49,7 +53,7 @@ class DifferentialExpressionMixin:
         Raises
         ------
         ValueError
-            If the model does not know a batch or category of the cells.
+            If the model does not know a batch or category of the cells, or no cell is in a group.
         KeyError
             If a column is missing.
         """
@@ -59,16 +63,20 @@ class DifferentialExpressionMixin:
         given = {**self._options_of_likelihood(), **given}
         adata = given.get("adata")
         own = adata is None or adata is self.adata  # type: ignore[attr-defined]
-        if own or not isinstance(adata, AnnData) or _get_adata_minify_type(adata) is not None:
+        adata = self.adata if own else adata  # type: ignore[attr-defined]
+        if not isinstance(adata, AnnData) or (not own and _get_adata_minify_type(adata) is not None):
+            return parent(**given)  # type: ignore[no-any-return]
+        for name in _CELLS:
+            if isinstance(given.get(name), str):  # scvi-tools looks for names, which several cells may share
+                given[name] = _selected(adata.obs, given[name])
+        groupby = given.get("groupby")
+        if groupby is not None:
+            _require_groups(adata.obs, groupby, given)
+        if own:
             return parent(**given)  # type: ignore[no-any-return]
         cells = prepare_cells(adata, self.spec)  # type: ignore[attr-defined]
         given["adata"] = cells
-        for name in _CELLS:
-            if isinstance(given.get(name), str):  # a query of obs, which the model's cells have other labels in
-                given[name] = adata.obs.index.isin(adata.obs.query(given[name]).index)
-        if (groupby := given.get("groupby")) is not None:
-            if groupby not in adata.obs:
-                raise KeyError(missing_column(adata.obs, groupby))
+        if groupby is not None:
             cells.obs[_GROUPS] = adata.obs[groupby].to_numpy()
             given["groupby"] = _GROUPS
         try:
@@ -81,6 +89,40 @@ class DifferentialExpressionMixin:
         if self.module.gene_likelihood in SQUARED_ERRORS:  # type: ignore[attr-defined]
             return {"pseudocounts": PSEUDOCOUNT, "change_fn": _change}
         return {}
+
+
+def _selected(obs: pd.DataFrame, query: str) -> np.ndarray:
+    """Return which cells a query of ``obs`` selects."""
+    rows = obs.assign(**{_ROWS: np.arange(len(obs))}).query(query)[_ROWS]
+    return np.isin(np.arange(len(obs)), rows)
+
+
+def _require_groups(obs: pd.DataFrame, groupby: str, given: Mapping[str, Any]) -> None:
+    """Check that the groups to compare have cells.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If a group has none.
+    """
+    if groupby not in obs:
+        raise KeyError(missing_column(obs, groupby))
+    if given.get("idx1") is not None:
+        return
+    column, subset = obs[groupby], given.get("subset_idx")
+    if subset is not None:  # as scvi-tools has it
+        inside = np.zeros(len(obs), dtype=bool)
+        inside[np.asarray(subset).ravel()] = True
+        column = column.astype(str).where(inside, "other")
+    first, second = given.get("group1"), given.get("group2")
+    first = [first] if isinstance(first, str) or not isinstance(first, Iterable) else first
+    if empty := [group for group in (*first, second) if group is not None and not (column == group).any()]:
+        message = (
+            f"no cell has {empty} in obs[{groupby!r}], which holds {sorted(column.dropna().unique().tolist(), key=str)}"
+        )
+        raise ValueError(message)
 
 
 def _change(x: np.ndarray, y: np.ndarray, pseudocounts: float) -> np.ndarray:

@@ -66,7 +66,7 @@ class LabelExpressionMixin:
         Parameters
         ----------
         group1
-            Labels to test, each by itself; ``None`` means all.
+            Labels to test, each by itself; ``None`` means all, but for ``group2``.
         group2
             Label to compare with; ``None`` means all others, each as probable.
         mode, delta
@@ -105,7 +105,9 @@ class LabelExpressionMixin:
         Xu et al. 2021 (scANVI), "Bayesian differential expression".
         """
         labels: tuple[str, ...] = self.classes  # type: ignore[attr-defined]
-        named = [group1] if isinstance(group1, str) else list(labels if group1 is None else group1)
+        if group1 is None:
+            group1 = [label for label in labels if label != group2]
+        named = [group1] if isinstance(group1, str) else list(group1)
         if unknown := [label for label in [*named, *filter(None, [group2])] if label not in labels]:
             message = f"the model knows no label {unknown}, only {list(labels)}"
             raise ValueError(message)

@@ -44,8 +44,8 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
         If no cell has a group.
     """
     fix = f"run sp.tl.detect_novel(query, reference, labels_key, ..., key_added={key!r})"
-    record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key)
-    if record is None:
+    record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key, {})
+    if "threshold" not in record:
         message = f"no record of novel cells {key!r} in uns: {fix}"
         raise KeyError(message)
     groupby = groupby or _keys.novel_label(key)

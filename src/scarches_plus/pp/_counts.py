@@ -162,3 +162,36 @@ class _RowsOnDisk:
 def stored_values(matrix: Any) -> np.ndarray:
     """Return the stored values of a matrix as one array: non-zeros if it is sparse, else all."""
     return matrix.data if sparse.issparse(matrix) else np.asarray(matrix).ravel()
+
+
+def require_counts(matrix: Any, *, warned: bool = False, stacklevel: int = 3) -> bool:
+    """Refuse values that cannot be counts, and warn of those that hardly are.
+
+    Parameters
+    ----------
+    matrix
+        All counts, or a block of them.
+    warned
+        Do not warn: an earlier block had such values.
+    stacklevel
+        Of the warning; 3 is the caller of the function that calls this one.
+
+    Returns
+    -------
+    bool
+        Whether there was a warning by now.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative or not finite.
+    """
+    values = stored_values(matrix)
+    if not np.isfinite(values).all() or (values < 0).any():
+        message = "counts are negative, infinite or missing: name the layer that holds raw counts with `layer=`"
+        raise ValueError(message)
+    if warned or not (values % 1).any():
+        return warned
+    message = "counts are not whole numbers; if they are normalised, name the layer of raw counts with `layer=`"
+    warn(message, UserWarning, stacklevel=stacklevel)
+    return True

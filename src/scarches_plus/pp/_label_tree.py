@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import Counter
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     #: Every label with those that contain it.
     Containers = dict[str, dict[str, None]]
+
+#: A name in quotes in Newick; a quote in it is doubled.
+_QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
 
 
 def label_tree(
@@ -38,7 +42,7 @@ def label_tree(
         - a nested dict, ``{"lymphoid": {"T": ["CD4 T", "CD8 T"], "B": []}}``, or one from each label to its parent;
         - pairs ``(parent, child)``;
         - text: Newick with names of inner nodes, an ontology in OBO format (labels are the names of terms), JSON of a dict, or
-          a pair ``parent, child`` in every line, separated by a tab or a comma;
+          a pair ``parent, child`` in every line, separated by a tab or a comma, with or without these words in the first;
         - the :class:`~pathlib.Path` of a file with such text.
     columns
         Label columns from coarse to fine. A cell may lack any of them (missing value, or ``unlabeled_category``).
@@ -185,7 +189,7 @@ def _of_text(text: str) -> Containers:
     if stripped.startswith("("):
         return _collect(_once(_pairs_of_newick(stripped)))
     lines = [line for line in stripped.splitlines() if line.strip() and not line.startswith("#")]
-    pairs = [[part.strip() for part in line.split("\t" if "\t" in line else ",")] for line in lines]
+    pairs = [_fields(line) for line in lines]
     for line, pair in zip(lines, pairs, strict=True):
         if len(pair) != 2 or not all(pair):
             message = (
@@ -193,24 +197,39 @@ def _of_text(text: str) -> Containers:
                 "to read a file, pass pathlib.Path(...)"
             )
             raise ValueError(message)
+    if pairs and sorted(part.lower() for part in pairs[0]) == ["child", "parent"]:  # names of the columns
+        first, *pairs = pairs
+        pairs = pairs if first[0].lower() == "parent" else [pair[::-1] for pair in pairs]
     return _collect((parent, child) for parent, child in pairs)
+
+
+def _fields(line: str) -> list[str]:
+    delimiter = "\t" if "\t" in line else ","
+    return [part.strip() for part in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
 
 
 def _pairs_of_newick(text: str) -> list[tuple[str | None, str]]:
     """Read Newick from its end, where the name of a node comes before its children; unnamed nodes are left out."""
-    text = re.sub(r"\[[^\]]*\]", "", text).rstrip().removesuffix(";")
+    text = re.sub(rf"({_QUOTED})|\[[^\]]*\]", r"\1", text).rstrip().removesuffix(";")  # without comments
+    tokens = re.findall(rf"{_QUOTED}|[(),]|[^(),'\"]+", text)
+    if "".join(tokens) != text:
+        message = "the quotes of the Newick text do not match; names with quotes in them stand in quotes, as in 'it''s'"
+        raise ValueError(message)
     pairs: list[tuple[str | None, str]] = []
     above: list[str | None] = [None]
     name: str | None = None  # of the node just read
-    for token in reversed(re.findall(r"'(?:[^']|'')*'|[(),]|[^(),']+", text)):
+    for token in reversed(tokens):
         if token == ")":
             above.append(name or above[-1])
         elif token == "(":
             above.pop()
-        quoted = token.startswith("'")
-        label = token[1:-1].replace("''", "'") if quoted else token.split(":")[0].strip()
+        quote = token[0]
+        label = token[1:-1].replace(quote * 2, quote) if quote in "'\"" else token.split(":")[0].strip()
         if token in "(),":
             name = None
+        elif label and name:
+            message = f"the names {label!r} and {name!r} of the Newick text stand together; put names with quotes in them in quotes"
+            raise ValueError(message)
         elif label:
             name = label
             pairs.append((above[-1] if above else None, label))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import sparse
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
-from ._counts import counts_layer, row_blocks, stored_counts
+from ._counts import counts_layer, require_counts, row_blocks, stored_counts
 from ._seeds import pick_seeds, signature_scores
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def seed_labels(
     Raises
     ------
     ValueError
-        If a label has no marker among the genes, or no seed, or a gene for and against it, or a count is negative or
-        missing, or a number is out of range.
+        If a label has no marker among the genes, or no seed, or a gene for and against it, or reads like another, or a count is
+        negative or missing, or a number is out of range.
     KeyError
         If the layer does not exist.
     TypeError
@@ -79,7 +79,7 @@ def seed_labels(
     Warns
     -----
     UserWarning
-        If markers are not among the genes, naming them; or if a label has fewer than ``n_seeds`` seeds.
+        If markers are not among the genes, naming them; if counts are not whole numbers; or if a label has fewer than ``n_seeds`` seeds.
 
     Notes
     -----
@@ -107,7 +107,7 @@ def seed_labels(
     if not isinstance(n_seeds, Integral) or isinstance(n_seeds, bool) or n_seeds < 1:
         message = f"n_seeds={n_seeds!r}: pass a whole number of at least 1"
         raise ValueError(message)
-    signs = _signs(markers, adata.var_names)
+    signs = _signs(_named(markers), adata.var_names)
     labels = list(signs.columns)
     if unlabeled_category in labels:
         message = (
@@ -126,6 +126,15 @@ def seed_labels(
     if scores:
         adata.obsm[_keys.scores(key_added)] = score
     return adata if copy else None
+
+
+def _named(markers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the markers by label, as text."""
+    named = {str(label): given for label, given in markers.items()}
+    if len(named) < len(markers):
+        message = f"labels {list(markers)} of the markers read the same: give each a name of its own"
+        raise ValueError(message)
+    return named
 
 
 def _signs(markers: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]], genes: pd.Index) -> pd.DataFrame:
@@ -172,16 +181,12 @@ def _signs(markers: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]], g
 
 def _marker_counts(adata: AnnData, genes: np.ndarray, layer: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Return counts of some genes, and of all together, reading cells block by block."""
-    found, totals = [], []
+    found, totals, warned = [], [], False
     for block in row_blocks(stored_counts(adata, counts_layer(layer, None))):
-        total = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
-        values = block.data if sparse.issparse(block) else block
-        if not np.isfinite(total).all() or (len(total) and values.size and values.min() < 0):
-            message = "counts are negative, infinite or missing: name the layer that holds raw counts with `layer=`"
-            raise ValueError(message)
+        warned = require_counts(block, warned=warned, stacklevel=4)
         some = block[:, genes]
         found.append(some.toarray() if sparse.issparse(some) else np.asarray(some))
-        totals.append(total)
+        totals.append(np.asarray(block.sum(axis=1), dtype=np.float64).ravel())
     return np.concatenate(found).astype(np.float64), np.concatenate(totals)
 
 

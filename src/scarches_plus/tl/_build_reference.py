@@ -91,7 +91,7 @@ def build_reference(
     QueryError
         If the cells cannot be used, naming every problem and its fix.
     ValueError
-        If the recipe needs labels and there are none, or labels are not in the hierarchy, or there is no such recipe, or
+        If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no such recipe, or
         ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
     """
     from scarches_plus._label_tree import LabelTree
@@ -127,8 +127,21 @@ def build_reference(
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
     epochs = default_epochs(adata.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
+    given = {**recipe.model_kwargs, **(model_kwargs or {})}
+    own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
+    of_labels = {
+        **recipe.semi_supervised_model_kwargs,
+        **own,
+        **({} if hierarchy is None else {"hierarchy": hierarchy}),
+    }
+    labels = set() if labels_key is None else set(cells.obs[labels_key]) - {unlabeled_category}
+    alone = len(labels) == 1 and not (of_labels.get("hierarchy") or of_labels.get("n_unobserved"))
+    if recipe.model == "SCANVI" and alone:
+        message = (
+            f"{labels.pop()!r} is the only label in obs[{labels_key!r}], nothing to tell apart: take recipe='scvi'"
+        )
+        raise ValueError(message)
     if hierarchy is not None:
-        labels = set(cells.obs[labels_key]) - {unlabeled_category}
         LabelTree.of(hierarchy).require(labels, f"labels of obs[{labels_key!r}]")
     if epochs < 1:
         message = f"max_epochs must be at least 1, not {epochs}"
@@ -142,19 +155,12 @@ def build_reference(
         if recipe.model == "SCVI" or name not in _ONLY_SEMI_SUPERVISED
     }
     SCVI.setup_anndata(cells, **setup)
-    given = {**recipe.model_kwargs, **(model_kwargs or {})}
-    own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
     model = SCVI(cells, **given)
     release_cells_with(model)
     update_state(model, unmeasured=unmeasured, recipe=name)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
-        of_labels = {
-            **recipe.semi_supervised_model_kwargs,
-            **own,
-            **({} if hierarchy is None else {"hierarchy": hierarchy}),
-        }
         model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
         release_cells_with(model)
         update_state(model, unmeasured=unmeasured, recipe=name)

@@ -10,10 +10,11 @@ from scipy import sparse
 
 from scarches_plus import _keys
 from scarches_plus._label_profiles import LabelProfiles
+from scarches_plus.pp._counts import require_counts
 
 from ._contrasts import Explanation, explain
 from ._label_profiles import label_profiles
-from ._pools import POOL, Pools, pooled, require_counts
+from ._pools import POOL, Pools, pooled
 from ._provenance import copy_of, versions
 
 if TYPE_CHECKING:

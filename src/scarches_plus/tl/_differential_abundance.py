@@ -11,6 +11,8 @@ from scarches_plus import _keys
 from scarches_plus._logging import logger
 
 from ._composition import draw_centers, draw_compositions, draw_counts
+from ._novel_cells import novel_cells
+from ._reference_labels import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,7 @@ def differential_abundance(
     reference: AnnData | None = None,
     sample_key: str | None = None,
     unknown_category: str = _keys.UNKNOWN,
+    novel_key: str | None = None,
     prior: float = 0.5,
     level: float = 0.95,
     n_draws: int = 4000,
@@ -67,6 +70,8 @@ def differential_abundance(
         only for further cells of the same ones.
     unknown_category
         Value of ``obs[labels_key]`` that is no label.
+    novel_key
+        ``obs`` column of ``adata`` from :func:`detect_novel`: cells that it calls novel have no label, whatever the probabilities say.
     prior
         Cells added to each label (to each of a sample); 0.5 is Jeffreys' prior.
     level
@@ -90,7 +95,8 @@ def differential_abundance(
         If labels or a column are missing.
     ValueError
         If not one of ``groupby`` and ``reference`` is given, there are not two groups, one has no labelled cell or (with
-        ``sample_key``) one sample only, probabilities are no probabilities, or a number is out of range.
+        ``sample_key``) one sample only, probabilities are no probabilities, two labels read the same, the column of novel cells
+        is not boolean, or a number is out of range.
     TypeError
         If ``groups`` is one text.
 
@@ -134,6 +140,7 @@ def differential_abundance(
         reference=reference,
         sample_key=sample_key,
         unknown_category=unknown_category,
+        novel_key=novel_key,
     )
     draws = [_draw(cells, prior, n_draws, generator, in_samples=sample_key is not None) for cells in table]
 
@@ -181,9 +188,12 @@ def _groups(
     reference: AnnData | None,
     sample_key: str | None,
     unknown_category: str,
+    novel_key: str | None,
 ) -> tuple[list[_Cells], list[str]]:
     """Return the two groups, and their labels."""
     posterior = _posterior(adata, labels_key, unknown_category)
+    if novel_key is not None:
+        posterior[novel_cells(adata, novel_key)] = 0.0
     if reference is not None:
         other = _posterior(reference, labels_key, unknown_category)
         labels = list(dict.fromkeys([*other.columns, *posterior.columns]))
@@ -278,8 +288,6 @@ def _posterior(adata: AnnData, labels_key: str, unknown_category: str) -> pd.Dat
             "sp.tl.transfer_labels(..., probabilities=True) writes these"
         )
         raise KeyError(message)
-    column = adata.obs[labels_key]
-    labels = pd.Categorical(column.where(column.notna() & (column.astype(object) != unknown_category)))
-    labels = labels.remove_unused_categories()
+    labels = labels_of(adata.obs[labels_key], unknown_category)
     one_hot = (labels.codes[:, None] == np.arange(len(labels.categories))).astype(np.float64)
-    return pd.DataFrame(one_hot, columns=pd.Index([str(name) for name in labels.categories]))
+    return pd.DataFrame(one_hot, columns=labels.categories)

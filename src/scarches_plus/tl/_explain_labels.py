@@ -66,15 +66,15 @@ def explain_labels(
         ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``, ``second_probability``: the two best.
         ``neighbor_labels``: labels of the ``k`` neighbours and how many have them, three at most. ``distance``: mean distance to the
         neighbours. With ``batch_key``, ``neighbor_batches`` and ``n_batches``. With ``novel_key``, ``novel_score``,
-        ``novel_threshold``, ``novel_label`` (the label that explains the cell best) and ``novel_cluster``.
+        ``novel_label`` (the label that explains the cell best), ``novel_cluster`` and ``novel_threshold``.
 
     Raises
     ------
     KeyError
         If an embedding, a column, a cell or the record of novel cells is missing.
     ValueError
-        If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another length, or the
-        calibration is of another vote.
+        If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another length, cells
+        are chosen by names that are not unique, or the calibration is of another vote.
     TypeError
         If the calibration is none.
 
@@ -94,7 +94,6 @@ def explain_labels(
     labels = reference_labels(reference, labels_key, unknown_category)
     calibrations = calibrations_for([labels_key], calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
     rows = _rows(adata, cells)
-    chosen = adata.obs_names[rows]
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
@@ -110,7 +109,7 @@ def explain_labels(
     highest = 1.0 if unknown_above is None else unknown_above
     reason = np.select([best[:, 0] == 0, 1 - best[:, 0] > highest], [3, 1], 0)
     if novelty is not None:
-        reason[novelty["novel"].to_numpy()] = 2
+        reason[np.asarray(novelty.pop("novel"))] = 2
     given = np.where(reason == 0, order[:, 0], len(names))
 
     def coded(codes: NDArray, categories: Sequence[str]) -> Any:
@@ -130,8 +129,9 @@ def explain_labels(
         ordered = np.sort(of_neighbors, axis=1)
         table["neighbor_batches"] = _most_frequent(of_neighbors, list(batches.categories))
         table["n_batches"] = 1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)
-    result = pd.DataFrame(table, index=chosen)
-    return result if novelty is None else result.join(novelty.drop(columns="novel"))
+    if novelty is not None:
+        table |= novelty
+    return pd.DataFrame(table, index=adata.obs_names[rows])
 
 
 def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> NDArray[np.int64]:
@@ -143,6 +143,9 @@ def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> ND
             message = f"a mask of cells must have {adata.n_obs} entries, not shape {asked.shape}"
             raise ValueError(message)
         return np.flatnonzero(asked)
+    if not adata.obs_names.is_unique:
+        message = "names of cells are not unique: choose cells by a boolean mask, or call adata.obs_names_make_unique()"
+        raise ValueError(message)
     rows = adata.obs_names.get_indexer(asked)
     if (rows < 0).any():
         message = f"cells {asked[rows < 0][:5].tolist()} are not in adata.obs_names"
@@ -159,7 +162,7 @@ def _batches(reference: AnnData, key: str) -> pd.Categorical:
     return pd.Categorical(reference.obs[key].astype(str))
 
 
-def _novelty(adata: AnnData, key: str, rows: NDArray) -> pd.DataFrame:
+def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:
     """Return what detect_novel wrote about some cells, under its usual names."""
     columns = {
         "novel": key,
@@ -167,13 +170,12 @@ def _novelty(adata: AnnData, key: str, rows: NDArray) -> pd.DataFrame:
         "novel_label": _keys.novel_label(key),
         "novel_cluster": _keys.novel_cluster(key),
     }
-    record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key)
-    if record is None or any(column not in adata.obs for column in columns.values()):
+    record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key, {})
+    if "threshold" not in record or any(column not in adata.obs for column in columns.values()):
         message = f"no record of novel cells {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ..., key_added={key!r})"
         raise KeyError(message)
-    table = adata.obs.iloc[rows][list(columns.values())].set_axis(list(columns), axis=1)
-    table.insert(2, "novel_threshold", float(record["threshold"]))
-    return table
+    found = {name: adata.obs[column].array[rows] for name, column in columns.items()}
+    return found | {"novel_threshold": float(record["threshold"])}
 
 
 def _most_frequent(codes: NDArray, names: list[str]) -> NDArray:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
 import numpy as np
 from scipy import sparse
+
+from scarches_plus.pp._counts import require_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,13 +45,7 @@ def log_normalized(blocks: Iterable[Any]) -> Iterator[sparse.csr_matrix]:
     warned = False
     for block in blocks:
         cells = sparse.csr_matrix(block, dtype=np.float64)
-        if not np.isfinite(cells.data).all() or (cells.data < 0).any():
-            message = "counts are negative, infinite or missing: name the layer that holds raw counts with `layer=`"
-            raise ValueError(message)
-        if not warned and (cells.data % 1).any():
-            warned = True
-            message = "counts are not whole numbers; if they are normalised, name the layer of raw counts with `layer=`"
-            warn(message, UserWarning, stacklevel=3)
+        warned = require_counts(cells, warned=warned, stacklevel=4)
         total = np.asarray(cells.sum(axis=1)).ravel()
         factor = np.divide(_TARGET, total, out=np.zeros_like(total), where=total > 0)
         values = np.log1p(cells.data * np.repeat(factor, np.diff(cells.indptr)))

@@ -13,7 +13,7 @@ from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfil
 from scarches_plus._logging import logger
 
 from ._contrasts import correlations, explain
-from ._pools import FLOOR, pooled, require_counts
+from ._pools import FLOOR, pooled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,7 +72,8 @@ def label_profiles(
     KeyError
         If a column or the layer is missing.
     ValueError
-        If counts are negative or not finite, there are fewer than two labels, or no batch with 50 cells of two labels that other batches have.
+        If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch with 50 cells of
+        two labels that other batches have.
 
     Notes
     -----
@@ -81,7 +82,8 @@ def label_profiles(
     """
     import pandas as pd
 
-    from scarches_plus.pp._counts import counts_layer, counts_of
+    from scarches_plus.model._prepare import as_text
+    from scarches_plus.pp._counts import counts_layer, counts_of, require_counts
 
     for key in (labels_key, batch_key):
         if key not in adata.obs:
@@ -99,7 +101,7 @@ def label_profiles(
         raise ValueError(message)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[np.flatnonzero(kept)]
     require_counts(counts)
-    batches = adata.obs[batch_key].astype(str).to_numpy()[kept]
+    batches = as_text(adata.obs[kept], batch_key)
     generator = np.random.default_rng(rng)
     if len(set(batches)) == 1:
         batches = np.char.add("half ", generator.integers(1, 3, len(batches)).astype(str))

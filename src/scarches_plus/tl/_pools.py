@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from warnings import warn
 
 import numpy as np
 from scipy import sparse
@@ -88,19 +87,3 @@ def own_components(counts: sparse.csr_matrix) -> NDArray[np.float32]:
     if min(logs.shape) <= 2 * _COMPONENTS:  # too small for the iterative solver
         return PCA(n, svd_solver="full").fit_transform(logs.toarray())  # type: ignore[no-any-return]
     return PCA(n, svd_solver="arpack", random_state=0).fit_transform(logs)  # type: ignore[no-any-return]
-
-
-def require_counts(counts: sparse.csr_matrix) -> None:
-    """Refuse values that cannot be counts, and warn of those that hardly are.
-
-    Raises
-    ------
-    ValueError
-        If a value is negative or not finite.
-    """
-    if not np.isfinite(counts.data).all() or (counts.data < 0).any():
-        message = "counts are negative, infinite or missing: name the layer that holds raw counts with `layer=`"
-        raise ValueError(message)
-    if (counts.data % 1).any():
-        message = "counts are not whole numbers; if they are normalised, name the layer of raw counts with `layer=`"
-        warn(message, UserWarning, stacklevel=3)

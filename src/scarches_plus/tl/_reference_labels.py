@@ -1,4 +1,4 @@
-"""The labels of a reference's cells."""
+"""The labels of cells, as text."""
 
 from __future__ import annotations
 
@@ -17,18 +17,33 @@ def reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.
     KeyError
         If there is no such column.
     ValueError
-        If no cell has a label.
+        If no cell has a label, or two labels read the same.
     """
-    import pandas as pd
-
     if key not in reference.obs:
         message = f"labels {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
         raise KeyError(message)
-    column = reference.obs[key]
-    column = column.where(column.notna() & (column.astype(object) != unknown_category))
-    labels = pd.Categorical(column).remove_unused_categories()
-    labels = labels.rename_categories(str)
+    labels = labels_of(reference.obs[key], unknown_category)
     if not len(labels.categories):
         message = f"no cell of the reference has a label in obs[{key!r}]"
         raise ValueError(message)
     return labels
+
+
+def labels_of(column: pd.Series, unknown_category: str) -> pd.Categorical:
+    """Return labels as text, those that some cell has; cells without one have code -1.
+
+    Raises
+    ------
+    ValueError
+        If two labels read the same.
+    """
+    import pandas as pd
+
+    labels = pd.Categorical(column.where(column.notna() & (column.astype(object) != unknown_category)))
+    labels = labels.remove_unused_categories()
+    names = labels.categories.map(str)
+    if not names.is_unique:
+        alike = labels.categories[names.duplicated(keep=False)].tolist()
+        message = f"labels {alike} of {column.name!r} read the same: make them one, obs[{column.name!r}].astype(str)"
+        raise ValueError(message)
+    return labels.rename_categories(str)

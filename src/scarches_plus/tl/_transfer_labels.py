@@ -10,6 +10,7 @@ import numpy as np
 from scarches_plus import _keys
 
 from ._label_calibration import calibrations_for
+from ._novel_cells import novel_cells
 from ._provenance import are_cells, copy_of, require_same_space
 from ._reference_labels import reference_labels
 from ._summaries import summaries_for
@@ -85,7 +86,9 @@ def transfer_labels(
         ``obs`` column of :func:`detect_novel`, ``"novel"`` unless named otherwise: cells that it calls novel are unknown, whatever
         their neighbours say. Their uncertainty stays that of the vote.
     probabilities
-        Also write the probabilities of all labels, inner ones included.
+        Also write the probabilities of the reference's labels, which sum to 1 (with a hierarchy,
+        :meth:`~scarches_plus.pp.LabelTree.node_probabilities` gives those of what contains them). Without, those that an earlier call
+        wrote are deleted.
     copy
         Return a copy instead of writing into ``adata``.
 
@@ -100,7 +103,8 @@ def transfer_labels(
         If an embedding, a column or a calibration is missing.
     ValueError
         If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, no column
-        is named, a calibration is of another vote, or the column of novel cells is not boolean.
+        is named, ``unknown_category`` or two values of a column read like one label, a calibration is of another vote, or the column
+        of novel cells is not boolean.
     TypeError
         If the reference is neither cells nor a model, or the calibration is none.
 
@@ -132,11 +136,9 @@ def transfer_labels(
         summaries = summaries_for(adata, reference, keys, use_rep)
         labels = {key: list(summary.labels) for key, summary in summaries.items()}
     calibrations = calibrations_for(keys, calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
-    novel = None if novel_key is None else _novel(adata, novel_key)
+    novel = None if novel_key is None else novel_cells(adata, novel_key)
     tree = None if hierarchy is None else LabelTree.of(hierarchy)
-    if tree is not None:
-        for key, names in labels.items():
-            tree.require(names, f"the reference's labels of {key!r}")
+    answers = {key: _answers(names, key, tree, unknown_category) for key, names in labels.items()}
 
     adata = copy_of(adata) if copy else adata
     embedding = np.asarray(adata.obsm[use_rep])
@@ -151,19 +153,13 @@ def transfer_labels(
         best, probability = best_labels(shares[key], adata.n_obs, names, tree=tree, unknown_above=unknown_above)
         if novel is not None:
             best[novel] = -1
-        given = names
         if tree is not None:
-            named = {node for name in names for node in tree.path(name)}
-            possible = [i for i, node in enumerate(tree.nodes) if node in named]
-            best = np.where(best < 0, -1, np.searchsorted(possible, best))
-            given = [tree.nodes[i] for i in possible]
-        adata.obs[_keys.predicted(key)] = _predictions(given, best, unknown_category)
+            best = np.where(best < 0, -1, np.searchsorted(np.flatnonzero(np.isin(tree.nodes, answers[key])), best))
+        adata.obs[_keys.predicted(key)] = _predictions(answers[key], best, unknown_category)
         adata.obs[_keys.uncertainty(key)] = np.clip(1.0 - probability, 0.0, 1.0)
+        _forget_probabilities(adata, key)
         if probabilities:
-            of_all = shares[key](slice(None))
-            if tree is not None:
-                of_all = tree.node_probabilities(of_all, names)[:, possible]
-            _write_probabilities(adata, key, given, of_all)
+            _write_probabilities(adata, key, names, shares[key](slice(None)))
         if are_cells(reference):
             _write_colors(adata, reference, key, unknown_category)
     return adata if copy else None
@@ -181,14 +177,17 @@ def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> n
     return summary.probabilities(embedding[rows])
 
 
-def _novel(adata: AnnData, key: str) -> np.ndarray:
-    if key not in adata.obs:
-        message = f"adata.obs has no column {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ...) first"
-        raise KeyError(message)
-    if adata.obs[key].dtype != bool:
-        message = f"obs[{key!r}] must be boolean, as sp.tl.detect_novel writes it, not {adata.obs[key].dtype}"
+def _answers(labels: list[str], key: str, tree: LabelTree | None, unknown_category: str) -> list[str]:
+    """Return the labels that cells may get: the reference's and, with a hierarchy, those that contain them, in its order."""
+    answers = labels
+    if tree is not None:
+        tree.require(labels, f"the reference's labels of {key!r}")
+        named = {node for label in labels for node in tree.path(label)}
+        answers = [node for node in tree.nodes if node in named]
+    if unknown_category in answers:
+        message = f"{unknown_category!r} is a label of {key!r} and the name of cells without one: pass another unknown_category"
         raise ValueError(message)
-    return adata.obs[key].to_numpy()
+    return answers
 
 
 def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> pd.Categorical:
@@ -198,6 +197,12 @@ def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> 
     codes = np.where(codes < 0, len(names), codes)
     categories: Any = pd.Index([*names, unknown_category])
     return pd.Categorical.from_codes(codes.tolist(), categories=categories)
+
+
+def _forget_probabilities(adata: AnnData, key: str) -> None:
+    """Delete what an earlier call wrote."""
+    if adata.uns.get(_keys.UNS, {}).get(_keys.PROBABILITY_LABELS, {}).pop(key, None) is not None:
+        adata.obsm.pop(_keys.probabilities(key), None)
 
 
 def _write_probabilities(adata: AnnData, key: str, names: list[str], shares: np.ndarray) -> None:
