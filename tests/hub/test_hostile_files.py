@@ -259,6 +259,7 @@ VALUES = {
     "covariances, singular": ("summaries", "cell_type/covariances", torch.zeros_like, "positive definite"),
     "covariances, of one side": ("summaries", "cell_type/covariances", torch.triu, "symmetric"),
     "no cells": ("summaries", "cell_type/n_cells", first(0.0), "positive"),
+    "few cells": ("summaries", "cell_type/n_cells", first(19.0), r"components of \['type0'\] in 'cell_type' have fewer than 20"),
     "cells, negative": ("summaries", "cell_type/n_cells", torch.neg, "positive"),
     "variances": ("summaries", "cell_type/z_var", torch.neg, "0 or more"),
     "sizes": ("summaries", "cell_type/library", torch.neg, "0 or more"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,24 @@ def test_cells_only_on_request(bundle, model, ref, tmp_path):
             model, tmp_path / "a", reference=ref, include=["labels"], labels_key="nothing", summary=False
         )
     assert not (tmp_path / "a").exists()
+
+
+def test_a_summary_of_few_cells_stays_at_home(bundle, tmp_path):
+    model = sp.hub.load_bundle(bundle)
+    kept = model.state.summaries["cell_type"]
+    for n, refused in ((3.0, True), (19.9, True), (20 - 1e-5, False)):
+        n_cells = kept.n_cells.clone()
+        n_cells[-1] = n
+        model.remember(summaries={"cell_type": replace(kept, n_cells=n_cells)})
+        if refused:
+            with pytest.raises(
+                ValueError, match=r"'type2'.* in 'cell_type' have fewer than 20 cells.*summarize_reference"
+            ):
+                sp.hub.save_bundle(model, tmp_path / "few")
+            assert not (tmp_path / "few").exists()
+            sp.hub.save_bundle(model, tmp_path / "none", summary=False, overwrite=True)
+        else:
+            sp.hub.verify_bundle(sp.hub.save_bundle(model, tmp_path / "few"))
 
 
 def test_what_is_optional(model, scvi_model, tmp_path):
