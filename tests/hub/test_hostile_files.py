@@ -255,6 +255,8 @@ VALUES = {
     "weights, not finite": ("weights", "px_r", first(torch.nan), "not finite"),
     "weights, infinite": ("weights", "px_r", first(torch.inf), "not finite"),
     "means": ("summaries", "cell_type/means", first(torch.nan), "not finite"),
+    "means, far away": ("summaries", "cell_type/means", first(3e38), "at most 1e\\+06 from 0"),
+    "covariances, huge": ("summaries", "cell_type/covariances", lambda one: one * 1e30, "at most 1e\\+12"),
     "covariances, negative": ("summaries", "cell_type/covariances", torch.neg, "positive definite"),
     "covariances, singular": ("summaries", "cell_type/covariances", torch.zeros_like, "positive definite"),
     "covariances, of one side": ("summaries", "cell_type/covariances", torch.triu, "symmetric"),
@@ -292,6 +294,9 @@ def test_values_that_cannot_be(bundle, case):
 
 
 ESCAPES = {
+    "lineage": ("state", "lineage", [{"new_labels": 5}]),
+    "drift": ("state", "lineage", [{"drift": [1.0]}]),
+    "summaries.cell_type.labels": ("summaries", "cell_type", {"labels": ["type0", "type1", "type0"]}),
     "labels": ("cells", "labels", []),
     "y_prior": ("model", "arguments", {"y_prior": 1}),
     "gene_likelihood": ("model", "arguments", {"gene_likelihood": "gauss"}),
