@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -342,6 +343,39 @@ def test_a_replacement_that_was_interrupted_between_two_renames(model, query, tm
         sp.hub.save_bundle(model, folder)
     sp.hub.save_bundle(model, folder, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("opens", [sp.hub.info, sp.hub.load_bundle, sp.hub.verify_bundle])
+def test_a_bundle_that_is_replaced_while_it_is_read(bundle, tmp_path, monkeypatch, opens):
+    """The manifest is that of one bundle, the rest that of the next: it is read again, but not for ever."""
+    from scarches_plus.hub import _folder
+
+    replacing, reads, read_file = shutil.copytree(bundle, tmp_path / "next"), [], _folder.read_file
+    manifest = json.loads((replacing / "manifest.json").read_text())
+
+    def replaced(folder, name, **sizes):
+        contents = read_file(folder, name, **sizes)
+        if name == "manifest.json" and len(reads) < most:
+            reads.append(name)
+            text = json.dumps({**manifest, "created": f"at {len(reads)}"}).encode()
+            sums = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+            files = {file.name: file.read_bytes() for file in replacing.iterdir()} | {
+                "manifest.json": text,
+                "SHA256SUMS": _folder.checksums({"manifest.json": _folder.sha256_of(text), **sums}),
+            }
+            _folder.write_folder(bundle, files, overwrite=True)
+        return contents
+
+    monkeypatch.setattr(_folder, "read_file", replaced)
+    most = 2
+    opens(bundle)
+    assert len(reads) == 2
+    assert sp.hub.info(bundle).created == "at 2"
+    reads.clear()
+    most = 100
+    with pytest.raises(sp.hub.BundleError, match="does not agree"):
+        opens(bundle)
+    assert len(reads) < 10
 
 
 def test_a_model_that_was_mapped_carries_on(model, query, tmp_path):

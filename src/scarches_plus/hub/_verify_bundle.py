@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._fewest_cells import require_enough_cells
-from ._folder import CHECKSUMS, current, read_listed, read_manifest
+from ._folder import CHECKSUMS, read_bundle, read_listed, read_manifest
 from ._load_bundle import open_model
 from ._manifest import MANIFEST, PROFILES, REFERENCE, BundleError
 from ._profile_tensors import unpack_profiles
 from ._reference_cells import unpack_reference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ._manifest import Manifest
 
 
@@ -37,7 +38,10 @@ def verify_bundle(path: str | Path) -> Manifest:
         If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20 cells; the message
         names the file.
     """
-    folder = current(Path(path).expanduser().absolute())
+    return read_bundle(path, _verified)
+
+
+def _verified(folder: Path) -> Manifest:
     manifest, _ = read_manifest(folder)
     stray = sorted({file.name for file in folder.iterdir()} - {MANIFEST, CHECKSUMS, *manifest.files})
     if stray:
