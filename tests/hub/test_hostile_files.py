@@ -293,6 +293,15 @@ def test_values_that_cannot_be(bundle, case):
     refused(bundle, rf"{name}\.safetensors.*{match}")
 
 
+def test_few_cells_are_not_uploaded(bundle):
+    path = bundle / "summaries.safetensors"
+    tensors = load(path.read_bytes())
+    path.write_bytes(save(tensors | {"cell_type/n_cells": first(19.0)(tensors["cell_type/n_cells"])}))
+    sign(bundle)
+    refused(bundle, "fewer than 20", opens=lambda folder: sp.hub.upload(folder, token="none", allow_cells=True))
+    sp.hub.load_bundle(bundle)  # at home
+
+
 ESCAPES = {
     "lineage": ("state", "lineage", [{"new_labels": 5}]),
     "drift": ("state", "lineage", [{"drift": [1.0]}]),
