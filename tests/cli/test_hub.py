@@ -39,6 +39,9 @@ def test_errors_say_what_to_do(run, tmp_path):
         run("pull", "nothing", "--offline")
     with pytest.raises(FileNotFoundError, match="is no folder"):
         run("verify", tmp_path / "nothing")
+    for verb in ("info", "card", "push"):
+        with pytest.raises(KeyError, match="nothing is no folder"):
+            run(verb, tmp_path / "nothing")
 
 
 @pytest.fixture

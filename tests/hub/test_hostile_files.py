@@ -255,10 +255,13 @@ VALUES = {
     "weights, not finite": ("weights", "px_r", first(torch.nan), "not finite"),
     "weights, infinite": ("weights", "px_r", first(torch.inf), "not finite"),
     "means": ("summaries", "cell_type/means", first(torch.nan), "not finite"),
+    "means, far away": ("summaries", "cell_type/means", first(3e38), "at most 1e\\+06 from 0"),
+    "covariances, huge": ("summaries", "cell_type/covariances", lambda one: one * 1e30, "at most 1e\\+12"),
     "covariances, negative": ("summaries", "cell_type/covariances", torch.neg, "positive definite"),
     "covariances, singular": ("summaries", "cell_type/covariances", torch.zeros_like, "positive definite"),
     "covariances, of one side": ("summaries", "cell_type/covariances", torch.triu, "symmetric"),
     "no cells": ("summaries", "cell_type/n_cells", first(0.0), "positive"),
+    "few cells": ("summaries", "cell_type/n_cells", first(19.0), r"components of \['type0'\] in 'cell_type' have fewer than 20"),
     "cells, negative": ("summaries", "cell_type/n_cells", torch.neg, "positive"),
     "variances": ("summaries", "cell_type/z_var", torch.neg, "0 or more"),
     "sizes": ("summaries", "cell_type/library", torch.neg, "0 or more"),
@@ -290,7 +293,19 @@ def test_values_that_cannot_be(bundle, case):
     refused(bundle, rf"{name}\.safetensors.*{match}")
 
 
+def test_few_cells_are_not_uploaded(bundle):
+    path = bundle / "summaries.safetensors"
+    tensors = load(path.read_bytes())
+    path.write_bytes(save(tensors | {"cell_type/n_cells": first(19.0)(tensors["cell_type/n_cells"])}))
+    sign(bundle)
+    refused(bundle, "fewer than 20", opens=lambda folder: sp.hub.upload(folder, token="none", allow_cells=True))
+    sp.hub.load_bundle(bundle)  # at home
+
+
 ESCAPES = {
+    "lineage": ("state", "lineage", [{"new_labels": 5}]),
+    "drift": ("state", "lineage", [{"drift": [1.0]}]),
+    "summaries.cell_type.labels": ("summaries", "cell_type", {"labels": ["type0", "type1", "type0"]}),
     "labels": ("cells", "labels", []),
     "y_prior": ("model", "arguments", {"y_prior": 1}),
     "gene_likelihood": ("model", "arguments", {"gene_likelihood": "gauss"}),

@@ -1,5 +1,6 @@
 """Models of scvi-tools open, and nothing in their files is called."""
 
+import codecs
 import io
 import os
 import pickle
@@ -214,6 +215,62 @@ def test_names_beyond_the_list(folder, name):
         sp.hub.import_model(folder)
 
 
+def weight(content):
+    return next(name for name, one in content["model_state_dict"].items() if getattr(one, "ndim", 0) == 2)
+
+
+def repeated(content):
+    """A tensor of one value that says it is a million."""
+    content["model_state_dict"][weight(content)] = torch.zeros(1).expand(1000, 1000)
+
+
+def shared(content):
+    """Many tensors that lie in one place."""
+    one = torch.zeros(1000, 1000)
+    content["model_state_dict"].update({f"layer {i}": one for i in range(50)})
+
+
+def nested(content):
+    """A list that holds a list twice, that holds a list twice ..."""
+    one = ["x"]
+    for _ in range(20):
+        one = [one, one]
+    content["attr_dict"]["init_params_"]["non_kwargs"]["x"] = one
+
+
+class Called:
+    """Is pickled as a call of anything."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("change", [repeated, shared, nested])
+def test_far_more_than_the_file_holds(folder, change):
+    content = torch.load(folder / "model.pt", weights_only=False)
+    change(content)
+    torch.save(content, folder / "model.pt")
+    with pytest.raises(BundleError, match=r"model\.pt is refused: .* far larger than the file"):
+        sp.hub.import_model(folder)
+
+
+def test_memory_that_nothing_stands_for(folder):
+    """Arrays are as large as their values, and only text is encoded, once."""
+    one = b"x"
+    for _ in range(3):
+        one = Called(codecs.encode, one, "hex")
+    for evil, why in ((one, "wants to encode bytes as 'hex'"), (Called(np.ndarray, (2**40,)), "TypeError")):
+        (folder / "model.pt").write_bytes(torch_file({"a": evil}))
+        with pytest.raises(BundleError, match=rf"model\.pt is .*{why}"):
+            sp.hub.import_model(folder)
+    (folder / "model.pt").write_bytes(torch_file(Called(np.empty(0).__reduce__()[0], np.ndarray, (2**40,), b"O")))
+    with pytest.raises(BundleError, match=r"model\.pt holds no model"):
+        sp.hub.import_model(folder)
+
+
 def repacked(whole, names):
     """The archive with some members packed."""
     file = io.BytesIO()
@@ -247,6 +304,26 @@ def test_damage(folder):
         with pytest.raises(BundleError, match=message) as caught:
             sp.hub.import_model(folder)
         assert "model.pt" in str(caught.value)
+
+
+CHANGES = {
+    "a weight that is no tensor": lambda one: one["model_state_dict"].update({weight(one): 5}),
+    "no weight": lambda one: one["model_state_dict"].pop(weight(one)),
+    "no genes": lambda one: one.update(var_names=np.array([], dtype=object)),
+    "a batch that is none": lambda one: one["attr_dict"].update(protein_mask_={99: [True]}),
+    "no registry": lambda one: one["attr_dict"].update(registry_=[]),
+    "an argument of another type": lambda one: one["attr_dict"]["init_params_"]["non_kwargs"].update(n_hidden="many"),
+    "a state that is none": lambda one: one["attr_dict"].update(scarches_plus_="x"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_contents_of_no_model(folder, case):
+    content = torch.load(folder / "model.pt", weights_only=False)
+    CHANGES[case](content)
+    torch.save(content, folder / "model.pt")
+    with pytest.raises(BundleError, match=r"model\.pt holds no model"):
+        sp.hub.import_model(folder)
 
 
 def test_other_models_and_no_model(tmp_path):

@@ -1,5 +1,8 @@
 """Cells of scvi-hub open, unless they bring in other files."""
 
+import re
+import struct
+
 import h5py
 import numpy as np
 import pytest
@@ -87,6 +90,100 @@ def test_files_that_reach_out(folder, tmp_path):
         with pytest.raises(BundleError, match=message) as caught:
             sp.hub.import_reference(folder)
         assert "adata.h5ad" in str(caught.value)
+
+
+def shared_text(path, write, n, length):
+    """Let texts of a data set or an attribute all be the first one: their references are 16 bytes each, side by side."""
+    with h5py.File(path, "a") as file:
+        write(file, np.array(["x" * length, *(f"text {i}" for i in range(n - 1))], dtype=object))
+    contents = bytearray(path.read_bytes())
+    heap = contents.index(b"x" * length)
+    first = next(
+        found.start()
+        for found in re.finditer(re.escape(struct.pack("<I", length)), contents)
+        if contents[found.end() : found.end() + 8] == struct.pack("<Q", contents.rindex(b"GCOL", 0, heap))
+    )
+    contents[first : first + 16 * n] = contents[first : first + 16] * n
+    path.write_bytes(contents)
+
+
+def test_texts_that_share_their_storage(folder):
+    """A hundred kilobytes that would be 30 MB."""
+    path = folder / "adata.h5ad"
+    texts = h5py.string_dtype()
+    writes = {
+        "texts in /uns/t share": lambda file, values: file.create_dataset("uns/t", data=values, dtype=texts),
+        "attribute 'order' of /obs may hold": lambda file, values: file["obs"].attrs.create(
+            "order", values, dtype=texts
+        ),
+    }
+    for message, write in writes.items():
+        AnnData(obs={"a": [1, 2]}).write_h5ad(path)
+        shared_text(path, write, 300, 100_000)
+        assert path.stat().st_size < 200_000
+        with pytest.raises(BundleError, match=rf"adata\.h5ad is refused: {message}"):
+            sp.hub.import_reference(folder, max_bytes=2 * 10**7)
+
+
+def test_texts_of_all_kinds(folder):
+    """Texts that are stored as often as they are read are no reason to refuse a file."""
+    cells = AnnData(np.ones((300, 2)), obs={"text": ["x" * 10_000] * 300, "none": [None, "a"] * 150})
+    cells.uns["records"] = np.array([("a", 1.0), ("b" * 10_000, 2.0)], dtype=[("text", "O"), ("n", "f8")])
+    cells.uns["table"] = np.array([["a", "b"]] * 30, dtype=object)
+    cells.uns["one"] = "c" * 10_000
+    cells.strings_to_categoricals()
+    cells.write_h5ad(folder / "adata.h5ad")
+    again = sp.hub.import_reference(folder)
+    assert again.uns["table"].tolist() == cells.uns["table"].tolist()
+    with h5py.File(folder / "adata.h5ad", "a") as file:
+        file["uns"].create_dataset("ragged", (2,), h5py.vlen_dtype("i8"))
+    with pytest.raises(BundleError, match=r"/uns/ragged holds values of variable length that are no text"):
+        sp.hub.import_reference(folder)
+
+
+def changed(key, **attributes):
+    def change(file):
+        file[key].attrs.update(attributes)
+
+    return change
+
+
+def in_place(key, value):
+    def change(file):
+        file.pop(key, None)
+        file.create_dataset(key, data=value)
+
+    return change
+
+
+NOT_ANNDATA = {
+    "encoding of X": changed("X", **{"encoding-type": "strange"}),
+    "encoding of obs": changed("obs", **{"encoding-type": "strange"}),
+    "columns": changed("obs", **{"column-order": ["nothing"]}),
+    "latent of one dimension": in_place("obsm/scvi_latent_qzm", np.zeros(20)),
+    "latent of another length": in_place("obsm/scvi_latent_qzm", np.zeros((3, 4))),
+    "latent of another model": in_place("obsm/scvi_latent_qzm", np.zeros((20, 3))),
+    "latent that is not finite": in_place("obsm/scvi_latent_qzm", np.full((20, 4), np.nan)),
+}
+
+
+@pytest.mark.parametrize("case", NOT_ANNDATA)
+def test_what_is_no_anndata(folder, ref, case):
+    path = folder / "adata.h5ad"
+    ref[:20].write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        NOT_ANNDATA[case](file)
+    with pytest.raises(BundleError, match=r"adata\.h5ad cannot be read"):
+        sp.hub.import_reference(folder)
+
+
+def test_records_of_this_package_that_are_none(folder, ref):
+    cells = ref[:20].copy()
+    cells.obsm["scvi_latent_qzm"] = np.zeros((20, 4))
+    cells.uns["scarches_plus"] = "a text"
+    cells.write_h5ad(folder / "adata.h5ad")
+    with pytest.raises(BundleError, match=r"adata\.h5ad cannot be read: uns\['scarches_plus'\] is a str and no table"):
+        sp.hub.import_reference(folder)
 
 
 def test_damage(folder, ref):

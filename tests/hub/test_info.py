@@ -22,8 +22,10 @@ def test_the_manifest_alone_is_fetched(bundle, tmp_path):
 
 
 def test_unknown(tmp_path):
-    with pytest.raises(KeyError, match="no index lists"):
-        sp.hub.info("nothing", cache_dir=tmp_path)
+    (tmp_path / "empty").mkdir()
+    for name in ("nothing", tmp_path / "nothing", tmp_path / "empty"):
+        with pytest.raises(KeyError, match=r"(nothing|empty) is no folder with a manifest\.json, and no index lists"):
+            sp.hub.info(name, cache_dir=tmp_path)
 
 
 @pytest.mark.parametrize("lacking", ["manifest.json", "SHA256SUMS", "weights.safetensors"])

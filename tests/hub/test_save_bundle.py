@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +67,24 @@ def test_cells_only_on_request(bundle, model, ref, tmp_path):
             model, tmp_path / "a", reference=ref, include=["labels"], labels_key="nothing", summary=False
         )
     assert not (tmp_path / "a").exists()
+
+
+def test_a_summary_of_few_cells_stays_at_home(bundle, tmp_path):
+    model = sp.hub.load_bundle(bundle)
+    kept = model.state.summaries["cell_type"]
+    for n, refused in ((3.0, True), (19.9, True), (20 - 1e-5, False)):
+        n_cells = kept.n_cells.clone()
+        n_cells[-1] = n
+        model.remember(summaries={"cell_type": replace(kept, n_cells=n_cells)})
+        if refused:
+            with pytest.raises(
+                ValueError, match=r"'type2'.* in 'cell_type' have fewer than 20 cells.*summarize_reference"
+            ):
+                sp.hub.save_bundle(model, tmp_path / "few")
+            assert not (tmp_path / "few").exists()
+            sp.hub.save_bundle(model, tmp_path / "none", summary=False, overwrite=True)
+        else:
+            sp.hub.verify_bundle(sp.hub.save_bundle(model, tmp_path / "few"))
 
 
 def test_what_is_optional(model, scvi_model, tmp_path):
@@ -323,6 +343,39 @@ def test_a_replacement_that_was_interrupted_between_two_renames(model, query, tm
         sp.hub.save_bundle(model, folder)
     sp.hub.save_bundle(model, folder, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("opens", [sp.hub.info, sp.hub.load_bundle, sp.hub.verify_bundle])
+def test_a_bundle_that_is_replaced_while_it_is_read(bundle, tmp_path, monkeypatch, opens):
+    """The manifest is that of one bundle, the rest that of the next: it is read again, but not for ever."""
+    from scarches_plus.hub import _folder
+
+    replacing, reads, read_file = shutil.copytree(bundle, tmp_path / "next"), [], _folder.read_file
+    manifest = json.loads((replacing / "manifest.json").read_text())
+
+    def replaced(folder, name, **sizes):
+        contents = read_file(folder, name, **sizes)
+        if name == "manifest.json" and len(reads) < most:
+            reads.append(name)
+            text = json.dumps({**manifest, "created": f"at {len(reads)}"}).encode()
+            sums = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+            files = {file.name: file.read_bytes() for file in replacing.iterdir()} | {
+                "manifest.json": text,
+                "SHA256SUMS": _folder.checksums({"manifest.json": _folder.sha256_of(text), **sums}),
+            }
+            _folder.write_folder(bundle, files, overwrite=True)
+        return contents
+
+    monkeypatch.setattr(_folder, "read_file", replaced)
+    most = 2
+    opens(bundle)
+    assert len(reads) == 2
+    assert sp.hub.info(bundle).created == "at 2"
+    reads.clear()
+    most = 100
+    with pytest.raises(sp.hub.BundleError, match="does not agree"):
+        opens(bundle)
+    assert len(reads) < 10
 
 
 def test_a_model_that_was_mapped_carries_on(model, query, tmp_path):

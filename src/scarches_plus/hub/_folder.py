@@ -8,19 +8,22 @@ import re
 import secrets
 import shutil
 import stat
-from typing import TYPE_CHECKING, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from ._manifest import MANIFEST, BundleError, FileEntry, FileName, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
+Result = TypeVar("Result")
 CHECKSUMS = "SHA256SUMS"
 _LARGEST_MANIFEST = 64 * 2**20
 _LARGEST_CHECKSUMS = 2**16
 #: Seconds without a change after which nobody is writing any more.
 _ABANDONED = 3600.0
+#: How often a bundle is read again that is replaced while it is read.
+_ATTEMPTS = 5
 
 
 def sha256_of(contents: bytes) -> str:
@@ -91,6 +94,36 @@ def current(folder: Path) -> Path:
     """Return the folder, or what it was before a replacement that was interrupted between two renames."""
     previous = _previous(folder)
     return previous if not folder.exists() and previous.is_dir() else folder
+
+
+def read_bundle(path: str | Path, read: Callable[[Path], Result]) -> Result:
+    """Return what is read from a bundle; read it again if it fails and another took its place meanwhile.
+
+    Parameters
+    ----------
+    path
+        Folder with the bundle.
+    read
+        Takes the folder and returns what is in it. As every file is compared with the manifest, parts of two bundles fail.
+    """
+    folder = Path(path).expanduser().absolute()
+    for _ in range(_ATTEMPTS):
+        before = _identity(folder)
+        try:
+            return read(current(folder))
+        except (BundleError, FileNotFoundError):
+            if _identity(folder) == before:
+                raise
+    return read(current(folder))
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another that takes its place; numbers of files are given again, times are not."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def no_bundle(folder: Path) -> str | None:

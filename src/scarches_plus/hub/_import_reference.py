@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from scarches_plus import _keys
 
@@ -19,7 +21,7 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
     """Open the cells that lie beside a model of scvi-hub (``adata.h5ad``), minified or whole.
 
     The file is looked through before it is read: links and virtual data that would bring in other files of this machine, and matrices
-    that claim to be larger than any memory, are refused.
+    and texts that would be larger than allowed, are refused.
 
     Parameters
     ----------
@@ -54,15 +56,27 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
 
     try:
         adata = read_h5ad(file)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{file} cannot be read: {error}"
+        _name_latent(adata, model)
+    except Exception as error:  # a damaged file fails in any way there is
+        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        message = f"{file} cannot be read: {what}"
         raise BundleError(message) from error
-    found = model._LATENT_QZM_KEY  # where scvi-tools puts latent means when it minifies
-    if found in adata.obsm:
-        if adata.obsm[found].shape[1] != model.module.n_latent:
-            message = f"{file}: obsm[{found!r}] has not the {model.module.n_latent} dimensions of the model"
-            raise BundleError(message)
-        adata.obsm[_keys.EMBEDDING] = adata.obsm[found]
-        record = {"space": model.state.space, "model_class": type(model).__name__}
-        adata.uns.setdefault(_keys.UNS, {})[_keys.EMBEDDINGS] = {_keys.EMBEDDING: record}
     return adata
+
+
+def _name_latent(adata: AnnData, model: Any) -> None:
+    """Put the latent means of minified cells where this package has them, and note whose they are."""
+    found = model._LATENT_QZM_KEY  # where scvi-tools puts latent means when it minifies
+    if found not in adata.obsm:
+        return
+    latent = np.asarray(adata.obsm[found], dtype=np.float32)
+    if latent.shape[1] != model.module.n_latent or not np.isfinite(latent).all():
+        message = f"obsm[{found!r}] has not the {model.module.n_latent} dimensions of the model, or values that are not finite"
+        raise ValueError(message)
+    adata.obsm[_keys.EMBEDDING] = latent
+    record = {"space": model.state.space, "model_class": type(model).__name__}
+    known = adata.uns.setdefault(_keys.UNS, {})
+    if not isinstance(known, dict):
+        message = f"uns[{_keys.UNS!r}] is a {type(known).__name__} and no table"
+        raise ValueError(message)
+    known[_keys.EMBEDDINGS] = {_keys.EMBEDDING: record}

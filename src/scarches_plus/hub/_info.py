@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._fetch_file import fetch_file
-from ._folder import CHECKSUMS, current, read_manifest
+from ._folder import CHECKSUMS, read_bundle, read_manifest
 from ._manifest import MANIFEST
 from ._resolved import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ._manifest import Manifest
 
@@ -47,11 +47,24 @@ def info(
     BundleError
         If the manifest is damaged.
     """
-    folder = current(Path(name).expanduser().absolute())
-    if not (folder / MANIFEST).is_file():
+    try:
+        return read_bundle(name, _of_folder)
+    except FileNotFoundError as error:
+        no_folder = str(error)
+    try:
         listed = resolve(str(name), index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
-        folder = listed.folder(cache_dir)
-        for file in () if listed.embedded else (MANIFEST, CHECKSUMS):
-            pinned = listed.entry.files[file]  # type: ignore[index]
-            fetch_file(listed.addresses(file), folder / file, pinned, offline=offline)
+    except KeyError as error:
+        message = f"{no_folder}, and {error.args[0]}"
+        raise KeyError(message) from error
+    folder = listed.folder(cache_dir)
+    for file in () if listed.embedded else (MANIFEST, CHECKSUMS):
+        pinned = listed.entry.files[file]  # type: ignore[index]
+        fetch_file(listed.addresses(file), folder / file, pinned, offline=offline)
+    return read_manifest(folder)[0]
+
+
+def _of_folder(folder: Path) -> Manifest:
+    if not (folder / MANIFEST).is_file():
+        message = f"{folder} is no folder with a {MANIFEST}"
+        raise FileNotFoundError(message)
     return read_manifest(folder)[0]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._folder import current, read_listed, read_manifest
+from ._folder import read_bundle, read_listed, read_manifest
 from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
 from ._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
 from ._tensors import unpack
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
@@ -42,9 +43,7 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
     BundleError
         If anything in it is damaged, missing or not what the manifest says; the message names the file.
     """
-    folder = current(Path(path).expanduser().absolute())
-    manifest, _ = read_manifest(folder)
-    return open_model(folder, manifest)
+    return read_bundle(path, lambda folder: open_model(folder, read_manifest(folder)[0]))
 
 
 def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._folder import current, read_listed, read_manifest
+from ._folder import read_bundle, read_listed, read_manifest
 from ._manifest import MANIFEST, PROFILES, BundleError
 from ._profile_tensors import unpack_profiles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scarches_plus._label_profiles import LabelProfiles
 
 
@@ -33,7 +34,10 @@ def load_profiles(path: str | Path) -> LabelProfiles:
     BundleError
         If the bundle carries no profiles, or anything is damaged.
     """
-    folder = current(Path(path).expanduser().absolute())
+    return read_bundle(path, _read)
+
+
+def _read(folder: Path) -> LabelProfiles:
     manifest, _ = read_manifest(folder)
     if manifest.profiles is None:
         message = (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._folder import current, read_listed, read_manifest
+from ._folder import read_bundle, read_listed, read_manifest
 from ._manifest import MANIFEST, REFERENCE, BundleError
 from ._reference_cells import unpack_reference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
 
 
@@ -34,7 +35,10 @@ def load_reference(path: str | Path) -> AnnData:
     BundleError
         If the bundle carries no cells, or anything is damaged.
     """
-    folder = current(Path(path).expanduser().absolute())
+    return read_bundle(path, _read)
+
+
+def _read(folder: Path) -> AnnData:
     manifest, _ = read_manifest(folder)
     if manifest.reference is None:
         message = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from ._json import parse_json
 
@@ -33,6 +33,16 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,49}")
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positions = list[Count]
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        message = "gives a name twice"
+        raise ValueError(message)
+    return names
+
+
+Names = Annotated[list[str], AfterValidator(_each_once)]
 
 
 class BundleError(ValueError):
@@ -117,29 +127,21 @@ class ModelSection(StrictModel):
 class CellsSection(StrictModel):
     """What cells are like, as in :class:`scarches_plus._reference.ReferenceSpec`."""
 
-    var_names: list[str] = Field(min_length=1)
+    var_names: Names = Field(min_length=1)
     layer: str | None
     batch_key: str | None
-    batches: list[str] = Field(min_length=1)
+    batches: Names = Field(min_length=1)
     labels_key: str | None
-    labels: list[str]
+    labels: Names
     unlabeled_category: str | None
     categorical_covariates: dict[str, list[str]]
     continuous_covariates: list[str]
     size_factor_key: str | None
     modalities: dict[Literal["genes", "proteins"], str]
     column_modalities: dict[str, str | None]
-    proteins: list[str]
+    proteins: Names
     protein_layer: str | None
     unmeasured_proteins: dict[str, Positions]
-
-    @field_validator("var_names", "batches", "labels", "proteins")
-    @classmethod
-    def _is_unique(cls, names: list[str]) -> list[str]:
-        if len(set(names)) < len(names):
-            message = "gives a name twice"
-            raise ValueError(message)
-        return names
 
 
 class SurgerySection(StrictModel):
@@ -164,6 +166,15 @@ class StateSection(StrictModel):
     engine: str
     penalties: list[dict[str, JsonValue]]
     recipe: str
+
+    @field_validator("lineage")
+    @classmethod
+    def _holds_tables(cls, lineage: list[dict[str, JsonValue]]) -> list[dict[str, JsonValue]]:
+        for name in ("new_labels", "drift"):
+            if any(not isinstance(record.get(name, {}), dict) for record in lineage):
+                message = f"{name} of a record has to be a table"
+                raise ValueError(message)
+        return lineage
 
 
 class TrainingSection(StrictModel):
@@ -190,7 +201,7 @@ class AnchorsSection(StrictModel):
 class SummarySection(StrictModel):
     """As in :class:`scarches_plus.train.LatentSummary`."""
 
-    labels: list[str]
+    labels: Names
     left_out: list[str]
     space: str
     temperature: Annotated[float, Field(gt=0)] | None = None
@@ -208,18 +219,10 @@ class ReferenceSection(StrictModel):
 class ProfilesSection(StrictModel):
     """As in :class:`scarches_plus.tl.LabelProfiles`; ``genes`` is ``None`` where they are those of the model."""
 
-    labels: list[str] = Field(min_length=2)
+    labels: Names = Field(min_length=2)
     left_out: list[str]
-    genes: list[str] | None
+    genes: Names | None
     batches: list[str] = Field(min_length=1)
-
-    @field_validator("labels", "genes")
-    @classmethod
-    def _is_unique(cls, names: list[str] | None) -> list[str] | None:
-        if names is not None and len(set(names)) < len(names):
-            message = "gives a name twice"
-            raise ValueError(message)
-        return names
 
 
 class Manifest(StrictModel):

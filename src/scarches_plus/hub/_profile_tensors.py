@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
+from scarches_plus._label_profiles import N_QUANTILES, LabelProfiles
 
 from ._manifest import PROFILES, BundleError
 from ._tensors import pack, refuse_rest, take, unpack
@@ -27,20 +27,13 @@ def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[by
     TypeError
         If these are no profiles.
     ValueError
-        If a label has too few cells to leave the house.
+        If a value is not finite.
     """
     import torch
 
     if not isinstance(profiles, LabelProfiles):
         message = f"profiles are made by sp.tl.label_profiles(reference, labels_key, batch_key), and are no {type(profiles).__name__}"
         raise TypeError(message)
-    few = [label for label, n in zip(profiles.labels, profiles.n_cells, strict=True) if n < FEWEST_CELLS]
-    if few:
-        message = (
-            f"{few} have fewer than {FEWEST_CELLS} cells, too few for a bundle; make profiles by sp.tl.label_profiles(..., "
-            f"min_cells={FEWEST_CELLS})"
-        )
-        raise ValueError(message)
     tensors = {
         "logs": torch.as_tensor(profiles.logs, dtype=torch.float32),
         "n_cells": torch.as_tensor(profiles.n_cells, dtype=torch.int64),

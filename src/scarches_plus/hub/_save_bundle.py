@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from scarches_plus._logging import logger
 
 from ._card import card_text
+from ._fewest_cells import require_enough_cells
 from ._folder import CHECKSUMS, checksums, no_bundle, sha256_of, write_folder
 from ._json import finite, write_json
 from ._manifest import (
@@ -110,8 +111,8 @@ def save_bundle(
     FileExistsError
         If the folder exists and ``overwrite`` is not set, or it is no bundle.
     ValueError
-        If the model is not trained, or the card is not valid, or cells are asked for that are not there, or profiles describe a
-        label of fewer than 20 cells.
+        If the model is not trained, or the card is not valid, or cells are asked for that are not there, or a component of the
+        summary, or a label of the profiles, has fewer than 20.
     TypeError
         If an argument of the model is no plain value, or profiles are none.
     """
@@ -142,7 +143,8 @@ def save_bundle(
             message = "the model carries no anchors of its latent space; call sp.train.store_anchors(model) first"
             raise ValueError(message)
         files[ANCHORS], sections["anchors"] = pack_anchors(state.anchors)
-    if summary and (summaries := _summaries(model, keys, included="labels" in include)):
+    summaries = _summaries(model, keys, included="labels" in include) if summary else {}
+    if summaries:
         files[SUMMARIES], sections["summaries"] = pack_summaries(summaries)
     if include:
         if reference is None:
@@ -151,6 +153,7 @@ def save_bundle(
         files[REFERENCE], sections["reference"] = pack_reference(reference, model, include, keys)
     if profiles is not None:
         files[PROFILES], sections["profiles"] = pack_profiles(profiles, parts.spec.var_names)
+    require_enough_cells(summaries, profiles)
 
     described = (card if isinstance(card, Card) else Card(**(card or {}))).model_dump()
     hierarchy = getattr(model, "hierarchy", None)

@@ -87,6 +87,8 @@ def unpack_anchors(contents: bytes, section: AnchorsSection, model: Any, name: s
     return anchors
 
 
+#: Further out no latent space reaches; squares of larger values would not be finite, and every cell would get the same label.
+_FARTHEST = 1e6
 _OF_COMPONENTS = ("of_label", "n_cells", "means", "covariances", "z_var", "library")
 
 
@@ -143,6 +145,8 @@ def _require_mixture(summary: LatentSummary, name: str, key: str) -> None:
     import torch
 
     covariances = summary.covariances.double()
+    require(summary.means.abs() <= _FARTHEST, name, f"{key}/means", f"at most {_FARTHEST:g} from 0")
+    require(covariances.abs() <= _FARTHEST**2, name, f"{key}/covariances", f"at most {_FARTHEST**2:g}")
     # single precision is enough for what is drawn from them, and not for telling small eigenvalues from none
     close = torch.isclose(covariances, covariances.mT, rtol=1e-4, atol=1e-6 * float(covariances.abs().max()))
     require(close, name, f"{key}/covariances", "symmetric")

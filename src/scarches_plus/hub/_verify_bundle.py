@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._folder import CHECKSUMS, current, read_listed, read_manifest
+from ._fewest_cells import require_enough_cells
+from ._folder import CHECKSUMS, read_bundle, read_listed, read_manifest
 from ._load_bundle import open_model
 from ._manifest import MANIFEST, PROFILES, REFERENCE, BundleError
 from ._profile_tensors import unpack_profiles
 from ._reference_cells import unpack_reference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ._manifest import Manifest
 
 
 def verify_bundle(path: str | Path) -> Manifest:
-    """Check every file of a bundle, and that its model can be built.
+    """Check every file of a bundle, that its model can be built, and that no label is described by a few cells.
 
     Parameters
     ----------
@@ -33,9 +35,13 @@ def verify_bundle(path: str | Path) -> Manifest:
     FileNotFoundError
         If there is no such folder.
     BundleError
-        If anything is damaged, missing, not what the manifest says, or not in it; the message names the file.
+        If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20 cells; the message
+        names the file.
     """
-    folder = current(Path(path).expanduser().absolute())
+    return read_bundle(path, _verified)
+
+
+def _verified(folder: Path) -> Manifest:
     manifest, _ = read_manifest(folder)
     stray = sorted({file.name for file in folder.iterdir()} - {MANIFEST, CHECKSUMS, *manifest.files})
     if stray:
@@ -43,9 +49,15 @@ def verify_bundle(path: str | Path) -> Manifest:
         raise BundleError(message)
     for name in manifest.files:
         read_listed(folder, manifest, name)
-    open_model(folder, manifest)
+    model = open_model(folder, manifest)
     if manifest.reference is not None:
         unpack_reference(read_listed(folder, manifest, REFERENCE), manifest, str(folder / REFERENCE))
+    profiles = None
     if manifest.profiles is not None:
-        unpack_profiles(read_listed(folder, manifest, PROFILES), manifest, str(folder / PROFILES))
+        profiles = unpack_profiles(read_listed(folder, manifest, PROFILES), manifest, str(folder / PROFILES))
+    try:
+        require_enough_cells(model.state.summaries, profiles)
+    except ValueError as error:
+        message = f"{folder}: {error}"
+        raise BundleError(message) from error
     return manifest

@@ -9,6 +9,7 @@ import zipfile
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ _ALLOWED = {
     ("builtins", "list"),
     ("builtins", "set"),
     ("builtins", "slice"),
-    ("_codecs", "encode"),
     ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    *((f"numpy.{core}.multiarray", "scalar") for core in ("core", "_core")),
     ("torch", "Size"),
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_parameter"),
 }
+#: How many times as much as its bytes a file may describe: tensors may share their storage, as an importance and its weights do.
+_MOST_SHARED = 4
 #: What ``torch.save`` writes. Of other archives, torch makes TorchScript, which is code.
 _MEMBER = re.compile(
     r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment)"
@@ -71,12 +72,35 @@ def _no_bytes() -> bytes:
     return b""
 
 
+def _latin1(text: str, encoding: str = "") -> bytes:
+    """Return what old protocols write bytes as; other encodings, one after another, would take any amount of memory."""
+    if not isinstance(text, str) or encoding != "latin1":
+        message = f"it wants to encode {type(text).__name__} as {encoding!r}"
+        raise UnsafeFileError(message)
+    return text.encode(encoding)
+
+
+def _empty_array(*_: Any) -> np.ndarray:
+    """Return what pickles make an array from; whatever shape they ask for, it has none before its values are there."""
+    return np.empty(0, dtype=bool)
+
+
+#: What is called in the place of what could take memory that nothing in the file stands for.
+_REPLACED = {
+    ("builtins", "bytes"): _no_bytes,
+    ("_codecs", "encode"): _latin1,
+    ("numpy", "ndarray"): object,  # only ever an argument of the next two
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+}
+
+
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Return what a pickle names, if that is allowed."""
         module = "builtins" if module == "__builtin__" else module  # as old protocols call it
-        if (module, name) == ("builtins", "bytes"):
-            return _no_bytes
+        if (module, name) in _REPLACED:
+            return _REPLACED[module, name]
         if (module, name) in _ALLOWED:
             return super().find_class(module, name)
         if module.split(".")[0] in _TABLES:
@@ -101,7 +125,7 @@ def load_restricted(path: Path) -> Any:
     ------
     UnsafeFileError
         If the file is damaged (torch itself does not look at checksums), of another format (TorchScript and the formats
-        before torch 1.6 are), or names anything else.
+        before torch 1.6 are), names anything else, or describes far more than it holds.
     """
     contents = path.read_bytes()
     try:
@@ -113,13 +137,37 @@ def load_restricted(path: Path) -> Any:
         message = f"{path} is {what}: {error}"
         raise UnsafeFileError(message) from error
     try:
-        return torch.load(file, map_location="cpu", pickle_module=_PICKLE, weights_only=False)
+        content = torch.load(file, map_location="cpu", pickle_module=_PICKLE, weights_only=False)
+        _require_room(content, _MOST_SHARED * len(contents))
+        return content
     except UnsafeFileError as error:
         message = f"{path} is refused: {error}, which a model does not need. If you trust it, pass trust_pickle=True"
         raise UnsafeFileError(message) from error
     except Exception as error:  # a damaged pickle fails in any way there is
         message = f"{path} is no model file: {type(error).__name__}: {error}"
         raise UnsafeFileError(message) from error
+
+
+def _require_room(content: Any, most: int) -> None:
+    """Refuse what would be far larger than its file once it is copied: tensors that repeat a value, lists that hold a list often."""
+    total, left = 0, [content]
+    while left:
+        one = left.pop()
+        parts: Any = ()
+        if isinstance(one, torch.Tensor):
+            total += one.numel() * one.element_size()
+        elif isinstance(one, np.ndarray):
+            total += one.size * max(1, one.itemsize)
+            parts = one.ravel().tolist() if one.dtype.hasobject and total <= most else ()
+        elif isinstance(one, dict):
+            parts = [*one, *one.values()]
+        elif isinstance(one, list | tuple | set | frozenset):
+            parts = one
+        total += len(parts)
+        if total > most:
+            message = "its tensors, arrays or lists are far larger than the file"
+            raise UnsafeFileError(message)
+        left.extend(parts)
 
 
 def _copied(archive: zipfile.ZipFile, path: Path, *, at_most: int) -> io.BytesIO:

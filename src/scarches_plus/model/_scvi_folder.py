@@ -103,13 +103,13 @@ def from_scvi_folder(folder: Path, prefix: str | None = None) -> Any:
         raise FileNotFoundError(message)
     content = load_restricted(path)
     try:
-        parts = _parts(content)
-    except (KeyError, AttributeError, TypeError) as error:
+        return put_together(_parts(content))
+    except Exception as error:  # what a model file may say wrong has no end
         if isinstance(error, TypeError) and "not supported" in str(error):
             raise
-        message = f"{path} holds no model of scvi-tools 0.15 or later: {type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        message = f"{path} holds no model of scvi-tools 0.15 or later: {what}"
         raise ValueError(message) from error
-    return put_together(parts)
 
 
 def _parts(content: Mapping[str, Any]) -> PortableModel:

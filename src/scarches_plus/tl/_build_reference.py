@@ -94,7 +94,6 @@ def build_reference(
         If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no such recipe, or
         ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
     """
-    from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs
     from scarches_plus.model._state import update_state
@@ -134,15 +133,8 @@ def build_reference(
         **own,
         **({} if hierarchy is None else {"hierarchy": hierarchy}),
     }
-    labels = set() if labels_key is None else set(cells.obs[labels_key]) - {unlabeled_category}
-    alone = len(labels) == 1 and not (of_labels.get("hierarchy") or of_labels.get("n_unobserved"))
-    if recipe.model == "SCANVI" and alone:
-        message = (
-            f"{labels.pop()!r} is the only label in obs[{labels_key!r}], nothing to tell apart: take recipe='scvi'"
-        )
-        raise ValueError(message)
-    if hierarchy is not None:
-        LabelTree.of(hierarchy).require(labels, f"labels of obs[{labels_key!r}]")
+    if recipe.model == "SCANVI":
+        _require_labels(set(cells.obs[labels_key]) - {unlabeled_category}, str(labels_key), of_labels)
     if epochs < 1:
         message = f"max_epochs must be at least 1, not {epochs}"
         raise ValueError(message)
@@ -182,6 +174,18 @@ def _recipe(recipe: str | Recipe) -> Recipe:
         message = f"there is no recipe {recipe!r}; choose one of {sorted(RECIPES)} or pass a Recipe"
         raise ValueError(message)
     return RECIPES[recipe]
+
+
+def _require_labels(labels: set[str], key: str, of_labels: Mapping[str, Any]) -> None:
+    """Raise if there is nothing to tell apart, or a label is not in the hierarchy."""
+    from scarches_plus._label_tree import LabelTree
+
+    hierarchy = of_labels.get("hierarchy")
+    if len(labels) == 1 and not (hierarchy or of_labels.get("n_unobserved")):
+        message = f"{labels.pop()!r} is the only label in obs[{key!r}], nothing to tell apart: take recipe='scvi'"
+        raise ValueError(message)
+    if hierarchy is not None:
+        LabelTree.of(hierarchy).require(labels, f"labels of obs[{key!r}]")
 
 
 def _reference_cells(

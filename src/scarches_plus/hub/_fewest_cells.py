@@ -1,0 +1,45 @@
+"""No part of a bundle that describes labels stands for a few cells only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scarches_plus._label_profiles import FEWEST_CELLS
+
+from ._manifest import PROFILES, SUMMARIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scarches_plus._label_profiles import LabelProfiles
+    from scarches_plus.train import LatentSummary
+
+#: Cells of a component are a sum of shares in single precision.
+_ROUNDING = 1e-3
+
+
+def require_enough_cells(summaries: Mapping[str, LatentSummary], profiles: LabelProfiles | None) -> None:
+    """Refuse components of a summary, and profiles, of fewer than 20 cells.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the message names the file, the label and the fix.
+    """
+    for key, one in summaries.items():
+        few = one.n_cells < FEWEST_CELLS - _ROUNDING
+        if bool(few.any()):
+            labels = sorted({one.labels[code] for code in one.of_label[few].tolist()})
+            fix = (
+                f"sp.train.summarize_reference(model, {key!r}, min_cells={FEWEST_CELLS}), or save it with summary=False"
+            )
+            _refuse(f"{SUMMARIES}: components of {labels} in {key!r}", fix)
+    if profiles is not None:
+        few = [label for label, n in zip(profiles.labels, profiles.n_cells, strict=True) if n < FEWEST_CELLS]
+        if few:
+            _refuse(f"{PROFILES}: {few}", f"sp.tl.label_profiles(..., min_cells={FEWEST_CELLS})")
+
+
+def _refuse(what: str, fix: str) -> None:
+    message = f"{what} have fewer than {FEWEST_CELLS} cells, too few for a bundle; make it again by {fix}"
+    raise ValueError(message)
