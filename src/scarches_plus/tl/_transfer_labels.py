@@ -47,7 +47,7 @@ def transfer_labels(
     novel_key: str | None = None,
     probabilities: bool = False,
     copy: bool = False,
-) -> AnnData | MuData | None:
+) -> MuData | AnnData | None:
     """Give every query cell the label that its nearest reference cells vote for, and how uncertain that is.
 
     Parameters
