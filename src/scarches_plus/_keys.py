@@ -2,6 +2,7 @@
 
 #: ``obsm`` slot of the latent embedding.
 EMBEDDING = "X_scarches"
+VARIANCE = "X_scarches_variance"
 #: ``uns`` slot of everything the package records about its results.
 UNS = "scarches_plus"
 #: In it: ``obsm`` slot to what is known of the embedding.

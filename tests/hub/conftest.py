@@ -48,7 +48,7 @@ def _whole(model, ref, tmp_path_factory):
     sp.tl.embed(embedded, model)
     return sp.hub.save_bundle(
         model, tmp_path_factory.mktemp("hub") / "whole", anchors=True, reference=embedded,
-        include=["latent", "labels", "counts"], profiles=sp.tl.label_profiles(ref, "cell_type", "batch"),
+        include=["latent", "variance", "labels", "counts"], profiles=sp.tl.label_profiles(ref, "cell_type", "batch"),
         card={"name": "small-scanvi", "version": "1.0"},
     )  # fmt: skip
 

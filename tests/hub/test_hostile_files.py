@@ -276,6 +276,8 @@ VALUES = {
     "weights that importance is about": ("importance", "values/px_r", None, "not finite"),
     "anchors": ("anchors", "z_var", lambda one: -one - 1, "0 or more"),
     "latent": ("reference", "latent", first(torch.nan), "not finite"),
+    "latent variances": ("reference", "variance", torch.neg, "variance has to be positive"),
+    "latent variances of other cells": ("reference", "variance", lambda one: one[:, 1:], "of the shape of latent"),
 }  # fmt: skip
 
 

@@ -40,6 +40,23 @@ def test_genes_in_another_order_umap_and_missing_labels(model, ref, tmp_path):
     sp.hub.verify_bundle(folder)
 
 
+def test_means_and_variances_of_the_latent_posterior(model, ref, tmp_path):
+    embedded = sp.tl.embed(ref, model, copy=True)
+    embedded = embedded[::-1, ::-1].copy()
+    folder = sp.hub.save_bundle(model, tmp_path / "bundle", reference=embedded, include=["latent", "variance"])
+    cells = sp.hub.load_reference(folder)
+    means, variances = model.get_latent_representation(return_dist=True)
+    np.testing.assert_allclose(cells.obsm["X_scarches"], means[::-1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cells.obsm["X_scarches_variance"], variances[::-1], rtol=1e-5, atol=1e-7)
+    sp.hub.verify_bundle(folder)
+    with pytest.raises(ValueError, match="ask for 'latent', too"):
+        sp.hub.save_bundle(model, tmp_path / "other", reference=embedded, include="variance")
+    foreign = embedded.copy()
+    foreign.obs["batch"] = "elsewhere"
+    with pytest.raises(ValueError, match=r"the model knows no \['elsewhere'\]"):
+        sp.hub.save_bundle(model, tmp_path / "other", reference=foreign, include=["latent", "variance"])
+
+
 def test_without_cells(model, tmp_path):
     folder = sp.hub.save_bundle(model, tmp_path / "bundle")
     with pytest.raises(sp.hub.BundleError, match="no reference cells"):

@@ -53,7 +53,7 @@ def test_nothing_about_single_cells_by_default(model, ref, tmp_path):
 def test_cells_only_on_request(bundle, model, ref, tmp_path):
     assert {"anchors.safetensors", "reference.safetensors"} <= {file.name for file in bundle.iterdir()}
     assert b"SECRET" not in b"".join(file.read_bytes() for file in bundle.iterdir())
-    assert "latent, labels, counts of" in (bundle / "README.md").read_text()
+    assert "latent, variance, labels, counts of" in (bundle / "README.md").read_text()
     with pytest.raises(ValueError, match="reference="):
         sp.hub.save_bundle(model, tmp_path / "a", include=["latent"])
     with pytest.raises(ValueError, match="another latent space"):

@@ -212,7 +212,7 @@ class ReferenceSection(StrictModel):
 
     n_cells: Count
     space: str
-    holds: list[Literal["latent", "labels", "umap", "counts"]]
+    holds: list[Literal["latent", "variance", "labels", "umap", "counts"]]
     labels: dict[str, list[str]]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._manifest import Manifest
 
 _UMAP = "X_umap"
-_PARTS = ("latent", "labels", "umap", "counts")
+_PARTS = ("latent", "variance", "labels", "umap", "counts")
 
 
 def labels_of(cells: AnnData | MuData, key: str) -> Series | None:
@@ -44,6 +44,8 @@ def pack_reference(
     """
     import torch
 
+    from scarches_plus.model._posterior import latent_variances
+
     unknown = sorted(set(include) - set(_PARTS))
     if unknown:
         message = f"include={unknown} is none of {_PARTS}"
@@ -58,6 +60,11 @@ def pack_reference(
             )
             raise ValueError(message)
         tensors["latent"] = torch.tensor(np.asarray(adata.obsm[_keys.EMBEDDING], dtype=np.float32))
+    if "variance" in include:
+        if "latent" not in include:
+            message = "include='variance' belongs to the means: ask for 'latent', too"
+            raise ValueError(message)
+        tensors["variance"] = torch.as_tensor(latent_variances(model, adata))
     if "umap" in include:
         if _UMAP not in adata.obsm:
             message = f"obsm[{_UMAP!r}] of the reference is missing; call sc.tl.umap(reference)"
@@ -102,6 +109,12 @@ def unpack_reference(contents: bytes, manifest: Manifest, name: str) -> AnnData:
     columns, obsm, counts = {}, {}, None
     if "latent" in section.holds:
         obsm[_keys.EMBEDDING] = _coordinates(tensors, "latent", n, name)
+    if "variance" in section.holds:
+        obsm[_keys.VARIANCE] = _coordinates(tensors, "variance", n, name)
+        means = obsm.get(_keys.EMBEDDING)
+        if means is None or obsm[_keys.VARIANCE].shape != means.shape or not (obsm[_keys.VARIANCE] > 0).all():
+            message = f"{name}: variance has to be positive, and of the shape of latent"
+            raise BundleError(message)
     if "umap" in section.holds:
         obsm[_UMAP] = _coordinates(tensors, "umap", n, name)
     for key, categories in section.labels.items():

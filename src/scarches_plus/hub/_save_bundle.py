@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from scarches_plus.model._portable import PortableModel
 
 _PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
-Part = Literal["latent", "labels", "umap", "counts"]
+Part = Literal["latent", "variance", "labels", "umap", "counts"]
 _OF_SPEC = {"counts", "encodes_batch"}  # what the network says itself
 
 
@@ -89,8 +89,9 @@ def save_bundle(
     reference
         Reference cells, from which ``include`` is taken.
     include
-        What to keep of every reference cell: ``"latent"`` (``obsm["X_scarches"]``), ``"labels"`` (``labels_key`` in ``obs``),
-        ``"umap"`` (``obsm["X_umap"]``) and ``"counts"``. These are data of single cells; names of cells are never kept.
+        What to keep of every reference cell: ``"latent"`` (posterior means, ``obsm["X_scarches"]``), ``"variance"`` (of the same posterior,
+        computed from the counts of the reference), ``"labels"`` (``labels_key`` in ``obs``), ``"umap"`` (``obsm["X_umap"]``) and
+        ``"counts"``. These are data of single cells; names of cells are never kept.
     labels_key
         Columns of labels, for the summary and for ``include``.
     profiles
