@@ -52,7 +52,7 @@ class KNIScore(Intersection):
     confusion_knn
         Counts of all cells, labels by labels predicted from all neighbours.
     n_cells
-        Cells that the score is about. At a fixed `k` it falls as they grow in number.
+        Cells that the score is about. At a fixed `k` it depends on their number.
     n_unlabelled
         Cells without a label, left out.
     options
@@ -149,8 +149,8 @@ def kni(
     Which of several cells at the same distance are among the `k` is up to rounding: coordinates on a grid, shifted, may give
     another score.
 
-    At a fixed `k` the score falls as the number of cells grows, the neighbourhoods becoming smaller than the distances
-    that are left between batches. :meth:`KNIScore.compared_with` warns of it.
+    At a fixed `k` the score depends on the number of cells: from some hundreds on it falls as that grows, the neighbourhoods becoming
+    smaller than the distances that are left between batches. :meth:`KNIScore.compared_with` warns of it.
 
     References
     ----------
