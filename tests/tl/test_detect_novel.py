@@ -286,6 +286,7 @@ def test_shared_directions_are_the_main_ones_of_the_other_labels(n_each):
     profiles, label, logs, rng = types(0, n_each=n_each)
     directions = rng.normal(size=(10, profiles.shape[1]))
     logs = logs + rng.normal(size=(len(label), 10)) @ directions  # that all labels share
+    logs += np.outer(2 * rng.normal(size=len(label)) * (label == 0), rng.normal(size=profiles.shape[1]))  # of one alone
     state = explain(logs, profiles, np.ones(4))
     loss, found = state.evaluate(logs)
     rows = {one: np.flatnonzero(found == one) for one in range(4)}

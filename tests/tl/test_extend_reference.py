@@ -274,6 +274,10 @@ def test_a_second_round_keeps_the_types_of_the_first(base, batches, remembered):
         for cells in (batches[1][is_first], second[second.obs["cell_type"] == "type4"])
     )
     before = np.asarray(after.classes)[probabilities(after, after.embed(batches[1][is_first])).argmax(1)]
+    summary = after.state.summaries.get("cell_type")
+    components = 0 if summary is None else int((summary.of_label == summary.labels.index("type3")).sum())
+    n_known = {"cells": int(first.obs["named"].eq("type3").sum()), "summary": 100 * components}[remembered]
+    assert twice.state.lineage[-1]["reference_cells"] == ref.n_obs + n_known > ref.n_obs
     assert (before == "type3").mean() > 0.8
     assert (kept == "type3").mean() > (before == "type3").mean() - 0.05
     assert (of_second == "type4").mean() > 0.8

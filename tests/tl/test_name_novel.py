@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 from anndata import AnnData, read_h5ad
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,6 +58,15 @@ def test_predictions_of_a_column_names_and_order():
     colors = named.uns["label_colors"]
     assert colors[:2] == ["#ff0000", "#00ff00"]
     assert len(set(colors)) == 4
+
+
+def test_more_labels_than_colours_are_grey_as_in_scanpy():
+    labels = [f"type{i}" for i in range(102)]
+    adata = query([True] + [False] * 102, ["novel 1"] + [None] * 102, ["B"] * 103)
+    adata.obs["pred"] = pd.Categorical([None, *labels], categories=labels)
+    adata.uns["pred_colors"] = list(sc.pl.palettes.default_102)
+    sp.tl.name_novel(adata, {"novel 1": "NK"}, "pred", key_added="label")
+    assert dict(zip(adata.obs["label"].cat.categories, adata.uns["label_colors"], strict=True))["NK"] == "grey"
 
 
 def test_after_detect_novel_and_on_disk(tmp_path):

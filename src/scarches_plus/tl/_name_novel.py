@@ -113,5 +113,5 @@ def _write_colors(adata: AnnData, source: str, key: str, unknown_category: str) 
     known[unknown_category] = _keys.UNKNOWN_COLOR
     free = (color for color in default_102 if color not in known.values())
     adata.uns[_keys.colors(key)] = [
-        known[label] if label in known else next(free) for label in adata.obs[key].cat.categories
+        known[label] if label in known else next(free, "grey") for label in adata.obs[key].cat.categories
     ]
