@@ -2,6 +2,7 @@
 #
 #   make demo        map real cells onto a reference, write demo/report.html
 #   make test        the test suite (make test-slow: the long tests)
+#   make test-border test-fuzz test-kills      bad and hostile input row by row, random files, killed writers
 #   make lint types docs      what else CI checks; .ci/run runs all of it
 #   make bench       speed; benchmarks/surgery/ holds those of quality, which need data (see their heads)
 #   make references  build the models that come with the package again
@@ -23,7 +24,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo test test-slow lint types docs bench references check clean
+.PHONY: help demo test test-border test-fuzz test-kills test-slow lint types docs bench references check clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -32,7 +33,10 @@ demo: $(VENV)/package.stamp
 	$(BIN)/scarches-plus demo --out demo
 
 test: $(VENV)/test.stamp
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not border and not fuzz and not kills" $(PYTEST_ARGS)
+
+test-border test-fuzz test-kills: test-%: $(VENV)/test.stamp
+	$(PYTEST) -m $* tests/border $(PYTEST_ARGS)
 
 test-slow: $(VENV)/bench.stamp
 	$(PYTEST) -m slow $(PYTEST_ARGS)
