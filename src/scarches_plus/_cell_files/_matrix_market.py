@@ -94,7 +94,7 @@ def _names(matrix: Path, stems: tuple[str, ...]) -> pd.DataFrame:
         raise ValueError(message)
     with unpacked(found) as file:
         table = pd.read_csv(file, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
-    return table.iloc[1:] if _is_header(table.iloc[0, 0]) else table
+    return table.iloc[1:] if _is_header(str(table.iloc[0, 0])) else table
 
 
 def _is_header(text: str) -> bool:

@@ -52,19 +52,17 @@ def read_table(path: Path, *, transpose: bool = False) -> AnnData:
     values: list[int] | None = None
     text: list[int] = []
     for chunk in _chunks(path, layout):
-        rows = (
-            _text_of(chunk.pop(0), len(names)) if layout.has_names else [str(len(names) + i) for i in range(len(chunk))]
-        )
-        chunk.columns = range(chunk.shape[1])
-        if chunk.shape[1] != len(layout.columns):
-            message = f"its lines have {chunk.shape[1]} values, and the header {len(layout.columns)} names"
+        n, first = len(chunk), len(names)
+        names += _text_of(chunk.iloc[:, 0], first) if layout.has_names else [str(first + i) for i in range(n)]
+        fields = chunk.iloc[:, int(layout.has_names) :]
+        if fields.shape[1] != len(layout.columns):
+            message = f"its lines have {fields.shape[1]} values, and the header {len(layout.columns)} names"
             raise ValueError(message)
+        fields.columns = pd.RangeIndex(fields.shape[1])
         if values is None:
-            values, text = _columns(chunk, layout)
-        _require_numbers(chunk[values], rows, layout)
-        blocks.append(sparse.csr_matrix(chunk[values].to_numpy(dtype=np.float32)))
-        described.append(chunk[text].set_axis([layout.columns[i] for i in text], axis=1))
-        names += rows
+            values, text = _columns(fields, layout)
+        blocks.append(sparse.csr_matrix(_numbers(fields[values], names[first:], layout)))
+        described.append(fields[text].set_axis([layout.columns[i] for i in text], axis=1))
     if not blocks or not values:
         message = "it holds no columns of counts"
         raise ValueError(message)
@@ -135,8 +133,9 @@ def _lines_to_skip(path: Path, layout: Layout) -> int:
 
 def _columns(chunk: pd.DataFrame, layout: Layout) -> tuple[list[int], list[int]]:
     """Return which columns hold values, and which text that describes the rows; nameless empty ones are neither."""
-    values, text = [], []
-    for column in chunk.columns:
+    values: list[int] = []
+    text: list[int] = []
+    for column in map(int, chunk.columns):
         series = chunk[column]
         if series.isna().all() and not layout.columns[column]:
             continue
@@ -158,13 +157,16 @@ def _is_text(series: pd.Series, decimal: str) -> bool:
     return bool(words - _NO_VALUE) and not any(is_number(word, decimal) for word in words)
 
 
-def _require_numbers(chunk: pd.DataFrame, rows: list[str], layout: Layout) -> None:
-    numeric = all(dtype.kind in "iuf" for dtype in chunk.dtypes)
-    if numeric and np.isfinite(chunk.to_numpy(dtype=np.float64)).all():
-        return
-    for column in chunk.columns:
+def _numbers(chunk: pd.DataFrame, rows: list[str], layout: Layout) -> np.ndarray:
+    """Return values as numbers."""
+    if all(dtype.kind in "iuf" for dtype in chunk.dtypes):
+        numbers = chunk.to_numpy(dtype=np.float64)
+        if np.isfinite(numbers).all():
+            return numbers.astype(np.float32)
+    result = np.empty(chunk.shape, dtype=np.float32)
+    for i, column in enumerate(map(int, chunk.columns)):
         texts = [str(one) for one in chunk[column]]
-        wrong = [i for i, text in enumerate(texts) if not is_number(text, layout.decimal)]
+        wrong = [row for row, text in enumerate(texts) if not is_number(text, layout.decimal)]
         if wrong:
             value = chunk[column].iloc[wrong[0]]
             what = "is empty" if _is_missing(value) else f"holds {texts[wrong[0]][:40]!r}, which is no number"
@@ -173,7 +175,8 @@ def _require_numbers(chunk: pd.DataFrame, rows: list[str], layout: Layout) -> No
                 + (f" ({len(wrong)} such values in this column)" if len(wrong) > 1 else "")
             )
             raise ValueError(message)
-        chunk[column] = [float(text.replace(",", ".") if layout.decimal == "," else text) for text in texts]
+        result[:, i] = [float(text.replace(",", ".") if layout.decimal == "," else text) for text in texts]
+    return result
 
 
 def _is_missing(value: object) -> bool:

@@ -14,7 +14,8 @@ def main() -> None:
 
     from ._terminal import run
 
-    sys.exit(run(_app))
+    if status := run(_app):
+        sys.exit(status)
 
 
 def _app() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from scarches_plus._arguments import distinct
 
 from ._app import AS_IT_IS, Reading
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
 
     from scarches_plus._label_tree import LabelTree
@@ -112,18 +115,17 @@ def require_columns(adata: Any, file: Path, **options: str | None) -> None:
         near = [folded[one] for one in get_close_matches(column.casefold(), folded, n=3)]
         hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
         bare = "; add columns with --columns TABLE" if not there else ""
-        message = f"column {column!r} not found in {file} (--{option.replace('_', '-')}); the file has {there}{hint}{bare}"
+        message = f"column {column!r} not found in {file} ({_spelled(option)}); the file has {there}{hint}{bare}"
         raise KeyError(message)
 
 
 def require_different(**options: str | None) -> None:
     """Refuse options that name the same column."""
-    given = {f"--{option.replace('_', '-')}": value for option, value in options.items() if value is not None}
-    for first in given:
-        for second in given:
-            if first < second and given[first] == given[second]:
-                message = f"{first} and {second} are both {given[first]!r}: name two different columns"
-                raise ValueError(message)
+    distinct(**{_spelled(option): column for option, column in options.items()})
+
+
+def _spelled(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

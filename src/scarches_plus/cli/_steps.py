@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from scarches_plus import _keys
+from scarches_plus._files import write_file
+
+from ._outputs import write_cells
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
 
-    from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI
 
 console = Console(soft_wrap=True)
@@ -24,17 +25,16 @@ def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:
     """Return the cells of the reference and of the query."""
-    for key in (batch_key, labels_key):
-        if key not in adata.obs:
-            stop(f"column {key!r} not found; the file has {list(adata.obs.columns)}")
     batches, labels = adata.obs[batch_key].astype(str), adata.obs[labels_key].astype(str)
     for names, known, what in ((reference_batches, batches, "batches"), (withhold, labels, "labels")):
         unknown = sorted(set(names) - set(known))
         if unknown:
-            stop(f"there are no {what} {unknown}; the file has {sorted(known.unique())}")
+            message = f"there are no {what} {unknown}; the file has {sorted(known.unique())}"
+            raise ValueError(message)
     in_reference = batches.isin(reference_batches)
     if in_reference.all():
-        stop("every batch is in the reference; leave at least one for the query")
+        message = "every batch is in the reference; leave at least one for the query"
+        raise ValueError(message)
     return adata[in_reference & ~labels.isin(withhold)].copy(), adata[~in_reference].copy()
 
 
@@ -49,18 +49,7 @@ def build_model(
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
 
 
-def read_hierarchy(file: Path | None) -> LabelTree | None:
-    """Read a hierarchy of labels, if a file is given."""
-    if file is None:
-        return None
-    if not file.is_file():
-        stop(f"{file} is no file")
-    from scarches_plus.pp import label_tree
-
-    return label_tree(file)
-
-
-def map_cells(adata: AnnData, model: SCVI | SCANVI | Path, *, seed: int, **options: object) -> SCVI | SCANVI:
+def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:
     """Map a query from a seed, and say what trained."""
     from scarches_plus import tl
     from scarches_plus.model._defaults import set_seed
@@ -77,10 +66,8 @@ def transfer_and_report(query: AnnData, reference: AnnData, labels_key: str, out
     """Transfer labels, write the query and its report."""
     from scarches_plus import tl
 
-    from ._files import write_h5ad
-
     tl.transfer_labels(query, reference, labels_key)
-    write_h5ad(query, out / "mapped.h5ad")
+    write_cells(query, out / "mapped.h5ad")
     write_report(query, reference, labels_key, out, title)
     console.print(f"wrote {out / 'mapped.h5ad'}")
 
@@ -90,13 +77,12 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from ._files import write_whole
     from ._report import mapping_report, text_of
 
     result = mapping_report(reference, query, labels_key)
     console.print(text_of(result.scores))
     umap = result.figures["Reference and query"]
-    write_whole(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
+    write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
     result.write_html(out / "report.html", title)
     console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
 
@@ -107,9 +93,3 @@ def without_counts(adata: AnnData) -> AnnData:
 
     uns = {key: value for key, value in adata.uns.items() if key == _keys.UNS or key.endswith(_keys.colors(""))}
     return AnnDataClass(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)
-
-
-def stop(message: str) -> None:
-    """End with a message and status 2."""
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
-    sys.exit(2)

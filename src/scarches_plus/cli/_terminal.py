@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 #: Exit statuses: bad input or a failure, Ctrl-C, and a reader of the output that is gone (128 + SIGPIPE), as shells have them.
 FAILED, INTERRUPTED, NO_READER = 2, 130, 141
-_SECRET = re.compile(r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}")
+_SECRET = re.compile(
+    r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}"
+)
 _SECRET_NAME = re.compile(r"(?i)token|secret|password|api_?key|credential")
 #: Of libraries, for developers; users cannot act on them.
 _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning)
@@ -45,7 +47,9 @@ def run(call: Callable[[], object]) -> int:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return NO_READER
         except MemoryError as error:
-            return _say(f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more memory{_files('')}")
+            return _say(
+                f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more memory{_files('')}"
+            )
         except Exception as error:  # noqa: BLE001 (the last resort)
             return _say(f"error: {_message(error)}")
     return 0

@@ -7,6 +7,7 @@ from warnings import warn
 
 import numpy as np
 
+from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
 
 from ._checks import coded_batches
@@ -128,6 +129,9 @@ def evaluate(
     mask = _mask(adata, reference_mask)
     given = {"labels_key": labels is not None, "reference_mask": mask is not None, "before": before is not None}
     wanted = _wanted(scores, {what for what, is_given in given.items() if is_given})
+    left_out = _left_out(scores, wanted, given)
+    if left_out:
+        logger.info("scores left out: %s", "; ".join(f"{score} needs {need}" for score, need in left_out.items()))
     uncorrected = None if before is None else np.asarray(adata.obsm[before])
     undefined: dict[tuple[str, str], list[str]] = {}
     rows: list[dict[str, Any]] = []
@@ -175,6 +179,7 @@ def evaluate(
         "labels_key": labels_key,
         "k": k,
         "subsample": subsample,
+        "left_out": left_out,
         "seed": rng,
         "versions": {package: version(package) for package in _PACKAGES},
     }
@@ -248,6 +253,17 @@ def _wanted(scores: Any, given: set[str]) -> list[tuple[str, str]]:
             message = f"score {name!r} needs {' and '.join(lacking)}: give it, or leave the score out"
             raise ValueError(message)
     return wanted
+
+
+def _left_out(scores: Any, wanted: list[tuple[str, str]], given: dict[str, bool]) -> dict[str, str]:
+    """Return the scores of a set that are not computed, and what each lacks."""
+    if not isinstance(scores, str) or scores not in {"cheap", "full"}:
+        return {}
+    everything = _wanted(scores, set(given))
+    has = {what for what, is_given in given.items() if is_given}
+    return {
+        name: " and ".join(sorted(_needs(kind, name) - has)) for kind, name in everything if (kind, name) not in wanted
+    }
 
 
 def _needs(kind: str, score: str) -> set[str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._logging import logger
 
 from ._columns import categorical, column
 
@@ -67,6 +68,7 @@ def confusion_matrix(
         raise ValueError(message)
     truth, predicted = categorical(truth[both]), categorical(predicted[both])
 
+    logger.info("true labels: obs[%r] of %d cells; transferred: obs[%r]", labels_key, both.sum(), predicted_key)
     types, given = list(truth.cat.categories), [c for c in predicted.cat.categories if c != unknown_category]
     rows = sorted(types, key=lambda name: name not in given)
     columns = [name for name in types if name in given] + [name for name in given if name not in types]

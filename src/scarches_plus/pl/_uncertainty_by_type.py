@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
+from scarches_plus._logging import logger
 
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
@@ -63,6 +64,7 @@ def uncertainty_by_type(
     if not both.any():
         message = f"no cell has both obs[{labels_key!r}] and obs[{uncertainty_key!r}]"
         raise ValueError(message)
+    logger.info("true labels: obs[%r] of %d cells; uncertainty: obs[%r]", labels_key, both.sum(), uncertainty_key)
     groups = by_median(uncertainty[both].to_numpy(dtype=float), categorical(labels[both]))
     known = set(groups) if known_labels is None else {str(name) for name in known_labels}
     ax = draw_boxes(groups, {name: KNOWN_COLOR if name in known else UNSEEN_COLOR for name in groups}, ax)

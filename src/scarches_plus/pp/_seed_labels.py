@@ -122,6 +122,7 @@ def seed_labels(
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     codes = np.where(codes < 0, len(labels), codes)
+    logger.info("%s: scores are of counts in %s", key_added, counts_layer(layer, None) or "X")
     adata.obs[key_added] = pd.Categorical.from_codes(codes.tolist(), pd.Index([*labels, unlabeled_category]))
     if scores:
         adata.obsm[_keys.scores(key_added)] = score

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from scarches_plus import _keys
 from scarches_plus._label_profiles import LabelProfiles
+from scarches_plus._logging import logger
 from scarches_plus.pp._counts import require_counts
 
 from ._contrasts import Explanation, explain
@@ -162,6 +163,7 @@ def detect_novel(
         "threshold": threshold,
         "shift": state.least_loss,
         "genes": len(genes),
+        "layer": layer or "X",
         "depth": depth,
         "labels": list(reference.labels),
         "left_out": list(reference.left_out),
@@ -171,6 +173,11 @@ def detect_novel(
         "held_out": _held_out_rates(quantiles, alpha),
         "versions": versions(),
     }
+    logger.info(
+        "%s: %d of %d cells, by counts in %s on %d shared genes and %d labels%s",
+        key_added, int(novel.sum()), adata.n_obs, layer or "X", len(genes), len(reference.labels),
+        f" (left out, with few cells: {list(reference.left_out)})" if reference.left_out else "",
+    )  # fmt: skip
     return adata if copy else None
 
 

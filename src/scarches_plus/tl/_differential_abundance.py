@@ -28,6 +28,7 @@ class _Cells(NamedTuple):
     posterior: np.ndarray
     samples: np.ndarray
     n_samples: int
+    source: str
 
 
 def differential_abundance(
@@ -87,7 +88,8 @@ def differential_abundance(
         One row per label, those of the reference first. ``group1``, ``group2``; ``n_cells1``, expected cells of the label;
         ``proportion1``, its posterior mean, with ``proportion1_low`` and ``proportion1_high``, ends of its central interval, and the
         same for group 2; ``log2_ratio``, posterior mean of ``log2(proportion1 / proportion2)``, with ends ``log2_ratio_low`` and
-        ``log2_ratio_high``; ``probability_increase``, that the share is larger in group 1.
+        ``log2_ratio_high``; ``probability_increase``, that the share is larger in group 1. ``table.attrs["labels"]`` says for
+        each group where its labels were taken from, as the log does.
 
     Raises
     ------
@@ -158,7 +160,11 @@ def differential_abundance(
     low, high = np.quantile(ratio, ends, axis=0)
     result |= {"log2_ratio": ratio.mean(axis=0), "log2_ratio_low": low, "log2_ratio_high": high}
     result["probability_increase"] = (ratio > 0).mean(axis=0)
-    return pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
+    answer = pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
+    answer.attrs["labels"] = {cells.name: cells.source for cells in table}
+    for name, source in answer.attrs["labels"].items():
+        logger.info("labels of %r are %s", name, source)
+    return answer
 
 
 def _require_numbers(prior: float, level: float, n_draws: int) -> None:
@@ -191,24 +197,27 @@ def _groups(
     novel_key: str | None,
 ) -> tuple[list[_Cells], list[str]]:
     """Return the two groups, and their labels."""
-    posterior = _posterior(adata, labels_key, unknown_category)
+    who = "adata" if reference is None else "the query"
+    posterior, source = _posterior(adata, labels_key, unknown_category, who)
     if novel_key is not None:
         posterior[novel_cells(adata, novel_key)] = 0.0
     if reference is not None:
-        other = _posterior(reference, labels_key, unknown_category)
+        other, other_source = _posterior(reference, labels_key, unknown_category, "the reference")
         labels = list(dict.fromkeys([*other.columns, *posterior.columns]))
-        found = [(_keys.QUERY, adata, posterior), (_keys.REFERENCE, reference, other)]
+        found = [(_keys.QUERY, adata, posterior, source), (_keys.REFERENCE, reference, other, other_source)]
     else:
         labels = list(posterior.columns)
         column = _column(adata, str(groupby))
         names = _two_groups(column, groups, str(groupby))
-        found = [(name, adata[column.to_numpy() == name], posterior[column.to_numpy() == name]) for name in names]
+        members = {name: column.to_numpy() == name for name in names}
+        found = [(name, adata[inside], posterior[inside], source) for name, inside in members.items()]
     return [
-        _cells(name, cells, some.reindex(columns=labels, fill_value=0.0), sample_key) for name, cells, some in found
+        _cells(name, cells, some.reindex(columns=labels, fill_value=0.0), sample_key, where)
+        for name, cells, some, where in found
     ], labels
 
 
-def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str | None) -> _Cells:
+def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str | None, source: str) -> _Cells:
     import pandas as pd
 
     labelled = posterior.to_numpy().any(axis=1)
@@ -219,7 +228,7 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
         logger.info("%d cells of %r without a label are left out", (~labelled).sum(), name)
     probabilities = posterior.to_numpy()[labelled]
     if sample_key is None:
-        return _Cells(name, probabilities, np.zeros(len(probabilities), dtype=np.int64), 1)
+        return _Cells(name, probabilities, np.zeros(len(probabilities), dtype=np.int64), 1, source)
     column = _column(adata, sample_key).to_numpy()[labelled]
     if pd.isna(column).any():
         message = f"obs[{sample_key!r}] has missing values in {name!r}; fill them in or leave these cells out"
@@ -231,7 +240,7 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
             "out, and intervals hold for this sample"
         )
         raise ValueError(message)
-    return _Cells(name, probabilities, codes, len(samples))
+    return _Cells(name, probabilities, codes, len(samples), source)
 
 
 def _column(adata: AnnData, key: str) -> pd.Series:
@@ -258,8 +267,8 @@ def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> li
     return wanted
 
 
-def _posterior(adata: AnnData, labels_key: str, unknown_category: str) -> pd.DataFrame:
-    """Return label probabilities of all cells; rows are zero for cells without a label."""
+def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str) -> tuple[pd.DataFrame, str]:
+    """Return label probabilities of all cells, with zeros for cells without a label, and where they were found."""
     import pandas as pd
 
     slot = _keys.probabilities(labels_key)
@@ -281,13 +290,19 @@ def _posterior(adata: AnnData, labels_key: str, unknown_category: str) -> pd.Dat
             message = f"rows of obsm[{slot!r}] must be probabilities that sum to 1 (or 0 for cells without a label)"
             raise ValueError(message)
         values = np.divide(values, sums, out=np.zeros_like(values), where=sums > 0)
-        return pd.DataFrame(values, columns=pd.Index([str(name) for name in names]))
+        source = f"probabilities, obsm[{slot!r}]"
+        if labels_key in adata.obs:
+            source += f"; the column obs[{labels_key!r}] is not used"
+        return pd.DataFrame(values, columns=pd.Index([str(name) for name in names])), source
     if labels_key not in adata.obs:
         message = (
-            f"labels {labels_key!r} found neither in adata.obs nor, with probabilities, in obsm[{slot!r}]: "
-            "sp.tl.transfer_labels(..., probabilities=True) writes these"
+            f"labels {labels_key!r} found in {who} neither in obs nor, with probabilities, in obsm[{slot!r}]: "
+            "sp.tl.transfer_labels(..., probabilities=True) writes these (scarches-plus transfer --probabilities)"
         )
         raise KeyError(message)
     labels = labels_of(adata.obs[labels_key], unknown_category)
     one_hot = (labels.codes[:, None] == np.arange(len(labels.categories))).astype(np.float64)
-    return pd.DataFrame(one_hot, columns=labels.categories)
+    source = f"the column obs[{labels_key!r}]"
+    if _keys.predicted(labels_key) in adata.obs:
+        source += f", and not those transferred, obs[{_keys.predicted(labels_key)!r}], which come without probabilities"
+    return pd.DataFrame(one_hot, columns=labels.categories), source

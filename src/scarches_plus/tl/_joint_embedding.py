@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
+from scarches_plus._logging import logger
 
 from ._provenance import require_same_space, space_of
 
@@ -29,6 +30,7 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         Reference cells, then query cells: all ``obs`` columns of both, ``X`` on the genes they share (if both have one),
         the embedding, and
         ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). Where cell names occur in both, all get the role appended.
+        ``uns["scarches_plus"]["joint"]`` says what was taken from where, as the log does.
 
     Raises
     ------
@@ -64,10 +66,34 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         colors = _joint_colors(joint.obs[column], column, (query, reference))
         if colors is not None:
             joint.uns[_keys.colors(column)] = colors
+    record = {
+        "embedding": use_rep,
+        "X": _x_of(reference, query),
+        "genes": joint.n_vars,
+        "renamed": repeated,
+        "columns_of_both": [str(name) for name in reference.obs if name in query.obs],
+        "columns_of_reference": [str(name) for name in reference.obs if name not in query.obs],
+        "columns_of_query": [str(name) for name in query.obs if name not in reference.obs],
+    }
+    logger.info(
+        "joined by obsm[%r]; X: %s; columns of both, with the values of each: %s%s",
+        use_rep, record["X"], record["columns_of_both"],
+        "; cells that are named alike have their role in their names" if repeated else "",
+    )  # fmt: skip
+    joint.uns[_keys.UNS] = {_keys.JOINT: record}
     space = space_of(reference, use_rep)
     if space is not None:
-        joint.uns[_keys.UNS] = {_keys.EMBEDDINGS: {use_rep: {"space": space}}}
+        joint.uns[_keys.UNS][_keys.EMBEDDINGS] = {use_rep: {"space": space}}
     return joint
+
+
+def _x_of(reference: AnnData, query: AnnData) -> str:
+    """Return which matrix the joint cells have."""
+    lacking = [name for name, cells in ((_keys.REFERENCE, reference), (_keys.QUERY, query)) if cells.X is None]
+    if lacking:
+        return f"none, since the {' and the '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} none"
+    n_genes = int(reference.var_names.isin(query.var_names).sum())
+    return f"adata.X of both, on the {n_genes} genes of both (reference {reference.n_vars}, query {query.n_vars})"
 
 
 def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 from scarches_plus import _keys
+from scarches_plus._logging import logger
 
 from ._drift import measure_drift
 from ._provenance import versions, write_embedding
@@ -173,6 +174,7 @@ def map_query(
         "epochs": int(mapped.history["elbo_train"].index[-1]) + 1,
         "engine": mapped.state.engine,
         "seed": current_seed(),
+        "layer": layer or reference.spec.layer or "X",
         "batch_key": batch_key or reference.spec.batch_key or "",
         "new_batches": list(report.new_batches),
         "shared_batches": list(report.shared_batches),
@@ -180,6 +182,10 @@ def map_query(
         "reference_genes": report.n_reference_genes,
         "reference_hash": surgery.reference_hash,
     }
+    logger.info(
+        "mapped by counts in %s on %d of the reference's %d genes, batches in obs[%r], %d epochs",
+        record["layer"], report.n_genes_found, report.n_reference_genes, record["batch_key"], record["epochs"],
+    )  # fmt: skip
     write_embedding(adata, key_added, mapped.get_latent_representation(), mapped, role=_keys.QUERY, mapping=record)
     record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
     record["seconds"] = perf_counter() - start

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._logging import logger
 
 from ._provenance import copy_of
 
@@ -33,7 +34,7 @@ def name_novel(
     adata
         Query that :func:`detect_novel` has seen. Receives ``obs[key_added]``, categorical: the name for novel cells of a named
         cluster, the prediction for cells that are neither novel nor in a cluster of novel cells, ``unknown_category`` for all
-        others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names.
+        others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names and the column of predictions.
     names
         Cluster (of ``obs["{key}_cluster"]``) to name. Several clusters may have one name; a name may be a label of the reference
         that was not recognised.
@@ -99,6 +100,8 @@ def name_novel(
     _write_colors(adata, column, key_added, unknown_category)
     record = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.NOVEL, {}).setdefault(key, {})
     record["names"] = {str(cluster): str(name) for cluster, name in names.items()}
+    record["predictions"] = column
+    logger.info("%s: known cells have the labels of obs[%r]", key_added, column)
     return adata if copy else None
 
 

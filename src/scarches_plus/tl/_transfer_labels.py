@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._logging import logger
 
 from ._label_calibration import calibrations_for
 from ._novel_cells import novel_cells
@@ -56,7 +57,7 @@ def transfer_labels(
         Query with an embedding. For every key in ``labels_key`` it receives ``obs["{key}_pred"]`` (categorical, in the
         reference's order and colours), ``obs["{key}_uncertainty"]`` in [0, 1] and, on request,
         ``obsm["{key}_probabilities"]``, shape ``(n_cells, n_labels)``, whose columns are named in
-        ``uns["scarches_plus"]["probability_labels"][key]``.
+        ``uns["scarches_plus"]["probability_labels"][key]``. What was used is recorded in ``uns["scarches_plus"]["transfer"][key]``.
     reference
         Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its labels
         (from :func:`scarches_plus.hub.load_bundle` or :func:`scarches_plus.train.summarize_reference`), such as the mapped
@@ -157,7 +158,22 @@ def transfer_labels(
             best = np.where(best < 0, -1, np.searchsorted(np.flatnonzero(np.isin(tree.nodes, answers[key])), best))
         adata.obs[_keys.predicted(key)] = _predictions(answers[key], best, unknown_category)
         adata.obs[_keys.uncertainty(key)] = np.clip(1.0 - probability, 0.0, 1.0)
-        _forget_probabilities(adata, key)
+        if _forget_probabilities(adata, key) and not probabilities:
+            logger.info("probabilities of %r that an earlier call wrote are deleted", key)
+        source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
+        votes = {"k": neighbors.indices.shape[1], "kernel": kernel} if are_cells(reference) else {}
+        calibrated = key in calibrations
+        rejected = -1.0 if unknown_above is None else float(unknown_above)
+        adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.TRANSFER, {})[key] = {
+            "labels": source, "embedding": use_rep, **votes, "unknown_above": rejected, "calibrated": calibrated,
+            "hierarchy": tree is not None, "novel_key": novel_key or "",
+        }  # fmt: skip
+        logger.info(
+            "%s from %s by obsm[%r]%s%s: %d of %d cells are %s",
+            _keys.predicted(key), source, use_rep,
+            f", {neighbors.indices.shape[1]} neighbours" if votes else "", ", calibrated" if calibrated else "",
+            int((adata.obs[_keys.predicted(key)] == unknown_category).sum()), adata.n_obs, unknown_category,
+        )  # fmt: skip
         if probabilities:
             _write_probabilities(adata, key, names, shares[key](slice(None)))
         if are_cells(reference):
@@ -199,10 +215,12 @@ def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> 
     return pd.Categorical.from_codes(codes.tolist(), categories=categories)
 
 
-def _forget_probabilities(adata: AnnData, key: str) -> None:
-    """Delete what an earlier call wrote."""
-    if adata.uns.get(_keys.UNS, {}).get(_keys.PROBABILITY_LABELS, {}).pop(key, None) is not None:
-        adata.obsm.pop(_keys.probabilities(key), None)
+def _forget_probabilities(adata: AnnData, key: str) -> bool:
+    """Delete what an earlier call wrote, and return whether there was any."""
+    if adata.uns.get(_keys.UNS, {}).get(_keys.PROBABILITY_LABELS, {}).pop(key, None) is None:
+        return False
+    adata.obsm.pop(_keys.probabilities(key), None)
+    return True
 
 
 def _write_probabilities(adata: AnnData, key: str, names: list[str], shares: np.ndarray) -> None:
