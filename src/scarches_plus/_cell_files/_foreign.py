@@ -84,7 +84,7 @@ def foreign(path: Path, head: bytes, *, packed: bool) -> str | None:
             return f"{what}: {fix}"
     if start.startswith((b"{", b"[")):
         return "JSON: pass a file of cells"
-    if b"\0" in head and not head.startswith((HDF5, b"\xff\xfe", b"\xfe\xff")):
+    if b"\0" in head and not head.startswith((HDF5, b"MuData (", b"\xff\xfe", b"\xfe\xff")):
         return f"binary data of an unknown kind (it begins with {head[:8]!r}): pass a file of cells"
     return None
 

@@ -55,6 +55,8 @@ def kind_of(path: str | Path) -> Kind:
     OSError
         If it is not there, or cannot be read.
     """
+    import h5py
+
     path = resolved(path)
     try:
         if path.is_dir():
@@ -67,6 +69,8 @@ def kind_of(path: str | Path) -> Kind:
         if path.stat().st_size == 0:
             message = f"{path} is empty: fetch or write it again"
             raise ValueError(message)
+        if h5py.is_hdf5(path):  # which may begin later, as in .h5mu files
+            return _hdf5(path)
         head = head_of(path)
         what = foreign(path, head, packed=is_packed(path))
     except OSError as error:
@@ -77,8 +81,9 @@ def kind_of(path: str | Path) -> Kind:
     if what is not None:
         message = f"{path} is {what.replace('FILE', path.name)}"
         raise ValueError(message)
-    if head.startswith(HDF5):
-        return _hdf5(path)
+    if head.startswith((HDF5, b"MuData (")):
+        message = f"{path} is a damaged HDF5 file: fetch or copy it again"
+        raise ValueError(message)
     return "10x mtx" if head.startswith(b"%%MatrixMarket") else "table"
 
 

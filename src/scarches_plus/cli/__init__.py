@@ -14,11 +14,11 @@ def main() -> None:
 
     from ._terminal import run
 
-    if status := run(_app):
+    if status := run(_command):
         sys.exit(status)
 
 
-def _app() -> None:
+def _command() -> None:
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
         _commands,

@@ -14,6 +14,7 @@ app = App(
     name="scarches-plus",
     help="Map single-cell data onto reference models: from files of cells to .h5ad files.",
     version=version("scarches-plus"),
+    suppress_keyboard_interrupt=False,
 )
 
 

@@ -107,7 +107,8 @@ def require_columns(adata: Any, file: Path, **options: str | None) -> None:
     KeyError
         If a column is missing.
     """
-    there = [str(name) for name in adata.obs.columns]
+    parts = (adata, *getattr(adata, "mod", {}).values())
+    there = list(dict.fromkeys(str(name) for part in parts for name in part.obs.columns))
     for option, column in options.items():
         if column is None or column in there:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dis
 import logging
 import os
 import re
@@ -24,6 +25,10 @@ _SECRET = re.compile(
     r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}"
 )
 _SECRET_NAME = re.compile(r"(?i)token|secret|password|api_?key|credential")
+_RAISES = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
+#: Whose texts speak of code, not of what users did.
+_SAYS_NOTHING = (TypeError, AttributeError, NameError, LookupError, AssertionError)
+_REPORT = "please report it with that file: https://github.com/scarches-plus/scarches_plus/issues"
 #: Of libraries, for developers; users cannot act on them.
 _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning)
 
@@ -61,16 +66,22 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror}"
     elif not (isinstance(error, OSError) or _is_ours(error)):
-        return without_secrets(f"{type(error).__name__}: {for_line(text)}{_where(error)}{_files(text)}")
+        detail = "" if isinstance(error, _SAYS_NOTHING) or not str(error) else f": {for_line(text)}"
+        return without_secrets(
+            f"an unexpected {type(error).__name__}{_files(text)}{detail}; {_where(error)}; {_REPORT}"
+        )
     return without_secrets(f"{for_terminal(text)}{_files(text)}")
 
 
 def _is_ours(error: Exception) -> bool:
-    """Return whether the package itself refuses something, with a message for users, and not a library in its stead."""
-    if not isinstance(error, ValueError | KeyError | TypeError | RuntimeError):
+    """Return whether a line of the package raises it, with a message for users, and no library and no mistake of its own."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not isinstance(error, ValueError | KeyError | TypeError | RuntimeError):
         return False
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and str(frames[-1][0].f_globals.get("__name__", "")).split(".", 1)[0] == "scarches_plus"
+    module = str(last.tb_frame.f_globals.get("__name__", ""))
+    return module.split(".", 1)[0] == "scarches_plus" and last.tb_frame.f_code.co_code[last.tb_lasti] in _RAISES
 
 
 def _files(text: str) -> str:
@@ -89,8 +100,8 @@ def _where(error: BaseException) -> str:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(without_secrets("".join(traceback.format_exception(error))))
     except OSError:
-        return " (an unexpected error, whose traceback could not be saved)"
-    return f" (an unexpected error; its traceback is in {name})"
+        return "its traceback could not be saved"
+    return f"its traceback is in {name}"
 
 
 def without_secrets(text: str) -> str:
@@ -104,6 +115,8 @@ def without_secrets(text: str) -> str:
 def _status(end: SystemExit) -> int:
     if end.code == 1 and isinstance(end.__context__, KeyboardInterrupt):  # lightning's
         return _say("interrupted", INTERRUPTED)
+    if end.code == 1 and isinstance(end.__context__, BrokenPipeError):  # rich's
+        return NO_READER
     if isinstance(end.code, str):
         return _say(f"error: {end.code}")
     return int(end.code or 0)
