@@ -317,6 +317,16 @@ def test_real_processes(border, files):
     )
 
 
+def _opened_by(process, pipe):
+    """Return the end of a pipe to write to, once a process reads it."""
+    while process.poll() is None:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(process.stderr.read())
+
+
 def test_ctrl_c_in_a_process(border, files):
     os.mkfifo(files / "wait")
     code = (
@@ -326,9 +336,10 @@ def test_ctrl_c_in_a_process(border, files):
         "from scarches_plus.cli import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    with (files / "wait").open("w"):  # opens when the process reads
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+    reader = _opened_by(process, files / "wait")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    os.close(reader)
     assert process.returncode == 130
     assert "Traceback" not in err
     border.works(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus.hub._safe_h5ad import check_h5ad
+from scarches_plus._hdf5 import check_hdf5
 
 from ._memory import memory_bytes
 
@@ -26,7 +26,7 @@ def read_h5ad(path: Path) -> AnnData:
     """Read an .h5ad file."""
     import anndata
 
-    check_h5ad(path, max_bytes=memory_bytes())
+    check_hdf5(path, max_bytes=memory_bytes())
     return anndata.read_h5ad(path)
 
 
@@ -34,7 +34,7 @@ def read_h5mu(path: Path) -> MuData:
     """Read an .h5mu file."""
     import mudata
 
-    check_h5ad(path, max_bytes=memory_bytes())
+    check_hdf5(path, max_bytes=memory_bytes())
     return mudata.read_h5mu(path)
 
 
@@ -42,7 +42,7 @@ def read_10x_h5(path: Path) -> AnnData:
     """Read an .h5 file of Cell Ranger, all kinds of features."""
     import scanpy as sc
 
-    check_h5ad(path, max_bytes=memory_bytes())
+    check_hdf5(path, max_bytes=memory_bytes())
     return sc.read_10x_h5(path, gex_only=False)
 
 
@@ -55,7 +55,7 @@ def read_loom(path: Path) -> AnnData:
     import pandas as pd
     from anndata import AnnData
 
-    check_h5ad(path, max_bytes=memory_bytes())
+    check_hdf5(path, max_bytes=memory_bytes())
     with h5py.File(path, "r") as file:
         matrix = _cells_by_genes(file["matrix"])
         names, columns = {}, {}

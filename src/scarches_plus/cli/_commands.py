@@ -12,7 +12,7 @@ from ._app import AS_IT_IS, CountOrNone, Reading, Recipe, Whole, Words, app
 from ._inputs import open_model, read_cells, read_hierarchy, require_columns, require_counts, require_different
 from ._outputs import CELLS, output_file, output_files, output_folder, write_cells
 from ._penalties import parse_penalties
-from ._steps import build_model, console, map_cells, split_cells, transfer_and_report, without_counts
+from ._steps import build_model, console, map_cells, save_with_cells, split_cells, transfer_and_report, without_counts
 
 
 @app.command
@@ -165,8 +165,7 @@ def build(
             train.estimate_importance(model)
         if anchors:
             train.store_anchors(model, n_cells=anchors)
-    model.save(out, overwrite=overwrite)
-    write_cells(without_counts(adata), out / "reference.h5ad")
+    save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
     console.print(f"wrote {out}")
 
 
@@ -259,7 +258,9 @@ def map_(
         seed=seed,
         on_problem=on_problem,
     )
-    if save_model is not None:
-        mapped.save(save_model, overwrite=overwrite)
-    write_cells(adata, out)
+    try:
+        if save_model is not None:
+            mapped.save(save_model, overwrite=overwrite)
+    finally:  # one result is not lost with the other
+        write_cells(adata, out)
     console.print(f"wrote {out}")

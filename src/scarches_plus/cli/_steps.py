@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from scarches_plus import _keys
-from scarches_plus._files import write_file
+from scarches_plus._files import write_file, write_folder
 
 from ._outputs import write_cells
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from scarches_plus.model import SCANVI, SCVI
 
+#: The reference's cells beside its model.
+REFERENCE = "reference.h5ad"
 console = Console(soft_wrap=True)
 
 
@@ -85,6 +87,17 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
     write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
     result.write_html(out / "report.html", title)
     console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
+
+
+def save_with_cells(model: SCVI | SCANVI, cells: AnnData, out: Path, *, overwrite: bool) -> None:
+    """Save a model and the reference's cells as one folder, which is replaced in one step."""
+    own = ("model.pt", "adata.h5ad", "mdata.h5mu", REFERENCE)
+
+    def fill(folder: Path) -> None:
+        model.save(folder, overwrite=True)
+        cells.write_h5ad(folder / REFERENCE, compression="gzip")
+
+    write_folder(out, fill, overwrite=overwrite, replaced=own.__contains__)
 
 
 def without_counts(adata: AnnData) -> AnnData:
