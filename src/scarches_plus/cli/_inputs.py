@@ -39,12 +39,16 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
 
 
 def open_model(folder: Path) -> SCVI | SCANVI:
-    """Load a model from its folder."""
+    """Load a model from its folder, or from a bundle."""
+    folder = folder.expanduser()
+    files_read.append(folder)
+    if (folder / "manifest.json").is_file():
+        from scarches_plus.hub import load_bundle
+
+        return load_bundle(folder)  # type: ignore[return-value]
     from scarches_plus.model import load
 
-    model = load(folder.expanduser())
-    files_read.append(folder)
-    return model  # type: ignore[return-value]
+    return load(folder)  # type: ignore[return-value]
 
 
 def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:
