@@ -113,6 +113,8 @@ def _text(**options):
         ("names that do not tell, turned", "counts.csv", True,
          lambda table: _text()(table.set_axis([f"x{i}" for i in range(table.shape[1])], axis=1)
                                .set_axis([f"z{i}" for i in range(len(table))])), ["--transpose"]),
+        ("Excel's line of the separator", "counts.csv", False, lambda table: b"sep=;\r\n" + _text(sep=";")(table), []),
+        ("line ends of old Macs", "counts.csv", False, _text(lineterminator="\r"), []),
         ("all quoted", "counts.csv", False, _text(quoting=1), []),
     ],
 )  # fmt: skip
@@ -207,6 +209,7 @@ def _h5ad(folder):
         ("a pickle", "cells.h5ad", lambda good: b"\x80\x04K\x01.", ["Python pickle", "no pickle is opened"]),
         ("a Parquet table", "cells.parquet", lambda good: b"PAR1\x15\x04", ["Parquet", "to_csv"]),
         ("a damaged gzip", "counts.csv.gz", lambda good: gzip.compress(b"a,b\n" * 5000)[:20], ["packed, but damaged"]),
+        ("an .rds packed with xz", "cells.rds", lambda good: b"\xfd7zXZ\0\0\4", ["R's data", "write_h5ad"]),
         ("JSON", "cells.h5ad", lambda good: b'{"error": "not found"}', ["is JSON"]),
         ("random bytes", "cells.h5ad", lambda good: bytes(range(256)), ["binary data of an unknown kind"]),
     ],

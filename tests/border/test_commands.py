@@ -226,6 +226,8 @@ def test_outputs_come_first(border, files, monkeypatch):
         border.command(words, says, kind="C1", case=case)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
     border.command(_seeds(files), ["seeds.h5ad needs", "free"], kind="C1", case="seeds: a full disk")
+    border.command(["build", files / "cells.h5ad", "--batch-key", "batch", "--out", files / "m"],
+                   ["m needs", "free"], kind="C1", case="build: a full disk")  # fmt: skip
     assert (files / "photos" / "me.png").is_file()
 
 

@@ -153,6 +153,54 @@ def test_evaluate(border, logged):
     )  # fmt: skip
 
 
+def test_rank_genes(border, logged):
+    cells = few_cells(80, 60)
+    border.works(
+        lambda: sp.tl.rank_genes(cells, "cell_type", max_cells=10, copy=True),
+        lambda found: found.uns["rank_genes_groups"]["params"]["n_cells"] == 20 and "of 20 of 80 cells" in logged(),
+        kind="S", case="genes ranked on a sample", shown="rank_genes(cells, 'cell_type', max_cells=10)",
+    )  # fmt: skip
+
+
+def test_build_map_and_evaluate_of_commands(border, tmp_path):
+    from border_rows import run_command
+
+    from scarches_plus.cli import main
+
+    cells = few_cells(80, 60)
+    for batch in ("batch0", "batch1"):
+        cells[cells.obs["batch"] == batch].write_h5ad(tmp_path / f"{batch}.h5ad")
+    few = ["--max-epochs", 1]
+    for words, says in (
+        (["build", tmp_path / "batch0.h5ad", "--batch-key", "batch", "--labels-key", "cell_type", "--out", tmp_path / "m", *few],
+         "note: counts are X, batches obs['batch'], labels not used"),
+        (["map", tmp_path / "batch1.h5ad", "--model", tmp_path / "m", "--out", tmp_path / "o.h5ad", *few],
+         "note: mapped by counts in X on 60 of the reference's 60 genes, batches in obs['batch'], 1 epochs"),
+        (["seeds", tmp_path / "batch1.h5ad", "--markers", tmp_path / "markers.json", "--n-seeds", 2, "--out", tmp_path / "o.h5ad"],
+         "note: seed_label: scores are of counts in X"),
+    ):  # fmt: skip
+        (tmp_path / "markers.json").write_text('{"a": ["gene0"], "b": ["gene1"]}')
+        status, _, err = run_command(main, list(map(str, words)))
+        assert status == 0, err
+        border.works(
+            lambda err=err: err, lambda err, says=says: says in err,
+            kind="S", case=f"the command {words[0]} says what it used", shown=f"scarches-plus {words[0]}",
+        )  # fmt: skip
+    record = anndata.read_h5ad(tmp_path / "o.h5ad")
+    assert "seed_label" in record.obs
+
+
+def test_colours_that_do_not_suffice(border, pair, logged):
+    joint = sp.tl.joint_embedding(*pair)
+    joint.obsm["X_umap"] = joint.obsm["X_scarches"][:, :2]
+    joint.uns["cell_type_colors"] = ["#000000"]
+    border.works(
+        lambda: sp.pl.joint_umap(joint, color="cell_type", cells="all"),
+        lambda ax: "1 colours for 2 names" in logged(),
+        kind="S", case="fewer colours than names", shown="sp.pl.joint_umap(joint, color='cell_type')",
+    )  # fmt: skip
+
+
 def test_plots(border, pair, logged):
     reference, query = pair
     sp.tl.transfer_labels(query, reference, "cell_type", k=5)

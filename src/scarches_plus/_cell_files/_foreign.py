@@ -20,6 +20,7 @@ _EXPORT_R = (
 _EXTRACT = "extract it, and pass the file or folder of cells in it"
 _R_DATA = (b"RDX", b"RDA", b"RDB")
 _RDS = (b"X\n\x00\x00\x00", b"A\n2\n", b"A\n3\n", b"B\n\x02\x00", b"B\n\x03\x00")
+_R_SUFFIXES = {".rds", ".rdata", ".rda", ".robj"}
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "fetch it: git lfs pull"),
     (b"/annex/objects", "a git-annex pointer, not the file itself", "fetch it: git annex get FILE"),
@@ -36,6 +37,7 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"7z\xbc\xaf", "a 7-Zip archive", _EXTRACT),
     (b"Rar!", "a RAR archive", _EXTRACT),
     (b"\x80", "a Python pickle", 'no pickle is opened; where you trust it, load it and adata.write_h5ad("cells.h5ad")'),
+    (b"MATLAB 5", "a MATLAB file", "write counts with names of cells and genes as .csv or .h5ad"),
     (b"SQLite format 3", "an SQLite database", "pass a file of cells"),
     (b"\x93NUMPY", "a NumPy array without names of cells and genes", "write it as .h5ad or .csv with names"),
     (b"BM", "a picture", "pass a file of cells"),
@@ -73,7 +75,7 @@ def foreign(path: Path, head: bytes, *, packed: bool) -> str | None:
             "a web page, not data (a failed download, or a page that asks to log in): fetch the file itself, and look "
             "at it before: head FILE"
         )
-    if head.startswith((*_RDS, *_R_DATA)):
+    if head.startswith((*_RDS, *_R_DATA)) or path.suffix.lower() in _R_SUFFIXES:  # R packs with xz, too
         return f"R's data (.rds, .RData): {_EXPORT_R}"
     if head[257:262] == b"ustar":
         return f"a tar archive: {_EXTRACT} (tar -xf FILE)"

@@ -7,6 +7,7 @@ import csv
 import math
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus._logging import logger
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: Bytes of a table that are looked at before it is read; 60,000 names of genes in a header take 1 MB.
-_SAMPLE = 2**23
+_SAMPLE = 2**24
 _LINES = 20
+#: Lines that are looked at, comments and blank ones included.
+_MOST_LINES = 10_000
+_LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
 _SEPARATORS = ("\t", ",", ";", " ")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+#: Comments, and the line by which Excel is told the separator.
+_NO_HEADER = re.compile(r"#|\"?sep=.\"?$")
 _BARCODE = re.compile(r"([\w.]+[_:.-])?[ACGTN]{8,}([-_.:]\w+)*")
 _CELL = re.compile(r"(cell|barcode|sample|spot|nucleus)s?[ _.-]?\d+", re.IGNORECASE)
 _GENE_ID = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?")
@@ -96,9 +102,7 @@ def layout_of(path: Path) -> Layout:
         sample = file.read(_SAMPLE)
         whole = not file.read(1)
     encoding, text = decoded(path, sample, whole=whole)
-    lines = text.splitlines()[: None if whole else -1]
-    skip = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
-    lines = [line for line in lines[skip:] if line.strip()][:_LINES]
+    skip, lines = _first_lines(text, whole=whole)
     if not lines:
         message = (
             "it holds no table" if whole else f"its first line is longer than {_SAMPLE} characters: it is no table"
@@ -173,6 +177,23 @@ def decoded(path: Path, sample: bytes, *, whole: bool) -> tuple[str, str]:
     except UnicodeDecodeError:
         logger.info("%s is not UTF-8; it is read as Windows-1252, in which other letters may be wrong", path)
         return "cp1252", sample.decode("cp1252", "replace")
+
+
+def _first_lines(text: str, *, whole: bool) -> tuple[int, list[str]]:
+    """Return how many lines stand before the header, and the header with some lines below it that are not blank."""
+    start = text.lstrip()
+    above = text[: len(text) - len(start)]
+    skip = max(above.count("\n"), above.count("\r"))
+    lines: list[str] = []
+    for found in islice(_LINE.finditer(start), _MOST_LINES):
+        line = found[1]
+        if not line.strip() or (not lines and _NO_HEADER.match(line)):
+            skip += not lines
+        elif whole or found.end() < len(start):  # else it is cut off
+            lines.append(line)
+        if len(lines) == _LINES or found.end() == len(start):
+            break
+    return skip, lines
 
 
 def _separator(lines: list[str]) -> str:

@@ -243,7 +243,8 @@ def map_(
             message = f"{query} has a column {key!r} of batches: leave --batch out, or name another with --batch-key"
             raise ValueError(message)
         adata.obs[key] = batch
-    require_columns(adata, query, batch_key=key)
+    hint = "; if all cells are of one batch, name it: --batch NAME"
+    require_columns(adata, query, hint=hint, batch_key=key)
     require_counts(adata, query, layer)
     mapped = map_cells(
         adata,

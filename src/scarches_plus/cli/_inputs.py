@@ -96,7 +96,7 @@ def read_hierarchy(file: Path | None) -> LabelTree | None:
     return label_tree(file)
 
 
-def require_columns(adata: Any, file: Path, **options: str | None) -> None:
+def require_columns(adata: Any, file: Path, *, hint: str = "", **options: str | None) -> None:
     """Refuse columns that a file does not have, naming those whose names are near.
 
     Parameters
@@ -105,6 +105,8 @@ def require_columns(adata: Any, file: Path, **options: str | None) -> None:
         Cells.
     file
         Where they were read from.
+    hint
+        What else can be done.
     **options
         Option to column, ``None`` for those that are not given.
 
@@ -120,9 +122,9 @@ def require_columns(adata: Any, file: Path, **options: str | None) -> None:
             continue
         folded = {name.casefold(): name for name in there}
         near = [folded[one] for one in get_close_matches(column.casefold(), folded, n=3)]
-        hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
+        close = f"; near it: {', '.join(map(repr, near))}" if near else ""
         bare = "; add columns with --columns TABLE" if not there else ""
-        message = f"column {column!r} not found in {file} ({_spelled(option)}); the file has {there}{hint}{bare}"
+        message = f"column {column!r} not found in {file} ({_spelled(option)}); the file has {there}{close}{bare}{hint}"
         raise KeyError(message)
 
 

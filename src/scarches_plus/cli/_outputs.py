@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 CELLS = (".h5ad",)
-CELLS_OR_MODALITIES = (".h5ad", ".h5mu")
+#: Bytes that any output takes: less is a full disk.
+_FEWEST = 100_000
 
 
 def output_file(
@@ -48,7 +49,8 @@ def output_file(
         if kind_of(updates) != out.suffix.removeprefix("."):  # a table would be replaced by something else
             check_apart({"--out": out}, {"the file of cells": updates})
     check_apart({"--out": out}, reads)
-    return check_output_file(out, suffixes=suffixes, n_bytes=0 if updates is None else _size(updates))
+    n_bytes = max(_FEWEST, 0 if updates is None else _size(updates))
+    return check_output_file(out, suffixes=suffixes, n_bytes=n_bytes)
 
 
 def output_folder(
@@ -69,7 +71,7 @@ def output_folder(
         raise FileExistsError(message)
     if overwrite:
         check_apart({option: folder}, reads)
-    return check_output_folder(folder, overwrite=overwrite, foreign=_no_model)
+    return check_output_folder(folder, overwrite=overwrite, n_bytes=_FEWEST, foreign=_no_model)
 
 
 def output_files(folder: Path, names: Iterable[str], reads: Mapping[str, Path | None]) -> Path:

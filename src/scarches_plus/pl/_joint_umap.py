@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._logging import logger
 
 from ._columns import categorical, column
 
@@ -133,6 +134,13 @@ def _colors(adata: AnnData, key: str, unknown: str) -> dict[str, str]:
     if len(stored := adata.uns.get(_keys.colors(key), [])) >= len(names):
         colors = dict(zip(names, stored, strict=False))
     else:
+        if len(stored):
+            logger.info(
+                "uns[%r] has %d colours for %d names: other colours are drawn",
+                _keys.colors(key),
+                len(stored),
+                len(names),
+            )
         named = [name for name in names if name != unknown]
         fitting = (p for p in (palettes.default_20, palettes.default_28, palettes.default_102) if len(p) >= len(named))
         palette = next(fitting, palettes.default_102)

@@ -151,6 +151,12 @@ def build_reference(
     release_cells_with(model)
     update_state(model, unmeasured=unmeasured, recipe=name)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
+    logger.info(
+        "counts are %s, batches obs[%r], labels %s%s",
+        "X" if layer in {None, "X"} else f"layers[{layer!r}]", batch_key,
+        f"obs[{labels_key!r}]" if recipe.model == "SCANVI" else "not used",
+        "; genes that a batch did not measure leave its likelihood" if unmeasured else "",
+    )  # fmt: skip
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
         model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus._logging import logger
+
 from ._provenance import copy_of
 
 if TYPE_CHECKING:
@@ -141,7 +143,12 @@ def rank_genes(
         "corr_method": "benjamini-hochberg",
         "reference_std_factor": reference_std_factor,
         "min_total": min_total,
+        "n_cells": len(cells),
     }
+    logger.info(
+        "genes of obs[%r] are ranked by counts in %s of %d of %d cells, at most %s of each group",
+        groupby, params["layer"] or "X", len(cells), adata.n_obs, max_cells or "all",
+    )  # fmt: skip
     fields = [names[i] for i in ranked]
     adata.uns[key_added] = {"params": params} | {
         key: np.rec.fromarrays(list(values), dtype=[(field, _TYPES[key]) for field in fields])
