@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import os
+import re
 import zipfile
 
 import anndata
@@ -308,6 +309,30 @@ def test_hostile_files_cost_little(border, tmp_path, case):
     border.in_child(
         lambda: read_cells(tmp_path / name), ValueError, name, kind="D", case=case, shown=f"read_cells({name!r})"
     )
+
+
+def test_zarr_folders_that_lead_elsewhere_or_are_huge(border, tmp_path):
+    for name in ("link.zarr", "huge.zarr", "bare.zarr"):
+        few_cells().write_zarr(tmp_path / name)
+    (tmp_path / "link.zarr" / "X" / "secret").symlink_to(tmp_path / "huge.zarr")
+    described = next(
+        one for name in ("zarr.json", ".zarray") if (one := tmp_path / "huge.zarr" / "X" / "data" / name).is_file()
+    )
+    described.write_text(re.sub(r'("shape": *\[\s*)\d+', r"\g<1>900000000000000", described.read_text()))
+    (tmp_path / "bare.zarr" / "obs").rename(tmp_path / "bare.zarr" / "cells")
+    for name, says, case in (
+        ("link.zarr", "a link to somewhere else", "a .zarr with a link that leads out"),
+        ("huge.zarr", "memory", "a .zarr that declares 4 PB"),
+        ("bare.zarr", "it holds no cells", "a .zarr without cells"),
+    ):
+        border.in_child(
+            lambda name=name: read_cells(tmp_path / name),
+            ValueError,
+            [name, says],
+            kind="D",
+            case=case,
+            shown=f"read_cells({name!r})",
+        )
 
 
 def test_hdf5_files_that_lead_elsewhere_or_are_huge(border, tmp_path):

@@ -30,7 +30,7 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 _NO_HEADER = re.compile(r"#|\"?sep=.\"?$")
 _BARCODE = re.compile(r"([\w.]+[_:.-])?[ACGTN]{8,}([-_.:]\w+)*")
 _CELL = re.compile(r"(cell|barcode|sample|spot|nucleus)s?[ _.-]?\d+", re.IGNORECASE)
-_GENE_ID = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?")
+_GENE_ID = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?|FBgn\d{7}|WBGene\d{8}|AT[1-5CM]G\d{5}")
 _NUMBERED_GENE = re.compile(r"(gene|feature)s?[ _.-]?\d+", re.IGNORECASE)
 _GENE = re.compile(
     r"RP[LS]P?\d+[AXYL]?\d*|MT-\w+|HLA-\w+|CD\d+[A-Z]?|ACTB|GAPDH|B2M|MALAT1|EEF1A1|TMSB4X|FT[LH]1?|VIM|LYZ|NKG7|TYROBP|INS|ALB|"

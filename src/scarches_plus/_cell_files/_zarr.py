@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from ._memory import memory_bytes
 
@@ -11,6 +13,11 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from mudata import MuData
+
+_ARRAYS = ("zarr.json", ".zarray")
+#: Largest description of an array or group.
+_JSON_BYTES = 2**24
+_LARGEST_VALUE = 16
 
 
 def read_zarr(path: Path) -> AnnData | MuData:
@@ -21,26 +28,56 @@ def read_zarr(path: Path) -> AnnData | MuData:
     ValueError
         If it would lead out of the folder, take more memory than there is, or holds no cells.
     """
-    import anndata
-    import zarr
+    _require_modest(path)
+    if _attributes(path).get("encoding-type") == "MuData":
+        import mudata
 
-    inside = path.resolve()
+        return mudata.read_zarr(str(path))
+    if not ((path / "obs").is_dir() and (path / "var").is_dir()):
+        message = f"it holds no cells, but {sorted(one.name for one in path.iterdir() if one.is_dir())[:8]}"
+        raise ValueError(message)
+    import anndata
+
+    return anndata.read_zarr(path)
+
+
+def _require_modest(path: Path) -> None:
+    """Refuse links that lead out of the folder, and arrays larger than the memory."""
+    inside, most, total = path.resolve(), memory_bytes(), 0
     for one in path.rglob("*"):
         if one.is_symlink() and not one.resolve().is_relative_to(inside):
             message = f"{one} is a link to somewhere else"
             raise ValueError(message)
-    group = zarr.open_group(str(path), mode="r")
-    most, total = memory_bytes(), 0
-    for name, member in group.members(max_depth=None):
-        total += int(getattr(member, "nbytes", 0))
+        if one.name in _ARRAYS:
+            total += _bytes_of(_read(one))
         if total > most:
-            message = f"it declares more than the {most / 2**30:.0f} GiB of memory here, the last in {name}"
+            message = f"it declares more than the {most / 2**30:.0f} GiB of memory here, the last in {one.parent.name}"
             raise ValueError(message)
-    if group.attrs.get("encoding-type") == "MuData":
-        import mudata
 
-        return mudata.read_zarr(str(path))
-    if "obs" not in group or "var" not in group:
-        message = f"it holds no cells, but {sorted(group)[:8]}"
+
+def _bytes_of(described: dict[str, Any]) -> int:
+    """Return how much memory an array takes, 0 for a group."""
+    import numpy as np
+
+    kind = described.get("data_type", described.get("dtype", ""))
+    try:
+        size = np.dtype(kind).itemsize or _LARGEST_VALUE
+    except (TypeError, ValueError):  # texts
+        size = _LARGEST_VALUE
+    return prod(int(length) for length in described.get("shape", ())) * size if "shape" in described else 0
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    for name, key in (("zarr.json", "attributes"), (".zattrs", None)):
+        if (path / name).is_file():
+            described = _read(path / name)
+            return described.get(key, {}) if key else described
+    return {}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if file.stat().st_size > _JSON_BYTES:
+        message = f"{file} is larger than {_JSON_BYTES} bytes"
         raise ValueError(message)
-    return anndata.read_zarr(path)
+    described = json.loads(file.read_text(encoding="utf-8"))
+    return described if isinstance(described, dict) else {}

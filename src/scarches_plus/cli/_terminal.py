@@ -29,6 +29,8 @@ _RAISES = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
 #: Whose texts speak of code, not of what users did.
 _SAYS_NOTHING = (TypeError, AttributeError, NameError, LookupError, AssertionError)
 _REPORT = "please report it with that file: https://github.com/scarches-plus/scarches_plus/issues"
+#: Loggers that tell of their machine and tips; those above them set their own level when they are imported.
+_CHATTER = ("lightning.pytorch.utilities", "lightning.fabric.utilities", "scvi.data", "scvi.model")
 #: Of libraries, for developers; users cannot act on them.
 _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning)
 
@@ -142,7 +144,7 @@ def _quiet() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in _CHATTER:
         logging.getLogger(name).setLevel(logging.WARNING)
     handler, level = _Lines(), logger.level
     logger.addHandler(handler)
