@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import warnings
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,8 @@ def read_matrix_market(path: Path) -> AnnData:
         raise ValueError(message)
     barcodes, features = (_names(matrix, stems) for stems in (_BARCODES, _FEATURES))
     _require_plausible(matrix)
-    with unpacked(matrix) as file:
+    with unpacked(matrix) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # scipy 1.18 announces another type
         counts = sparse.csr_matrix(mmread(file), dtype=np.float32)
     if counts.shape == (len(features), len(barcodes)):
         counts = counts.T.tocsr()
