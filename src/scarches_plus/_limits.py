@@ -6,3 +6,9 @@ INDEX_BYTES = 16 * 2**20
 MANIFEST_BYTES = 16 * 2**20
 #: How many times as much as its bytes a pickle may describe: tensors may share their storage.
 PICKLE_EXPANSION = 4
+#: An address: links that are signed have 3,000 characters.
+ADDRESS_CHARACTERS = 8_192
+#: Redirects of one request.
+MOST_REDIRECTS = 10
+#: Places at which the files of a model lie.
+MOST_MIRRORS = 8

@@ -9,6 +9,7 @@ import unicodedata
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&-])")
 #: What spreadsheets take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_MESSAGE_CHARACTERS = 300
 
 
 def for_terminal(text: object) -> str:
@@ -21,6 +22,12 @@ def for_terminal(text: object) -> str:
 def for_line(text: object) -> str:
     """Return text for one line of a terminal or a log."""
     return " ".join(for_terminal(text).split())
+
+
+def for_message(text: object, at_most: int = _MESSAGE_CHARACTERS) -> str:
+    """Return foreign text for a line of an error or warning, cut where it is too long to read."""
+    line = for_line(str(text)[: 4 * at_most])
+    return line if len(line) <= at_most else f"{line[: at_most - 3]}..."
 
 
 def for_html(text: object) -> str:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from scarches_plus._transport import TryLaterError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -18,14 +20,6 @@ TRIES = 4
 WAIT = 1.0
 LONGEST_WAIT = 120.0
 TOO_MANY, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
-
-
-class TryLaterError(OSError):
-    """The same request may succeed later; ``wait`` is how many seconds the server wants to be left alone, if it says so."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
 
 
 def patiently(once: Callable[[], T]) -> T:

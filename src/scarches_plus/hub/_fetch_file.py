@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._addresses import is_address
+from scarches_plus._transport import TryLaterError, chunks
+
 from . import _backoff
 from ._folder import read_file, sha256_of
 from ._manifest import BundleError
-from ._transport import PARTIAL, chunks, get, is_offline, is_url, require_success
+from ._transport import PARTIAL, get, is_offline, require_success
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +47,7 @@ def fetch_file(
         failures = []
         for address in addresses:
             try:
-                if not is_url(address):
+                if not is_address(address):
                     _copy(Path(address), target, entry)
                 elif is_offline(offline=offline):
                     message = "not fetched: offline"
@@ -101,7 +104,7 @@ def _go_on(url: str, part: Path, entry: FileEntry, *, progress: bool) -> bool:
         if response.status_code == _BEYOND and start:  # what has arrived is of another file
             part.unlink()
             message = "has less than what arrived before"
-            raise _backoff.TryLaterError(message, 0.0)
+            raise TryLaterError(message, 0.0)
         require_success(response)
         goes_on: bool = response.status_code == PARTIAL
         if not goes_on:
@@ -120,7 +123,7 @@ def _go_on(url: str, part: Path, entry: FileEntry, *, progress: bool) -> bool:
                 bar.update(len(chunk))
     if left:
         message = f"has delivered {_size(part)} of {entry.size} bytes"
-        raise _backoff.TryLaterError(message)
+        raise TryLaterError(message)
     return goes_on
 
 

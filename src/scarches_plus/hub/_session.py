@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from scarches_plus._addresses import AddressError, address_below, join_address, origin_of, require_https
+from scarches_plus._transport import REDIRECTS, new_session
 
 from . import _backoff
 from ._json import parse_json
-from ._transport import REDIRECTS, new_session, require_https
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ class Session:
     def __init__(self, address: str, token: Token) -> None:
         require_https(address)
         self._address, self._token = address.rstrip("/"), token
-        self._requests = new_session()
+        self._requests = new_session(address)
         self._requests.headers["Accept"] = "application/vnd.inveniordm.v1+json, application/json;q=0.9"
 
     def __enter__(self) -> Session:
@@ -90,7 +91,7 @@ class Session:
         """
         import requests
 
-        url = f"{self._address}/{path}"
+        url = address_below(self._address, *path.split("/"))
         shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}
         try:
             if opened is None:
@@ -113,7 +114,7 @@ class Session:
 
     def _understood(self, what: str, status: int, headers: Mapping[str, str], text: bytes) -> Any:
         if status in REDIRECTS:
-            message = f"{what}: sends us to {_host(headers.get('Location', ''))}, where the token does not go"
+            message = f"{what}: sends us to {self._host(headers.get('Location', ''))}, where the token does not go"
             raise OSError(message)
         try:
             values = parse_json(text) if text else None
@@ -132,6 +133,12 @@ class Session:
         message = f"{what}: {status} {reason(values)}{hint}"
         raise kind(message)
 
+    def _host(self, place: str) -> str:
+        try:
+            return origin_of(join_address(self._address, place)).host if place else "another address"
+        except AddressError:
+            return "another address"
+
 
 def reason(values: Any) -> str:
     """Return why a service refused: its message, and what it says of each field."""
@@ -144,13 +151,6 @@ def reason(values: Any) -> str:
             said = one.get("messages", one.get("message", ""))
             parts.append(f"{one.get('field', '')}: {said}"[:_MOST_TEXT])
     return "; ".join(filter(None, parts))
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or "another address"
-    except ValueError:
-        return "another address"
 
 
 def _may_repeat(method: str, status: int) -> bool:
