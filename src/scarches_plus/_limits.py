@@ -1,9 +1,19 @@
 """Name every limit on what comes from outside: sizes in bytes, times in seconds. docs/guide/border.md explains them."""
 
-#: A text file that describes something, such as an index of models: real ones have a few hundred kB.
-INDEX_BYTES = 16 * 2**20
-#: The manifest of a bundle: 60,000 genes and 1,000 labels make 3 MB.
-MANIFEST_BYTES = 16 * 2**20
+#: An index of models: one with 60 labels takes 4 kB.
+INDEX_BYTES = 4 * 2**20
+MOST_MODELS = 500
+#: The manifest of a bundle: 60,000 genes and 1,000 labels make 3 MB; also the header of a file of tensors, which takes 100 kB.
+MANIFEST_BYTES = 8 * 2**20
+#: Values of a manifest or index: genes, labels, and the positions of genes that queries lacked.
+JSON_VALUES = 600_000
+#: Tables and their keys: 40 for each model of an index, one for each batch, label and layer of a manifest.
+JSON_NAMES = 25_000
+#: Digits of a whole number.
+JSON_DIGITS = 100
+#: An answer of a registry: a list of 100 records takes 1 MB, and has 300 names for each.
+ANSWER_BYTES = 16 * 2**20
+ANSWER_NAMES = 200_000
 #: How many times as much as its bytes a pickle may describe: tensors may share their storage.
 PICKLE_EXPANSION = 4
 #: An address: links that are signed have 3,000 characters.

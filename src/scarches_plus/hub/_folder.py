@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
+from scarches_plus._limits import MANIFEST_BYTES
+
 from ._manifest import MANIFEST, BundleError, FileEntry, FileName, Manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 CHECKSUMS = "SHA256SUMS"
-_LARGEST_MANIFEST = 64 * 2**20
 _LARGEST_CHECKSUMS = 2**16
 #: Seconds without a change after which nobody is writing any more.
 _ABANDONED = 3600.0
@@ -133,7 +134,7 @@ def no_bundle(folder: Path) -> str | None:
     if strays:
         return f"it holds {strays[0]}, which is no file of a bundle"
     try:
-        parse_manifest(read_file(folder, MANIFEST, at_most=_LARGEST_MANIFEST), MANIFEST)
+        parse_manifest(read_file(folder, MANIFEST, at_most=MANIFEST_BYTES), MANIFEST)
     except BundleError as error:
         return f"it is no bundle ({error})"
     return None
@@ -152,7 +153,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     if not folder.is_dir():
         message = f"{folder} is no folder"
         raise FileNotFoundError(message)
-    text = read_file(folder, MANIFEST, at_most=_LARGEST_MANIFEST)
+    text = read_file(folder, MANIFEST, at_most=MANIFEST_BYTES)
     manifest = parse_manifest(text, str(folder / MANIFEST))
     sums = {MANIFEST: sha256_of(text)} | {name: entry.sha256 for name, entry in manifest.files.items()}
     if read_file(folder, CHECKSUMS, at_most=_LARGEST_CHECKSUMS) != checksums(sums):

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._addresses import address_below
+from scarches_plus._limits import MANIFEST_BYTES
 from scarches_plus._logging import logger
 
 from ._folder import CHECKSUMS, read_file, sha256_of
@@ -136,7 +137,7 @@ class HuggingFace:
         """Return the hash of the manifest, by which git does not know it."""
         with TemporaryDirectory() as folder:
             self._ask("hf_hub_download", info.id, MANIFEST, revision=info.sha, local_dir=folder)
-            return sha256_of(read_file(Path(folder), MANIFEST))
+            return sha256_of(read_file(Path(folder), MANIFEST, at_most=MANIFEST_BYTES))
 
     def _different(self, name: str, commit: str, parcel: Parcel) -> list[str]:
         """Return the files that are not the same at a commit."""

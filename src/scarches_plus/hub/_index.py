@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
-from scarches_plus._limits import MOST_MIRRORS
+from scarches_plus._limits import ADDRESS_CHARACTERS, INDEX_BYTES, MOST_MIRRORS, MOST_MODELS
 from scarches_plus.datasets._download import cache_folder
 
 from ._cached_index import cached_index
-from ._json import parse_json
-from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, StrictModel
+from ._json import first_problem, parse_json
+from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, Items, StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,6 @@ EMBEDDED = Path(__file__).parent / "references" / "index.json"
 INDEX = "index.json"
 #: What stands for a file's name in an address.
 FILE = "{file}"
-_LARGEST = 16 * 2**20
 _DOI = re.compile(r"(?:https://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 
 
@@ -57,11 +56,13 @@ class IndexEntry(StrictModel):
     model: str = ""
     cells: Count = 0
     genes: Count = 0
-    labels: list[str] = Field(default_factory=list)
+    labels: Items[str] = Field(default_factory=list)
     license: str = ""
     doi: str = ""
     concept_doi: str = ""
-    mirrors: list[Annotated[str, AfterValidator(_is_place)]] = Field(min_length=1, max_length=MOST_MIRRORS)
+    mirrors: Items[Annotated[str, Field(max_length=ADDRESS_CHARACTERS), AfterValidator(_is_place)]] = Field(
+        min_length=1, max_length=MOST_MIRRORS
+    )
     files: dict[FileName | Literal["manifest.json", "SHA256SUMS"], FileEntry]
 
     @field_validator("files")
@@ -78,7 +79,7 @@ class Index(StrictModel):
     """A list of models: ``index.json``."""
 
     schema_version: Literal[1]
-    models: list[IndexEntry]
+    models: Items[IndexEntry] = Field(max_length=MOST_MODELS)
 
 
 @dataclass(frozen=True)
@@ -212,11 +213,11 @@ def _find_doi(doi: str, listing: Listing, *, allow_latest: bool) -> Listed:
 
 def _read(source: str, *, cache_dir: str | Path | None, offline: bool) -> list[Listed]:
     if is_address(source):
-        found = cached_index(source, _parse, at_most=_LARGEST, cache_dir=cache_dir, offline=offline)
+        found = cached_index(source, _parse, at_most=INDEX_BYTES, cache_dir=cache_dir, offline=offline)
     else:
         path = Path(source).expanduser().absolute()
         source = str(path / INDEX if path.is_dir() else path)
-        if Path(source).stat().st_size > _LARGEST:
+        if Path(source).stat().st_size > INDEX_BYTES:
             message = f"{source} is larger than any index"
             raise BundleError(message)
         found = _parse(Path(source).read_bytes(), source)
@@ -228,11 +229,9 @@ def _read(source: str, *, cache_dir: str | Path | None, offline: bool) -> list[L
 
 def _parse(text: bytes, source: str) -> Index:
     try:
-        parse_json(text)
-        return Index.model_validate_json(text)
+        return Index.model_validate(parse_json(text))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        message = f"{source} is no index: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        message = f"{source} is no index: {first_problem(error)}"
         raise BundleError(message) from error
     except ValueError as error:
         message = f"{source} is no index: {error}"

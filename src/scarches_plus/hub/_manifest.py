@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from ._json import parse_json
+from ._json import first_problem, parse_json
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -32,7 +32,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,49}")
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Positions = list[Count]
+Item = TypeVar("Item")
+#: A list that is refused at the first item that is wrong: an error for each could fill the memory.
+Items = Annotated[list[Item], Field(fail_fast=True)]
+Positions = Items[Count]
+#: JSON has lists for tuples.
+_OF_LIST = Field(strict=False)
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -42,7 +47,7 @@ def _each_once(names: list[str]) -> list[str]:
     return names
 
 
-Names = Annotated[list[str], AfterValidator(_each_once)]
+Names = Annotated[Items[str], AfterValidator(_each_once)]
 
 
 class BundleError(ValueError):
@@ -93,7 +98,7 @@ class Card(StrictModel):
     license: str = ""
     citation: str = ""
     doi: str = ""
-    contacts: list[str] = Field(default_factory=list)
+    contacts: Items[str] = Field(default_factory=list)
     species: str = ""
     tissue: str = ""
     data_url: str = ""
@@ -134,8 +139,8 @@ class CellsSection(StrictModel):
     labels_key: str | None
     labels: Names
     unlabeled_category: str | None
-    categorical_covariates: dict[str, list[str]]
-    continuous_covariates: list[str]
+    categorical_covariates: dict[str, Items[str]]
+    continuous_covariates: Items[str]
     size_factor_key: str | None
     modalities: dict[Literal["genes", "proteins"], str]
     column_modalities: dict[str, str | None]
@@ -151,7 +156,7 @@ class SurgerySection(StrictModel):
     train_reference_columns: bool
     n_trainable: Count
     n_total: Count
-    entries: dict[str, tuple[Count, Positions] | None]
+    entries: dict[str, Annotated[tuple[Count, Positions], _OF_LIST] | None]
     reference_hash: str
 
 
@@ -181,7 +186,7 @@ class TrainingSection(StrictModel):
     """Size of the reference, and what was logged: name to epochs and values."""
 
     n_cells: Count
-    history: dict[str, tuple[Positions, list[float]]]
+    history: dict[str, Annotated[tuple[Positions, Items[float]], _OF_LIST]]
 
 
 class ImportanceSection(StrictModel):
@@ -202,7 +207,7 @@ class SummarySection(StrictModel):
     """As in :class:`scarches_plus.train.LatentSummary`."""
 
     labels: Names
-    left_out: list[str]
+    left_out: Items[str]
     space: str
     temperature: Annotated[float, Field(gt=0)] | None = None
 
@@ -212,17 +217,17 @@ class ReferenceSection(StrictModel):
 
     n_cells: Count
     space: str
-    holds: list[Literal["latent", "variance", "labels", "umap", "counts"]]
-    labels: dict[str, list[str]]
+    holds: Items[Literal["latent", "variance", "labels", "umap", "counts"]]
+    labels: dict[str, Items[str]]
 
 
 class ProfilesSection(StrictModel):
     """As in :class:`scarches_plus.tl.LabelProfiles`; ``genes`` is ``None`` where they are those of the model."""
 
     labels: Names = Field(min_length=2)
-    left_out: list[str]
+    left_out: Items[str]
     genes: Names | None
-    batches: list[str] = Field(min_length=1)
+    batches: Items[str] = Field(min_length=1)
 
 
 class Manifest(StrictModel):
@@ -285,9 +290,7 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         message = f"{name} follows schema {version}, and this version knows {SCHEMA_VERSION}; update scarches_plus"
         raise BundleError(message)
     try:
-        return Manifest.model_validate_json(text)
+        return Manifest.model_validate(values)  # of the text itself, each error would keep a copy of all around it
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        message = f"{name} is no manifest: {place}: {first['msg']} ({error.error_count()} problems)"
+        message = f"{name} is no manifest: {first_problem(error)} ({error.error_count()} problems)"
         raise BundleError(message) from error

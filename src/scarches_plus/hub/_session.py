@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._addresses import AddressError, address_below, join_address, origin_of, require_https
+from scarches_plus._limits import ANSWER_BYTES, ANSWER_NAMES
 from scarches_plus._transport import REDIRECTS, new_session
 
 from . import _backoff
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT = (10, 300)
 _CHUNK = 2**16
-#: No answer about a model is larger.
-_LARGEST = 2**24
 _HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 #: What may be repeated without doing it twice.
@@ -104,8 +103,8 @@ class Session:
                 text = bytearray()
                 for chunk in answer.iter_content(_CHUNK):
                     text += chunk
-                    if len(text) > _LARGEST:
-                        message = f"{method} {url}: sends more than {_LARGEST} bytes"
+                    if len(text) > ANSWER_BYTES:
+                        message = f"{method} {url}: sends more than {ANSWER_BYTES} bytes"
                         raise OSError(message)
                 headers = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
                 return answer.status_code, headers, self._token.hidden_in(bytes(text))
@@ -117,7 +116,7 @@ class Session:
             message = f"{what}: sends us to {self._host(headers.get('Location', ''))}, where the token does not go"
             raise OSError(message)
         try:
-            values = parse_json(text) if text else None
+            values = parse_json(text, most_names=ANSWER_NAMES) if text else None
         except ValueError:
             page = "a web page" if b"<html" in text[:1000].lower() else "no JSON"
             values = f"the answer is {page}"

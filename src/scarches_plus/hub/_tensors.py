@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._limits import MANIFEST_BYTES
+
 from ._json import parse_json
 from ._manifest import BundleError
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LENGTH = 8
-#: Larger headers are refused by the format.
-_LARGEST_HEADER = 100_000_000
 
 
 def pack(tensors: Mapping[str, Tensor]) -> bytes:
@@ -46,7 +46,7 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
     from safetensors.torch import load
 
     size = int.from_bytes(contents[:_LENGTH], "little")
-    if len(contents) < _LENGTH or size > min(_LARGEST_HEADER, len(contents) - _LENGTH):
+    if len(contents) < _LENGTH or size > min(MANIFEST_BYTES, len(contents) - _LENGTH):
         message = f"{name} is no safetensors file, or was cut off"
         raise BundleError(message)
     try:
