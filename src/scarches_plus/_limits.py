@@ -22,3 +22,13 @@ ADDRESS_CHARACTERS = 8_192
 MOST_REDIRECTS = 10
 #: Places at which the files of a model lie.
 MOST_MIRRORS = 8
+#: Bytes a second that a transfer has to bring, seen over a window of so many seconds; an answer has to begin within one.
+SLOWEST = 4 * 2**10
+WINDOW_SECONDS = 60.0
+#: All of an index.
+INDEX_SECONDS = 60.0
+#: The window of a registry, which puts files together before it answers.
+REGISTRY_SECONDS = 300.0
+#: How long a server may ask to be left alone; one with an index is left alone for good after less.
+LONGEST_WAIT = 120.0
+LONGEST_INDEX_WAIT = 10.0

@@ -105,13 +105,13 @@ def _download(url: str, output_file: str, _pooch: Any) -> None:
     """Download a file for pooch; figshare's firewall answers 202 and an empty page to what is no browser."""
     from tqdm.auto import tqdm
 
-    with follow(url, {}) as response:
-        if response.status_code != _OK:
-            message = f"answers {response.status_code} and no file; it may want a browser"
+    with follow(url, {}) as answer:
+        if answer.status_code != _OK:
+            message = f"answers {answer.status_code} and no file; it may want a browser"
             raise TransferError(message)
-        announced = response.headers.get("Content-Length", "")
+        announced = answer.headers.get("Content-Length", "")
         total = int(announced) if announced.isdecimal() else None
         with Path(output_file).open("wb") as file, tqdm(total=total, unit="B", unit_scale=True) as bar:
-            for chunk in chunks(response):
+            for chunk in chunks(answer):
                 file.write(chunk)
                 bar.update(len(chunk))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scarches_plus._addresses import is_address
-from scarches_plus._transport import TryLaterError, chunks
+from scarches_plus._transport import Answer, TryLaterError, chunks
 
 from . import _backoff
 from ._folder import read_file, sha256_of
@@ -100,19 +100,19 @@ def _go_on(url: str, part: Path, entry: FileEntry, *, progress: bool) -> bool:
     from tqdm.auto import tqdm
 
     start = _size(part)
-    with get(url, {"Range": f"bytes={start}-"} if start else {}) as response:
-        if response.status_code == _BEYOND and start:  # what has arrived is of another file
+    with get(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
+        if answer.status_code == _BEYOND and start:  # what has arrived is of another file
             part.unlink()
             message = "has less than what arrived before"
             raise TryLaterError(message, 0.0)
-        require_success(response)
-        goes_on: bool = response.status_code == PARTIAL
+        require_success(answer)
+        goes_on: bool = answer.status_code == PARTIAL
         if not goes_on:
-            _require_size(response, entry.size)
+            _require_size(answer, entry.size)
         left = entry.size - (start if goes_on else 0)
         bar = tqdm(total=left, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
         with part.open("ab" if goes_on else "wb") as file, bar:
-            for chunk in chunks(response):
+            for chunk in chunks(answer):
                 left -= len(chunk)
                 if left < 0:
                     file.close()
@@ -127,11 +127,11 @@ def _go_on(url: str, part: Path, entry: FileEntry, *, progress: bool) -> bool:
     return goes_on
 
 
-def _require_size(response: Any, size: int) -> None:
+def _require_size(answer: Answer, size: int) -> None:
     """Raise if an answer announces something else than the file, before it takes the place of what has arrived."""
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) != size and "Content-Encoding" not in response.headers:
-        kind = " of a web page" if "html" in response.headers.get("Content-Type", "") else ""
+    announced = answer.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) != size:
+        kind = " of a web page" if "html" in answer.headers.get("Content-Type", "") else ""
         message = f"sends {announced} bytes{kind}, and the file has {size}"
         raise BundleError(message)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from scarches_plus._transport import TryLaterError, chunks, follow
+from scarches_plus import _limits
+from scarches_plus._transport import Answer, TryLaterError, chunks, follow
 
 from . import _backoff
 from ._manifest import BundleError
@@ -35,14 +35,14 @@ def fetch_small(url: str, *, at_most: int, offline: bool = False) -> bytes:
     if is_offline(offline=offline):
         message = f"{url} is not fetched: offline"
         raise OSError(message)
-    return _backoff.patiently(lambda: _whole(url, at_most))
+    return _backoff.patiently(lambda: _whole(url, at_most), longest=_limits.LONGEST_INDEX_WAIT)
 
 
 def _whole(url: str, at_most: int) -> bytes:
     contents = bytearray()
-    with get(url, {}) as response:
-        require_success(response)
-        for chunk in chunks(response):
+    with get(url, {}, within=_limits.INDEX_SECONDS) as answer:
+        require_success(answer)
+        for chunk in chunks(answer):
             contents += chunk
             if len(contents) > at_most:
                 message = f"{url} sends more than {at_most} bytes"
@@ -50,24 +50,24 @@ def _whole(url: str, at_most: int) -> bytes:
     return bytes(contents)
 
 
-def get(url: str, headers: dict[str, str]) -> Any:
+def get(url: str, headers: dict[str, str], *, within: float = float("inf")) -> Answer:
     """Ask for a file; once more with the token of the environment if it is not public and lies at the service that it is for."""
-    response = follow(url, headers)
+    answer = follow(url, headers, within=within)
     service = service_of(url)
-    if response.status_code not in _NOT_PUBLIC or service is None:
-        return response
-    response.close()
+    if answer.status_code not in _NOT_PUBLIC or service is None:
+        return answer
+    answer.close()
     if not os.environ.get(service.variable):
-        message = f"answers {response.status_code}: it is not public; set {service.variable} if you may see it"
+        message = f"answers {answer.status_code}: it is not public; set {service.variable} if you may see it"
         raise PermissionError(message)
-    return follow(url, headers, Token(os.environ[service.variable], service.address))
+    return follow(url, headers, Token(os.environ[service.variable], service.address), within=within)
 
 
-def require_success(response: Any) -> None:
+def require_success(answer: Answer) -> None:
     """Raise unless an answer holds what was asked for: a file, or the rest of one."""
-    status = response.status_code
+    status = answer.status_code
     message = f"answers {status}"
     if _backoff.is_overloaded(status):
-        raise TryLaterError(message, _backoff.asked_wait(response.headers))
+        raise TryLaterError(message, _backoff.asked_wait(answer.headers))
     if status not in {OK, PARTIAL}:
         raise OSError(message)
