@@ -26,9 +26,12 @@ MOST_MIRRORS = 8
 SLOWEST = 4 * 2**10
 WINDOW_SECONDS = 60.0
 #: All of an index.
-INDEX_SECONDS = 60.0
+INDEX_SECONDS = 30.0
 #: The window of a registry, which puts files together before it answers.
 REGISTRY_SECONDS = 300.0
 #: How long a server may ask to be left alone; one with an index is left alone for good after less.
 LONGEST_WAIT = 120.0
 LONGEST_INDEX_WAIT = 10.0
+#: Lines of an answer that are none of its contents: headers, and one for each chunk of so many bytes.
+MOST_LINES = 1_000
+LINE_BYTES = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import suppress
+from http.client import HTTPException, HTTPResponse
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -100,6 +101,38 @@ def _break(connection: Any) -> None:
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
+class _FewLines:
+    """What a connection brings, unless headers, promises to go on or sizes of chunks are most of it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._n_lines = self._n_bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def readline(self, *args: Any) -> bytes:
+        """Return the next line."""
+        self._n_lines += 1
+        if self._n_lines > _limits.MOST_LINES + self._n_bytes // _limits.LINE_BYTES:
+            message = "more lines than contents"
+            raise HTTPException(message)
+        line: bytes = self._file.readline(*args)
+        return line
+
+    def read(self, *args: Any) -> bytes:
+        """Return the next bytes."""
+        contents: bytes = self._file.read(*args)
+        self._n_bytes += len(contents)
+        return contents
+
+    def readinto(self, buffer: Any) -> int:
+        """Put the next bytes into a buffer."""
+        n_bytes: int = self._file.readinto(buffer)
+        self._n_bytes += n_bytes
+        return n_bytes
+
+
 def _adapter(add: Callable[[Any], None]) -> Any:
     from requests.adapters import HTTPAdapter
 
@@ -125,8 +158,17 @@ def _tell(manager: Any, add: Callable[[Any], None]) -> Any:
 
 
 def _telling(pool: Any, add: Callable[[Any], None]) -> Any:
+    class Response(HTTPResponse):
+        """Reads an answer whose lines are not too many."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.fp: Any = _FewLines(self.fp)
+
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
         """Tells of itself once it is there."""
+
+        response_class = Response
 
         def connect(self) -> None:
             super().connect()

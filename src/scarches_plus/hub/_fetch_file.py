@@ -23,8 +23,8 @@ _BEYOND = 416
 
 def fetch_file(
     addresses: Sequence[str], target: Path, entry: FileEntry, *, offline: bool = False, progress: bool = False
-) -> None:
-    """Bring a file to its place in the cache, if it is not there.
+) -> int:
+    """Bring a file to its place in the cache, if it is not there, and return which address delivered it.
 
     Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the rest is asked
     for. Processes that want the same file wait for each other.
@@ -37,15 +37,15 @@ def fetch_file(
     from filelock import FileLock
 
     if _is_there(target, entry):  # in a cache that need not be ours to write
-        return
+        return 0
     locks = target.parent.parent / ".locks"  # a lock has to stay where others wait for it
     for folder in (target.parent, locks):
         folder.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{target.parent.name}-{target.name}"):
         if _is_there(target, entry):
-            return
+            return 0
         failures = []
-        for address in addresses:
+        for number, address in enumerate(addresses):
             try:
                 if not is_address(address):
                     _copy(Path(address), target, entry)
@@ -57,7 +57,7 @@ def fetch_file(
             except (OSError, ValueError) as error:
                 failures.append(f"  {address}: {error}")
             else:
-                return
+                return number
     message = "\n".join([f"could not fetch {target.name}:", *failures])
     raise OSError(message)
 

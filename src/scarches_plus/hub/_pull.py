@@ -73,7 +73,11 @@ def pull(
         raise BundleError(message)
     folder = listed.folder(cache_dir)
     if not listed.embedded:
+        first = 0
         for file, pinned in entry.files.items():
-            fetch_file(listed.addresses(file), folder / file, pinned, offline=offline, progress=progress)
+            places = listed.addresses(file)
+            places = places[first:] + places[:first]  # the mirror that delivered is asked first
+            first += fetch_file(places, folder / file, pinned, offline=offline, progress=progress)
+            first %= len(places)
     read_manifest(folder)
     return folder
