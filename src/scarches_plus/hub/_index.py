@@ -232,7 +232,7 @@ def _parse(text: bytes, source: str) -> Index:
         return Index.model_validate(parse_json(text))
     except ValidationError as error:
         message = f"{source} is no index: {first_problem(error)}"
-        raise BundleError(message) from error
+        raise BundleError(message) from None
     except ValueError as error:
         message = f"{source} is no index: {error}"
         raise BundleError(message) from error

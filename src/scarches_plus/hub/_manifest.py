@@ -293,4 +293,4 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         return Manifest.model_validate(values)  # of the text itself, each error would keep a copy of all around it
     except ValidationError as error:
         message = f"{name} is no manifest: {first_problem(error)} ({error.error_count()} problems)"
-        raise BundleError(message) from error
+        raise BundleError(message) from None  # its own text shows every problem, with all around it
