@@ -6,7 +6,7 @@ MOST_MODELS = 500
 #: The manifest of a bundle: 60,000 genes and 1,000 labels make 3 MB; also the header of a file of tensors, which takes 100 kB.
 MANIFEST_BYTES = 8 * 2**20
 #: Values of a manifest or index: genes, labels, and the positions of genes that queries lacked.
-JSON_VALUES = 400_000
+JSON_VALUES = 500_000
 #: Tables and their keys: 40 for each model of an index, one for each batch, label and layer of a manifest.
 JSON_NAMES = 25_000
 #: Digits of a whole number.
