@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import scvi.model
 import torch
 
+from scarches_plus._files import read_folder
+
 from ._prepare import prepare_cells
 from ._scanvi import SCANVI
 from ._scvi import SCVI
@@ -62,7 +64,10 @@ def load(
     if not isinstance(source, str | Path):
         message = f"expected a model or a folder, not {type(source).__name__}; supported models are {sorted(CLASSES)}"
         raise TypeError(message)
-    folder = Path(source)
+    return read_folder(source, lambda folder: _load_folder(folder, adata, prefix))
+
+
+def _load_folder(folder: Path, adata: Any, prefix: str | None) -> Any:
     if not (folder / f"{prefix or ''}model.pt").is_file():
         message = f"{folder} holds no saved model ({prefix or ''}model.pt)"
         raise FileNotFoundError(message)
