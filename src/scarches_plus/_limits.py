@@ -20,3 +20,15 @@ HDF5_ATTRIBUTES = 50_000
 HDF5_DEPTH = 32
 #: Bytes that are searched at most for references to long texts.
 HDF5_SEARCHED_BYTES = 2 * 2**30
+#: Tables and lists of a JSON file, and keys of all its tables: each may be a mistake that is told, of 1 kB.
+JSON_TABLES = JSON_KEYS = 60_000
+#: Values of a JSON file: 60,000 genes twice, and 5,000 genes that each of 300 batches lacks, make 1,620,000.
+JSON_VALUES = 2_000_000
+#: The header of a file of tensors: 1,000 tensors make 0.1 MB.
+TENSOR_HEADER_BYTES = 2**20
+#: README.md of a bundle: 1,000 labels make 0.1 MB.
+README_BYTES = 2**20
+#: Series that a training logs, and epochs that a bundle keeps of each: the package keeps 100.
+HISTORY_SERIES = HISTORY_EPOCHS = 1000
+#: Records of queries that were mapped, and of penalties.
+STATE_RECORDS = 10_000

@@ -6,6 +6,10 @@ import json
 import math
 from typing import Any, NoReturn
 
+import numpy as np
+
+from scarches_plus import _limits
+
 
 def parse_json(text: bytes) -> Any:
     """Return what JSON says.
@@ -13,13 +17,35 @@ def parse_json(text: bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is not valid JSON, or gives a key twice, or nests too deep.
+        If it is not valid JSON, or gives a key twice, or nests too deep, or holds more than any file of this package.
     """
+    _require_moderate(text)
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError as error:
         message = "nests too deep"
         raise ValueError(message) from error
+    except ValueError as error:
+        if "digits" not in str(error):
+            raise
+        message = "holds a number of thousands of digits"
+        raise ValueError(message) from error
+
+
+def _require_moderate(text: bytes) -> None:
+    """Refuse JSON that would take far more memory than it has bytes: what stands outside of texts is counted."""
+    bare = np.frombuffer(text.replace(rb"\\", b"").replace(rb"\"", b""), np.uint8)
+    bare = bare[~np.bitwise_xor.accumulate(bare == ord('"'))]
+    n_of = {sign: int((bare == ord(sign)).sum()) for sign in "{[:,"}
+    tables = n_of["{"] + n_of["["]
+    for what, n, most in (
+        ("tables and lists", tables, _limits.JSON_TABLES),
+        ("keys", n_of[":"], _limits.JSON_KEYS),
+        ("values", tables + n_of[","], _limits.JSON_VALUES),
+    ):
+        if n > most:
+            message = f"holds {n} {what}, and {most} are the most"
+            raise ValueError(message)
 
 
 def write_json(sections: dict[str, Any]) -> bytes:
