@@ -2,20 +2,42 @@
 
 #: An index of models: one with 60 labels takes 4 kB.
 INDEX_BYTES = 4 * 2**20
-MOST_MODELS = 500
-#: The manifest of a bundle: 60,000 genes and 1,000 labels make 3 MB; also the header of a file of tensors, which takes 100 kB.
-MANIFEST_BYTES = 8 * 2**20
-#: Values of a manifest or index: genes, labels, and the positions of genes that queries lacked.
-JSON_VALUES = 500_000
-#: Tables and their keys: 40 for each model of an index, one for each batch, label and layer of a manifest.
-JSON_NAMES = 25_000
-#: Digits of a whole number.
-JSON_DIGITS = 100
-#: An answer of a registry: a list of 100 records takes 1 MB, and has 300 names for each.
+#: Models of an index, with 40 keys each.
+MOST_MODELS = 1_000
+#: The manifest of a bundle: 60,000 genes and 1,000 labels make 3 MB.
+MANIFEST_BYTES = 16 * 2**20
+#: An answer of a registry: a list of 100 records takes 1 MB, with 300 keys each.
 ANSWER_BYTES = 16 * 2**20
-ANSWER_NAMES = 200_000
 #: How many times as much as its bytes a pickle may describe: tensors may share their storage.
 PICKLE_EXPANSION = 4
+#: An HDF5 file may declare so many times the bytes that a data set has in it: dense counts of few genes pack 100:1 ...
+HDF5_EXPANSION = 200
+#: ... and so many bytes beside, for columns of one value.
+HDF5_FREE_BYTES = 64 * 2**20
+#: A chunk of an HDF5 data set; libraries write 1 MB at most.
+HDF5_CHUNK_BYTES = 64 * 2**20
+#: Groups and data sets of an HDF5 file: a column of categories makes three.
+HDF5_OBJECTS = 10_000
+#: Attributes of an HDF5 file: anndata writes two to four for each object.
+HDF5_ATTRIBUTES = 50_000
+#: Groups within groups of an HDF5 file.
+HDF5_DEPTH = 32
+#: Bytes that are searched at most for references to long texts.
+HDF5_SEARCHED_BYTES = 2 * 2**30
+#: Tables and lists of a JSON file, and keys of all its tables: each may be a mistake that is told, of 1 kB.
+JSON_TABLES = JSON_KEYS = 60_000
+#: Values of a JSON file: 60,000 genes twice, and 5,000 genes that each of 300 batches lacks, make 1,620,000.
+JSON_VALUES = 2_000_000
+#: Digits of a whole number of a JSON file.
+JSON_DIGITS = 100
+#: The header of a file of tensors: 1,000 tensors make 0.1 MB.
+TENSOR_HEADER_BYTES = 2**20
+#: README.md of a bundle: 1,000 labels make 0.1 MB.
+README_BYTES = 2**20
+#: Series that a training logs, and epochs that a bundle keeps of each: the package keeps 100.
+HISTORY_SERIES = HISTORY_EPOCHS = 1000
+#: Records of queries that were mapped, and of penalties.
+STATE_RECORDS = 10_000
 #: An address: links that are signed have 3,000 characters.
 ADDRESS_CHARACTERS = 8_192
 #: Redirects of one request.

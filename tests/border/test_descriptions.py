@@ -18,33 +18,34 @@ def named(n, text=b"0"):
 
 
 N = _limits.JSON_VALUES // 2 - 1000
-K = _limits.JSON_NAMES - 100
+T = _limits.JSON_TABLES - 100
+K = _limits.JSON_KEYS - 100
 MANIFESTS = {
-    "empty tables": (b'{"state":{"lineage":[' + many(1_600_000, b"{}") + b"]}}", "about"),
-    "empty lists": (b'{"card":{"evaluation":{"a":[' + many(N, b"[]") + b"]}}}", "is no manifest"),
-    "lists in lists": (b'{"card":{"evaluation":{"a":[' + many(N * 2 // 3, b"[[]]") + b"]}}}", "is no manifest"),
+    "empty tables": (b'{"state":{"lineage":[' + many(1_600_000, b"{}") + b"]}}", "tables and lists"),
+    "empty lists": (b'{"card":{"evaluation":{"a":[' + many(T, b"[]") + b"]}}}", "is no manifest"),
+    "lists in lists": (b'{"card":{"evaluation":{"a":[' + many(T // 2, b"[[]]") + b"]}}}", "is no manifest"),
     "numbers for names": (b'{"cells":{"var_names":[' + many(2 * N) + b"]}}", "is no manifest"),
     "numbers": (b'{"card":{"evaluation":{"a":[' + many(2 * N, b"1.5") + b"]}}}", "is no manifest"),
     "keys that nobody knows": (b"{" + named(K) + b"}", "problems"),
-    "more keys that nobody knows": (b"{" + named(200_000) + b"}", "names"),
+    "more keys that nobody knows": (b"{" + named(200_000) + b"}", "200000 keys"),
     "files that nobody knows": (b'{"files":{' + named(K) + b"}}", "problems"),
     "summaries of nothing": (b'{"summaries":{' + named(K // 2, b"{}") + b"}}", "problems"),
     "entries of nothing": (b'{"state":{"surgery":{"entries":{' + named(K, b"[]") + b"}}}}", "problems"),
-    "tables in tables": (b'{"a":' * 20_000, "nests too deep"),
-    "lists in lists in lists": (b"[" * 300_000, "nests too deep"),
-    "one key very often": (b"{" + many(20_000, b'"a":0') + b"}", "['a'] twice"),
+    "tables in tables": (b'{"a":' * T, "nests too deep"),
+    "lists in lists in lists": (b"[" * T, "nests too deep"),
+    "one key very often": (b"{" + many(K, b'"a":0') + b"}", "['a'] twice"),
     "long keys, twice": (b"{" + many(20_000, b'"%s":0' % (b"a" * 300)) + b"}", "twice"),
     "many keys, twice": (b"{" + named(10_000) + b"," + named(10_000) + b"}", "and 9997 more twice"),
     "a long number": (b'{"schema_version":' + b"9" * 10**6 + b"}", "a number of 1000000 digits"),
     "a number without an end": (b'{"schema_version":1e999}', "1e999, which is not JSON"),
     "a large exponent": (b'{"schema_version":1e' + b"9" * 10**6 + b"}", "which is not JSON"),
     "a long text of four bytes a letter": (
-        b'{"created":"' + "\U0001f600".encode() + b"a" * (2**23 - 100) + b'"}', "is no manifest",
+        b'{"created":"' + "\U0001f600".encode() + b"a" * (2**24 - 100) + b'"}', "is no manifest",
     ),
-    "a long name": (b'{"' + b"a" * (2**23 - 100) + b'":0}', "is no manifest"),
+    "a long name": (b'{"' + b"a" * (2**24 - 100) + b'":0}', "is no manifest"),
     "no text": (b"\xff" * 2**22, "utf-8"),
-    "blanks": (b" " * 2**23, "no valid JSON"),
-    "more than anything": (b" " * (2**23 + 1), "more than any bundle has"),
+    "blanks": (b" " * 2**24, "no valid JSON"),
+    "more than anything": (b" " * (2**24 + 1), "more than any bundle has"),
 }  # fmt: skip
 
 
@@ -63,10 +64,10 @@ def index(models):
 
 
 INDEXES = {
-    "a key that is given 60,000 times": (b"{" + many(60_000, b'"a":1') + b"}", "names"),
+    "a key that is given 100,000 times": (b"{" + many(100_000, b'"a":1') + b"}", "100000 keys"),
     "a key that is given 20,000 times": (b"{" + many(20_000, b'"a":1') + b"}", "['a'] twice"),
     "empty models": (index(many(12_000, b"{}")), "models.0"),
-    "lists for models": (index(many(N, b"[]")), "models.0"),
+    "lists for models": (index(many(T, b"[]")), "models.0"),
     "mirrors": (index(b'{"mirrors":[' + many(N, b'"a"') + b"]}"), "models.0"),
     "a mirror of 4 MB": (index(b'{"mirrors":["https://' + b"a" * 4_000_000 + b'"]}'), "models.0"),
     "a mirror of many files": (index(b'{"mirrors":["https://a/' + b"{file}" * 300_000 + b'"]}'), "models.0"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from scarches_plus._addresses import is_address
 from scarches_plus._files import cache_subfolder, locked, open_part, write_file
-from scarches_plus._text import for_message
 from scarches_plus._transport import Answer, TryLaterError, chunks
 
 from . import _backoff
@@ -82,7 +81,7 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
     file, part = open_part(target)
     with file:
         try:
-            _complete(url, file, entry, progress=progress)
+            _complete(url, file, entry, target.name, progress=progress)
         finally:
             if not file.seek(0, os.SEEK_END):
                 part.unlink(missing_ok=True)
@@ -91,10 +90,10 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
     part.replace(target)
 
 
-def _complete(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> None:
+def _complete(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> None:
     """Fetch a file; once more from its beginning if what had arrived before was of something else."""
     for _ in range(2):
-        resumed = _backoff.patiently(lambda: _go_on(url, file, entry, progress=progress))
+        resumed = _backoff.patiently(lambda: _go_on(url, file, entry, name, progress=progress))
         file.seek(0)
         contents = file.read()
         if sha256_of(contents) == entry.sha256:
@@ -107,7 +106,7 @@ def _complete(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> 
     raise BundleError(message)
 
 
-def _go_on(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> bool:
+def _go_on(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> bool:
     """Fetch what is missing, and no more than the size that is known; return whether something was there before."""
     from tqdm.auto import tqdm
 
@@ -124,9 +123,7 @@ def _go_on(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> boo
             file.seek(0)
             file.truncate()
         left = entry.size - (start if goes_on else 0)
-        bar = tqdm(
-            total=left, unit="B", unit_scale=True, desc=for_message(url.rpartition("/")[2], 40), disable=not progress
-        )
+        bar = tqdm(total=left, unit="B", unit_scale=True, desc=name, disable=not progress)
         with bar:
             for chunk in chunks(answer):
                 left -= len(chunk)

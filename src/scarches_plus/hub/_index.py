@@ -17,7 +17,7 @@ from scarches_plus.datasets._download import cache_folder
 
 from ._cached_index import cached_index
 from ._json import first_problem, parse_json
-from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, Items, StrictModel
+from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, StrictModel, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +56,12 @@ class IndexEntry(StrictModel):
     model: str = ""
     cells: Count = 0
     genes: Count = 0
-    labels: Items[str] = Field(default_factory=list)
+    labels: Texts = Field(default_factory=list)
     license: str = ""
     doi: str = ""
     concept_doi: str = ""
-    mirrors: Items[Annotated[str, Field(max_length=ADDRESS_CHARACTERS), AfterValidator(_is_place)]] = Field(
-        min_length=1, max_length=MOST_MIRRORS
+    mirrors: list[Annotated[str, Field(max_length=ADDRESS_CHARACTERS), AfterValidator(_is_place)]] = Field(
+        min_length=1, max_length=MOST_MIRRORS, fail_fast=True
     )
     files: dict[FileName | Literal["manifest.json", "SHA256SUMS"], FileEntry]
 
@@ -79,7 +79,7 @@ class Index(StrictModel):
     """A list of models: ``index.json``."""
 
     schema_version: Literal[1]
-    models: Items[IndexEntry] = Field(max_length=MOST_MODELS)
+    models: list[IndexEntry] = Field(max_length=MOST_MODELS, fail_fast=True)
 
 
 @dataclass(frozen=True)

@@ -4,59 +4,54 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from scarches_plus._limits import JSON_DIGITS, JSON_NAMES, JSON_VALUES
+import numpy as np
+
+from scarches_plus import _limits
 from scarches_plus._text import for_message
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-
 _MOST_SHOWN = 3
+#: Numbers that may be infinite, or are long; others need no look.
+_HUGE = re.compile(rb"[eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{100}")
 
 
-def parse_json(text: bytes, *, most_names: int = JSON_NAMES) -> Any:
+def parse_json(text: bytes) -> Any:
     """Return what JSON says, in time and memory that grow with its length and no faster.
-
-    Parameters
-    ----------
-    text
-        JSON.
-    most_names
-        How many tables and keys of tables it may have.
 
     Raises
     ------
     ValueError
-        If it is not valid JSON, gives a key twice, nests too deep, or has more values, names or digits than anything that is described.
+        If it is not valid JSON, or gives a key twice, or nests too deep, or holds more than any file of this package.
     """
-    n_values = sum(map(text.count, (b",", b"[", b"{")))  # or less: they may stand in texts
-    if n_values > JSON_VALUES:
-        message = f"has about {n_values} values, more than anything has ({JSON_VALUES})"
-        raise ValueError(message)
-    n_names = 0
-
-    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal n_names
-        n_names += 1 + len(pairs)
-        if n_names > most_names:
-            message = f"has more than {most_names} names"
-            raise ValueError(message)
-        values = dict(pairs)
-        if len(values) < len(pairs):
-            _refuse_twice(pairs)
-        return values
-
+    _require_moderate(text)
+    huge: dict[str, Any] = {"parse_int": _whole, "parse_float": _finite} if _HUGE.search(text) else {}
     try:
-        return json.loads(
-            text.decode("utf-8"), object_pairs_hook=table, parse_constant=_refuse_constant, parse_int=_whole,
-            parse_float=_finite,
-        )  # fmt: skip
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, **huge)
     except RecursionError as error:
         message = "nests too deep"
         raise ValueError(message) from error
+
+
+def _require_moderate(text: bytes) -> None:
+    """Refuse JSON that would take far more memory than it has bytes: what stands outside of texts is counted."""
+    bare = np.frombuffer(text.replace(rb"\\", b"").replace(rb"\"", b""), np.uint8)
+    bare = bare[~np.bitwise_xor.accumulate(bare == ord('"'))]
+    n_of = {sign: int((bare == ord(sign)).sum()) for sign in "{[:,"}
+    tables = n_of["{"] + n_of["["]
+    for what, n, most in (
+        ("tables and lists", tables, _limits.JSON_TABLES),
+        ("keys", n_of[":"], _limits.JSON_KEYS),
+        ("values", tables + n_of[","], _limits.JSON_VALUES),
+    ):
+        if n > most:
+            message = f"holds {n} {what}, and {most} are the most"
+            raise ValueError(message)
 
 
 def first_problem(error: ValidationError) -> str:
@@ -83,7 +78,10 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _refuse_twice(pairs: list[tuple[str, Any]]) -> NoReturn:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
     twice = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     more = f" and {len(twice) - _MOST_SHOWN} more" if len(twice) > _MOST_SHOWN else ""
     message = f"gives the keys {[for_message(name, 40) for name in twice[:_MOST_SHOWN]]}{more} twice"
@@ -91,7 +89,7 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> NoReturn:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > JSON_DIGITS:
+    if len(digits) > _limits.JSON_DIGITS:
         message = f"holds a number of {len(digits)} digits"
         raise ValueError(message)
     return int(digits)

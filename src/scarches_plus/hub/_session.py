@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _limits
 from scarches_plus._addresses import AddressError, address_below, join_address, origin_of, require_https
-from scarches_plus._limits import ANSWER_BYTES, ANSWER_NAMES
+from scarches_plus._limits import ANSWER_BYTES
 from scarches_plus._transport import REDIRECTS, Answer, TransferError, chunks, new_session
 from scarches_plus._watch import Watch
 
@@ -129,7 +129,7 @@ class Session:
             message = f"{what}: sends us to {self._host(headers.get('Location', ''))}, where the token does not go"
             raise OSError(message)
         try:
-            values = parse_json(text, most_names=ANSWER_NAMES) if text else None
+            values = parse_json(text) if text else None
         except ValueError:
             page = "a web page" if b"<html" in text[:1000].lower() else "no JSON"
             values = f"the answer is {page}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus._limits import MANIFEST_BYTES
+from scarches_plus import _limits
 
 from ._json import parse_json
 from ._manifest import BundleError
@@ -46,8 +46,11 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
     from safetensors.torch import load
 
     size = int.from_bytes(contents[:_LENGTH], "little")
-    if len(contents) < _LENGTH or size > min(MANIFEST_BYTES, len(contents) - _LENGTH):
+    if len(contents) < _LENGTH or size > len(contents) - _LENGTH:
         message = f"{name} is no safetensors file, or was cut off"
+        raise BundleError(message)
+    if size > _limits.TENSOR_HEADER_BYTES:
+        message = f"{name} has a header of {size} bytes, more than any model needs ({_limits.TENSOR_HEADER_BYTES})"
         raise BundleError(message)
     try:
         header: Any = parse_json(contents[_LENGTH : _LENGTH + size])  # whoever reads the file reads a name once

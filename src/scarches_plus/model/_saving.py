@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scarches_plus._files import check_output_folder, read_folder, write_folder
+from scarches_plus._hdf5 import check_hdf5
 
 from ._spec import use_text_categories
 from ._state import refresh_state, restore_state
@@ -88,7 +89,16 @@ class SavingMixin:
             cells, which is enough to map a query.
         *args, **kwargs
             Passed to the ``load`` of scvi-tools.
+
+        Raises
+        ------
+        ValueError
+            If the cells saved with the model are damaged or refused.
         """
+        for name in _CELL_FILES if adata is None else ():
+            cells = Path(dir_path) / f"{kwargs.get('prefix') or ''}{name}"
+            if cells.is_file():
+                check_hdf5(cells)
         parent = super().load  # type: ignore[misc]
         with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
             model = read_folder(dir_path, lambda folder: parent(str(folder), adata, *args, **kwargs))
