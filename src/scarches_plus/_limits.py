@@ -57,3 +57,5 @@ LONGEST_INDEX_WAIT = 10.0
 #: Lines of an answer that are none of its contents: headers, and one for each chunk of so many bytes.
 MOST_LINES = 1_000
 LINE_BYTES = 64
+#: The message of an error about a foreign file.
+MESSAGE_CHARACTERS = 4_000

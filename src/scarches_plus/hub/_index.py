@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
 from scarches_plus._limits import ADDRESS_CHARACTERS, INDEX_BYTES, MOST_MIRRORS, MOST_MODELS
+from scarches_plus._text import for_terminal
 from scarches_plus.datasets._download import cache_folder
 
 from ._cached_index import cached_index
@@ -117,7 +118,7 @@ class Listing:
     def warn(self) -> None:
         """Warn of indexes that could not be read."""
         for why in self.unread:
-            warnings.warn(f"an index is left out: {why}", UserWarning, stacklevel=3)
+            warnings.warn(f"an index is left out: {for_terminal(why)}", UserWarning, stacklevel=3)
 
 
 def read_indexes(
