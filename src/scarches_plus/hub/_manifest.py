@@ -54,7 +54,13 @@ Names = Annotated[Texts, AfterValidator(_each_once)]
 
 
 class BundleError(ValueError):
-    """A bundle is damaged, incomplete, or not what it says it is; the message names the file."""
+    """A bundle is damaged, incomplete, or not what it says it is; the message names the file.
+
+    Parameters
+    ----------
+    message
+        Of any length and contents; what is kept of it is fit for a terminal.
+    """
 
     def __init__(self, message: object = "") -> None:
         super().__init__(for_terminal(str(message)[: _limits.MESSAGE_CHARACTERS]))

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus._text import for_line
+
 from ._counts import counts_of, stored_values
 
 if TYPE_CHECKING:
@@ -127,4 +129,4 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
 
 def _some(names: pd.Index) -> str:
     """Return the first names, for a message."""
-    return ", ".join(map(str, names[:10])) + (", ..." if len(names) > 10 else "")
+    return ", ".join(map(for_line, names[:10])) + (", ..." if len(names) > 10 else "")
