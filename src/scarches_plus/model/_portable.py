@@ -103,22 +103,9 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
     ValueError
         If class, arguments and weights do not go together. This is known before any memory is taken for the network.
     """
-    cls = CLASSES[parts.model_class]
-    if bool(parts.spec.modalities) != (cls is TOTALVI):
-        message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
-        raise ValueError(message)
-    spec = parts.spec
-    if parts.model_class == "SCANVI" and (not spec.labels or None in {spec.labels_key, spec.unlabeled_category}):
-        message = "labels_key, labels, unlabeled_category: a SCANVI needs a column of labels, and the name of no label"
-        raise ValueError(message)
-    require_plausible_sizes(parts.spec, parts.weights)
-    arguments = known_arguments(cls, parts.arguments, parts.weights)
-    with advice_unsaid():
-        build = _builder(cls, parts, arguments)
-        with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
-            with torch.device("meta"):
-                _require_same_tensors(build().module.state_dict(), parts)
-            model = build()
+    build = plan(parts)
+    with advice_unsaid(), torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
+        model = build()
     model.module.load_state_dict(dict(parts.weights))
     model.module.eval()
     model.is_trained_ = True
@@ -132,6 +119,31 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
     set_state(model, parts.state if parts.state.weights else get_state(model))
     restore_state(model)
     return model  # type: ignore[no-any-return]
+
+
+def plan(parts: PortableModel) -> Callable[[], Any]:
+    """Return what makes the untrained model, if class, arguments and weights go together; nothing is made yet.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    cls = CLASSES[parts.model_class]
+    if bool(parts.spec.modalities) != (cls is TOTALVI):
+        message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
+        raise ValueError(message)
+    spec = parts.spec
+    if parts.model_class == "SCANVI" and (not spec.labels or None in {spec.labels_key, spec.unlabeled_category}):
+        message = "labels_key, labels, unlabeled_category: a SCANVI needs a column of labels, and the name of no label"
+        raise ValueError(message)
+    require_plausible_sizes(parts.spec, parts.weights)
+    arguments = known_arguments(cls, parts.arguments, parts.weights)
+    with advice_unsaid():
+        build = _builder(cls, parts, arguments)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            _require_same_tensors(build().module.state_dict(), parts)
+    return build
 
 
 def _builder(cls: Any, parts: PortableModel, arguments: dict[str, Any]) -> Callable[[], Any]:

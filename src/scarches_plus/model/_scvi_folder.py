@@ -5,23 +5,27 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import scvi.model
 import torch
 
+from scarches_plus._pickles import UnsafeFileError, read_torch_file
+
 from ._load import CLASSES
-from ._portable import PortableModel, plain_value, put_together, take_apart
-from ._restricted_pickle import UnsafeFileError, load_restricted
+from ._portable import PortableModel, plain_value, plan, put_together, take_apart
+from ._saved_model import locate, read_model
 from ._spec import spec_of_registry, text_registry
 from ._state import ATTRIBUTE, ModelState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-MODEL_FILE = "model.pt"
+    from ._saved_model import SavedModel
+
+Result = TypeVar("Result")
 #: What scvi-tools keeps of single cells, and what versions of pandas cannot read from each other.
 _LEFT_OUT = {
     "history_", "labels_", "run_id_", "run_name_", "train_indices_", "validation_indices_", "test_indices_",
@@ -77,13 +81,13 @@ def to_scvi_file(model: Any) -> bytes:
 def is_export(path: Path) -> bool:
     """Whether :func:`to_scvi_file` wrote a file: it has a state of this package, and no training history."""
     try:
-        attributes = load_restricted(path)["attr_dict"]
-        return ATTRIBUTE in attributes and attributes["history_"] is None
-    except (UnsafeFileError, KeyError, TypeError, IndexError):
+        attributes = read_torch_file(path).parts()["attr_dict"].parts()
+        return ATTRIBUTE in attributes and attributes["history_"].make() is None
+    except (UnsafeFileError, OSError, KeyError):
         return False
 
 
-def from_scvi_folder(folder: Path, prefix: str | None = None) -> Any:
+def from_scvi_folder(folder: str | Path, prefix: str | None = None) -> Any:
     """Return the model in a folder of scvi-tools; nothing in the file is called.
 
     Raises
@@ -97,24 +101,39 @@ def from_scvi_folder(folder: Path, prefix: str | None = None) -> Any:
     ValueError
         If the file holds something else than a model.
     """
-    path = folder / f"{prefix or ''}{MODEL_FILE}"
-    if not path.is_file():
-        message = f"{folder} holds no saved model ({path.name})"
-        raise FileNotFoundError(message)
-    content = load_restricted(path)
+    saved = read_model(*locate(folder, prefix))
+    return _of_saved(saved, lambda: put_together(_parts(saved)))
+
+
+def require_buildable(saved: SavedModel) -> None:
+    """Refuse a file whose arguments and weights do not go together, before any memory is taken for the network.
+
+    Raises
+    ------
+    UnsafeFileError
+        If the file asks for more than a model needs.
+    TypeError
+        If the model is of a class that this package does not support.
+    ValueError
+        If class, arguments and weights do not go together.
+    """
+    _of_saved(saved, lambda: plan(_parts(saved)))
+
+
+def _of_saved(saved: SavedModel, make: Callable[[], Result]) -> Result:
+    """Return what is made of a file, with errors that name it."""
     try:
-        return put_together(_parts(content))
+        return make()
     except Exception as error:  # what a model file may say wrong has no end
-        if isinstance(error, TypeError) and "not supported" in str(error):
+        if isinstance(error, UnsafeFileError) or (isinstance(error, TypeError) and "not supported" in str(error)):
             raise
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        message = f"{path} holds no model of scvi-tools 0.15 or later: {what}"
+        message = f"{saved.path} holds no model of scvi-tools 0.15 or later: {what}"
         raise ValueError(message) from error
 
 
-def _parts(content: Mapping[str, Any]) -> PortableModel:
-    attributes, weights = content["attr_dict"], dict(content["model_state_dict"])
-    registry = text_registry(attributes["registry_"])
+def _parts(saved: SavedModel) -> PortableModel:
+    registry = text_registry(saved.attribute("registry_"))
     name = registry["model_name"]
     if name not in CLASSES or registry.get("setup_method_name", "setup_anndata") not in _SETUPS:
         message = f"models of class {name} are not supported, only {sorted(CLASSES)} that were set up with cells"
@@ -122,15 +141,14 @@ def _parts(content: Mapping[str, Any]) -> PortableModel:
     if name == "TOTALVI" and not registry["setup_args"].get("modalities"):
         message = "totalVI models that were set up with AnnData are not supported; only those of MuData"
         raise TypeError(message)
-    given = attributes["init_params_"]
+    given = saved.attribute("init_params_")
     arguments = given["non_kwargs"] | {k: v for group in given["kwargs"].values() for k, v in group.items()}
-    weights.pop("pyro_param_store", None)
-    spec = spec_of_registry(registry, content["var_names"])
-    own = attributes.get(ATTRIBUTE)
+    spec = spec_of_registry(registry, saved.var_names)
+    own = saved.attribute(ATTRIBUTE) if ATTRIBUTE in {*saved.attributes, *saved.refused} else None
     state = ModelState("", "") if own is None else ModelState.from_plain(own)
     lacking = {
         spec.batches[int(code)]: np.flatnonzero(~np.asarray(mask, dtype=bool)).tolist()
-        for code, mask in _protein_mask(attributes, registry).items()
+        for code, mask in _protein_mask(saved.attributes, registry).items()
     }
     return PortableModel(
         model_class=name,
@@ -141,7 +159,7 @@ def _parts(content: Mapping[str, Any]) -> PortableModel:
         },
         spec=spec,
         state=state,
-        weights=weights,
+        weights=saved.weights,
         n_cells=int(registry["field_registries"]["X"]["summary_stats"].get("n_cells", 0)),
         unmeasured_proteins=lacking,
     )
