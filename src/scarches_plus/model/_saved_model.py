@@ -61,6 +61,22 @@ class SavedModel:
         return self.attributes[name]
 
 
+def model_name(saved: SavedModel) -> str:
+    """Return the name of a model's class.
+
+    Raises
+    ------
+    UnsafeFileError
+        If it has none.
+    """
+    registry = saved.attribute("registry_")
+    name = registry.get("model_name") if isinstance(registry, dict) else None
+    if not isinstance(name, str):
+        message = f"{saved.path} holds no model of scvi-tools 0.15 or later: its registry names no class"
+        raise UnsafeFileError(message)
+    return name
+
+
 def locate(source: str | Path, prefix: str | None = None) -> tuple[Path, str]:
     """Return the folder and the prefix of a model that is named by its folder or by its file.
 

@@ -1,25 +1,19 @@
-"""Saving that never destroys a saved model, and loading that remembers."""
+"""Saving that never destroys a saved model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-
-from ._spec import use_text_categories
-from ._state import refresh_state, restore_state
-
-if TYPE_CHECKING:
-    from anndata import AnnData
+from ._state import refresh_state
 
 #: Cells that scvi-tools saves beside a model and loads with it.
 _CELL_FILES = ("adata.h5ad", "mdata.h5mu")
 
 
 class SavingMixin:
-    """``save`` and ``load`` of scvi-tools."""
+    """``save`` of scvi-tools."""
 
     def save(
         self,
@@ -61,24 +55,3 @@ class SavingMixin:
                 (folder / stale).unlink(missing_ok=True)
             for name in written:
                 (Path(temporary) / name).replace(folder / name)
-
-    @classmethod
-    def load(cls, dir_path: str | Path, adata: AnnData | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Load a saved model, of this package or of scvi-tools.
-
-        Parameters
-        ----------
-        dir_path
-            Folder that ``save`` wrote. It holds a pickle: load only what you trust.
-        adata
-            The cells the model was trained on. ``None`` takes those saved with the model; ``False`` loads without
-            cells, which is enough to map a query.
-        *args, **kwargs
-            Passed to the ``load`` of scvi-tools.
-        """
-        with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
-            model = super().load(str(dir_path), adata, *args, **kwargs)  # type: ignore[misc]
-        if model.adata is None:
-            use_text_categories(model)
-        restore_state(model)
-        return model
