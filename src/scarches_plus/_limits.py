@@ -14,3 +14,17 @@ PICKLE_VALUES = 2**21
 PICKLE_CONTAINERS = 2**17
 #: Members of an archive, one for each tensor: a model has some hundred.
 ARCHIVE_MEMBERS = 2**14
+#: An HDF5 file may declare so many times the bytes that a data set has in it: dense counts of few genes pack 100:1 ...
+HDF5_EXPANSION = 200
+#: ... and so many bytes beside, for columns of one value.
+HDF5_FREE_BYTES = 64 * 2**20
+#: A chunk of an HDF5 data set; libraries write 1 MB at most.
+HDF5_CHUNK_BYTES = 64 * 2**20
+#: Groups and data sets of an HDF5 file: a column of categories makes three.
+HDF5_OBJECTS = 10_000
+#: Attributes of an HDF5 file: anndata writes two to four for each object.
+HDF5_ATTRIBUTES = 50_000
+#: Groups within groups of an HDF5 file.
+HDF5_DEPTH = 32
+#: Bytes that are searched at most for references to long texts.
+HDF5_SEARCHED_BYTES = 2 * 2**30
