@@ -87,18 +87,21 @@ class LoadingMixin:
     @classmethod
     def _of_saved(cls, saved: SavedModel, adata: Any, **options: Any) -> Any:
         """Return the model that was read."""
-        from ._scvi_folder import require_buildable  # which knows all classes
+        from ._scvi_folder import complete, with_path  # which knows all classes
 
         name = model_name(saved)
         if name != cls.__name__:
             message = f"{saved.path} holds a {name} and no {cls.__name__}; sp.model.load opens models of any class"
             raise ValueError(message)
-        require_buildable(saved)
         if saved.refused:
             logger.info(f"{saved.path}: left out {sorted(saved.refused)}, which are no plain values")
         with TemporaryDirectory() as folder:
-            write_clean_folder(saved, Path(folder))
-            return cls._load_trusted(Path(folder), adata, **options)
+            write_clean_folder(complete(saved), Path(folder))
+
+            def load() -> Any:
+                return cls._load_trusted(Path(folder), adata, **options)
+
+            return with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
 
     @classmethod
     def _load_trusted(cls, folder: Path, adata: Any, **options: Any) -> Any:

@@ -150,8 +150,13 @@ def _what_is_there(folder: Path, prefix: str) -> str:
     others = sorted(file.name.removesuffix(MODEL_FILE) for file in folder.glob(f"*{MODEL_FILE}"))
     if others:
         return f"{lacking}, but there is one with prefix={', '.join(map(repr, others[:5]))}"
-    former = sorted(file.name for end in FORMER_FILES[:2] for file in folder.glob(f"*{end}"))
+    former = sorted(file.name.removesuffix(FORMER_FILES[0]) for file in folder.glob(f"*{FORMER_FILES[0]}"))
     if former:
-        return f"{lacking}, but {former[0]}: scvi-tools before 0.15 wrote it, whose models are not opened"
+        place = f"{str(folder)!r}, 'new folder'" + (f", prefix={former[0]!r}" if former[0] else "")
+        return (
+            f"{lacking}: scvi-tools before 0.15 wrote it ({former[0]}{FORMER_FILES[0]}). Convert it, without executing anything, "
+            f"by the class that it is of, sp.model.SCVI.convert_legacy_save({place}) or sp.model.SCANVI, and load the new folder "
+            "with its cells"
+        )
     deeper = sorted(file.parent.name for file in folder.glob(f"*/*{MODEL_FILE}"))
     return f"{lacking}; there is one in its folder {deeper[0]!r}" if deeper else lacking

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +34,8 @@ _LEFT_OUT = {
 }  # fmt: skip
 #: Arguments of former versions, which the network does not depend on.
 _FORMER = {"unlabeled_category", "pretrained_model", "use_cuda", "use_gpu"}
+#: Numbers of a registry that are about the cells at hand.
+_OF_CELLS = {"n_cells", "n_obs"}
 _OWN_LIKELIHOODS = {"mse", "sse"}
 _SETUPS = {"setup_anndata", "setup_mudata"}
 
@@ -102,11 +105,13 @@ def from_scvi_folder(folder: str | Path, prefix: str | None = None) -> Any:
         If the file holds something else than a model.
     """
     saved = read_model(*locate(folder, prefix))
-    return _of_saved(saved, lambda: put_together(_parts(saved)))
+    return with_path(saved, lambda: put_together(_parts(saved)))
 
 
-def require_buildable(saved: SavedModel) -> None:
-    """Refuse a file whose arguments and weights do not go together, before any memory is taken for the network.
+def complete(saved: SavedModel) -> SavedModel:
+    """Return a model whose arguments and weights go together, with all that scvi-tools of today registers of its cells.
+
+    It is looked at before any memory is taken for the network.
 
     Raises
     ------
@@ -117,18 +122,45 @@ def require_buildable(saved: SavedModel) -> None:
     ValueError
         If class, arguments and weights do not go together.
     """
-    _of_saved(saved, lambda: plan(_parts(saved)))
+
+    def make() -> SavedModel:
+        registry, expected = saved.attribute("registry_"), plan(_parts(saved)).registry
+        _require_same_numbers(registry, expected)
+        whole = {part: {**expected[part], **registry[part]} for part in ("field_registries", "setup_args")}
+        return replace(saved, attributes={**saved.attributes, "registry_": {**registry, **whole}})
+
+    return with_path(saved, make)
 
 
-def _of_saved(saved: SavedModel, make: Callable[[], Result]) -> Result:
+def _require_same_numbers(registry: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Refuse numbers of genes, batches, labels and categories that are not those of their names: networks are made of them."""
+    found, known = (_numbers(one) for one in (registry, expected))
+    for name, number in known.items():
+        if name in found and found[name] != number:
+            message = f"its registry says {name}={found[name]}, and names {number}"
+            raise ValueError(message)
+
+
+def _numbers(registry: Mapping[str, Any]) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for field in registry["field_registries"].values():
+        numbers |= field["summary_stats"]
+        if "n_cats_per_key" in field["state_registry"]:
+            numbers["n_cats_per_key"] = list(map(int, field["state_registry"]["n_cats_per_key"]))
+    return {name: number for name, number in numbers.items() if name not in _OF_CELLS}
+
+
+def with_path(
+    saved: SavedModel, make: Callable[[], Result], what: str = "holds no model of scvi-tools 0.15 or later"
+) -> Result:
     """Return what is made of a file, with errors that name it."""
     try:
         return make()
     except Exception as error:  # what a model file may say wrong has no end
         if isinstance(error, UnsafeFileError) or (isinstance(error, TypeError) and "not supported" in str(error)):
             raise
-        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        message = f"{saved.path} holds no model of scvi-tools 0.15 or later: {what}"
+        why = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        message = f"{saved.path} {what}: {why}"
         raise ValueError(message) from error
 
 
@@ -141,8 +173,7 @@ def _parts(saved: SavedModel) -> PortableModel:
     if name == "TOTALVI" and not registry["setup_args"].get("modalities"):
         message = "totalVI models that were set up with AnnData are not supported; only those of MuData"
         raise TypeError(message)
-    given = saved.attribute("init_params_")
-    arguments = given["non_kwargs"] | {k: v for group in given["kwargs"].values() for k, v in group.items()}
+    arguments = _arguments(saved.attribute("init_params_"))
     spec = spec_of_registry(registry, saved.var_names)
     own = saved.attribute(ATTRIBUTE) if ATTRIBUTE in {*saved.attributes, *saved.refused} else None
     state = ModelState("", "") if own is None else ModelState.from_plain(own)
@@ -163,6 +194,16 @@ def _parts(saved: SavedModel) -> PortableModel:
         n_cells=int(registry["field_registries"]["X"]["summary_stats"].get("n_cells", 0)),
         unmeasured_proteins=lacking,
     )
+
+
+def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of a constructor; before scvi-tools 0.9, groups of them were dictionaries among the others."""
+    if "non_kwargs" in given:
+        alone, groups = given["non_kwargs"], given["kwargs"].values()
+    else:
+        alone = {name: value for name, value in given.items() if not isinstance(value, dict)}
+        groups = [value for value in given.values() if isinstance(value, dict)]
+    return alone | {name: value for group in groups for name, value in group.items()}
 
 
 def _protein_mask(attributes: Mapping[str, Any], registry: Mapping[str, Any]) -> dict[str, Any]:
