@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ._records import Record, UnsafeFileError
+from ._records import FETCH, TRUST, Record, UnsafeFileError
 
 _PLAIN = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|O8?|[US][0-9]{1,7}")
 _BYTE_ORDERS = {"<", ">", "=", "|"}
@@ -31,10 +31,10 @@ def dtype_of(record: Any) -> np.dtype:
         or str(record.function) != "numpy.dtype"
         or not isinstance(record.arguments, tuple)
     ):
-        _refuse("an array whose type is no dtype")
+        _unknown("an array whose type is no dtype")
     name = record.arguments[0] if record.arguments else None
     if not isinstance(name, str) or not _PLAIN.fullmatch(name):
-        _refuse(f"an array of type {str(name)[:40]!r}")
+        _unknown(f"an array of type {str(name)[:40]!r}")
     state = record.state
     if state is None:
         return np.dtype(name)
@@ -42,7 +42,7 @@ def dtype_of(record: Any) -> np.dtype:
         isinstance(state, tuple) and len(state) >= _FIELDS.stop and not any(one is not None for one in state[_FIELDS])
     )
     if not plain or not isinstance(state[_ORDER], str) or state[_ORDER] not in _BYTE_ORDERS:
-        _refuse(f"an array of type {name!r} with fields or flags of its own")
+        _unknown(f"an array of type {name!r} with fields or flags of its own")
     return np.dtype(name).newbyteorder(state[_ORDER] if state[_ORDER] != "|" else "=")
 
 
@@ -82,7 +82,7 @@ def array_of_objects(values: list[Any], shape: Any, *, fortran: bool) -> np.ndar
     if number_of_values(shape) != len(values):
         _refuse(f"an array of shape {shape} with {len(values)} values")
     if not all(issubclass(one, str | int | float | np.generic | type(None)) for one in set(map(type, values))):
-        _refuse("an array whose values are neither texts nor numbers")
+        _unknown("an array whose values are neither texts nor numbers")
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array.reshape(shape, order="F" if fortran else "C")
@@ -119,6 +119,11 @@ def number_of_values(shape: Any) -> int:
     return prod(shape)
 
 
+def _unknown(what: str) -> NoReturn:
+    message = f"it holds {what}, which a model does not need; {TRUST}"
+    raise UnsafeFileError(message)
+
+
 def _refuse(what: str) -> NoReturn:
-    message = f"it holds {what}, which a model does not need"
+    message = f"it holds {what}: {FETCH}"
     raise UnsafeFileError(message)

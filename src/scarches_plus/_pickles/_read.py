@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._archive import members_of
 from ._machine import parse
-from ._records import TRUST, Pairs, Record, UnsafeFileError
+from ._records import FETCH, Pairs, Record, UnsafeFileError
 from ._values import Maker, is_mapping, refuse_unknown
 from ._what import LOOKED_AT, describe
 
@@ -71,14 +71,14 @@ class Content:
         try:
             return make()
         except UnsafeFileError as error:
-            refuse(self._path, f"{error}; {TRUST}")
+            refuse(self._path, str(error))
         except (
             ValueError,
             TypeError,
             OverflowError,
             RuntimeError,
         ) as error:  # of numpy and torch, about a damaged file
-            refuse(self._path, f"it is damaged ({type(error).__name__}: {error})")
+            refuse(self._path, f"{FETCH} ({type(error).__name__}: {error})")
 
 
 def read_torch_file(path: Path) -> Content:

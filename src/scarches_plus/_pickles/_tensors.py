@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._records import Name, Tag, UnsafeFileError
+from ._records import FETCH, TRUST, Name, Tag, UnsafeFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +72,7 @@ def _storage(tag: Any, storages: Mapping[str, memoryview]) -> tuple[memoryview, 
         _refuse("without a storage")
     _, kind, key, _place, n_values = tag
     if not isinstance(kind, Name) or kind.module != "torch" or kind.name not in _STORAGES:
-        _refuse(f"of an unknown type ({kind})")
+        _refuse(f"of an unknown type ({kind})", TRUST)
     dtype = getattr(torch, _STORAGES[kind.name])
     if not isinstance(key, str) or key not in storages:
         _refuse("whose values are not in the file")
@@ -90,6 +90,6 @@ def _require_sizes(offset: Any, size: Any, strides: Any) -> None:
         _refuse("whose size, strides or offset are no whole numbers from 0 on")
 
 
-def _refuse(what: str) -> NoReturn:
-    message = f"it holds a tensor {what}"
+def _refuse(what: str, why: str = FETCH) -> NoReturn:
+    message = f"it holds a tensor {what}: {why}"
     raise UnsafeFileError(message)

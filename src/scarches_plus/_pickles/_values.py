@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from scarches_plus._limits import PICKLE_EXPANSION
 
 from ._arrays import array_of_bytes, array_of_objects, dtype_of, number_of_values, scalar
-from ._records import Items, Name, Pairs, Record, Tag, UnsafeFileError
+from ._records import TRUST, Items, Name, Pairs, Record, Tag, UnsafeFileError
 from ._tables import Table, table_of
 from ._tensors import tensor_of
 
@@ -174,7 +174,8 @@ def refuse_unknown(one: Any) -> Any:
 
 
 def _refuse(why: str) -> NoReturn:
-    raise UnsafeFileError(why)
+    message = f"{why}; {TRUST}"
+    raise UnsafeFileError(message)
 
 
 _NUMPY = ("numpy.core", "numpy._core")

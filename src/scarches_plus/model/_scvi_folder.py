@@ -126,8 +126,17 @@ def complete(saved: SavedModel) -> SavedModel:
     def make() -> SavedModel:
         registry, expected = saved.attribute("registry_"), plan(_parts(saved)).registry
         _require_same_numbers(registry, expected)
-        whole = {part: {**expected[part], **registry[part]} for part in ("field_registries", "setup_args")}
-        return replace(saved, attributes={**saved.attributes, "registry_": {**registry, **whole}})
+        fields = {**expected["field_registries"], **registry["field_registries"]}
+        for name in set(fields) & set(expected["field_registries"]):
+            known = expected["field_registries"][name]
+            fields[name] = {
+                **known,
+                **fields[name],
+                "state_registry": known["state_registry"] | fields[name]["state_registry"],
+            }
+        arguments = {**expected["setup_args"], **registry["setup_args"]}
+        whole = {**registry, "field_registries": fields, "setup_args": arguments}
+        return replace(saved, attributes={**saved.attributes, "registry_": whole})
 
     return with_path(saved, make)
 
