@@ -8,6 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, NoReturn
 
 from scarches_plus._limits import ARCHIVE_MEMBERS
+from scarches_plus._text import for_line
 
 from ._records import UnsafeFileError
 
@@ -48,10 +49,6 @@ def members_of(contents: memoryview) -> dict[str, memoryview]:
         if len(members) == n_entries:
             _refuse("is damaged: its directory holds more members than it says")
         name, checksum, n_bytes, local, at = _entry(contents, at, end)
-        if not _MEMBER.fullmatch(name):
-            _refuse(
-                f"is refused: it holds {name!r}, which torch.save does not write; TorchScript is code, and no model"
-            )
         name = name.partition("/")[2]
         if name in members:
             _refuse(f"is refused: it holds a member twice ({name})")
@@ -103,6 +100,10 @@ def _entry(contents: memoryview, at: int, end: int) -> tuple[str, int, int, int,
         _refuse("is refused: it holds a member whose name is no text")
     large = _large(contents[place + n_name : place + n_name + n_extra])
     n_bytes, packed, local = (next(large, -1) if one == _LARGE else one for one in (n_bytes, packed, local))
+    if not _MEMBER.fullmatch(name):
+        _refuse(
+            f"is refused: it holds {for_line(name)!r}, which torch.save does not write; TorchScript is code, and no model"
+        )
     if method != 0 or packed != n_bytes or flags & _ENCRYPTED:
         _refuse(f"is packed, as torch never does ({name})")
     if min(n_bytes, local) < 0:

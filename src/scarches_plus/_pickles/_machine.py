@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import struct
-from itertools import starmap
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from scarches_plus._limits import PICKLE_CONTAINERS, PICKLE_STEPS, PICKLE_VALUES
@@ -31,9 +31,11 @@ _NEWEST_PROTOCOL = 5
 _LONGEST_INTEGER = 32
 _LONGEST_NAME = 512
 _MARK = object()
-#: Integers, floats and references in a row, as lists of cells and genes have them; how each is unpacked.
-_RUNS = re.compile(rb"(?s:(?:K.){8,}|(?:M..){8,}|(?:J.{4}){8,}|(?:G.{8}){8,}|(?:h.){8,}|(?:j.{4}){8,})")
-_IN_RUNS = {"K": "<xB", "M": "<xH", "J": "<xi", "G": ">xd", "h": "<xB", "j": "<xI"}
+#: Integers, floats and references in a row, as lists of cells and genes have them (a longer row is several); how each is unpacked.
+_RUNS = re.compile(
+    rb"(?s:(?:K.){8,999}|(?:M..){8,999}|(?:J.{4}){8,999}|(?:G.{8}){8,999}|(?:h.){8,999}|(?:j.{4}){8,999})"
+)
+_IN_RUNS = {ord(code): form for code, form in zip("KMJGhj", ("<xB", "<xH", "<xi", ">xd", "<xB", "<xI"), strict=True)}
 _REFERENCES = b"hj"
 
 
@@ -68,7 +70,7 @@ class _Machine:
             if self.at >= n_bytes:
                 _refuse("it ends too early")
             code = contents[self.at]
-            if code in _RUN_CODES and (run := _RUNS.match(contents, self.at)):
+            if code in _IN_RUNS and (run := _RUNS.match(contents, self.at)):
                 self._take_run(code, run.end())
                 continue
             self.at += 1
@@ -102,16 +104,14 @@ class _Machine:
         return _text(found)
 
     def _take_run(self, code: int, end: int) -> None:
-        values = struct.iter_unpack(_IN_RUNS[chr(code)], self.contents[self.at : end])
-        before = len(self.stack)
-        if code in _REFERENCES:
-            self.stack.extend(starmap(self._remembered, values))
-        else:
-            self.stack.extend(one for (one,) in values)
-        # a reference takes a quarter of what a number takes
-        self.n_values += (len(self.stack) - before) // (2 if code in _REFERENCES else 1)
+        form = _IN_RUNS[code]
+        n_values = (end - self.at) // struct.calcsize(form)
+        # a reference takes less than half of what a number takes
+        self.n_values += n_values // 2 if code in _REFERENCES else n_values
         if self.n_values > PICKLE_VALUES:
             _too_much(f"it has more than {PICKLE_VALUES} values")
+        values = struct.iter_unpack(form, self.contents[self.at : end])
+        self.stack.extend(starmap(self._remembered, values) if code in _REFERENCES else chain.from_iterable(values))
         self.at = end
 
     # --- stack and memo ---
@@ -137,7 +137,7 @@ class _Machine:
     def _new(self, value: Any) -> None:
         self.n_containers += 1
         if self.n_containers > PICKLE_CONTAINERS:
-            _too_much(f"it has more than {PICKLE_CONTAINERS} lists, dictionaries and objects")
+            _too_much(f"it has more than {PICKLE_CONTAINERS} lists, tuples, dictionaries and objects")
         self.stack.append(value)
 
     def _remember(self, key: int) -> None:
@@ -207,8 +207,12 @@ class _Machine:
         target.pairs.extend(zip(values[::2], values[1::2], strict=True))
 
     def tuple_of(self, n: int) -> None:
-        values = tuple(reversed([self._pop() for _ in range(n)]))
-        self.stack.append(values)
+        start = len(self.stack) - n
+        if start < (self.marks[-1] if self.marks else 0):
+            _refuse("it takes a value where there is none")
+        values = tuple(self.stack[start:])
+        del self.stack[start:]
+        self._new(values)
 
     def name(self) -> None:
         module = self._line()
@@ -303,7 +307,7 @@ _STEPS: dict[int, Callable[[_Machine], Any]] = {
         b"\x85": lambda machine: machine.tuple_of(1),
         b"\x86": lambda machine: machine.tuple_of(2),
         b"\x87": lambda machine: machine.tuple_of(3),
-        b"t": lambda machine: machine.stack.append(tuple(machine._since_mark())),
+        b"t": lambda machine: machine._new(tuple(machine._since_mark())),
         b"}": lambda machine: machine._new(Pairs()),
         b"s": _Machine.setitem,
         b"u": _Machine.setitems,
@@ -324,5 +328,4 @@ _STEPS: dict[int, Callable[[_Machine], Any]] = {
         b"j": lambda machine: machine.stack.append(machine._remembered(machine._number("<I"))),
     }.items()
 }
-_RUN_CODES = frozenset(map(ord, _IN_RUNS))
 _STOP = ord(".")
