@@ -98,7 +98,7 @@ def fetch(
 
 def read_published(path: Path) -> AnnData:
     """Read an h5ad file without the deprecation warnings about its age, which only its publisher could act on."""
-    from anndata import read_h5ad
+    from scarches_plus._hdf5 import read_h5ad
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

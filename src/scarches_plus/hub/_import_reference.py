@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._hdf5 import read_h5ad
 
 from ._import_model import import_model
 from ._manifest import BundleError
-from ._safe_h5ad import check_h5ad
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: int = 2**34) -> AnnData:
     """Open the cells that lie beside a model of scvi-hub (``adata.h5ad``), minified or whole.
 
-    The file is looked through before it is read: links and virtual data that would bring in other files of this machine, and matrices
-    and texts that would be larger than allowed, are refused.
+    The file is looked through before it is read: links and virtual data that would bring in other files of this machine, data that
+    would take far more memory than the file has bytes, and sparse matrices whose parts do not agree, are refused.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
         message = f"{file} is no file"
         raise FileNotFoundError(message)
     model = import_model(folder, prefix=prefix)
-    check_h5ad(file, max_bytes=max_bytes)
-    from anndata import read_h5ad
-
     try:
-        adata = read_h5ad(file)
+        adata = read_h5ad(file, max_bytes=max_bytes)
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+    try:
         _name_latent(adata, model)
     except Exception as error:  # a damaged file fails in any way there is
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
