@@ -78,7 +78,11 @@ def pull(
         missing = sum(one.size for file, one in entry.files.items() if not (folder / file).is_file())
         if missing:
             check_space(folder, missing)
+        first = 0
         for file, pinned in entry.files.items():
-            fetch_file(listed.addresses(file), folder / file, pinned, offline=offline, progress=progress)
+            places = listed.addresses(file)
+            places = places[first:] + places[:first]  # the mirror that delivered is asked first
+            first += fetch_file(places, folder / file, pinned, offline=offline, progress=progress)
+            first %= len(places)
     read_manifest(folder)
     return folder
