@@ -10,6 +10,14 @@ MANIFEST_BYTES = 16 * 2**20
 ANSWER_BYTES = 16 * 2**20
 #: How many times as much as its bytes a pickle may describe: tensors may share their storage.
 PICKLE_EXPANSION = 4
+#: Opcodes of a pickle, apart from runs of numbers: 60,000 names of genes make 120,000.
+PICKLE_STEPS = 2**19
+#: Numbers in runs, of which references to what was there before count half: labels of four million cells.
+PICKLE_VALUES = 2**21
+#: Lists, tuples, dictionaries and objects of a pickle: a model has some thousands.
+PICKLE_CONTAINERS = 2**15
+#: Members of an archive, one for each tensor: a model has some hundred.
+ARCHIVE_MEMBERS = 2**14
 #: An HDF5 file may declare so many times the bytes that a data set has in it: dense counts of few genes pack 100:1 ...
 HDF5_EXPANSION = 200
 #: ... and so many bytes beside, for columns of one value.
