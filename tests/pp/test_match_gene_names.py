@@ -105,7 +105,7 @@ def test_a_column_of_var_that_holds_the_names():
     adata.var["gene_ids"], adata.var["n"] = ["X1.", "X2.", None], [1, 2, 3]
     renamed, report = match_gene_names(adata, ["X1.", "X2."])
     assert renamed.var_names.tolist() == ["X1.", "X2.", "c"]
-    assert report.changes == {"adata.var['gene_ids'] has the reference's names": 2}
+    assert report.changes == {"adata.var['gene_ids'] holds them": 2}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,7 +95,7 @@ def match_gene_names(
         many_to_one="sum",
         layer=layer,
         ambiguous=match.ambiguous,
-        changes=dict(Counter(reason for reason in match.reasons if reason).most_common()),
+        changes=match.changes,
         table=SOURCE if any("older names" in reason for reason in match.reasons) else None,
     )
 

@@ -58,8 +58,12 @@ class Match(NamedTuple):
 
     def differences(self) -> str:
         """List how names differ, with the number of genes for each."""
-        counts = Counter(reason for reason in self.reasons if reason)
-        return ", ".join(f"{reason}: {n}" for reason, n in counts.most_common())
+        return ", ".join(f"{reason}: {n}" for reason, n in self.changes.items())
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """How names differ, to the number of genes, most first."""
+        return dict(Counter(reason for reason in self.reasons if reason).most_common())
 
 
 def match_genes(names: pd.Index, reference: Sequence[str], var: pd.DataFrame) -> Match:
@@ -79,7 +83,7 @@ def match_genes(names: pd.Index, reference: Sequence[str], var: pd.DataFrame) ->
         return match
     column, texts = best
     other = match_names(texts, reference)
-    reason = f"adata.var[{column!r}] has the reference's names"
+    reason = f"adata.var[{column!r}] holds them"
     return Match(other.targets, [reason if target is not None else "" for target in other.targets], other.ambiguous)
 
 
