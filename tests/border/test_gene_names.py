@@ -245,3 +245,82 @@ def test_the_advice_for_another_species_works(border, models, query, wanted):
         case="mouse names, a human reference",
         shown="its advice, then map_query",
     )
+
+
+def small(genes):
+    return AnnData(
+        np.random.default_rng(0).poisson(3.0, (30, len(genes))).astype(np.float32),
+        obs=pd.DataFrame(index=[f"cell{i}" for i in range(30)]),
+        var=pd.DataFrame(index=genes),
+    )
+
+
+#: Other verbs that compare names of genes: the call, the names it wants, its error.
+VERBS = {
+    "align_genes": (lambda adata: sp.pp.align_genes(adata, GENES), GENES, ValueError),
+    "normalize_gene_length": (
+        lambda adata: sp.pp.normalize_gene_length(adata, dict.fromkeys(GENES, 1000.0)),
+        GENES,
+        KeyError,
+    ),
+    "seed_labels": (
+        lambda adata: sp.pp.seed_labels(adata, {"T": ["CD3E", "CD8A"], "B": ["MS4A1"]}, 5),
+        ["CD3E", "CD8A", "MS4A1"],
+        ValueError,
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("odd", ["leading blanks", "ids with versions", "id and symbol joined"])
+def test_other_verbs_that_compare_names(border, verb, odd):
+    call, wanted, error = VERBS[verb]
+    adata = small(ODD[odd])
+    border.refused(
+        lambda: call(adata), error, "match_gene_names", kind="B6", case=f"{odd}, {verb}", shown=f"{verb}(q, ...)"
+    )
+    renamed, _ = sp.pp.match_gene_names(adata, wanted)
+    border.works(
+        lambda: call(renamed), lambda _: True, kind="B6", case=f"{odd}, {verb}", shown=f"its advice, then {verb}"
+    )
+
+
+@pytest.mark.parametrize("odd", ["15 % with a trailing blank", "names as R writes them", "older symbols"])
+def test_studies_that_are_joined(border, odd):
+    one, other = small(GENES), small(ODD[odd])
+    border.warned(
+        lambda: sp.pp.concat_studies({"x": one, "y": other}),
+        ["match_gene_names", "study 'y'"],
+        kind="B6",
+        case=f"{odd} in one of two studies",
+        shown="concat_studies({'x': r, 'y': q})",
+    )
+    renamed, _ = sp.pp.match_gene_names(other, one)
+    border.works(
+        lambda: sp.pp.concat_studies({"x": one, "y": renamed}),
+        lambda joined: joined.n_vars == len(GENES),
+        kind="B6",
+        case=f"{odd} in one of two studies",
+        shown="its advice, then concat_studies",
+    )
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, ""], ids=repr)
+def test_studies_with_a_gene_without_a_name(border, missing):
+    one, other = small(GENES), small(pd.Index([*GENES[:-1], missing], dtype=object))
+    border.refused(
+        lambda: sp.pp.concat_studies({"x": one, "y": other}),
+        ValueError,
+        "1 genes of study 'y' have no name",
+        kind="B4",
+        case=f"a study's gene called {missing!r}",
+        shown="concat_studies({'x': r, 'y': q})",
+    )
+    named = other[:, other.var_names.notna() & (other.var_names != "")]
+    border.works(
+        lambda: sp.pp.concat_studies({"x": one, "y": named}),
+        lambda joined: joined.n_vars == len(GENES),
+        kind="B4",
+        case=f"a study's gene called {missing!r}",
+        shown="its advice, then concat_studies",
+    )

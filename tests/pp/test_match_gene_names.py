@@ -123,9 +123,13 @@ def test_another_species_is_no_match(query, reference):
         match_gene_names(cells(query), reference)
 
 
+def test_genes_that_differ_in_letter_case_only():
+    assert names(cells(["dl", "nanos", "gt"]), ["Dl", "nanos", "gt"]) == ["dl", "nanos", "gt"]  # dorsal is not Delta
+
+
 def test_names_that_may_be_several():
-    renamed, report = match_gene_names(cells(["gene", "other"]), ["GENE", "Gene", "other"])
-    assert renamed.var_names.tolist() == ["gene", "other"]
+    renamed, report = match_gene_names(cells(["gene", "third"]), ["GENE", "Gene", "THIRD"])
+    assert renamed.var_names.tolist() == ["gene", "THIRD"]
     assert report.ambiguous == {"gene": ("GENE", "Gene")}
 
 

@@ -26,6 +26,8 @@ _ID = re.compile(r"^(ENS[A-Z]*G)(\d{11})$")
 _FOLDER = Path(__file__).parent / "_genes"
 #: Share of names that a table must know.
 _ENOUGH, _CLEAR = 0.3, 0.7
+#: So many names tell the species.
+_SAMPLE = 2000
 
 
 class Genes(NamedTuple):
@@ -85,7 +87,9 @@ def orthologs(species: Species, *, paralogs: bool = False, several: bool = False
 
 def recognize_species(names: Iterable[str]) -> str | None:
     """Return the species of genes: human, mouse, the prefix of another's Ensembl ids, or ``None`` if it is not clear."""
-    tidied = [strip_version(strip_genome(tidy(name))) for name in names]
+    names = list(names)
+    some = names[:: max(len(names) // _SAMPLE, 1)]
+    tidied = [strip_version(strip_genome(tidy(name))) for name in some]
     total = max(sum(name != "" for name in tidied), 1)
     found = [_ID.match(name.upper()) for name in tidied]
     prefixes = pd.Series([one.group(1) for one in found if one], dtype=object).value_counts()

@@ -101,26 +101,20 @@ def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
         return Match(targets, reasons, ambiguous)
 
     one_species = other_species(query, reference) is None
+    species = next((one for one in map(recognize_species, (reference, query)) if one in SPECIES), None)
+    species = species if one_species else None
+    # the fly has genes that differ in letter case only
+    any_case = one_species and (species is not None or not any(targets))
     steps: list[tuple[str, Callable[[str], Iterable[Hashable]], bool]] = [
         ("blanks or invisible characters", lambda name: [tidy(name)], True),
         ("a genome before the name", lambda name: [strip_genome(tidy(name))], True),
         ("versions of ids", lambda name: [_spelled(name)], True),
         ("id and symbol in one name", lambda name: [_spelled(name), *parts(_spelled(name))], False),
-        (
-            "letter case",
-            lambda name: [_spelled(name).lower()] if one_species or is_stable_id(_spelled(name)) else [],
-            False,
-        ),
+        ("letter case", lambda name: _without_case(name, any_case), False),
         ("punctuation", lambda name: [_R_NUMBER.sub("", _PUNCTUATION.sub("-", _spelled(name)))], False),
+        ("older names or the other kind of ids", lambda name: _by_number(name, species), True),
     ]
-    species = (
-        next((one for one in map(recognize_species, (reference, query)) if one in SPECIES), None)
-        if one_species
-        else None
-    )
-    if species is not None:
-        by_number = ("older names or the other kind of ids", lambda name: _by_number(name, species), True)
-        steps.append(by_number)
+    unmatched = [i for i, name in enumerate(query) if targets[i] is None and not is_missing(name)]
     for reason, keys, again in steps:
         found = {target for target in targets if target is not None}
         if known <= found:
@@ -129,14 +123,16 @@ def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
         for name in known if again else known - found:
             for key in keys(name):
                 table.setdefault(key, set()).add(name)
-        for position, name in enumerate(query):
-            if targets[position] is not None or is_missing(name):
+        for i in unmatched:
+            hits = [table[key] for key in keys(query[i]) if key in table]
+            if not hits:
                 continue
-            candidates = set().union(*(table.get(key, set()) for key in keys(name)))
+            candidates = set().union(*hits)
             if len(candidates) == 1:
-                targets[position], reasons[position] = candidates.pop(), reason
-            elif candidates:
-                ambiguous[name] = tuple(sorted(candidates))
+                targets[i], reasons[i] = candidates.pop(), reason
+            else:
+                ambiguous[query[i]] = tuple(sorted(candidates))
+        unmatched = [i for i in unmatched if targets[i] is None]
     _undo_unique_names(query, known, targets, reasons)
     return Match(
         targets, reasons, {name: several for name, several in ambiguous.items() if targets[query.index(name)] is None}
@@ -159,13 +155,31 @@ def kinds(query: Sequence[str], reference: Sequence[str]) -> str:
     return f" (the query has {found[0]}, the reference {found[1]})" if found[0] != found[1] else ""
 
 
+def other_names(query: Iterable[object], wanted: Iterable[object], call: str) -> str:
+    """Say how many of the wanted genes a query has under other names, and the call that renames them; ``""`` if there is none."""
+    names = as_text(query)
+    match = match_names(names, as_text(wanted))
+    changed = [(name, target) for name, target, why in zip(names, match.targets, match.reasons, strict=True) if why]
+    if not changed:
+        return ""
+    name, target = changed[0]
+    return (
+        f"; {len(changed)} are there under other names ({match.differences()}), such as {name!r} for {target!r}: {call}"
+    )
+
+
 @lru_cache(maxsize=2**17)
 def _spelled(name: str) -> str:
     return strip_version(strip_genome(tidy(name)))
 
 
-def _by_number(name: str, species: Species) -> list[int]:
-    number = number_of(name, species)
+def _without_case(name: str, any_case: bool) -> list[str]:  # noqa: FBT001
+    spelled = _spelled(name)
+    return [spelled.lower()] if any_case or is_stable_id(spelled) else []
+
+
+def _by_number(name: str, species: Species | None) -> list[int]:
+    number = None if species is None else number_of(name, species)
     return [] if number is None else [number]
 
 
