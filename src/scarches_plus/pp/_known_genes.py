@@ -42,7 +42,7 @@ class Genes(NamedTuple):
     folded
         The same with symbols in lower case, where these are unique.
     shared
-        Symbols of several genes, such as Y_RNA.
+        Symbols of several genes, such as Y_RNA, that are not among the numbers.
     """
 
     symbols: Mapping[int, str]
@@ -63,7 +63,7 @@ def genes(species: Species) -> Genes:
         dict(zip(named["number"].tolist(), named["symbol"], strict=True)),
         numbers,
         dict(zip(folded["symbol"], folded["number"].tolist(), strict=True)),
-        frozenset(table.loc[table["status"] == "shared", "symbol"]),
+        frozenset(table.loc[table["status"] == "shared", "symbol"]) - numbers.keys(),
     )
 
 
