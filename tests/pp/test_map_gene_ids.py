@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus.pp import concat_studies, map_gene_ids
+from scarches_plus.pp import concat_studies, map_gene_ids, match_gene_names
 
 KINDS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}
 TABLE = {"a": "A", "b": "B", "c": "C"}
@@ -93,6 +93,27 @@ class TestTables:
             renamed, report = map_gene_ids(adata, path)
             assert renamed.var_names.tolist() == ["A", "NA", "C"]
             assert report.lost == ("d",)
+
+    @pytest.mark.parametrize(
+        "first", ["ENSG00000111640.1,GAPDH", "Gapdh,GAPDH", "ENSG00000111640,GAPDH,Gene Expression"]
+    )
+    def test_files_without_a_header(self, tmp_path, first):
+        (tmp_path / "table.csv").write_text(f"{first}\nENSG00000141510,TP53\n")
+        with pytest.raises(ValueError, match=r"first line of .*table.csv holds genes.*names of the columns"):
+            map_gene_ids(cells(["ENSG00000141510"]), tmp_path / "table.csv")
+
+    def test_files_of_spreadsheets(self, tmp_path):
+        (tmp_path / "table.csv").write_bytes(b"\xef\xbb\xbfold,new\na,A\n")
+        assert map_gene_ids(cells("a"), tmp_path / "table.csv", columns=["old", "new"])[0].var_names.tolist() == ["A"]
+
+    def test_names_that_a_table_spells_in_another_way(self):
+        adata, table = (
+            cells(["ENSG00000111640.1", "ENSG00000141510.2"]),
+            {"ENSG00000111640": "A", "ENSG00000141510": "B"},
+        )
+        with pytest.raises(ValueError, match=r"names none.*\(versions of ids: 2\).*match_gene_names"):
+            map_gene_ids(adata, table)
+        assert map_gene_ids(match_gene_names(adata, list(table))[0], table)[0].var_names.tolist() == ["A", "B"]
 
     def test_a_column_of_var(self):
         adata = cells("abc")

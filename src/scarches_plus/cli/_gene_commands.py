@@ -42,7 +42,7 @@ def genes(
         Give mouse genes the names of human ones, or human genes those of mouse.
     model
         Give genes the names that a reference has for them: the folder of a model (one of scvi-tools holds a pickle: use only what
-        you trust) or bundle, name@version of an index, or an .h5ad file.
+        you trust) or bundle, name@version of an index, or an .h5ad file. Genes that it lacks are kept.
     species
         Species of the cells; recognised by default.
     table
@@ -60,11 +60,11 @@ def genes(
 
     from ._files import read_h5ad, write_h5ad
 
-    _check(to, species, table, model, orthologs=orthologs, paralogs=paralogs)
+    _check(to, species, table, model, orthologs=orthologs, paralogs=paralogs, keep_unmapped=keep_unmapped)
     adata = read_h5ad(cells)
     unmapped: Literal["keep", "drop"] = "keep" if keep_unmapped else "drop"
     if model is not None:
-        renamed, report = pp.match_gene_names(adata, _reference(model), unmapped=unmapped, layer=layer)
+        renamed, report = pp.match_gene_names(adata, _reference(model), layer=layer)
     elif orthologs:
         many_to_one: Literal["sum"] | None = "sum" if paralogs else None
         renamed, report = pp.map_orthologs(
@@ -93,14 +93,19 @@ def _reference(model: str) -> AnnData | SCVI | SCANVI | TOTALVI:
 
 
 def _check(
-    to: str | None, species: str | None, table: Path | None, model: str | None, *, orthologs: bool, paralogs: bool
+    to: str | None,
+    species: str | None,
+    table: Path | None,
+    model: str | None,
+    **switches: bool,
 ) -> None:
-    given = {"--to": to, "--species": species, "--table": table, "--orthologs": orthologs, "--paralogs": paralogs}
+    given: dict[str, object] = {"--to": to, "--species": species, "--table": table}
+    given |= {f"--{name.replace('_', '-')}": value for name, value in switches.items()}
     useless = [option for option, value in given.items() if value]
     if model is not None and useless:
         message = f"--model tells the names to give; leave out {', '.join(useless)}"
         raise ValueError(message)
-    if paralogs and (not orthologs or table is not None):
+    if switches["paralogs"] and (not switches["orthologs"] or table is not None):
         message = "--paralogs goes with --orthologs, and the tables of the package"
         raise ValueError(message)
     if table is not None and (to is not None or species is not None):

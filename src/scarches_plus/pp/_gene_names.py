@@ -70,6 +70,13 @@ def strip_genome(name: str) -> str:
     return _GENOME.sub("", name)
 
 
+def genome_species(name: str) -> str | None:
+    """Return the species of the genome before a gene, human or mouse: of both species' cells in one experiment."""
+    found = _GENOME.match(name)
+    stems = {"grch": "human", "hg": "human", "human": "human", "grcm": "mouse", "mm": "mouse", "mouse": "mouse"}
+    return stems.get(re.split(r"[\d_]", found.group().lower())[0]) if found else None
+
+
 def strip_version(name: str) -> str:
     """Remove the version at the end of an id; other names stay (``AC004556.1`` is a name of its own)."""
     return _VERSIONED.sub(r"\1\2", name)

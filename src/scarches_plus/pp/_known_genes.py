@@ -90,6 +90,7 @@ def recognize_species(names: Iterable[str]) -> str | None:
     names = list(names)
     some = names[:: max(len(names) // _SAMPLE, 1)]
     tidied = [strip_version(strip_genome(tidy(name))) for name in some]
+    tidied = [(parts(name) or (name,))[0] for name in tidied]
     total = max(sum(name != "" for name in tidied), 1)
     found = [_ID.match(name.upper()) for name in tidied]
     prefixes = pd.Series([one.group(1) for one in found if one], dtype=object).value_counts()
@@ -129,6 +130,11 @@ def species_of(names: Iterable[str], species: str | None = None) -> Species:
         message = f"the genes, such as {list(names)[:3]}, are of {found}, not of {species}; pass {found!r}"
         raise ValueError(message)
     return found
+
+
+def is_gene(name: str) -> bool:
+    """Whether a name is one of a human or mouse gene as it is spelt, and longer than a letter."""
+    return len(name) > 1 and any(name in genes(species).numbers or name in genes(species).shared for species in SPECIES)
 
 
 def number_of(name: str, species: Species) -> int | None:

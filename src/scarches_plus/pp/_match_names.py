@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ._gene_names import (
     as_text,
+    genome_species,
     is_missing,
     is_stable_id,
     letter_case,
@@ -18,7 +19,7 @@ from ._gene_names import (
     strip_version,
     tidy,
 )
-from ._known_genes import SPECIES, genes, number_of, recognize_species
+from ._known_genes import SPECIES, is_gene, number_of, recognize_species
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -97,12 +98,12 @@ def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
     targets: list[str | None] = [name if name in known else None for name in query]
     reasons = [""] * len(query)
     ambiguous: dict[str, tuple[str, ...]] = {}
-    if all(target is not None for target in targets) or known <= set(query):
+    if all(target is not None for target in targets):
         return Match(targets, reasons, ambiguous)
 
     one_species = other_species(query, reference) is None
-    species = next((one for one in map(recognize_species, (reference, query)) if one in SPECIES), None)
-    species = species if one_species else None
+    own = recognize_species(reference)
+    species = next((one for one in (own, recognize_species(query)) if one in SPECIES), None) if one_species else None
     # the fly has genes that differ in letter case only
     any_case = one_species and (species is not None or not any(targets))
     steps: list[tuple[str, Callable[[str], Iterable[Hashable]], bool]] = [
@@ -114,11 +115,14 @@ def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
         ("punctuation", lambda name: [_R_NUMBER.sub("", _PUNCTUATION.sub("-", _spelled(name)))], False),
         ("older names or the other kind of ids", lambda name: _by_number(name, species), True),
     ]
-    unmatched = [i for i, name in enumerate(query) if targets[i] is None and not is_missing(name)]
+    foreign = {one for one in SPECIES if own in SPECIES and one != own}
+    unmatched = [
+        i
+        for i, name in enumerate(query)
+        if targets[i] is None and not is_missing(name) and genome_species(name) not in foreign
+    ]
     for reason, keys, again in steps:
         found = {target for target in targets if target is not None}
-        if known <= found:
-            break
         table: dict[Hashable, set[str]] = {}
         for name in known if again else known - found:
             for key in keys(name):
@@ -140,13 +144,20 @@ def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
 
 
 def other_species(query: Sequence[str], reference: Sequence[str]) -> tuple[str, str] | None:
-    """Return both species if they differ, by the tables or, where these know neither, by the letter case of symbols."""
-    found = recognize_species(query), recognize_species(reference)
-    if found[0] is not None and found[1] is not None:
-        return None if found[0] == found[1] else (found[0], found[1])
-    case = {"upper": "human by letter case", "capitalized": "mouse or rat by letter case", "other": ""}
-    cases = case[letter_case(query)], case[letter_case(reference)]
-    return cases if all(cases) and cases[0] != cases[1] else None
+    """Return both species if they differ, by the tables or, where these do not know one, by the letter case of symbols."""
+    found = [recognize_species(names) for names in (query, reference)]
+    if None not in found:
+        return None if found[0] == found[1] else (str(found[0]), str(found[1]))
+    cases = [
+        {"human": "upper", "mouse": "capitalized"}.get(str(species))
+        or letter_case([strip_genome(tidy(name)) for name in names])
+        for species, names in zip(found, (query, reference), strict=True)
+    ]
+    if set(cases) != {"upper", "capitalized"}:
+        return None
+    by_case = {"upper": "human by letter case", "capitalized": "mouse or rat by letter case"}
+    said = [species or by_case[case] for species, case in zip(found, cases, strict=True)]
+    return said[0], said[1]
 
 
 def kinds(query: Sequence[str], reference: Sequence[str]) -> str:
@@ -201,6 +212,4 @@ def _undo_unique_names(query: Sequence[str], known: set[str], targets: list[str 
 
 
 def _may_be_made_unique(name: str) -> bool:
-    if not _MADE_UNIQUE.search(name) or _CLONE.match(name):
-        return False
-    return not any(name in genes(species).numbers or name in genes(species).shared for species in SPECIES)
+    return bool(_MADE_UNIQUE.search(name)) and not _CLONE.match(name) and not is_gene(name)

@@ -15,6 +15,7 @@ from scarches_plus._logging import logger
 from ._counts import counts_layer, counts_of
 from ._gene_names import as_text, strip_version
 from ._gene_report import GeneReport
+from ._match_names import other_names
 from ._measured import read_record, write_record
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ def rename_genes(
     check_options(many_to_one, one_to_many, unmapped)
     names = as_text(adata.var_names)
     ids = pd.Series([strip_version(name) for name in names] if strip_versions else names, dtype=object)
+    if not pairs["source"].isin(ids).any():
+        message = (
+            "the table names none of the genes of adata; is its first column of adata's kind (symbols or Ensembl ids, "
+            "with or without versions) and species?"
+            + other_names(
+                names, pairs["source"], "sp.pp.match_gene_names(adata, names), with the old names of the table"
+            )
+        )
+        raise ValueError(message)
     pairs = pairs[pairs["source"].isin(ids)]
     chosen, ambiguous = _choose(pairs, one_to_many)
     known = ids.isin(pairs["source"]).to_numpy()
@@ -147,12 +157,6 @@ def sum_genes(
 
 def _choose(pairs: pd.DataFrame, one_to_many: OneToMany) -> tuple[pd.Series, dict[str, tuple[str, ...]]]:
     """Return one new name per gene, and the genes that have several."""
-    if pairs.empty:
-        message = (
-            "the table names none of the genes of adata; is its first column of adata's kind (symbols or Ensembl ids, "
-            "with or without versions) and species?"
-        )
-        raise ValueError(message)
     several = pairs[pairs["source"].duplicated(keep=False)]
     ambiguous = {str(source): tuple(targets) for source, targets in several.groupby("source", sort=False)["target"]}
     if ambiguous and one_to_many == "raise":
