@@ -10,6 +10,7 @@ import torch
 
 from scarches_plus._files import check_output_folder, read_folder, write_folder
 
+from ._own_cells import is_minified, take_cells
 from ._spec import use_text_categories
 from ._state import refresh_state, restore_state
 
@@ -84,11 +85,26 @@ class SavingMixin:
         dir_path
             Folder that ``save`` wrote. It holds a pickle: load only what you trust.
         adata
-            The cells the model was trained on. ``None`` takes those saved with the model; ``False`` loads without
-            cells, which is enough to map a query.
+            The cells the model was trained on: of a mapped model the query as it was mapped, with genes in any order and
+            labels that the reference need not know. They are not changed. ``None`` takes those saved with the model; ``False``
+            loads without cells, which is enough to map a query.
         *args, **kwargs
             Passed to the ``load`` of scvi-tools.
+
+        Raises
+        ------
+        ValueError
+            If the cells are others: of batches that the model does not know, or without genes that it was trained on.
         """
+        if adata is None or adata is False or is_minified(adata):
+            return cls._load(dir_path, adata, *args, **kwargs)
+        model = cls._load(dir_path, False, *args, **kwargs)  # noqa: FBT003
+        take_cells(model, adata)
+        return model
+
+    @classmethod
+    def _load(cls, dir_path: str | Path, adata: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a model with cells as scvi-tools takes them."""
         parent = super().load  # type: ignore[misc]
         with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
             model = read_folder(dir_path, lambda folder: parent(str(folder), adata, *args, **kwargs))

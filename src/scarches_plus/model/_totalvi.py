@@ -12,6 +12,7 @@ import numpy as np
 import scvi.model
 from scvi import REGISTRY_KEYS
 
+from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 from scarches_plus.module import TOTALVAE
 from scarches_plus.train import AdversarialTrainingPlan
@@ -168,18 +169,12 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         return _var_names(self.registry_)
 
     @classmethod
-    def load(cls, dir_path: str | Path, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Load a saved model, of this package or of scvi-tools.
+    def _load(cls, dir_path: str | Path, adata: Any, *args: Any, **kwargs: Any) -> Any:
+        return read_folder(dir_path, lambda folder: cls._load_folder(folder, adata, *args, **kwargs))
 
-        Parameters
-        ----------
-        dir_path
-            Folder that ``save`` wrote. It holds a pickle: load only what you trust.
-        adata
-            The cells the model was trained on. ``None`` takes those saved with the model, if any; ``False`` loads without
-            cells, which is enough to map a query.
-        *args, **kwargs
-            Passed to the ``load`` of scvi-tools.
+    @classmethod
+    def _load_folder(cls, dir_path: Path, adata: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a model without cells by stand-ins, which scvi-tools asks for.
 
         Raises
         ------
@@ -193,10 +188,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
                 f"{dir_path} holds a totalVI model that was set up with AnnData; only those of MuData are supported"
             )
             raise TypeError(message)
-        saved = (Path(dir_path) / f"{prefix}mdata.h5mu").exists()
+        saved = (dir_path / f"{prefix}mdata.h5mu").exists()
         without = adata is False or (adata is None and not saved)
         with advice_unsaid():
-            model = super().load(
+            model = super()._load(
                 dir_path,
                 stand_ins(spec_of_registry(registry, _var_names(registry))) if without else adata,
                 *args,
@@ -271,7 +266,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             cells = registrable(prepare_cells(gene_cells(model.adata, spec), spec), model.adata, spec)
         with TemporaryDirectory() as folder:
             model.save(folder, overwrite=True)
-            converted = cls.load(folder, cells)
+            converted = cls._load(folder, cells)
         converted.history_ = model.history_
         return converted
 
