@@ -44,7 +44,7 @@ def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: b
     if trust_pickle:
         from scarches_plus.model import load
 
-        return load(folder, prefix=prefix)
+        return load(folder, prefix=prefix, trust_pickle=True)
     from scarches_plus.model._scvi_folder import from_scvi_folder
 
     try:

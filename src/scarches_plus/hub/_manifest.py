@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 from scarches_plus import _limits
 
-from ._json import parse_json
+from ._json import first_problem, parse_json
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -309,7 +309,5 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
     try:
         return Manifest.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        message = f"{name} is no manifest: {place}: {first['msg']} ({error.error_count()} problems)"
-        raise BundleError(message) from error
+        message = f"{name} is no manifest: {first_problem(error)} ({error.error_count()} problems)"
+        raise BundleError(message) from None  # its own text shows every problem, with all around it

@@ -8,6 +8,7 @@ import numpy as np
 
 from ._embedding import EmbeddingMixin
 from ._groupings import groupings_of
+from ._loading import LoadingMixin
 from ._saving import SavingMixin
 from ._spec import reference_spec
 from ._state import get_state, update_state
@@ -33,7 +34,7 @@ class _NoCells:
         return np.empty((0, 1))
 
 
-class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
+class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, LoadingMixin, SavingMixin):
     """Surgery by strategy, exact freezing, explicit modes and a memory of both, for a model of scvi-tools.
 
     Stands before the scvi-tools class in the list of bases. The class keeps scvi-tools' name, by which both packages

@@ -168,39 +168,16 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         return _var_names(self.registry_)
 
     @classmethod
-    def load(cls, dir_path: str | Path, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Load a saved model, of this package or of scvi-tools.
-
-        Parameters
-        ----------
-        dir_path
-            Folder that ``save`` wrote. It holds a pickle: load only what you trust.
-        adata
-            The cells the model was trained on. ``None`` takes those saved with the model, if any; ``False`` loads without
-            cells, which is enough to map a query.
-        *args, **kwargs
-            Passed to the ``load`` of scvi-tools.
-
-        Raises
-        ------
-        TypeError
-            If the model was set up with AnnData.
-        """
-        prefix = kwargs.get("prefix") or ""
-        registry = cls.load_registry(str(dir_path), prefix=kwargs.get("prefix"))
+    def _load_trusted(cls, folder: Path, adata: Any, **options: Any) -> Any:
+        prefix = options.get("prefix") or ""
+        registry = scvi.model.TOTALVI.load_registry(str(folder), prefix=prefix)
         if not modalities_of(registry["setup_args"]):
-            message = (
-                f"{dir_path} holds a totalVI model that was set up with AnnData; only those of MuData are supported"
-            )
+            message = f"{folder} holds a totalVI model that was set up with AnnData; only those of MuData are supported"
             raise TypeError(message)
-        saved = (Path(dir_path) / f"{prefix}mdata.h5mu").exists()
-        without = adata is False or (adata is None and not saved)
+        without = adata is False or (adata is None and not (folder / f"{prefix}mdata.h5mu").exists())
         with advice_unsaid():
-            model = super().load(
-                dir_path,
-                stand_ins(spec_of_registry(registry, _var_names(registry))) if without else adata,
-                *args,
-                **kwargs,
+            model = super()._load_trusted(
+                folder, stand_ins(spec_of_registry(registry, _var_names(registry))) if without else adata, **options
             )
         if without:
             model._adata = None
@@ -271,7 +248,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             cells = registrable(prepare_cells(gene_cells(model.adata, spec), spec), model.adata, spec)
         with TemporaryDirectory() as folder:
             model.save(folder, overwrite=True)
-            converted = cls.load(folder, cells)
+            converted = cls._load_trusted(Path(folder), cells)  # which was written just now
         converted.history_ = model.history_
         return converted
 

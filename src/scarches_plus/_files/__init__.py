@@ -1,0 +1,29 @@
+"""Replace files and folders in one step, check outputs before the work begins, read what others may change or plant.
+
+Nothing else in the package replaces a file or a folder, or writes into a folder that others can write to.
+"""
+
+from ._check import check_apart, check_output_file, check_output_folder, check_space
+from ._read_file import open_regular, read_file
+from ._read_folder import read_folder
+from ._shared import append_line, cache_subfolder, locked, open_part
+from ._swap import current
+from ._write_file import write_file
+from ._write_folder import write_folder
+
+__all__ = [
+    "append_line",
+    "cache_subfolder",
+    "check_apart",
+    "check_output_file",
+    "check_output_folder",
+    "check_space",
+    "current",
+    "locked",
+    "open_part",
+    "open_regular",
+    "read_file",
+    "read_folder",
+    "write_file",
+    "write_folder",
+]

@@ -1,0 +1,32 @@
+"""Make what was written last."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk; where a system cannot open folders, it does so by itself."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(handle)
+
+
+def flush_all(folder: Path) -> None:
+    """Bring a folder and all that is in it to the disk."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            flush(folder / place / name)
+        flush(folder / place)

@@ -1,0 +1,60 @@
+"""Files that stay when the folder around them is replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def bring_others(old: Path, new: Path, goes: Callable[[str], bool]) -> None:
+    """Bring what stays into the new folder, as further names of the same files; as copies where there are no hard links."""
+    for one in old.iterdir():
+        if not goes(one.name):
+            _bring(one, new / one.name)
+
+
+def bring_late(old: Path, new: Path, goes: Callable[[str], bool]) -> None:
+    """Move what appeared or was replaced in the old folder while the new one took its place."""
+    for one in old.iterdir():
+        if goes(one.name):
+            continue
+        there = new / one.name
+        if not os.path.lexists(there):
+            with suppress(OSError):
+                one.rename(there)
+        elif _is_folder(one) and _is_folder(there):
+            bring_late(one, there, lambda _: False)
+        elif _changed(one, there):
+            with suppress(OSError):
+                one.replace(there)
+
+
+def _bring(source: Path, target: Path) -> None:
+    if _is_folder(source):
+        target.mkdir()
+        for one in source.iterdir():
+            _bring(one, target / one.name)
+        shutil.copystat(source, target)
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:  # removed meanwhile
+        return
+    except (OSError, NotImplementedError):
+        if source.is_file() or source.is_symlink():
+            shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _changed(old: Path, new: Path) -> bool:
+    one, other = old.lstat(), new.lstat()
+    return not os.path.samestat(one, other) and (one.st_mtime_ns, one.st_size) != (other.st_mtime_ns, other.st_size)

@@ -1,0 +1,94 @@
+"""Put a folder in the place of another in one step."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ._private_folder import ASIDE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_RENAME_SWAP = 2
+_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def place(new: Path, target: Path) -> None:
+    """Put a folder in place; what was there is then where the new one was, or beside that.
+
+    Where two folders cannot be exchanged in one step, three renames do it, and :func:`current` finds the old one between them.
+    """
+    try:
+        if not os.path.lexists(target):
+            new.rename(target)
+            return
+    except OSError as error:  # another writer was faster
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+    if exchange(new, target):
+        return
+    before = previous(target)
+    _move(before, new.with_name(f"{ASIDE}-1"))
+    target.rename(before)
+    try:
+        new.rename(target)
+    except OSError:
+        before.rename(target)
+        raise
+    _move(before, new.with_name(ASIDE))
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two folders change places in one step; return ``False`` where the system or the file system cannot."""
+    function = _function()
+    if function is None:
+        return False
+    ctypes.set_errno(0)
+    if function(os.fsencode(first), os.fsencode(second)) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number), str(first), None, str(second))
+
+
+@cache
+def _function() -> Any:
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            renamex_np = library.renamex_np
+            return lambda first, second: renamex_np(first, second, ctypes.c_uint(_RENAME_SWAP))
+        renameat2 = library.renameat2
+    except (AttributeError, OSError, TypeError):  # Windows, old systems
+        return None
+    return lambda first, second: renameat2(_AT_FDCWD, first, _AT_FDCWD, second, ctypes.c_uint(_RENAME_EXCHANGE))
+
+
+def current(folder: Path) -> Path:
+    """Return the folder, or what it was before a replacement that was interrupted between two renames."""
+    before = previous(folder)
+    return before if not folder.exists() and before.is_dir() else folder
+
+
+def restore(folder: Path) -> None:
+    """Finish a replacement that was interrupted between two renames."""
+    if not os.path.lexists(folder):
+        _move(previous(folder), folder)
+
+
+def previous(folder: Path) -> Path:
+    """Return where a folder is between two renames."""
+    return folder.with_name(f".{folder.name}.previous")
+
+
+def _move(source: Path, target: Path) -> None:
+    if source.exists():
+        source.rename(target)
