@@ -5,14 +5,18 @@
 
 import json
 import os
+import pickle
 import random
 import shutil
 import tempfile
+from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
 
 import anndata
 import mudata
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
@@ -24,6 +28,7 @@ from scipy import sparse
 
 import scarches_plus as sp
 from scarches_plus._hdf5 import read_checked, read_h5ad
+from scarches_plus._pickles import FORMER_FILES, read_former_folder
 
 pytestmark = pytest.mark.fuzz
 
@@ -51,11 +56,31 @@ def made(tmp_path_factory):
     protein = AnnData(small.X[:, :3].toarray(), small.obs[[]].copy())
     mudata.MuData({"rna": small, "protein": protein}).write(folder / "cells.h5mu")
     index = json.loads(Path(sp.hub.write_index(folder)).read_text())
+    write_former(folder / "former", model)
+    read_former_folder(folder / "former")
     sp.hub.verify_bundle(bundle)
     sp.hub.import_model(folder / "model")
     mapped = query.copy()
     sp.tl.map_query(mapped, model, max_epochs=1, train_kwargs={"enable_progress_bar": False})
     return SimpleNamespace(folder=folder, bundle=bundle, model=model, query=query, index=index)
+
+
+def write_former(folder, model):
+    """Write a model as scvi-tools 0.8 did."""
+    folder.mkdir()
+    registered = {
+        "summary_stats": {"n_batch": 2, "n_cells": np.int64(333)},
+        "categorical_mappings": {"_scvi_batch": {"original_key": "batch", "mapping": np.array(["batch0", "batch1"], dtype=object)}},
+        "stats": pd.DataFrame({"mean": [1.0, 2.0], "name": ["a", "b"]}, index=["x", "y"]),
+        "latent": np.arange(6, dtype="f4").reshape(2, 3), "order": OrderedDict(a=(1, 2.5, None, True)), "set": {1, 2},
+    }  # fmt: skip
+    values = {
+        "init_params_": {"n_hidden": 12, "n_latent": 4, "gene_likelihood": "zinb"},
+        "scvi_setup_dict_": registered,
+    }
+    (folder / "attr.pkl").write_bytes(pickle.dumps(values, protocol=4))
+    torch.save(model.module.state_dict(), folder / "model_params.pt")
+    (folder / "var_names.csv").write_text("\n".join(model.spec.var_names))
 
 
 def of_bundle(made, work, rng):
@@ -127,7 +152,21 @@ def of_index(made, work, rng):
 def of_model(made, work, rng):
     contents = (made.folder / "model" / "model.pt").read_bytes()
     (work / "model.pt").write_bytes(other_archive(contents, rng) if rng.random() < 0.9 else other_pickle(contents, rng))
-    return lambda: sp.hub.import_model(work)
+    opens = rng.choice([sp.hub.import_model, sp.model.load])
+    return lambda: opens(work)
+
+
+def of_former(made, work, rng):
+    """Change a file of a model of scvi-tools 0.8."""
+    folder = shutil.copytree(made.folder / "former", work / "former")
+    if rng.random() < 0.7:
+        path = folder / "attr.pkl"
+        path.write_bytes(other_pickle(path.read_bytes(), rng) if rng.random() < 0.8 else damage(path.read_bytes(), rng))
+    else:
+        path = folder / rng.choice(["model_params.pt", "var_names.csv"])
+        archive = path.suffix == ".pt" and rng.random() < 0.7
+        path.write_bytes(other_archive(path.read_bytes(), rng) if archive else damage(path.read_bytes(), rng))
+    return lambda: read_former_folder(folder)
 
 
 def of_h5ad(made, work, rng):
@@ -173,6 +212,7 @@ TARGETS = {
     "manifest": (of_manifest, BUNDLE_FILES),
     "index": (of_index, ("index.json",)),
     "model.pt": (of_model, ("model.pt",)),
+    "attr.pkl": (of_former, FORMER_FILES),
     "h5ad": (of_h5ad, ("cells.h5ad",)),
     "reference": (of_reference, ("adata.h5ad",)),
     "h5mu": (of_h5mu, ("cells.h5mu",)),
