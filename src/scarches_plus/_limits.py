@@ -46,6 +46,14 @@ README_BYTES = 2**20
 HISTORY_SERIES = HISTORY_EPOCHS = 1000
 #: Records of queries that were mapped, and of penalties.
 STATE_RECORDS = 10_000
+#: The text of a hierarchy of labels: the Cell Ontology has 10 MB.
+HIERARCHY_BYTES = 32 * 2**20
+#: Labels of a hierarchy: the Cell Ontology has 17,000 with all that it takes from others.
+HIERARCHY_LABELS = 50_000
+#: Steps from all labels to the top: those of 17,000 terms take 1,500,000.
+HIERARCHY_STEPS = 3_000_000
+#: Labels that contain one another: ontologies have 30.
+HIERARCHY_DEPTH = 1000
 #: An address: links that are signed have 3,000 characters.
 ADDRESS_CHARACTERS = 8_192
 #: Redirects of one request.
