@@ -40,12 +40,22 @@ JSON_VALUES = 2_000_000
 JSON_DIGITS = 100
 #: The header of a file of tensors: 1,000 tensors make 0.1 MB.
 TENSOR_HEADER_BYTES = 2**20
+#: SHA256SUMS of a bundle, which has nine lines at most.
+CHECKSUM_BYTES = 2**16
 #: README.md of a bundle: 1,000 labels make 0.1 MB.
 README_BYTES = 2**20
 #: Series that a training logs, and epochs that a bundle keeps of each: the package keeps 100.
 HISTORY_SERIES = HISTORY_EPOCHS = 1000
 #: Records of queries that were mapped, and of penalties.
 STATE_RECORDS = 10_000
+#: The text of a hierarchy of labels: the Cell Ontology has 10 MB.
+HIERARCHY_BYTES = 32 * 2**20
+#: Labels of a hierarchy: the Cell Ontology has 17,000 with all that it takes from others.
+HIERARCHY_LABELS = 50_000
+#: Steps from all labels to the top: those of 17,000 terms take 1,500,000.
+HIERARCHY_STEPS = 3_000_000
+#: Labels that contain one another: ontologies have 30.
+HIERARCHY_DEPTH = 1000
 #: An address: links that are signed have 3,000 characters.
 ADDRESS_CHARACTERS = 8_192
 #: Redirects of one request.

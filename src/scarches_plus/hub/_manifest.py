@@ -33,7 +33,7 @@ FileName = Literal[
 ]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,49}")
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 #: Long lists end at the first mistake: pydantic takes 1 kB to tell each.
 Texts = Annotated[list[str], Field(fail_fast=True)]
@@ -245,7 +245,7 @@ class ReferenceSection(StrictModel):
     n_cells: Count
     space: str
     holds: list[Literal["latent", "variance", "labels", "umap", "counts"]]
-    labels: dict[str, Texts]
+    labels: dict[str, Names]
 
 
 class ProfilesSection(StrictModel):

@@ -10,6 +10,7 @@ from scipy import sparse
 from scarches_plus._text import for_line
 
 from ._counts import counts_of, stored_values
+from ._match_names import other_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -113,6 +114,7 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
         if len(missing):
             message = (
                 f"lengths lacks {len(missing)} genes: {_some(missing)}; leave them out of adata or add their length"
+                + other_names(missing, lengths.index, "sp.pp.match_gene_names(adata, lengths.index)")
             )
             raise KeyError(message)
         lengths = lengths.loc[genes]
