@@ -329,6 +329,22 @@ def test_the_advice_works(place, model):
     assert sp.model.load(place / "model", trust_pickle=True).state == model.state
 
 
+def test_the_advice_works_for_arguments_that_are_functions_or_tensors(place):
+    import torch
+
+    ref = split(cells(), "batch2")[0]
+    labels = {"labels_key": "cell_type", "unlabeled_category": "Unknown"}
+    for cls, argument, options in (
+        (sp.model.SCVI, {"var_activation": torch.nn.functional.softplus}, {}),
+        (sp.model.SCANVI, {"y_prior": torch.full((1, 3), 1 / 3)}, labels),
+    ):
+        cls.setup_anndata(ref, batch_key="batch", **options)
+        cls(ref, n_hidden=8, n_latent=2, **argument).save(place / "model", overwrite=True)
+        with pytest.raises(ValueError, match=r"model\.pt .*sp\.model\.load\(path, trust_pickle=True\)"):
+            sp.model.load(place / "model")
+        assert sp.model.load(place / "model", trust_pickle=True).module.n_latent == 2
+
+
 def test_attributes_take_no_method_s_place(place, model):
     import torch
 
