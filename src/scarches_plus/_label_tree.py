@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _limits
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -28,7 +30,7 @@ class LabelTree:
     Raises
     ------
     ValueError
-        If a label has no name, or labels contain themselves.
+        If a label has no name, or labels contain themselves, or nest too deep.
     TypeError
         If a parent is neither text nor ``None``.
 
@@ -59,13 +61,18 @@ class LabelTree:
         for node, above in given.items():
             children.setdefault(above, []).append(node)
         ordered: dict[str, str | None] = {}
+        depth: dict[str | None, int] = {None: 0}
         waiting = children.get(None, [])[::-1]
         while waiting:
             node = waiting.pop()
             ordered[node] = given[node]
+            depth[node] = depth[given[node]] + 1
+            if depth[node] > _limits.HIERARCHY_DEPTH:
+                message = f"the hierarchy nests too deep: {node!r} lies below {_limits.HIERARCHY_DEPTH} labels"
+                raise ValueError(message)
             waiting += children.get(node, [])[::-1]
         if looped := [node for node in given if node not in ordered]:
-            message = f"labels of the hierarchy contain themselves, or lie below some that do: {looped}"
+            message = f"labels of the hierarchy contain themselves, or lie below some that do: {looped[:5]}"
             raise ValueError(message)
         object.__setattr__(self, "parents", ordered)
 

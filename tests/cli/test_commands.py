@@ -215,7 +215,7 @@ def test_missing_files_are_named(tmp_path):
 
 
 def test_a_failing_write_leaves_the_old_file(tmp_path):
-    from scarches_plus.cli._files import write_whole
+    from scarches_plus._files import write_file
 
     file = tmp_path / "a.txt"
     file.write_text("old")
@@ -225,7 +225,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
         raise OSError("No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        write_whole(file, fail)
+        write_file(file, fail)
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
 

@@ -195,7 +195,7 @@ def test_what_is_no_bundle_is_left_alone(model, bundle, change):
 LIMITED = """
     import resource, signal, sys
     from pathlib import Path
-    from scarches_plus.hub._folder import write_folder
+    from scarches_plus._files import write_folder
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
@@ -207,7 +207,7 @@ LIMITED = """
 REPLACE_AGAIN_AND_AGAIN = """
     import itertools, os, sys
     from pathlib import Path
-    from scarches_plus.hub._folder import write_folder
+    from scarches_plus._files import write_folder
 
     for _ in sys.stdin:  # a child for each line
         child = os.fork()
@@ -278,7 +278,7 @@ def test_a_full_file_system_leaves_what_was_there(model, tmp_path):
 
 def test_a_kill_leaves_the_old_or_the_new(tmp_path):
     """Killed at any moment, the folder holds one whole version."""
-    from scarches_plus.hub._folder import current
+    from scarches_plus._files import current
 
     folder = tmp_path / "bundle"
     interrupted = 0
@@ -348,6 +348,7 @@ def test_a_replacement_that_was_interrupted_between_two_renames(model, query, tm
 @pytest.mark.parametrize("opens", [sp.hub.info, sp.hub.load_bundle, sp.hub.verify_bundle])
 def test_a_bundle_that_is_replaced_while_it_is_read(bundle, tmp_path, monkeypatch, opens):
     """The manifest is that of one bundle, the rest that of the next: it is read again, but not for ever."""
+    from scarches_plus._files import write_folder
     from scarches_plus.hub import _folder
 
     replacing, reads, read_file = shutil.copytree(bundle, tmp_path / "next"), [], _folder.read_file
@@ -363,7 +364,7 @@ def test_a_bundle_that_is_replaced_while_it_is_read(bundle, tmp_path, monkeypatc
                 "manifest.json": text,
                 "SHA256SUMS": _folder.checksums({"manifest.json": _folder.sha256_of(text), **sums}),
             }
-            _folder.write_folder(bundle, files, overwrite=True)
+            write_folder(bundle, files, overwrite=True)
         return contents
 
     monkeypatch.setattr(_folder, "read_file", replaced)

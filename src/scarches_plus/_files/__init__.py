@@ -3,7 +3,7 @@
 Nothing else in the package replaces a file or a folder, or writes into a folder that others can write to.
 """
 
-from ._check import check_apart, check_output_file, check_output_folder
+from ._check import check_apart, check_output_file, check_output_folder, check_space
 from ._read_file import open_regular, read_file
 from ._read_folder import read_folder
 from ._shared import append_line, cache_subfolder, locked, open_part
@@ -17,6 +17,7 @@ __all__ = [
     "check_apart",
     "check_output_file",
     "check_output_folder",
+    "check_space",
     "current",
     "locked",
     "open_part",

@@ -120,6 +120,23 @@ def check_apart(
                 raise ValueError(message)
 
 
+def check_space(path: Path, n_bytes: int) -> None:
+    """Require that the disk of a file or folder to write has room for it.
+
+    Raises
+    ------
+    OSError
+        If it has less than ``n_bytes`` free.
+    """
+    there = next(one for one in path.absolute().parents if one.is_dir())
+    free = shutil.disk_usage(there).free
+    if n_bytes * _SLACK > free:
+        message = (
+            f"{path} needs {_size(n_bytes)}, and its disk has {_size(free)} free; make room or choose another disk"
+        )
+        raise _told(OSError, errno.ENOSPC, message)
+
+
 def require_replaceable(target: Path, *, overwrite: bool, foreign: Callable[[Path], str | None] | None = None) -> None:
     """Raise if a folder may not be replaced."""
     found = _look(target)
@@ -192,7 +209,7 @@ def _require_writable(target: Path, n_bytes: int) -> None:
         for folder in reversed(missing):
             folder.mkdir()
             made.append(folder)
-        _require_space(target, parent, n_bytes)
+        check_space(target, n_bytes)
         probe = parent / f".{secrets.token_hex(8)}"
         made.append(probe)
         probe.mkdir(mode=0o700)
@@ -206,15 +223,6 @@ def _require_writable(target: Path, n_bytes: int) -> None:
         for folder in reversed(made):
             with suppress(OSError):
                 folder.rmdir()
-
-
-def _require_space(target: Path, parent: Path, n_bytes: int) -> None:
-    free = shutil.disk_usage(parent).free
-    if n_bytes * _SLACK > free:
-        message = (
-            f"{target} needs {_size(n_bytes)}, and its disk has {_size(free)} free; make room or choose another disk"
-        )
-        raise _told(OSError, errno.ENOSPC, message)
 
 
 def _size(n_bytes: float) -> str:

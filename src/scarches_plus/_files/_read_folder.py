@@ -56,7 +56,7 @@ def _read_held(folder: Path, read: Callable[[Path], Result]) -> Result:
     now = current(folder)
     handle = None
     try:
-        handle = lock(now, shared=True)
+        handle = lock(now.resolve(), shared=True)
         held = _HANDLES / str(handle)
         return read(held if handle is not None and held.exists() else now)
     finally:

@@ -91,8 +91,9 @@ def abundance(
         The .csv file to write.
     """
     from scarches_plus import tl
+    from scarches_plus._files import write_file
 
-    from ._files import read_h5ad, write_whole
+    from ._files import read_h5ad
 
     table = tl.differential_abundance(
         read_h5ad(cells),
@@ -103,7 +104,7 @@ def abundance(
         sample_key=sample_key,
         novel_key=novel_key,
     )
-    write_whole(out, table.to_csv)
+    write_file(out, table.to_csv)
     columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
     console.print(table[columns].round(3).to_string())
     console.print(f"wrote {out}")

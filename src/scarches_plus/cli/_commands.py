@@ -12,6 +12,7 @@ from ._steps import (
     console,
     map_cells,
     read_hierarchy,
+    save_with_cells,
     split_cells,
     stop,
     transfer_and_report,
@@ -136,7 +137,7 @@ def build(
     overwrite
         Replace a model that is there.
     """
-    from ._files import read_h5ad, write_h5ad
+    from ._files import read_h5ad
 
     if out.exists() and not overwrite:
         stop(f"{out} exists; choose another folder or pass --overwrite")
@@ -159,8 +160,7 @@ def build(
             train.estimate_importance(model)
         if anchors:
             train.store_anchors(model, n_cells=anchors)
-    model.save(out, overwrite=overwrite)
-    write_h5ad(without_counts(adata), out / "reference.h5ad")
+    save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
     console.print(f"wrote {out}")
 
 
@@ -234,7 +234,9 @@ def map_(
         seed=seed,
         on_problem=on_problem,
     )
-    if save_model is not None:
-        mapped.save(save_model, overwrite=overwrite)
-    write_h5ad(adata, out)
+    try:
+        if save_model is not None:
+            mapped.save(save_model, overwrite=overwrite)
+    finally:  # one result is not lost with the other
+        write_h5ad(adata, out)
     console.print(f"wrote {out}")

@@ -1,29 +1,20 @@
-"""Files that are there whole or not at all."""
+"""Files of cells."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from scarches_plus._files import write_file
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from anndata import AnnData
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file under another name, then put it in place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
-        write(temporary)
-        temporary.replace(path)
-
-
 def write_h5ad(adata: AnnData, path: Path) -> None:
     """Write an AnnData."""
-    write_whole(path, lambda file: adata.write_h5ad(file, compression="gzip"))
+    write_file(path, lambda file: adata.write_h5ad(file, compression="gzip"))
 
 
 def read_h5ad(path: Path) -> AnnData:

@@ -45,7 +45,7 @@ class MappingReport:
 
     def write_html(self, path: Path, title: str) -> None:
         """Write one page that needs no other file."""
-        from ._files import write_whole
+        from scarches_plus._files import write_file
 
         parts = [f"<h1>{html.escape(title)}</h1>", _definition_list(self.scores)]
         for name, figure in self.figures.items():
@@ -54,7 +54,7 @@ class MappingReport:
             parts.append(f"<h2>{html.escape(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
         parts += ["<h2>Settings</h2>", _definition_list(self.settings)]
         page = _PAGE.format(title=html.escape(title), body="\n".join(parts))
-        write_whole(path, lambda file: file.write_text(page, encoding="utf-8"))
+        write_file(path, lambda file: file.write_text(page, encoding="utf-8"))
 
 
 def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> MappingReport:

@@ -63,6 +63,7 @@ def evaluate(
         Folder for the results.
     """
     from scarches_plus import metrics, pl
+    from scarches_plus._files import write_file
 
     from ._files import read_h5ad
 
@@ -74,11 +75,11 @@ def evaluate(
         reference_mask=reference_key,
         scores="full" if full else "cheap",
     )
-    out.mkdir(parents=True, exist_ok=True)
-    scored.scores.to_csv(out / "scores.csv", index=False)
+    write_file(out / "scores.csv", lambda file: scored.scores.to_csv(file, index=False))
     if len(scored.per_label):
-        scored.per_label.to_csv(out / "labels.csv", index=False)
+        write_file(out / "labels.csv", lambda file: scored.per_label.to_csv(file, index=False))
     scored.to_html(out / "evaluation.html")
-    pl.report(scored)[0].figure.savefig(out / "evaluation.png", dpi=150, bbox_inches="tight")
+    figure = pl.report(scored)[0].figure
+    write_file(out / "evaluation.png", lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))
     console.print(scored)
     console.print(f"wrote {out}")

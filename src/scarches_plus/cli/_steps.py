@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from scarches_plus import _keys
+from scarches_plus._files import write_file, write_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI
 
+#: The reference's cells beside its model.
+REFERENCE = "reference.h5ad"
 console = Console(soft_wrap=True)
 
 
@@ -90,15 +93,25 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from ._files import write_whole
     from ._report import mapping_report, text_of
 
     result = mapping_report(reference, query, labels_key)
     console.print(text_of(result.scores))
     umap = result.figures["Reference and query"]
-    write_whole(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
+    write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
     result.write_html(out / "report.html", title)
     console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
+
+
+def save_with_cells(model: SCVI | SCANVI, cells: AnnData, out: Path, *, overwrite: bool) -> None:
+    """Save a model and the reference's cells as one folder, which is replaced in one step."""
+    own = ("model.pt", "adata.h5ad", "mdata.h5mu", REFERENCE)
+
+    def fill(folder: Path) -> None:
+        model.save(folder, overwrite=True)
+        cells.write_h5ad(folder / REFERENCE, compression="gzip")
+
+    write_folder(out, fill, overwrite=overwrite, replaced=own.__contains__)
 
 
 def without_counts(adata: AnnData) -> AnnData:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import warnings
 from typing import TYPE_CHECKING
 
+from scarches_plus._files import cache_subfolder, write_file
 from scarches_plus._logging import logger
 from scarches_plus.datasets._download import cache_folder
 
@@ -40,7 +39,8 @@ def cached_index(
     BundleError
         If what comes is no index, and there is no copy.
     """
-    folder = cache_folder(cache_dir) / "hub" / _FOLDER
+    cache = cache_folder(cache_dir)
+    folder = cache / "hub" / _FOLDER
     name = f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
     try:
         text = fetch_small(url, at_most=at_most, offline=offline)
@@ -54,7 +54,7 @@ def cached_index(
             warnings.warn(message, UserWarning, stacklevel=2)
         return copy
     try:
-        _keep(folder, name, text)
+        write_file(cache_subfolder(cache, "hub", _FOLDER) / name, text, keep=False)
     except OSError as error:
         logger.warning("no copy of %s is kept: %s", url, error)
     return index
@@ -65,17 +65,3 @@ def _copy(folder: Path, name: str, parse: Callable[[bytes, str], Index], at_most
         return parse(read_file(folder, name, at_most=at_most), str(folder / name))
     except (OSError, ValueError):
         return None
-
-
-def _keep(folder: Path, name: str, text: bytes) -> None:
-    """Replace the copy in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{name}-{secrets.token_hex(8)}"
-    try:
-        with temporary.open("wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / name)
-    finally:
-        temporary.unlink(missing_ok=True)

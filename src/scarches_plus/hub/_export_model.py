@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._folder import write_folder
+from scarches_plus._files import check_output_folder, write_folder
 
 if TYPE_CHECKING:
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
@@ -39,13 +39,15 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     ------
     FileExistsError
         If the folder exists and ``overwrite`` is not set, or it is something else.
+    OSError
+        If it cannot be written, which is looked at first.
     ValueError
         If scvi-tools has no such network (``batch_free_decoder_layer``, ``layer_widths``, squared errors).
     """
     from scarches_plus.model import load
     from scarches_plus.model._scvi_folder import to_scvi_file
 
-    folder = Path(path).expanduser().absolute()
+    folder = check_output_folder(Path(path).expanduser().absolute(), overwrite=overwrite, foreign=_no_export)
     write_folder(folder, {_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
+from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
+from scarches_plus._limits import ADDRESS_CHARACTERS, INDEX_BYTES, MOST_MIRRORS, MOST_MODELS
 from scarches_plus.datasets._download import cache_folder
 
 from ._cached_index import cached_index
-from ._json import parse_json
-from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, StrictModel
-from ._transport import is_url
+from ._json import first_problem, parse_json
+from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, StrictModel, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +29,19 @@ EMBEDDED = Path(__file__).parent / "references" / "index.json"
 INDEX = "index.json"
 #: What stands for a file's name in an address.
 FILE = "{file}"
-_LARGEST = 16 * 2**20
 _DOI = re.compile(r"(?:https://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+
+
+def _is_place(mirror: str) -> str:
+    """Return a mirror that is a folder, or an address whose host does not depend on the file."""
+    if is_address(mirror):
+        if len({origin_of(mirror.replace(FILE, name)) for name in ("a", "b")}) > 1:
+            message = f"{FILE} is part of the host"
+            raise ValueError(message)
+    elif "\\" in mirror or not mirror.isprintable():
+        message = "is neither an address nor a folder: it holds a backslash or a control character"
+        raise ValueError(message)
+    return mirror
 
 
 class IndexEntry(StrictModel):
@@ -44,11 +56,13 @@ class IndexEntry(StrictModel):
     model: str = ""
     cells: Count = 0
     genes: Count = 0
-    labels: list[str] = Field(default_factory=list)
+    labels: Texts = Field(default_factory=list)
     license: str = ""
     doi: str = ""
     concept_doi: str = ""
-    mirrors: list[str] = Field(min_length=1)
+    mirrors: list[Annotated[str, Field(max_length=ADDRESS_CHARACTERS), AfterValidator(_is_place)]] = Field(
+        min_length=1, max_length=MOST_MIRRORS, fail_fast=True
+    )
     files: dict[FileName | Literal["manifest.json", "SHA256SUMS"], FileEntry]
 
     @field_validator("files")
@@ -65,7 +79,7 @@ class Index(StrictModel):
     """A list of models: ``index.json``."""
 
     schema_version: Literal[1]
-    models: list[IndexEntry]
+    models: list[IndexEntry] = Field(max_length=MOST_MODELS, fail_fast=True)
 
 
 @dataclass(frozen=True)
@@ -117,7 +131,7 @@ def read_indexes(
         If a file that was given is no index.
     """
     given = [str(one) for one in ([index] if isinstance(index, str | Path) else index)]
-    files = {one for one in [*given, str(EMBEDDED)] if not is_url(one)}
+    files = {one for one in [*given, str(EMBEDDED)] if not is_address(one)}
     sources = [*given, *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
     models: list[Listed] = []
     unread: list[str] = []
@@ -127,7 +141,8 @@ def read_indexes(
         except (OSError, BundleError) as error:
             if isinstance(error, BundleError) and source in files:
                 raise
-            unread.append(str(error) if source in str(error) else f"{source}: {error}")
+            name = shown(source)
+            unread.append(str(error) if name in str(error) else f"{name}: {error}")
     return Listing(models, unread)
 
 
@@ -197,37 +212,37 @@ def _find_doi(doi: str, listing: Listing, *, allow_latest: bool) -> Listed:
 
 
 def _read(source: str, *, cache_dir: str | Path | None, offline: bool) -> list[Listed]:
-    if is_url(source):
-        found = cached_index(source, _parse, at_most=_LARGEST, cache_dir=cache_dir, offline=offline)
+    if is_address(source):
+        found = cached_index(source, _parse, at_most=INDEX_BYTES, cache_dir=cache_dir, offline=offline)
     else:
         path = Path(source).expanduser().absolute()
         source = str(path / INDEX if path.is_dir() else path)
-        if Path(source).stat().st_size > _LARGEST:
+        if Path(source).stat().st_size > INDEX_BYTES:
             message = f"{source} is larger than any index"
             raise BundleError(message)
         found = _parse(Path(source).read_bytes(), source)
+        return [Listed(entry, source) for entry in found.models]
+    for mirror in (one for entry in found.models for one in entry.mirrors if is_address(one)):
+        require_step(source, mirror.replace(FILE, ""))
     return [Listed(entry, source) for entry in found.models]
 
 
 def _parse(text: bytes, source: str) -> Index:
     try:
-        parse_json(text)
-        return Index.model_validate_json(text)
+        return Index.model_validate(parse_json(text))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        message = f"{source} is no index: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise BundleError(message) from error
+        message = f"{source} is no index: {first_problem(error)}"
+        raise BundleError(message) from None
     except ValueError as error:
         message = f"{source} is no index: {error}"
         raise BundleError(message) from error
 
 
 def _address(mirror: str, name: str, source: str) -> str:
-    if not is_url(mirror) and is_url(source):
-        mirror = source.rsplit("/", 1)[0] + "/" + mirror
-    if is_url(mirror):
-        return mirror.replace(FILE, name) if FILE in mirror else f"{mirror.rstrip('/')}/{name}"
-    return str(Path(source).parent / mirror / name)
+    if not is_address(mirror) and not is_address(source):
+        return str(Path(source).parent / mirror / name)
+    place = mirror.replace(FILE, name) if FILE in mirror else f"{mirror.rstrip('/')}/{name}"
+    return place if is_address(mirror) else join_address(source, f"./{quoted_path(place.lstrip('/'))}")
 
 
 def _order(version: str) -> list[tuple[int, int, str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._files import read_folder
+
 from ._fetch_file import fetch_file
-from ._folder import CHECKSUMS, read_bundle, read_manifest
+from ._folder import CHECKSUMS, read_manifest
 from ._manifest import MANIFEST
 from ._resolved import resolve
 
@@ -48,7 +50,7 @@ def info(
         If the manifest is damaged.
     """
     try:
-        return read_bundle(name, _of_folder)
+        return read_folder(name, _of_folder, hold=False)
     except FileNotFoundError as error:
         no_folder = str(error)
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._folder import read_bundle, read_listed, read_manifest
+from scarches_plus._files import read_folder
+
+from ._folder import read_listed, read_manifest
 from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
 from ._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
 from ._tensors import unpack
@@ -43,7 +45,7 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
     BundleError
         If anything in it is damaged, missing or not what the manifest says; the message names the file.
     """
-    return read_bundle(path, lambda folder: open_model(folder, read_manifest(folder)[0]))
+    return read_folder(path, lambda folder: open_model(folder, read_manifest(folder)[0]), hold=False)
 
 
 def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._folder import read_bundle, read_listed, read_manifest
+from scarches_plus._files import read_folder
+
+from ._folder import read_listed, read_manifest
 from ._manifest import MANIFEST, PROFILES, BundleError
 from ._profile_tensors import unpack_profiles
 
@@ -34,7 +36,7 @@ def load_profiles(path: str | Path) -> LabelProfiles:
     BundleError
         If the bundle carries no profiles, or anything is damaged.
     """
-    return read_bundle(path, _read)
+    return read_folder(path, _read, hold=False)
 
 
 def _read(folder: Path) -> LabelProfiles:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._folder import read_bundle, read_listed, read_manifest
+from scarches_plus._files import read_folder
+
+from ._folder import read_listed, read_manifest
 from ._manifest import MANIFEST, REFERENCE, BundleError
 from ._reference_cells import unpack_reference
 
@@ -35,7 +37,7 @@ def load_reference(path: str | Path) -> AnnData:
     BundleError
         If the bundle carries no cells, or anything is damaged.
     """
-    return read_bundle(path, _read)
+    return read_folder(path, _read, hold=False)
 
 
 def _read(folder: Path) -> AnnData:

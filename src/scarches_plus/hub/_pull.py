@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._files import check_space
+
 from ._fetch_file import fetch_file
 from ._folder import read_manifest
 from ._manifest import BundleError
@@ -73,7 +75,14 @@ def pull(
         raise BundleError(message)
     folder = listed.folder(cache_dir)
     if not listed.embedded:
+        missing = sum(one.size for file, one in entry.files.items() if not (folder / file).is_file())
+        if missing:
+            check_space(folder, missing)
+        first = 0
         for file, pinned in entry.files.items():
-            fetch_file(listed.addresses(file), folder / file, pinned, offline=offline, progress=progress)
+            places = listed.addresses(file)
+            places = places[first:] + places[:first]  # the mirror that delivered is asked first
+            first += fetch_file(places, folder / file, pinned, offline=offline, progress=progress)
+            first %= len(places)
     read_manifest(folder)
     return folder

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from scarches_plus._files import append_line, cache_subfolder
 from scarches_plus._logging import logger
 from scarches_plus.datasets._download import cache_folder
 
@@ -45,13 +46,13 @@ def resolve(
     listing.warn()
     if allow_latest and not says_version(name, listed.entry):
         try:
-            _note(cache_folder(cache_dir) / "hub", name, listed.entry)
+            _note(cache_folder(cache_dir), name, listed.entry)
         except OSError as error:
             logger.warning("what %s stands for is not noted: %s", name, error)
     return listed
 
 
-def _note(folder: Path, asked: str, entry: IndexEntry) -> None:
+def _note(cache: Path, asked: str, entry: IndexEntry) -> None:
     """Write down which version was taken: one line of JSON more in ``resolved.jsonl``."""
     taken = {
         "asked": asked,
@@ -61,6 +62,4 @@ def _note(folder: Path, asked: str, entry: IndexEntry) -> None:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     logger.info("%s stands for %s", asked, " ".join(filter(None, [taken["taken"], entry.doi])))
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / RESOLVED).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(taken) + "\n")
+    append_line(cache_subfolder(cache, "hub") / RESOLVED, json.dumps(taken))

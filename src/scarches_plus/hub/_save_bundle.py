@@ -8,11 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scarches_plus._files import check_output_folder, write_folder
 from scarches_plus._logging import logger
 
 from ._card import card_text
 from ._fewest_cells import require_enough_cells
-from ._folder import CHECKSUMS, checksums, no_bundle, sha256_of, write_folder
+from ._folder import CHECKSUMS, checksums, no_bundle, sha256_of
 from ._json import finite, write_json
 from ._manifest import (
     ANCHORS,
@@ -67,7 +68,7 @@ def save_bundle(
     ``manifest.json`` says everything about the model in words and numbers, ``weights.safetensors`` holds its weights, and
     ``README.md`` is a card for people. There is no pickle, and by default nothing about single cells: no labels, no indices, no
     names, no latent representation. Whatever happens while it is written, a bundle that was there stays whole until the new one
-    takes its place; what a killed call left beside it is removed by the next one, once it is an hour old.
+    takes its place; what a killed call left beside it is removed by the next one.
 
     Parameters
     ----------
@@ -111,6 +112,9 @@ def save_bundle(
     ------
     FileExistsError
         If the folder exists and ``overwrite`` is not set, or it is no bundle.
+    OSError
+        If it cannot be written, which is looked at first. What cannot be put in place in the end is kept elsewhere, and the message
+        says where.
     ValueError
         If the model is not trained, or the card is not valid, or cells are asked for that are not there, or a component of the
         summary, or a label of the profiles, has fewer than 20.
@@ -129,6 +133,10 @@ def save_bundle(
         raise ValueError(message)
     parts = take_apart(model)
     state = parts.state
+    n_bytes = sum(one.numel() * one.element_size() for one in parts.weights.values())
+    if reference is not None and "counts" in include:
+        n_bytes += reference.__sizeof__()
+    check_output_folder(folder, overwrite=overwrite, n_bytes=n_bytes, foreign=no_bundle)
     files: dict[str, bytes] = {WEIGHTS: pack(parts.weights)}
     sections: dict[str, Any] = {
         "importance": None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scarches_plus._files import current
 from scarches_plus._logging import logger
 
-from ._folder import all_files, current
+from ._folder import all_files
 from ._parcel import Parcel, Upload
 from ._registry import open_registry
 from ._services import Token

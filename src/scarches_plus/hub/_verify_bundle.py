@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._files import read_folder
+
 from ._fewest_cells import require_enough_cells
-from ._folder import CHECKSUMS, read_bundle, read_listed, read_manifest
+from ._folder import CHECKSUMS, read_listed, read_manifest
 from ._load_bundle import open_model
 from ._manifest import MANIFEST, PROFILES, REFERENCE, BundleError
 from ._profile_tensors import unpack_profiles
@@ -38,7 +40,7 @@ def verify_bundle(path: str | Path) -> Manifest:
         If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20 cells; the message
         names the file.
     """
-    return read_bundle(path, _verified)
+    return read_folder(path, _verified, hold=False)
 
 
 def _verified(folder: Path) -> Manifest:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._files import check_output_file, write_file
+
 from ._folder import all_files
 from ._index import INDEX, IndexEntry
 from ._json import write_json
@@ -50,6 +52,9 @@ def write_index(
         is a draft.
     """
     root = Path(folder).expanduser().absolute()
+    path = root / INDEX
+    if root.is_dir():
+        check_output_file(path)
     at = {one.manifest: one for one in uploads}
     entries: dict[tuple[str, str], IndexEntry] = {}
     for bundle in sorted(one.parent for one in root.glob(f"*/{MANIFEST}") if not one.parent.name.startswith(".")):
@@ -66,10 +71,7 @@ def write_index(
         message = f"mirrors names {unknown}, which are no models in {root}"
         raise ValueError(message)
     models = [one.model_dump(exclude_defaults=True) for one in entries.values()]
-    path = root / INDEX
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(write_json({"schema_version": SCHEMA_VERSION, "models": models}))
-    temporary.replace(path)
+    write_file(path, write_json({"schema_version": SCHEMA_VERSION, "models": models}))
     return path
 
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._files import check_output_file, write_file
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 #: Weights of the total, those of scib.
@@ -87,6 +90,7 @@ class Report:
         path
             File to write; it appears whole or not at all.
         """
+        check_output_file(path)
         parts = ["<h1>Evaluation</h1>", self._repr_html_()]
         if len(self.per_label):
             parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]
@@ -96,7 +100,4 @@ class Report:
         parts += ["<h2>Provenance</h2>", f"<table>{rows}</table>"]
         style = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .6em;text-align:right}"
         page = f"<!doctype html><meta charset='utf-8'><title>Evaluation</title><style>{style}</style>{''.join(parts)}"
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.part")
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(target)
+        write_file(path, page.encode())

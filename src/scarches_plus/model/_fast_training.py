@@ -24,6 +24,7 @@ from scarches_plus.train._over_minibatches import over_minibatches
 from scarches_plus.train._penalty_sum import PenaltySum
 
 from ._defaults import n_training_cells
+from ._interrupt import TrainingInterrupted
 from ._threads import threads_for_chunks
 
 if TYPE_CHECKING:
@@ -157,14 +158,19 @@ def train_fast(
                     records[name].append(value)
                 records["epoch"].append((adam.n_steps - 1) // steps_per_epoch)
         except KeyboardInterrupt as stop:
-            message = "training was interrupted; the model holds the weights of the last step"
-            raise KeyboardInterrupt(message) from stop
+            raise TrainingInterrupted(model, trained=bool(records) or model.is_trained_) from stop
         finally:
             condensed.write_back()
             if records:
                 _extend_history(model, records)
+                _end(model)
+
+
+def _end(model: Any) -> None:
+    """Do what scvi-tools does after a training."""
     model.trainer = None
-    model.train_indices, model.validation_indices, model.test_indices = np.arange(n_cells), *[np.array([], int)] * 2
+    model.train_indices = np.arange(model.adata.n_obs)
+    model.validation_indices, model.test_indices = [np.array([], int)] * 2
     model.is_trained_ = True
 
 

@@ -13,6 +13,7 @@ import torch
 
 from ._load import CLASSES, load
 from ._plausible import NO_OPTIONS, known_arguments, require_plausible_sizes
+from ._plausible_state import require_plausible_state
 from ._spec import reference_spec, with_text_categories
 from ._stand_ins import stand_ins
 from ._state import get_state, restore_state, set_state
@@ -145,6 +146,7 @@ def plan(parts: PortableModel) -> Plan:
         message = "labels_key, labels, unlabeled_category: a SCANVI needs a column of labels, and the name of no label"
         raise ValueError(message)
     require_plausible_sizes(parts.spec, parts.weights)
+    require_plausible_state(parts.state, parts.spec, parts.weights, parts.unmeasured_proteins)
     arguments = known_arguments(cls, parts.arguments, parts.weights)
     with advice_unsaid():
         planned = _plan(cls, parts, arguments)

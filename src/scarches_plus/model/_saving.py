@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._files import check_output_folder, write_folder
 
 from ._state import refresh_state
 
+if TYPE_CHECKING:
+    from anndata import AnnData
+
 #: Cells that scvi-tools saves beside a model and loads with it.
 _CELL_FILES = ("adata.h5ad", "mdata.h5mu")
+_MODEL_FILE = "model.pt"
 
 
 class SavingMixin:
@@ -23,7 +29,7 @@ class SavingMixin:
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Save the model; a folder that is there already changes only once everything is written.
+        """Save the model; a folder that is there already is replaced in one step, once everything is written.
 
         Parameters
         ----------
@@ -32,26 +38,44 @@ class SavingMixin:
         prefix
             What file names begin with.
         overwrite
-            Replace a model that is there, and cells that were saved with it.
+            Replace a model that is there, and cells that were saved with it. Other files in the folder stay.
         *args, **kwargs
             Passed to the ``save`` of scvi-tools.
 
         Raises
         ------
         FileExistsError
-            If the folder exists and ``overwrite`` is not set.
+            If the folder exists and ``overwrite`` is not set, or it is a link, a file, or the folder you work in.
+        OSError
+            If it cannot be written. What fails only in the end is kept elsewhere, and the message says where.
+        ValueError
+            If cells are to be saved and the model holds none, or the prefix is no part of a file name.
         """
-        folder = Path(dir_path)
-        if folder.exists() and not overwrite:
-            message = f"{folder} exists; choose another folder or pass overwrite=True"
-            raise FileExistsError(message)
+        if prefix and Path(prefix).name != prefix:
+            message = (
+                f"prefix={prefix!r} is what names of files begin with, and cannot hold a folder; pass it in dir_path"
+            )
+            raise ValueError(message)
+        parent = super().save  # type: ignore[misc]
+        given = signature(parent).bind(str(dir_path), prefix, overwrite, *args, **kwargs).arguments
+        cells = self.adata if given.get("save_anndata") else None  # type: ignore[attr-defined]
+        if given.get("save_anndata") and cells is None:
+            message = "the model holds no cells to save: leave out save_anndata, or load it with its cells"
+            raise ValueError(message)
+        folder = check_output_folder(dir_path, overwrite=overwrite, n_bytes=_size_of(self, cells))
         refresh_state(self)  # type: ignore[arg-type]
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            super().save(temporary, prefix, True, *args, **kwargs)  # type: ignore[misc] # noqa: FBT003
-            folder.mkdir(exist_ok=True)
-            written = {file.name for file in Path(temporary).iterdir()}
-            for stale in {f"{prefix or ''}{name}" for name in _CELL_FILES} - written:
-                (folder / stale).unlink(missing_ok=True)
-            for name in written:
-                (Path(temporary) / name).replace(folder / name)
+        own = {f"{prefix or ''}{name}" for name in (_MODEL_FILE, *_CELL_FILES)}
+        write_folder(
+            folder,
+            lambda place: parent(str(place), prefix, True, *args, **kwargs),  # noqa: FBT003
+            overwrite=overwrite,
+            replaced=own.__contains__,
+        )
+
+
+def _size_of(model: Any, cells: AnnData | None) -> int:
+    """Return how many bytes a model and cells take, roughly."""
+    weights = sum(one.numel() * one.element_size() for one in model.module.state_dict().values())
+    return weights + (
+        0 if cells is None else sum(one.__sizeof__() for one in getattr(cells, "mod", {"": cells}).values())
+    )

@@ -18,6 +18,7 @@ from ._data_splitter import DataSplitter
 from ._defaults import n_training_cells
 from ._fast_training import obstacle_to, train_fast
 from ._groupings import setting_of
+from ._interrupt import InterruptibleRunner, interrupts_restored
 from ._state import refresh_state
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TrainingMixin:
 
     _training_plan_cls = TrainingPlan
     _data_splitter_cls = DataSplitter
+    _train_runner_cls = InterruptibleRunner
 
     if TYPE_CHECKING:
 
@@ -80,7 +82,7 @@ class TrainingMixin:
         ValueError
             If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the reason.
         KeyboardInterrupt
-            If the user stops the training. The model then holds the weights of the last step and can be trained on.
+            If the user stops the training. The model then holds the weights of the last step and can be used and trained on.
         """
         parent = super().train  # type: ignore[misc]
         positional = signature(parent).bind_partial(*args).arguments
@@ -116,17 +118,13 @@ class TrainingMixin:
         trainer = getattr(self, "trainer", None)
         module.train()  # the plan sets the mode; lightning warns of any other start
         try:
-            parent(plan_kwargs=plan_kwargs, **kwargs)
-            _place_in_history(self, n_before)
-        except SystemExit as stop:
-            if not isinstance(stop.__context__, KeyboardInterrupt):
-                raise
-            # lightning turns Ctrl-C into an exit of the whole process
-            message = "training was interrupted; the model holds the weights of the last step"
-            raise KeyboardInterrupt(message) from stop
+            with interrupts_restored():
+                parent(plan_kwargs=plan_kwargs, **kwargs)
         finally:
             module.eval()
             began = getattr(self, "trainer", None) is not trainer
+            if began:
+                _place_in_history(self, n_before)
             refresh_state(self, **{"engine": "scvi", "penalties": options} if began else {})  # type: ignore[arg-type]
 
 

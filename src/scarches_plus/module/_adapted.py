@@ -11,6 +11,7 @@ from ._count_likelihood import CountLikelihoodMixin
 from ._expression_likelihood import ExpressionLikelihoodMixin
 from ._gene_mask import GeneMaskMixin
 from ._layer_widths import set_layer_widths
+from ._summed_in_parts import sum_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,7 @@ class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixi
         self.use_squared_error(reconstruction_weight)
         if batch_free_decoder_layer:
             free_first_layer_of_batch(self)
+        sum_in_parts(self)
 
     def infer(self, counts: Tensor, **covariates: Tensor | None) -> dict[str, Any]:
         """Return what ``inference`` makes of counts."""

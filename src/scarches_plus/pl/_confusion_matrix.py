@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._text import for_figure
 
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,8 +85,9 @@ def confusion_matrix(
         text = f"{value:.2f}" if normalize else f"{value:d}"
         if value and text != "0.00":
             ax.text(col, row, text, ha="center", va="center", fontsize=7, color=_readable(image.to_rgba(value)))
-    ax.set_yticks(range(len(rows)), [f"{name} ({n:,})" for name, n in counts.sum(axis=1).items()])
-    ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
+    n_cells = counts.sum(axis=1)
+    ax.set_yticks(range(len(rows)), [f"{name} ({n:,})" for name, n in zip(for_figure(rows), n_cells, strict=True)])
+    ax.set_xticks(range(len(columns)), for_figure(columns), rotation=45, ha="right", rotation_mode="anchor")
     ax.set_xlabel("transferred label")
     ax.set_ylabel("true label (cells)")
     ax.spines[:].set_visible(False)
@@ -92,7 +95,7 @@ def confusion_matrix(
     ax.get_figure().colorbar(
         image, ax=ax, label="share of the true type" if normalize else "cells", fraction=0.05, pad=0.02, aspect=30
     )
-    return ax
+    return plain_texts(ax)
 
 
 def _readable(background: tuple[float, float, float, float]) -> str:

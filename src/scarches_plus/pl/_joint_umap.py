@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._text import for_figure, for_message
 
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +122,7 @@ def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown
             values = values.cat.reorder_categories([*values.cat.categories.drop(unknown), unknown])
         colors = _colors(adata, key, unknown)
         uns[_keys.colors(key)] = [colors[name] for name in values.cat.categories]
+        values = values.cat.rename_categories(for_figure(values.cat.categories, in_legend=True))
     return AnnData(obs=pd.DataFrame({key: values}), obsm={"X_umap": np.asarray(adata.obsm["X_umap"])[chosen]}, uns=uns)
 
 
@@ -160,8 +163,22 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
         sc.pl.umap(AnnData(obsm={"X_umap": behind}), na_color=REFERENCE_COLOR, size=kwargs["size"], **common)
         if is_label:
             ax.scatter([], [], color=REFERENCE_COLOR, label=rest)
+    if "groups" in kwargs:
+        groups = [kwargs["groups"]] if isinstance(kwargs["groups"], str) else kwargs["groups"]
+        kwargs = {**kwargs, "groups": for_figure(groups, in_legend=True)}
     if str(key).endswith(_keys.uncertainty("")):
         kwargs = {"vmin": 0, "vmax": 1, **kwargs}
-    sc.pl.umap(cells, **{"color": key, "na_color": _keys.UNKNOWN_COLOR, "colorbar_loc": None, **common, **kwargs})
+    sc.pl.umap(
+        cells,
+        **{
+            "color": key,
+            "title": for_message(key, 60),
+            "na_color": _keys.UNKNOWN_COLOR,
+            "colorbar_loc": None,
+            **common,
+            **kwargs,
+        },
+    )
     if not is_label:
         ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
+    plain_texts(ax)

@@ -4,6 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._text import for_figure
+
+from ._texts import plain_texts
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -39,7 +43,7 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         message = "the summary has no label"
         raise ValueError(message)
     table = summary.iloc[::-1]
-    names = [f"{name} ({n:,})" for name, n in table["n_cells"].items()]
+    names = [f"{name} ({n:,})" for name, n in zip(for_figure(table.index), table["n_cells"], strict=True)]
     if ax is None:
         size = (5 + 0.08 * max(map(len, names)), max(0.3 * len(names) + 1.2, 2.5))
         _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -51,4 +55,4 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     ax.set(xlim=(0, 1), xlabel="share of cells", ylabel="best label (cells)")
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return plain_texts(ax)

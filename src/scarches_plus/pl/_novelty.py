@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
+from scarches_plus._text import for_message
 
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -62,5 +64,5 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     ax = draw_boxes(groups, {name: NOVEL_COLOR if shares[name] > 0.5 else KNOWN_COLOR for name in groups}, ax)
     ax.axvline(float(record["threshold"]), color="black", linestyle="--", linewidth=1, zorder=0)
     name_colors(ax, {"mostly known": KNOWN_COLOR, "mostly novel": NOVEL_COLOR})
-    ax.set(xlabel="novelty (dashed: threshold)", ylabel=f"{groupby} (cells)")
-    return ax
+    ax.set(xlabel="novelty (dashed: threshold)", ylabel=f"{for_message(groupby, 60)} (cells)")
+    return plain_texts(ax)

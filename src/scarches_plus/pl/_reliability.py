@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._text import for_figure
+
+from ._texts import plain_texts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,7 +43,8 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     if ax is None:
         _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)
-    for name, table in curves.items():
+    names = for_figure(curves, in_legend=True) if any(map(str, curves)) else [""]
+    for name, table in zip(names, curves.values(), strict=True):
         (line,) = ax.plot(table["confidence"], table["accuracy"], linewidth=1)
         error = (
             f"calibration error {table.attrs['calibration_error']:.3f}" if "calibration_error" in table.attrs else ""
@@ -60,4 +65,4 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability of the prediction", ylabel="share that is right")
     ax.set_aspect("equal")
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return plain_texts(ax)

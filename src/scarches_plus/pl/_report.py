@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus._text import for_figure
+
+from ._texts import plain_texts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,7 +60,7 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
         raise ValueError(message)
     _draw_table(table, axes[0])
     _draw_scatter(table, axes[1])
-    return axes[0], axes[1]
+    return plain_texts(axes[0]), plain_texts(axes[1])
 
 
 def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
@@ -75,7 +79,7 @@ def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
         of_kind = places[[one == kind for one in kinds]]
         ax.text(of_kind.mean(), len(table) - 0.35, kind, ha="center", va="top", fontsize=10, fontweight="bold")
     ax.set(xlim=(-0.7, places[-1] + 0.7), ylim=(len(table) - 0.2, -0.7), yticks=rows)
-    ax.set_yticklabels([str(name) for name in table.index], parse_math=False)
+    ax.set_yticklabels(for_figure(table.index))
     ax.set_xticks(places, names, rotation=40, ha="left")
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
@@ -87,7 +91,7 @@ def _draw_scatter(table: pd.DataFrame, ax: Axes) -> None:
         ax.set_axis_off()
         return
     mixing, conservation = (table["summary", kind].to_numpy(dtype=float) for kind in ("mixing", "conservation"))
-    names = [str(name) for name in table.index]
+    names = for_figure(table.index)
     dots = [
         ax.scatter(mixing[number], conservation[number], color=f"C{number % 10}", label=name, zorder=2)
         for number, name in enumerate(names)
@@ -96,5 +100,5 @@ def _draw_scatter(table: pd.DataFrame, ax: Axes) -> None:
     ax.set_aspect("equal")
     ax.grid(alpha=0.3)
     legend = ax.legend(dots, [""] * len(dots), fontsize="small", loc="lower left")
-    for text, name in zip(legend.get_texts(), names, strict=True):  # as they are: no mathematics, no hidden "_name"
-        text.set(text=name, parse_math=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):  # an underscore at its beginning would hide it
+        text.set_text(name)

@@ -6,6 +6,7 @@ from scarches_plus import _keys
 
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,4 +72,4 @@ def uncertainty_by_type(
     if known_labels is not None:
         name_colors(ax, {"in the reference": KNOWN_COLOR, "not in the reference": UNSEEN_COLOR})
     ax.set(xlim=(-0.02, 1.02), xlabel="uncertainty of the transferred label", ylabel="true label (cells)")
-    return ax
+    return plain_texts(ax)

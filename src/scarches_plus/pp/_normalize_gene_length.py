@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from ._counts import counts_of, stored_values
+from ._match_names import other_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,6 +112,7 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
         if len(missing):
             message = (
                 f"lengths lacks {len(missing)} genes: {_some(missing)}; leave them out of adata or add their length"
+                + other_names(missing, lengths.index, "sp.pp.match_gene_names(adata, lengths.index)")
             )
             raise KeyError(message)
         lengths = lengths.loc[genes]

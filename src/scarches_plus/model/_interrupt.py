@@ -1,0 +1,70 @@
+"""Ctrl-C during training, after which the model can be used and trained on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from scvi.train import TrainRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """The user stopped a training.
+
+    Parameters
+    ----------
+    model
+        The model, with the weights of the last step. Where a function made it, a session finds it in ``sys.last_value.model``.
+    trained
+        Whether it was trained for a step at least, now or before.
+    """
+
+    def __init__(self, model: Any, *, trained: bool) -> None:
+        self.model = model
+        super().__init__(
+            "training was interrupted; the model holds the weights of the last step (sys.last_value.model)"
+            if trained
+            else "training was interrupted before its first step; the model is not trained"
+        )
+
+
+class InterruptibleRunner(TrainRunner):
+    """Runs a training of scvi-tools; after Ctrl-C, the model is as after a training that ended there."""
+
+    def __call__(self) -> Any:
+        """Run training."""
+        try:
+            return super().__call__()
+        except SystemExit as stop:  # lightning turns Ctrl-C into an exit of the whole process
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            if self.trainer.global_step:
+                self._end()
+            raise TrainingInterrupted(self.model, trained=self.model.is_trained_) from stop
+
+    def _end(self) -> None:
+        """Do what scvi-tools does after a training."""
+        for kind, name in (("train", "train_idx"), ("test", "test_idx"), ("validation", "val_idx")):
+            setattr(self.model, f"{kind}_indices", getattr(self.data_splitter, name, None))
+        self.model.is_trained_ = True
+        self.model.to_device(self.device)
+        self.model.trainer = self.trainer
+
+
+@contextmanager
+def interrupts_restored() -> Iterator[None]:
+    """Let Ctrl-C work afterwards: lightning ignores it from the first one on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if handler is not None and signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
