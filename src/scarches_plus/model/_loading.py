@@ -6,6 +6,8 @@ written anew into a private folder, which is what scvi-tools opens.
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ from ._spec import use_text_categories
 from ._state import restore_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anndata import AnnData
     from mudata import MuData
 
@@ -101,7 +105,8 @@ class LoadingMixin:
 
             def load() -> Any:
                 take = cls._load_trusted if prepared else cls._load_with_cells
-                return take(Path(folder), adata, **options)
+                with _private_folder_unsaid():
+                    return take(Path(folder), adata, **options)
 
             return with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
 
@@ -199,6 +204,18 @@ class LoadingMixin:
             As in scvi-tools.
         """
         return scvi.model.base.ArchesMixin.prepare_query_mudata(mdata, _opened(reference_model), *args, **kwargs)
+
+
+@contextmanager
+def _private_folder_unsaid() -> Iterator[None]:
+    """Keep scvi-tools from telling users that a file of a private folder need not be downloaded."""
+    notes = logging.getLogger("scvi.data._download")
+    level = notes.level
+    notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        notes.setLevel(level)
 
 
 def read_saved(
