@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -43,6 +45,8 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
     import pooch
 
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
     return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).expanduser().resolve()
 
 

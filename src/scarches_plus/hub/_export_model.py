@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scarches_plus import _arguments as check
 
 from ._folder import write_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 _MODEL = "model.pt"
@@ -45,7 +48,8 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     from scarches_plus.model import load
     from scarches_plus.model._scvi_folder import to_scvi_file
 
-    folder = Path(path).expanduser().absolute()
+    folder = check.path("path", path).expanduser().absolute()
+    check.flags(overwrite=overwrite)
     write_folder(folder, {_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 

@@ -8,13 +8,15 @@ import re
 import secrets
 import shutil
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
+
+from scarches_plus import _arguments as check
 
 from ._manifest import MANIFEST, BundleError, FileEntry, FileName, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 Result = TypeVar("Result")
 CHECKSUMS = "SHA256SUMS"
@@ -106,7 +108,7 @@ def read_bundle(path: str | Path, read: Callable[[Path], Result]) -> Result:
     read
         Takes the folder and returns what is in it. As every file is compared with the manifest, parts of two bundles fail.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = check.path("path", path).expanduser().absolute()
     for _ in range(_ATTEMPTS):
         before = _identity(folder)
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._import_model import import_model
@@ -14,6 +14,8 @@ from ._manifest import BundleError
 from ._safe_h5ad import check_h5ad
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
 
 
@@ -45,7 +47,9 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
     BundleError
         If one of them is damaged or refused.
     """
-    folder = Path(path).expanduser()
+    folder = check.path("path", path).expanduser()
+    check.texts_or_none(prefix=prefix)
+    max_bytes = check.whole("max_bytes", max_bytes, least=1)
     file = folder / f"{prefix or ''}adata.h5ad"
     if not file.is_file():
         message = f"{file} is no file"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from scarches_plus import _arguments as check
 from scarches_plus.datasets._download import cache_folder
 
 from ._cached_index import cached_index
@@ -116,7 +117,11 @@ def read_indexes(
     BundleError
         If a file that was given is no index.
     """
-    given = [str(one) for one in ([index] if isinstance(index, str | Path) else index)]
+    check.flags(offline=offline)
+    listed = check.names("index", [index] if isinstance(index, str | Path) else index, of=object)
+    for one in listed:
+        check.path("index", one)
+    given = [str(one) for one in listed]
     files = {one for one in [*given, str(EMBEDDED)] if not is_url(one)}
     sources = [*given, *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
     models: list[Listed] = []

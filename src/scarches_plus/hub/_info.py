@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 from ._fetch_file import fetch_file
 from ._folder import CHECKSUMS, read_bundle, read_manifest
 from ._manifest import MANIFEST
@@ -47,6 +49,8 @@ def info(
     BundleError
         If the manifest is damaged.
     """
+    check.path("name", name)
+    check.flags(allow_latest=allow_latest, offline=offline)
     try:
         return read_bundle(name, _of_folder)
     except FileNotFoundError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 from ._fetch_file import fetch_file
 from ._folder import read_manifest
 from ._manifest import BundleError
@@ -65,6 +67,8 @@ def pull(
     BundleError
         If a file, or one given as ``index``, is not what it says, or the model is too large.
     """
+    max_bytes = check.whole("max_bytes", max_bytes, least=1)
+    check.flags(progress=progress)
     listed = resolve(name, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
     entry = listed.entry
     size = sum(one.size for one in entry.files.values())

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus.datasets._download import cache_folder
 
@@ -40,6 +41,8 @@ def resolve(
     BundleError
         If a file given as an index is none.
     """
+    check.texts(name=name)
+    check.flags(allow_latest=allow_latest, offline=offline)
     listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
     listed = find(name, listing, allow_latest=allow_latest)
     listing.warn()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 
 from ._card import card_text
@@ -35,6 +35,7 @@ from ._tensors import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from anndata import AnnData
 
@@ -120,10 +121,18 @@ def save_bundle(
     from scarches_plus.model import load
     from scarches_plus.model._portable import take_apart
 
-    folder = Path(path).expanduser().absolute()
+    folder = check.path("path", path).expanduser().absolute()
+    keys = [check.slot("labels_key", key) for key in check.names("labels_key", labels_key, or_one=True)]
+    include = list(check.names("include", include, or_one=True))  # type: ignore[arg-type]
+    for part in include:
+        check.choice("include", part, get_args(Part))
+    check.flags(summary=summary, importance=importance, anchors=anchors, overwrite=overwrite)
+    check.cells("reference", reference, mudata=True, or_none=True)
+    if card is not None and not isinstance(card, Card):
+        check.options("card", card, Card.model_fields, {})
+    if calibration is not None:
+        check.mapping("calibration", calibration)
     model = load(model)
-    keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
-    include = [include] if isinstance(include, str) else list(include)
     if keys and not summary and "labels" not in include:
         message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"
         raise ValueError(message)

@@ -37,7 +37,7 @@ class Token:
     """
 
     def __init__(self, text: str) -> None:
-        self._text = text.strip()
+        self._text = text.strip() if isinstance(text, str) else ""
         del text  # errors show local variables
         if not _SECRET.fullmatch(self._text):
             message = "a token is one word of letters, digits and signs; copy it again"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 
 from ._folder import all_files, current
 from ._parcel import Parcel, Upload
-from ._registry import open_registry
+from ._registry import Backend, open_registry
 from ._services import Token
 from ._verify_bundle import verify_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ._manifest import Manifest
-    from ._registry import Backend
 
 __all__ = ["Upload", "upload"]
 
@@ -84,7 +84,11 @@ def upload(
         secret = None if token is None else Token(token)
     finally:
         del token  # errors show local variables
-    folder = current(Path(bundle).expanduser().absolute())
+    check.choice("backend", backend, get_args(Backend))
+    check.texts_or_none(new_version_of=new_version_of)
+    check.flags(sandbox=sandbox, publish=publish, restricted=restricted, allow_cells=allow_cells, progress=progress)
+    creators = check.names("creators", creators, or_one=True)
+    folder = current(check.path("bundle", bundle).expanduser().absolute())
     manifest = verify_bundle(folder)
     parcel = Parcel(
         folder=folder,
@@ -110,7 +114,7 @@ def _creators(manifest: Manifest, given: Sequence[str]) -> list[str]:
     contacts = [
         " ".join(word for word in one.split() if "@" not in word).strip(" ,;") for one in manifest.card.contacts
     ]
-    return [one for one in ([given] if isinstance(given, str) else given) or contacts if one]
+    return [one for one in given or contacts if one]
 
 
 def _require_fit(parcel: Parcel, *, allow_cells: bool) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, nearest_within
 
 from ._checks import coded_batches, first_neighbors
@@ -60,6 +61,8 @@ def batch_entropy(
     from scipy.sparse import csr_array
     from scipy.special import entr
 
+    k = check.whole("k", k, least=1)
+    check.flags(normalize=normalize)
     codes, names = coded_batches(batches, len(dense(embedding)))
     if len(names) < 2:
         message = f"the entropy of batches needs at least 2 batches; every cell is of batch {names[0]!r}"

@@ -34,6 +34,9 @@ def first_neighbors(neighbors: NDArray, n_cells: int, k: int) -> NDArray:
     if neighbors.ndim != 2 or len(neighbors) != n_cells or not 1 <= k <= neighbors.shape[1]:
         message = f"neighbors must have shape ({n_cells}, at least k={k}); its shape is {neighbors.shape}"
         raise ValueError(message)
+    if neighbors.dtype.kind not in "iu":
+        message = f"neighbors must be indices of cells, whole numbers, not {neighbors.dtype}"
+        raise ValueError(message)
     first = neighbors[:, :k]
     if n_self := int((first == np.arange(n_cells)[:, None]).any(axis=1).sum()):
         message = f"neighbors lists {n_self} of {n_cells} cells as their own neighbour: drop each cell by its index"

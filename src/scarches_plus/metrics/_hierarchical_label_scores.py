@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def hierarchical_label_scores(
     Kiritchenko, Matwin, Nock and Famili, Learning and evaluation in the presence of class hierarchies (2006); Silla and
     Freitas, A survey of hierarchical classification across different application domains (2011), section 5.
     """
+    check.texts(unknown_category=unknown_category)
     tree = LabelTree.of(hierarchy)
     truth, no_truth = _texts(labels)
     predicted, no_prediction = _texts(predictions)

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+
 from ._reliability_curve import calibration_error
 
 if TYPE_CHECKING:
@@ -132,6 +135,8 @@ def label_transfer_report(
     scANVI (Xu et al. 2019), Online Methods, "Weighted and unweighted accuracy"; scArches (Lotfollahi et al. 2020), eq.
     20 to 22, for uncertainty and rejection; Guo et al., On Calibration of Modern Neural Networks (2017), eq. 3.
     """
+    check.texts(unknown_category=unknown_category)
+    n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
     truth, no_truth = _texts(labels)
     predicted, no_prediction = _texts(predictions)
     if truth.shape != predicted.shape:
@@ -193,7 +198,7 @@ def _known(known_labels: ArrayLike, unknown_category: str) -> set[str]:
 
 
 def _checked_uncertainty(uncertainty: ArrayLike, n_cells: int) -> NDArray[np.float64]:
-    values = np.asarray(uncertainty, dtype=np.float64)
+    values = check.array("uncertainty", uncertainty)
     if values.shape != (n_cells,):
         message = f"uncertainty must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
         raise ValueError(message)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._batch_entropy import batch_entropy
@@ -66,7 +67,11 @@ def mixing_along(
     """
     import pandas as pd
 
-    positions = pd.Series(np.asarray(ordering, dtype=np.float64))
+    k = check.whole("k", k, least=1)
+
+    n_bins = check.whole("n_bins", n_bins, least=1)
+    check.flags(normalize=normalize)
+    positions = pd.Series(check.array("ordering", ordering))
     n_cells = len(dense(embedding))
     if positions.shape != (n_cells,):
         message = f"ordering must have one entry for each of the {n_cells} cells; its shape is {positions.shape}"

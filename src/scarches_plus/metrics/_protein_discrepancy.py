@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._nearest import nearest_others
@@ -56,6 +57,7 @@ def protein_discrepancy(
     """
     from scipy.sparse import csr_array
 
+    k = check.whole("k", k, least=1)
     n_cells = len(dense(embedding))
     values = checked_proteins(proteins, n_cells)
     indices = nearest_others(embedding, k, neighbors)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 from ._proteins import checked_proteins
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def scale_proteins(counts: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     """
     from sklearn.mixture import GaussianMixture
 
+    check.seed("seed", seed, generator=False)
     values = checked_proteins(counts, name="counts")
     scaled = np.zeros_like(values)
     for column in np.flatnonzero(np.ptp(values, axis=0) > 0):

@@ -16,6 +16,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data._utils import _get_adata_minify_type
 from tqdm.auto import tqdm
 
+from scarches_plus import _arguments as check
 from scarches_plus.pp._align_genes import locate_genes
 from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts, stored_values
 
@@ -80,6 +81,8 @@ class EmbeddingMixin:
         ValueError
             If the encoder sees a batch or category that the model does not know; map such cells first.
         """
+        check.cells("adata", adata)
+        check.texts_or_none(layer=layer, batch_key=batch_key)
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)  # type: ignore[attr-defined]
         spec = self.spec

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import scvi.model
 import torch
 
+from scarches_plus import _arguments as check
+
 from ._prepare import prepare_cells
 from ._scanvi import SCANVI
 from ._scvi import SCVI
@@ -53,6 +55,7 @@ def load(
     TypeError
         If the model is of a class that this package does not support.
     """
+    check.texts_or_none(prefix=prefix)
     if isinstance(source, SCVI | SCANVI | TOTALVI):
         return source
     if isinstance(source, scvi.model.TOTALVI):
@@ -60,7 +63,7 @@ def load(
     if isinstance(source, scvi.model.SCVI | scvi.model.SCANVI):
         return _convert(source)
     if not isinstance(source, str | Path):
-        message = f"expected a model or a folder, not {type(source).__name__}; supported models are {sorted(CLASSES)}"
+        message = f"expected a model or a folder as the source, not {check.shown(source)}; supported models are {sorted(CLASSES)}"
         raise TypeError(message)
     folder = Path(source)
     if not (folder / f"{prefix or ''}model.pt").is_file():

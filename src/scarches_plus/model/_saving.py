@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from scarches_plus import _arguments as check
+
 from ._spec import use_text_categories
 from ._state import refresh_state, restore_state
 
@@ -47,7 +49,9 @@ class SavingMixin:
         FileExistsError
             If the folder exists and ``overwrite`` is not set.
         """
-        folder = Path(dir_path)
+        folder = check.path("dir_path", dir_path)
+        check.texts_or_none(prefix=prefix)
+        check.flags(overwrite=overwrite)
         if folder.exists() and not overwrite:
             message = f"{folder} exists; choose another folder or pass overwrite=True"
             raise FileExistsError(message)

@@ -12,8 +12,11 @@ import numpy as np
 import scvi.model
 from scvi import REGISTRY_KEYS
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus.module import TOTALVAE
+from scarches_plus.module._network_options import check_network
+from scarches_plus.module._signature import extends
 from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
@@ -59,6 +62,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
     _module_cls = TOTALVAE
     _training_plan_cls = AdversarialTrainingPlan
+
+    @extends(scvi.model.TOTALVI.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **check_network(kwargs, type(self), TOTALVAE, name="TOTALVI"))
 
     @classmethod
     def setup_anndata(cls, *args: Any, **kwargs: Any) -> None:
@@ -114,6 +121,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its ``train``;
             here those given hold.
         """
+        check.mapping("plan_kwargs", plan_kwargs or {})
         plan = dict(plan_kwargs or {})
         for name in _OF_TRAIN & set(plan) - set(kwargs):
             kwargs[name] = plan.pop(name)
@@ -139,6 +147,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         ValueError
             If the model does not know a batch or category of the cells; map such cells first.
         """
+        check.cells("adata", adata, mudata=True)
+        check.texts_or_none(layer=layer, batch_key=batch_key)
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)
         trained: bool = self.is_trained_  # type: ignore[has-type]

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
+from ._axes import axes_or_none
 from ._columns import categorical, column
 
 if TYPE_CHECKING:
@@ -58,6 +60,12 @@ def confusion_matrix(
     import matplotlib.pyplot as plt
     import pandas as pd
 
+    check.cells("adata", adata, mudata=True)
+    check.texts(labels_key=labels_key, unknown_category=unknown_category)
+    check.texts_or_none(predicted_key=predicted_key)
+    check.distinct(labels_key=labels_key, predicted_key=predicted_key)
+    check.flags(normalize=normalize)
+    axes_or_none("ax", ax)
     predicted_key = predicted_key or _keys.predicted(labels_key)
     truth = column(adata, labels_key, "give the column of the true labels")
     predicted = column(adata, predicted_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
+from ._axes import axes_or_none
 from ._columns import categorical, column
 
 if TYPE_CHECKING:
@@ -71,20 +73,23 @@ def joint_umap(
     """
     import matplotlib.pyplot as plt
 
+    check.cells("adata", adata)
+    color = None if color is None else check.names("color", color, or_one=True, least=1)
+    check.choice("cells", cells, (_keys.QUERY, _keys.REFERENCE, "all"))
+    check.texts(role_key=role_key, unknown_category=unknown_category)
+    if size is not None:
+        check.number("size", size, above=0)
+    axes_or_none("ax", ax)
     roles = column(adata, role_key, "make adata with sp.tl.joint_embedding(reference, query)")
     if "X_umap" not in adata.obsm:
         message = f'obsm has no "X_umap": run sc.pp.neighbors(adata, use_rep="{_keys.EMBEDDING}"); sc.tl.umap(adata)'
         raise KeyError(message)
-    if cells not in {_keys.QUERY, _keys.REFERENCE, "all"}:
-        message = f"cells must be 'query', 'reference' or 'all', not {cells!r}"
-        raise ValueError(message)
     colored = np.ones(adata.n_obs, dtype=bool) if cells == "all" else (roles == cells).to_numpy()
     if not colored.any():
         message = f"no cell has {cells!r} in obs[{role_key!r}]"
         raise ValueError(message)
 
-    color = role_key if color is None else color
-    keys = [color] if isinstance(color, str) else list(color)
+    keys = [role_key] if color is None else list(color)
     if ax is not None and len(keys) != 1:
         message = f"ax takes one panel, color asks for {len(keys)}: leave ax out or give one column"
         raise ValueError(message)

@@ -4,6 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
+from ._axes import axes_or_none
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -32,6 +36,8 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     import matplotlib.pyplot as plt
 
+    check.table("summary", summary)
+    axes_or_none("ax", ax)
     if lacking := [name for name in ("n_cells", *COLORS) if name not in summary]:
         message = f"the table lacks {lacking}: pass what sp.tl.label_summary returned"
         raise ValueError(message)

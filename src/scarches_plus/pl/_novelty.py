@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
+from ._axes import axes_or_none
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
 
@@ -43,6 +45,10 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     ValueError
         If no cell has a group.
     """
+    check.cells("adata", adata)
+    check.texts(key=key)
+    check.texts_or_none(groupby=groupby)
+    axes_or_none("ax", ax)
     fix = f"run sp.tl.detect_novel(query, reference, labels_key, ..., key_added={key!r})"
     record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key, {})
     if "threshold" not in record:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from scarches_plus import _arguments as check
 
+from ._axes import axes_or_none
+
+if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -32,6 +35,9 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     import numpy as np
     import pandas as pd
 
+    if not isinstance(curve, Mapping):
+        check.table("curve", curve)
+    axes_or_none("ax", ax)
     curves: dict[str, pd.DataFrame] = {"": curve} if isinstance(curve, pd.DataFrame) else dict(curve)
     if not curves:
         message = "there is no curve to draw"

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
+from ._axes import axes_or_none
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,6 +45,13 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
     """
     import matplotlib.pyplot as plt
 
+    if not hasattr(report, "table"):
+        message = f"report must be a Report of sp.metrics.evaluate, not {check.shown(report)}"
+        raise TypeError(message)
+    for one in (
+        () if axes is None else check.names("axes", np.ravel(axes) if isinstance(axes, np.ndarray) else axes, of=object)
+    ):
+        axes_or_none("axes", one)
     table = report.table()
     if table.empty:
         message = "there is nothing to draw: the report has no scores"

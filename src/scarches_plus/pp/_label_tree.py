@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._label_tree import LabelTree
 
@@ -79,6 +80,9 @@ def label_tree(
     myeloid
       monocyte
     """
+    columns = check.names("columns", columns)
+    keep = None if keep is None else check.names("keep", keep, of=object)
+    check.texts(unlabeled_category=unlabeled_category)
     containers = _containers(source, columns, unlabeled_category)
     if keep is not None:
         containers = _kept(containers, list(dict.fromkeys(keep)))
@@ -100,9 +104,6 @@ def label_tree(
 
 
 def _containers(source: Any, columns: Sequence[str], unlabeled: str) -> Containers:
-    if isinstance(columns, str):
-        message = f"columns must be a sequence of names, not the text {columns!r}"
-        raise TypeError(message)
     obs = getattr(source, "obs", source)
     if hasattr(obs, "columns"):
         return _collect(_pairs_of_columns(obs, columns, unlabeled))

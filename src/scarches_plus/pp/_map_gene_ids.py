@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 from ._gene_table import read_table
 from ._rename_genes import rename_genes
 
@@ -73,6 +75,13 @@ def map_gene_ids(
     >>> renamed.var_names.tolist(), report.lost
     (['GAPDH', 'ACTB'], ('gene2',))
     """
+    check.cells("adata", adata)
+    columns = None if columns is None else check.names("columns", columns, least=2)
+    check.choice("many_to_one", many_to_one, ("raise", "sum"))
+    check.choice("one_to_many", one_to_many, ("raise", "first", "drop"))
+    check.choice("unmapped", unmapped, ("drop", "keep"))
+    check.flags(strip_version=strip_version)
+    check.texts_or_none(layer=layer)
     return rename_genes(
         adata,
         read_table(table, columns, strip_versions=strip_version),

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scarches_plus import _arguments as check
+
 from ._gene_names import namespace
 from ._gene_table import read_table
 from ._rename_genes import rename_genes
@@ -86,6 +88,13 @@ def map_orthologs(
     >>> renamed.var_names.tolist(), report.lost
     (['GAPDH', 'TP53'], ('Xist',))
     """
+    check.cells("adata", adata)
+    columns = None if columns is None else check.names("columns", columns, least=2)
+    check.choice("many_to_one", many_to_one, ("raise", "sum"))
+    check.choice("one_to_many", one_to_many, ("raise", "first", "drop"))
+    check.choice("unmapped", unmapped, ("drop", "keep"))
+    check.flags(strip_version=strip_version)
+    check.texts_or_none(layer=layer)
     if table is None:
         if namespace(adata.var_names) == "Ensembl ids":
             message = "genes are Ensembl ids, whose orthologues only a table can tell; pass table=..."

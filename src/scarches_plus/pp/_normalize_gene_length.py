@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus import _arguments as check
+
 from ._counts import counts_of, stored_values
 
 if TYPE_CHECKING:
@@ -70,6 +72,9 @@ def normalize_gene_length(
     >>> adata = sp.datasets.simulate(100, 3)
     >>> sp.pp.normalize_gene_length(adata, {"gene0": 900.0, "gene1": 2400.0, "gene2": 1200.0})
     """
+    check.cells("adata", adata)
+    check.texts_or_none(layer=layer)
+    check.flags(copy=copy)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     elif adata.is_view or adata.isbacked:

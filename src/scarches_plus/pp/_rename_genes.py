@@ -37,14 +37,6 @@ def rename_genes(
     """Do the work of ``map_gene_ids`` and ``map_orthologs`` with the pairs that ``read_table`` returns."""
     from anndata import AnnData
 
-    for option, value, values in (
-        ("many_to_one", many_to_one, ("raise", "sum")),
-        ("one_to_many", one_to_many, ("raise", "first", "drop")),
-        ("unmapped", unmapped, ("drop", "keep")),
-    ):
-        if value not in values:
-            message = f"{option} must be one of {values}, not {value!r}"
-            raise ValueError(message)
     names = pd.Series(adata.var_names.astype(str), dtype=object)
     ids = names.map(strip_version) if strip_versions else names
     pairs = pairs[pairs["source"].isin(ids)]

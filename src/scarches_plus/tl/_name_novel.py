@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._provenance import copy_of
@@ -63,6 +64,13 @@ def name_novel(
     """
     import pandas as pd
 
+    check.cells("adata", adata)
+    check.mapping("names", names)
+    check.texts(key=key, unknown_category=unknown_category)
+    check.texts_or_none(predictions=predictions)
+    check.slot("key_added", _keys.novel_named(key) if key_added is None else key_added)
+    check.distinct(key=key, predictions=predictions, key_added=key_added)
+    check.flags(copy=copy)
     column = _keys.novel_label(key) if predictions is None else predictions
     needed = {
         key: "sp.tl.detect_novel",

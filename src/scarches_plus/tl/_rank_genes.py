@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 from ._provenance import copy_of
 
 if TYPE_CHECKING:
@@ -105,10 +107,17 @@ def rank_genes(
     from ._expression import BLOCK, grouped_sums, log_normalized
     from ._welch import mean_and_variance, welch
 
-    _require_positive(reference_std_factor=reference_std_factor, n_genes=n_genes)
-    if max_cells is not None and max_cells < 2:
-        message = f"max_cells must be at least 2, not {max_cells}: a single cell has no variance"
-        raise ValueError(message)
+    check.cells("adata", adata)
+    check.texts(groupby=groupby)
+    check.texts_or_none(layer=layer)
+    groups = None if groups is None else check.names("groups", groups, of=object, least=1)
+    check.number("reference_std_factor", reference_std_factor, above=0)
+    max_cells = None if max_cells is None else check.whole("max_cells", max_cells, least=2)
+    check.number("min_total", min_total, least=0)
+    n_genes = None if n_genes is None else check.whole("n_genes", n_genes, least=1)
+    check.seed("rng", rng)
+    check.slot("key_added", key_added)
+    check.flags(copy=copy)
     codes, names = _coded(adata, groupby)
     ranked = _ranked(names, np.bincount(codes[codes >= 0], minlength=len(names)), groups, groupby)
     cells = _sample(codes, max_cells, np.random.default_rng(rng))
@@ -148,13 +157,6 @@ def rank_genes(
         for key, values in result.items()
     }
     return adata if copy else None
-
-
-def _require_positive(**values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not 0 < value < np.inf:
-            message = f"{name} must be above 0, not {value}"
-            raise ValueError(message)
 
 
 def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
