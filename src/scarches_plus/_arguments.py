@@ -7,6 +7,7 @@ range. ``None`` is refused except where a function says so.
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import sys
@@ -19,7 +20,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def number(
     message = f"{name} must be a number, not {shown(value)}"
     if not _is_number(value):
         raise TypeError(message)
-    if not -sys.float_info.max <= value <= sys.float_info.max:
+    if not (isinstance(value, Integral) or math.isfinite(value)) or abs(int(value)) > sys.float_info.max:
         raise ValueError(message)
     _require_between(name, value, least=least, above=above, most=most, below=below)
     return float(value)
@@ -127,16 +128,16 @@ def names(name: str, value: Any, *, or_one: bool = False, least: int = 0, of: ty
         message = f"{name} must be a list of names{advice}, not {shown(value)}"
         raise TypeError(message)
     found = tuple(value)
-    if wrong := [one for one in found if not isinstance(one, of)]:
+    if of is not object and (wrong := [one for one in found if not isinstance(one, of)]):
         message = f"{name} must be a list of names (texts), and {shown(wrong[0])} is none"
         raise TypeError(message)
     if len(found) < least:
-        message = f"{name} is empty; name at least {least}"
+        message = f"{name} {f'holds {len(found)}' if found else 'is empty'}; name at least {least}"
         raise ValueError(message)
     return found
 
 
-def slot(name: str, value: Any, *, writes: str = "") -> str:
+def slot(name: str, value: Any, *, writes: str = "", advice: str = "pass {new!r}", taken: Container[str] = ()) -> str:
     """Return the name of a slot or column that a result is written to, and that files can hold.
 
     Parameters
@@ -144,19 +145,23 @@ def slot(name: str, value: Any, *, writes: str = "") -> str:
     name, value
         The argument.
     writes
-        For the name of a column: what is written under a name made from it, such as ``obs['{}_pred']``.
+        What is written under a name made from it, such as ``obs['{}_pred']``, if that is not the name itself.
+    advice
+        What to do, with ``{old}`` and ``{new}`` for the name and one that files can hold.
+    taken
+        Names that the new one must not be.
     """
     texts(**{name: value})
-    written = _writable(value)
-    if value in _RESERVED or written != value:
-        message = f"{name}={shown(value)} names what is written, and files cannot hold such a name: pass {written!r}"
-        if writes:
-            message = (
-                f"{name}={shown(value)} names what is written ({writes.format(value)}), and files cannot hold such a name: "
-                f"rename the column, adata.obs.rename(columns={{{value!r}: {written!r}}}, inplace=True)"
-            )
-        raise ValueError(message)
-    return str(value)
+    new = _writable(value)
+    if new == value:
+        return str(value)
+    while new in taken:
+        new += "_"
+    written = f"what is written ({writes.format(value)})" if writes else "what is written"
+    message = (
+        f"{name}={shown(value)} names {written}, and files cannot hold such a name: {advice.format(old=value, new=new)}"
+    )
+    raise ValueError(message)
 
 
 def distinct(**keys: str | Sequence[str] | None) -> None:
@@ -253,7 +258,7 @@ def options(
     known
         Names of options.
     rules
-        Option to what checks its value, unless that is ``None``.
+        Option to what checks its value.
     """
     if value is None:
         return {}
@@ -265,7 +270,12 @@ def options(
         if key not in there:
             message = f"{name} has {key!r}, which is no option{_nearest(key, there) or f': they are {there}'}"
             raise TypeError(message)
-    return {key: rules[key](key, one) if key in rules and one is not None else one for key, one in value.items()}
+    return {key: rules[key](key, one) if key in rules else one for key, one in value.items()}
+
+
+def or_none(rule: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """Return a rule that takes ``None``, too."""
+    return lambda name, value: None if value is None else rule(name, value)
 
 
 def parameters_of(*functions: Callable[..., Any]) -> set[str]:
@@ -287,7 +297,8 @@ def parameters_of(*functions: Callable[..., Any]) -> set[str]:
 
 def shown(value: Any) -> str:
     """Return a value in a few words, for messages."""
-    text = f"a {type(value).__name__}"
+    kind = type(value).__name__
+    text = f"an {kind}" if kind[0] in "AEIOUaeio" else f"a {kind}"
     if isinstance(value, type) or type(value).__module__.partition(".")[0] not in _LARGE:
         printed = _SHORT.repr(value)
         text = text if "\n" in printed else printed
@@ -309,9 +320,10 @@ def _nearest(value: str, known: Iterable[Any]) -> str:
 
 
 def _writable(text: str) -> str:
-    """Return a name that files can hold: without what they read as a path, and what is no Unicode."""
-    held = text.encode(errors="replace").decode().replace("/", "_").replace("\0", "_")
-    return f"{held.strip('._')}_" if text in _RESERVED else held
+    """Return a name that files can hold: without what they take for a path, and what is no Unicode."""
+    if text in _RESERVED:
+        return f"{text.strip('._')}_"
+    return text.encode(errors="replace").decode().replace("/", "_").replace("\0", "_")
 
 
 def _require_between(

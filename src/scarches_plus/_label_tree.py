@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -82,7 +84,7 @@ class LabelTree:
             return hierarchy
         if isinstance(hierarchy, Mapping):
             return cls(hierarchy)
-        message = f"the hierarchy must be a LabelTree, not {type(hierarchy).__name__}: make one with sp.pp.label_tree"
+        message = f"the hierarchy must be a LabelTree, not {check.shown(hierarchy)}: make one with sp.pp.label_tree"
         raise TypeError(message)
 
     @cached_property
@@ -175,6 +177,7 @@ class LabelTree:
         With ``unknown_above`` of at most 0.5 the result is the deepest node whose probability is at least ``1 - unknown_above``.
         An inner label that contains all leaves says nothing: it is the top.
         """
+        check.number("unknown_above", unknown_above, least=0, most=1)
         n_cells = len(node_probabilities)
         cells = np.arange(n_cells)
         position: dict[str | None, int] = {node: i for i, node in enumerate(self.nodes)} | {None: -1}

@@ -10,7 +10,8 @@ PICKLE_EXPANSION = 4
 EPOCHS = 1_000_000
 LAYERS = 100
 UNITS = 100_000
-#: Random draws for an interval or an expectation, bins of a curve, and entries of simulated counts.
+#: Random draws for an interval or an expectation, bins of a curve, and genes and entries of simulated counts.
 DRAWS = 1_000_000
 BINS = 10_000
+GENES = 1_000_000
 ENTRIES = 2**31

@@ -121,7 +121,7 @@ def simulate(
     """
     from anndata import AnnData
 
-    n_genes = check.whole("n_genes", n_genes, least=1, most=_limits.ENTRIES)
+    n_genes = check.whole("n_genes", n_genes, least=1, most=_limits.GENES)
     n_types = check.whole("n_types", n_types, least=1, most=_limits.ENTRIES // n_genes)
     n_batches = check.whole("n_batches", n_batches, least=1, most=_limits.ENTRIES // n_genes)
     branching = check.whole("branching", branching, least=2)

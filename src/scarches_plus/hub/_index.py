@@ -118,6 +118,8 @@ def read_indexes(
         If a file that was given is no index.
     """
     check.flags(offline=offline)
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
     listed = check.names("index", [index] if isinstance(index, str | Path) else index, of=object)
     for one in listed:
         check.path("index", one)

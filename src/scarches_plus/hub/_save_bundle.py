@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scarches_plus import _arguments as check
+from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
 
 from ._card import card_text
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from scarches_plus._label_profiles import LabelProfiles
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.model._portable import PortableModel
 
@@ -48,7 +48,11 @@ Part = Literal["latent", "variance", "labels", "umap", "counts"]
 _OF_SPEC = {"counts", "encodes_batch"}  # what the network says itself
 
 
-def save_bundle(
+_RENAME = "call sp.train.summarize_reference(model, {new!r}, labels=model.adata.obs[{old!r}]) and pass {new!r}"
+_RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"
+
+
+def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     model: SCVI | SCANVI | TOTALVI,
     path: str | Path,
     *,
@@ -122,7 +126,10 @@ def save_bundle(
     from scarches_plus.model._portable import take_apart
 
     folder = check.path("path", path).expanduser().absolute()
-    keys = [check.slot("labels_key", key) for key in check.names("labels_key", labels_key, or_one=True)]
+    keys = [
+        check.slot("labels_key", key, advice=_RENAME if reference is None else _RENAME_COLUMN)
+        for key in check.names("labels_key", labels_key, or_one=True)
+    ]
     include = list(check.names("include", include, or_one=True))  # type: ignore[arg-type]
     for part in include:
         check.choice("include", part, get_args(Part))
@@ -132,6 +139,9 @@ def save_bundle(
         check.options("card", card, Card.model_fields, {})
     if calibration is not None:
         check.mapping("calibration", calibration)
+    if not isinstance(profiles, LabelProfiles | None):
+        message = f"profiles must be what sp.tl.label_profiles returned, not {check.shown(profiles)}"
+        raise TypeError(message)
     model = load(model)
     if keys and not summary and "labels" not in include:
         message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"

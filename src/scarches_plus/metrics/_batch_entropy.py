@@ -7,7 +7,7 @@ import numpy as np
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, nearest_within
 
-from ._checks import coded_batches, first_neighbors
+from ._checks import coded_batches, first_neighbors, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -61,6 +61,7 @@ def batch_entropy(
     from scipy.sparse import csr_array
     from scipy.special import entr
 
+    cells = None if cells is None else rows_of(cells, len(dense(embedding)))
     k = check.whole("k", k, least=1)
     check.flags(normalize=normalize)
     codes, names = coded_batches(batches, len(dense(embedding)))

@@ -135,6 +135,7 @@ def label_transfer_report(
     scANVI (Xu et al. 2019), Online Methods, "Weighted and unweighted accuracy"; scArches (Lotfollahi et al. 2020), eq.
     20 to 22, for uncertainty and rejection; Guo et al., On Calibration of Modern Neural Networks (2017), eq. 3.
     """
+    known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     check.texts(unknown_category=unknown_category)
     n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
     truth, no_truth = _texts(labels)

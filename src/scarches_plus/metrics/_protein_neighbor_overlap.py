@@ -62,5 +62,8 @@ def protein_neighbor_overlap(
     """
     k = check.whole("k", k, least=1)
     values = checked_proteins(proteins, len(dense(embedding)))
-    near, near_by_protein = nearest_others(embedding, k, neighbors), nearest_others(values, k, protein_neighbors)
+    near, near_by_protein = (
+        nearest_others(embedding, k, neighbors),
+        nearest_others(values, k, protein_neighbors, "protein_neighbors"),
+    )
     return float(_jaccard(near, near_by_protein).mean())

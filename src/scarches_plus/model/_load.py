@@ -55,6 +55,8 @@ def load(
     TypeError
         If the model is of a class that this package does not support.
     """
+    if adata is not False:
+        check.cells("adata", adata, mudata=True, or_none=True)
     check.texts_or_none(prefix=prefix)
     if isinstance(source, SCVI | SCANVI | TOTALVI):
         return source

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 _COUNT = partial(check.whole, least=1)
 _RULES: dict[str, Callable[[str, Any], Any]] = {
-    "max_epochs": partial(check.whole, least=1, most=_limits.EPOCHS),
-    "batch_size": _COUNT,
-    "train_size": partial(check.number, above=0, most=1),
-    "validation_size": partial(check.number, least=0, below=1),
-    "n_samples_per_label": _COUNT,
-    "check_val_every_n_epoch": _COUNT,
+    "max_epochs": check.or_none(partial(check.whole, least=1, most=_limits.EPOCHS)),
+    "batch_size": check.or_none(_COUNT),
+    "train_size": check.or_none(partial(check.number, above=0, most=1)),
+    "validation_size": check.or_none(partial(check.number, least=0, below=1)),
+    "n_samples_per_label": check.or_none(_COUNT),
+    "check_val_every_n_epoch": check.or_none(_COUNT),
     "early_stopping": check.flag,
     "early_stopping_patience": _COUNT,
     "early_stopping_min_delta": partial(check.number, least=0),
     "enable_progress_bar": check.flag,
     "shuffle_set_split": check.flag,
-    "gradient_clip_val": partial(check.number, least=0),
+    "gradient_clip_val": check.or_none(partial(check.number, least=0)),
     "log_every_n_steps": partial(check.whole, least=0),
     "lr": partial(check.number, above=0),
-    "n_epochs_kl_warmup": partial(check.whole, least=0),
-    "n_steps_kl_warmup": partial(check.whole, least=0),
+    "n_epochs_kl_warmup": check.or_none(partial(check.whole, least=0)),
+    "n_steps_kl_warmup": check.or_none(partial(check.whole, least=0)),
     "reduce_lr_on_plateau": check.flag,
 }
 

@@ -48,10 +48,9 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
     if not hasattr(report, "table"):
         message = f"report must be a Report of sp.metrics.evaluate, not {check.shown(report)}"
         raise TypeError(message)
-    for one in (
-        () if axes is None else check.names("axes", np.ravel(axes) if isinstance(axes, np.ndarray) else axes, of=object)
-    ):
-        axes_or_none("axes", one)
+    if axes is not None:
+        for one in check.names("axes", axes, of=object, least=2):
+            axes_or_none("axes", one)
     table = report.table()
     if table.empty:
         message = "there is nothing to draw: the report has no scores"

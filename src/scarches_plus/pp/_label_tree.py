@@ -108,7 +108,7 @@ def _containers(source: Any, columns: Sequence[str], unlabeled: str) -> Containe
     if hasattr(obs, "columns"):
         return _collect(_pairs_of_columns(obs, columns, unlabeled))
     if columns:
-        message = f"columns are of cells, and the source is a {type(source).__name__}"
+        message = f"columns are of cells, and the source is none: {check.shown(source)}"
         raise TypeError(message)
     if isinstance(source, Path):
         source = source.read_text(encoding="utf-8")

@@ -148,6 +148,9 @@ def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> ND
     if cells is None:
         return np.arange(adata.n_obs)
     asked = np.asarray(cells)
+    if asked.ndim != 1:
+        message = f"cells must be a list of names of cells, or a boolean mask, not {check.shown(cells)}"
+        raise TypeError(message)
     if asked.dtype == bool:
         if asked.shape != (adata.n_obs,):
             message = f"a mask of cells must have {adata.n_obs} entries, not shape {asked.shape}"

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from ._transfer import Kernel
 
 
+_RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"
+_RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model.state.summaries[{old!r}]}})"
+
+
 def transfer_labels(
     adata: AnnData | MuData,
     reference: AnnData | MuData | SCVI | SCANVI | TOTALVI,
@@ -124,8 +128,10 @@ def transfer_labels(
 
     check.cells("adata", adata, mudata=True)
     keys = list(check.names("labels_key", labels_key, or_one=True, least=1))
+    advice = _RENAME_COLUMN if are_cells(reference) else _RENAME_SUMMARY
     for key in keys:
-        check.slot("labels_key", key, writes="obs['{}_pred']")
+        taken = reference.obs if are_cells(reference) else ()
+        check.slot("labels_key", key, writes="obs['{}_pred']", advice=advice, taken=taken)
     check.texts(use_rep=use_rep, unknown_category=unknown_category)
     check.texts_or_none(novel_key=novel_key)
     k = check.whole("k", k, least=1)

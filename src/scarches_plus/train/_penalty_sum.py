@@ -61,7 +61,9 @@ class PenaltySum(nn.Module):
 def name_terms(penalties: Sequence[Penalty]) -> list[str]:
     """Name the terms; of several of one kind, from the second on by number."""
     if isinstance(penalties, Penalty | str | type | Mapping) or not isinstance(penalties, Iterable):
-        message = f"penalties must be a list, such as penalties=[sp.train.MMD()], not {check.shown(penalties)}"
+        kind = type(penalties) if isinstance(penalties, Penalty) else penalties
+        such_as = f"{kind.__name__}(...)" if isinstance(kind, type) else "sp.train.MMD()"
+        message = f"penalties must be a list, such as penalties=[{such_as}], not {check.shown(penalties)}"
         raise TypeError(message)
     seen: Counter[str] = Counter()
     names = []

@@ -84,8 +84,9 @@ def summarize_reference(
     ----------
     Scrucca et al. 2016 (mixtures by BIC); Guo et al. 2017 (temperature); CLCVAE 2022, limitation 2 (reference cells should not be needed).
     """
+    labels = None if labels is None else check.names("labels", labels, of=object)
     require_model(model)
-    check.slot("labels_key", labels_key)
+    check.slot("labels_key", labels_key, advice="pass {new!r}, and labels=model.adata.obs[{old!r}]")
     max_components = check.whole("max_components", max_components, least=1)
     min_cells = check.whole("min_cells", min_cells, least=1)
     check.seed("rng", rng, generator=False)
