@@ -13,14 +13,13 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from inspect import Parameter, signature
 from numbers import Integral, Real
 from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Container, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -86,7 +85,7 @@ def choice(name: str, value: Any, options: Iterable[str | None]) -> Any:
         message = f"{name} must be one of {known}, not {shown(value)}"
         raise TypeError(message)
     if value not in known:
-        message = f"{name} must be one of {known}, not {shown(value)}{_nearest(value, known)}"
+        message = f"{name} must be one of {known}, not {shown(value)}{nearest(value, known)}"
         raise ValueError(message)
     return value
 
@@ -125,7 +124,7 @@ def names(name: str, value: Any, *, or_one: bool = False, least: int = 0, of: ty
         value = [value]
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         advice = f", such as {name}=[{value!r}]" if isinstance(value, str) else ""
-        message = f"{name} must be a list of names{advice}, not {shown(value)}"
+        message = f"{name} must be a list{' of names' if of is str else ''}{advice}, not {shown(value)}"
         raise TypeError(message)
     found = tuple(value)
     if of is not object and (wrong := [one for one in found if not isinstance(one, of)]):
@@ -246,55 +245,6 @@ def table(name: str, value: Any) -> None:
         raise TypeError(message)
 
 
-def options(
-    name: str, value: Any, known: Iterable[str], rules: Mapping[str, Callable[[str, Any], Any]]
-) -> dict[str, Any]:
-    """Return options by name, such as ``plan_kwargs``, for what knows these; the message names the nearest.
-
-    Parameters
-    ----------
-    name, value
-        The argument; ``None`` means no options.
-    known
-        Names of options.
-    rules
-        Option to what checks its value.
-    """
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        message = f"{name} must be a dict of options by name, not {shown(value)}"
-        raise TypeError(message)
-    there = sorted(known)
-    for key in value:
-        if key not in there:
-            message = f"{name} has {key!r}, which is no option{_nearest(key, there) or f': they are {there}'}"
-            raise TypeError(message)
-    return {key: rules[key](key, one) if key in rules else one for key, one in value.items()}
-
-
-def or_none(rule: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """Return a rule that takes ``None``, too."""
-    return lambda name, value: None if value is None else rule(name, value)
-
-
-def parameters_of(*functions: Callable[..., Any]) -> set[str]:
-    """Return the names of parameters; of a class those of its constructor and of the constructors of its bases."""
-    found: set[str] = set()
-    for function in functions:
-        constructors = (
-            [vars(base)["__init__"] for base in function.__mro__ if "__init__" in vars(base)]
-            if isinstance(function, type)
-            else [function]
-        )
-        for constructor in constructors:
-            kinds = {one.name: one.kind for one in signature(constructor).parameters.values()}
-            found |= {
-                one for one, kind in kinds.items() if kind not in {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
-            }
-    return found - {"self"}
-
-
 def shown(value: Any) -> str:
     """Return a value in a few words, for messages."""
     kind = type(value).__name__
@@ -314,7 +264,8 @@ def _is_mudata(value: Any) -> bool:
     return mudata is not None and isinstance(value, mudata.MuData)
 
 
-def _nearest(value: str, known: Iterable[Any]) -> str:
+def nearest(value: str, known: Iterable[Any]) -> str:
+    """Return the end of a message that names the nearest options, empty if none is near."""
     near = get_close_matches(value, [one for one in known if isinstance(one, str)], n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,7 +130,7 @@ def simulate(
     check.number("inverse_dispersion", inverse_dispersion, above=0)
     check.number("mean_depth", mean_depth, above=0)
     clades = [check.whole("clades", size, least=1) for size in check.names("clades", clades, of=object)]
-    if isinstance(n_cells, Real):
+    if isinstance(n_cells, str) or not isinstance(n_cells, Iterable):
         n_cells = check.whole("n_cells", n_cells, least=1, most=_limits.ENTRIES // n_genes)
     else:
         listed = check.names("n_cells", n_cells, of=object, least=1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from scarches_plus import _arguments as check
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
+from scarches_plus._options import check_options
 
 from ._card import card_text
 from ._fewest_cells import require_enough_cells
@@ -136,7 +137,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     check.flags(summary=summary, importance=importance, anchors=anchors, overwrite=overwrite)
     check.cells("reference", reference, mudata=True, or_none=True)
     if card is not None and not isinstance(card, Card):
-        check.options("card", card, Card.model_fields, {})
+        check_options("card", card, Card.model_fields, {})
     if calibration is not None:
         check.mapping("calibration", calibration)
     if not isinstance(profiles, LabelProfiles | None):

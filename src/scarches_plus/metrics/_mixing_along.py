@@ -81,7 +81,9 @@ def mixing_along(
         raise ValueError(message)
     n_ordered = int(positions.notna().sum())
     if not 1 <= n_bins <= n_ordered:
-        message = f"n_bins={n_bins} must be at least 1 and at most the number of cells with a position, {n_ordered}"
+        message = (
+            f"n_bins must be at least 1 and at most the number of cells with a position, {n_ordered}, not {n_bins}"
+        )
         raise ValueError(message)
 
     indices = nearest_others(embedding, k, neighbors)

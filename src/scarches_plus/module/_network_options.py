@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
+from scarches_plus._options import check_options, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,4 +61,4 @@ def check_network(options: Mapping[str, Any] | None, *classes: type, name: str) 
     ValueError
         If a value is out of range.
     """
-    return check.options(name, options, check.parameters_of(*classes), _RULES)
+    return check_options(name, options, parameters_of(*classes), _RULES)

@@ -63,7 +63,6 @@ def confusion_matrix(
     check.cells("adata", adata, mudata=True)
     check.texts(labels_key=labels_key, unknown_category=unknown_category)
     check.texts_or_none(predicted_key=predicted_key)
-    check.distinct(labels_key=labels_key, predicted_key=predicted_key)
     check.flags(normalize=normalize)
     axes_or_none("ax", ax)
     predicted_key = predicted_key or _keys.predicted(labels_key)

@@ -74,7 +74,7 @@ def joint_umap(
     import matplotlib.pyplot as plt
 
     check.cells("adata", adata)
-    color = None if color is None else check.names("color", color, or_one=True, least=1)
+    keys = [role_key] if color is None else list(check.names("color", color, or_one=True, least=1))
     check.choice("cells", cells, (_keys.QUERY, _keys.REFERENCE, "all"))
     check.texts(role_key=role_key, unknown_category=unknown_category)
     if size is not None:
@@ -89,7 +89,6 @@ def joint_umap(
         message = f"no cell has {cells!r} in obs[{role_key!r}]"
         raise ValueError(message)
 
-    keys = [role_key] if color is None else list(color)
     if ax is not None and len(keys) != 1:
         message = f"ax takes one panel, color asks for {len(keys)}: leave ax out or give one column"
         raise ValueError(message)
@@ -106,7 +105,7 @@ def joint_umap(
     rest = _keys.QUERY if cells == _keys.REFERENCE else _keys.REFERENCE
     for panel, axis in zip(panels, axes, strict=True):
         _draw(behind, rest, panel, axis, {"size": size, "cmap": cmap, **kwargs})
-    return axes[0] if isinstance(color, str) else axes
+    return axes[0] if color is None or isinstance(color, str) else axes
 
 
 def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown: str) -> AnnData:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus import _keys
 
 from ._provenance import copy_of
 
@@ -118,7 +119,13 @@ def rank_genes(
     check.seed("rng", rng)
     check.slot("key_added", key_added)
     check.flags(copy=copy)
+    if key_added == _keys.UNS:
+        message = f"uns[{key_added!r}] holds the records of this package: pass another key_added"
+        raise ValueError(message)
     codes, names = _coded(adata, groupby)
+    if "" in names:  # numpy would name its column anew
+        message = f"a group of obs[{groupby!r}] has no name (''): name it, or make it missing"
+        raise ValueError(message)
     ranked = _ranked(names, np.bincount(codes[codes >= 0], minlength=len(names)), groups, groupby)
     cells = _sample(codes, max_cells, np.random.default_rng(rng))
     counts = stored_counts(adata[cells], counts_layer(layer, None))

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
+from scarches_plus._options import check_options, or_none, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +18,8 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "lr": _RATE,
     "eps": _NOT_NEGATIVE,
     "weight_decay": _NOT_NEGATIVE,
-    "n_epochs_kl_warmup": check.or_none(_COUNT),
-    "n_steps_kl_warmup": check.or_none(_COUNT),
+    "n_epochs_kl_warmup": or_none(_COUNT),
+    "n_steps_kl_warmup": or_none(_COUNT),
     "max_kl_weight": _NOT_NEGATIVE,
     "min_kl_weight": _NOT_NEGATIVE,
     "reduce_lr_on_plateau": check.flag,
@@ -57,5 +58,5 @@ def check_plan(options: Mapping[str, Any] | None, plan: type, module: type[Any],
     ValueError
         If a value is out of range.
     """
-    known = check.parameters_of(plan, module.loss) - _OWN
-    return check.options(name, options, known, _RULES)
+    known = parameters_of(plan, module.loss) - _OWN
+    return check_options(name, options, known, _RULES)
