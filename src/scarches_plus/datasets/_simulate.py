@@ -111,6 +111,8 @@ def simulate(
     ------
     ValueError
         If an argument is out of range, names an unknown type or batch, or leaves a type without any cell.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Examples
     --------

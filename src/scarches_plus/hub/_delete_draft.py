@@ -29,6 +29,8 @@ def delete_draft(name: str, *, token: str | None = None, backend: Backend = "zen
         If it is published, or there is no token.
     OSError
         If there is no such draft, or the registry cannot be reached or refuses.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     try:
         secret = None if token is None else Token(token)

@@ -44,6 +44,8 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
         If the folder exists and ``overwrite`` is not set, or it is something else.
     ValueError
         If scvi-tools has no such network (``batch_free_decoder_layer``, ``layer_widths``, squared errors).
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import load
     from scarches_plus.model._scvi_folder import to_scvi_file

@@ -46,6 +46,8 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
         If there are no such files.
     BundleError
         If one of them is damaged or refused.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     folder = check.path("path", path).expanduser()
     check.texts_or_none(prefix=prefix)

@@ -116,6 +116,8 @@ def read_indexes(
     ------
     BundleError
         If a file that was given is no index.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     check.flags(offline=offline)
     if cache_dir is not None:

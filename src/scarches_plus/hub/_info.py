@@ -48,6 +48,8 @@ def info(
         If the manifest cannot be fetched, or no index lists the model and some could not be read.
     BundleError
         If the manifest is damaged.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     check.path("name", name)
     check.flags(allow_latest=allow_latest, offline=offline)

@@ -33,6 +33,8 @@ def list_uploads(*, token: str | None = None, backend: Backend = "zenodo", sandb
         If the registry cannot be reached or refuses.
     ValueError
         If there is no token.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     try:
         secret = None if token is None else Token(token)

@@ -66,6 +66,8 @@ def pull(
         If a file cannot be fetched, naming what each mirror answered; if no index lists the model, and some could not be read.
     BundleError
         If a file, or one given as ``index``, is not what it says, or the model is too large.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     max_bytes = check.whole("max_bytes", max_bytes, least=1)
     check.flags(progress=progress)

@@ -44,6 +44,8 @@ def open_registry(backend: Backend, token: Token | None, *, sandbox: bool) -> Re
     ------
     ValueError
         If there is no such registry, or no token for it.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     check.choice("backend", backend, get_args(Backend))
     if backend == "huggingface":

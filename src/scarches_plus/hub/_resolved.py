@@ -40,6 +40,8 @@ def resolve(
         If no index lists the model, and some could not be read.
     BundleError
         If a file given as an index is none.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     check.texts(name=name)
     check.flags(allow_latest=allow_latest, offline=offline)

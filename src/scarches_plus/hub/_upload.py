@@ -79,6 +79,8 @@ def upload(
         if it is there already, but is no version of ``new_version_of``, or is published with other access than ``restricted`` says.
     OSError
         If the registry cannot be reached or refuses; the next call goes on.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     try:
         secret = None if token is None else Token(token)

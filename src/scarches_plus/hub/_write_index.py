@@ -50,6 +50,8 @@ def write_index(
     ValueError
         If there are no bundles, one has no name or version, or two have the same, or ``mirrors`` names no model, or one of the uploads
         is a draft.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     root = check.path("folder", folder).expanduser().absolute()
     mirrors = {

@@ -53,6 +53,8 @@ def batch_entropy(
     ValueError
         If there is one batch only, `batches` does not fit `embedding` or has missing values, `k` exceeds the other
         cells, or `neighbors` contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

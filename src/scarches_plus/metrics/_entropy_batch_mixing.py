@@ -57,6 +57,8 @@ def entropy_batch_mixing(
     ValueError
         If there is one batch only, `n_cells` is not positive, `batches` does not fit `embedding` or has missing values,
         `k` exceeds the other cells, or `neighbors` contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

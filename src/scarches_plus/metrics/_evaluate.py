@@ -97,6 +97,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the same,
         `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, or a score that was named
         lacks labels, `reference_mask` or `before`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----

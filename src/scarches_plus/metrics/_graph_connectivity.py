@@ -52,6 +52,8 @@ def graph_connectivity(
     ValueError
         If `labels` does not fit `embedding` or has missing values, `k` exceeds the other cells, or `neighbors` contains
         cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

@@ -85,6 +85,8 @@ def hierarchical_label_scores(
     ------
     ValueError
         If the shapes differ, no cell has a true label, a prediction is missing, or a label is not in the hierarchy.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

@@ -56,6 +56,8 @@ def isolated_label_score(
     ValueError
         If no label has at most `max_batches` batches, `batches` or `labels` does not fit `embedding` or has missing
         values, `k` exceeds the other cells, or `neighbors` contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

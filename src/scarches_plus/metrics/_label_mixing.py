@@ -60,6 +60,8 @@ def label_mixing(
         If there is one batch only, `batches` or `labels` does not fit `embedding` or has missing values, `min_share` is
         not above 0 and at most 1, `k` exceeds the other cells, or `neighbors` contains cells as neighbours of
         themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

@@ -44,6 +44,8 @@ def label_purity(
     ValueError
         If `labels` does not fit `embedding` or has missing values, `k` exceeds the other cells, or `neighbors` contains
         cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

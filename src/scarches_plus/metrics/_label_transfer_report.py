@@ -123,6 +123,8 @@ def label_transfer_report(
     ValueError
         If the shapes differ, no cell has a true label, a prediction or an uncertainty is missing, an uncertainty is
         outside of 0 to 1, or a predicted label is not among `known_labels`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

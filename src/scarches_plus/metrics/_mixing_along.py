@@ -60,6 +60,8 @@ def mixing_along(
     ValueError
         If `ordering` does not fit `embedding`, has infinite values, orders fewer than `n_bins` cells, and as
         :func:`batch_entropy`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

@@ -51,6 +51,8 @@ def neighbor_preservation(
         score 1 whatever the embedding. Leave such batches out or lower `k`.
     KeyError
         If `separate` lacks a batch.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

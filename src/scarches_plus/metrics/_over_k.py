@@ -49,6 +49,8 @@ def over_k(
     ------
     ValueError
         If `ks` is empty, the largest exceeds the other cells, and as the metric.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Examples
     --------

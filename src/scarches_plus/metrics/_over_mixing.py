@@ -48,6 +48,8 @@ def over_mixing(
     ------
     ValueError
         If no label is of one batch, and as :func:`label_mixing`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

@@ -45,6 +45,8 @@ def protein_discrepancy(
     ValueError
         If `proteins` does not fit `embedding` or has missing values, `k` exceeds the other cells, or `neighbors`
         contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

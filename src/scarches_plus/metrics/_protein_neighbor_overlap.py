@@ -50,6 +50,8 @@ def protein_neighbor_overlap(
     ValueError
         If `proteins` does not fit `embedding` or has missing values, `k` exceeds the other cells, or cells are given as
         neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

@@ -76,6 +76,8 @@ def reference_drift(
     ------
     ValueError
         If the shapes differ, a coordinate is not finite, or `k` exceeds the other cells.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

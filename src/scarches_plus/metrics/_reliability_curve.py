@@ -34,6 +34,8 @@ def reliability_curve(confidence: ArrayLike, correct: ArrayLike, *, n_bins: int 
     ------
     ValueError
         If the shapes differ, there is no cell, a confidence is missing or outside of 0 to 1, or there is no bin.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

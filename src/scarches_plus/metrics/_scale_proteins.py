@@ -33,6 +33,8 @@ def scale_proteins(counts: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     ------
     ValueError
         If `counts` is not a matrix of at least 2 cells or has missing or infinite values.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

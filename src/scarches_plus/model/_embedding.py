@@ -80,6 +80,8 @@ class EmbeddingMixin:
         ------
         ValueError
             If the encoder sees a batch or category that the model does not know; map such cells first.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
         check.cells("adata", adata)
         check.texts_or_none(layer=layer, batch_key=batch_key)

@@ -95,6 +95,8 @@ class LabelExpressionMixin:
         ------
         ValueError
             If a label or batch is unknown, or cells are needed and the model holds none.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
 
         Notes
         -----

@@ -48,6 +48,8 @@ class SavingMixin:
         ------
         FileExistsError
             If the folder exists and ``overwrite`` is not set.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
         folder = check.path("dir_path", dir_path)
         check.texts_or_none(prefix=prefix)

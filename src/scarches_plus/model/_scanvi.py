@@ -165,6 +165,8 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         ------
         ValueError
             If ``unknown_above`` is not between 0 and 1, or given with ``soft=True``.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
         if unknown_above is None:
             return super().predict(adata, indices, soft, *args, **kwargs)

@@ -97,6 +97,8 @@ class SurgeryMixin:
             be used and there are none that the reference knows.
         KeyError
             If a column or layer the reference expects is missing.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
 
         Notes
         -----

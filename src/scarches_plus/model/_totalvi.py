@@ -146,6 +146,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         ------
         ValueError
             If the model does not know a batch or category of the cells; map such cells first.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
         check.cells("adata", adata, mudata=True)
         check.texts_or_none(layer=layer, batch_key=batch_key)

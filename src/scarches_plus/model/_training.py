@@ -83,6 +83,8 @@ class TrainingMixin:
             If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the reason.
         KeyboardInterrupt
             If the user stops the training. The model then holds the weights of the last step and can be trained on.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
         name_terms(penalties)
         check.choice("engine", engine, ENGINES)

@@ -56,6 +56,8 @@ def confusion_matrix(
         If a column is missing.
     ValueError
         If no cell has both labels.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
     import pandas as pd

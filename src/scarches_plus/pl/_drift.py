@@ -39,6 +39,8 @@ def drift(lineage: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> Ax
     ------
     ValueError
         If no record says how far cells moved: then the models came without cells, and without ``drift_cells``.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 

@@ -70,6 +70,8 @@ def joint_umap(
         If the UMAP or a column is missing.
     ValueError
         If no cell is to be coloured, or `ax` is given for several panels, or `cells` is not one of its values.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 

@@ -33,6 +33,8 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ------
     ValueError
         If the table is no summary, or empty.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 

@@ -44,6 +44,8 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
         If a column or the record is missing.
     ValueError
         If no cell has a group.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     check.cells("adata", adata)
     check.texts(key=key)

@@ -57,6 +57,8 @@ def uncertainty_by_type(
         If a column is missing.
     ValueError
         If no cell has both a label and an uncertainty.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     check.cells("adata", adata, mudata=True)
     check.texts(labels_key=labels_key)

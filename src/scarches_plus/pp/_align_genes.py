@@ -48,6 +48,8 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
         If the layer does not exist.
     ValueError
         If gene names are not unique, or none of the reference's genes is in the query.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from anndata import AnnData
 

@@ -54,6 +54,8 @@ def balance_cells(
         If there is no key, ``n`` is not a whole number of at least 1, or a column has missing values.
     NotImplementedError
         If ``adata`` is backed by a file and would be changed in place.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

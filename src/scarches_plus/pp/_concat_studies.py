@@ -68,6 +68,8 @@ def concat_studies(
     ValueError
         If there are no studies, one has no cells, names of studies, genes or cells are used twice, no gene is left, or
         studies share no genes.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

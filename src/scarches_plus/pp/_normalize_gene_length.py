@@ -60,6 +60,8 @@ def normalize_gene_length(
     ValueError
         If gene names are not unique, an array has another number of lengths than genes, a length is not above 0 and
         finite, a count is negative or missing, or ``adata`` is a view or backed by a file and would be changed in place.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

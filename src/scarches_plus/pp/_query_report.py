@@ -81,6 +81,8 @@ class QueryReport:
         ------
         QueryError
             Naming every problem and its fix.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
         check.choice("on_problem", on_problem, ("raise", "warn"))
         check.flags(offer_warn=offer_warn)

@@ -94,6 +94,8 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     ValueError
         If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no such recipe, or
         ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs

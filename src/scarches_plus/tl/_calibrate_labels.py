@@ -64,6 +64,8 @@ def calibrate_labels(
         If the embedding or a column is missing.
     ValueError
         If no cell has a label that another batch has too, or ``n_cells`` is not positive.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----

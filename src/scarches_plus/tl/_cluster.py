@@ -72,6 +72,8 @@ def cluster(
     ValueError
         If there is no such method, a number is out of range, coordinates are not finite or sparse, or it is open how many
         clusters k-means shall find.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----

@@ -35,6 +35,8 @@ def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str
         If a column does not exist.
     ValueError
         If no cell has a value in both columns of a pair.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

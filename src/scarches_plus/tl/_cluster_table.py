@@ -64,6 +64,8 @@ def cluster_table(
         If a column or the layer does not exist.
     ValueError
         If no cell has a cluster, or no gene is mitochondrial or ribosomal by its name.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------

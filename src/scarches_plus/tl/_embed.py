@@ -63,6 +63,8 @@ def embed(
         If the cells cannot be embedded, naming every problem and its fix.
     ValueError
         If the encoder sees a batch that the model does not know; map such cells with :func:`map_query`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import load
     from scarches_plus.model._multimodal import gene_cells

@@ -52,6 +52,8 @@ def expression_table(
         If a column, a gene or the layer does not exist.
     ValueError
         If names of genes are not unique, rows and columns are the same, or counts are negative or missing.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----

@@ -37,6 +37,8 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         If the embeddings lie in different latent spaces.
     KeyError
         If one of them is missing.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import anndata
     import pandas as pd

@@ -75,6 +75,8 @@ def label_profiles(
     ValueError
         If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch with 50 cells of
         two labels that other batches have.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----

@@ -29,6 +29,8 @@ def label_summary(explanation: pd.DataFrame) -> pd.DataFrame:
     ------
     ValueError
         If the table is no explanation.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import pandas as pd
 

@@ -100,6 +100,8 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     ValueError
         If nothing would train, or the latent space could not move, or ``engine="fast"`` does not apply, or a penalty could
         have no effect.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----

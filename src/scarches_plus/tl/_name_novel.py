@@ -61,6 +61,8 @@ def name_novel(
         If a column is missing.
     ValueError
         If there is no such cluster, or a name is empty or ``unknown_category``.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import pandas as pd
 

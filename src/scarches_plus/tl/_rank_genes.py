@@ -81,6 +81,8 @@ def rank_genes(
     ValueError
         If a group has one cell only or is not there, no gene passes ``min_total``, counts are negative or missing, or a number
         is out of range.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----

@@ -127,6 +127,8 @@ class LatentSummary:
         ------
         ValueError
             If there is no such prior.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
         check.choice("prior", prior, PRIORS)
         check.flags(calibrated=calibrated)

@@ -42,6 +42,8 @@ def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.r
     ------
     ValueError
         If the model has no cells, or ``n_cells`` is not positive, or the latent distribution is not normal.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     require_model(model)
     n_cells = check.whole("n_cells", n_cells, least=1)

@@ -79,6 +79,8 @@ def summarize_reference(
         If there is no such column.
     ValueError
         If the model has no cells, or no label has enough, or there are not as many labels as cells.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
