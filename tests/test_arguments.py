@@ -346,7 +346,19 @@ METHODS = {
         {"group1": "name or names?", "group2": "name?", "mode": "choice", "delta": "positive", "batchid1": "names?",
          "batchid2": "names?", "n_samples_overall": "few", "fdr_target": "share", "silent": "flag"},
     ),
-    "predict": ({}, {"unknown_above": "share?"}),
+    "predict": ({}, {"adata": "cells?", "soft": "flag", "unknown_above": "share?", "batch_size": "size?"}),
+    "confidence": ({}, {"adata": "cells?", "batch_size": "size?"}),
+    "get_latent_representation": (
+        {},
+        {"adata": "cells?", "give_mean": "flag", "return_dist": "flag", "mc_samples": "size", "batch_size": "size?"},
+    ),
+    "differential_expression": (
+        {"groupby": "batch"},
+        {"adata": "cells?", "groupby": "name?", "mode": "choice", "delta": "positive", "fdr_target": "share",
+         "batch_size": "size?", "batch_correction": "flag", "silent": "flag"},
+    ),
+    "remember": ({}, {"importance": "source?", "anchors": "source?", "summaries": "mapping?"}),
+    "load": ({"dir_path": "no_such_folder"}, {"dir_path": "path", "adata": "cells?"}),
 }  # fmt: skip
 
 

@@ -90,15 +90,21 @@ def choice(name: str, value: Any, options: Iterable[str | None]) -> Any:
     return value
 
 
+def text(name: str, value: Any) -> str:
+    """Return a text that is not empty, such as the name of a column."""
+    if not isinstance(value, str):
+        message = f"{name} must be a name (text), not {shown(value)}"
+        raise TypeError(message)
+    if not value.strip():
+        message = f"{name} must be a name, and {value!r} is empty"
+        raise ValueError(message)
+    return value
+
+
 def texts(**values: Any) -> None:
-    """Require that each is a text that is not empty, such as the name of a column."""
+    """Require that each is a text that is not empty."""
     for name, value in values.items():
-        if not isinstance(value, str):
-            message = f"{name} must be a name (text), not {shown(value)}"
-            raise TypeError(message)
-        if not value.strip():
-            message = f"{name} must be a name, and {value!r} is empty"
-            raise ValueError(message)
+        text(name, value)
 
 
 def texts_or_none(**values: Any) -> None:
@@ -150,7 +156,7 @@ def slot(name: str, value: Any, *, writes: str = "", advice: str = "pass {new!r}
     taken
         Names that the new one must not be.
     """
-    texts(**{name: value})
+    text(name, value)
     new = _writable(value)
     if new == value:
         return str(value)
@@ -248,11 +254,11 @@ def table(name: str, value: Any) -> None:
 def shown(value: Any) -> str:
     """Return a value in a few words, for messages."""
     kind = type(value).__name__
-    text = f"an {kind}" if kind[0] in "AEIOUaeio" else f"a {kind}"
+    words = f"an {kind}" if kind[0] in "AEIOUaeio" else f"a {kind}"
     if isinstance(value, type) or type(value).__module__.partition(".")[0] not in _LARGE:
         printed = _SHORT.repr(value)
-        text = text if "\n" in printed else printed
-    return text
+        words = words if "\n" in printed else printed
+    return words
 
 
 def _is_number(value: Any) -> bool:
@@ -270,11 +276,11 @@ def nearest(value: str, known: Iterable[Any]) -> str:
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
-def _writable(text: str) -> str:
+def _writable(name: str) -> str:
     """Return a name that files can hold: without what they take for a path, and what is no Unicode."""
-    if text in _RESERVED:
-        return f"{text.strip('._')}_"
-    return text.encode(errors="replace").decode().replace("/", "_").replace("\0", "_")
+    if name in _RESERVED:
+        return f"{name.strip('._')}_"
+    return name.encode(errors="replace").decode().replace("/", "_").replace("\0", "_")
 
 
 def _require_between(

@@ -5,6 +5,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -87,6 +89,7 @@ class Report:
         path
             File to write; it appears whole or not at all.
         """
+        check.path("path", path)
         parts = ["<h1>Evaluation</h1>", self._repr_html_()]
         if len(self.per_label):
             parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]

@@ -121,6 +121,10 @@ class EmbeddingMixin:
         numpy.ndarray or tuple
             Means of shape ``(n_cells, n_latent)``, with ``return_dist`` means and variances.
         """
+        check.cells("adata", adata, mudata=True, or_none=True)
+        check.flags(give_mean=give_mean, return_dist=return_dist)
+        mc_samples = check.whole("mc_samples", mc_samples, least=1)
+        batch_size = None if batch_size is None else check.whole("batch_size", batch_size, least=1)
         cells = self.adata if adata is None else adata  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
         means_only = give_mean and not return_dist and dataloader is None and not data_loader_kwargs

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+from scarches_plus import _arguments as check
+from scarches_plus.train import Anchors, Importance
 
 from ._embedding import EmbeddingMixin
 from ._groupings import groupings_of
@@ -15,10 +19,8 @@ from ._surgery import SurgeryMixin
 from ._training import TrainingMixin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.train import Anchors, Grouping, Importance, LatentSummary
+    from scarches_plus.train import Grouping, LatentSummary
 
     from ._state import ModelState, Surgery
 
@@ -79,6 +81,11 @@ class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
             Labels key to result of :func:`scarches_plus.train.summarize_reference`.
         """
         given = {"importance": importance, "anchors": anchors, "summaries": summaries}
+        kinds = {"importance": Importance, "anchors": Anchors, "summaries": Mapping}
+        for name, kind in kinds.items():
+            if not isinstance(given[name], kind | None):  # type: ignore[operator]
+                message = f"{name} must be what sp.train returns, a {kind.__name__}, not {check.shown(given[name])}"
+                raise TypeError(message)
         update_state(self, **{name: one for name, one in given.items() if one is not None})  # type: ignore[arg-type]
 
     @property

@@ -82,6 +82,9 @@ class SavingMixin:
         *args, **kwargs
             Passed to the ``load`` of scvi-tools.
         """
+        check.path("dir_path", dir_path)
+        if adata is not False:
+            check.cells("adata", adata, mudata=True, or_none=True)
         with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
             model = super().load(str(dir_path), adata, *args, **kwargs)  # type: ignore[misc]
         if model.adata is None:

@@ -168,6 +168,10 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         TypeError
             If an argument is of another kind, such as a text where a list is meant.
         """
+        check.cells("adata", adata, or_none=True)
+        check.flags(soft=soft)
+        if kwargs.get("batch_size") is not None:
+            kwargs["batch_size"] = check.whole("batch_size", kwargs["batch_size"], least=1)
         if unknown_above is None:
             return super().predict(adata, indices, soft, *args, **kwargs)
         if soft:

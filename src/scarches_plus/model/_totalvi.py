@@ -198,6 +198,9 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         TypeError
             If the model was set up with AnnData.
         """
+        check.path("dir_path", dir_path)
+        if adata is not False:
+            check.cells("adata", adata, mudata=True, or_none=True)
         prefix = kwargs.get("prefix") or ""
         registry = cls.load_registry(str(dir_path), prefix=kwargs.get("prefix"))
         if not modalities_of(registry["setup_args"]):
@@ -262,6 +265,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         unmeasured
             Batch to positions of proteins; a batch that is not named measured all.
         """
+        check.mapping("unmeasured", unmeasured)
         mask = {}
         for code, batch in enumerate(self.spec.batches):
             mask[str(code)] = np.ones(self.module.n_input_proteins, dtype=bool)

@@ -121,7 +121,7 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
             )
             raise KeyError(message)
         lengths = lengths.loc[genes]
-    values = np.asarray(lengths, dtype=np.float64)
+    values = check.array("lengths", lengths)
     if values.shape != genes.shape:
         message = f"lengths has shape {values.shape}, but adata has {len(genes)} genes; pass one length per gene"
         raise ValueError(message)
