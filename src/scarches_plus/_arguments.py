@@ -226,7 +226,7 @@ def array(name: str, value: Any) -> NDArray[np.float64]:
 
     message = f"{name} must be an array of numbers, not {shown(value)}"
     try:
-        found = np.asarray(value, dtype=np.float64)
+        found = np.asarray(None if np.iscomplexobj(value) else value, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(message) from None
     if not found.ndim:

@@ -81,6 +81,7 @@ def label_tree(
       monocyte
     """
     columns = check.names("columns", columns)
+    check.distinct(columns=columns)
     keep = None if keep is None else check.names("keep", keep, of=object)
     check.texts(unlabeled_category=unlabeled_category)
     containers = _containers(source, columns, unlabeled_category)

@@ -125,6 +125,10 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     recipe = _recipe(recipe)
     classes = (SCVI, VAE) if recipe.model == "SCVI" else (SCVI, SCANVI, SCANVAE)
     model_kwargs = check_network(model_kwargs, *classes, name="model_kwargs")
+    check_network({**recipe.model_kwargs, **recipe.semi_supervised_model_kwargs}, *classes, name="the recipe")
+    check_training(
+        SCVI if recipe.model == "SCVI" else SCANVI, recipe.plan_kwargs, recipe.train_kwargs, name="the recipe"
+    )
     plan_kwargs, train_kwargs = check_training(SCVI if recipe.model == "SCVI" else SCANVI, plan_kwargs, train_kwargs)
     if recipe.model == "SCANVI" and labels_key is None:
         message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"

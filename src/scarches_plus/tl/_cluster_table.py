@@ -85,6 +85,7 @@ def cluster_table(
     check.texts(cluster_key=cluster_key)
     check.texts_or_none(layer=layer)
     columns = check.names("columns", columns, or_one=True)
+    check.distinct(cluster_key=cluster_key, columns=columns)
     min_cells = check.whole("min_cells", min_cells, least=1)
     for key, least in check.mapping("min_values", min_values or {}).items():
         check.whole(f"min_values[{key!r}]", least, least=0)

@@ -132,6 +132,9 @@ def detect_novel(
             f"carries them), not {check.shown(reference)}"
         )
         raise TypeError(message)
+    if isinstance(reference, LabelProfiles) and {labels_key, batch_key, reference_layer} != {None}:
+        message = "label profiles know labels, batches and counts: leave out labels_key, batch_key and reference_layer"
+        raise ValueError(message)
     if adata.n_obs <= POOL + 1:
         message = f"the query has {adata.n_obs} cells; pools need at least {POOL + 2}"
         raise ValueError(message)
