@@ -191,7 +191,7 @@ def seed(name: str, value: Any, *, generator: bool = True) -> None:
         or_generator = ", a numpy Generator (np.random.default_rng(0)) or None" if generator else ""
         message = f"{name} must be a whole number (at least 0){or_generator}, not {shown(value)}"
         raise TypeError(message)
-    whole(name, value, least=0)
+    whole(name, value, least=0, most=None if generator else 2**32 - 1)  # as scikit-learn takes it
 
 
 def cells(name: str, value: Any, *, mudata: bool = False, or_none: bool = False) -> None:

@@ -46,6 +46,7 @@ class LabelTree:
     parents: Mapping[str, str | None]
 
     def __post_init__(self) -> None:
+        check.mapping("parents", self.parents)
         if nested := [above for above in self.parents.values() if not isinstance(above, str | None)]:
             message = (
                 f"a label has a name or None as its parent, not {nested[0]!r}; sp.pp.label_tree takes nested dicts"
@@ -147,6 +148,12 @@ class LabelTree:
         numpy.ndarray
             Shape ``(n_cells, n_nodes)``, in the order of :attr:`nodes`.
         """
+        n_labels = len(self.leaves if labels is None else labels)
+        if np.ndim(probabilities) != 2 or np.shape(probabilities)[1] != n_labels:
+            message = (
+                f"probabilities must have shape (cells, {n_labels} labels); its shape is {np.shape(probabilities)}"
+            )
+            raise ValueError(message)
         position = {node: i for i, node in enumerate(self.nodes)}
         labels = self.leaves if labels is None else labels
         upward = np.zeros((len(labels), len(self.nodes)), dtype=probabilities.dtype)

@@ -140,6 +140,9 @@ TEXTS = {
     "keep": lambda q, m: sp.pp.label_tree(q, ["clade_1", "cell_type"], keep="type0"),
     "groups": lambda q, m: sp.tl.rank_genes(q, "cell_type", groups="type0"),
     "groups of differential_abundance": lambda q, m: sp.tl.differential_abundance(q, "cell_type", "batch", groups="ab"),
+    "categorical_covariate_keys of setup_anndata": lambda q, m: sp.model.SCVI.setup_anndata(
+        q.copy(), batch_key="batch", categorical_covariate_keys="phase"
+    ),
     "unlabelled": lambda q, m: sp.metrics.kni(q.obsm["X_scarches"], q.obs["batch"], q.obs["cell_type"], unlabelled="NA"),
     "known_labels": lambda q, m: sp.metrics.label_transfer_report(q.obs["cell_type"], q.obs["cell_type"], known_labels="a"),
     "var_names": lambda q, m: sp.pp.align_genes(q, "gene0"),
@@ -227,6 +230,9 @@ OTHERS = {
     "batch_key and categorical_covariate_keys": lambda q: sp.tl.build_reference(
         q, "batch", categorical_covariate_keys=["batch"]
     ),
+    "batch_key and labels_key of setup_anndata": lambda q: sp.model.SCANVI.setup_anndata(
+        q.copy(), batch_key="batch", labels_key="batch", unlabeled_category="Unknown"
+    ),
     "labels_key and groupby": lambda q: sp.tl.differential_abundance(q, "batch", "batch"),
     "k=2.5": lambda q: sp.tl.transfer_labels(q, q, "cell_type", k=2.5),
     "unknown_above=nan": lambda q: sp.tl.transfer_labels(q, q, "cell_type", unknown_above=math.nan),
@@ -241,7 +247,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_beyond_reason(border, adata, case):
-    name, _, other = case.partition("=")[0].partition(",")[0].partition(" and ")
+    name, _, other = case.partition("=")[0].partition(",")[0].partition(" of ")[0].partition(" and ")
     before = repr(adata)
     border.refused(
         lambda: OTHERS[case](adata),

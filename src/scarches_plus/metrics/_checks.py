@@ -22,8 +22,9 @@ def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tu
     import pandas as pd
 
     column = as_column(batches)
-    if not column.ndim:
-        message = f"{what} must have one entry for each of the {n_cells} cells, not {check.shown(batches)}"
+    if column.ndim != 1:
+        given = f"its shape is {column.shape}" if column.ndim else f"it is {check.shown(batches)}"
+        message = f"{what} must have one entry for each of the {n_cells} cells; {given}"
         raise TypeError(message)
     codes, names = pd.factorize(column, sort=True)
     if codes.shape != (n_cells,):

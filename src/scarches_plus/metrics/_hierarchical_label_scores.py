@@ -104,8 +104,8 @@ def hierarchical_label_scores(
     """
     check.texts(unknown_category=unknown_category)
     tree = LabelTree.of(hierarchy)
-    truth, no_truth = _texts(labels)
-    predicted, no_prediction = _texts(predictions)
+    truth, no_truth = _texts(labels, "labels")
+    predicted, no_prediction = _texts(predictions, "predictions")
     if truth.shape != predicted.shape:
         message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
         raise ValueError(message)
@@ -169,6 +169,10 @@ def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")
 
 
-def _texts(values: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
-    column = pd.Series(np.asarray(values, dtype=object))
+def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
+    column = np.asarray(values, dtype=object)
+    if column.ndim != 1:
+        message = f"{name} must have one entry for each cell; its shape is {column.shape}"
+        raise TypeError(message)
+    column = pd.Series(column)
     return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()

@@ -140,8 +140,8 @@ def label_transfer_report(
     known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     check.texts(unknown_category=unknown_category)
     n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
-    truth, no_truth = _texts(labels)
-    predicted, no_prediction = _texts(predictions)
+    truth, no_truth = _texts(labels, "labels")
+    predicted, no_prediction = _texts(predictions, "predictions")
     if truth.shape != predicted.shape:
         message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
         raise ValueError(message)
@@ -190,13 +190,17 @@ def label_transfer_report(
     )
 
 
-def _texts(values: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
-    column = pd.Series(np.asarray(values, dtype=object))
+def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
+    column = np.asarray(values, dtype=object)
+    if column.ndim != 1:
+        message = f"{name} must have one entry for each cell; its shape is {column.shape}"
+        raise TypeError(message)
+    column = pd.Series(column)
     return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
 
 
 def _known(known_labels: ArrayLike, unknown_category: str) -> set[str]:
-    names, missing = _texts(pd.unique(np.asarray(known_labels, dtype=object)))
+    names, missing = _texts(pd.unique(np.asarray(known_labels, dtype=object)), "known_labels")
     return set(names[~missing]) - {unknown_category}
 
 

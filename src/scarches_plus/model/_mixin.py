@@ -13,6 +13,7 @@ from scarches_plus.train import Anchors, Importance
 from ._embedding import EmbeddingMixin
 from ._groupings import groupings_of
 from ._saving import SavingMixin
+from ._setup import SetupMixin
 from ._spec import reference_spec
 from ._state import get_state, update_state
 from ._surgery import SurgeryMixin
@@ -35,7 +36,7 @@ class _NoCells:
         return np.empty((0, 1))
 
 
-class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
+class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
     """Surgery by strategy, exact freezing, explicit modes and a memory of both, for a model of scvi-tools.
 
     Stands before the scvi-tools class in the list of bases. The class keeps scvi-tools' name, by which both packages

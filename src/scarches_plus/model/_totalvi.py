@@ -23,6 +23,7 @@ from ._groupings import registered
 from ._mixin import ReferenceMixin
 from ._multimodal import columns_stay_where_they_are, gene_cells, registrable
 from ._prepare import prepare_cells
+from ._setup import checked_setup
 from ._spec import modalities_of, reference_spec, spec_of_registry
 from ._stand_ins import stand_ins
 
@@ -108,7 +109,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             message = "panel_key is not supported; proteins that a batch did not measure may be 0 in all of its cells"
             raise NotImplementedError(message)
         with columns_stay_where_they_are():
-            super().setup_mudata(mdata, *args, **kwargs)
+            super().setup_mudata(mdata, *args, **checked_setup(kwargs))
 
     def train(self, *args: Any, plan_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Train the model as :meth:`SCVI.train` does.

@@ -44,6 +44,11 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     if not curves:
         message = "there is no curve to draw"
         raise ValueError(message)
+    for name, table in curves.items():
+        check.table("curve" if name == "" else f"curve[{name!r}]", table)
+        if lacking := [column for column in ("confidence", "accuracy", "n_cells") if column not in table]:
+            message = f"the curve lacks {lacking}: pass what sp.metrics.reliability_curve returned"
+            raise ValueError(message)
     if ax is None:
         _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)

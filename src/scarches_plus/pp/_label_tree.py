@@ -165,8 +165,8 @@ def _of_mapping(source: Mapping[str, Any]) -> Containers:
 
 def _pairs_of_nested(source: Any, parent: str | None) -> Iterable[tuple[str | None, str]]:
     source = [] if source is None else source
-    if isinstance(source, str):
-        message = f"the labels below {parent!r} must be a dict or a list, not the text {source!r}"
+    if isinstance(source, str) or not isinstance(source, Iterable):
+        message = f"the labels below {parent!r} must be a dict or a list, not {check.shown(source)}"
         raise ValueError(message)
     for label in source:
         yield parent, str(label)
