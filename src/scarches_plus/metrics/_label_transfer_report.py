@@ -191,11 +191,11 @@ def label_transfer_report(
 
 
 def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
-    column = np.asarray(values, dtype=object)
-    if column.ndim != 1:
-        message = f"{name} must have one entry for each cell; its shape is {column.shape}"
+    given = np.asarray(values, dtype=object)
+    if given.ndim != 1:
+        message = f"{name} must have one entry for each cell; its shape is {given.shape}"
         raise TypeError(message)
-    column = pd.Series(column)
+    column = pd.Series(given)
     return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
 
 
