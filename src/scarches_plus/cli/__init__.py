@@ -22,6 +22,7 @@ def _command() -> None:
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
         _commands,
+        _gene_commands,
         _hub_commands,
         _novelty_commands,
         _scoring_commands,

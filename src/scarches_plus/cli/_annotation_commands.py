@@ -7,6 +7,7 @@ from typing import Literal
 
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import write_file
+from scarches_plus._text import for_csv
 
 from ._app import AS_IT_IS, Count, Reading, Share, Words, app
 from ._inputs import read_cells, read_hierarchy, read_json, require_columns, require_counts, require_different
@@ -107,7 +108,7 @@ def abundance(
         sample_key=sample_key,
         novel_key=novel_key,
     )
-    write_file(out, table.to_csv)
+    write_file(out, for_csv(table).to_csv)
     columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
     console.print(table[columns].round(3).to_string())
     console.print(f"wrote {out}")

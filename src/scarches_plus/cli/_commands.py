@@ -196,7 +196,7 @@ def map_(
     query
         A file of cells with raw counts.
     model
-        Folder of a reference model, or of a bundle. A model's folder holds a pickle: use only what you trust.
+        Folder of a reference model or of a bundle, or name@version of an index. Nothing that its files say is executed.
     out
         The .h5ad file to write (.h5mu for an .h5mu file): the query with its embedding.
     strategy

@@ -39,7 +39,7 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
 
 
 def open_model(folder: Path) -> SCVI | SCANVI:
-    """Load a model from its folder, from what its file names begin with, or from a bundle."""
+    """Load a model from its folder, from what its file names begin with, from a bundle, or as name@version of an index."""
     folder = folder.expanduser()
     files_read.append(folder)
     if (folder / "manifest.json").is_file():
@@ -48,6 +48,10 @@ def open_model(folder: Path) -> SCVI | SCANVI:
         return load_bundle(folder)  # type: ignore[return-value]
     from scarches_plus.model import load
 
+    if not folder.exists() and "@" in folder.name and len(folder.parts) == 1:
+        from scarches_plus.hub import load as load_listed
+
+        return load_listed(str(folder))  # type: ignore[return-value]
     if not folder.exists() and folder.with_name(f"{folder.name}model.pt").is_file():
         return load(folder.parent, prefix=folder.name)  # type: ignore[return-value]
     return load(folder)  # type: ignore[return-value]

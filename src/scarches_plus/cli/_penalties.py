@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from scarches_plus.train import Penalty
 
+#: Letters of a value; Python reads longer ones as nested without end.
+_LONGEST = 200
+
 
 def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
     """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``."""
@@ -42,7 +45,10 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
 
 
 def _value(text: str) -> Any:
+    if len(text) > _LONGEST:
+        message = f"{text[:20]}... is no value of an option: it has {len(text)} letters"
+        raise ValueError(message)
     try:
         return literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two if it nests too deep
         return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scarches_plus._files import write_file
+from scarches_plus._text import for_csv
 
 from ._app import Words, app
 from ._inputs import read_cells, require_columns, require_different
@@ -82,9 +83,9 @@ def evaluate(
         reference_mask=reference_key,
         scores="full" if full else "cheap",
     )
-    write_file(out / "scores.csv", lambda file: scored.scores.to_csv(file, index=False))
+    write_file(out / "scores.csv", lambda file: for_csv(scored.scores).to_csv(file, index=False))
     if len(scored.per_label):
-        write_file(out / "labels.csv", lambda file: scored.per_label.to_csv(file, index=False))
+        write_file(out / "labels.csv", lambda file: for_csv(scored.per_label).to_csv(file, index=False))
     write_file(out / "evaluation.html", scored.to_html)
     figure = pl.report(scored)[0].figure
     write_file(out / "evaluation.png", lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from scarches_plus import _keys
 from scarches_plus._files import write_file, write_folder
 
+from ._console import console
 from ._outputs import write_cells
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 #: The reference's cells beside its model.
 REFERENCE = "reference.h5ad"
-console = Console(soft_wrap=True)
 
 
 def split_cells(

@@ -13,8 +13,10 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn.functional import embedding_bag, softmax
 
+from scarches_plus.module._summed_in_parts import sum_of_parts
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -52,7 +54,7 @@ class CountEncoder:
         self._network = deepcopy(module.z_encoder).eval()
         layers = self._network.encoder.fc_layers[0]
         first = layers[0]
-        layers[0] = _AfterGenes(first, module.n_input)
+        layers[0] = _AfterGenes(first, module.n_input, self._network.encoder.n_cat_list)
         weights = first.weight.detach()[:, : module.n_input].t()
         # other devices than these lack the sparse product
         self._weights = weights.to(self._device if self._device.type == "cuda" else "cpu").contiguous()
@@ -160,14 +162,16 @@ def _is_canonical(block: Any) -> bool:
 class _AfterGenes(nn.Linear):
     """A first layer of which the genes' part has been done: its input begins with what they add up to."""
 
-    def __init__(self, first: nn.Linear, n_genes: int) -> None:
+    def __init__(self, first: nn.Linear, n_genes: int, n_categories: Sequence[int]) -> None:
         nn.Module.__init__(self)
         self.weight = nn.Parameter(first.weight.detach()[:, n_genes:])
         self.bias = first.bias
         self.in_features, self.out_features = first.in_features - n_genes, first.out_features
+        self._sizes = [self.in_features - sum(n_categories), *filter(None, n_categories)]
 
     def forward(self, added_up: Tensor) -> Tensor:
-        return added_up[:, : self.out_features] + super().forward(added_up[:, self.out_features :])
+        genes, others = added_up[:, : self.out_features], added_up[:, self.out_features :]
+        return genes + sum_of_parts(others, self.weight, self.bias, self._sizes)
 
 
 def _logistic_normal_mean(loc: Tensor, scale: Tensor) -> Tensor:

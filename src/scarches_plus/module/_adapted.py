@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+
 from ._batch_free_layer import free_first_layer_of_batch
 from ._count_likelihood import CountLikelihoodMixin
 from ._expression_likelihood import ExpressionLikelihoodMixin
 from ._gene_mask import GeneMaskMixin
 from ._layer_widths import set_layer_widths
+from ._summed_in_parts import sum_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,12 +39,16 @@ class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixi
         batch_free_decoder_layer, reconstruction_weight, layer_widths
             As in :class:`~scarches_plus.module.VAE`.
         """
+        check.flags(batch_free_decoder_layer=batch_free_decoder_layer)
+        check.number("reconstruction_weight", reconstruction_weight, above=0)
         if layer_widths is not None:
-            set_layer_widths(self, layer_widths)
+            widths = check.names("layer_widths", layer_widths, of=object, least=1)
+            set_layer_widths(self, [check.whole("layer_widths", one, least=1, most=_limits.UNITS) for one in widths])
         self.idle_unused_layers()
         self.use_squared_error(reconstruction_weight)
         if batch_free_decoder_layer:
             free_first_layer_of_batch(self)
+        sum_in_parts(self)
 
     def infer(self, counts: Tensor, **covariates: Tensor | None) -> dict[str, Any]:
         """Return what ``inference`` makes of counts."""

@@ -10,6 +10,9 @@ from scvi import REGISTRY_KEYS
 from scvi.distributions import NegativeBinomial, NegativeBinomialMixture, ZeroInflatedNegativeBinomial
 
 from ._gene_mask import MeasuredGenes
+from ._network_options import check_network
+from ._signature import extends
+from ._summed_in_parts import sum_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +32,11 @@ class TOTALVAE(scvi.module.TOTALVAE):
     """
 
     protein_batch_mask: dict[str, np.ndarray] | None
+
+    @extends(scvi.module.TOTALVAE.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **check_network(kwargs, type(self), name="TOTALVAE"))
+        sum_in_parts(self)
 
     def set_gene_mask(self, measured: Tensor | None) -> None:
         """Set which genes each batch measured; the others leave the likelihood of its cells.

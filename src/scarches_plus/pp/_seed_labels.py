@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
 from ._counts import counts_layer, require_counts, row_blocks, stored_counts
+from ._match_names import other_names
 from ._seeds import pick_seeds, signature_scores
 
 if TYPE_CHECKING:
@@ -104,9 +105,13 @@ def seed_labels(
     """
     import pandas as pd
 
-    if not isinstance(n_seeds, Integral) or isinstance(n_seeds, bool) or n_seeds < 1:
-        message = f"n_seeds={n_seeds!r}: pass a whole number of at least 1"
-        raise ValueError(message)
+    check.cells("adata", adata)
+    check.mapping("markers", markers)
+    n_seeds = check.whole("n_seeds", n_seeds, least=1)
+    check.texts_or_none(layer=layer)
+    check.texts(unlabeled_category=unlabeled_category)
+    check.slot("key_added", key_added)
+    check.flags(scores=scores, copy=copy)
     signs = _signs(_named(markers), adata.var_names)
     labels = list(signs.columns)
     if unlabeled_category in labels:
@@ -116,8 +121,8 @@ def seed_labels(
         raise ValueError(message)
     counts, totals = _marker_counts(adata, adata.var_names.get_indexer(signs.index), layer)
     score = signature_scores(counts, totals, signs.to_numpy())
-    codes = pick_seeds(score, int(n_seeds))
-    _require_seeds(np.bincount(codes[codes >= 0], minlength=len(labels)), labels, int(n_seeds))
+    codes = pick_seeds(score, n_seeds)
+    _require_seeds(np.bincount(codes[codes >= 0], minlength=len(labels)), labels, n_seeds)
 
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
@@ -170,12 +175,17 @@ def _signs(markers: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]], g
         for label in markers
     }
     absent = {label: names for label, names in absent.items() if names}
+    hint = (
+        other_names(genes, wanted.index, "sp.pp.match_gene_names(adata, names), with the markers' names")
+        if absent
+        else ""
+    )
     bare = [label for label in markers if not signs[label].any()]
     if bare:
-        message = f"no gene of adata is a marker of {bare}; markers not found: {absent}"
+        message = f"no gene of adata is a marker of {bare}; markers not found: {absent}{hint}"
         raise ValueError(message)
     if absent:
-        message = f"markers that are no genes of adata are left out: {absent}"
+        message = f"markers that are no genes of adata are left out: {absent}{hint}"
         warn(message, UserWarning, stacklevel=3)
     return signs
 

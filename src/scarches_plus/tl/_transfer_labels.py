@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
@@ -15,7 +16,7 @@ from ._novel_cells import novel_cells
 from ._provenance import are_cells, copy_of, require_same_space
 from ._reference_labels import reference_labels
 from ._summaries import summaries_for
-from ._transfer import best_labels, kernel_weights, vote
+from ._transfer import KERNELS, best_labels, kernel_weights, vote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
     from ._label_calibration import LabelCalibration
     from ._transfer import Kernel
+
+
+_RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"
+_RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model.state.summaries[{old!r}]}})"
 
 
 def transfer_labels(
@@ -122,13 +127,19 @@ def transfer_labels(
     from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import nearest
 
-    if unknown_above is not None and not 0 <= unknown_above <= 1:
-        message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
-        raise ValueError(message)
-    keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
-    if not keys:
-        message = "labels_key names no column"
-        raise ValueError(message)
+    check.cells("adata", adata, mudata=True)
+    keys = list(check.names("labels_key", labels_key, or_one=True, least=1))
+    advice = _RENAME_COLUMN if are_cells(reference) else _RENAME_SUMMARY
+    for key in keys:
+        taken = reference.obs if are_cells(reference) else ()
+        check.slot("labels_key", key, writes="obs['{}_pred']", advice=advice, taken=taken)
+    check.texts(use_rep=use_rep, unknown_category=unknown_category)
+    check.texts_or_none(novel_key=novel_key)
+    k = check.whole("k", k, least=1)
+    check.choice("kernel", kernel, KERNELS)
+    if unknown_above is not None:
+        check.number("unknown_above", unknown_above, least=0, most=1)
+    check.flags(probabilities=probabilities, copy=copy)
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category) for key in keys}
@@ -160,19 +171,12 @@ def transfer_labels(
         adata.obs[_keys.uncertainty(key)] = np.clip(1.0 - probability, 0.0, 1.0)
         if _forget_probabilities(adata, key) and not probabilities:
             logger.info("probabilities of %r that an earlier call wrote are deleted", key)
-        source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
         votes = {"k": neighbors.indices.shape[1], "kernel": kernel} if are_cells(reference) else {}
-        calibrated = key in calibrations
-        rejected = -1.0 if unknown_above is None else float(unknown_above)
-        adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.TRANSFER, {})[key] = {
-            "labels": source, "embedding": use_rep, **votes, "unknown_above": rejected, "calibrated": calibrated,
-            "hierarchy": tree is not None, "novel_key": novel_key or "",
-        }  # fmt: skip
-        logger.info(
-            "%s from %s by obsm[%r]%s%s: %d of %d cells are %s",
-            _keys.predicted(key), source, use_rep,
-            f", {neighbors.indices.shape[1]} neighbours" if votes else "", ", calibrated" if calibrated else "",
-            int((adata.obs[_keys.predicted(key)] == unknown_category).sum()), adata.n_obs, unknown_category,
+        source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
+        _record(
+            adata, key, int((best < 0).sum()),
+            labels=source, embedding=use_rep, **votes, unknown_above=-1.0 if unknown_above is None else float(unknown_above),
+            calibrated=key in calibrations, hierarchy=tree is not None, novel_key=novel_key or "",
         )  # fmt: skip
         if probabilities:
             _write_probabilities(adata, key, names, shares[key](slice(None)))
@@ -213,6 +217,16 @@ def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> 
     codes = np.where(codes < 0, len(names), codes)
     categories: Any = pd.Index([*names, unknown_category])
     return pd.Categorical.from_codes(codes.tolist(), categories=categories)
+
+
+def _record(adata: AnnData, key: str, n_unknown: int, **used: Any) -> None:
+    """Record and log what labels were transferred by."""
+    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.TRANSFER, {})[key] = used
+    logger.info(
+        "%s from %s by obsm[%r]%s%s: %d of %d cells are unknown",
+        _keys.predicted(key), used["labels"], used["embedding"], f", {used['k']} neighbours" if "k" in used else "",
+        ", calibrated" if used["calibrated"] else "", n_unknown, adata.n_obs,
+    )  # fmt: skip
 
 
 def _forget_probabilities(adata: AnnData, key: str) -> bool:
