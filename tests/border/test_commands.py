@@ -121,7 +121,7 @@ def test_errors_of_libraries_name_the_file(border, files, monkeypatch):
          ["transfer", "q.h5ad", "--reference", "r.h5ad", "--labels-key", "l", "--out", "o.h5ad", "--unknown-above", "nan"], "between"),
         ("scanvi without labels", ["build", "nowhere.h5ad", "--batch-key", "b", "--out", "m", "--recipe", "scanvi"], "--labels-key"),
         ("one column for two", ["build", "nowhere.h5ad", "--batch-key", "b", "--labels-key", "b", "--out", "m"],
-         ["--labels-key", "--batch-key", "two different"]),
+         ["--labels-key", "--batch-key", "name different columns"]),
         ("no path", ["seeds", "", "--markers", "x.json", "--out", "o.h5ad"], "is a folder"),
     ],
 )  # fmt: skip

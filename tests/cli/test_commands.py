@@ -249,7 +249,7 @@ def test_abundance(folder, tmp_path, capsys):
     )
     with pytest.raises(KeyError, match=r"'new'.*detect_novel"):
         run(*words, "--reference", folder / "ref.h5ad", "--novel-key", "new", epochs=False)
-    with pytest.raises(ValueError, match="two different columns"):
+    with pytest.raises(ValueError, match="name different columns"):
         run(*words, "--groupby", "cell_type", epochs=False)
 
 
