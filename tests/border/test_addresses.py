@@ -1,8 +1,6 @@
 """An address means one server to everybody who reads it, and the token goes to its service only."""
 
-import ast
 import json
-from pathlib import Path
 
 import pytest
 from file_server import FileServer
@@ -304,31 +302,12 @@ def test_a_file_server_sends_nobody_to_a_private_place(border, tmp_path, monkeyp
         server.close()
 
 
-def test_no_other_module_takes_addresses_apart():
-    names = {
-        "urlsplit",
-        "urlparse",
-        "urljoin",
-        "urlunsplit",
-        "urlunparse",
-        "parse_url",
-        "quote",
-        "unquote",
-        "urllib",
-        "urllib3",
-        "requests",
-    }
-    allowed = {
-        "_addresses.py": {"urllib3", "parse_url"},
-        "_transport.py": {"requests", "urllib3"},
-        "_session.py": {"requests"},
-        "_watch.py": {"requests"},
-    }
-    for path in Path(sp.__file__).parent.rglob("*.py"):
-        found = set()
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                found |= {part for one in node.names for part in one.name.split(".")}
-            elif isinstance(node, ast.ImportFrom):
-                found |= {*(node.module or "").split("."), *(one.name for one in node.names)}
-        assert found & names <= allowed.get(path.name, set()), path
+@pytest.mark.parametrize(
+    "mirror", ["\\\\evil.example\\share", "//evil.example/share", "a\x1b[2Jb", "http://<T>{file}/", "x\0y"]
+)
+def test_folders_that_are_somewhere_else(border, servers, pull, mirror):
+    mirror = filled(mirror, *servers)
+    border.refused(
+        lambda: pull(mirror), BundleError, ["index.json is no index", "mirrors"],
+        kind="A1", case="a folder that is none", shown=f"hub.pull(..., index=...) with the mirror {mirror!r}",
+    )  # fmt: skip
