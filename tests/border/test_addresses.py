@@ -8,6 +8,7 @@ from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
 from scarches_plus._addresses import AddressError, address_below, check_address, join_address, origin_of, require_step
+from scarches_plus.datasets._download import RemoteFile, fetch
 from scarches_plus.hub import BundleError, _backoff, _services
 from scarches_plus.hub._index import EMBEDDED
 from scarches_plus.hub._services import Token
@@ -311,3 +312,20 @@ def test_folders_that_are_somewhere_else(border, servers, pull, mirror):
         lambda: pull(mirror), BundleError, ["index.json is no index", "mirrors"],
         kind="A1", case="a folder that is none", shown=f"hub.pull(..., index=...) with the mirror {mirror!r}",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "place", ["http://evil.example/x", "file:///etc/passwd", "http://me:secret@<T>/x", "\\\\<T>\\x", "//<T>@x/"]
+)
+def test_redirects_of_data(border, servers, tmp_path, place):
+    zenodo, thief = servers
+    place = filled(place, *servers)
+    zenodo.fault("GET", "/x.h5ad", (302, {"Location": place}, b""))
+    file = RemoteFile("x.h5ad", "0" * 64, "https://page.example", (f"{zenodo.address}/x.h5ad",))
+    message = border.refused(
+        lambda: fetch(file, tmp_path, rounds=1), OSError, "could not download x.h5ad",
+        kind="A1", case="a redirect of data", shown=f"datasets.pancreas(), Location: {place}",
+    )  # fmt: skip
+    assert "is no address" in message or "only https" in message
+    assert "secret" not in message
+    assert not thief.lines
