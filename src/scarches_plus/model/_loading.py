@@ -6,6 +6,8 @@ written anew into a private folder, which is what scvi-tools opens.
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ import scvi.model.base
 import torch
 from scvi.data import AnnDataManager
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 from scarches_plus._pickles import read_former_folder
@@ -24,6 +27,8 @@ from ._spec import use_text_categories
 from ._state import restore_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anndata import AnnData
     from mudata import MuData
 
@@ -74,6 +79,11 @@ class LoadingMixin:
         TypeError
             If the model is of a class that this package does not support.
         """
+        check.path("dir_path", dir_path)
+        check.texts_or_none(prefix=prefix)
+        check.flags(trust_pickle=trust_pickle)
+        if adata is not False:
+            check.cells("adata", adata, mudata=True, or_none=True)
         if trust_pickle:
             folder, prefix = locate(dir_path, prefix)
             options = {"accelerator": accelerator, "device": device, "prefix": prefix, **kwargs}
@@ -101,7 +111,8 @@ class LoadingMixin:
 
             def load() -> Any:
                 take = cls._load_trusted if prepared else cls._load_with_cells
-                return take(Path(folder), adata, **options)
+                with _private_folder_unsaid():
+                    return take(Path(folder), adata, **options)
 
             return with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
 
@@ -199,6 +210,18 @@ class LoadingMixin:
             As in scvi-tools.
         """
         return scvi.model.base.ArchesMixin.prepare_query_mudata(mdata, _opened(reference_model), *args, **kwargs)
+
+
+@contextmanager
+def _private_folder_unsaid() -> Iterator[None]:
+    """Keep scvi-tools from telling users that a file of a private folder need not be downloaded."""
+    notes = logging.getLogger("scvi.data._download")
+    level = notes.level
+    notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        notes.setLevel(level)
 
 
 def read_saved(
