@@ -37,7 +37,7 @@ def silent():
 
 def test_what_stops_moving(silent, monkeypatch):
     monkeypatch.setattr(_limits, "WINDOW_SECONDS", 0.2)
-    with pytest.raises(TransferError, match="is too slow: 0 bytes in 0.2 s") as caught:
+    with pytest.raises(TransferError, match=r"is too slow: 0 bytes in 0\.2 s") as caught:
         follow(silent, {})
     assert not isinstance(caught.value, TryLaterError), "asking again would take as long"
 
