@@ -64,6 +64,9 @@ def fetch(
     import requests
 
     path = cache_folder(cache_dir) / file.name
+    if path.is_dir():  # pooch would put the file into it, and into what a link leads to
+        message = f"{path} is a folder, where the file {file.name} should be; remove it"
+        raise OSError(message)
     download = pooch.HTTPDownloader(
         progressbar=True,
         chunk_size=2**18,
