@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pytest
-from border_rows import run_command
 from killing import forked, names_in
 from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, split
 
@@ -202,23 +201,15 @@ def test_a_reader_keeps_what_it_reads(tmp_path, monkeypatch):
 
 def test_build_is_one_swap(tmp_path, border, monkeypatch, protocol):
     """No moment has the model of one run and the cells of another, or no cells."""
-    from scarches_plus.cli import main
+    from scarches_plus.cli._app import app
 
-    ref = split(cells(n_cells=120), "batch2")[0]
-    ref.write_h5ad(tmp_path / "ref.h5ad")
-    words = [
-        "build",
-        str(tmp_path / "ref.h5ad"),
-        "--batch-key",
-        "batch",
-        "--out",
-        str(tmp_path / "out"),
-        "--max-epochs",
-        "1",
-    ]
-    assert run_command(main, words)[0] == 0
-    seen = []
-    put = _write_folder.place
+    def build(*more):
+        words = ["build", tmp_path / "ref.h5ad", "--batch-key", "batch", "--out", tmp_path / "out", "--max-epochs", 1]
+        app([*map(str, [*words, *more])], result_action="return_value", exit_on_error=False, print_error=False)
+
+    split(cells(n_cells=120), "batch2")[0].write_h5ad(tmp_path / "ref.h5ad")
+    build()
+    seen, put = [], _write_folder.place
 
     def watched(new, target):
         put(new, target)
@@ -227,8 +218,8 @@ def test_build_is_one_swap(tmp_path, border, monkeypatch, protocol):
 
     monkeypatch.setattr(_write_folder, "place", watched)
     border.works(
-        lambda: run_command(main, [*words, "--overwrite"])[0],
-        lambda status: status == 0 and seen == [["model.pt", "reference.h5ad"]],
+        lambda: build("--overwrite"),
+        lambda _: seen == [["model.pt", "reference.h5ad"]],
         kind="C2",
         case=f"build replaces model and cells together ({protocol})",
         shown="scarches-plus build --overwrite",
