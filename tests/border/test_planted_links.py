@@ -1,9 +1,7 @@
 """A5: what others planted where this package writes is never written through."""
 
-import contextlib
 import os
 import shutil
-import socket
 
 import pytest
 from small_models import SCVI, reference
@@ -47,11 +45,6 @@ def of_somebody_else(path, _):
     os.chown(path, 65534, 65534)
 
 
-def a_socket(path, _):
-    with socket.socket(socket.AF_UNIX) as one, contextlib.chdir(path.parent):
-        one.bind(path.name)
-
-
 PLANTS = {
     "a symbolic link": lambda path, victim: path.symlink_to(victim),
     "a dangling link": lambda path, victim: path.symlink_to(victim.parent / "new"),
@@ -59,7 +52,6 @@ PLANTS = {
     "a hard link": lambda path, victim: os.link(victim, path),
     "a pipe": lambda path, _: os.mkfifo(path),
     "a folder": lambda path, _: path.mkdir(),
-    "a socket": a_socket,
     "a file of somebody else": of_somebody_else,
 }
 

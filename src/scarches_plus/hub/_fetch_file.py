@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from scarches_plus._files import cache_subfolder, locked, open_part, write_file
+from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
 
 from . import _backoff
 from ._folder import read_file, sha256_of
@@ -85,7 +85,7 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
                 part.unlink(missing_ok=True)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(target)
+    place_part(part, target)
 
 
 def _complete(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> None:
