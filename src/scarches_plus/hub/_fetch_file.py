@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+<<<<<<< HEAD
 from scarches_plus._addresses import is_address
 from scarches_plus._files import cache_subfolder, locked, open_part, write_file
 from scarches_plus._transport import Answer, TryLaterError, chunks
+=======
+from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
+>>>>>>> files
 
 from . import _backoff
 from ._folder import read_file, sha256_of
@@ -87,7 +91,7 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
                 part.unlink(missing_ok=True)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(target)
+    place_part(part, target)
 
 
 def _complete(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> None:
