@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus import _limits
+from . import _limits
+from ._text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -216,4 +217,4 @@ class LabelTree:
         return dict(self.parents)
 
     def __str__(self) -> str:
-        return "\n".join(f"{'  ' * (len(self.path(node)) - 1)}{node}" for node in self.nodes)
+        return "\n".join(f"{'  ' * (len(self.path(node)) - 1)}{for_line(node)}" for node in self.nodes)

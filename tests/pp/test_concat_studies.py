@@ -297,3 +297,11 @@ def test_a_query_with_a_study_that_measured_few_genes_of_the_reference():
         assert f"studies ['y'] measured as little as {n_measured * 2}%" in problem.message
         assert check_query(query[query.obs["study"] == "x"], spec).problems == ()
         assert check_query(query, ReferenceSpec(var_names=tuple(genes))).problems == ()
+
+
+def test_genes_under_other_names_are_pointed_out():
+    with pytest.warns(
+        UserWarning, match=r"study 'y' would be joined as others; 1 .*\(versions of ids: 1\).*match_gene_names"
+    ):
+        joined = concat_studies({"x": study(["ENSG00000111640", "b"]), "y": study(["ENSG00000111640.5", "b"])})
+    assert joined.n_vars == 3

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _ABANDONED = 3600.0
 _LONGEST_NAME = 200
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-#: Where a replaced folder is put aside.
-ASIDE = "previous"
+#: Where folders are put aside: the one that was replaced, and that of an earlier replacement that was interrupted.
+ASIDE, FORMER = "previous", "former"
 
 
 @contextmanager
@@ -62,8 +62,12 @@ def _stem(target: Path) -> str:
     return target.name if len(name) <= _LONGEST_NAME else hashlib.sha256(name).hexdigest()
 
 
+def _names_beside(target: Path) -> re.Pattern[str]:
+    return re.compile(rf"\.{re.escape(_stem(target))}-[0-9a-f]{{16}}")
+
+
 def _remove_leftovers(target: Path, own: Path) -> None:
-    names = re.compile(rf"\.{re.escape(_stem(target))}-([0-9a-f]{{8}})[0-9a-f]{{8}}")
+    names = _names_beside(target)
     now = own.stat().st_mtime  # the clock of the file system
     try:
         others = [one for one in target.parent.iterdir() if names.fullmatch(one.name) and one != own]
@@ -83,7 +87,8 @@ def _is_ours(folder: Path, target: Path) -> bool:
         return False
     if entries is None or found.st_uid != getattr(os, "geteuid", lambda: found.st_uid)():
         return False
-    return all(one.is_file(follow_symlinks=False) or one.name in {target.name, ASIDE} for one in entries)
+    known, nested = {target.name, ASIDE, FORMER}, _names_beside(target)
+    return all(one.is_file(follow_symlinks=False) or one.name in known or nested.fullmatch(one.name) for one in entries)
 
 
 def _is_abandoned(folder: Path, now: float) -> bool:

@@ -31,7 +31,9 @@ def rescue(target: Path, error: Exception, write: Callable[[Path], object]) -> N
             write(place)
         except TROUBLE:
             continue
-        message = f"{target} cannot be written ({error}); the result is kept as {place}"
+        number = getattr(error, "errno", None)
+        why = os.strerror(number) if number else str(error)
+        message = f"{target} cannot be written ({why}); the result is kept as {place}"
         raise OSError(message) from error
     raise error
 

@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ._private_folder import ASIDE
+from ._private_folder import ASIDE, FORMER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +35,10 @@ def place(new: Path, target: Path) -> None:
     if exchange(new, target):
         return
     before = previous(target)
-    _move(before, new.with_name(f"{ASIDE}-1"))
     target.rename(before)
     try:
         new.rename(target)
-    except OSError:
+    except BaseException:
         before.rename(target)
         raise
     _move(before, new.with_name(ASIDE))
@@ -78,10 +77,9 @@ def current(folder: Path) -> Path:
     return before if not folder.exists() and before.is_dir() else folder
 
 
-def restore(folder: Path) -> None:
-    """Finish a replacement that was interrupted between two renames."""
-    if not os.path.lexists(folder):
-        _move(previous(folder), folder)
+def restore(folder: Path, private: Path) -> None:
+    """Finish a replacement that was interrupted between two renames, with a folder in which to put aside what it left."""
+    _move(previous(folder), private / FORMER if os.path.lexists(folder) else folder)
 
 
 def previous(folder: Path) -> Path:

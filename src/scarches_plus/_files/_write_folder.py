@@ -11,7 +11,7 @@ from ._check import as_target, require_replaceable
 from ._flush import flush, flush_all
 from ._locks import is_locked
 from ._others import bring_late, bring_others
-from ._private_folder import private_folder
+from ._private_folder import ASIDE, private_folder
 from ._rescue import TROUBLE, rescue
 from ._swap import place, restore
 
@@ -65,8 +65,8 @@ def write_folder(
 
 def _write(target: Path, fill: Fill, replaced: Callable[[str], bool] | None, require_still: Callable[[], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    restore(target)
     with private_folder(target) as private:
+        restore(target, private)
         new = private / target.name
         new.mkdir()
         if isinstance(fill, Mapping):
@@ -85,8 +85,9 @@ def _write(target: Path, fill: Fill, replaced: Callable[[str], bool] | None, req
         place(new, target)
         flush(target.parent)
         if goes:
-            for old in (one for one in private.iterdir() if one.is_dir()):
-                bring_late(old, target, goes)
+            for old in (private / name for name in (target.name, ASIDE)):
+                if old.is_dir():
+                    bring_late(old, target, goes)
         _wait_for_readers(private)
 
 

@@ -6,11 +6,12 @@ harmless becomes tensors, arrays and tables, from checked bytes. Whatever knows 
 
 from ._former import FORMER_FILES, FormerModel, read_former_folder
 from ._read import Content, read_pickle_file, read_torch_file
-from ._records import UnsafeFileError
+from ._records import TRUST, UnsafeFileError
 from ._tables import Table
 
 __all__ = [
     "FORMER_FILES",
+    "TRUST",
     "Content",
     "FormerModel",
     "Table",

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._archive import members_of
-from ._machine import parse
+from ._opcodes import parse
 from ._records import FETCH, Pairs, Record, UnsafeFileError
 from ._values import Maker, is_mapping, refuse_unknown
 from ._what import LOOKED_AT, describe

@@ -14,9 +14,12 @@ def main() -> None:
     import sys
     import warnings
 
+    from scarches_plus._text import for_terminal
+
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
         _commands,
+        _gene_commands,
         _hub_commands,
         _novelty_commands,
         _scoring_commands,
@@ -34,7 +37,7 @@ def main() -> None:
         app()
     except (OSError, ValueError, KeyError, TypeError) as error:  # what users can cause; each says what to do
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"error: {text}", file=sys.stderr)  # noqa: T201
+        print(f"error: {for_terminal(text)}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 

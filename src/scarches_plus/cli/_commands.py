@@ -189,7 +189,7 @@ def map_(
     query
         An .h5ad file with raw counts.
     model
-        Folder of a reference model. It holds a pickle: use only what you trust.
+        Folder of a reference model. Nothing that its file says is executed.
     out
         The .h5ad file to write: the query with its embedding.
     strategy

@@ -126,7 +126,7 @@ def extend(
     cells
         The mapped cells with raw counts and labels (.h5ad), such as the command name writes.
     model
-        Folder of the model that they were mapped with (map --save-model). It holds a pickle: use only what you trust.
+        Folder of the model that they were mapped with (map --save-model). Nothing that its file says is executed.
     labels_key
         Column of labels.
     out

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus._files import check_output_file, write_file
 
 from ._folder import all_files
-from ._index import INDEX, IndexEntry
+from ._index import INDEX, IndexEntry, check_mirror, parse_index
 from ._json import write_json
 from ._manifest import MANIFEST, SCHEMA_VERSION
 from ._verify_bundle import verify_bundle
@@ -71,7 +71,9 @@ def write_index(
         message = f"mirrors names {unknown}, which are no models in {root}"
         raise ValueError(message)
     models = [one.model_dump(exclude_defaults=True) for one in entries.values()]
-    write_file(path, write_json({"schema_version": SCHEMA_VERSION, "models": models}))
+    text = write_json({"schema_version": SCHEMA_VERSION, "models": models})
+    parse_index(text, str(path))  # what nobody could read is not written
+    write_file(path, text)
     return path
 
 
@@ -88,7 +90,7 @@ def _entry(bundle: Path, mirrors_of: Any, uploads: Mapping[str, Upload]) -> Inde
     if at is not None and at.state != "published":
         message = f"{at.url} is a draft, which others cannot fetch; publish it first"
         raise ValueError(message)
-    mirrors = [*(mirrors_of(card.name) or ()), *([at.files] if at else ())]
+    mirrors = [*map(check_mirror, mirrors_of(card.name) or ()), *([at.files] if at else ())]
     return IndexEntry(
         name=card.name,
         version=card.version,

@@ -8,6 +8,7 @@ from warnings import warn
 import numpy as np
 
 from scarches_plus._neighbors import finite_cells
+from scarches_plus._text import for_line
 
 from ._checks import coded_batches
 from ._report import Report
@@ -136,7 +137,7 @@ def evaluate(
         for name in names:
             cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
             for kind, score in wanted:
-                bar.set_postfix_str(f"{name}: {score}")
+                bar.set_postfix_str(for_line(f"{name}: {score}"))
                 start = perf_counter()
                 numbers, n_cells, why = scored(cells, score)
                 if why:

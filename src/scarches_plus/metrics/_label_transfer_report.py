@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus._text import for_terminal
+
 from ._reliability_curve import calibration_error
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class LabelTransferReport:
 
     def __repr__(self) -> str:
         per_type = self.per_type.to_string(float_format="{:.3f}".format)
-        return f"Label transfer\n{self._values().to_string()}\n\n{per_type}"
+        return for_terminal(f"Label transfer\n{self._values().to_string()}\n\n{per_type}")
 
     def _repr_html_(self) -> str:
         values = self._values().to_frame("label transfer").to_html()

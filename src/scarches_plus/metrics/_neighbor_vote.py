@@ -9,6 +9,8 @@ from warnings import warn
 import numpy as np
 import pandas as pd
 
+from scarches_plus._text import for_terminal
+
 from ._checks import as_column, coded_batches
 
 if TYPE_CHECKING:
@@ -211,4 +213,4 @@ class Intersection:
         numbers = pd.Series({key: f"{x:,.0f}" if key.startswith("n_") else f"{x:.3f}" for key, x in values.items()})
         options = ", ".join(f"{key}={value}" for key, value in self.options.items() if value is not None)
         batches = self.per_batch.to_string(float_format="{:.3f}".format)
-        return f"{self.title} ({options})\n{numbers.to_string()}\n\n{batches}"
+        return for_terminal(f"{self.title} ({options})\n{numbers.to_string()}\n\n{batches}")

@@ -85,7 +85,7 @@ class EmbeddingMixin:
         spec = self.spec
         covariates = {}
         if spec.encodes_batch:
-            covariates = _covariates_of(prepare_obs(adata.obs, spec, batch_key=batch_key), spec)
+            covariates = covariates_of(prepare_obs(adata.obs, spec, batch_key=batch_key), spec)
         genes = _genes_of_columns(adata.var_names, spec.var_names)
         counts = stored_counts(adata, counts_layer(layer, spec.layer))
         if spec.counts:
@@ -177,7 +177,7 @@ def _registered_covariates(manager: Any) -> dict[str, Tensor]:
     return {key: torch.from_numpy(np.require(array, requirements="W")) for key, array in arrays.items()}
 
 
-def _covariates_of(obs: pd.DataFrame, spec: ReferenceSpec) -> dict[str, Tensor]:
+def covariates_of(obs: pd.DataFrame, spec: ReferenceSpec) -> dict[str, Tensor]:
     """Encode covariates as scvi-tools does when it registers cells: categories by their place in the model.
 
     Raises

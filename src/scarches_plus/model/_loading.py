@@ -6,6 +6,8 @@ written anew into a private folder, which is what scvi-tools opens.
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ from ._spec import use_text_categories
 from ._state import restore_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anndata import AnnData
     from mudata import MuData
 
@@ -52,8 +56,9 @@ class LoadingMixin:
         dir_path
             Folder that ``save`` wrote, or its ``model.pt``.
         adata
-            The cells the model was trained on. ``None`` takes those saved with the model, if any; ``False`` loads without
-            cells, which is enough to map a query.
+            The cells the model was trained on: of a mapped model the query as it was mapped, with genes in any order and
+            labels that the reference need not know. They are not changed. ``None`` takes those saved with the model, if any;
+            ``False`` loads without cells, which is enough to map a query.
         accelerator, device
             As in scvi-tools.
         prefix
@@ -68,25 +73,25 @@ class LoadingMixin:
         FileNotFoundError
             If there is no such folder or no model in it; the message says what is there instead.
         ValueError
-            If the file is damaged, holds something else, or asks for more than a model needs.
+            If the file is damaged, holds something else, or asks for more than a model needs; if the cells are others: of
+            batches that the model does not know, or without genes that it was trained on.
         TypeError
             If the model is of a class that this package does not support.
         """
         if trust_pickle:
             folder, prefix = locate(dir_path, prefix)
             options = {"accelerator": accelerator, "device": device, "prefix": prefix, **kwargs}
-            return cls._load_trusted(folder, adata, **options)
+            return cls._load_with_cells(folder, adata, **options)
         if kwargs:
             message = f"{cls.__name__}.load takes {', '.join(kwargs)} only with trust_pickle=True"
             raise TypeError(message)
         saved, cells = read_saved(dir_path, prefix, with_cells=adata is None)
-        return cls._of_saved(
-            saved, cells if adata is None and cells is not None else adata, accelerator=accelerator, device=device
-        )
+        options = {"accelerator": accelerator, "device": device}
+        return cls._of_saved(saved, adata if cells is None else cells, prepared=cells is not None, **options)
 
     @classmethod
-    def _of_saved(cls, saved: SavedModel, adata: Any, **options: Any) -> Any:
-        """Return the model that was read."""
+    def _of_saved(cls, saved: SavedModel, adata: Any, *, prepared: bool = False, **options: Any) -> Any:
+        """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
         from ._scvi_folder import complete, with_path  # which knows all classes
 
         name = model_name(saved)
@@ -99,9 +104,22 @@ class LoadingMixin:
             write_clean_folder(complete(saved), Path(folder))
 
             def load() -> Any:
-                return cls._load_trusted(Path(folder), adata, **options)
+                take = cls._load_trusted if prepared else cls._load_with_cells
+                with _private_folder_unsaid():
+                    return take(Path(folder), adata, **options)
 
             return with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
+
+    @classmethod
+    def _load_with_cells(cls, folder: Path, adata: Any, **options: Any) -> Any:
+        """Let scvi-tools open a folder, and give the model its cells."""
+        from ._own_cells import is_minified, take_cells
+
+        if adata is None or adata is False or is_minified(adata):
+            return cls._load_trusted(folder, adata, **options)
+        model = cls._load_trusted(folder, False, **options)  # noqa: FBT003
+        take_cells(model, adata)
+        return model
 
     @classmethod
     def _load_trusted(cls, folder: Path, adata: Any, **options: Any) -> Any:
@@ -186,6 +204,18 @@ class LoadingMixin:
             As in scvi-tools.
         """
         return scvi.model.base.ArchesMixin.prepare_query_mudata(mdata, _opened(reference_model), *args, **kwargs)
+
+
+@contextmanager
+def _private_folder_unsaid() -> Iterator[None]:
+    """Keep scvi-tools from telling users that a file of a private folder need not be downloaded."""
+    notes = logging.getLogger("scvi.data._download")
+    level = notes.level
+    notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        notes.setLevel(level)
 
 
 def read_saved(

@@ -155,8 +155,7 @@ def _what_is_there(folder: Path, prefix: str) -> str:
         place = f"{str(folder)!r}, 'new folder'" + (f", prefix={former[0]!r}" if former[0] else "")
         return (
             f"{lacking}: scvi-tools before 0.15 wrote it ({former[0]}{FORMER_FILES[0]}). Convert it, without executing anything, "
-            f"by the class that it is of, sp.model.SCVI.convert_legacy_save({place}) or sp.model.SCANVI, and load the new folder "
-            "with its cells"
+            f"by the class that it is of, sp.model.SCVI.convert_legacy_save({place}) or sp.model.SCANVI, and load the new folder"
         )
     deeper = sorted(file.parent.name for file in folder.glob(f"*/*{MODEL_FILE}"))
     return f"{lacking}; there is one in its folder {deeper[0]!r}" if deeper else lacking

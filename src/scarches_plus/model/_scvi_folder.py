@@ -12,11 +12,11 @@ import numpy as np
 import scvi.model
 import torch
 
-from scarches_plus._pickles import UnsafeFileError, read_torch_file
+from scarches_plus._pickles import TRUST, UnsafeFileError, read_torch_file
 
 from ._load import CLASSES
+from ._loading import read_saved
 from ._portable import PortableModel, plain_value, plan, put_together, take_apart
-from ._saved_model import locate, read_model
 from ._spec import spec_of_registry, text_registry
 from ._state import ATTRIBUTE, ModelState
 
@@ -104,7 +104,7 @@ def from_scvi_folder(folder: str | Path, prefix: str | None = None) -> Any:
     ValueError
         If the file holds something else than a model.
     """
-    saved = read_model(*locate(folder, prefix))
+    saved, _ = read_saved(folder, prefix)
     return with_path(saved, lambda: put_together(_parts(saved)))
 
 
@@ -169,7 +169,7 @@ def with_path(
         if isinstance(error, UnsafeFileError) or (isinstance(error, TypeError) and "not supported" in str(error)):
             raise
         why = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        message = f"{saved.path} {what}: {why}"
+        message = f"{saved.path} {what}: {why}; {TRUST}"
         raise ValueError(message) from error
 
 

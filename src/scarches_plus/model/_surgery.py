@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from ._strategies import Entries, Strategy
 
+#: Where a model remembers how its query's cells were read; scvi-tools saves attributes that end in an underscore.
+QUERY = "query_cells_"
+
 
 class SurgeryMixin:
     """``load_query_data`` by strategy."""
@@ -168,6 +171,7 @@ class SurgeryMixin:
             reference_hash=hash_of(reference),
         )
         update_state(model, surgery=surgery)
+        setattr(model, QUERY, {"layer": layer, "batch_key": batch_key, "use_query_labels": use_query_labels})
         logger.info(
             "surgery %r trains %d of %d parameters in %s",
             strategy,

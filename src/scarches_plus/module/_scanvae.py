@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: Version of scvi-tools from which on classifiers return logits.
+_LOGITS_SINCE = (1, 1)
+
+
 class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
     """:class:`scvi.module.SCANVAE` with a gene mask, networks of trVAE and BA-scVI, a hierarchy of labels, and a cheaper likelihood.
 
@@ -158,17 +162,12 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         return super().classify(self.encoded(x), *args, **kwargs)
 
     def on_load(self, model: BaseModelClass, **kwargs: Any) -> None:
-        """Adapt weights of old versions, which scvi-tools does with the cells at hand only.
-
-        Raises
-        ------
-        ValueError
-            If the model was saved by scvi-tools before 1.1 and there are no cells.
-        """
+        """Adapt the classifier of scvi-tools before 1.1, which scvi-tools does with the cells at hand only."""
         if model.adata is not None:
             super().on_load(model, **kwargs)
             return
-        version = str(model.registry_["scvi_version"])
-        if tuple(map(int, version.split(".")[:2])) < (1, 1):
-            message = f"the model was saved by scvi-tools {version}: load it once with its cells and save it again"
-            raise ValueError(message)
+        version = str(model.registry_["scvi_version"])  # type: ignore[attr-defined]
+        options = model.init_params_.get("model_kwargs", {}).get("classifier_parameters", {})  # type: ignore[attr-defined]
+        if tuple(map(int, version.split(".")[:2])) < _LOGITS_SINCE and not options.get("logits", False):
+            self.classifier.logits = False
+            self.classifier.classifier.append(torch.nn.Softmax(dim=-1))

@@ -92,9 +92,10 @@ def confusion_matrix(
     ax.set_ylabel("true label (cells)")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    ax.get_figure().colorbar(
+    bar = ax.get_figure().colorbar(
         image, ax=ax, label="share of the true type" if normalize else "cells", fraction=0.05, pad=0.02, aspect=30
     )
+    plain_texts(bar.ax)
     return plain_texts(ax)
 
 

@@ -163,7 +163,7 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
         sc.pl.umap(AnnData(obsm={"X_umap": behind}), na_color=REFERENCE_COLOR, size=kwargs["size"], **common)
         if is_label:
             ax.scatter([], [], color=REFERENCE_COLOR, label=rest)
-    if "groups" in kwargs:
+    if kwargs.get("groups") is not None:
         groups = [kwargs["groups"]] if isinstance(kwargs["groups"], str) else kwargs["groups"]
         kwargs = {**kwargs, "groups": for_figure(groups, in_legend=True)}
     if str(key).endswith(_keys.uncertainty("")):
@@ -180,5 +180,6 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
         },
     )
     if not is_label:
-        ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
+        bar = ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
+        plain_texts(bar.ax)
     plain_texts(ax)

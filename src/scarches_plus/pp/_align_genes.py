@@ -11,6 +11,7 @@ from scipy import sparse
 from scarches_plus import _keys
 
 from ._counts import counts_of
+from ._match_names import other_names
 from ._measured import read_record, write_record
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def locate_genes(query: pd.Index, var_names: Sequence[str]) -> np.ndarray:
     if not (source >= 0).any():
         message = (
             f"none of the reference's genes (for example {list(var_names[:3])}) is among the query's "
-            f"(for example {query[:3].tolist()}); are both gene symbols, or both Ensembl ids?"
+            f"(for example {query[:3].tolist()}); are both gene symbols, or both Ensembl ids, of one species?"
+            + other_names(query, var_names, "sp.pp.match_gene_names(adata, var_names)")
         )
         raise ValueError(message)
     return source

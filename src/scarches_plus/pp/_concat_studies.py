@@ -15,6 +15,8 @@ from scarches_plus._reference import ReferenceSpec
 
 from ._check_query import check_counts
 from ._counts import counts_layer, counts_of
+from ._gene_names import as_text
+from ._match_names import other_names
 from ._measured import measured_genes, write_record
 from ._query_report import QueryError
 
@@ -90,6 +92,7 @@ def concat_studies(
         raise ValueError(message)
     for name, study in studies.items():
         _check_study(name, study, study_key, layer)
+    _check_names(studies)
     measured = _measured(studies)
     measured = measured[measured.sum(axis=1) >= min_studies]
     _check_overlap(measured, min_studies)
@@ -158,6 +161,21 @@ def _check_study(name: str, study: AnnData, study_key: str, layer: str | None) -
         if problem.severity != "warning":
             raise QueryError(message)
         warn(message, UserWarning, stacklevel=3)
+
+
+def _check_names(studies: Mapping[str, AnnData]) -> None:
+    """Warn of studies that have genes of those before them under other names, which would become genes of their own."""
+    before: dict[str, None] = {}
+    for name, study in studies.items():
+        names = as_text(study.var_names)
+        if "" in names:
+            message = f"{names.count('')} genes of study {name!r} have no name; leave them out: adata[:, adata.var_names.notna() & (adata.var_names != '')]"
+            raise ValueError(message)
+        if before:
+            said = other_names(names, before, "sp.pp.match_gene_names(adata, names), with the names of the others")
+            if said:
+                warn(f"genes of study {name!r} would be joined as others{said}", UserWarning, stacklevel=3)
+        before.update(dict.fromkeys(names))
 
 
 def _measured(studies: Mapping[str, AnnData]) -> pd.DataFrame:

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus._text import for_line
+
 from ._counts import counts_of, stored_values
+from ._match_names import other_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,6 +114,7 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
         if len(missing):
             message = (
                 f"lengths lacks {len(missing)} genes: {_some(missing)}; leave them out of adata or add their length"
+                + other_names(missing, lengths.index, "sp.pp.match_gene_names(adata, lengths.index)")
             )
             raise KeyError(message)
         lengths = lengths.loc[genes]
@@ -127,4 +131,4 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
 
 def _some(names: pd.Index) -> str:
     """Return the first names, for a message."""
-    return ", ".join(map(str, names[:10])) + (", ..." if len(names) > 10 else "")
+    return ", ".join(map(for_line, names[:10])) + (", ..." if len(names) > 10 else "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from scarches_plus._text import for_terminal
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -26,7 +28,7 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.message}. Fix: {self.fix}"
+        return for_terminal(f"{self.severity}: {self.message}. Fix: {self.fix}")
 
 
 class QueryError(ValueError):
@@ -101,4 +103,4 @@ class QueryReport:
         if self.unknown_labels:
             lines.append(f"labels the reference does not know: {', '.join(self.unknown_labels)}")
         lines += [f"- {problem}" for problem in self.problems] or ["no problems found"]
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))

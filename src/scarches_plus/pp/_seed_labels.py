@@ -12,6 +12,7 @@ from scarches_plus import _keys
 from scarches_plus._logging import logger
 
 from ._counts import counts_layer, require_counts, row_blocks, stored_counts
+from ._match_names import other_names
 from ._seeds import pick_seeds, signature_scores
 
 if TYPE_CHECKING:
@@ -169,12 +170,17 @@ def _signs(markers: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]], g
         for label in markers
     }
     absent = {label: names for label, names in absent.items() if names}
+    hint = (
+        other_names(genes, wanted.index, "sp.pp.match_gene_names(adata, names), with the markers' names")
+        if absent
+        else ""
+    )
     bare = [label for label in markers if not signs[label].any()]
     if bare:
-        message = f"no gene of adata is a marker of {bare}; markers not found: {absent}"
+        message = f"no gene of adata is a marker of {bare}; markers not found: {absent}{hint}"
         raise ValueError(message)
     if absent:
-        message = f"markers that are no genes of adata are left out: {absent}"
+        message = f"markers that are no genes of adata are left out: {absent}{hint}"
         warn(message, UserWarning, stacklevel=3)
     return signs
 

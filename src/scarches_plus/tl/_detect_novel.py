@@ -183,7 +183,7 @@ def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[st
     own = set(map(str, adata.var_names))
     shared = [gene for gene in names if gene in own]
     if len(shared) < _FEWEST_GENES:
-        message = f"query and reference share {len(shared)} of {len(names)} genes, fewer than {_FEWEST_GENES}: are their names alike?"
+        message = f"query and reference share {len(shared)} of {len(names)} genes, fewer than {_FEWEST_GENES}: see sp.pp.match_gene_names"
         raise ValueError(message)
     return shared
 

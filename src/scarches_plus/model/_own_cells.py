@@ -1,0 +1,101 @@
+"""Give a loaded model the cells that it was trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mudata import MuData
+
+from scarches_plus.pp._measured import unmeasured_genes
+
+from ._embedding import covariates_of
+from ._multimodal import gene_cells, registrable
+from ._prepare import prepare_cells
+from ._spec import reference_spec
+from ._state import get_state
+from ._surgery import QUERY, release_cells_with
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    from scarches_plus._reference import ReferenceSpec
+
+#: What cells without a label are called where a model only registers labels.
+_UNLABELED = "Unknown"
+
+
+def is_minified(adata: AnnData | MuData) -> bool:
+    """Return whether scvi-tools keeps latent posteriors in place of counts."""
+    parts = adata.mod.values() if isinstance(adata, MuData) else [adata]
+    return any("_scvi_adata_minify_type" in part.uns or "_scvi_latent_qzm" in part.obsm for part in parts)
+
+
+def take_cells(model: Any, adata: AnnData | MuData) -> None:
+    """Register the cells of a model, which has none yet, as they were when it was made.
+
+    Parameters
+    ----------
+    model
+        Model without cells.
+    adata
+        The cells it was trained on, with counts, batches and labels where they were then; not changed. Genes may be in any order, and
+        those that a query lacked may be missing. Labels that the model does not know count as none.
+
+    Raises
+    ------
+    ValueError
+        If these are other cells: of batches or categories that the model does not know, or without genes that it measured.
+    KeyError
+        If a column or layer is missing.
+    """
+    spec, how = reference_spec(model), getattr(model, QUERY, None) or {}
+    batch_key = how.get("batch_key")
+    if batch_key is not None and not _has_column(adata, batch_key):
+        batch_key = None
+    genes = gene_cells(adata, spec, batch_key)
+    cells = prepare_cells(
+        genes, spec, layer=how.get("layer"), batch_key=batch_key, use_labels=bool(how.get("use_query_labels"))
+    )
+    if spec.labels_key is not None and get_state(model).surgery is None:
+        cells.obs[spec.labels_key] = _labels(genes.obs, spec)
+    covariates_of(cells.obs, spec)
+    _require_genes(model, cells, spec)
+    registry = model.registry_
+    joint = registrable(cells, adata, spec)
+    setup = getattr(type(model), registry.get("setup_method_name", "setup_anndata"))
+    setup(joint, source_registry=registry, **registry["setup_args"])
+    model.adata = joint
+    release_cells_with(model)
+    if hasattr(model, "_set_indices_and_labels"):
+        model._set_indices_and_labels()
+
+
+def _has_column(adata: AnnData | MuData, key: str) -> bool:
+    parts = adata.mod.values() if isinstance(adata, MuData) else ()
+    return any(key in part.obs for part in (adata, *parts))
+
+
+def _labels(obs: pd.DataFrame, spec: ReferenceSpec) -> Any:
+    """Return the labels of a reference's own cells."""
+    none = spec.unlabeled_category or (_UNLABELED if _UNLABELED in spec.labels else spec.labels[0])
+    if spec.labels_key not in obs:
+        message = f"column {spec.labels_key!r} of labels not found in adata.obs, which holds {obs.columns.tolist()}"
+        raise KeyError(message)
+    given = obs[spec.labels_key].astype(object)
+    given = given.where(given.isna(), given.map(str))
+    return given.where(given.isin(spec.labels), none).to_numpy(dtype=object)
+
+
+def _require_genes(model: Any, cells: AnnData, spec: ReferenceSpec) -> None:
+    known = get_state(model).unmeasured
+    batches = spec.batches[:1] * cells.n_obs if spec.batch_key is None else cells.obs[spec.batch_key].to_numpy()
+    for batch, genes in unmeasured_genes(cells, batches).items():
+        lacking = sorted(set(genes) - set(known.get(batch, ())))
+        if lacking:
+            message = (
+                f"batch {batch!r} lacks {len(lacking)} genes that the model was trained on, such as "
+                f"{spec.var_names[lacking[0]]!r}; pass the model's own cells, adata=False for a model without cells, or map "
+                "other cells with sp.tl.map_query"
+            )
+            raise ValueError(message)
