@@ -77,3 +77,12 @@ MOST_LINES = 1_000
 LINE_BYTES = 64
 #: The message of an error about a foreign file.
 MESSAGE_CHARACTERS = 4_000
+#: Epochs of a training, layers of a network and units of a layer: more is a slip of the finger, and would end in memory.
+EPOCHS = 1_000_000
+LAYERS = 100
+UNITS = 100_000
+#: Random draws for an interval or an expectation, bins of a curve, and genes and entries of simulated counts.
+DRAWS = 1_000_000
+BINS = 10_000
+GENES = 1_000_000
+ENTRIES = 2**31

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus._addresses import AddressError
 from scarches_plus._transport import TransferError, chunks, follow
 
@@ -45,6 +46,8 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
     import pooch
 
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
     return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).expanduser().resolve()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
+from scarches_plus import _arguments as check
 from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
 from scarches_plus._files import open_regular
 from scarches_plus._limits import (
@@ -154,8 +155,16 @@ def read_indexes(
     ------
     BundleError
         If a file that was given is no index.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
-    given = [str(one) for one in ([index] if isinstance(index, str | Path) else index)]
+    check.flags(offline=offline)
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
+    listed = check.names("index", [index] if isinstance(index, str | Path) else index, of=object)
+    for one in listed:
+        check.path("index", one)
+    given = [str(one) for one in listed]
     files = {one for one in [*given, str(EMBEDDED)] if not is_address(one)}
     sources = [*given, *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
     models: list[Listed] = []

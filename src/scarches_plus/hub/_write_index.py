@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
 
 from ._folder import all_files
@@ -15,6 +15,7 @@ from ._verify_bundle import verify_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ._parcel import Upload
 
@@ -50,15 +51,25 @@ def write_index(
     ValueError
         If there are no bundles, one has no name or version, or two have the same, or ``mirrors`` names no model, or one of the uploads
         is a draft.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
-    root = Path(folder).expanduser().absolute()
+    root = check.path("folder", folder).expanduser().absolute()
+    mirrors = {
+        name: check.names(f"mirrors[{name!r}]", addresses)
+        for name, addresses in check.mapping("mirrors", mirrors or {}).items()
+    }
+    for one in check.names("uploads", uploads, of=object):
+        if not hasattr(one, "manifest"):
+            message = f"uploads must be what sp.hub.upload returned, not {check.shown(one)}"
+            raise TypeError(message)
     path = root / INDEX
     if root.is_dir():
         check_output_file(path)
     at = {one.manifest: one for one in uploads}
     entries: dict[tuple[str, str], IndexEntry] = {}
     for bundle in sorted(one.parent for one in root.glob(f"*/{MANIFEST}") if not one.parent.name.startswith(".")):
-        entry = _entry(bundle, (mirrors or {}).get, at)
+        entry = _entry(bundle, mirrors.get, at)
         if (entry.name, entry.version) in entries:
             message = f"two bundles are {entry.name}@{entry.version}; the second is {bundle}"
             raise ValueError(message)
@@ -66,7 +77,7 @@ def write_index(
     if not entries:
         message = f"no folder in {root} is a bundle; pass the folder that holds the folders of the bundles"
         raise ValueError(message)
-    unknown = sorted(set(mirrors or {}) - {name for name, _ in entries})
+    unknown = sorted(set(mirrors) - {name for name, _ in entries})
     if unknown:
         message = f"mirrors names {unknown}, which are no models in {root}"
         raise ValueError(message)

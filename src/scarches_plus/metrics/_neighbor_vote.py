@@ -69,9 +69,6 @@ def labelled_cells(
     rng: np.random.Generator | int | None,
 ) -> LabelledCells:
     """Leave out cells without a label, then draw `subsample` of the others, each batch in proportion to its size."""
-    if isinstance(unlabelled, str):
-        message = f"unlabelled must be a collection of labels, such as ({unlabelled!r},), and not the string itself"
-        raise TypeError(message)
     batch_of, label_of = as_column(batches), as_column(labels)
     for values, what in ((batch_of, "batches"), (label_of, "labels")):
         if values.shape != (n_cells,):
@@ -125,13 +122,6 @@ def centered_and_spread(cells: NDArray) -> tuple[NDArray[np.float64], NDArray[np
 def at_one_point(cells: NDArray) -> bool:
     """Tell whether no dimension varies at all."""
     return bool((cells == cells[0]).all())
-
-
-def check_share(share: float, name: str) -> None:
-    """Refuse what is no share of the neighbours."""
-    if not 0 < share <= 1:
-        message = f"{name}={share} must be a share above 0 and at most 1"
-        raise ValueError(message)
 
 
 def scores(

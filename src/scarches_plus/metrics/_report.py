@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
 from scarches_plus._text import for_html, for_terminal
 
@@ -90,7 +91,7 @@ class Report:
         path
             File to write; it appears whole or not at all.
         """
-        check_output_file(path)
+        check_output_file(check.path("path", path))
         parts = ["<h1>Evaluation</h1>", self._repr_html_()]
         if len(self.per_label):
             parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from scarches_plus import _arguments as check
 from scarches_plus._text import for_terminal
 
 
@@ -81,10 +82,11 @@ class QueryReport:
         ------
         QueryError
             Naming every problem and its fix.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
-        if on_problem not in {"raise", "warn"}:
-            message = f"on_problem must be 'raise' or 'warn', not {on_problem!r}"
-            raise ValueError(message)
+        check.choice("on_problem", on_problem, ("raise", "warn"))
+        check.flags(offer_warn=offer_warn)
         stops = {"fatal", "error"} if on_problem == "raise" else {"fatal"}
         blocking = [problem for problem in self.problems if problem.severity in stops]
         if blocking:
