@@ -68,18 +68,9 @@ def fetch(
     import pooch
 
     path = cache_folder(cache_dir) / file.name
-<<<<<<< HEAD
-=======
     if path.is_dir():  # pooch would put the file into it, and into what a link leads to
         message = f"{path} is a folder, where the file {file.name} should be; remove it"
         raise OSError(message)
-    download = pooch.HTTPDownloader(
-        progressbar=True,
-        chunk_size=2**18,
-        headers={"User-Agent": f"scarches_plus/{version('scarches-plus')}"},
-        hooks={"response": _refuse_bot_check},
-    )
->>>>>>> files
     failures: dict[str, str] = {}
     mirrors = list(file.mirrors)
     for attempt in range(rounds):

@@ -6,13 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-<<<<<<< HEAD
 from scarches_plus._addresses import is_address
-from scarches_plus._files import cache_subfolder, locked, open_part, write_file
-from scarches_plus._transport import Answer, TryLaterError, chunks
-=======
 from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
->>>>>>> files
+from scarches_plus._transport import Answer, TryLaterError, chunks
 
 from . import _backoff
 from ._folder import read_file, sha256_of
