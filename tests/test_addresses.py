@@ -1,10 +1,14 @@
 """Addresses are read once, the way they are connected to; the many that are refused are in tests/border."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
+import scarches_plus as sp
 from scarches_plus._addresses import (
     AddressError,
     address_below,
@@ -115,3 +119,33 @@ def test_both_parsers_agree_on_what_is_not_refused(rest):
     ours, theirs = parse_url(address), urlsplit(address)
     assert (ours.host, ours.port) == (theirs.netloc.rpartition(":")[0] if ours.port else theirs.netloc, theirs.port)
     assert origin_of(address).host == urlsplit(f"https://{rest}").netloc.lower().removesuffix(f":{ours.port}")
+
+
+def test_no_other_module_takes_addresses_apart():
+    names = {
+        "urlsplit",
+        "urlparse",
+        "urljoin",
+        "urlunsplit",
+        "urlunparse",
+        "parse_url",
+        "quote",
+        "unquote",
+        "urllib",
+        "urllib3",
+        "requests",
+    }
+    allowed = {
+        "_addresses.py": {"urllib3", "parse_url"},
+        "_transport.py": {"requests", "urllib3"},
+        "_session.py": {"requests"},
+        "_watch.py": {"requests"},
+    }
+    for path in Path(sp.__file__).parent.rglob("*.py"):
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {part for one in node.names for part in one.name.split(".")}
+            elif isinstance(node, ast.ImportFrom):
+                found |= {*(node.module or "").split("."), *(one.name for one in node.names)}
+        assert found & names <= allowed.get(path.name, set()), path

@@ -8,6 +8,8 @@ MOST_MODELS = 1_000
 MANIFEST_BYTES = 16 * 2**20
 #: An answer of a registry: a list of 100 records takes 1 MB, with 300 keys each.
 ANSWER_BYTES = 16 * 2**20
+#: A saved model, which is read whole; those of large atlases have some hundred MB.
+MODEL_BYTES = 2**33
 #: How many times as much as its bytes a pickle may describe: tensors may share their storage.
 PICKLE_EXPANSION = 4
 #: Opcodes of a pickle, apart from runs of numbers: 60,000 names of genes make 120,000.

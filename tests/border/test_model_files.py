@@ -228,6 +228,38 @@ def test_networks_that_the_weights_do_not_have(border, folder, case):
     )
 
 
+def sparse(path, *parts):
+    """A file of 100 GB that takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(100 * 2**30)
+        for place, part in parts:
+            file.seek(place, os.SEEK_SET if place >= 0 else os.SEEK_END)
+            file.write(part)
+
+
+def test_files_of_100_gigabytes(border, folder):
+    path = folder / "model.pt"
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
+    for case, parts in (
+        ("zeros", ()),
+        ("the end of an archive", ((-22, end),)),
+        ("the beginning", ((0, b"PK\x03\x04"),)),
+    ):
+        sparse(path, *parts)
+        border.in_child(
+            lambda: sp.model.load(folder), ValueError, [str(path), "more than any model"],
+            kind="A3", case=f"a file of 100 GB: {case}", shown="sp.model.load('folder')",
+        )  # fmt: skip
+
+
+def test_many_attributes(border, folder):
+    altered(folder, lambda one: one["attr_dict"].update({f"a{i}_": 1 for i in range(50_000)}))
+    border.in_child(
+        lambda: sp.model.load(folder), ValueError, ["attributes, and models have some ten"],
+        kind="A3", case="50,000 attributes", shown="sp.model.load('folder')",
+    )  # fmt: skip
+
+
 # --- C3: what a file is ---
 
 

@@ -353,12 +353,12 @@ def test_errors():
         with pytest.raises(ValueError, match=r"max_same_batch must be (above 0 and at most 1|a number)"):
             kni(embedding, batches, labels, k=10, max_same_batch=share)
     for number in (0, 11):
-        with pytest.raises(ValueError, match=f"min_other={number} must be a number of neighbours from 1 to 10"):
+        with pytest.raises(ValueError, match=rf"min_other(={number})? must be"):
             kni(embedding, batches, labels, k=10, min_other=number)
-    with pytest.raises(TypeError, match=r"such as \('Unknown',\)"):
+    with pytest.raises(TypeError, match=r"unlabelled=\['Unknown'\]"):
         kni(embedding, batches, labels, k=10, unlabelled="Unknown")
     for number in (0, 91):
-        with pytest.raises(ValueError, match=f"subsample={number} cells cannot be drawn from 90 labelled ones"):
+        with pytest.raises(ValueError, match=rf"subsample.* {number}|subsample={number} "):
             kni(embedding, batches, labels, k=10, subsample=number)
     with pytest.raises(ValueError, match="embedding does not vary"):
         kni(np.ones((90, 2)), batches, labels, k=10)

@@ -126,7 +126,7 @@ def test_a_key_given_twice_counts_once():
         ([], 1, ValueError, "keys is empty"),
         ("study", 0, ValueError, "n must be at least 1"),
         ("study", 1.5, ValueError, "n must be a whole number"),
-        ("study", True, ValueError, "n=True"),
+        ("study", True, TypeError, "n must be a whole number"),
     ],
 )
 def test_unusable_arguments(keys, n, error, part):

@@ -20,6 +20,8 @@ _MEMBER = re.compile(
     r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment)"
 )
 _END = struct.Struct("<4s4H2LH")
+#: Bytes at the end of a file that tell an archive.
+N_LAST = _END.size
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _PLACE_64 = struct.Struct("<4sLQL")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
@@ -63,11 +65,22 @@ def members_of(contents: memoryview) -> dict[str, memoryview]:
     return members
 
 
+def require_end(last: bytes) -> None:
+    """Refuse a file whose last :data:`N_LAST` bytes do not end an archive.
+
+    Raises
+    ------
+    UnsafeFileError
+        If they do not.
+    """
+    if not (len(last) == N_LAST and last.startswith(b"PK\x05\x06")):
+        _refuse("was cut off, or is no archive of torch: its end is missing; fetch or copy the file again")
+
+
 def _directory(contents: memoryview) -> tuple[int, int, int, int]:
     """Return number of entries, start and size of the directory, and how far the archive was moved by what precedes it."""
     at = len(contents) - _END.size
-    if at < 0 or not _is(contents, at, b"PK\x05\x06"):
-        _refuse("was cut off, or is no archive of torch: its end is missing; fetch or copy the file again")
+    require_end(bytes(contents[max(0, at) :]))
     _, _, _, _, n_entries, size, start, comment = _END.unpack_from(contents, at)
     if comment:
         _refuse("is refused: it has a comment, as torch never writes one")

@@ -6,9 +6,11 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._archive import members_of
+from scarches_plus._limits import MODEL_BYTES
+
+from ._archive import N_LAST, members_of, require_end
 from ._opcodes import parse
-from ._records import FETCH, Pairs, Record, UnsafeFileError
+from ._records import FETCH, TRUST, Pairs, Record, UnsafeFileError
 from ._values import Maker, is_mapping, refuse_unknown
 from ._what import LOOKED_AT, describe
 
@@ -96,11 +98,11 @@ def read_torch_file(path: Path) -> Content:
     OSError
         If it cannot be read.
     """
-    contents = memoryview(_bytes_of(path))
-    what = describe(bytes(contents[:LOOKED_AT]), len(contents))
+    contents = memoryview(_bytes_of(path, _require_archive))
     try:
         members = members_of(contents)
     except UnsafeFileError as error:
+        what = describe(bytes(contents[:LOOKED_AT]), len(contents))
         message = f"{path} {error}" if what is None else f"{path} is {what}"
         raise UnsafeFileError(message) from error
     if "data.pkl" not in members:
@@ -126,11 +128,7 @@ def read_pickle_file(path: Path) -> Content:
     OSError
         If it cannot be read.
     """
-    contents = _bytes_of(path)
-    if not contents.startswith(b"\x80"):
-        what = describe(contents[:LOOKED_AT], len(contents))
-        message = f"{path} is {what or 'an archive, and no pickle'}"
-        raise UnsafeFileError(message)
+    contents = _bytes_of(path, _require_pickle)
     return _content(path, memoryview(contents), len(contents), {})
 
 
@@ -148,12 +146,43 @@ def _content(path: Path, pickled: memoryview, n_bytes: int, storages: dict[str, 
     return Content(path, node, Maker(n_bytes, n_steps, storages))
 
 
-def _bytes_of(path: Path) -> bytes:
-    """Return the contents of a regular file; a link to one is followed, as caches of models are made of links."""
+def _bytes_of(path: Path, require: Callable[[bytes, bytes, int], None]) -> bytes:
+    """Return the contents of a regular file; a link to one is followed, as caches of models are made of links.
+
+    Parameters
+    ----------
+    path
+        The file.
+    require
+        Refuses a file by its first and last bytes and its size, before it is read.
+    """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     found = os.fstat(handle)
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(found.st_mode):
-            message = f"{path} is no regular file"
-            raise UnsafeFileError(message)
-        return file.read()
+            refuse(path, "it is no regular file")
+        if found.st_size > MODEL_BYTES:
+            refuse(path, f"it has {found.st_size} bytes, more than any model; {TRUST}")
+        start = file.read(LOOKED_AT)
+        file.seek(max(0, found.st_size - N_LAST))
+        try:
+            require(start, file.read(N_LAST), found.st_size)
+        except UnsafeFileError as error:
+            message = f"{path} {error}"
+            raise UnsafeFileError(message) from error
+        file.seek(0)
+        return file.read(found.st_size)
+
+
+def _require_archive(start: bytes, last: bytes, n_bytes: int) -> None:
+    try:
+        require_end(last)
+    except UnsafeFileError as error:
+        what = describe(start, n_bytes)
+        raise error if what is None else UnsafeFileError(f"is {what}") from error
+
+
+def _require_pickle(start: bytes, _: bytes, n_bytes: int) -> None:
+    if not start.startswith(b"\x80"):
+        message = f"is {describe(start, n_bytes) or 'an archive, and no pickle'}"
+        raise UnsafeFileError(message)

@@ -68,6 +68,9 @@ def fetch(
     import pooch
 
     path = cache_folder(cache_dir) / file.name
+    if path.is_dir():  # pooch would put the file into it, and into what a link leads to
+        message = f"{path} is a folder, where the file {file.name} should be; remove it"
+        raise OSError(message)
     failures: dict[str, str] = {}
     mirrors = list(file.mirrors)
     for attempt in range(rounds):

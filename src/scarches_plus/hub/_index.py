@@ -42,6 +42,7 @@ INDEX = "index.json"
 FILE = "{file}"
 #: What is fetched before anybody knows how large the model is.
 _MOST_BYTES = {MANIFEST: MANIFEST_BYTES, "SHA256SUMS": CHECKSUM_BYTES, README: README_BYTES}
+_MOST_NAMES = 20
 _DOI = re.compile(r"(?:https://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 
 
@@ -198,7 +199,8 @@ def find(name: str, listing: Listing, *, allow_latest: bool = False) -> Listed:
     known = sorted({one.entry.version for one in matches}, key=_order)
     if not matches:
         names = sorted({one.entry.name for one in listed})
-        message = f"no index lists a model {wanted!r}, only {names}"
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        message = f"no index lists a model {wanted!r}, only {names[:_MOST_NAMES]}{more}"
         raise _not_found(message, listing)
     if not version:
         if len(known) > 1 and not allow_latest:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.pt"
 #: Attributes that scvi-tools saves and sets when it loads; others would take the place of methods.
 _ATTRIBUTE = re.compile(r"(?!__)\w+_")
+_MOST_ATTRIBUTES = 1000
 _WEIGHTS, _NAMES, _ATTRIBUTES = "model_state_dict", "var_names", "attr_dict"
 _MANIFEST = "manifest.json"
 
@@ -126,7 +127,11 @@ def read_model(folder: Path, prefix: str) -> SavedModel:
         message = f"{path} holds no model: its weight {strays[0]!r} is no tensor"
         raise UnsafeFileError(message)
     attributes, refused = {}, {}
-    for name, one in parts[_ATTRIBUTES].parts().items():
+    saved = parts[_ATTRIBUTES].parts()
+    if len(saved) > _MOST_ATTRIBUTES:
+        message = f"{path} holds no model: it has {len(saved)} attributes, and models have some ten"
+        raise UnsafeFileError(message)
+    for name, one in saved.items():
         if _ATTRIBUTE.fullmatch(name):
             try:
                 attributes[name] = one.make()

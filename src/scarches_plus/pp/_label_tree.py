@@ -212,6 +212,9 @@ def _of_text(text: str) -> Containers:
     if stripped.startswith("("):
         return _collect(_once(_pairs_of_newick(stripped)))
     lines = [line for line in stripped.splitlines() if line.strip() and not line.startswith("#")]
+    if len(lines) > 2 * _limits.HIERARCHY_LABELS:
+        message = f"the hierarchy has {len(lines)} lines, and {2 * _limits.HIERARCHY_LABELS} are the most"
+        raise ValueError(message)
     pairs = [_fields(line) if len(line) < _LONGEST_LINE else [line] for line in lines]
     for line, pair in zip(lines, pairs, strict=True):
         if len(pair) != 2 or not all(pair):
