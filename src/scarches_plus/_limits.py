@@ -88,3 +88,11 @@ DRAWS = 1_000_000
 BINS = 10_000
 GENES = 1_000_000
 ENTRIES = 2**31
+#: A JSON file of names or markers that a command reads: a thousand labels with a hundred genes take 1 MB.
+NAMES_BYTES = 16 * 2**20
+#: A table of columns of cells, unpacked: a million cells with ten columns take 200 MB.
+COLUMNS_BYTES = 2**31
+#: What is looked at of a table of counts before it is read; a header of 60,000 genes takes 1 MB.
+TABLE_SAMPLE_BYTES = 16 * 2**20
+#: The description of one array of a .zarr folder: real ones have a few kB.
+ZARR_JSON_BYTES = 16 * 2**20

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from scarches_plus import _limits
 from scarches_plus._logging import logger
 
 from ._matrix_market import unpacked
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-#: Bytes of a table that are looked at before it is read; 60,000 names of genes in a header take 1 MB.
-_SAMPLE = 2**24
 _LINES = 20
 #: Lines that are looked at, comments and blank ones included.
 _MOST_LINES = 10_000
@@ -99,13 +98,15 @@ def layout_of(path: Path) -> Layout:
         If it is no table, or has no header.
     """
     with unpacked(path) as file:
-        sample = file.read(_SAMPLE)
+        sample = file.read(_limits.TABLE_SAMPLE_BYTES)
         whole = not file.read(1)
     encoding, text = decoded(path, sample, whole=whole)
     skip, lines = _first_lines(text, whole=whole)
     if not lines:
         message = (
-            "it holds no table" if whole else f"its first line is longer than {_SAMPLE} characters: it is no table"
+            "it holds no table"
+            if whole
+            else f"its first line is longer than {_limits.TABLE_SAMPLE_BYTES} characters: it is no table"
         )
         raise ValueError(message)
     separator = _separator(lines)

@@ -6,6 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
+from scarches_plus import _limits
 from scarches_plus._logging import logger
 
 from ._kinds import kind_of, resolved
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _SEPARATORS = "\t,;"
-#: Bytes: a million cells with ten columns take 200 MB.
-_MOST = 2**31
 
 
 def add_columns(adata: AnnData, path: str | Path) -> None:
@@ -39,7 +38,7 @@ def add_columns(adata: AnnData, path: str | Path) -> None:
         message = f"{path} is no table (.csv, .tsv) of columns of cells"
         raise ValueError(message)
     with unpacked(path) as file:
-        _, text = decoded(path, file.read(_MOST), whole=True)
+        _, text = decoded(path, file.read(_limits.COLUMNS_BYTES), whole=True)
     first = text.lstrip().split("\n", 1)[0]
     separator = max(_SEPARATORS, key=first.count)
     try:

@@ -6,6 +6,8 @@ import json
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _limits
+
 from ._memory import memory_bytes
 
 if TYPE_CHECKING:
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 _ARRAYS = ("zarr.json", ".zarray")
-#: Largest description of an array or group.
-_JSON_BYTES = 2**24
 _LARGEST_VALUE = 16
 
 
@@ -76,8 +76,8 @@ def _attributes(path: Path) -> dict[str, Any]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    if file.stat().st_size > _JSON_BYTES:
-        message = f"{file} is larger than {_JSON_BYTES} bytes"
+    if file.stat().st_size > _limits.ZARR_JSON_BYTES:
+        message = f"{file} is larger than {_limits.ZARR_JSON_BYTES} bytes"
         raise ValueError(message)
     described = json.loads(file.read_text(encoding="utf-8"))
     return described if isinstance(described, dict) else {}

@@ -6,6 +6,7 @@ import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _limits
 from scarches_plus._arguments import distinct
 
 from ._app import AS_IT_IS, Reading
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI
 
-#: Largest file of names or markers: a thousand labels with a hundred genes take 1 MB.
-_JSON_BYTES = 16 * 2**20
 #: What this command has read: errors of the work on cells name these.
 files_read: list[Path] = []
 
@@ -72,8 +71,8 @@ def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:
         message = f"{path} is no file; {what} are written like {example}"
         raise FileNotFoundError(message)
     try:
-        if path.stat().st_size > _JSON_BYTES:
-            message = f"more than {_JSON_BYTES / 2**20:.0f} MB"
+        if path.stat().st_size > _limits.NAMES_BYTES:
+            message = f"more than {_limits.NAMES_BYTES / 2**20:.0f} MB"
             raise ValueError(message)
         given = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
