@@ -257,7 +257,9 @@ def test_a_full_disk_leaves_what_was_there(model, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="mounting needs root")
-def test_a_full_file_system_leaves_what_was_there(model, tmp_path):
+def test_a_full_file_system_leaves_what_was_there(model, tmp_path, monkeypatch):
+    """The old bundle is whole, and the new one is kept where there is room: in the working folder."""
+    monkeypatch.chdir(tmp_path)
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -272,6 +274,8 @@ def test_a_full_file_system_leaves_what_was_there(model, tmp_path):
             sp.hub.save_bundle(model, folder, overwrite=True)
         sp.hub.verify_bundle(folder)
         assert sorted(path.name for path in disk.iterdir()) == ["bundle", "filler"]
+        (kept,) = (path for path in tmp_path.iterdir() if path != disk)
+        sp.hub.verify_bundle(kept)
     finally:
         subprocess.run(["umount", disk], check=True)
 
