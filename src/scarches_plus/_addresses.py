@@ -23,8 +23,8 @@ _ADDRESS = re.compile(
     (?:\#(?:[a-z0-9._~:/?@!$&'()*+,;=-]|%[0-9a-f]{2})*)?""",
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
-#: Dots and control characters that are written as something else.
-_DISGUISED = re.compile(r"%(?:2e|[01][0-9a-f]|7f)", re.IGNORECASE)
+#: Control characters that are written as something else, and dots in a path.
+_DISGUISED = re.compile(r"%(?:[01][0-9a-f]|7f)|^[^?]*%2e", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 #: Hosts that end so are read as numbers, in forms such as 127.1 and 0x7f000001.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")

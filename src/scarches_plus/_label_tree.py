@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus import _limits
+from . import _arguments as check
+from . import _limits
+from ._text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +48,7 @@ class LabelTree:
     parents: Mapping[str, str | None]
 
     def __post_init__(self) -> None:
+        check.mapping("parents", self.parents)
         if nested := [above for above in self.parents.values() if not isinstance(above, str | None)]:
             message = (
                 f"a label has a name or None as its parent, not {nested[0]!r}; sp.pp.label_tree takes nested dicts"
@@ -89,7 +92,7 @@ class LabelTree:
             return hierarchy
         if isinstance(hierarchy, Mapping):
             return cls(hierarchy)
-        message = f"the hierarchy must be a LabelTree, not {type(hierarchy).__name__}: make one with sp.pp.label_tree"
+        message = f"the hierarchy must be a LabelTree, not {check.shown(hierarchy)}: make one with sp.pp.label_tree"
         raise TypeError(message)
 
     @cached_property
@@ -152,6 +155,12 @@ class LabelTree:
         numpy.ndarray
             Shape ``(n_cells, n_nodes)``, in the order of :attr:`nodes`.
         """
+        n_labels = len(self.leaves if labels is None else labels)
+        if np.ndim(probabilities) != 2 or np.shape(probabilities)[1] != n_labels:
+            message = (
+                f"probabilities must have shape (cells, {n_labels} labels); its shape is {np.shape(probabilities)}"
+            )
+            raise ValueError(message)
         position = {node: i for i, node in enumerate(self.nodes)}
         labels = self.leaves if labels is None else labels
         upward = np.zeros((len(labels), len(self.nodes)), dtype=probabilities.dtype)
@@ -182,6 +191,7 @@ class LabelTree:
         With ``unknown_above`` of at most 0.5 the result is the deepest node whose probability is at least ``1 - unknown_above``.
         An inner label that contains all leaves says nothing: it is the top.
         """
+        check.number("unknown_above", unknown_above, least=0, most=1)
         n_cells = len(node_probabilities)
         cells = np.arange(n_cells)
         position: dict[str | None, int] = {node: i for i, node in enumerate(self.nodes)} | {None: -1}
@@ -216,4 +226,4 @@ class LabelTree:
         return dict(self.parents)
 
     def __str__(self) -> str:
-        return "\n".join(f"{'  ' * (len(self.path(node)) - 1)}{node}" for node in self.nodes)
+        return "\n".join(f"{'  ' * (len(self.path(node)) - 1)}{for_line(node)}" for node in self.nodes)

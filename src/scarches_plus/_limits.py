@@ -42,6 +42,8 @@ JSON_VALUES = 2_000_000
 JSON_DIGITS = 100
 #: The header of a file of tensors: 1,000 tensors make 0.1 MB.
 TENSOR_HEADER_BYTES = 2**20
+#: SHA256SUMS of a bundle, which has nine lines at most.
+CHECKSUM_BYTES = 2**16
 #: README.md of a bundle: 1,000 labels make 0.1 MB.
 README_BYTES = 2**20
 #: Series that a training logs, and epochs that a bundle keeps of each: the package keeps 100.
@@ -75,3 +77,14 @@ LONGEST_INDEX_WAIT = 10.0
 #: Lines of an answer that are none of its contents: headers, and one for each chunk of so many bytes.
 MOST_LINES = 1_000
 LINE_BYTES = 64
+#: The message of an error about a foreign file.
+MESSAGE_CHARACTERS = 4_000
+#: Epochs of a training, layers of a network and units of a layer: more is a slip of the finger, and would end in memory.
+EPOCHS = 1_000_000
+LAYERS = 100
+UNITS = 100_000
+#: Random draws for an interval or an expectation, bins of a curve, and genes and entries of simulated counts.
+DRAWS = 1_000_000
+BINS = 10_000
+GENES = 1_000_000
+ENTRIES = 2**31

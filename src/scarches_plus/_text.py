@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>|~$&])")
 #: What begins a heading, a list or a line across the page.
-_MARKDOWN_START = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
+_MARKDOWN_START = re.compile(r"^(?:[#+=-]|\d+(?=[.)](?:\s|$)))")
 #: What spreadsheets take for a formula, in any width of writing, unless it is a number.
 _FORMULA = frozenset("=+-@\t\r")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)

@@ -1,8 +1,6 @@
 """An address means one server to everybody who reads it, and the token goes to its service only."""
 
-import ast
 import json
-from pathlib import Path
 
 import pytest
 from file_server import FileServer
@@ -10,6 +8,7 @@ from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
 from scarches_plus._addresses import AddressError, address_below, check_address, join_address, origin_of, require_step
+from scarches_plus.datasets._download import RemoteFile, fetch
 from scarches_plus.hub import BundleError, _backoff, _services
 from scarches_plus.hub._index import EMBEDDED
 from scarches_plus.hub._services import Token
@@ -304,31 +303,29 @@ def test_a_file_server_sends_nobody_to_a_private_place(border, tmp_path, monkeyp
         server.close()
 
 
-def test_no_other_module_takes_addresses_apart():
-    names = {
-        "urlsplit",
-        "urlparse",
-        "urljoin",
-        "urlunsplit",
-        "urlunparse",
-        "parse_url",
-        "quote",
-        "unquote",
-        "urllib",
-        "urllib3",
-        "requests",
-    }
-    allowed = {
-        "_addresses.py": {"urllib3", "parse_url"},
-        "_transport.py": {"requests", "urllib3"},
-        "_session.py": {"requests"},
-        "_watch.py": {"requests"},
-    }
-    for path in Path(sp.__file__).parent.rglob("*.py"):
-        found = set()
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                found |= {part for one in node.names for part in one.name.split(".")}
-            elif isinstance(node, ast.ImportFrom):
-                found |= {*(node.module or "").split("."), *(one.name for one in node.names)}
-        assert found & names <= allowed.get(path.name, set()), path
+@pytest.mark.parametrize(
+    "mirror", ["\\\\evil.example\\share", "//evil.example/share", "a\x1b[2Jb", "http://<T>{file}/", "x\0y"]
+)
+def test_folders_that_are_somewhere_else(border, servers, pull, mirror):
+    mirror = filled(mirror, *servers)
+    border.refused(
+        lambda: pull(mirror), BundleError, ["index.json is no index", "mirrors"],
+        kind="A1", case="a folder that is none", shown=f"hub.pull(..., index=...) with the mirror {mirror!r}",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "place", ["http://evil.example/x", "file:///etc/passwd", "http://me:secret@<T>/x", "\\\\<T>\\x", "//<T>@x/"]
+)
+def test_redirects_of_data(border, servers, tmp_path, place):
+    zenodo, thief = servers
+    place = filled(place, *servers)
+    zenodo.fault("GET", "/x.h5ad", (302, {"Location": place}, b""))
+    file = RemoteFile("x.h5ad", "0" * 64, "https://page.example", (f"{zenodo.address}/x.h5ad",))
+    message = border.refused(
+        lambda: fetch(file, tmp_path, rounds=1), OSError, "could not download x.h5ad",
+        kind="A1", case="a redirect of data", shown=f"datasets.pancreas(), Location: {place}",
+    )  # fmt: skip
+    assert "is no address" in message or "only https" in message
+    assert "secret" not in message
+    assert not thief.lines

@@ -1,10 +1,14 @@
 """Manifests and indexes cost as much as real ones, whatever they hold."""
 
+import json
+import os
+
 import pytest
 
 import scarches_plus as sp
 from scarches_plus import _limits
 from scarches_plus.hub import BundleError
+from scarches_plus.hub._index import EMBEDDED
 
 pytestmark = pytest.mark.border
 
@@ -95,3 +99,30 @@ def test_messages_stay_short(border, tmp_path):
             kind="A3", case="a long name in a message", shown="hub.list_models(index=...)",
         )  # fmt: skip
         assert len(message) < 1000
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "SHA256SUMS", "README.md"])
+def test_files_that_are_fetched_first(border, tmp_path, name):
+    """They are fetched for what they say of the model, before its size is looked at."""
+    values = json.loads(EMBEDDED.read_text())
+    values["models"][0]["files"][name]["size"] = 10**12
+    (tmp_path / "index.json").write_text(json.dumps(values))
+    border.refused(
+        lambda: sp.hub.info("x", index=tmp_path), BundleError, [f"{name} has 1000000000000 bytes, more than any"],
+        kind="A3", case=f"an index with a {name} of a terabyte", shown="hub.info('x', index=...)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "a pipe", "a folder"])
+def test_indexes_that_are_no_files(border, tmp_path, what):
+    path = tmp_path / "index.json"
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a folder":
+        path.mkdir()
+    else:
+        path = what
+    border.in_child(
+        lambda: sp.hub.info("x", index=path), OSError, "could not be read",
+        kind="A3", case=f"an index that is {what}", shown="hub.info('x', index=...)",
+    )  # fmt: skip

@@ -268,7 +268,7 @@ def test_abundance(folder, tmp_path, capsys):
     )
     with pytest.raises(KeyError, match=r"'new'.*detect_novel"):
         run(*words, "--reference", folder / "ref.h5ad", "--novel-key", "new", epochs=False)
-    with pytest.raises(ValueError, match="groups are compared"):
+    with pytest.raises(ValueError, match="labels_key and groupby are both"):
         run(*words, "--groupby", "cell_type", epochs=False)
 
 

@@ -128,7 +128,7 @@ def test_card_is_made_from_the_manifest(model, tmp_path):
     assert manifest.calibration == {"threshold": 0.3}
     with pytest.raises(ValueError, match="name"):
         sp.hub.save_bundle(model, tmp_path / "other", card={"name": "../a"})
-    with pytest.raises(ValueError, match="licence"):
+    with pytest.raises(TypeError, match=r"'licence'.*did you mean 'license'"):
         sp.hub.save_bundle(model, tmp_path / "other", card={"licence": "MIT"})
 
 

@@ -146,3 +146,29 @@ def test_saving_never_destroys_a_saved_model(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     model.save(tmp_path / "model", overwrite=True, save_anndata=True)
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.pt", "adata.h5ad"}
+
+
+def test_other_files_in_the_folder_stay(tmp_path):
+    model = reference()
+    model.save(tmp_path / "model", save_anndata=True)
+    (tmp_path / "model" / "notes.txt").write_text("years of work")
+    model.save(tmp_path / "model", overwrite=True)
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"model.pt", "notes.txt"}
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_mapped_model_with_its_own_query(pair, tmp_path):
+    """With other names for batches and counts, labels that the reference lacks, and without some genes."""
+    ours, _ = pair
+    ref, query = split(cells(), "batch2")
+    query = query[:, 5:].copy()
+    query.layers["raw"], query.X = query.X.copy(), query.X * 0
+    query.obs["tech"], query.obs["cell_type"] = query.obs.pop("batch"), "novel"
+    mapped = train(ours.load_query_data(query, reference(ours, ref), layer="raw", batch_key="tech"))
+    mapped.save(tmp_path / "mapped")
+    columns = list(query.obs)
+    again = load(tmp_path / "mapped", adata=query)
+    np.testing.assert_array_equal(again.get_latent_representation(), mapped.get_latent_representation())
+    assert list(query.obs) == columns
+    with pytest.raises(ValueError, match=r"sp\.tl\.map_query"):
+        load(tmp_path / "mapped", adata=query.copy()[:, 10:].copy())

@@ -134,7 +134,7 @@ class TestTables:
             ),
             (pd.DataFrame({"x": ["a"], "y": ["A"]}), ["x", "w"], KeyError, r"\['w'\] not found.*\['x', 'y'\]"),
             ({"a": None, "b": ""}, None, ValueError, "holds no pair"),
-            (["a"], None, TypeError, "not list"),
+            (["a"], None, TypeError, "not \\['a'\\]"),
             ({"x": "A"}, None, ValueError, "names none of the genes"),
         ],
     )

@@ -188,7 +188,7 @@ def test_labels_without_evidence_are_named():
         ({"a": ["g1"], "Unknown": ["g2"]}, {}, ValueError, "unlabeled_category"),
         ({1: ["g1"], 2: ["g2"]}, {"unlabeled_category": "1"}, ValueError, "unlabeled_category"),
         ({1: ["g1"], "1": ["g2"]}, {}, ValueError, r"\[1, '1'\] of the markers read the same"),
-        ({"a": ["g1"]}, {"n_seeds": 0}, ValueError, "n_seeds=0"),
+        ({"a": ["g1"]}, {"n_seeds": 0}, ValueError, "n_seeds must be at least 1"),
         ({"a": ["g1"]}, {"layer": "counts"}, KeyError, "counts"),
     ],
 )

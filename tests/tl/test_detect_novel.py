@@ -166,7 +166,7 @@ def test_blocks_and_samples_do_not_change_the_answer(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alpha": 0}, "alpha must lie between 0 and 1, not 0"),
+        ({"alpha": 0}, "alpha must be above 0 and below 1, not 0"),
         ({"labels_key": None}, "name the reference's columns"),
         ({"labels_key": "tissue"}, "column 'tissue' not found in adata.obs"),
         ({"batch_key": "study"}, "column 'study' not found in adata.obs"),
@@ -198,7 +198,7 @@ def test_what_is_no_count_is_said():
         cells, known = (bad, reference) if side is query else (query, bad)
         with pytest.raises(ValueError, match="counts are negative, infinite or missing"):
             sp.tl.detect_novel(cells, known, "cell_type", batch_key="batch")
-    with pytest.raises(TypeError, match=r"adata is MuData.*mdata\['rna'\]"):
+    with pytest.raises(TypeError, match=r"adata must be an AnnData, not MuData.*mdata\['rna'\]"):
         sp.tl.detect_novel(MuData({"rna": query}), reference, "cell_type", batch_key="batch")
     halves = query.copy()
     halves.X = halves.X / 2

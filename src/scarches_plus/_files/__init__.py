@@ -6,7 +6,7 @@ Nothing else in the package replaces a file or a folder, or writes into a folder
 from ._check import check_apart, check_output_file, check_output_folder, check_space
 from ._read_file import open_regular, read_file
 from ._read_folder import read_folder
-from ._shared import append_line, cache_subfolder, locked, open_part
+from ._shared import append_line, cache_subfolder, locked, open_part, place_part
 from ._swap import current
 from ._write_file import write_file
 from ._write_folder import write_folder
@@ -22,6 +22,7 @@ __all__ = [
     "locked",
     "open_part",
     "open_regular",
+    "place_part",
     "read_file",
     "read_folder",
     "write_file",

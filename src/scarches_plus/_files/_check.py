@@ -215,9 +215,9 @@ def _require_writable(target: Path, n_bytes: int) -> None:
         probe.mkdir(mode=0o700)
     except NotADirectoryError as error:
         raise _below_a_file(target) from error
-    except FileExistsError as error:  # a dangling link
-        raise _below_a_file(target) from error
     except OSError as error:
+        if any(one.is_symlink() and not one.exists() for one in (parent, *parent.parents)):
+            raise _below_a_file(target) from error
         raise error if str(target) in str(error) else _cannot(target, error) from error
     finally:
         for folder in reversed(made):
@@ -235,7 +235,7 @@ def _size(n_bytes: float) -> str:
 
 def _below_a_file(target: Path) -> NotADirectoryError:
     above = next((one for one in target.absolute().parents if os.path.lexists(one)), target)
-    return NotADirectoryError(f"{target} cannot be written: {above} is not a folder")
+    return NotADirectoryError(f"{target} cannot be written: {above} is not a folder; choose another place")
 
 
 def _cannot(target: Path, error: OSError) -> OSError:

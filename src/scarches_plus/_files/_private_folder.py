@@ -43,6 +43,11 @@ def private_folder(target: Path) -> Iterator[Path]:
         unlock(handle)
 
 
+def previous(folder: Path) -> Path:
+    """Return where a folder is between two renames."""
+    return folder.with_name(f".{folder.name}.previous")
+
+
 def _make(target: Path) -> tuple[Path, int | None]:
     while True:
         folder = target.with_name(f".{_stem(target)}-{_HOST}{secrets.token_hex(4)}")
@@ -87,7 +92,7 @@ def _is_ours(folder: Path, target: Path) -> bool:
         return False
     if entries is None or found.st_uid != getattr(os, "geteuid", lambda: found.st_uid)():
         return False
-    known, nested = {target.name, ASIDE, FORMER}, _names_beside(target)
+    known, nested = {target.name, previous(target).name, ASIDE, FORMER}, _names_beside(target)
     return all(one.is_file(follow_symlinks=False) or one.name in known or nested.fullmatch(one.name) for one in entries)
 
 

@@ -85,6 +85,11 @@ def _open_own(path: Path) -> BinaryIO | None:
     return file
 
 
+def place_part(part: Path, target: Path) -> None:
+    """Give a file that has arrived its name."""
+    part.replace(target)
+
+
 def append_line(path: Path, text: str) -> None:
     """Add a line to a file, which is made if it is missing.
 

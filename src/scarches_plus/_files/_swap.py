@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ._private_folder import ASIDE, FORMER
+from ._private_folder import ASIDE, FORMER, previous
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def _function() -> Any:
 def current(folder: Path) -> Path:
     """Return the folder, or what it was before a replacement that was interrupted between two renames."""
     before = previous(folder)
-    return before if not folder.exists() and before.is_dir() else folder
+    return before if not folder.exists() and _is_folder(before) else folder
 
 
 def restore(folder: Path, private: Path) -> None:
@@ -82,11 +82,10 @@ def restore(folder: Path, private: Path) -> None:
     _move(previous(folder), private / FORMER if os.path.lexists(folder) else folder)
 
 
-def previous(folder: Path) -> Path:
-    """Return where a folder is between two renames."""
-    return folder.with_name(f".{folder.name}.previous")
-
-
 def _move(source: Path, target: Path) -> None:
-    if source.exists():
+    if _is_folder(source):
         source.rename(target)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

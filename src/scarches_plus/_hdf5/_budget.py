@@ -41,7 +41,7 @@ class Budget:
     def count(self, dataset: Any, *, again: bool = False) -> None:
         """Count a data set; one that lies in two places is stored once, and read twice."""
         each = _size_of_value(dataset.dtype)
-        declared = prod(dataset.shape) * each if dataset.shape is not None else 0
+        declared = prod(dataset.shape) * each
         if dataset.chunks:
             declared = max(declared, prod(dataset.chunks) * each)
         stored = 0 if again else dataset.id.get_storage_size()

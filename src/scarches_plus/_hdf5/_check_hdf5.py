@@ -116,6 +116,8 @@ class _Walk:
     def _check_dataset(self, dataset: Any, *, again: bool) -> None:
         if dataset.is_virtual or dataset.external:
             refuse(self._path, dataset.name, "it takes its data from other files")
+        if dataset.shape is None:  # anndata's None
+            return
         self._require_plain(dataset.dtype, dataset.name)
         if 0 in dataset.shape and max(dataset.shape) > self._budget.longest:
             refuse(self._path, dataset.name, f"its shape is {dataset.shape}, and it holds nothing")

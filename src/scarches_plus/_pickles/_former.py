@@ -72,5 +72,12 @@ def read_former_folder(folder: Path, prefix: str = "") -> FormerModel:
     return FormerModel(
         attributes=made,
         weights=read_torch_file(weights).make(),
-        var_names=names.read_text(encoding="utf-8").split("\n")[:-1],
+        var_names=_text_of(names).split("\n")[:-1],
     )
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        refuse(path, f"is no text of names ({error})")

@@ -14,6 +14,8 @@ def main() -> None:
     import sys
     import warnings
 
+    from scarches_plus._text import for_terminal
+
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
         _commands,
@@ -35,7 +37,7 @@ def main() -> None:
         app()
     except (OSError, ValueError, KeyError, TypeError) as error:  # what users can cause; each says what to do
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"error: {text}", file=sys.stderr)  # noqa: T201
+        print(f"error: {for_terminal(text)}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 

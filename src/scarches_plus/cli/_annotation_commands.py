@@ -92,6 +92,7 @@ def abundance(
     """
     from scarches_plus import tl
     from scarches_plus._files import write_file
+    from scarches_plus._text import for_csv
 
     from ._files import read_h5ad
 
@@ -104,7 +105,7 @@ def abundance(
         sample_key=sample_key,
         novel_key=novel_key,
     )
-    write_file(out, table.to_csv)
+    write_file(out, for_csv(table).to_csv)
     columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
     console.print(table[columns].round(3).to_string())
     console.print(f"wrote {out}")

@@ -73,8 +73,8 @@ def genes(
     else:
         renamed, report = pp.map_gene_ids(adata, table, to=to, species=species, unmapped=unmapped, layer=layer)
     write_h5ad(renamed, out)
-    console.print(str(report), markup=False, highlight=False)
-    console.print(f"wrote {out}", markup=False)
+    console.print(report)
+    console.print(f"wrote {out}")
 
 
 def _reference(model: str) -> AnnData | SCVI | SCANVI | TOTALVI:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _keys
+from scarches_plus._text import for_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,13 +47,13 @@ class MappingReport:
         """Write one page that needs no other file."""
         from scarches_plus._files import write_file
 
-        parts = [f"<h1>{html.escape(title)}</h1>", _definition_list(self.scores)]
+        parts = [f"<h1>{for_html(title)}</h1>", _definition_list(self.scores)]
         for name, figure in self.figures.items():
-            parts.append(f"<h2>{html.escape(name)}</h2><img alt='{html.escape(name)}' src='{_data_uri(figure)}'>")
+            parts.append(f"<h2>{for_html(name)}</h2><img alt='{for_html(name)}' src='{_data_uri(figure)}'>")
         for name, table in self.tables.items():
-            parts.append(f"<h2>{html.escape(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
+            parts.append(f"<h2>{for_html(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
         parts += ["<h2>Settings</h2>", _definition_list(self.settings)]
-        page = _PAGE.format(title=html.escape(title), body="\n".join(parts))
+        page = _PAGE.format(title=for_html(title), body="\n".join(parts))
         write_file(path, lambda file: file.write_text(page, encoding="utf-8"))
 
 
@@ -155,7 +155,7 @@ def _figures(
 
 def _definition_list(values: Mapping[str, object]) -> str:
     rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_text(value))}</td></tr>" for key, value in values.items()
+        f"<tr><th>{for_html(key)}</th><td>{for_html(_text(value))}</td></tr>" for key, value in values.items()
     )
     return f"<table>{rows}</table>"
 

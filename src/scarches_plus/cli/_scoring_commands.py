@@ -64,6 +64,7 @@ def evaluate(
     """
     from scarches_plus import metrics, pl
     from scarches_plus._files import write_file
+    from scarches_plus._text import for_csv
 
     from ._files import read_h5ad
 
@@ -75,9 +76,9 @@ def evaluate(
         reference_mask=reference_key,
         scores="full" if full else "cheap",
     )
-    write_file(out / "scores.csv", lambda file: scored.scores.to_csv(file, index=False))
+    write_file(out / "scores.csv", lambda file: for_csv(scored.scores).to_csv(file, index=False))
     if len(scored.per_label):
-        write_file(out / "labels.csv", lambda file: scored.per_label.to_csv(file, index=False))
+        write_file(out / "labels.csv", lambda file: for_csv(scored.per_label).to_csv(file, index=False))
     scored.to_html(out / "evaluation.html")
     figure = pl.report(scored)[0].figure
     write_file(out / "evaluation.png", lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from scarches_plus import _keys
 from scarches_plus._files import write_file, write_folder
+from scarches_plus._text import for_terminal
+
+from ._console import console
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 #: The reference's cells beside its model.
 REFERENCE = "reference.h5ad"
-console = Console(soft_wrap=True)
 
 
 def split_cells(
@@ -124,5 +124,5 @@ def without_counts(adata: AnnData) -> AnnData:
 
 def stop(message: str) -> None:
     """End with a message and status 2."""
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    print(f"error: {for_terminal(message)}", file=sys.stderr)  # noqa: T201
     sys.exit(2)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus._addresses import AddressError
 from scarches_plus._transport import TransferError, chunks, follow
 
@@ -45,6 +46,8 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
     import pooch
 
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
     return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).expanduser().resolve()
 
 
@@ -65,6 +68,9 @@ def fetch(
     import pooch
 
     path = cache_folder(cache_dir) / file.name
+    if path.is_dir():  # pooch would put the file into it, and into what a link leads to
+        message = f"{path} is a folder, where the file {file.name} should be; remove it"
+        raise OSError(message)
     failures: dict[str, str] = {}
     mirrors = list(file.mirrors)
     for attempt in range(rounds):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from scarches_plus._addresses import is_address
-from scarches_plus._files import cache_subfolder, locked, open_part, write_file
+from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
 from scarches_plus._transport import Answer, TryLaterError, chunks
 
 from . import _backoff
@@ -87,7 +87,7 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
                 part.unlink(missing_ok=True)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(target)
+    place_part(part, target)
 
 
 def _complete(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
-_LARGEST_CHECKSUMS = 2**16
 
 
 def sha256_of(contents: bytes) -> str:
@@ -53,7 +52,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     text = read_file(folder, MANIFEST, at_most=_limits.MANIFEST_BYTES)
     manifest = parse_manifest(text, str(folder / MANIFEST))
     sums = {MANIFEST: sha256_of(text)} | {name: entry.sha256 for name, entry in manifest.files.items()}
-    if read_file(folder, CHECKSUMS, at_most=_LARGEST_CHECKSUMS) != checksums(sums):
+    if read_file(folder, CHECKSUMS, at_most=_limits.CHECKSUM_BYTES) != checksums(sums):
         message = (
             f"{folder / MANIFEST} does not agree with {folder / CHECKSUMS}: one of them was changed or damaged; fetch the "
             "bundle again"
@@ -72,7 +71,7 @@ def all_files(folder: Path, manifest: Manifest) -> dict[str, FileEntry]:
     """
     own = {
         name: read_file(folder, name, at_most=most)
-        for name, most in ((MANIFEST, _limits.MANIFEST_BYTES), (CHECKSUMS, _LARGEST_CHECKSUMS))
+        for name, most in ((MANIFEST, _limits.MANIFEST_BYTES), (CHECKSUMS, _limits.CHECKSUM_BYTES))
     }
     entries = {name: FileEntry(size=len(contents), sha256=sha256_of(contents)) for name, contents in own.items()}
     return entries | dict(manifest.files)  # type: ignore[arg-type]

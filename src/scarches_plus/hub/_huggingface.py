@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus._addresses import address_below
 from scarches_plus._limits import MANIFEST_BYTES
 from scarches_plus._logging import logger
+from scarches_plus._text import for_message
 
 from ._folder import CHECKSUMS, read_file, sha256_of
 from ._index import FILE
@@ -167,7 +168,7 @@ class HuggingFace:
             return list(answer) if isinstance(answer, Iterator) else answer
         except Exception as error:  # noqa: BLE001
             said = f"{self._name}: {str(error) or type(error).__name__}".encode(errors="replace")
-        raise OSError(self._token.hidden_in(said).decode())
+        raise OSError(for_message(self._token.hidden_in(said).decode(), 1000))
 
 
 def _files(info: Any) -> set[str]:

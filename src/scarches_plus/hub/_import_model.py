@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scarches_plus import _arguments as check
 
 from ._manifest import BundleError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
@@ -41,7 +44,9 @@ def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: b
     TypeError
         If the model is of a class that this package does not support.
     """
-    folder = Path(path).expanduser()
+    folder = check.path("path", path).expanduser()
+    check.texts_or_none(prefix=prefix)
+    check.flags(trust_pickle=trust_pickle)
     if trust_pickle:
         from scarches_plus.model import load
 

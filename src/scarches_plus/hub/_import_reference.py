@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._hdf5 import read_h5ad
 
@@ -14,6 +14,8 @@ from ._import_model import import_model
 from ._manifest import BundleError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
 
 
@@ -44,8 +46,12 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
         If there are no such files.
     BundleError
         If one of them is damaged or refused.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
-    folder = Path(path).expanduser()
+    folder = check.path("path", path).expanduser()
+    check.texts_or_none(prefix=prefix)
+    max_bytes = check.whole("max_bytes", max_bytes, least=1)
     file = folder / f"{prefix or ''}adata.h5ad"
     if not file.is_file():
         message = f"{file} is no file"

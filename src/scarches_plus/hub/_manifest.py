@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from scarches_plus import _limits
+from scarches_plus._text import for_terminal
 
 from ._json import first_problem, parse_json
 
@@ -53,7 +54,16 @@ Names = Annotated[Texts, AfterValidator(_each_once)]
 
 
 class BundleError(ValueError):
-    """A bundle is damaged, incomplete, or not what it says it is; the message names the file."""
+    """A bundle is damaged, incomplete, or not what it says it is; the message names the file.
+
+    Parameters
+    ----------
+    message
+        Of any length and contents; what is kept of it is fit for a terminal.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(for_terminal(str(message)[: _limits.MESSAGE_CHARACTERS]))
 
 
 class StrictModel(BaseModel):

@@ -44,7 +44,7 @@ class Token:
     """
 
     def __init__(self, text: str, address: str | None = None) -> None:
-        self._text = text.strip()
+        self._text = text.strip() if isinstance(text, str) else ""
         self._origin: Origin | None = None if address is None else origin_of(address)
         del text  # errors show local variables
         if not _SECRET.fullmatch(self._text):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import _limits
 from scarches_plus._addresses import AddressError, address_below, join_address, origin_of, require_https
 from scarches_plus._limits import ANSWER_BYTES
+from scarches_plus._text import for_message
 from scarches_plus._transport import REDIRECTS, Answer, TransferError, chunks, new_session
 from scarches_plus._watch import Watch
 
@@ -142,7 +143,7 @@ class Session:
             status, OSError
         )
         hint = "; is the token of this service, and may it do this?" if kind is PermissionError else ""
-        message = f"{what}: {status} {reason(values)}{hint}"
+        message = f"{what}: {status} {for_message(reason(values), 1000)}{hint}"
         raise kind(message)
 
     def _host(self, place: str) -> str:

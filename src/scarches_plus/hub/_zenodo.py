@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from scarches_plus._addresses import address_below
 from scarches_plus._logging import logger
+from scarches_plus._text import for_message
 
 from ._index import FILE
 from ._parcel import Upload
@@ -190,7 +191,7 @@ class Zenodo:
         draft = self._session.ask("PUT", f"records/{name}/draft", values=_values(parcel))
         errors = draft.get("errors") if isinstance(draft, dict) else None
         if errors:
-            message = f"{self._name} does not take the card of {parcel.folder}: {reason({'errors': errors})}"
+            message = f"{self._name} does not take the card of {parcel.folder}: {for_message(reason({'errors': errors}), 1000)}"
             raise ValueError(message)
 
     def _with_doi(self, name: str) -> _Record:

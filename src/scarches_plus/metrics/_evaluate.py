@@ -7,7 +7,9 @@ from warnings import warn
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import finite_cells
+from scarches_plus._text import for_line
 
 from ._checks import coded_batches
 from ._report import Report
@@ -36,7 +38,7 @@ _FULL = {
 _NEED_LABELS = {"BRAS", "silhouette of batches", "kBET per label"}
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     adata: Any,
     embeddings: Sequence[str] | str,
     batch_key: str,
@@ -96,6 +98,8 @@ def evaluate(
         If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the same,
         `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, or a score that was named
         lacks labels, `reference_mask` or `before`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -113,17 +117,23 @@ def evaluate(
     import pandas as pd
     from tqdm.auto import tqdm
 
-    names = [embeddings] if isinstance(embeddings, str) else list(embeddings)
-    if not names:
-        message = "embeddings is empty: name at least one"
-        raise ValueError(message)
+    check.cells("adata", adata, mudata=True)
+    names = check.names("embeddings", embeddings, or_one=True, least=1)
+    check.texts(batch_key=batch_key)
+    check.texts_or_none(labels_key=labels_key, before=before)
+    check.distinct(batch_key=batch_key, labels_key=labels_key)
+    scores = scores if isinstance(scores, str) else check.names("scores", scores, least=1)
+    k = check.whole("k", k, least=1)
+    subsample = check.whole("subsample", subsample, least=2)
+    check.seed("rng", rng, generator=False)
+    check.flags(progress=progress)
     for name in (*names, *([before] if before else [])):
         if name not in adata.obsm:
             message = f"embedding {name!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
             raise KeyError(message)
         finite_cells(adata.obsm[name], f"adata.obsm[{name!r}]")
     batches, n_batches = _batches(adata, batch_key)
-    _check_numbers(k, subsample, len(batches))
+    _check_k(k, len(batches))
     labels = None if labels_key is None else _column(adata, labels_key)
     mask = _mask(adata, reference_mask)
     given = {"labels_key": labels is not None, "reference_mask": mask is not None, "before": before is not None}
@@ -136,7 +146,7 @@ def evaluate(
         for name in names:
             cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
             for kind, score in wanted:
-                bar.set_postfix_str(f"{name}: {score}")
+                bar.set_postfix_str(for_line(f"{name}: {score}"))
                 start = perf_counter()
                 numbers, n_cells, why = scored(cells, score)
                 if why:
@@ -197,12 +207,9 @@ def _batches(adata: Any, key: str) -> tuple[NDArray, int]:
     return column, n_batches
 
 
-def _check_numbers(k: int, subsample: int, n_cells: int) -> None:
+def _check_k(k: int, n_cells: int) -> None:
     if not 1 <= k < n_cells:
         message = f"k={k} neighbours must be at least 1 and at most the {n_cells - 1} other cells"
-        raise ValueError(message)
-    if subsample < 2:
-        message = f"subsample={subsample} must be at least 2 cells"
         raise ValueError(message)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ import numpy as np
 from anndata import AnnData
 from scvi.data._utils import _get_adata_minify_type
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+from scarches_plus._options import or_none
 from scarches_plus.module._expression_likelihood import SQUARED_ERRORS, TARGET_SUM
 
 from ._prepare import missing_column, prepare_cells
@@ -26,6 +30,18 @@ PSEUDOCOUNT = 1 / TARGET_SUM
 _GROUPS = "_scarches_plus_groups"
 _ROWS = "_scarches_plus_rows"
 _CELLS = ("idx1", "idx2", "subset_idx")
+_COUNT = or_none(partial(check.whole, least=1, most=_limits.DRAWS))
+_RULES: dict[str, Callable[[str, Any], Any]] = {
+    "groupby": or_none(check.text),
+    "mode": partial(check.choice, options=("vanilla", "change")),
+    "delta": partial(check.number, above=0),
+    "fdr_target": partial(check.number, above=0, below=1),
+    "batch_size": _COUNT,
+    "n_samples_overall": _COUNT,
+    "batch_correction": check.flag,
+    "all_stats": check.flag,
+    "silent": check.flag,
+}
 
 
 class DifferentialExpressionMixin:
@@ -61,7 +77,9 @@ class DifferentialExpressionMixin:
         given = signature(parent).bind_partial(*args, **kwargs).arguments
         given |= given.pop("kwargs", {})
         given = {**self._options_of_likelihood(), **given}
+        given = {name: _RULES[name](name, value) if name in _RULES else value for name, value in given.items()}
         adata = given.get("adata")
+        check.cells("adata", adata, mudata=True, or_none=True)
         own = adata is None or adata is self.adata  # type: ignore[attr-defined]
         adata = self.adata if own else adata  # type: ignore[attr-defined]
         if not isinstance(adata, AnnData) or (not own and _get_adata_minify_type(adata) is not None):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import scvi.model
 import torch
 
+from scarches_plus import _arguments as check
+
 from ._loading import read_saved
 from ._prepare import prepare_cells
 from ._saved_model import locate, model_name
@@ -60,6 +62,9 @@ def load(
     TypeError
         If the model is of a class that this package does not support.
     """
+    if adata is not False:
+        check.cells("adata", adata, mudata=True, or_none=True)
+    check.texts_or_none(prefix=prefix)
     if isinstance(source, SCVI | SCANVI | TOTALVI):
         return source
     if isinstance(source, scvi.model.TOTALVI):
@@ -67,7 +72,7 @@ def load(
     if isinstance(source, scvi.model.SCVI | scvi.model.SCANVI):
         return _convert(source)
     if not isinstance(source, str | Path):
-        message = f"expected a model or a folder, not {type(source).__name__}; supported models are {sorted(CLASSES)}"
+        message = f"expected a model or a folder as the source, not {check.shown(source)}; supported models are {sorted(CLASSES)}"
         raise TypeError(message)
     if trust_pickle:
         folder, prefix = locate(source, prefix)

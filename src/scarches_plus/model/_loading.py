@@ -16,6 +16,7 @@ import scvi.model.base
 import torch
 from scvi.data import AnnDataManager
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 from scarches_plus._pickles import read_former_folder
@@ -78,6 +79,11 @@ class LoadingMixin:
         TypeError
             If the model is of a class that this package does not support.
         """
+        check.path("dir_path", dir_path)
+        check.texts_or_none(prefix=prefix)
+        check.flags(trust_pickle=trust_pickle)
+        if adata is not False:
+            check.cells("adata", adata, mudata=True, or_none=True)
         if trust_pickle:
             folder, prefix = locate(dir_path, prefix)
             options = {"accelerator": accelerator, "device": device, "prefix": prefix, **kwargs}

@@ -6,6 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
 
 from ._state import refresh_state
@@ -50,7 +51,12 @@ class SavingMixin:
             If it cannot be written. What fails only in the end is kept elsewhere, and the message says where.
         ValueError
             If cells are to be saved and the model holds none, or the prefix is no part of a file name.
+        TypeError
+            If an argument is of another kind, such as a text where a path is meant.
         """
+        check.path("dir_path", dir_path)
+        check.texts_or_none(prefix=prefix)
+        check.flags(overwrite=overwrite)
         if prefix and Path(prefix).name != prefix:
             message = (
                 f"prefix={prefix!r} is what names of files begin with, and cannot hold a folder; pass it in dir_path"

@@ -12,14 +12,18 @@ import numpy as np
 import scvi.model
 from scvi import REGISTRY_KEYS
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus.module import TOTALVAE
+from scarches_plus.module._network_options import check_network
+from scarches_plus.module._signature import extends
 from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
 from ._mixin import ReferenceMixin
 from ._multimodal import columns_stay_where_they_are, gene_cells, registrable
 from ._prepare import prepare_cells
+from ._setup import checked_setup
 from ._spec import modalities_of, reference_spec, spec_of_registry
 from ._stand_ins import stand_ins
 
@@ -59,6 +63,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
     _module_cls = TOTALVAE
     _training_plan_cls = AdversarialTrainingPlan
+
+    @extends(scvi.model.TOTALVI.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **check_network(kwargs, type(self), TOTALVAE, name="TOTALVI"))
 
     @classmethod
     def setup_anndata(cls, *args: Any, **kwargs: Any) -> None:
@@ -101,7 +109,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             message = "panel_key is not supported; proteins that a batch did not measure may be 0 in all of its cells"
             raise NotImplementedError(message)
         with columns_stay_where_they_are():
-            super().setup_mudata(mdata, *args, **kwargs)
+            super().setup_mudata(mdata, *args, **checked_setup(kwargs))
 
     def train(self, *args: Any, plan_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Train the model as :meth:`SCVI.train` does.
@@ -114,6 +122,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its ``train``;
             here those given hold.
         """
+        check.mapping("plan_kwargs", plan_kwargs or {})
         plan = dict(plan_kwargs or {})
         for name in _OF_TRAIN & set(plan) - set(kwargs):
             kwargs[name] = plan.pop(name)
@@ -138,7 +147,11 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         ------
         ValueError
             If the model does not know a batch or category of the cells; map such cells first.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
+        check.cells("adata", adata, mudata=True)
+        check.texts_or_none(layer=layer, batch_key=batch_key)
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)
         trained: bool = self.is_trained_  # type: ignore[has-type]
@@ -227,6 +240,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         unmeasured
             Batch to positions of proteins; a batch that is not named measured all.
         """
+        check.mapping("unmeasured", unmeasured)
         mask = {}
         for code, batch in enumerate(self.spec.batches):
             mask[str(code)] = np.ones(self.module.n_input_proteins, dtype=bool)

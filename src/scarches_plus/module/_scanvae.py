@@ -11,12 +11,14 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch.nn.functional import cross_entropy
 
+from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
 
 from ._adapted import AdaptedMixin
 from ._hierarchical_classifier import HierarchicalClassifier
+from ._network_options import check_network
 from ._signature import extends
-from ._unobserved_classes import UnobservedClassesMixin, whole_number
+from ._unobserved_classes import UnobservedClassesMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +67,7 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         hierarchy: LabelTree | Mapping[str, str | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs = check_network(kwargs, type(self), name="SCANVAE")
         tree = None if hierarchy is None else LabelTree.of(hierarchy)
         given = signature(super().__init__).bind(*args, **kwargs)
         if tree is not None:
@@ -75,7 +78,8 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
                 message = "a hierarchy has no place for unobserved classes: pass hierarchy or n_unobserved, not both"
                 raise ValueError(message)
             given.arguments["n_labels"] = len(tree.leaves)
-        given.arguments["n_labels"] = given.arguments.get("n_labels", 0) + whole_number(n_unobserved)
+        n_unobserved = check.whole("n_unobserved", n_unobserved, least=0)
+        given.arguments["n_labels"] = given.arguments.get("n_labels", 0) + n_unobserved
         super().__init__(*given.args, **given.kwargs)
         self.n_unobserved = n_unobserved
         if tree is not None:

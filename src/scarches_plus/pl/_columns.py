@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._text import for_line
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 def column(adata: AnnData, key: str, fix: str) -> pd.Series:
     """The column `key` of ``obs``, or an error that says how to get it."""
     if key not in adata.obs:
-        message = f"obs has no column {key!r}: {fix}. It has: {', '.join(map(str, adata.obs.columns))}"
+        message = f"obs has no column {key!r}: {fix}. It has: {', '.join(map(for_line, adata.obs.columns))}"
         raise KeyError(message)
     return adata.obs[key]
 

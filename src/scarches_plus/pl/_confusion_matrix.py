@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._text import for_figure
 
+from ._axes import axes_or_none
 from ._columns import categorical, column
 from ._texts import plain_texts
 
@@ -56,10 +58,17 @@ def confusion_matrix(
         If a column is missing.
     ValueError
         If no cell has both labels.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
     import pandas as pd
 
+    check.cells("adata", adata, mudata=True)
+    check.texts(labels_key=labels_key, unknown_category=unknown_category)
+    check.texts_or_none(predicted_key=predicted_key)
+    check.flags(normalize=normalize)
+    axes_or_none("ax", ax)
     predicted_key = predicted_key or _keys.predicted(labels_key)
     truth = column(adata, labels_key, "give the column of the true labels")
     predicted = column(adata, predicted_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")
@@ -92,9 +101,10 @@ def confusion_matrix(
     ax.set_ylabel("true label (cells)")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    ax.get_figure().colorbar(
+    bar = ax.get_figure().colorbar(
         image, ax=ax, label="share of the true type" if normalize else "cells", fraction=0.05, pad=0.02, aspect=30
     )
+    plain_texts(bar.ax)
     return plain_texts(ax)
 
 

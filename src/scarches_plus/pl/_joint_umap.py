@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._text import for_figure, for_message
 
+from ._axes import axes_or_none
 from ._columns import categorical, column
 from ._texts import plain_texts
 
@@ -70,23 +72,27 @@ def joint_umap(
         If the UMAP or a column is missing.
     ValueError
         If no cell is to be coloured, or `ax` is given for several panels, or `cells` is not one of its values.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
+    check.cells("adata", adata)
+    keys = [role_key] if color is None else list(check.names("color", color, or_one=True, least=1))
+    check.choice("cells", cells, (_keys.QUERY, _keys.REFERENCE, "all"))
+    check.texts(role_key=role_key, unknown_category=unknown_category)
+    if size is not None:
+        check.number("size", size, above=0)
+    axes_or_none("ax", ax)
     roles = column(adata, role_key, "make adata with sp.tl.joint_embedding(reference, query)")
     if "X_umap" not in adata.obsm:
         message = f'obsm has no "X_umap": run sc.pp.neighbors(adata, use_rep="{_keys.EMBEDDING}"); sc.tl.umap(adata)'
         raise KeyError(message)
-    if cells not in {_keys.QUERY, _keys.REFERENCE, "all"}:
-        message = f"cells must be 'query', 'reference' or 'all', not {cells!r}"
-        raise ValueError(message)
     colored = np.ones(adata.n_obs, dtype=bool) if cells == "all" else (roles == cells).to_numpy()
     if not colored.any():
         message = f"no cell has {cells!r} in obs[{role_key!r}]"
         raise ValueError(message)
 
-    color = role_key if color is None else color
-    keys = [color] if isinstance(color, str) else list(color)
     if ax is not None and len(keys) != 1:
         message = f"ax takes one panel, color asks for {len(keys)}: leave ax out or give one column"
         raise ValueError(message)
@@ -103,7 +109,7 @@ def joint_umap(
     rest = _keys.QUERY if cells == _keys.REFERENCE else _keys.REFERENCE
     for panel, axis in zip(panels, axes, strict=True):
         _draw(behind, rest, panel, axis, {"size": size, "cmap": cmap, **kwargs})
-    return axes[0] if isinstance(color, str) else axes
+    return axes[0] if color is None or isinstance(color, str) else axes
 
 
 def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown: str) -> AnnData:
@@ -163,7 +169,7 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
         sc.pl.umap(AnnData(obsm={"X_umap": behind}), na_color=REFERENCE_COLOR, size=kwargs["size"], **common)
         if is_label:
             ax.scatter([], [], color=REFERENCE_COLOR, label=rest)
-    if "groups" in kwargs:
+    if kwargs.get("groups") is not None:
         groups = [kwargs["groups"]] if isinstance(kwargs["groups"], str) else kwargs["groups"]
         kwargs = {**kwargs, "groups": for_figure(groups, in_legend=True)}
     if str(key).endswith(_keys.uncertainty("")):
@@ -180,5 +186,6 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
         },
     )
     if not is_label:
-        ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
+        bar = ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
+        plain_texts(bar.ax)
     plain_texts(ax)

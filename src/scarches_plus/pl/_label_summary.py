@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._text import for_figure
 
+from ._axes import axes_or_none
 from ._texts import plain_texts
 
 if TYPE_CHECKING:
@@ -33,9 +35,13 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ------
     ValueError
         If the table is no summary, or empty.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
+    check.table("summary", summary)
+    axes_or_none("ax", ax)
     if lacking := [name for name in ("n_cells", *COLORS) if name not in summary]:
         message = f"the table lacks {lacking}: pass what sp.tl.label_summary returned"
         raise ValueError(message)

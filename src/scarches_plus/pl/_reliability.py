@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._text import for_figure
 
+from ._axes import axes_or_none
 from ._texts import plain_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -31,15 +32,25 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     ------
     ValueError
         If there is no curve.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
     import numpy as np
     import pandas as pd
 
+    if not isinstance(curve, Mapping):
+        check.table("curve", curve)
+    axes_or_none("ax", ax)
     curves: dict[str, pd.DataFrame] = {"": curve} if isinstance(curve, pd.DataFrame) else dict(curve)
     if not curves:
         message = "there is no curve to draw"
         raise ValueError(message)
+    for name, table in curves.items():
+        check.table("curve" if name == "" else f"curve[{name!r}]", table)
+        if lacking := [column for column in ("confidence", "accuracy", "n_cells") if column not in table]:
+            message = f"the curve lacks {lacking}: pass what sp.metrics.reliability_curve returned"
+            raise ValueError(message)
     if ax is None:
         _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)

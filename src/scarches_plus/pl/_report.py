@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._text import for_figure
 
+from ._axes import axes_or_none
 from ._texts import plain_texts
 
 if TYPE_CHECKING:
@@ -42,9 +44,17 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
     ------
     ValueError
         If the report has no scores, or `axes` are not two.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
+    if not hasattr(report, "table"):
+        message = f"report must be a Report of sp.metrics.evaluate, not {check.shown(report)}"
+        raise TypeError(message)
+    if axes is not None:
+        for one in check.names("axes", axes, of=object, least=2):
+            axes_or_none("axes", one)
     table = report.table()
     if table.empty:
         message = "there is nothing to draw: the report has no scores"

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
+from ._axes import axes_or_none
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
 from ._texts import plain_texts
@@ -56,7 +58,17 @@ def uncertainty_by_type(
         If a column is missing.
     ValueError
         If no cell has both a label and an uncertainty.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
+    check.cells("adata", adata, mudata=True)
+    check.texts(labels_key=labels_key)
+    check.texts_or_none(uncertainty_key=uncertainty_key)
+    check.distinct(labels_key=labels_key, uncertainty_key=uncertainty_key)
+    known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
+    if threshold is not None:
+        check.number("threshold", threshold, least=0, most=1)
+    axes_or_none("ax", ax)
     uncertainty_key = uncertainty_key or _keys.uncertainty(labels_key)
     labels = column(adata, labels_key, "give the column of the true labels")
     uncertainty = column(adata, uncertainty_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")

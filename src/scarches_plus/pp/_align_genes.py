@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._counts import counts_of
@@ -48,9 +49,14 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
         If the layer does not exist.
     ValueError
         If gene names are not unique, or none of the reference's genes is in the query.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from anndata import AnnData
 
+    check.cells("adata", adata)
+    var_names = check.names("var_names", var_names, least=1)
+    check.texts_or_none(layer=layer)
     source = locate_genes(adata.var_names, var_names)
     counts = _take_columns(counts_of(adata, layer), source)
     obs = adata.obs.copy()

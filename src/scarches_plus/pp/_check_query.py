@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus._reference import ReferenceSpec
 
 from ._check_genes import FEW_GENES, TOO_FEW_GENES, check_genes
@@ -61,14 +62,12 @@ def check_query(
     TypeError
         If ``adata`` is no AnnData or ``model`` has no ``spec``.
     """
-    from anndata import AnnData
-
-    if not isinstance(adata, AnnData):
-        message = f"expected an AnnData, not {type(adata).__name__}"
-        raise TypeError(message)
+    check.cells("adata", adata)
+    check.texts_or_none(layer=layer, batch_key=batch_key)
+    shared_batches = check.names("shared_batches", shared_batches)
     spec = model if isinstance(model, ReferenceSpec) else getattr(model, "spec", None)
     if not isinstance(spec, ReferenceSpec):
-        message = f"expected a model of scarches_plus (sp.model.load opens others), not {type(model).__name__}"
+        message = f"expected a model of scarches_plus (sp.model.load opens others), not {check.shown(model)}"
         raise TypeError(message)
 
     batch_key = batch_key or spec.batch_key

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -10,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
 
@@ -70,6 +70,8 @@ def concat_studies(
     ValueError
         If there are no studies, one has no cells, names of studies, genes or cells are used twice, no gene is left, or
         studies share no genes.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -86,10 +88,13 @@ def concat_studies(
     """
     from anndata import AnnData, concat
 
+    check.slot("study_key", study_key)
+    check.texts_or_none(layer=layer)
+    if not isinstance(adatas, Mapping):
+        adatas = check.names("adatas", adatas, of=object, least=1)
+    keys = None if keys is None else check.names("keys", keys, of=object)
     studies = _named(adatas, keys)
-    if not isinstance(min_studies, Integral) or not 1 <= min_studies <= len(studies):
-        message = f"min_studies={min_studies!r}: pass a whole number from 1 to the number of studies, {len(studies)}"
-        raise ValueError(message)
+    min_studies = check.whole("min_studies", min_studies, least=1, most=len(studies))
     for name, study in studies.items():
         _check_study(name, study, study_key, layer)
     _check_names(studies)
@@ -129,19 +134,18 @@ def _named(adatas: Any, keys: Sequence[str] | None) -> dict[str, AnnData]:
         message = f"there are {len(adatas)} studies and {len(keys)} names; pass studies, and one name for each"
         raise ValueError(message)
     names = pd.Index([str(key) for key in keys])
-    bad = names[names.duplicated() | names.str.contains("/", regex=False)]
-    if len(bad):
-        message = f"names of studies must differ and have no '/' (they name columns in h5ad files): {bad.tolist()}"
+    if names.has_duplicates:
+        message = (
+            f"names of studies must differ (they name columns in h5ad files): {names[names.duplicated()].tolist()}"
+        )
         raise ValueError(message)
+    for name in names:
+        check.slot("study", name)
     return dict(zip(names, adatas, strict=True))
 
 
 def _check_study(name: str, study: AnnData, study_key: str, layer: str | None) -> None:
-    from anndata import AnnData
-
-    if not isinstance(study, AnnData):
-        message = f"study {name!r} must be an AnnData, not {type(study).__name__}"
-        raise TypeError(message)
+    check.cells(f"study {name!r}", study)
     if study.n_obs == 0:
         message = f"study {name!r} has no cells; leave it out"
         raise ValueError(message)

@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scarches_plus._text import for_terminal
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -59,7 +61,7 @@ class GeneReport:
                 lines.append(f"{len(names)} {what}{_some(names)}")
         if self.table:
             lines.append(f"names from {self.table}")
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))
 
 
 def _some(names: Collection[str], n: int = 5) -> str:

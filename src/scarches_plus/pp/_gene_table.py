@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from scarches_plus import _arguments as check
+
 from ._gene_names import is_stable_id, strip_version
 from ._known_genes import is_gene
 
@@ -48,7 +50,9 @@ def read_table(table: Table, columns: Sequence[str] | None = None, *, strip_vers
         series = pd.Series(table, dtype=object)
         pairs = pd.DataFrame({"source": series.index, "target": series.to_numpy()})
     else:
-        message = f"table must be a DataFrame, a mapping, a Series or the path of a csv or tsv file, not {type(table).__name__}"
+        message = (
+            f"table must be a DataFrame, a mapping, a Series or the path of a csv or tsv file, not {check.shown(table)}"
+        )
         raise TypeError(message)
     pairs = pairs.dropna().astype(str)
     pairs = pairs[(pairs != "").all(axis=1)]

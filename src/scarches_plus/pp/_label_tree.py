@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
 from scarches_plus._label_tree import LabelTree
 
@@ -81,6 +82,10 @@ def label_tree(
     myeloid
       monocyte
     """
+    columns = check.names("columns", columns)
+    check.distinct(columns=columns)
+    keep = None if keep is None else check.names("keep", keep, of=object)
+    check.texts(unlabeled_category=unlabeled_category)
     if isinstance(source, Path):
         return _of_file(source, columns, keep)
     try:
@@ -123,14 +128,11 @@ def _of_file(path: Path, columns: Sequence[str], keep: Iterable[str] | None) -> 
 
 
 def _containers(source: Any, columns: Sequence[str], unlabeled: str) -> Containers:
-    if isinstance(columns, str):
-        message = f"columns must be a sequence of names, not the text {columns!r}"
-        raise TypeError(message)
     obs = getattr(source, "obs", source)
     if hasattr(obs, "columns"):
         return _collect(_pairs_of_columns(obs, columns, unlabeled))
     if columns:
-        message = f"columns are of cells, and the source is a {type(source).__name__}"
+        message = f"columns are of cells, and the source is none: {check.shown(source)}"
         raise TypeError(message)
     if isinstance(source, str):
         return _of_text(source)
@@ -184,8 +186,8 @@ def _of_mapping(source: Mapping[str, Any]) -> Containers:
 
 def _pairs_of_nested(source: Any, parent: str | None) -> Iterable[tuple[str | None, str]]:
     source = [] if source is None else source
-    if isinstance(source, str):
-        message = f"the labels below {parent!r} must be a dict or a list, not the text {source!r}"
+    if isinstance(source, str) or not isinstance(source, Iterable):
+        message = f"the labels below {parent!r} must be a dict or a list, not {check.shown(source)}"
         raise ValueError(message)
     for label in source:
         yield parent, str(label)
@@ -210,6 +212,9 @@ def _of_text(text: str) -> Containers:
     if stripped.startswith("("):
         return _collect(_once(_pairs_of_newick(stripped)))
     lines = [line for line in stripped.splitlines() if line.strip() and not line.startswith("#")]
+    if len(lines) > 2 * _limits.HIERARCHY_LABELS:
+        message = f"the hierarchy has {len(lines)} lines, and {2 * _limits.HIERARCHY_LABELS} are the most"
+        raise ValueError(message)
     pairs = [_fields(line) if len(line) < _LONGEST_LINE else [line] for line in lines]
     for line, pair in zip(lines, pairs, strict=True):
         if len(pair) != 2 or not all(pair):

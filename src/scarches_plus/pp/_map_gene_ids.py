@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._arguments import choice
 
 from ._gene_names import as_text, is_missing, namespace
@@ -96,6 +97,10 @@ def map_gene_ids(
     >>> sp.pp.map_gene_ids(adata)[0].var_names.tolist()
     ['ENSG00000111640', 'ENSG00000145416', 'ENSG00000141510']
     """
+    check.cells("adata", adata)
+    columns = None if columns is None else check.names("columns", columns, least=2)
+    check.flags(strip_version=strip_version)
+    check.texts_or_none(layer=layer)
     if table is None:
         if columns is not None:
             message = "columns has no use without a table"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scarches_plus import _arguments as check
 from scarches_plus._arguments import choice
 
 from ._gene_names import as_text, namespace
@@ -100,6 +101,10 @@ def map_orthologs(
     >>> human.var_names.tolist(), report.lost
     (['GAPDH', 'TP53'], ('Xist',))
     """
+    check.cells("adata", adata)
+    columns = None if columns is None else check.names("columns", columns, least=2)
+    check.flags(strip_version=strip_version)
+    check.texts_or_none(layer=layer)
     if table is None or (isinstance(table, str) and table in SPECIES):
         if columns is not None:
             message = "columns has no use without a table"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 if TYPE_CHECKING:
@@ -143,10 +144,13 @@ def _given(
         lists = {str(batch): gene_mask.index[column.to_numpy(dtype=bool)] for batch, column in gene_mask.items()}
         named = gene_mask.index
     elif isinstance(gene_mask, Mapping):
-        lists = {str(batch): pd.Index(list(measured)) for batch, measured in gene_mask.items()}
+        lists = {
+            str(batch): pd.Index(check.names(f"gene_mask[{batch!r}]", measured))
+            for batch, measured in gene_mask.items()
+        }
         named = pd.Index([gene for measured in lists.values() for gene in measured])
     else:
-        message = f"gene_mask must be 'auto', None, a mapping or a DataFrame, not {type(gene_mask).__name__}"
+        message = f"gene_mask must be 'auto', None, a mapping or a DataFrame, not {check.shown(gene_mask)}"
         raise TypeError(message)
     for what, unknown, known in (
         ("batches", sorted(set(lists) - batches), sorted(batches)),

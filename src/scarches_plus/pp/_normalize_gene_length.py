@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus import _arguments as check
+from scarches_plus._text import for_line
+
 from ._counts import counts_of, stored_values
 from ._match_names import other_names
 
@@ -59,6 +62,8 @@ def normalize_gene_length(
     ValueError
         If gene names are not unique, an array has another number of lengths than genes, a length is not above 0 and
         finite, a count is negative or missing, or ``adata`` is a view or backed by a file and would be changed in place.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -71,6 +76,9 @@ def normalize_gene_length(
     >>> adata = sp.datasets.simulate(100, 3)
     >>> sp.pp.normalize_gene_length(adata, {"gene0": 900.0, "gene1": 2400.0, "gene2": 1200.0})
     """
+    check.cells("adata", adata)
+    check.texts_or_none(layer=layer)
+    check.flags(copy=copy)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     elif adata.is_view or adata.isbacked:
@@ -116,7 +124,7 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
             )
             raise KeyError(message)
         lengths = lengths.loc[genes]
-    values = np.asarray(lengths, dtype=np.float64)
+    values = check.array("lengths", lengths)
     if values.shape != genes.shape:
         message = f"lengths has shape {values.shape}, but adata has {len(genes)} genes; pass one length per gene"
         raise ValueError(message)
@@ -129,4 +137,4 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
 
 def _some(names: pd.Index) -> str:
     """Return the first names, for a message."""
-    return ", ".join(map(str, names[:10])) + (", ..." if len(names) > 10 else "")
+    return ", ".join(map(for_line, names[:10])) + (", ..." if len(names) > 10 else "")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from scarches_plus import _arguments as check
+from scarches_plus._text import for_terminal
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -26,7 +29,7 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.message}. Fix: {self.fix}"
+        return for_terminal(f"{self.severity}: {self.message}. Fix: {self.fix}")
 
 
 class QueryError(ValueError):
@@ -79,10 +82,11 @@ class QueryReport:
         ------
         QueryError
             Naming every problem and its fix.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
-        if on_problem not in {"raise", "warn"}:
-            message = f"on_problem must be 'raise' or 'warn', not {on_problem!r}"
-            raise ValueError(message)
+        check.choice("on_problem", on_problem, ("raise", "warn"))
+        check.flags(offer_warn=offer_warn)
         stops = {"fatal", "error"} if on_problem == "raise" else {"fatal"}
         blocking = [problem for problem in self.problems if problem.severity in stops]
         if blocking:
@@ -101,4 +105,4 @@ class QueryReport:
         if self.unknown_labels:
             lines.append(f"labels the reference does not know: {', '.join(self.unknown_labels)}")
         lines += [f"- {problem}" for problem in self.problems] or ["no problems found"]
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))

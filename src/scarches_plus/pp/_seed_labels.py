@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
@@ -105,9 +105,13 @@ def seed_labels(
     """
     import pandas as pd
 
-    if not isinstance(n_seeds, Integral) or isinstance(n_seeds, bool) or n_seeds < 1:
-        message = f"n_seeds={n_seeds!r}: pass a whole number of at least 1"
-        raise ValueError(message)
+    check.cells("adata", adata)
+    check.mapping("markers", markers)
+    n_seeds = check.whole("n_seeds", n_seeds, least=1)
+    check.texts_or_none(layer=layer)
+    check.texts(unlabeled_category=unlabeled_category)
+    check.slot("key_added", key_added)
+    check.flags(scores=scores, copy=copy)
     signs = _signs(_named(markers), adata.var_names)
     labels = list(signs.columns)
     if unlabeled_category in labels:
@@ -117,8 +121,8 @@ def seed_labels(
         raise ValueError(message)
     counts, totals = _marker_counts(adata, adata.var_names.get_indexer(signs.index), layer)
     score = signature_scores(counts, totals, signs.to_numpy())
-    codes = pick_seeds(score, int(n_seeds))
-    _require_seeds(np.bincount(codes[codes >= 0], minlength=len(labels)), labels, int(n_seeds))
+    codes = pick_seeds(score, n_seeds)
+    _require_seeds(np.bincount(codes[codes >= 0], minlength=len(labels)), labels, n_seeds)
 
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from scarches_plus import _keys
+from scarches_plus import _arguments as check
+from scarches_plus import _keys, _limits
 from scarches_plus._logging import logger
 
 from ._provenance import write_embedding
@@ -27,7 +28,7 @@ _ONLY_SEMI_SUPERVISED = {
 _ONLY_SCANVI = {"n_unobserved", "linear_classifier", "classifier_parameters"}
 
 
-def build_reference(
+def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     adata: AnnData,
     batch_key: str,
     labels_key: str | None = None,
@@ -93,15 +94,42 @@ def build_reference(
     ValueError
         If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no such recipe, or
         ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs
     from scarches_plus.model._state import update_state
     from scarches_plus.model._surgery import release_cells_with
+    from scarches_plus.model._training_options import check_training
+    from scarches_plus.module import SCANVAE, VAE
+    from scarches_plus.module._network_options import check_network
     from scarches_plus.pp._measured import unmeasured_genes
+    from scarches_plus.train._penalty_sum import name_terms
 
+    check.cells("adata", adata)
+    check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
+    check.texts_or_none(labels_key=labels_key, layer=layer)
+    categorical_covariate_keys = check.names("categorical_covariate_keys", categorical_covariate_keys)
+    continuous_covariate_keys = check.names("continuous_covariate_keys", continuous_covariate_keys)
+    check.distinct(
+        batch_key=batch_key,
+        labels_key=labels_key,
+        categorical_covariate_keys=categorical_covariate_keys,
+        continuous_covariate_keys=continuous_covariate_keys,
+    )
+    name_terms(penalties or ())
+    check.slot("key_added", key_added)
+    max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
     name = recipe if isinstance(recipe, str) else ""
     recipe = _recipe(recipe)
+    classes = (SCVI, VAE) if recipe.model == "SCVI" else (SCVI, SCANVI, SCANVAE)
+    model_kwargs = check_network(model_kwargs, *classes, name="model_kwargs")
+    check_network({**recipe.model_kwargs, **recipe.semi_supervised_model_kwargs}, *classes, name="the recipe")
+    check_training(
+        SCVI if recipe.model == "SCVI" else SCANVI, recipe.plan_kwargs, recipe.train_kwargs, name="the recipe"
+    )
+    plan_kwargs, train_kwargs = check_training(SCVI if recipe.model == "SCVI" else SCANVI, plan_kwargs, train_kwargs)
     if recipe.model == "SCANVI" and labels_key is None:
         message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
         raise ValueError(message)
@@ -126,7 +154,7 @@ def build_reference(
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
     epochs = default_epochs(adata.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
-    given = {**recipe.model_kwargs, **(model_kwargs or {})}
+    given = {**recipe.model_kwargs, **model_kwargs}
     own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
     of_labels = {
         **recipe.semi_supervised_model_kwargs,
@@ -135,15 +163,12 @@ def build_reference(
     }
     if recipe.model == "SCANVI":
         _require_labels(set(cells.obs[labels_key]) - {unlabeled_category}, str(labels_key), of_labels)
-    if epochs < 1:
-        message = f"max_epochs must be at least 1, not {epochs}"
-        raise ValueError(message)
-    both = {**recipe.plan_kwargs, **(plan_kwargs or {})}
+    both = {**recipe.plan_kwargs, **plan_kwargs}
     plan: dict[str, Any] = {"plan_kwargs": {name: both[name] for name in both if name not in _ONLY_SEMI_SUPERVISED}}
     plan["penalties"] = recipe.penalties if penalties is None else tuple(penalties)
     unsupervised = {
         name: value
-        for name, value in {**recipe.train_kwargs, **(train_kwargs or {}), **plan}.items()
+        for name, value in {**recipe.train_kwargs, **train_kwargs, **plan}.items()
         if recipe.model == "SCVI" or name not in _ONLY_SEMI_SUPERVISED
     }
     SCVI.setup_anndata(cells, **setup)
@@ -156,9 +181,9 @@ def build_reference(
         model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
         release_cells_with(model)
         update_state(model, unmeasured=unmeasured, recipe=name)
-        semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}
+        semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **train_kwargs, **plan}
         schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
-        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **(plan_kwargs or {})}
+        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **plan_kwargs}
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
     write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
     return model
@@ -170,10 +195,7 @@ def _recipe(recipe: str | Recipe) -> Recipe:
 
     if isinstance(recipe, RecipeClass):
         return recipe
-    if recipe not in RECIPES:
-        message = f"there is no recipe {recipe!r}; choose one of {sorted(RECIPES)} or pass a Recipe"
-        raise ValueError(message)
-    return RECIPES[recipe]
+    return RECIPES[check.choice("recipe", recipe, RECIPES)]
 
 
 def _require_labels(labels: set[str], key: str, of_labels: Mapping[str, Any]) -> None:

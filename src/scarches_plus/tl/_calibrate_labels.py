@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._label_calibration import LabelCalibration, fit, scaled
 from ._provenance import space_of
 from ._reference_labels import reference_labels
-from ._transfer import Kernel, kernel_weights, vote
+from ._transfer import KERNELS, Kernel, kernel_weights, vote
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -63,6 +64,8 @@ def calibrate_labels(
         If the embedding or a column is missing.
     ValueError
         If no cell has a label that another batch has too, or ``n_cells`` is not positive.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -81,9 +84,13 @@ def calibrate_labels(
     """
     from scarches_plus._neighbors import nearest
 
-    if n_cells < 1:
-        message = f"n_cells must be at least 1, not {n_cells}"
-        raise ValueError(message)
+    check.cells("reference", reference, mudata=True)
+    check.texts(labels_key=labels_key, batch_key=batch_key, use_rep=use_rep, unknown_category=unknown_category)
+    check.distinct(labels_key=labels_key, batch_key=batch_key)
+    k = check.whole("k", k, least=1)
+    check.choice("kernel", kernel, KERNELS)
+    n_cells = check.whole("n_cells", n_cells, least=1)
+    check.seed("rng", rng, generator=False)
     space = space_of(reference, use_rep)
     labels = reference_labels(reference, labels_key, unknown_category)
     folds = _folds(reference, batch_key, rng)

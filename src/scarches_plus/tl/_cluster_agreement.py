@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,6 +35,8 @@ def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str
         If a column does not exist.
     ValueError
         If no cell has a value in both columns of a pair.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -48,8 +52,9 @@ def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str
     """
     import pandas as pd
 
-    clusters = [clusters] if isinstance(clusters, str) else list(clusters)
-    labels = [labels] if isinstance(labels, str) else list(labels)
+    check.cells("adata", adata)
+    clusters = check.names("clusters", clusters, or_one=True, least=1)
+    labels = check.names("labels", labels, or_one=True, least=1)
     unknown = [key for key in [*clusters, *labels] if key not in adata.obs]
     if unknown:
         message = f"columns {unknown} not found in adata.obs, which holds {list(adata.obs.columns)}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -62,6 +64,8 @@ def cluster_table(
         If a column or the layer does not exist.
     ValueError
         If no cell has a cluster, or no gene is mitochondrial or ribosomal by its name.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -77,8 +81,19 @@ def cluster_table(
     """
     import pandas as pd
 
+    check.cells("adata", adata)
+    check.texts(cluster_key=cluster_key)
+    check.texts_or_none(layer=layer)
+    columns = check.names("columns", columns, or_one=True)
+    check.distinct(cluster_key=cluster_key, columns=columns)
+    min_cells = check.whole("min_cells", min_cells, least=1)
+    for key, least in check.mapping("min_values", min_values or {}).items():
+        check.whole(f"min_values[{key!r}]", least, least=0)
+    check.flags(gene_shares=gene_shares)
+    if max_enrichment is not None:
+        check.number("max_enrichment", max_enrichment, above=0)
     minima = dict(min_values or {})
-    keys = list(dict.fromkeys([*([columns] if isinstance(columns, str) else columns), *minima]))
+    keys = list(dict.fromkeys([*columns, *minima]))
     if unknown := [key for key in [cluster_key, *keys] if key not in adata.obs]:
         message = f"columns {unknown} not found in adata.obs, which holds {list(adata.obs.columns)}"
         raise KeyError(message)

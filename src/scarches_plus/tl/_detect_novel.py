@@ -8,6 +8,7 @@ from warnings import warn
 import numpy as np
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus.pp._counts import require_counts
@@ -113,6 +114,14 @@ def detect_novel(
 
     from scarches_plus.pp._counts import counts_layer, counts_of
 
+    check.cells("adata", adata)
+    check.texts_or_none(labels_key=labels_key, batch_key=batch_key, layer=layer, reference_layer=reference_layer)
+    check.distinct(labels_key=labels_key, batch_key=batch_key)
+    check.number("alpha", alpha, above=0, below=1)
+    check.texts(unknown_category=unknown_category)
+    check.slot("key_added", key_added)
+    check.seed("rng", rng, generator=False)
+    check.flags(copy=copy)
     for which, one in (("adata", adata), ("reference", reference)):
         if isinstance(one, MuData):
             message = f"{which} is MuData; novelty is found in genes' counts: pass that modality, such as mdata['rna']"
@@ -120,11 +129,11 @@ def detect_novel(
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
             "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "
-            f"carries them), not {type(reference).__name__}"
+            f"carries them), not {check.shown(reference)}"
         )
         raise TypeError(message)
-    if not 0 < alpha < 1:
-        message = f"alpha must lie between 0 and 1, not {alpha}"
+    if isinstance(reference, LabelProfiles) and {labels_key, batch_key, reference_layer} != {None}:
+        message = "label profiles know labels, batches and counts: leave out labels_key, batch_key and reference_layer"
         raise ValueError(message)
     if adata.n_obs <= POOL + 1:
         message = f"the query has {adata.n_obs} cells; pools need at least {POOL + 2}"

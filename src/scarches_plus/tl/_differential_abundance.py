@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scarches_plus import _keys
+from scarches_plus import _arguments as check
+from scarches_plus import _keys, _limits
 from scarches_plus._logging import logger
 
 from ._composition import draw_centers, draw_compositions, draw_counts
@@ -127,10 +127,19 @@ def differential_abundance(
     """
     import pandas as pd
 
+    check.cells("adata", adata)
+    check.cells("reference", reference, or_none=True)
+    check.texts(labels_key=labels_key, unknown_category=unknown_category)
+    check.texts_or_none(groupby=groupby, sample_key=sample_key, novel_key=novel_key)
+    check.distinct(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
+    groups = None if groups is None else check.names("groups", groups, of=object)
+    check.number("prior", prior, above=0)
+    check.number("level", level, above=0, below=1)
+    n_draws = check.whole("n_draws", n_draws, least=1, most=_limits.DRAWS)
+    check.seed("rng", rng)
     if (groupby is None) == (reference is None):
         message = "name the groups to compare: either groupby=..., a column of adata.obs, or reference=..., other cells"
         raise ValueError(message)
-    _require_numbers(prior, level, n_draws)
     generator = np.random.default_rng(rng)
     table, labels = _groups(
         adata,
@@ -159,18 +168,6 @@ def differential_abundance(
     result |= {"log2_ratio": ratio.mean(axis=0), "log2_ratio_low": low, "log2_ratio_high": high}
     result["probability_increase"] = (ratio > 0).mean(axis=0)
     return pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
-
-
-def _require_numbers(prior: float, level: float, n_draws: int) -> None:
-    if not 0 < prior < np.inf:
-        message = f"prior must be above 0, not {prior}"
-        raise ValueError(message)
-    if not 0 < level < 1:
-        message = f"level must lie between 0 and 1, not {level}"
-        raise ValueError(message)
-    if not isinstance(n_draws, Integral) or n_draws < 1:
-        message = f"n_draws={n_draws!r}: pass a whole number of at least 1"
-        raise ValueError(message)
 
 
 def _draw(cells: _Cells, prior: float, n_draws: int, rng: np.random.Generator, *, in_samples: bool) -> np.ndarray:
@@ -245,9 +242,6 @@ def _column(adata: AnnData, key: str) -> pd.Series:
 
 def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> list[str]:
     there = sorted(column.dropna().unique())
-    if isinstance(groups, str):
-        message = f"groups must be two names, not the text {groups!r}"
-        raise TypeError(message)
     wanted = there if groups is None else [str(group) for group in groups]
     if unknown := [name for name in wanted if name not in there]:
         message = f"groups {unknown} not found in obs[{key!r}], which holds {there}"

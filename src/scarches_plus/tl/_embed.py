@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._reference import ReferenceSpec
 
@@ -62,11 +63,17 @@ def embed(
         If the cells cannot be embedded, naming every problem and its fix.
     ValueError
         If the encoder sees a batch that the model does not know; map such cells with :func:`map_query`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import load
     from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.pp import check_query
 
+    check.cells("adata", adata, mudata=True)
+    check.texts_or_none(layer=layer, batch_key=batch_key)
+    check.slot("key_added", key_added)
+    check.flags(copy=copy)
     model = load(model)
     spec = model.spec
     if not spec.encodes_batch:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,6 +52,8 @@ def expression_table(
         If a column, a gene or the layer does not exist.
     ValueError
         If names of genes are not unique, rows and columns are the same, or counts are negative or missing.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -72,13 +76,16 @@ def expression_table(
 
     from ._expression import BLOCK, grouped_sums, log_normalized
 
+    check.cells("adata", adata)
+    check.texts(rows=rows, columns=columns)
+    check.distinct(rows=rows, columns=columns)
+    genes = check.names("genes", genes, or_one=True, least=1)
+    check.texts_or_none(layer=layer)
+    min_cells = check.whole("min_cells", min_cells, least=1)
     if missing := [key for key in (rows, columns) if key not in adata.obs]:
         message = f"columns {missing} not found in adata.obs, which holds {list(adata.obs.columns)}"
         raise KeyError(message)
-    if rows == columns:
-        message = f"rows and columns are both {rows!r}: name two columns"
-        raise ValueError(message)
-    wanted = list(dict.fromkeys([genes] if isinstance(genes, str) else genes))
+    wanted = list(dict.fromkeys(genes))
     at = _positions(adata, wanted)
 
     by = [adata.obs[key].astype("category") for key in (rows, columns)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._provenance import require_same_space, space_of
@@ -36,10 +37,15 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         If the embeddings lie in different latent spaces.
     KeyError
         If one of them is missing.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import anndata
     import pandas as pd
 
+    check.cells("reference", reference)
+    check.cells("query", query)
+    check.texts(use_rep=use_rep)
     require_same_space(query, reference, use_rep)
     roles = {_keys.REFERENCE: reference, _keys.QUERY: query}
     repeated = bool(reference.obs_names.isin(query.obs_names).any())

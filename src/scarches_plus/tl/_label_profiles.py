@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
 from scarches_plus._logging import logger
@@ -74,6 +75,8 @@ def label_profiles(
     ValueError
         If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch with 50 cells of
         two labels that other batches have.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -85,6 +88,13 @@ def label_profiles(
     from scarches_plus.model._prepare import as_text
     from scarches_plus.pp._counts import counts_layer, counts_of, require_counts
 
+    check.cells("adata", adata)
+    check.texts(labels_key=labels_key, batch_key=batch_key, unknown_category=unknown_category)
+    check.distinct(labels_key=labels_key, batch_key=batch_key)
+    check.texts_or_none(layer=layer)
+    depth = None if depth is None else check.number("depth", depth, above=0)
+    min_cells = check.whole("min_cells", min_cells, least=1)
+    check.seed("rng", rng, generator=False)
     for key in (labels_key, batch_key):
         if key not in adata.obs:
             message = f"column {key!r} not found in adata.obs, which holds {adata.obs.columns.astype(str).tolist()}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._provenance import copy_of
@@ -60,9 +61,18 @@ def name_novel(
         If a column is missing.
     ValueError
         If there is no such cluster, or a name is empty or ``unknown_category``.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import pandas as pd
 
+    check.cells("adata", adata)
+    check.mapping("names", names)
+    check.texts(key=key, unknown_category=unknown_category)
+    check.texts_or_none(predictions=predictions)
+    check.slot("key_added", _keys.novel_named(key) if key_added is None else key_added)
+    check.distinct(key=key, predictions=predictions, key_added=key_added)
+    check.flags(copy=copy)
     column = _keys.novel_label(key) if predictions is None else predictions
     needed = {
         key: "sp.tl.detect_novel",

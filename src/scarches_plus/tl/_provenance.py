@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from scarches_plus import _keys
+from scarches_plus._neighbors import finite_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,7 @@ def space_of(adata: AnnData, key: str) -> str | None:
     if key not in adata.obsm:
         message = f"embedding {key!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
         raise KeyError(message)
+    finite_cells(adata.obsm[key], f"obsm[{key!r}]")
     space = record_of(adata, key).get("space")
     return None if space is None else str(space)
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus import _keys
+
 from ._provenance import copy_of
 
 if TYPE_CHECKING:
@@ -78,6 +81,8 @@ def rank_genes(
     ValueError
         If a group has one cell only or is not there, no gene passes ``min_total``, counts are negative or missing, or a number
         is out of range.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -105,11 +110,24 @@ def rank_genes(
     from ._expression import BLOCK, grouped_sums, log_normalized
     from ._welch import mean_and_variance, welch
 
-    _require_positive(reference_std_factor=reference_std_factor, n_genes=n_genes)
-    if max_cells is not None and max_cells < 2:
-        message = f"max_cells must be at least 2, not {max_cells}: a single cell has no variance"
+    check.cells("adata", adata)
+    check.texts(groupby=groupby)
+    check.texts_or_none(layer=layer)
+    groups = None if groups is None else check.names("groups", groups, of=object, least=1)
+    check.number("reference_std_factor", reference_std_factor, above=0)
+    max_cells = None if max_cells is None else check.whole("max_cells", max_cells, least=2)
+    check.number("min_total", min_total, least=0)
+    n_genes = None if n_genes is None else check.whole("n_genes", n_genes, least=1)
+    check.seed("rng", rng)
+    check.slot("key_added", key_added)
+    check.flags(copy=copy)
+    if key_added == _keys.UNS:
+        message = f"uns[{key_added!r}] holds the records of this package: pass another key_added"
         raise ValueError(message)
     codes, names = _coded(adata, groupby)
+    if "" in names:  # numpy would name its column anew
+        message = f"a group of obs[{groupby!r}] has no name (''): name it, or make it missing"
+        raise ValueError(message)
     ranked = _ranked(names, np.bincount(codes[codes >= 0], minlength=len(names)), groups, groupby)
     cells = _sample(codes, max_cells, np.random.default_rng(rng))
     counts = stored_counts(adata[cells], counts_layer(layer, None))
@@ -148,13 +166,6 @@ def rank_genes(
         for key, values in result.items()
     }
     return adata if copy else None
-
-
-def _require_positive(**values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not 0 < value < np.inf:
-            message = f"{name} must be above 0, not {value}"
-            raise ValueError(message)
 
 
 def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._label_calibration import calibrations_for
@@ -14,7 +15,7 @@ from ._novel_cells import novel_cells
 from ._provenance import are_cells, copy_of, require_same_space
 from ._reference_labels import reference_labels
 from ._summaries import summaries_for
-from ._transfer import best_labels, kernel_weights, vote
+from ._transfer import KERNELS, best_labels, kernel_weights, vote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from ._label_calibration import LabelCalibration
     from ._transfer import Kernel
+
+
+_RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"
+_RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model.state.summaries[{old!r}]}})"
 
 
 def transfer_labels(
@@ -121,13 +126,19 @@ def transfer_labels(
     from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import nearest
 
-    if unknown_above is not None and not 0 <= unknown_above <= 1:
-        message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
-        raise ValueError(message)
-    keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
-    if not keys:
-        message = "labels_key names no column"
-        raise ValueError(message)
+    check.cells("adata", adata, mudata=True)
+    keys = list(check.names("labels_key", labels_key, or_one=True, least=1))
+    advice = _RENAME_COLUMN if are_cells(reference) else _RENAME_SUMMARY
+    for key in keys:
+        taken = reference.obs if are_cells(reference) else ()
+        check.slot("labels_key", key, writes="obs['{}_pred']", advice=advice, taken=taken)
+    check.texts(use_rep=use_rep, unknown_category=unknown_category)
+    check.texts_or_none(novel_key=novel_key)
+    k = check.whole("k", k, least=1)
+    check.choice("kernel", kernel, KERNELS)
+    if unknown_above is not None:
+        check.number("unknown_above", unknown_above, least=0, most=1)
+    check.flags(probabilities=probabilities, copy=copy)
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category) for key in keys}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
@@ -14,6 +15,7 @@ from ._fit_mixture import fit_mixture
 from ._held_out_temperature import held_out_temperature
 from ._latent_summary import LatentSummary
 from ._observe_cells import observe_cells
+from ._reference_model import require_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,14 +79,20 @@ def summarize_reference(
         If there is no such column.
     ValueError
         If the model has no cells, or no label has enough, or there are not as many labels as cells.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
     Scrucca et al. 2016 (mixtures by BIC); Guo et al. 2017 (temperature); CLCVAE 2022, limitation 2 (reference cells should not be needed).
     """
-    if min_cells < 1 or max_components < 1:
-        message = "min_cells and max_components must be at least 1"
-        raise ValueError(message)
+    labels = None if labels is None else check.names("labels", labels, of=object)
+    require_model(model)
+    check.slot("labels_key", labels_key, advice="pass {new!r}, and labels=model.adata.obs[{old!r}]")
+    max_components = check.whole("max_components", max_components, least=1)
+    min_cells = check.whole("min_cells", min_cells, least=1)
+    check.seed("rng", rng, generator=False)
+    check.flags(keep=keep)
     if model.adata is None:
         message = "a summary is made from the model's cells, and this model came without them"
         raise ValueError(message)
