@@ -276,11 +276,10 @@ def entrances(folder, query):
         "SCVI.prepare_query_anndata(query, folder)": partial(model.SCVI.prepare_query_anndata, query, str(folder)),
         "sp.tl.map_query(query, folder)": partial(tl.map_query, query, folder),
         "sp.tl.embed(query, folder)": partial(tl.embed, query, folder),
-        "sp.tl.extend_reference": None,
     }
 
 
-@pytest.mark.parametrize("call", [name for name, one in entrances(Path(), None).items() if one])
+@pytest.mark.parametrize("call", entrances(Path(), None))
 def test_every_entrance(border, hostile, call):
     query = split(cells(), "batch2")[1]
     border.refused(
@@ -290,11 +289,13 @@ def test_every_entrance(border, hostile, call):
 
 
 @pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
-def test_the_command_line(border, hostile, place):
+@pytest.mark.parametrize("command", ["map", "extend"])
+def test_the_command_line(border, hostile, place, command):
     split(cells(), "batch2")[1].write_h5ad(place / "query.h5ad")
+    options = ["--labels-key", "cell_type"] if command == "extend" else []
     border.command(
-        ["map", place / "query.h5ad", "--model", hostile, "--out", place / "out.h5ad"], "it wants to call posix.system",
-        kind="A2", case="a command in model.pt, map --model",
+        [command, place / "query.h5ad", "--model", hostile, *options, "--out", place / "out.h5ad"],
+        "it wants to call posix.system", kind="A2", case=f"a command in model.pt, {command} --model",
     )  # fmt: skip
 
 

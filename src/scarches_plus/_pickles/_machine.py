@@ -10,6 +10,7 @@ from scarches_plus._limits import PICKLE_CONTAINERS, PICKLE_VALUES
 
 from ._records import TRUST, Items, Name, Pairs, Record, UnsafeFileError
 
+BYTE, SHORT, INTEGER, LENGTH, LONGEST, FLOAT = map(struct.Struct, ("<B", "<H", "<i", "<I", "<Q", ">d"))
 _NEWEST_PROTOCOL = 5
 #: Bytes of an integer. A file of a model has counts, and at most the 128 bits of a random state.
 _LONGEST_INTEGER = 32
@@ -45,8 +46,13 @@ class Machine:
         found, self.at = self.contents[self.at : end], end
         return found
 
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+    def number(self, form: struct.Struct) -> Any:
+        end = self.at + form.size
+        if end > len(self.contents):
+            refuse_pickle(f"byte {self.at}: it ends within a number")
+        (found,) = form.unpack_from(self.contents, self.at)
+        self.at = end
+        return found
 
     def line(self) -> str:
         end = self.contents.find(b"\n", self.at, self.at + _LONGEST_NAME)
@@ -106,11 +112,11 @@ class Machine:
     # --- steps ---
 
     def proto(self) -> None:
-        if (version := self.number("<B")) > _NEWEST_PROTOCOL:
+        if (version := self.number(BYTE)) > _NEWEST_PROTOCOL:
             refuse_pickle(f"it is a pickle of protocol {version}; {_NEWEST_PROTOCOL} is the newest that is known")
 
     def frame(self) -> None:
-        if self.number("<Q") > len(self.contents) - self.at:
+        if self.number(LONGEST) > len(self.contents) - self.at:
             refuse_pickle("a frame is longer than the file")
 
     def mark(self) -> None:

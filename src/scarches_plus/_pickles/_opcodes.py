@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus._limits import PICKLE_STEPS
 
-from ._machine import IN_RUNS, Machine, refuse_pickle, refuse_size
+from ._machine import BYTE, FLOAT, IN_RUNS, INTEGER, LENGTH, LONGEST, SHORT, Machine, refuse_pickle, refuse_size
 from ._records import Items, Pairs, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from struct import Struct
 
 #: Integers, floats and references in a row, as lists of cells and genes have them; a longer row is several.
 _RUNS = re.compile(
@@ -69,11 +70,11 @@ def _push(value: Any) -> Callable[[Machine], None]:
     return lambda machine: machine.stack.append(value)
 
 
-def _number(form: str) -> Callable[[Machine], None]:
+def _number(form: Struct) -> Callable[[Machine], None]:
     return lambda machine: machine.stack.append(machine.number(form))
 
 
-def _sized(form: str, push: Callable[[Machine, int], None]) -> Callable[[Machine], None]:
+def _sized(form: Struct, push: Callable[[Machine, int], None]) -> Callable[[Machine], None]:
     return lambda machine: push(machine, machine.number(form))
 
 
@@ -94,19 +95,19 @@ _STEPS: dict[int, Callable[[Machine], Any]] = {
         b"N": _push(None),
         b"\x88": _push(True),  # noqa: FBT003
         b"\x89": _push(False),  # noqa: FBT003
-        b"J": _number("<i"),
-        b"K": _number("<B"),
-        b"M": _number("<H"),
-        b"G": _number(">d"),
-        b"\x8a": _sized("<B", Machine.integer),
-        b"\x8b": _sized("<i", Machine.integer),
-        b"\x8c": _sized("<B", Machine.text),
-        b"X": _sized("<I", Machine.text),
-        b"\x8d": _sized("<Q", Machine.text),
-        b"C": _sized("<B", _raw),
-        b"B": _sized("<I", _raw),
-        b"\x8e": _sized("<Q", _raw),
-        b"\x96": _sized("<Q", _raw),
+        b"J": _number(INTEGER),
+        b"K": _number(BYTE),
+        b"M": _number(SHORT),
+        b"G": _number(FLOAT),
+        b"\x8a": _sized(BYTE, Machine.integer),
+        b"\x8b": _sized(INTEGER, Machine.integer),
+        b"\x8c": _sized(BYTE, Machine.text),
+        b"X": _sized(LENGTH, Machine.text),
+        b"\x8d": _sized(LONGEST, Machine.text),
+        b"C": _sized(BYTE, _raw),
+        b"B": _sized(LENGTH, _raw),
+        b"\x8e": _sized(LONGEST, _raw),
+        b"\x96": _sized(LONGEST, _raw),
         b"]": lambda machine: machine.new([]),
         b"a": Machine.append,
         b"e": Machine.appends,
@@ -128,11 +129,11 @@ _STEPS: dict[int, Callable[[Machine], Any]] = {
         b"\x92": Machine.call_with_names,
         b"b": Machine.build,
         b"Q": lambda machine: machine.new(Tag(machine.pop())),
-        b"q": lambda machine: machine.remember(machine.number("<B")),
-        b"r": lambda machine: machine.remember(machine.number("<I")),
+        b"q": lambda machine: machine.remember(machine.number(BYTE)),
+        b"r": lambda machine: machine.remember(machine.number(LENGTH)),
         b"\x94": lambda machine: machine.remember(len(machine.memo)),
-        b"h": lambda machine: machine.stack.append(machine.remembered(machine.number("<B"))),
-        b"j": lambda machine: machine.stack.append(machine.remembered(machine.number("<I"))),
+        b"h": lambda machine: machine.stack.append(machine.remembered(machine.number(BYTE))),
+        b"j": lambda machine: machine.stack.append(machine.remembered(machine.number(LENGTH))),
     }.items()
 }
 _STOP = ord(".")

@@ -78,7 +78,7 @@ def load(
         folder, prefix = locate(source, prefix)
         registry = scvi.model.SCVI.load_registry(str(folder), prefix=prefix)
         cells = False if adata is None else adata
-        return _class_of(registry["model_name"]).load(folder, cells, prefix=prefix, trust_pickle=True)
+        return _class_of(registry["model_name"]).load(folder, cells, prefix=prefix or None, trust_pickle=True)
     saved, _ = read_saved(source, prefix)
     return _class_of(model_name(saved))._of_saved(saved, False if adata is None else adata)
 
