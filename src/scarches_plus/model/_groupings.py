@@ -11,9 +11,10 @@ import torch
 from scvi import REGISTRY_KEYS
 from scvi.data._constants import _SCVI_UUID_KEY
 
+from scarches_plus.pp._modalities import gene_cells
 from scarches_plus.train import Grouping, Setting
 
-from ._multimodal import gene_cells, registrable
+from ._multimodal import registrable
 from ._prepare import prepare_cells
 from ._spec import categories, reference_spec, state_registry
 from ._state import get_state

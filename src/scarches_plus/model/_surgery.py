@@ -11,8 +11,9 @@ from scvi.data._constants import _SCVI_UUID_KEY
 
 from scarches_plus._logging import logger
 from scarches_plus.pp._measured import unmeasured_genes
+from scarches_plus.pp._modalities import gene_cells
 
-from ._multimodal import gene_cells, registrable
+from ._multimodal import registrable
 from ._prepare import prepare_cells
 from ._spec import n_categories, reference_spec, with_all_labels, with_text_categories
 from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state

@@ -11,9 +11,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from scarches_plus._logging import logger
-from scarches_plus._reference import ReferenceSpec
 
-from ._check_query import check_counts
+from ._check_counts import check_counts
 from ._counts import counts_layer, counts_of
 from ._measured import measured_genes, write_record
 from ._query_report import QueryError
@@ -153,7 +152,7 @@ def _check_study(name: str, study: AnnData, study_key: str, layer: str | None) -
     if study_key in study.obs and not study.obs[study_key].astype(str).eq(name).all():
         message = f"obs[{study_key!r}] of study {name!r} holds other names already; pass another study_key"
         raise ValueError(message)
-    for problem in check_counts(study, ReferenceSpec(var_names=()), counts_layer(layer, None)):
+    for problem in check_counts(study, counts_layer(layer, None), empty=None):
         message = f"study {name!r}: {problem}"
         if problem.severity != "warning":
             raise QueryError(message)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ._counts import counts_of, stored_values
+from ._check_query import require_counts
+from ._counts import counts_layer, counts_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -57,7 +58,7 @@ def normalize_gene_length(
         If the layer does not exist or a gene has no length.
     ValueError
         If gene names are not unique, an array has another number of lengths than genes, a length is not above 0 and
-        finite, a count is negative or missing, or ``adata`` is a view or backed by a file and would be changed in place.
+        finite, values are no counts (:class:`QueryError` says what they probably are), or ``adata`` is a view or backed by a file and would be changed in place.
 
     References
     ----------
@@ -76,6 +77,8 @@ def normalize_gene_length(
         message = "adata is a view or backed by a file; pass copy=True, or make it a copy in memory first"
         raise ValueError(message)
     lengths_of_genes = _lengths_of(adata.var_names, lengths)
+    require_counts(adata, layer)
+    layer = counts_layer(layer, None)
     normalized = _divide(counts_of(adata, layer), lengths_of_genes / lengths_of_genes.mean())
     if layer is None:
         adata.X = normalized
@@ -86,9 +89,6 @@ def normalize_gene_length(
 
 def _divide(counts: Any, relative: np.ndarray) -> Any:
     """Return ``floor(counts / relative)`` of shape ``(n_cells, n_genes)`` in the storage and type of ``counts``."""
-    if not stored_values(counts).min(initial=0) >= 0:
-        message = "counts are negative or missing (NaN); pass the layer that holds raw read counts"
-        raise ValueError(message)
     factor = (1 + _ROUNDING) / relative
     if not sparse.issparse(counts):
         return np.floor(counts * factor).astype(counts.dtype)

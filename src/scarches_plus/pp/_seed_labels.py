@@ -9,9 +9,11 @@ import numpy as np
 from scipy import sparse
 
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
-from ._counts import counts_layer, require_counts, row_blocks, stored_counts
+from ._check_query import require_counts
+from ._counts import counts_layer, row_blocks, stored_counts
 from ._seeds import pick_seeds, signature_scores
 
 if TYPE_CHECKING:
@@ -69,8 +71,8 @@ def seed_labels(
     Raises
     ------
     ValueError
-        If a label has no marker among the genes, or no seed, or a gene for and against it, or reads like another, or a count is
-        negative or missing, or a number is out of range.
+        If a label has no marker among the genes, or no seed, or a gene for and against it, or reads like another, or values are negative, missing
+        or logarithms rather than counts, or a number is out of range.
     KeyError
         If the layer does not exist.
     TypeError
@@ -104,6 +106,7 @@ def seed_labels(
     """
     import pandas as pd
 
+    require_writable(adata, copy=copy)
     if not isinstance(n_seeds, Integral) or isinstance(n_seeds, bool) or n_seeds < 1:
         message = f"n_seeds={n_seeds!r}: pass a whole number of at least 1"
         raise ValueError(message)
@@ -114,6 +117,7 @@ def seed_labels(
             f"{unlabeled_category!r} is a label and the name of cells without one: pass another unlabeled_category"
         )
         raise ValueError(message)
+    require_counts(adata, layer, scaled="warning")
     counts, totals = _marker_counts(adata, adata.var_names.get_indexer(signs.index), layer)
     score = signature_scores(counts, totals, signs.to_numpy())
     codes = pick_seeds(score, int(n_seeds))
@@ -181,9 +185,8 @@ def _signs(markers: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]], g
 
 def _marker_counts(adata: AnnData, genes: np.ndarray, layer: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Return counts of some genes, and of all together, reading cells block by block."""
-    found, totals, warned = [], [], False
+    found, totals = [], []
     for block in row_blocks(stored_counts(adata, counts_layer(layer, None))):
-        warned = require_counts(block, warned=warned, stacklevel=4)
         some = block[:, genes]
         found.append(some.toarray() if sparse.issparse(some) else np.asarray(some))
         totals.append(np.asarray(block.sum(axis=1), dtype=np.float64).ravel())

@@ -125,6 +125,7 @@ def _gene_shares(
     adata: AnnData, layer: str | None, codes: np.ndarray, n_clusters: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the mean share of kinds of genes in every cluster, and its ratio to that of all clustered cells."""
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums
@@ -138,6 +139,7 @@ def _gene_shares(
         )
         raise ValueError(message)
     kinds = np.stack(list(chosen.values()), axis=1).astype(np.float64)
+    require_counts(adata, layer, scaled="warning", stacklevel=4)
     counts = stored_counts(adata, counts_layer(layer, None))
     blocks = (_shares(block, kinds) for block in row_blocks(counts, BLOCK))
     sums, _ = grouped_sums(blocks, codes, n_clusters, len(chosen))

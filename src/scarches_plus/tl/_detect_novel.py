@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 from scarches_plus._label_profiles import LabelProfiles
-from scarches_plus.pp._counts import require_counts
 
 from ._contrasts import Explanation, explain
 from ._label_profiles import label_profiles
@@ -111,6 +111,7 @@ def detect_novel(
     from anndata import AnnData
     from mudata import MuData
 
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, counts_of
 
     for which, one in (("adata", adata), ("reference", reference)):
@@ -130,8 +131,9 @@ def detect_novel(
         message = f"the query has {adata.n_obs} cells; pools need at least {POOL + 2}"
         raise ValueError(message)
     genes = _shared_genes(adata, reference)
+    require_writable(adata, copy=copy)
+    require_counts(adata, layer)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
-    require_counts(counts)
     counts = counts[:, adata.var_names.get_indexer(genes)]
     depth = float(np.median(np.asarray(counts.sum(axis=1))))
     if not isinstance(reference, LabelProfiles):

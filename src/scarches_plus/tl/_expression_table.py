@@ -68,6 +68,7 @@ def expression_table(
     """
     import pandas as pd
 
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
@@ -86,6 +87,7 @@ def expression_table(
     groups = table.groupby([rows, columns], observed=True, sort=True)
     n_cells = groups.size()
     codes = groups.ngroup().fillna(-1).astype(int).to_numpy()
+    require_counts(adata, layer, scaled="warning")
     counts = stored_counts(adata, counts_layer(layer, None))
     blocks = (block[:, at] for block in log_normalized(row_blocks(counts, BLOCK)))
     sums, _ = grouped_sums(blocks, codes, len(n_cells), len(wanted))

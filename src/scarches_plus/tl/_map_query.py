@@ -112,7 +112,6 @@ def map_query(
     """
     from scarches_plus.model import QUERY_RECIPES, load
     from scarches_plus.model._defaults import current_seed, default_epochs
-    from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.model._state import update_state
     from scarches_plus.module._expression_likelihood import SQUARED_ERRORS
     from scarches_plus.pp import check_query
@@ -128,8 +127,7 @@ def map_query(
         message = f"max_epochs must be at least 1, not {epochs}; sp.tl.embed embeds without training"
         raise ValueError(message)
     reference = load(model)
-    cells = gene_cells(adata, reference.spec, batch_key)
-    report = check_query(cells, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
+    report = check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
     report.raise_for_problems(on_problem, offer_warn=True)
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=2)

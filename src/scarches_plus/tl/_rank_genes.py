@@ -100,6 +100,7 @@ def rank_genes(
     >>> adata = sp.datasets.simulate(200, n_types=3)
     >>> sp.tl.rank_genes(adata, "cell_type", n_genes=25)
     """
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
@@ -112,6 +113,7 @@ def rank_genes(
     codes, names = _coded(adata, groupby)
     ranked = _ranked(names, np.bincount(codes[codes >= 0], minlength=len(names)), groups, groupby)
     cells = _sample(codes, max_cells, np.random.default_rng(rng))
+    require_counts(adata, layer, scaled="warning")
     counts = stored_counts(adata[cells], counts_layer(layer, None))
     n_cells = np.bincount(codes[cells], minlength=len(names))
     sums, squares = grouped_sums(log_normalized(row_blocks(counts, BLOCK)), codes[cells], len(names), adata.n_vars)
