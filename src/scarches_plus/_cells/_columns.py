@@ -42,8 +42,8 @@ def column_of(table: pd.DataFrame, key: str, owner: str = "adata.obs") -> pd.Ser
 def column_not_found(table: Any, key: Any, owner: str = "adata.obs") -> str:
     """Say that a table has no such column, or several not, and which ones come near."""
     there = list(dict.fromkeys(map(str, getattr(table, "columns", table))))
-    keys = [key] if isinstance(key, str) or not isinstance(key, list | tuple | set) else list(key)
-    what = f"column {keys[0]!r}" if len(keys) == 1 else f"columns {keys}"
+    keys = list(key) if isinstance(key, list | tuple | set) else [key]
+    what = f"columns {keys}" if isinstance(key, list | tuple | set) else f"column {key!r}"
     lowered = {name.lower(): name for name in there}
     near = [lowered[one] for name in keys for one in get_close_matches(str(name).lower(), lowered, n=3)]
     hint = f"; did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?" if near else ","

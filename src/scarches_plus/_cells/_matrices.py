@@ -51,7 +51,7 @@ def in_memory(matrix: Any, owner: str = "the matrix") -> Any:
         kind = _native(matrix.dtype)
         return matrix if kind is None else matrix.astype(kind)
     if isinstance(matrix, np.ma.MaskedArray):
-        matrix = matrix.astype(float).filled(np.nan) if np.ma.is_masked(matrix) else matrix.data
+        matrix = np.ma.filled(matrix.astype(float), np.nan) if np.ma.is_masked(matrix) else matrix.data
     matrix = matrix if type(matrix) is np.ndarray else np.asarray(matrix)
     _require_numbers(matrix.dtype, owner)
     kind = _native(matrix.dtype)

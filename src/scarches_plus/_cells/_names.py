@@ -57,6 +57,13 @@ def names_of(values: Any) -> NDArray[np.object_]:
     return names[codes]
 
 
+def missing(names: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which of the names are none, shape ``(n,)``."""
+    import pandas as pd
+
+    return np.asarray(pd.isna(names), dtype=bool)
+
+
 def _listed(values: Any) -> NDArray[np.object_]:
     """Return values as objects: a list of numbers with a gap must not become text."""
     array = np.asarray(values, dtype=object)

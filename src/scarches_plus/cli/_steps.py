@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._names import names_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +26,14 @@ def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:
     """Return the cells of the reference and of the query."""
+    import pandas as pd
+
     for key in (batch_key, labels_key):
         if key not in adata.obs:
-            stop(f"column {key!r} not found; the file has {list(adata.obs.columns)}")
-    batches, labels = adata.obs[batch_key].astype(str), adata.obs[labels_key].astype(str)
+            stop(column_not_found(adata.obs, key, "the file's obs"))
+    batches, labels = (
+        pd.Series(names_of(adata.obs[key]), adata.obs_names).fillna("nan") for key in (batch_key, labels_key)
+    )
     for names, known, what in ((reference_batches, batches, "batches"), (withhold, labels, "labels")):
         unknown = sorted(set(names) - set(known))
         if unknown:

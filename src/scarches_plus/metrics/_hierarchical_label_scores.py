@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus._cells._names import missing, names_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -166,5 +167,6 @@ def _share(part: float, whole: float) -> float:
 
 
 def _texts(values: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
-    column = pd.Series(np.asarray(values, dtype=object))
-    return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
+    names = names_of(values)
+    lacking = missing(names)
+    return np.where(lacking, "nan", names), lacking

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus._cells._names import missing, names_of
+
 from ._reliability_curve import calibration_error
 
 if TYPE_CHECKING:
@@ -183,8 +185,9 @@ def label_transfer_report(
 
 
 def _texts(values: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
-    column = pd.Series(np.asarray(values, dtype=object))
-    return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
+    names = names_of(values)
+    lacking = missing(names)
+    return np.where(lacking, "nan", names), lacking
 
 
 def _known(known_labels: ArrayLike, unknown_category: str) -> set[str]:

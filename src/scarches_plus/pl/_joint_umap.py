@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of
 
 from ._columns import categorical, column
 
@@ -129,7 +130,7 @@ def _colors(adata: AnnData, key: str, unknown: str) -> dict[str, str]:
 
     values = adata.obs[key]
     values = values if hasattr(values, "cat") else categorical(values)
-    names = list(values.cat.categories.astype(str))
+    names = [name_of(value) for value in values.cat.categories]
     if len(stored := adata.uns.get(_keys.colors(key), [])) >= len(names):
         colors = dict(zip(names, stored, strict=False))
     else:

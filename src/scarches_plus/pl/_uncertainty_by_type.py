@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
 
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
@@ -64,7 +65,7 @@ def uncertainty_by_type(
         message = f"no cell has both obs[{labels_key!r}] and obs[{uncertainty_key!r}]"
         raise ValueError(message)
     groups = by_median(uncertainty[both].to_numpy(dtype=float), categorical(labels[both]))
-    known = set(groups) if known_labels is None else {str(name) for name in known_labels}
+    known = set(groups) if known_labels is None else {name for name in names_of(known_labels) if name is not None}
     ax = draw_boxes(groups, {name: KNOWN_COLOR if name in known else UNSEEN_COLOR for name in groups}, ax)
     if threshold is not None:
         ax.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=0)

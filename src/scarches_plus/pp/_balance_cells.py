@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._cells._columns import column_not_found
 from scarches_plus._logging import logger
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def balance_cells(
         raise ValueError(message)
     unknown = [column for column in columns if column not in adata.obs]
     if unknown:
-        message = f"keys {unknown} not found in adata.obs, which holds {adata.obs.columns.tolist()}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(adata.obs, unknown))
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         message = f"n={n!r}: pass a whole number of at least 1"
         raise ValueError(message)

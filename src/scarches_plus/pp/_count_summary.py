@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Cells of a batch that are looked at closely, and of all batches together; more would not change the verdict.
-_CELLS, _FEWEST_CELLS, _ALL_CELLS = 200, 20, 4000
+_CELLS, _FEWEST_CELLS, _ALL_CELLS = 100, 20, 2000
 #: Larger values are none that float32 keeps apart from infinity, or that anything was counted to.
 _LARGEST = 1e12
 
@@ -36,7 +36,8 @@ class Part:
 
     def verdict(self) -> Verdict:
         """Tell what the values of these cells are."""
-        cells = sparse.vstack(self.sample, format="csr")
+        cells = self.sample[0] if len(self.sample) == 1 else sparse.vstack(self.sample, format="csr")
+        cells = cells.astype(np.float64)
         if self.n_fractional:
             return tell_fractional(cells, self.n_fractional / self.n_values)
         return tell_whole(cells, self.smallest, self.largest, self.divisor)
@@ -210,7 +211,7 @@ def _values(block: Any) -> NDArray:
 
 
 def _as_sample(cells: Any) -> sparse.csr_matrix:
-    sample = sparse.csr_matrix(cells, dtype=np.float64, copy=True)
+    sample = sparse.csr_matrix(cells, dtype=np.float32, copy=True)
     sample.sum_duplicates()
     sample.eliminate_zeros()
     return sample

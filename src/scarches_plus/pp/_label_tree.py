@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._names import name_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -140,8 +142,7 @@ def _collect(pairs: Iterable[tuple[str | None, str]]) -> Containers:
 
 def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str) -> Iterable[tuple[str | None, str]]:
     if missing := [column for column in columns if column not in obs]:
-        message = f"columns {missing} not found in obs, which holds {obs.columns.astype(str).tolist()}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(obs, missing, "obs"))
     if not columns:
         message = "name the label columns of the cells, from coarse to fine: columns=[...]"
         raise ValueError(message)
@@ -149,7 +150,7 @@ def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str)
     table = table.where(table.notna() & (table != unlabeled), None).drop_duplicates()
     for row in sorted(table.itertuples(index=False), key=lambda row: [str(value or "") for value in row]):
         above: str | None = None
-        for label in (str(value) for value in row if value is not None):
+        for label in (name_of(value) for value in row if value is not None):
             if label != above:  # a type without finer types may repeat its name
                 yield above, label
             above = label

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ def measured_genes(adata: AnnData, batches: Sequence[str] | np.ndarray) -> pd.Da
     if study_key not in adata.obs:
         message = f"obs[{study_key!r}] is gone, by which varm[{_keys.MEASURED!r}] tells the genes that a cell's study measured"
         raise KeyError(message)
-    pairs = pd.DataFrame({"batch": np.asarray(batches), "study": adata.obs[study_key].to_numpy()}).drop_duplicates()
+    pairs = pd.DataFrame({"batch": np.asarray(batches), "study": names_of(adata.obs[study_key])}).drop_duplicates()
     unknown = pairs["study"][~pairs["study"].isin(measured.columns)].unique().tolist()
     if unknown:
         message = (

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import missing, names_of
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import write_embedding
@@ -100,6 +105,7 @@ def build_reference(
     from scarches_plus.model._surgery import release_cells_with
     from scarches_plus.pp._measured import unmeasured_genes
 
+    require_writable(adata, copy=None)
     name = recipe if isinstance(recipe, str) else ""
     recipe = _recipe(recipe)
     if recipe.model == "SCANVI" and labels_key is None:
@@ -125,7 +131,7 @@ def build_reference(
         "categorical_covariate_keys": list(categorical_covariate_keys) or None,
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
-    epochs = default_epochs(adata.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
+    epochs = default_epochs(cells.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
     given = {**recipe.model_kwargs, **(model_kwargs or {})}
     own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
     of_labels = {
@@ -160,7 +166,7 @@ def build_reference(
         schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
         semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **(plan_kwargs or {})}
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
-    write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
+    write_embedding(adata, key_added, model.get_latent_representation(), model, layer=layer, role=_keys.REFERENCE)
     return model
 
 
@@ -200,11 +206,10 @@ def _reference_cells(
 ) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._prepare import missing_column, prepare_cells
+    from scarches_plus.model._prepare import prepare_cells
     from scarches_plus.pp import check_query
 
-    if labels_key is not None and labels_key not in adata.obs:
-        raise KeyError(missing_column(adata.obs, labels_key))
+    given = None if labels_key is None else names_of(column_of(adata.obs, labels_key))
     spec = ReferenceSpec(
         var_names=tuple(adata.var_names),
         layer=layer,
@@ -214,9 +219,8 @@ def _reference_cells(
     )
     check_query(adata, spec).raise_for_problems()
     cells = prepare_cells(adata, spec)
-    if labels_key is not None:
-        labels = adata.obs[labels_key].astype(object)
-        cells.obs[labels_key] = labels.where(labels.notna(), unlabeled_category).astype(str).to_numpy(dtype=object)
+    if labels_key is not None and given is not None:
+        cells.obs[labels_key] = np.where(missing(given), unlabeled_category, given)
         if (cells.obs[labels_key] == unlabeled_category).all():
             message = f"no cell has a label in obs[{labels_key!r}]; pass another column, or leave labels_key out"
             raise ValueError(message)

@@ -8,6 +8,7 @@ from warnings import warn
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 from scarches_plus._neighbors import dense
 
 from ._provenance import copy_of, record_of, versions
@@ -96,6 +97,7 @@ def cluster(
     >>> sp.tl.cluster(adata, method="kmeans", key_added="kmeans")
     >>> agreement = sp.tl.cluster_agreement(adata, ["cluster", "kmeans"], "cell_type")
     """
+    require_writable(adata, copy=copy)
     if method not in METHODS:
         message = f"method must be one of {METHODS}, not {method!r}"
         raise ValueError(message)

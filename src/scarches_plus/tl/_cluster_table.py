@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus._cells._columns import column_not_found
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -80,8 +82,7 @@ def cluster_table(
     minima = dict(min_values or {})
     keys = list(dict.fromkeys([*([columns] if isinstance(columns, str) else columns), *minima]))
     if unknown := [key for key in [cluster_key, *keys] if key not in adata.obs]:
-        message = f"columns {unknown} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(adata.obs, unknown))
     clusters = pd.Categorical(adata.obs[cluster_key]).remove_unused_categories()
     if not len(clusters.categories):
         message = f"no cell has a cluster in obs[{cluster_key!r}]"

@@ -77,5 +77,5 @@ def embed(
     report.raise_for_problems()
     embedding = model.embed(adata, layer=layer, batch_key=batch_key)
     adata = copy_of(adata) if copy else adata
-    write_embedding(adata, key_added, embedding, model)
+    write_embedding(adata, key_added, embedding, model, layer=layer)
     return adata if copy else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._cells._columns import column_not_found
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,8 +76,7 @@ def expression_table(
     from ._expression import BLOCK, grouped_sums, log_normalized
 
     if missing := [key for key in (rows, columns) if key not in adata.obs]:
-        message = f"columns {missing} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(adata.obs, missing))
     if rows == columns:
         message = f"rows and columns are both {rows!r}: name two columns"
         raise ValueError(message)

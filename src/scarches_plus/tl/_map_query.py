@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 
 from ._drift import measure_drift
 from ._provenance import versions, write_embedding
@@ -118,13 +119,13 @@ def map_query(
     from scarches_plus.train import carry_anchors, carry_summaries
 
     start = perf_counter()
+    require_writable(adata, copy=None)
     name = strategy
     if strategy in QUERY_RECIPES:
         strategy, own_penalties = QUERY_RECIPES[strategy]  # type: ignore[assignment]
         penalties = (*own_penalties, *penalties)
-    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
-    if epochs < 1:
-        message = f"max_epochs must be at least 1, not {epochs}; sp.tl.embed embeds without training"
+    if max_epochs is not None and max_epochs < 1:
+        message = f"max_epochs must be at least 1, not {max_epochs}; sp.tl.embed embeds without training"
         raise ValueError(message)
     reference = load(model)
     report = check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
@@ -132,6 +133,7 @@ def map_query(
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=2)
 
+    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     mapped = type(reference).load_query_data(
         adata,
         reference,
@@ -178,7 +180,9 @@ def map_query(
         "reference_genes": report.n_reference_genes,
         "reference_hash": surgery.reference_hash,
     }
-    write_embedding(adata, key_added, mapped.get_latent_representation(), mapped, role=_keys.QUERY, mapping=record)
+    write_embedding(
+        adata, key_added, mapped.get_latent_representation(), mapped, layer=layer, role=_keys.QUERY, mapping=record
+    )
     record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
     record["seconds"] = perf_counter() - start
     update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of
+from scarches_plus._cells._results import require_writable
+
 from ._provenance import copy_of
 
 if TYPE_CHECKING:
@@ -106,6 +110,7 @@ def rank_genes(
     from ._expression import BLOCK, grouped_sums, log_normalized
     from ._welch import mean_and_variance, welch
 
+    require_writable(adata, copy=copy)
     _require_positive(reference_std_factor=reference_std_factor, n_genes=n_genes)
     if max_cells is not None and max_cells < 2:
         message = f"max_cells must be at least 2, not {max_cells}: a single cell has no variance"
@@ -163,21 +168,18 @@ def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """Return the group of every cell, -1 for none, and the names of the groups that have cells, in their order."""
     import pandas as pd
 
-    if key not in adata.obs:
-        message = f"groups {key!r} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
-    column: pd.Categorical = pd.Categorical(adata.obs[key]).remove_unused_categories()
+    column: pd.Categorical = pd.Categorical(column_of(adata.obs, key)).remove_unused_categories()
     if not len(column.categories):
         message = f"no cell has a group in obs[{key!r}]"
         raise ValueError(message)
-    return np.asarray(column.codes, dtype=np.int64), [str(name) for name in column.categories]
+    return np.asarray(column.codes, dtype=np.int64), [name_of(name) for name in column.categories]
 
 
 def _ranked(names: list[str], n_cells: np.ndarray, groups: Sequence[str] | None, key: str) -> np.ndarray:
     """Return the groups to rank genes of."""
     if isinstance(groups, str):
         groups = [groups]
-    wanted = names if groups is None else [str(group) for group in groups]
+    wanted = names if groups is None else [name_of(group) for group in groups]
     if unknown := [name for name in wanted if name not in names]:
         message = f"groups {unknown} not found in obs[{key!r}], which holds {names}"
         raise ValueError(message)
