@@ -6,10 +6,13 @@ ends the process. Here they are looked at once, where a matrix enters.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 _BY_COMPRESSION = {"csr", "csc", "bsr"}
 _NUMBERS = "buif"
@@ -48,8 +51,12 @@ def in_memory(matrix: Any, owner: str = "the matrix") -> Any:
         _require_numbers(matrix.dtype, owner)
         if not isinstance(matrix, sparse.csr_matrix):
             matrix = sparse.csr_matrix(matrix)
-        kind = _native(matrix.dtype)
-        return matrix if kind is None else matrix.astype(kind)
+        arrays = matrix.data, matrix.indices, matrix.indptr
+        kinds = [_native(array.dtype) for array in arrays]
+        if not any(kinds):
+            return matrix
+        native = [array if kind is None else array.astype(kind) for array, kind in zip(arrays, kinds, strict=True)]
+        return sparse.csr_matrix(tuple(native), shape=matrix.shape)
     if isinstance(matrix, np.ma.MaskedArray):
         matrix = np.ma.filled(matrix.astype(float), np.nan) if np.ma.is_masked(matrix) else matrix.data
     matrix = matrix if type(matrix) is np.ndarray else np.asarray(matrix)
@@ -70,6 +77,21 @@ def require_sound(matrix: Any, owner: str = "the matrix") -> None:
     if wrong:
         message = f"{owner} is a damaged sparse matrix: {wrong}. Read or make it again"
         raise UnreadableMatrixError(message)
+
+
+def require_sound_cells(adata: AnnData) -> None:
+    """Raise if a sparse matrix of the cells is damaged, before all of them are cut to some cells.
+
+    Raises
+    ------
+    UnreadableMatrixError
+        Naming the matrix.
+    """
+    cells = adata._adata_ref if adata.is_view else adata
+    parts = {"X": cells.X, **{f"layers[{name!r}]": cells.layers[name] for name in cells.layers if name is not None}}
+    parts |= {f"obsm[{name!r}]": cells.obsm[name] for name in cells.obsm}
+    for name, matrix in parts.items():
+        require_sound(matrix, f"adata.{name}")
 
 
 def damage(matrix: Any) -> str | None:
@@ -107,9 +129,10 @@ def _damage_of_compressed(indptr: Any, indices: Any, n_values: int, n_major: int
 def _outside(indices: Any, n: int) -> str | None:
     if indices.dtype.kind not in "iu":
         return f"its indices are {indices.dtype}, not whole numbers"
-    if len(indices) and not 0 <= (low := int(indices.min())) <= (high := int(indices.max())) < n:
-        return f"its indices reach from {low} to {high}, outside of 0 to {n - 1}"
-    return None
+    if not len(indices):
+        return None
+    low, high = int(indices.min()), int(indices.max())
+    return None if low >= 0 and high < n else f"its indices reach from {low} to {high}, outside of 0 to {n - 1}"
 
 
 def _loaded(matrix: Any, owner: str) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._matrices import require_sound_cells
 from scarches_plus._logging import logger
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def balance_cells(
     if adata.isbacked and not copy:
         message = "adata is backed by a file, which cannot lose cells; pass copy=True"
         raise NotImplementedError(message)
+    require_sound_cells(adata)
     strata = adata.obs[columns]
     missing = strata.isna().sum()
     if missing.any():

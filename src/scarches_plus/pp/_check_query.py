@@ -155,7 +155,8 @@ def require_counts(
     """
     layer = counts_layer(layer, None)
     matrix_of(adata, layer)
-    problems = list(check_counts(adata, layer, batch_key=batch_key, empty=None, scaled=scaled))
+    problems = [problem for problem in _check_shape(adata) if problem.severity != "warning"]
+    problems += list(check_counts(adata, layer, batch_key=batch_key, empty=None, scaled=scaled))
     if blocking := [problem for problem in problems if problem.severity != "warning"]:
         message = "these cells cannot be used as they are:\n" + "\n".join(f"- {problem}" for problem in blocking)
         raise QueryError(message)

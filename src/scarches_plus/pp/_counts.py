@@ -163,10 +163,12 @@ def _read_rows(stored: Any, rows: Any) -> Any:
     """Read rows of a matrix that is not in memory."""
     try:
         read = stored[rows]
+    except UnreadableMatrixError:
+        raise
     except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
         message = f"counts cannot be read: {error}. The file is damaged; fetch or write it again"
         raise UnreadableMatrixError(message) from error
-    return in_memory(read, "the counts")
+    return in_memory(read, "the matrix of counts")
 
 
 def stored_values(matrix: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def is_mudata(value: Any) -> bool:
     """Tell whether a value is MuData, without importing mudata for what is none."""
-    return hasattr(value, "mod") and not isinstance(value, AnnData)
+    return isinstance(getattr(value, "mod", None), Mapping)
 
 
 def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | None = None) -> AnnData:

@@ -49,6 +49,9 @@ _FEWEST_VALUES = 30
 #: Share of a cell's values that are its smallest, at which these are single counts.
 _SINGLE_COUNTS = 0.3
 _FRACTIONAL = 0.5
+#: How far off undone values may be as a share of them, and how many of them have to be nearer, for them to be whole.
+_OFF = 1e-3
+_NEARLY_ALL = 0.95
 
 
 class Verdict(NamedTuple):
@@ -150,7 +153,7 @@ def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float, diviso
         return Verdict(
             "normalised",
             f"counts normalised to {target:,.0f} per cell and rounded",
-            f"all cells sum to {target:,.0f}, to {_percent(spread(sums))}",
+            f"all cells sum to {target:,.0f}, to within 1%",
         )
     low = float(np.median(lows))
     if low >= 2:
@@ -208,7 +211,10 @@ def _normalised(cells: sparse.csr_matrix, undone: NDArray, how: str, seen: str) 
         name = {1e6: "CPM or TPM", 1.0: "proportions"}.get(float(f"{target:.4g}"))
         what = f"{of}{name}" if name else f"{of}counts normalised to {target:,.6g} per cell"
         return Verdict(kind, what, f"{seen}, and {formula} of each cell sum to {target:,.6g}")
-    factors, _ = whole_ratios(cells, undone)
+    off = np.abs(undone - np.rint(undone))
+    factors = (
+        np.ones(1) if (off < _OFF * np.maximum(undone, 10)).mean() > _NEARLY_ALL else whole_ratios(cells, undone)[0]
+    )
     if spread(factors) < SAME and len(factors):
         factor = float(np.median(factors))
         times = "raw counts" if abs(factor - 1) < SAME else f"counts times {factor:.4g}"

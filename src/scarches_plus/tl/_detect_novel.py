@@ -118,6 +118,7 @@ def detect_novel(
         if isinstance(one, MuData):
             message = f"{which} is MuData; novelty is found in genes' counts: pass that modality, such as mdata['rna']"
             raise TypeError(message)
+    require_writable(adata, copy=copy)
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
             "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "
@@ -131,7 +132,6 @@ def detect_novel(
         message = f"the query has {adata.n_obs} cells; pools need at least {POOL + 2}"
         raise ValueError(message)
     genes = _shared_genes(adata, reference)
-    require_writable(adata, copy=copy)
     require_counts(adata, layer)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
     counts = counts[:, adata.var_names.get_indexer(genes)]
