@@ -193,7 +193,7 @@ def test_names_of_genes_that_are_none(border, names):
     index = adata.var_names.to_numpy(dtype=object).copy()
     index[3] = np.nan
     adata.var.index = pd.Index(index) if names == "nan" else pd.RangeIndex(adata.n_vars)
-    says = ("1 genes have no name", "notna()") if names == "nan" else ("names of genes are integer", "astype(str)")
+    says = ("1 genes have no name", "unnamed") if names == "nan" else ("names of genes are integer", "astype(str)")
     border.refused(
         lambda: sp.tl.map_query(adata, model(), **FAST), QueryError, says, kind="B4",
         case=f"names of genes are {names}", shown="map_query(query, model)",

@@ -72,7 +72,11 @@ def check_covariates(obs: pd.DataFrame, spec: ReferenceSpec) -> Iterator[Problem
         if key not in obs or obs[key].ndim != 1:
             continue
         if not pd.api.types.is_numeric_dtype(obs[key]):
-            yield Problem("fatal", f"obs[{key!r}] is not numeric", f"obs[{key!r}] = obs[{key!r}].astype(float)")
+            yield Problem(
+                "fatal",
+                f"obs[{key!r}] is not numeric",
+                f"make it numeric: adata.obs[{key!r}] = adata.obs[{key!r}].astype(float)",
+            )
             continue
         values = obs[key].to_numpy(dtype=float, na_value=np.nan)
         if np.isinf(values).any():

@@ -82,12 +82,13 @@ def check_counts(
     yield from _no_counts(adata, layer, found, names, scaled)
     if found.n_empty and empty and (genes is None or genes.any()) and found.signed is None:
         of = "" if genes is None else " on the reference's genes"
+        on_genes = "" if genes is None else "[:, adata.var_names.isin(model.spec.var_names)]"
         yield Problem(
             empty,
             f"{found.n_empty} cells have no counts{of}, and would get a label nevertheless",
-            "remove them, for example with sc.pp.filter_cells(adata, min_counts=1)"
-            if genes is None or genes.all() or layer is not None
-            else "remove them: adata = adata[adata[:, adata.var_names.isin(model.spec.var_names)].X.sum(axis=1) > 0].copy()",
+            "remove them, for example: sc.pp.filter_cells(adata, min_counts=1)"
+            if layer is None and (genes is None or genes.all())
+            else f"remove them: adata = adata[np.ravel({where}{on_genes}.sum(axis=1)) > 0].copy()",
         )
 
 

@@ -203,7 +203,8 @@ def _check_names(adata: AnnData) -> Iterator[Problem]:
         yield Problem(
             "fatal",
             f"{n_missing} genes have no name (NaN)",
-            "leave them out: adata = adata[:, adata.var_names.notna()].copy()",
+            "give them names: adata.var_names = [one if isinstance(one, str) else f'unnamed{i}' "
+            "for i, one in enumerate(adata.var_names)]",
         )
     elif not all(isinstance(name, str) for name in names):
         yield Problem(
