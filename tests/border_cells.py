@@ -80,3 +80,16 @@ def with_x(adata, function):
 def per_cell(values, target=1e4):
     """Values that sum to `target` in each cell."""
     return values / np.maximum(values.sum(axis=1, keepdims=True), 1) * target
+
+
+class LikeDask:
+    """What of dask arrays is used: slices that are computed when asked for."""
+
+    def __init__(self, x):
+        self._x, self.shape, self.dtype = x, x.shape, x.dtype
+
+    def __getitem__(self, rows):
+        return LikeDask(self._x[rows])
+
+    def compute(self):
+        return self._x

@@ -5,7 +5,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from border_cells import FAST, QUICK, mapped, model, per_cell, proteins_model, proteins_query, query, ref, with_x
+from border_cells import (
+    FAST,
+    QUICK,
+    LikeDask,
+    mapped,
+    model,
+    per_cell,
+    proteins_model,
+    proteins_query,
+    query,
+    ref,
+    with_x,
+)
 from mudata import MuData
 from scipy import sparse
 
@@ -200,19 +212,6 @@ def test_a_view_of_a_view(border):
         lambda found: found[0] == (95, 4) and not found[1] and list(found[2]) == ["simulate"] and found[3], kind="B8",
         case="a view of a view", shown="map_query(adata[::2][:, ::-1][5:100], model)",
     )  # fmt: skip
-
-
-class LikeDask:
-    """What of dask arrays is used: slices that are computed when asked for."""
-
-    def __init__(self, x):
-        self._x, self.shape, self.dtype = x, x.shape, x.dtype
-
-    def __getitem__(self, rows):
-        return LikeDask(self._x[rows])
-
-    def compute(self):
-        return self._x
 
 
 def test_matrices_that_are_computed(border):

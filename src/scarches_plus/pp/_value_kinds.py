@@ -46,6 +46,8 @@ _SHARE = 0.8
 #: Values above 1 that Poisson counts would have, at which their absence is no chance (e^-20).
 _EXPECTED = 20.0
 _FEWEST_VALUES = 30
+#: Values of a cell among which single counts are many.
+_MANY_VALUES = 20
 #: Share of a cell's values that are its smallest, at which these are single counts.
 _SINGLE_COUNTS = 0.3
 _FRACTIONAL = 0.5
@@ -155,8 +157,15 @@ def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float, diviso
             f"counts normalised to {target:,.0f} per cell and rounded",
             f"all cells sum to {target:,.0f}, to within 1%",
         )
+    ratio = relative_variance(cells)
+    if ratio is not None:
+        return Verdict(
+            "compressed",
+            "rounded logarithms, square roots, ranks or bins",
+            f"non-zero values of a gene vary {ratio:.2f} times as much as Poisson counts of their mean, which counts cannot",
+        )
     low = float(np.median(lows))
-    if low >= 2:
+    if low >= 2 and cells.nnz >= _MANY_VALUES * len(lows) and len(lows) >= 3:
         factors, agree = whole_ratios(cells, cells.data, informative=np.ones(cells.nnz, dtype=bool), near=0.1)
         multiples = low >= 10 and agree is not None and agree >= _SHARE and spread(factors) >= SAME
         if multiples or share_of_smallest(cells, lows) >= _SINGLE_COUNTS:
@@ -166,13 +175,6 @@ def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float, diviso
                 f"the median cell has no value below {low:,.0f}"
                 + (", and multiples of it" if multiples else ", but that often"),
             )
-    ratio = relative_variance(cells)
-    if ratio is not None:
-        return Verdict(
-            "compressed",
-            "rounded logarithms, square roots, ranks or bins",
-            f"non-zero values of a gene vary {ratio:.2f} times as much as Poisson counts of their mean, which counts cannot",
-        )
     return COUNTS
 
 
