@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from scvi.data._constants import _SCVI_UUID_KEY
 
+from scarches_plus._cells._names import name_of
 from scarches_plus._logging import logger
 from scarches_plus.pp._measured import unmeasured_genes
 from scarches_plus.pp._modalities import gene_cells
@@ -239,6 +240,7 @@ def _refuse_reused_names(batches: list[str], spec: ReferenceSpec, shared: Sequen
     if isinstance(shared, str):
         message = f"shared_batches must be a sequence of names, not the text {shared!r}"
         raise TypeError(message)
+    shared = [name_of(batch) for batch in shared]
     stray = sorted(set(shared) - (set(batches) & set(spec.batches)))
     if stray:
         message = f"shared_batches {stray} are not batches of both query {batches} and reference {list(spec.batches)}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scarches_plus._cells._columns import column_not_found, column_repeated
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells._names import name_of, names_of
 
 from ._query_report import Problem
 
@@ -40,7 +40,7 @@ def check_batches(
     if batch_key not in obs or obs[batch_key].ndim != 1:
         return
     sizes = pd.Series(names_of(obs[batch_key]), dtype=object).value_counts()
-    reused = sorted((set(sizes.index) & set(spec.batches)) - set(shared))
+    reused = sorted((set(sizes.index) & set(spec.batches)) - set(map(name_of, shared)))
     if reused:
         yield Problem(
             "fatal",

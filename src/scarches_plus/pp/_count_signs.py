@@ -29,6 +29,9 @@ _VARIANCE_OF_FEW = 0.5
 _FEW_GENES = 5
 _MEAN = 1.5
 _CELLS = 20
+#: Share of a cell's values that are its smallest, at which these are single counts, and how many of them the next number may have.
+_SINGLE_COUNTS = 0.3
+_NEXT = 0.2
 
 
 def whole_ratios(
@@ -126,12 +129,17 @@ def smallest_values(cells: sparse.csr_matrix, values: NDArray) -> NDArray:
     return np.minimum.reduceat(values, starts) if len(starts) else np.empty(0)
 
 
-def share_of_smallest(cells: sparse.csr_matrix, lows: NDArray) -> float:
-    """Return the share of a cell's values that are its smallest, in the median cell."""
+def single_counts_stand_apart(cells: sparse.csr_matrix, lows: NDArray) -> bool:
+    """Tell whether a cell's smallest value is frequent and the next whole number is not, in the median cell.
+
+    So it is where counts of 1 became 3 and counts of 2 became 6; where small counts were left out, 3 follows 2.
+    """
     sizes = np.diff(cells.indptr)
     sizes = sizes[sizes > 0]
-    at_low = (cells.data == np.repeat(lows, sizes)).astype(float)
-    return float(np.median(sums_of_cells(cells, at_low) / sizes))
+    above = cells.data - np.repeat(lows, sizes)
+    at_low = float(np.median(sums_of_cells(cells, (above == 0).astype(float)) / sizes))
+    next_to_it = float(np.median(sums_of_cells(cells, (above == 1).astype(float)) / sizes))
+    return at_low >= _SINGLE_COUNTS and next_to_it < _NEXT * at_low
 
 
 def spread(values: NDArray) -> float:

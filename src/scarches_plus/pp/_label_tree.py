@@ -158,7 +158,9 @@ def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str)
 
 def _of_mapping(source: Mapping[str, Any]) -> Containers:
     if all(value is None or isinstance(value, str) for value in source.values()):
-        return _collect((None if parent is None else str(parent), str(child)) for child, parent in source.items())
+        return _collect(
+            (None if parent is None else name_of(parent), name_of(child)) for child, parent in source.items()
+        )
     return _collect(_once(list(_pairs_of_nested(source, None))))
 
 
@@ -168,9 +170,9 @@ def _pairs_of_nested(source: Any, parent: str | None) -> Iterable[tuple[str | No
         message = f"the labels below {parent!r} must be a dict or a list, not the text {source!r}"
         raise ValueError(message)
     for label in source:
-        yield parent, str(label)
+        yield parent, name_of(label)
         if isinstance(source, Mapping):
-            yield from _pairs_of_nested(source[label], str(label))
+            yield from _pairs_of_nested(source[label], name_of(label))
 
 
 def _once(pairs: list[tuple[str | None, str]]) -> list[tuple[str | None, str]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scarches_plus import _keys
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells._names import name_of, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,10 +141,10 @@ def _given(
         if len(missing) or not gene_mask.index.is_unique:
             message = f"gene_mask needs exactly one row for every gene; it lacks {len(missing)}, for example {missing[:5].tolist()}"
             raise ValueError(message)
-        lists = {str(batch): gene_mask.index[column.to_numpy(dtype=bool)] for batch, column in gene_mask.items()}
+        lists = {name_of(batch): gene_mask.index[column.to_numpy(dtype=bool)] for batch, column in gene_mask.items()}
         named = gene_mask.index
     elif isinstance(gene_mask, Mapping):
-        lists = {str(batch): pd.Index(list(measured)) for batch, measured in gene_mask.items()}
+        lists = {name_of(batch): pd.Index(list(measured)) for batch, measured in gene_mask.items()}
         named = pd.Index([gene for measured in lists.values() for gene in measured])
     else:
         message = f"gene_mask must be 'auto', None, a mapping or a DataFrame, not {type(gene_mask).__name__}"

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of
 from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
@@ -134,7 +135,7 @@ def seed_labels(
 
 def _named(markers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the markers by label, as text."""
-    named = {str(label): given for label, given in markers.items()}
+    named = {name_of(label): given for label, given in markers.items()}
     if len(named) < len(markers):
         message = f"labels {list(markers)} of the markers read the same: give each a name of its own"
         raise ValueError(message)

@@ -18,7 +18,7 @@ from ._count_signs import (
     relative_variance,
     rounded_to,
     same_sum,
-    share_of_smallest,
+    single_counts_stand_apart,
     smallest_values,
     spread,
     sums_of_cells,
@@ -48,8 +48,6 @@ _EXPECTED = 20.0
 _FEWEST_VALUES = 30
 #: Values of a cell among which single counts are many.
 _MANY_VALUES = 20
-#: Share of a cell's values that are its smallest, at which these are single counts.
-_SINGLE_COUNTS = 0.3
 _FRACTIONAL = 0.5
 #: How far off undone values may be as a share of them, and how many of them have to be nearer, for them to be whole.
 _OFF = 1e-3
@@ -168,12 +166,12 @@ def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float, diviso
     if low >= 2 and cells.nnz >= _MANY_VALUES * len(lows) and len(lows) >= 3:
         factors, agree = whole_ratios(cells, cells.data, informative=np.ones(cells.nnz, dtype=bool), near=0.1)
         multiples = low >= 10 and agree is not None and agree >= _SHARE and spread(factors) >= SAME
-        if multiples or share_of_smallest(cells, lows) >= _SINGLE_COUNTS:
+        if multiples or single_counts_stand_apart(cells, lows):
             return Verdict(
                 "normalised",
                 "normalised counts that were rounded",
-                f"the median cell has no value below {low:,.0f}"
-                + (", and multiples of it" if multiples else ", but that often"),
+                f"the smallest value of the median cell is {low:,.0f}, and "
+                + ("its values are multiples of one number" if multiples else f"there is hardly any {low + 1:,.0f}"),
             )
     return COUNTS
 
