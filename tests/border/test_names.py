@@ -224,3 +224,36 @@ def test_batches_that_once_were_missing(border):
         lambda: sp.tl.map_query(empty, model(), **FAST), QueryError, "column 'batch' not found in adata.obs", kind="B4",
         case="no columns at all", shown="map_query(query, model)",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["rank_genes", "expression_table", "balance_cells", "map_query", "label_profiles"])
+def test_values_that_are_no_names(border, verb):
+    adata = query()
+    key = "batch" if verb == "map_query" else "cell_type"
+    adata.obs[key] = [["a", "b"]] * adata.n_obs
+    call = {
+        "rank_genes": lambda: sp.tl.rank_genes(adata, "cell_type"),
+        "expression_table": lambda: sp.tl.expression_table(adata, "cell_type", "batch", genes=["gene1"]),
+        "balance_cells": lambda: sp.pp.balance_cells(adata, "cell_type", 3),
+        "map_query": lambda: sp.tl.map_query(adata, model(), **FAST),
+        "label_profiles": lambda: sp.tl.label_profiles(adata, "cell_type", "batch"),
+    }[verb]
+    border.refused(
+        call,
+        ValueError,
+        (repr(key), "no names"),
+        kind="B4",
+        case=f"a column of lists, {verb}",
+        shown=f"{verb}(query, ...)",
+    )
+
+
+def test_batches_named_by_number(border):
+    adata = ref()
+    adata.obs["batch"] = adata.obs["batch"].astype(str).str[-1].astype(float)
+    trained = sp.tl.build_reference(adata, "batch", max_epochs=1, train_kwargs=QUICK)
+    border.works(
+        lambda: sp.tl.map_query(adata.copy(), trained, shared_batches=[0, 1.0], strategy="all", **FAST),
+        lambda found: found.spec.batches == ("0", "1"), kind="B2", case="shared_batches as numbers",
+        shown="map_query(query, model, shared_batches=[0, 1.0])",
+    )  # fmt: skip

@@ -26,7 +26,7 @@ from scarches_plus.pp import QueryError, check_query
 
 pytestmark = pytest.mark.border
 FEW = pytest.mark.filterwarnings(
-    "ignore:warning. the query has only", "ignore:warning. .* batches have fewer", "ignore:Category .* fewer than 3"
+    "ignore:warning. there are only", "ignore:warning. .* batches have fewer", "ignore:Category .* fewer than 3"
 )
 
 # --- B7: none, one ---
@@ -38,7 +38,7 @@ NOTHING = {
     "embed, no cells": (lambda: sp.tl.embed(ref()[:0].copy(), model()), "0 cells"),
     "build_reference, no cells": (lambda: sp.tl.build_reference(ref()[:0], "batch"), "0 cells"),
     "detect_novel, no cells": (
-        lambda: sp.tl.detect_novel(query()[:0], ref(), "cell_type", batch_key="batch"), "the query has 0 cells"
+        lambda: sp.tl.detect_novel(query()[:0], ref(), "cell_type", batch_key="batch"), "0 cells"
     ),
     "label_profiles, no cells": (lambda: sp.tl.label_profiles(ref()[:0], "cell_type", "batch"), "0 cells"),
     "seed_labels, no cells": (lambda: sp.pp.seed_labels(query()[:0].copy(), {"a": ["gene1"]}), "0 cells"),

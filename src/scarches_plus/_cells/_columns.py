@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,19 @@ def column_of(table: pd.DataFrame, key: str, owner: str = "adata.obs") -> pd.Ser
     KeyError
         If there is no such column.
     ValueError
-        If several columns have the name.
+        If several columns have the name, or values are lists or the like.
     """
     if key not in table:
         raise KeyError(column_not_found(table, key, owner))
     column: Any = table[key]
     if column.ndim != 1:
         raise ValueError(column_repeated(table, key, owner))
+    first = next(iter(column.dropna()), None) if column.dtype == object else None
+    if not isinstance(first, Hashable):
+        message = (
+            f"column {key!r} of {owner} holds values such as {first!r}, which are no names; make them text or numbers"
+        )
+        raise ValueError(message)
     return column  # type: ignore[no-any-return]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._columns import column_not_found, column_of
 from scarches_plus._cells._matrices import require_sound_cells
 from scarches_plus._logging import logger
 
@@ -85,6 +85,8 @@ def balance_cells(
         message = "adata is backed by a file, which cannot lose cells; pass copy=True"
         raise NotImplementedError(message)
     require_sound_cells(adata)
+    for column in columns:
+        column_of(adata.obs, column)
     strata = adata.obs[columns]
     missing = strata.isna().sum()
     if missing.any():

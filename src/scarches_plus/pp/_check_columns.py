@@ -26,8 +26,7 @@ def present(obs: pd.DataFrame, key: str | None) -> list[str]:
     """Return the names that a column holds, sorted; none if it cannot be read."""
     if key is None or key not in obs or obs[key].ndim != 1:
         return []
-    names = names_of(pd.unique(obs[key]))
-    return sorted({name for name in names if name is not None})
+    return sorted(set(names_of(obs[key])) - {None})
 
 
 def check_batches(

@@ -188,11 +188,9 @@ def _worst_first(problems: list[Problem]) -> tuple[Problem, ...]:
 
 def _check_shape(adata: AnnData) -> Iterator[Problem]:
     if adata.n_obs == 0 or adata.n_vars == 0:
-        yield Problem("fatal", f"the query has {adata.n_obs} cells and {adata.n_vars} genes", "pass a query with cells")
+        yield Problem("fatal", f"there are {adata.n_obs} cells and {adata.n_vars} genes", "pass cells, and genes")
     elif adata.n_obs < SMALL_BATCH:
-        yield Problem(
-            "warning", f"the query has only {adata.n_obs} cells", "expect an uncertain correction of its batch"
-        )
+        yield Problem("warning", f"there are only {adata.n_obs} cells", "expect an uncertain correction of its batch")
 
 
 def _check_names(adata: AnnData) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._columns import column_not_found, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def expression_table(
     wanted = list(dict.fromkeys([genes] if isinstance(genes, str) else genes))
     at = _positions(adata, wanted)
 
-    by = [adata.obs[key].astype("category") for key in (rows, columns)]
+    by = [column_of(adata.obs, key).astype("category") for key in (rows, columns)]
     table = pd.DataFrame({rows: by[0], columns: by[1]})
     groups = table.groupby([rows, columns], observed=True, sort=True)
     n_cells = groups.size()
