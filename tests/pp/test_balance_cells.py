@@ -122,7 +122,7 @@ def test_a_key_given_twice_counts_once():
 @pytest.mark.parametrize(
     ("keys", "n", "error", "part"),
     [
-        (["study", "organ"], 1, KeyError, r"keys \['organ'\] not found"),
+        (["study", "organ"], 1, KeyError, r"columns \['organ'\] not found"),
         ([], 1, ValueError, "keys is empty"),
         ("study", 0, ValueError, "n must be at least 1"),
         ("study", 1.5, ValueError, "n must be a whole number"),

@@ -220,7 +220,7 @@ class TestRefusals:
             concat_studies({"x": study("ab")}, layer="counts")
         fractional = study("ab")
         fractional.X = fractional.X * np.float32(100.5)
-        with pytest.warns(UserWarning, match="study 'x': warning: .*not integers"):
+        with pytest.warns(UserWarning, match="study 'x': warning: .*not whole numbers"):
             concat_studies({"x": fractional})
 
 

@@ -152,6 +152,10 @@ def test_normalised_counts_are_told_once(monkeypatch):
     monkeypatch.setattr("scarches_plus.pp._counts._BLOCK_IN_MEMORY", 600)  # four blocks
     adata = cells()
     adata.X = adata.X.log1p()
+    with pytest.raises(ValueError, match="log-normalised"):
+        sp.pp.seed_labels(adata, MARKERS, 10)
+    adata = cells()
+    adata.X = adata.X * np.float32(0.3)
     with pytest.warns(UserWarning, match="not whole numbers") as caught:
         sp.pp.seed_labels(adata, MARKERS, 10)
     assert [warning.filename for warning in caught] == [__file__]

@@ -230,7 +230,7 @@ def test_wrong_input(adata, kwargs, error, match):
 
 
 def test_counts_that_are_none(adata):
-    with pytest.warns(UserWarning, match="not whole numbers"):
+    with pytest.raises(ValueError, match=r"log1p of counts normalised to 10,000"):
         sp.tl.rank_genes(normalized(adata), "group")
     adata.X.data[0] = -1
     with pytest.raises(ValueError, match="negative"):

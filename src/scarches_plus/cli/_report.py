@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
 from scarches_plus._files import write_file
 from scarches_plus._logging import logger
 from scarches_plus._text import for_html
@@ -111,7 +112,7 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
     if "relative_rmsd" in drift:
         scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
     tables: dict[str, pd.DataFrame] = {}
-    known = [label for label in reference.obs[labels_key].astype(str).unique() if label != _keys.UNKNOWN]
+    known = [label for label in set(names_of(reference.obs[labels_key])) if label not in {None, _keys.UNKNOWN}]
     truth = labels_key in query.obs and query.obs[labels_key].notna().any()
     if truth:
         transfer = metrics.label_transfer_report(

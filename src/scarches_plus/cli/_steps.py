@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
 from scarches_plus._files import write_file, write_folder
 
 from ._console import console
@@ -25,7 +26,11 @@ def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:
     """Return the cells of the reference and of the query."""
-    batches, labels = adata.obs[batch_key].astype(str), adata.obs[labels_key].astype(str)
+    import pandas as pd
+
+    batches, labels = (
+        pd.Series(names_of(adata.obs[key]), adata.obs_names).fillna("nan") for key in (batch_key, labels_key)
+    )
     for names, known, what in ((reference_batches, batches, "batches"), (withhold, labels, "labels")):
         unknown = sorted(set(names) - set(known))
         if unknown:

@@ -8,6 +8,8 @@ from warnings import warn
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import names_of
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
 from scarches_plus._text import for_line
@@ -197,10 +199,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
 
 
 def _column(adata: Any, key: str) -> NDArray:
-    if key not in adata.obs:
-        message = f"column {key!r} not found in adata.obs, which holds {adata.obs.columns.astype(str).tolist()}"
-        raise KeyError(message)
-    return adata.obs[key].astype(object).to_numpy()  # type: ignore[no-any-return]
+    return names_of(column_of(adata.obs, key))
 
 
 def _batches(adata: Any, key: str) -> tuple[NDArray, int]:
@@ -229,7 +228,7 @@ def _mask(adata: Any, reference_mask: ArrayLike | str | None) -> NDArray[np.bool
             "reference_mask.loc[adata.obs_names], or an array in the order of the cells"
         )
         raise ValueError(message)
-    mask = np.asarray(_column(adata, reference_mask) if isinstance(reference_mask, str) else reference_mask)
+    mask = np.asarray(column_of(adata.obs, reference_mask) if isinstance(reference_mask, str) else reference_mask)
     if mask.shape != (adata.n_obs,) or not np.isin(mask, [True, False]).all():
         message = f"reference_mask must be booleans of shape ({adata.n_obs},); it has shape {mask.shape}"
         raise ValueError(message)

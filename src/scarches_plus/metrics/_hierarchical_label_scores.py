@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells._names import missing, names_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -170,9 +171,10 @@ def _share(part: float, whole: float) -> float:
 
 
 def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
-    given = np.asarray(values, dtype=object)
+    given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
     if given.ndim != 1:
         message = f"{name} must have one entry for each cell; its shape is {given.shape}"
         raise TypeError(message)
-    column = pd.Series(given)
-    return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
+    names = names_of(given)
+    lacking = missing(names)
+    return np.where(lacking, "nan", names), lacking

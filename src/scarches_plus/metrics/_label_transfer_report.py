@@ -8,6 +8,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
+from scarches_plus._cells._names import missing, names_of
 from scarches_plus._text import for_terminal
 
 from ._reliability_curve import calibration_error
@@ -192,12 +193,13 @@ def label_transfer_report(
 
 
 def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
-    given = np.asarray(values, dtype=object)
+    given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
     if given.ndim != 1:
         message = f"{name} must have one entry for each cell; its shape is {given.shape}"
         raise TypeError(message)
-    column = pd.Series(given)
-    return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
+    names = names_of(given)
+    lacking = missing(names)
+    return np.where(lacking, "nan", names), lacking
 
 
 def _known(known_labels: ArrayLike, unknown_category: str) -> set[str]:

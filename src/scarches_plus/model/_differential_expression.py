@@ -13,10 +13,11 @@ from scvi.data._utils import _get_adata_minify_type
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
+from scarches_plus._cells._columns import column_of
 from scarches_plus._options import or_none
 from scarches_plus.module._expression_likelihood import SQUARED_ERRORS, TARGET_SUM
 
-from ._prepare import missing_column, prepare_cells
+from ._prepare import prepare_cells
 from ._surgery import forget_cells
 
 if TYPE_CHECKING:
@@ -125,11 +126,10 @@ def _require_groups(obs: pd.DataFrame, groupby: str, given: Mapping[str, Any]) -
     ValueError
         If a group has none.
     """
-    if groupby not in obs:
-        raise KeyError(missing_column(obs, groupby))
+    column = column_of(obs, groupby)
     if given.get("idx1") is not None:
         return
-    column, subset = obs[groupby], given.get("subset_idx")
+    subset = given.get("subset_idx")
     if subset is not None:  # as scvi-tools has it
         inside = np.zeros(len(obs), dtype=bool)
         inside[np.asarray(subset).ravel()] = True

@@ -10,10 +10,12 @@ import torch
 from scvi.data._constants import _SCVI_UUID_KEY
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells._names import name_of
 from scarches_plus._logging import logger
 from scarches_plus.pp._measured import unmeasured_genes
+from scarches_plus.pp._modalities import gene_cells
 
-from ._multimodal import gene_cells, registrable
+from ._multimodal import registrable
 from ._prepare import prepare_cells
 from ._spec import n_categories, reference_spec, with_all_labels, with_text_categories
 from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
@@ -244,6 +246,7 @@ def _unmeasured(prepared: AnnData, spec: ReferenceSpec, before: ModelState) -> d
 
 
 def _refuse_reused_names(batches: list[str], spec: ReferenceSpec, shared: Sequence[str]) -> None:
+    shared = [name_of(batch) for batch in shared]
     stray = sorted(set(shared) - (set(batches) & set(spec.batches)))
     if stray:
         message = f"shared_batches {stray} are not batches of both query {batches} and reference {list(spec.batches)}"

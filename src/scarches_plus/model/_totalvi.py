@@ -17,11 +17,12 @@ from scarches_plus._logging import logger
 from scarches_plus.module import TOTALVAE
 from scarches_plus.module._network_options import check_network
 from scarches_plus.module._signature import extends
+from scarches_plus.pp._modalities import gene_cells
 from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
 from ._mixin import ReferenceMixin
-from ._multimodal import columns_stay_where_they_are, gene_cells, registrable
+from ._multimodal import columns_stay_where_they_are, registrable
 from ._prepare import prepare_cells
 from ._setup import checked_setup
 from ._spec import modalities_of, reference_spec, spec_of_registry

@@ -6,6 +6,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of
 from scarches_plus._logging import logger
 from scarches_plus._text import for_figure, for_message
 
@@ -139,7 +140,7 @@ def _colors(adata: AnnData, key: str, unknown: str) -> dict[str, str]:
 
     values = adata.obs[key]
     values = values if hasattr(values, "cat") else categorical(values)
-    names = list(values.cat.categories.astype(str))
+    names = [name_of(value) for value in values.cat.categories]
     if len(stored := adata.uns.get(_keys.colors(key), [])) >= len(names):
         colors = dict(zip(names, stored, strict=False))
     else:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
 from scarches_plus._logging import logger
 
 from ._axes import axes_or_none
@@ -79,7 +80,7 @@ def uncertainty_by_type(
         raise ValueError(message)
     logger.info("true labels: obs[%r] of %d cells; uncertainty: obs[%r]", labels_key, both.sum(), uncertainty_key)
     groups = by_median(uncertainty[both].to_numpy(dtype=float), categorical(labels[both]))
-    known = set(groups) if known_labels is None else {str(name) for name in known_labels}
+    known = set(groups) if known_labels is None else {name for name in names_of(known_labels) if name is not None}
     ax = draw_boxes(groups, {name: KNOWN_COLOR if name in known else UNSEEN_COLOR for name in groups}, ax)
     if threshold is not None:
         ax.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=0)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_not_found, column_of
+from scarches_plus._cells._matrices import require_sound_cells
 from scarches_plus._logging import logger
 
 if TYPE_CHECKING:
@@ -78,11 +80,13 @@ def balance_cells(
     check.flags(copy=copy)
     unknown = [column for column in columns if column not in adata.obs]
     if unknown:
-        message = f"keys {unknown} not found in adata.obs, which holds {adata.obs.columns.tolist()}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(adata.obs, unknown))
     if adata.isbacked and not copy:
         message = "adata is backed by a file, which cannot lose cells; pass copy=True"
         raise NotImplementedError(message)
+    require_sound_cells(adata)
+    for column in columns:
+        column_of(adata.obs, column)
     strata = adata.obs[columns]
     missing = strata.isna().sum()
     if missing.any():

@@ -49,6 +49,12 @@ def _check_names(index: pd.Index, names: list[str], reference: list[str] | None)
             f"{n_missing} genes have no name (missing, empty, or a word for it such as 'nan')",
             f"adata = adata[:, adata.var_names.notna() & ~adata.var_names.isin({missing})].copy()",
         )
+    elif not all(isinstance(name, str) for name in index):
+        yield Problem(
+            "fatal",
+            f"names of genes are {pd.api.types.infer_dtype(index)}, not text, for example {index[:3].tolist()}",
+            "adata.var_names = adata.var_names.astype(str)",
+        )
     repeated = pd.Index([name for name in names if name not in missing])
     repeated = repeated[repeated.duplicated()].unique()
     if len(repeated):

@@ -10,10 +10,10 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells._names import names_of
 from scarches_plus._logging import logger
-from scarches_plus._reference import ReferenceSpec
 
-from ._check_query import check_counts
+from ._check_counts import check_counts
 from ._counts import counts_layer, counts_of
 from ._gene_names import as_text
 from ._match_names import other_names
@@ -157,10 +157,10 @@ def _check_study(name: str, study: AnnData, study_key: str, layer: str | None) -
                 f"sum or rename them (adata.{axis}_names_make_unique())"
             )
             raise ValueError(message)
-    if study_key in study.obs and not study.obs[study_key].astype(str).eq(name).all():
+    if study_key in study.obs and not (names_of(study.obs[study_key]) == name).all():
         message = f"obs[{study_key!r}] of study {name!r} holds other names already; pass another study_key"
         raise ValueError(message)
-    for problem in check_counts(study, ReferenceSpec(var_names=()), counts_layer(layer, None)):
+    for problem in check_counts(study, counts_layer(layer, None), empty=None):
         message = f"study {name!r}: {problem}"
         if problem.severity != "warning":
             raise QueryError(message)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
+from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._names import name_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -163,8 +165,7 @@ def _collect(pairs: Iterable[tuple[str | None, str]]) -> Containers:
 
 def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str) -> Iterable[tuple[str | None, str]]:
     if missing := [column for column in columns if column not in obs]:
-        message = f"columns {missing} not found in obs, which holds {obs.columns.astype(str).tolist()}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(obs, missing, "obs"))
     if not columns:
         message = "name the label columns of the cells, from coarse to fine: columns=[...]"
         raise ValueError(message)
@@ -172,7 +173,7 @@ def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str)
     table = table.where(table.notna() & (table != unlabeled), None).drop_duplicates()
     for row in sorted(table.itertuples(index=False), key=lambda row: [str(value or "") for value in row]):
         above: str | None = None
-        for label in (str(value) for value in row if value is not None):
+        for label in (name_of(value) for value in row if value is not None):
             if label != above:  # a type without finer types may repeat its name
                 yield above, label
             above = label
@@ -180,7 +181,9 @@ def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str)
 
 def _of_mapping(source: Mapping[str, Any]) -> Containers:
     if all(value is None or isinstance(value, str) for value in source.values()):
-        return _collect((None if parent is None else str(parent), str(child)) for child, parent in source.items())
+        return _collect(
+            (None if parent is None else name_of(parent), name_of(child)) for child, parent in source.items()
+        )
     return _collect(_once(list(_pairs_of_nested(source, None))))
 
 
@@ -190,9 +193,9 @@ def _pairs_of_nested(source: Any, parent: str | None) -> Iterable[tuple[str | No
         message = f"the labels below {parent!r} must be a dict or a list, not {check.shown(source)}"
         raise ValueError(message)
     for label in source:
-        yield parent, str(label)
+        yield parent, name_of(label)
         if isinstance(source, Mapping):
-            yield from _pairs_of_nested(source[label], str(label))
+            yield from _pairs_of_nested(source[label], name_of(label))
 
 
 def _once(pairs: list[tuple[str | None, str]]) -> list[tuple[str | None, str]]:

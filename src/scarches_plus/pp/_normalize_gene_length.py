@@ -10,7 +10,8 @@ from scipy import sparse
 from scarches_plus import _arguments as check
 from scarches_plus._text import for_line
 
-from ._counts import counts_of, stored_values
+from ._check_query import require_counts
+from ._counts import counts_layer, counts_of
 from ._match_names import other_names
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def normalize_gene_length(
         If the layer does not exist or a gene has no length.
     ValueError
         If gene names are not unique, an array has another number of lengths than genes, a length is not above 0 and
-        finite, a count is negative or missing, or ``adata`` is a view or backed by a file and would be changed in place.
+        finite, values are no counts (:class:`QueryError` says what they probably are), or ``adata`` is a view or backed by a
+        file and would be changed in place.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
@@ -85,6 +87,8 @@ def normalize_gene_length(
         message = "adata is a view or backed by a file; pass copy=True, or make it a copy in memory first"
         raise ValueError(message)
     lengths_of_genes = _lengths_of(adata.var_names, lengths)
+    require_counts(adata, layer)
+    layer = counts_layer(layer, None)
     normalized = _divide(counts_of(adata, layer), lengths_of_genes / lengths_of_genes.mean())
     if layer is None:
         adata.X = normalized
@@ -95,9 +99,6 @@ def normalize_gene_length(
 
 def _divide(counts: Any, relative: np.ndarray) -> Any:
     """Return ``floor(counts / relative)`` of shape ``(n_cells, n_genes)`` in the storage and type of ``counts``."""
-    if not stored_values(counts).min(initial=0) >= 0:
-        message = "counts are negative or missing (NaN); pass the layer that holds raw read counts"
-        raise ValueError(message)
     factor = (1 + _ROUNDING) / relative
     if not sparse.issparse(counts):
         return np.floor(counts * factor).astype(counts.dtype)

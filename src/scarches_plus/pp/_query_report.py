@@ -47,7 +47,7 @@ class QueryReport:
     n_cells, n_genes
         Size of the query.
     n_reference_genes, n_genes_found
-        Genes of the reference, and how many of them the query has.
+        Genes of the reference, and how many of them the query has; 0 without a model.
     new_batches, shared_batches
         Batches of the query that the reference does not have, and that it has.
     unknown_labels
@@ -96,12 +96,16 @@ class QueryReport:
             raise QueryError(message)
 
     def __str__(self) -> str:
-        lines = [
-            f"query: {self.n_cells} cells x {self.n_genes} genes; "
-            f"{self.n_genes_found} of the reference's {self.n_reference_genes} genes found",
-            f"new batches: {', '.join(self.new_batches) or 'none'}; "
-            f"batches shared with the reference: {', '.join(self.shared_batches) or 'none'}",
-        ]
+        lines = (
+            [f"cells: {self.n_cells} x {self.n_genes} genes"]
+            if not self.n_reference_genes
+            else [
+                f"query: {self.n_cells} cells x {self.n_genes} genes; "
+                f"{self.n_genes_found} of the reference's {self.n_reference_genes} genes found",
+                f"new batches: {', '.join(self.new_batches) or 'none'}; "
+                f"batches shared with the reference: {', '.join(self.shared_batches) or 'none'}",
+            ]
+        )
         if self.unknown_labels:
             lines.append(f"labels the reference does not know: {', '.join(self.unknown_labels)}")
         lines += [f"- {problem}" for problem in self.problems] or ["no problems found"]

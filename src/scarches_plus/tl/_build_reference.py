@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import missing, names_of
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import write_embedding
@@ -121,6 +126,7 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     name_terms(penalties or ())
     check.slot("key_added", key_added)
     max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
+    require_writable(adata, copy=None)
     name = recipe if isinstance(recipe, str) else ""
     recipe = _recipe(recipe)
     classes = (SCVI, VAE) if recipe.model == "SCVI" else (SCVI, SCANVI, SCANVAE)
@@ -153,7 +159,7 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
         "categorical_covariate_keys": list(categorical_covariate_keys) or None,
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
-    epochs = default_epochs(adata.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
+    epochs = default_epochs(cells.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
     given = {**recipe.model_kwargs, **model_kwargs}
     own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
     of_labels = {
@@ -191,7 +197,7 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
         schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
         semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **plan_kwargs}
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
-    write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
+    write_embedding(adata, key_added, model.get_latent_representation(), model, layer=layer, role=_keys.REFERENCE)
     return model
 
 
@@ -228,11 +234,10 @@ def _reference_cells(
 ) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._prepare import missing_column, prepare_cells
+    from scarches_plus.model._prepare import prepare_cells
     from scarches_plus.pp import check_query
 
-    if labels_key is not None and labels_key not in adata.obs:
-        raise KeyError(missing_column(adata.obs, labels_key))
+    given = None if labels_key is None else names_of(column_of(adata.obs, labels_key))
     spec = ReferenceSpec(
         var_names=tuple(adata.var_names),
         layer=layer,
@@ -242,9 +247,8 @@ def _reference_cells(
     )
     check_query(adata, spec).raise_for_problems()
     cells = prepare_cells(adata, spec)
-    if labels_key is not None:
-        labels = adata.obs[labels_key].astype(object)
-        cells.obs[labels_key] = labels.where(labels.notna(), unlabeled_category).astype(str).to_numpy(dtype=object)
+    if labels_key is not None and given is not None:
+        cells.obs[labels_key] = np.where(missing(given), unlabeled_category, given)
         if (cells.obs[labels_key] == unlabeled_category).all():
             message = f"no cell has a label in obs[{labels_key!r}]; pass another column, or leave labels_key out"
             raise ValueError(message)

@@ -8,9 +8,10 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
 
 from ._label_calibration import LabelCalibration, fit, scaled
-from ._provenance import space_of
+from ._provenance import embedding_of, space_of
 from ._reference_labels import reference_labels
 from ._transfer import KERNELS, Kernel, kernel_weights, vote
 
@@ -94,7 +95,7 @@ def calibrate_labels(
     space = space_of(reference, use_rep)
     labels = reference_labels(reference, labels_key, unknown_category)
     folds = _folds(reference, batch_key, rng)
-    embedding, codes = np.asarray(reference.obsm[use_rep]), np.asarray(labels.codes, dtype=np.int64)
+    embedding, codes = embedding_of(reference, use_rep, "reference"), np.asarray(labels.codes, dtype=np.int64)
     voters = codes >= 0
     held = _held_out(codes, folds, n_cells, rng)
     if not len(held):
@@ -127,10 +128,7 @@ def _folds(reference: AnnData, batch_key: str, rng: int) -> NDArray[np.int64]:
 
     import pandas as pd
 
-    if batch_key not in reference.obs:
-        message = f"batches {batch_key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
-        raise KeyError(message)
-    folds = pd.factorize(reference.obs[batch_key], use_na_sentinel=False)[0]
+    folds = pd.factorize(column_of(reference.obs, batch_key, "reference.obs"), use_na_sentinel=False)[0]
     if len(np.unique(folds)) == 1:
         message = f"the reference has one batch in obs[{batch_key!r}]: random fifths of it are held out, which is too easy a test"
         warn(message, UserWarning, stacklevel=3)

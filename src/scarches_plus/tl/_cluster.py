@@ -9,6 +9,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 from scarches_plus._neighbors import dense
 
 from ._provenance import copy_of, record_of, versions
@@ -108,6 +109,7 @@ def cluster(
     check.seed("rng", rng)
     check.slot("key_added", key_added)
     check.flags(copy=copy)
+    require_writable(adata, copy=copy)
     if use_rep not in adata.obsm:
         message = (
             f"embedding {use_rep!r} not found in adata.obsm, which holds {sorted(adata.obsm)}; name one with `use_rep=`, or "

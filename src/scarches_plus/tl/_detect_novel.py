@@ -10,9 +10,9 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
-from scarches_plus.pp._counts import require_counts
 
 from ._contrasts import Explanation, explain
 from ._label_profiles import label_profiles
@@ -31,7 +31,7 @@ _FEWEST_GENES = 50
 _HARDLY = 0.2
 
 
-def detect_novel(
+def detect_novel(  # noqa: PLR0915 (arguments are checked first)
     adata: AnnData,
     reference: AnnData | LabelProfiles,
     labels_key: str | None = None,
@@ -113,6 +113,7 @@ def detect_novel(
     from anndata import AnnData
     from mudata import MuData
 
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, counts_of
 
     check.cells("adata", adata)
@@ -127,6 +128,7 @@ def detect_novel(
         if isinstance(one, MuData):
             message = f"{which} is MuData; novelty is found in genes' counts: pass that modality, such as mdata['rna']"
             raise TypeError(message)
+    require_writable(adata, copy=copy)
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
             "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "
@@ -140,8 +142,8 @@ def detect_novel(
         message = f"the query has {adata.n_obs} cells; pools need at least {POOL + 2}"
         raise ValueError(message)
     genes = _shared_genes(adata, reference)
+    require_counts(adata, layer)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
-    require_counts(counts)
     counts = counts[:, adata.var_names.get_indexer(genes)]
     depth = float(np.median(np.asarray(counts.sum(axis=1))))
     if not isinstance(reference, LabelProfiles):

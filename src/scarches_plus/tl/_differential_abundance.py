@@ -8,6 +8,8 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of, names_of
 from scarches_plus._logging import logger
 
 from ._composition import draw_centers, draw_compositions, draw_counts
@@ -241,17 +243,15 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
 
 
 def _column(adata: AnnData, key: str) -> pd.Series:
-    """Return a column as text, missing values as they are."""
-    if key not in adata.obs:
-        message = f"column {key!r} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
-    column = adata.obs[key].astype(object)
-    return column.where(column.isna(), column.map(str))
+    """Return a column as names, missing values as ``None``."""
+    import pandas as pd
+
+    return pd.Series(names_of(column_of(adata.obs, key)), index=adata.obs_names, dtype=object)
 
 
 def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> list[str]:
     there = sorted(column.dropna().unique())
-    wanted = there if groups is None else [str(group) for group in groups]
+    wanted = there if groups is None else [name_of(group) for group in groups]
     if unknown := [name for name in wanted if name not in there]:
         message = f"groups {unknown} not found in obs[{key!r}], which holds {there}"
         raise ValueError(message)

@@ -8,9 +8,11 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import names_of
 
 from ._label_calibration import calibrations_for
-from ._provenance import require_same_space
+from ._provenance import embedding_of, require_same_space
 from ._reference_labels import reference_labels
 from ._transfer import KERNELS, Kernel, kernel_weights, vote
 
@@ -107,7 +109,9 @@ def explain_labels(
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
-    found = nearest(np.asarray(adata.obsm[use_rep])[rows], np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
+    found = nearest(
+        embedding_of(adata, use_rep)[rows], embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs)
+    )
     names = list(labels.categories)
     codes = np.asarray(labels.codes)[found.indices]
     shares = vote(codes, kernel_weights(found.distances, kernel), len(names))
@@ -169,10 +173,8 @@ def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> ND
 def _batches(reference: AnnData, key: str) -> pd.Categorical:
     import pandas as pd
 
-    if key not in reference.obs:
-        message = f"batches {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
-        raise KeyError(message)
-    return pd.Categorical(reference.obs[key].astype(str))
+    names = names_of(column_of(reference.obs, key, "reference.obs"))
+    return pd.Categorical(["nan" if name is None else name for name in names])
 
 
 def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:

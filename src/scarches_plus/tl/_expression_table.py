@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_not_found, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,7 @@ def expression_table(
     """
     import pandas as pd
 
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
@@ -83,16 +85,16 @@ def expression_table(
     check.texts_or_none(layer=layer)
     min_cells = check.whole("min_cells", min_cells, least=1)
     if missing := [key for key in (rows, columns) if key not in adata.obs]:
-        message = f"columns {missing} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(adata.obs, missing))
     wanted = list(dict.fromkeys(genes))
     at = _positions(adata, wanted)
 
-    by = [adata.obs[key].astype("category") for key in (rows, columns)]
+    by = [column_of(adata.obs, key).astype("category") for key in (rows, columns)]
     table = pd.DataFrame({rows: by[0], columns: by[1]})
     groups = table.groupby([rows, columns], observed=True, sort=True)
     n_cells = groups.size()
     codes = groups.ngroup().fillna(-1).astype(int).to_numpy()
+    require_counts(adata, layer, scaled="warning")
     counts = stored_counts(adata, counts_layer(layer, None))
     blocks = (block[:, at] for block in log_normalized(row_blocks(counts, BLOCK)))
     sums, _ = grouped_sums(blocks, codes, len(n_cells), len(wanted))

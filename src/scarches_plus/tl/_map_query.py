@@ -9,6 +9,7 @@ from warnings import warn
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
 from ._drift import measure_drift
@@ -116,7 +117,6 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     """
     from scarches_plus.model import QUERY_RECIPES, load
     from scarches_plus.model._defaults import current_seed, default_epochs
-    from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.model._state import update_state
     from scarches_plus.model._strategies import STRATEGIES
     from scarches_plus.model._training import ENGINES
@@ -138,19 +138,19 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     check.cells("drift_cells", drift_cells, mudata=True, or_none=True)
     max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
     start = perf_counter()
+    require_writable(adata, copy=None)
     name = strategy
     if strategy in QUERY_RECIPES:
         strategy, own_penalties = QUERY_RECIPES[strategy]  # type: ignore[assignment]
         penalties = (*own_penalties, *penalties)
-    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     reference = load(model)
     plan_kwargs, train_kwargs = check_training(type(reference), plan_kwargs, train_kwargs)
-    cells = gene_cells(adata, reference.spec, batch_key)
-    report = check_query(cells, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
+    report = check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
     report.raise_for_problems(on_problem, offer_warn=True)
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=2)
 
+    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     mapped = type(reference).load_query_data(
         adata,
         reference,
@@ -202,7 +202,9 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
         "mapped by counts in %s on %d of the reference's %d genes, batches in obs[%r], %d epochs",
         record["layer"], report.n_genes_found, report.n_reference_genes, record["batch_key"], record["epochs"],
     )  # fmt: skip
-    write_embedding(adata, key_added, mapped.get_latent_representation(), mapped, role=_keys.QUERY, mapping=record)
+    write_embedding(
+        adata, key_added, mapped.get_latent_representation(), mapped, layer=layer, role=_keys.QUERY, mapping=record
+    )
     record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
     record["seconds"] = perf_counter() - start
     update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))

@@ -8,6 +8,9 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import copy_of
@@ -106,6 +109,7 @@ def rank_genes(
     >>> adata = sp.datasets.simulate(200, n_types=3)
     >>> sp.tl.rank_genes(adata, "cell_type", n_genes=25)
     """
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
@@ -122,6 +126,7 @@ def rank_genes(
     check.seed("rng", rng)
     check.slot("key_added", key_added)
     check.flags(copy=copy)
+    require_writable(adata, copy=copy)
     if key_added == _keys.UNS:
         message = f"uns[{key_added!r}] holds the records of this package: pass another key_added"
         raise ValueError(message)
@@ -131,6 +136,7 @@ def rank_genes(
         raise ValueError(message)
     ranked = _ranked(names, np.bincount(codes[codes >= 0], minlength=len(names)), groups, groupby)
     cells = _sample(codes, max_cells, np.random.default_rng(rng))
+    require_counts(adata, layer, scaled="warning")
     counts = stored_counts(adata[cells], counts_layer(layer, None))
     n_cells = np.bincount(codes[cells], minlength=len(names))
     sums, squares = grouped_sums(log_normalized(row_blocks(counts, BLOCK)), codes[cells], len(names), adata.n_vars)
@@ -178,21 +184,18 @@ def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """Return the group of every cell, -1 for none, and the names of the groups that have cells, in their order."""
     import pandas as pd
 
-    if key not in adata.obs:
-        message = f"groups {key!r} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
-    column: pd.Categorical = pd.Categorical(adata.obs[key]).remove_unused_categories()
+    column: pd.Categorical = pd.Categorical(column_of(adata.obs, key)).remove_unused_categories()
     if not len(column.categories):
         message = f"no cell has a group in obs[{key!r}]"
         raise ValueError(message)
-    return np.asarray(column.codes, dtype=np.int64), [str(name) for name in column.categories]
+    return np.asarray(column.codes, dtype=np.int64), [name_of(name) for name in column.categories]
 
 
 def _ranked(names: list[str], n_cells: np.ndarray, groups: Sequence[str] | None, key: str) -> np.ndarray:
     """Return the groups to rank genes of."""
     if isinstance(groups, str):
         groups = [groups]
-    wanted = names if groups is None else [str(group) for group in groups]
+    wanted = names if groups is None else [name_of(group) for group in groups]
     if unknown := [name for name in wanted if name not in names]:
         message = f"groups {unknown} not found in obs[{key!r}], which holds {names}"
         raise ValueError(message)

@@ -9,11 +9,13 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
 from ._label_calibration import calibrations_for
 from ._novel_cells import novel_cells
-from ._provenance import are_cells, copy_of, require_same_space
+from ._provenance import are_cells, copy_of, embedding_of, require_same_space
 from ._reference_labels import reference_labels
 from ._summaries import summaries_for
 from ._transfer import KERNELS, best_labels, kernel_weights, vote
@@ -140,6 +142,7 @@ def transfer_labels(
     if unknown_above is not None:
         check.number("unknown_above", unknown_above, least=0, most=1)
     check.flags(probabilities=probabilities, copy=copy)
+    require_writable(adata, copy=copy)
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category) for key in keys}
@@ -153,9 +156,9 @@ def transfer_labels(
     answers = {key: _answers(names, key, tree, unknown_category) for key, names in labels.items()}
 
     adata = copy_of(adata) if copy else adata
-    embedding = np.asarray(adata.obsm[use_rep])
+    embedding = embedding_of(adata, use_rep)
     if are_cells(reference):
-        neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
+        neighbors = nearest(embedding, embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs))
         shares = {
             key: partial(_votes, neighbors, kernel, column, calibrations.get(key)) for key, column in columns.items()
         }
@@ -240,7 +243,7 @@ def _forget_probabilities(adata: AnnData, key: str) -> bool:
 def _write_probabilities(adata: AnnData, key: str, names: list[str], shares: np.ndarray) -> None:
     adata.obsm[_keys.probabilities(key)] = shares
     # not a table: column names with a slash, as cell types have them, cannot be written to h5ad
-    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})[key] = list(map(str, names))
+    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})[key] = list(names)
 
 
 def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category: str) -> None:
@@ -248,7 +251,7 @@ def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category
     colors = reference.uns.get(_keys.colors(key))
     if colors is None or not hasattr(reference.obs[key], "cat"):
         return
-    by_label = dict(zip(map(str, reference.obs[key].cat.categories), colors, strict=False)) | {
+    by_label = dict(zip(map(name_of, reference.obs[key].cat.categories), colors, strict=False)) | {
         unknown_category: _keys.UNKNOWN_COLOR
     }
     predicted = _keys.predicted(key)

@@ -9,6 +9,8 @@ import torch
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of, names_of
 from scarches_plus._logging import logger
 
 from ._fit_mixture import fit_mixture
@@ -161,17 +163,16 @@ def summarize_reference(
 def _labels_of(model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None) -> np.ndarray:
     """Return the label of each cell, ``None`` for those without one."""
     if labels is None:
-        if labels_key not in model.adata.obs:
-            message = f"labels {labels_key!r} not found in the obs of the model's cells; pass them as labels="
-            raise KeyError(message)
-        labels = model.adata.obs[labels_key]
-    values = list(labels)
-    if len(values) != model.adata.n_obs:
-        message = f"there are {len(values)} labels and {model.adata.n_obs} cells"
+        owner = "the obs of the model's cells (labels not in it can be passed as labels=)"
+        names = names_of(column_of(model.adata.obs, labels_key, owner))
+    else:
+        names = names_of(labels)
+    if len(names) != model.adata.n_obs:
+        message = f"there are {len(names)} labels and {model.adata.n_obs} cells"
         raise ValueError(message)
     nothing = {_keys.UNKNOWN, getattr(model, "unlabeled_category_", None)}
-    texts = [None if value is None or value != value else str(value) for value in values]  # noqa: PLR0124 (not a number)
-    return np.array([None if text in nothing else text for text in texts], dtype=object)
+    names[np.isin(names.astype(str), [name_of(name) for name in nothing if name is not None])] = None
+    return names
 
 
 def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
