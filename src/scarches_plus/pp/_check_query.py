@@ -232,7 +232,7 @@ def _check_obs(obs: pd.DataFrame) -> Iterator[Problem]:
 
 
 def _check_genes(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
-    query, reference = adata.var_names, pd.Index(spec.var_names)
+    query, reference = adata.var_names[adata.var_names.notna()], pd.Index(spec.var_names)
     n_found = int(reference.isin(query).sum())
     share = n_found / len(reference)
     if share >= FEW_GENES:
