@@ -52,6 +52,8 @@ HISTORY_SERIES = HISTORY_EPOCHS = 1000
 STATE_RECORDS = 10_000
 #: The text of a hierarchy of labels: the Cell Ontology has 10 MB.
 HIERARCHY_BYTES = 32 * 2**20
+#: A table of gene names, unpacked: all genes of human and mouse with every old name make 10 MB.
+GENE_TABLE_BYTES = 64 * 2**20
 #: Labels of a hierarchy: the Cell Ontology has 17,000 with all that it takes from others.
 HIERARCHY_LABELS = 50_000
 #: Steps from all labels to the top: those of 17,000 terms take 1,500,000.

@@ -11,9 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _limits
+from scarches_plus._files import unpacked
 from scarches_plus._logging import logger
-
-from ._matrix_market import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

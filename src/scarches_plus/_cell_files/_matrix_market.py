@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import warnings
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._files import unpacked
 from scarches_plus._logging import logger
 
 from ._foreign import head_of
@@ -64,15 +63,6 @@ def read_matrix_market(path: Path) -> AnnData:
     var = features.iloc[:, :3].set_axis(list(_COLUMNS[: min(3, features.shape[1])]), axis=1)
     names = var.pop("name") if "name" in var else var["gene_ids"]
     return AnnData(counts, obs=_indexed(barcodes.iloc[:, 0]), var=var.set_axis(names.astype(str).to_numpy(), axis=0))
-
-
-def unpacked(path: Path) -> IO[bytes]:
-    """Open a file, packed with gzip or bzip2 or not."""
-    with path.open("rb") as file:
-        head = file.read(3)
-    if head.startswith(b"\x1f\x8b"):
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    return bz2.open(path, "rb") if head.startswith(b"BZh") else path.open("rb")
 
 
 def _names(matrix: Path, stems: tuple[str, ...]) -> pd.DataFrame:

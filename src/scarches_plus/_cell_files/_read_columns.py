@@ -7,11 +7,11 @@ import io
 from typing import TYPE_CHECKING
 
 from scarches_plus import _limits
+from scarches_plus._files import unpacked
 from scarches_plus._logging import logger
 
 from ._kinds import kind_of, resolved
 from ._layout import decoded
-from ._matrix_market import unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus._files import unpacked
 from scarches_plus._logging import logger
 
 from ._layout import Layout, genes_are, is_number, layout_of
-from ._matrix_market import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

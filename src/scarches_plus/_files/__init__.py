@@ -8,6 +8,7 @@ from ._read_file import open_regular, read_file
 from ._read_folder import read_folder
 from ._shared import append_line, cache_subfolder, locked, open_part, place_part
 from ._swap import current
+from ._unpacked import read_unpacked, unpacked
 from ._write_file import write_file
 from ._write_folder import write_folder
 
@@ -25,6 +26,8 @@ __all__ = [
     "place_part",
     "read_file",
     "read_folder",
+    "read_unpacked",
+    "unpacked",
     "write_file",
     "write_folder",
 ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from scarches_plus import _arguments as check
+from scarches_plus import _limits
+from scarches_plus._files import read_unpacked
 
 from ._gene_names import is_stable_id, strip_version
 from ._known_genes import is_gene
@@ -31,11 +34,11 @@ def read_table(table: Table, columns: Sequence[str] | None = None, *, strip_vers
         If a column does not exist.
     ValueError
         If it is not clear which columns to take, or the table is empty or has no header.
+    OSError
+        If there is no such file, or it is far larger than such tables are.
     """
     if isinstance(table, str | Path):
-        separator = "," if ".csv" in Path(table).suffixes else "\t"
-        path = table
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        path, table = table, _read_file(table)
         if sum(is_stable_id(strip_version(one)) or is_gene(one) for one in table.columns) > 1:
             message = (
                 f"the first line of {path} holds genes, {list(table.columns)}; write the names of the columns above it"
@@ -62,6 +65,21 @@ def read_table(table: Table, columns: Sequence[str] | None = None, *, strip_vers
         message = "table holds no pair of names"
         raise ValueError(message)
     return pairs.drop_duplicates(ignore_index=True)
+
+
+def _read_file(name: str | Path) -> pd.DataFrame:
+    """Read a csv or tsv file of this machine; pandas would fetch addresses, and unpack without end."""
+    if "://" in str(name):
+        message = f"table={str(name)!r} is an address, which is not fetched; download it and pass the path of the file"
+        raise ValueError(message)
+    path = Path(name)
+    contents = read_unpacked(path, at_most=_limits.GENE_TABLE_BYTES)
+    separator = "," if ".csv" in path.suffixes else "\t"
+    try:
+        return pd.read_csv(BytesIO(contents), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except ValueError as error:  # pandas' errors, and those of the encoding
+        message = f"{path} is no table of gene names ({error}); write two columns of text, with their names above"
+        raise ValueError(message) from error
 
 
 def _two_columns(table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
