@@ -257,9 +257,11 @@ def test_a_full_disk_leaves_what_was_there(model, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="mounting needs root")
-def test_a_full_file_system_leaves_what_was_there(model, tmp_path):
-    disk = tmp_path / "disk"
+def test_a_full_file_system_leaves_what_was_there(model, tmp_path, monkeypatch):
+    disk, work = tmp_path / "disk", tmp_path / "work"
     disk.mkdir()
+    work.mkdir()
+    monkeypatch.chdir(work)  # where a bundle that has no room is kept
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk], capture_output=True, check=False
     )
@@ -271,6 +273,7 @@ def test_a_full_file_system_leaves_what_was_there(model, tmp_path):
         with pytest.raises(OSError, match="No space"):
             sp.hub.save_bundle(model, folder, overwrite=True)
         sp.hub.verify_bundle(folder)
+        sp.hub.verify_bundle(work / "bundle")
         assert sorted(path.name for path in disk.iterdir()) == ["bundle", "filler"]
     finally:
         subprocess.run(["umount", disk], check=True)
