@@ -21,7 +21,7 @@ MOST_SECONDS = 1.0
 MOST_BYTES = 200 * 2**20
 _HANGS = 60
 #: Errors of Python and libraries that say nothing to a user.
-_CRYPTIC = (
+CRYPTIC = (
     "NoneType",
     "object has no attribute",
     "invalid load key",
@@ -106,7 +106,7 @@ class Border:
     def _understandable(self, message, says):
         for text in (says,) if isinstance(says, str) else says:
             assert text in message, f"{self.test}: {text!r} is not in {message!r}"
-        for text in _CRYPTIC:
+        for text in CRYPTIC:
             assert text not in message, f"{self.test}: cryptic: {message!r}"
 
     def _row(self, kind, case, call, outcome, message):

@@ -9,6 +9,10 @@ UNS = "scarches_plus"
 EMBEDDINGS = "embeddings"
 #: In it: labels key to the names of the columns of its probabilities.
 PROBABILITY_LABELS = "probability_labels"
+#: In it: what a joint embedding was made of.
+JOINT = "joint"
+#: In it: labels key to how labels were transferred.
+TRANSFER = "transfer"
 #: In it: first part of the names to how novel cells were found.
 NOVEL = "novel"
 #: ``obs`` column of a joint embedding: where a cell comes from.

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _arguments as check
+from . import _limits
+from ._text import for_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -28,7 +32,7 @@ class LabelTree:
     Raises
     ------
     ValueError
-        If a label has no name, or labels contain themselves.
+        If a label has no name, or labels contain themselves, or nest too deep.
     TypeError
         If a parent is neither text nor ``None``.
 
@@ -44,6 +48,7 @@ class LabelTree:
     parents: Mapping[str, str | None]
 
     def __post_init__(self) -> None:
+        check.mapping("parents", self.parents)
         if nested := [above for above in self.parents.values() if not isinstance(above, str | None)]:
             message = (
                 f"a label has a name or None as its parent, not {nested[0]!r}; sp.pp.label_tree takes nested dicts"
@@ -59,13 +64,18 @@ class LabelTree:
         for node, above in given.items():
             children.setdefault(above, []).append(node)
         ordered: dict[str, str | None] = {}
+        depth: dict[str | None, int] = {None: 0}
         waiting = children.get(None, [])[::-1]
         while waiting:
             node = waiting.pop()
             ordered[node] = given[node]
+            depth[node] = depth[given[node]] + 1
+            if depth[node] > _limits.HIERARCHY_DEPTH:
+                message = f"the hierarchy nests too deep: {node!r} lies below {_limits.HIERARCHY_DEPTH} labels"
+                raise ValueError(message)
             waiting += children.get(node, [])[::-1]
         if looped := [node for node in given if node not in ordered]:
-            message = f"labels of the hierarchy contain themselves, or lie below some that do: {looped}"
+            message = f"labels of the hierarchy contain themselves, or lie below some that do: {looped[:5]}"
             raise ValueError(message)
         object.__setattr__(self, "parents", ordered)
 
@@ -82,7 +92,7 @@ class LabelTree:
             return hierarchy
         if isinstance(hierarchy, Mapping):
             return cls(hierarchy)
-        message = f"the hierarchy must be a LabelTree, not {type(hierarchy).__name__}: make one with sp.pp.label_tree"
+        message = f"the hierarchy must be a LabelTree, not {check.shown(hierarchy)}: make one with sp.pp.label_tree"
         raise TypeError(message)
 
     @cached_property
@@ -145,6 +155,12 @@ class LabelTree:
         numpy.ndarray
             Shape ``(n_cells, n_nodes)``, in the order of :attr:`nodes`.
         """
+        n_labels = len(self.leaves if labels is None else labels)
+        if np.ndim(probabilities) != 2 or np.shape(probabilities)[1] != n_labels:
+            message = (
+                f"probabilities must have shape (cells, {n_labels} labels); its shape is {np.shape(probabilities)}"
+            )
+            raise ValueError(message)
         position = {node: i for i, node in enumerate(self.nodes)}
         labels = self.leaves if labels is None else labels
         upward = np.zeros((len(labels), len(self.nodes)), dtype=probabilities.dtype)
@@ -175,6 +191,7 @@ class LabelTree:
         With ``unknown_above`` of at most 0.5 the result is the deepest node whose probability is at least ``1 - unknown_above``.
         An inner label that contains all leaves says nothing: it is the top.
         """
+        check.number("unknown_above", unknown_above, least=0, most=1)
         n_cells = len(node_probabilities)
         cells = np.arange(n_cells)
         position: dict[str | None, int] = {node: i for i, node in enumerate(self.nodes)} | {None: -1}
@@ -209,4 +226,4 @@ class LabelTree:
         return dict(self.parents)
 
     def __str__(self) -> str:
-        return "\n".join(f"{'  ' * (len(self.path(node)) - 1)}{node}" for node in self.nodes)
+        return "\n".join(f"{'  ' * (len(self.path(node)) - 1)}{for_line(node)}" for node in self.nodes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _arguments as check
 from ._exact_neighbors import exact_neighbors, nearest_of
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def dense(values: ArrayLike, name: str = "embedding") -> NDArray:
     if issparse(values):
         message = f"{name} is sparse, and distances need all coordinates: give {name}.toarray()"
         raise ValueError(message)
-    return np.asarray(values)
+    cells = np.asarray(values)
+    return cells if cells.ndim and cells.dtype.kind in "biuf" else check.array(name, values)
 
 
 def finite_cells(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -135,9 +135,8 @@ def test_name_and_extend(folder, tmp_path, capsys):
     run(*words, epochs=False)
     assert sp.model.load(tmp_path / "extended").classes == ("type0", "type1", "mine")
     assert f"mine: learned from {(expected == 'mine').sum()} cells" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
+    with pytest.raises(FileExistsError, match="--overwrite"):
         run(*words, epochs=False)
-    assert "--overwrite" in capsys.readouterr().err
     (tmp_path / "names.json").write_text("[]")
     with pytest.raises(TypeError, match="but a list"):
         run(*named, "--out", tmp_path / "named.h5ad", epochs=False)
@@ -192,42 +191,24 @@ def test_demo(tmp_path, capsys):
     assert "auroc unseen" in capsys.readouterr().out
 
 
-def test_demo_on_any_file(folder, tmp_path, capsys):
+def test_demo_on_any_file(tmp_path):
     cells().write_h5ad(tmp_path / "all.h5ad")
     start = ["demo", "--data", tmp_path / "all.h5ad", "--out", tmp_path / "out", "--recipe", "scvi"]
     run(*start, "--reference-batches", "batch0", "batch1", "--withhold", "type0")
     assert set(anndata.read_h5ad(tmp_path / "out" / "mapped.h5ad").obs["batch"]) == {"batch2"}
     for words, message in (
-        (["--reference-batches", "batch9"], "no batches ['batch9']"),
+        (["--reference-batches", "batch9"], r"no batches \['batch9'\]"),
         (["--reference-batches", "batch0", "batch1", "batch2"], "at least one for the query"),
-        (["--reference-batches", "batch0", "--labels-key", "label"], "'label' not found"),
+        (["--reference-batches", "batch0", "--labels-key", "label"], r"'label' not found in .*all\.h5ad"),
         ([], "--reference-batches A B"),
     ):
-        with pytest.raises(SystemExit) as stop:
+        with pytest.raises((ValueError, KeyError), match=message):
             run(*start, *words)
-        assert stop.value.code == 2
-        assert message in capsys.readouterr().err
 
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.h5ad is no file"):
         run("map", tmp_path / "nowhere.h5ad", "--model", tmp_path, "--out", tmp_path / "x.h5ad")
-
-
-def test_a_failing_write_leaves_the_old_file(tmp_path):
-    from scarches_plus._files import write_file
-
-    file = tmp_path / "a.txt"
-    file.write_text("old")
-
-    def fail(path):
-        path.write_text("half")
-        raise OSError("No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        write_file(file, fail)
-    assert file.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_help_is_quick_and_complete():
@@ -268,7 +249,7 @@ def test_abundance(folder, tmp_path, capsys):
     )
     with pytest.raises(KeyError, match=r"'new'.*detect_novel"):
         run(*words, "--reference", folder / "ref.h5ad", "--novel-key", "new", epochs=False)
-    with pytest.raises(ValueError, match="groups are compared"):
+    with pytest.raises(ValueError, match="name different columns"):
         run(*words, "--groupby", "cell_type", epochs=False)
 
 
@@ -290,12 +271,11 @@ def test_errors_are_one_line(folder, tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_models_are_replaced_on_request_only(folder, capsys):
+def test_models_are_replaced_on_request_only(folder):
     words = ["build", folder / "ref.h5ad", "--batch-key", "batch", "--out", folder / "twice"]
     run(*words)
-    with pytest.raises(SystemExit):
+    with pytest.raises(FileExistsError, match="--overwrite"):
         run(*words)
-    assert "--overwrite" in capsys.readouterr().err
     run(*words, "--overwrite")
 
 

@@ -1,6 +1,5 @@
 """Every file of a bundle is doubted: nothing is executed, nothing is written, and each error names the file."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hostile_bundles import sign
 from safetensors.torch import load, save
 
 import scarches_plus as sp
@@ -21,21 +21,6 @@ FILES = ["manifest.json", "SHA256SUMS", "README.md", *(f"{name}.safetensors" for
 class Evil:
     def __reduce__(self):
         return os.system, ("touch executed",)
-
-
-def sign(bundle, **changes):
-    """Make hashes and sizes agree again, as whoever forges a bundle would."""
-    path = bundle / "manifest.json"
-    values = json.loads(path.read_text())
-    for name in values["files"]:
-        contents = (bundle / name).read_bytes()
-        values["files"][name] = {"size": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
-    for section, change in changes.items():
-        values[section] = change(values[section])
-    path.write_text(json.dumps(values))
-    sums = {one: entry["sha256"] for one, entry in values["files"].items()}
-    sums["manifest.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (bundle / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
 
 
 def refused(bundle, match, *, opens=sp.hub.verify_bundle):
@@ -211,7 +196,7 @@ def test_a_newer_schema_and_a_key_twice(bundle):
 
 
 def test_a_manifest_larger_than_any(bundle, monkeypatch):
-    monkeypatch.setattr("scarches_plus.hub._folder._LARGEST_MANIFEST", 100)
+    monkeypatch.setattr("scarches_plus._limits.MANIFEST_BYTES", 100)
     refused(bundle, r"manifest\.json has .* more than any")
 
 

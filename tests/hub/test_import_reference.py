@@ -112,8 +112,8 @@ def test_texts_that_share_their_storage(folder):
     path = folder / "adata.h5ad"
     texts = h5py.string_dtype()
     writes = {
-        "texts in /uns/t share": lambda file, values: file.create_dataset("uns/t", data=values, dtype=texts),
-        "attribute 'order' of /obs may hold": lambda file, values: file["obs"].attrs.create(
+        "/uns/t: texts share": lambda file, values: file.create_dataset("uns/t", data=values, dtype=texts),
+        r"/obs \(attribute 'order'\): texts share": lambda file, values: file["obs"].attrs.create(
             "order", values, dtype=texts
         ),
     }
@@ -137,7 +137,7 @@ def test_texts_of_all_kinds(folder):
     assert again.uns["table"].tolist() == cells.uns["table"].tolist()
     with h5py.File(folder / "adata.h5ad", "a") as file:
         file["uns"].create_dataset("ragged", (2,), h5py.vlen_dtype("i8"))
-    with pytest.raises(BundleError, match=r"/uns/ragged holds values of variable length that are no text"):
+    with pytest.raises(BundleError, match=r"/uns/ragged: it holds values of variable length that are no text"):
         sp.hub.import_reference(folder)
 
 

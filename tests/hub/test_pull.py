@@ -11,7 +11,8 @@ import pytest
 from file_server import FileServer
 
 import scarches_plus as sp
-from scarches_plus.hub import BundleError, _backoff, _transport
+from scarches_plus import _transport
+from scarches_plus.hub import BundleError, _backoff
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def files_of(folder):
     ],
 )
 def test_answers_that_make_no_sense(zenodo, answer, why, monkeypatch):
-    monkeypatch.setattr(_session, "_LARGEST", 10_000)
+    monkeypatch.setattr(_session, "ANSWER_BYTES", 10_000)
     zenodo.fault("GET", "user/records", *[answer] * 4)
     with pytest.raises(OSError, match=why) as caught:
         sp.hub.list_uploads(token=TOKEN)

@@ -267,7 +267,7 @@ def test_bundles_that_are_not_fit(send, zenodo, model, bundles, bundle, tmp_path
     cells = sp.hub.save_bundle(model, tmp_path / "cells", card=CARD, anchors=True)
     with pytest.raises(ValueError, match=r"data of single cells \(anchors\)"):
         send(cells)
-    with pytest.raises(ValueError, match="none of"):
+    with pytest.raises(ValueError, match="backend must be one of"):
         send(backend="elsewhere")
     damaged = shutil.copytree(bundles / "1", tmp_path / "damaged")
     (damaged / "README.md").write_text("other")

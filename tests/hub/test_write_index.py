@@ -37,3 +37,6 @@ def test_refusals(model, tmp_path):
     sp.hub.save_bundle(model, tmp_path / "b", card={"name": "other", "version": "1"}, overwrite=True)
     with pytest.raises(ValueError, match="nothing"):
         sp.hub.write_index(tmp_path, mirrors={"nothing": ["x"]})
+    with pytest.raises(ValueError, match="is no address: it holds a name or password"):
+        sp.hub.write_index(tmp_path, mirrors={"small": ["https://me@lab.example/{file}"]})
+    assert not (tmp_path / "index.json").exists()

@@ -59,5 +59,5 @@ def test_errors():
     embedding, batches = example()
     with pytest.raises(ValueError, match="at least 2 batches"):
         entropy_batch_mixing(embedding, np.zeros(300))
-    with pytest.raises(ValueError, match="n_cells=0"):
+    with pytest.raises(ValueError, match="n_cells must be at least 1"):
         entropy_batch_mixing(embedding, batches, n_cells=0)

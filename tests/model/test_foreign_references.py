@@ -194,10 +194,18 @@ def test_labels_that_cannot_be_used():
         SCANVI.load_query_data(query, model, use_query_labels=True)
 
 
-def test_old_models_need_their_cells():
+def test_classifiers_of_old_models_open_without_cells(tmp_path):
+    """scvi-tools before 1.1 trained them on probabilities; what they predict stays the same."""
     ref, _ = split(cells(), "batch2")
     model = reference(SCANVI, ref)
-    model.registry_["scvi_version"] = "1.0.4"
-    bare = SCANVI(None, registry=model.registry_, **NETWORK)
-    with pytest.raises(ValueError, match=r"saved by scvi-tools 1\.0\.4: load it once with its cells"):
-        bare.module.on_load(bare)
+    expected = model.predict(soft=True)
+    model.save(tmp_path / "model")
+    content = torch.load(tmp_path / "model" / "model.pt", weights_only=False)
+    content["attr_dict"]["registry_"]["scvi_version"] = "1.0.4"
+    torch.save(content, tmp_path / "model" / "model.pt")
+    bare, whole = load(tmp_path / "model"), SCANVI.load(tmp_path / "model", ref.copy())
+    assert bare.module.classifier.logits is whole.module.classifier.logits is False
+    np.testing.assert_allclose(whole.predict(soft=True), expected, atol=1e-5)
+    SCANVI.setup_anndata(ref, source_registry=bare.registry_, **bare.registry_["setup_args"])
+    bare.adata = ref
+    np.testing.assert_allclose(bare.predict(soft=True), expected, atol=1e-5)

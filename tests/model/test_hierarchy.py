@@ -104,7 +104,7 @@ def test_what_asks_for_labels_gets_the_leaves(model, tree):
 def test_predict_refuses_what_makes_no_sense(model):
     with pytest.raises(ValueError, match="soft=True"):
         model.predict(soft=True, unknown_above=0.5)
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="unknown_above must be at least 0 and at most 1"):
         model.predict(unknown_above=2)
     with pytest.raises(TypeError, match="nothing"):
         model.predict(unknown_above=0.5, nothing=1)

@@ -159,7 +159,7 @@ class TestOptions:
         [
             ({"dispersion": "gene-batch"}, "no use for dispersion='gene-batch'"),
             ({"use_observed_lib_size": False}, "no use for use_observed_lib_size=False"),
-            ({"reconstruction_weight": 0}, "must be positive"),
+            ({"reconstruction_weight": 0}, "reconstruction_weight must be above 0"),
             ({"gene_likelihood": "nb", "reconstruction_weight": 2.0}, "max_kl_weight"),
         ],
     )

@@ -135,7 +135,7 @@ def test_labels_for_all_cells_leave_nothing_to_learn():
 
 @pytest.mark.parametrize("n_unobserved", [-1, 1.5, True])
 def test_only_whole_numbers(n_unobserved):
-    with pytest.raises(ValueError, match="whole number of classes"):
+    with pytest.raises((TypeError, ValueError), match="n_unobserved must be"):
         SCANVAE(10, n_labels=2, n_unobserved=n_unobserved)
 
 

@@ -98,11 +98,11 @@ def test_ax():
 
 def test_errors():
     adata = small()
-    with pytest.raises(KeyError, match="no column 'type'"):
+    with pytest.raises(KeyError, match="column 'type' not found"):
         confusion_matrix(adata, "type")
     del adata.obs["label_pred"]
     with pytest.raises(
-        KeyError, match=r"no column 'label_pred': run sp.tl.transfer_labels\(query, reference, 'label'\)"
+        KeyError, match=r"column 'label_pred' not found.*; run sp.tl.transfer_labels\(query, reference, 'label'\)"
     ):
         confusion_matrix(adata, "label")
     adata.obs["label_pred"] = np.nan

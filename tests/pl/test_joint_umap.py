@@ -130,9 +130,9 @@ def test_query_alone(joint):
 
 
 def test_errors(joint):
-    with pytest.raises(KeyError, match="no column 'nope'"):
+    with pytest.raises(KeyError, match="column 'nope' not found"):
         joint_umap(joint, color="nope")
-    with pytest.raises(KeyError, match=r"no column 'role': make adata with sp.tl.joint_embedding"):
+    with pytest.raises(KeyError, match=r"column 'role' not found.*; make adata with sp.tl.joint_embedding"):
         joint_umap(joint, role_key="role")
     with pytest.raises(ValueError, match="ax takes one panel, color asks for 2"):
         joint_umap(joint, color=["tech", "cell_type"], ax=plt.subplots()[1])

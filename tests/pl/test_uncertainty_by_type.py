@@ -70,9 +70,9 @@ def test_ax_and_another_column(query):
 
 
 def test_errors(query):
-    with pytest.raises(KeyError, match="no column 'type'"):
+    with pytest.raises(KeyError, match="column 'type' not found"):
         uncertainty_by_type(query, "type")
-    with pytest.raises(KeyError, match=r"no column 'tech_uncertainty': run sp.tl.transfer_labels"):
+    with pytest.raises(KeyError, match=r"column 'tech_uncertainty' not found.*; run sp.tl.transfer_labels"):
         uncertainty_by_type(query, "tech")
     query.obs["cell_type_uncertainty"] = np.nan
     with pytest.raises(ValueError, match="no cell has both"):

@@ -122,11 +122,11 @@ def test_a_key_given_twice_counts_once():
 @pytest.mark.parametrize(
     ("keys", "n", "error", "part"),
     [
-        (["study", "organ"], 1, KeyError, r"keys \['organ'\] not found"),
+        (["study", "organ"], 1, KeyError, r"columns \['organ'\] not found"),
         ([], 1, ValueError, "keys is empty"),
-        ("study", 0, ValueError, "n=0: pass a whole number"),
-        ("study", 1.5, ValueError, "n=1.5"),
-        ("study", True, ValueError, "n=True"),
+        ("study", 0, ValueError, "n must be at least 1"),
+        ("study", 1.5, ValueError, "n must be a whole number"),
+        ("study", True, TypeError, "n must be a whole number"),
     ],
 )
 def test_unusable_arguments(keys, n, error, part):

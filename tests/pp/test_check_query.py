@@ -101,7 +101,9 @@ class TestGenes:
         )
         assert "version" in problem.fix
         some = tuple(f"{name}.1" if i < 8 else name for i, name in enumerate(ids))
-        assert only(query(genes=some), ReferenceSpec(var_names=ids)).severity == "warning"
+        assert only(query(genes=some), ReferenceSpec(var_names=ids)).severity == "error"
+        few = tuple(f"{name}.1" if i < 2 else name for i, name in enumerate(ids))
+        assert only(query(genes=few), ReferenceSpec(var_names=ids)).severity == "warning"
 
     def test_other_species_case(self):
         problem = only(query(genes=tuple(name.capitalize() for name in GENES)))

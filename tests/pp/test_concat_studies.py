@@ -174,11 +174,11 @@ class TestRefusals:
             ([study("ab")], {"keys": ["x", "y"]}, "1 studies and 2 names"),
             ([study("ab"), study("ab")], {"keys": ["x", "x"]}, r"must differ.*'x'"),
             ({1: study("ab"), "1": study("ab")}, {}, "must differ"),
-            ({"x/y": study("ab")}, {}, "no '/'"),
+            ({"x/y": study("ab")}, {}, "'x/y'.*'x_y'"),
             ({"x": study("ab")}, {"keys": ["x"]}, "no use"),
-            ({"x": study("ab")}, {"min_studies": 2}, "min_studies=2"),
-            ({"x": study("ab")}, {"min_studies": 0}, "min_studies=0"),
-            ({"x": study("ab")}, {"min_studies": 0.5}, "min_studies=0.5"),
+            ({"x": study("ab")}, {"min_studies": 2}, "min_studies must be .* at most 1, not 2"),
+            ({"x": study("ab")}, {"min_studies": 0}, "min_studies must be at least 1"),
+            ({"x": study("ab")}, {"min_studies": 0.5}, "min_studies must be a whole number"),
             ({"x": study("ab"), "y": study("cd")}, {}, r"\['x'\] and \['y'\] share no gene.*map_gene_ids"),
             (
                 {"x": study("ab"), "y": study("bc"), "z": study("de"), "w": study("ef")},
@@ -208,7 +208,7 @@ class TestRefusals:
             concat_studies({"x": cells})
 
     def test_no_anndata(self):
-        with pytest.raises(TypeError, match="study 'x' must be an AnnData, not DataFrame"):
+        with pytest.raises(TypeError, match="study 'x' must be an AnnData, not a DataFrame"):
             concat_studies({"x": pd.DataFrame()})
 
     def test_no_counts(self):
@@ -220,7 +220,7 @@ class TestRefusals:
             concat_studies({"x": study("ab")}, layer="counts")
         fractional = study("ab")
         fractional.X = fractional.X * np.float32(100.5)
-        with pytest.warns(UserWarning, match="study 'x': warning: .*not integers"):
+        with pytest.warns(UserWarning, match="study 'x': warning: .*not whole numbers"):
             concat_studies({"x": fractional})
 
 
@@ -266,7 +266,7 @@ class TestUnmeasuredGenes:
             (pd.DataFrame({"x": True}, index=list("abcda")), ValueError, "exactly one row"),
             (pd.DataFrame({"x": True}, index=list("ab")), ValueError, r"lacks 2, for example \['c', 'd'\]"),
             ("x", ValueError, "must be 'auto'.*not 'x'"),
-            (["a"], TypeError, "not list"),
+            (["a"], TypeError, "gene_mask must be"),
         ],
     )
     def test_masks_that_cannot_be(self, mask, error, message):
@@ -297,3 +297,11 @@ def test_a_query_with_a_study_that_measured_few_genes_of_the_reference():
         assert f"studies ['y'] measured as little as {n_measured * 2}%" in problem.message
         assert check_query(query[query.obs["study"] == "x"], spec).problems == ()
         assert check_query(query, ReferenceSpec(var_names=tuple(genes))).problems == ()
+
+
+def test_genes_under_other_names_are_pointed_out():
+    with pytest.warns(
+        UserWarning, match=r"study 'y' would be joined as others; 1 .*\(versions of ids: 1\).*match_gene_names"
+    ):
+        joined = concat_studies({"x": study(["ENSG00000111640", "b"]), "y": study(["ENSG00000111640.5", "b"])})
+    assert joined.n_vars == 3

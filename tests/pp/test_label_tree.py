@@ -191,7 +191,7 @@ def test_what_cannot_be_read():
         label_tree(cells(), ["nothing"])
     with pytest.raises(ValueError, match="columns="):
         label_tree(cells())
-    with pytest.raises(TypeError, match="not the text"):
+    with pytest.raises(TypeError, match="must be a list of names"):
         label_tree(cells(), "type")
     with pytest.raises(TypeError, match="columns are of cells"):
         label_tree(NESTED, ["type"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus.pp import concat_studies, map_gene_ids
+from scarches_plus.pp import concat_studies, map_gene_ids, match_gene_names
 
 KINDS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}
 TABLE = {"a": "A", "b": "B", "c": "C"}
@@ -94,6 +94,27 @@ class TestTables:
             assert renamed.var_names.tolist() == ["A", "NA", "C"]
             assert report.lost == ("d",)
 
+    @pytest.mark.parametrize(
+        "first", ["ENSG00000111640.1,GAPDH", "Gapdh,GAPDH", "ENSG00000111640,GAPDH,Gene Expression"]
+    )
+    def test_files_without_a_header(self, tmp_path, first):
+        (tmp_path / "table.csv").write_text(f"{first}\nENSG00000141510,TP53\n")
+        with pytest.raises(ValueError, match=r"first line of .*table.csv holds genes.*names of the columns"):
+            map_gene_ids(cells(["ENSG00000141510"]), tmp_path / "table.csv")
+
+    def test_files_of_spreadsheets(self, tmp_path):
+        (tmp_path / "table.csv").write_bytes(b"\xef\xbb\xbfold,new\na,A\n")
+        assert map_gene_ids(cells("a"), tmp_path / "table.csv", columns=["old", "new"])[0].var_names.tolist() == ["A"]
+
+    def test_names_that_a_table_spells_in_another_way(self):
+        adata, table = (
+            cells(["ENSG00000111640.1", "ENSG00000141510.2"]),
+            {"ENSG00000111640": "A", "ENSG00000141510": "B"},
+        )
+        with pytest.raises(ValueError, match=r"names none.*\(versions of ids: 2\).*match_gene_names"):
+            map_gene_ids(adata, table)
+        assert map_gene_ids(match_gene_names(adata, list(table))[0], table)[0].var_names.tolist() == ["A", "B"]
+
     def test_a_column_of_var(self):
         adata = cells("abc")
         adata.var["symbol"] = ["A", "B", np.nan]
@@ -113,7 +134,7 @@ class TestTables:
             ),
             (pd.DataFrame({"x": ["a"], "y": ["A"]}), ["x", "w"], KeyError, r"\['w'\] not found.*\['x', 'y'\]"),
             ({"a": None, "b": ""}, None, ValueError, "holds no pair"),
-            (["a"], None, TypeError, "not list"),
+            (["a"], None, TypeError, "not \\['a'\\]"),
             ({"x": "A"}, None, ValueError, "names none of the genes"),
         ],
     )
@@ -216,3 +237,67 @@ def test_unknown_options(option):
 def test_no_such_layer():
     with pytest.raises(KeyError, match="counts"):
         map_gene_ids(cells("abc"), TABLE, layer="counts")
+
+
+class TestTablesOfThePackage:
+    @pytest.mark.parametrize(
+        ("genes", "ids"),
+        [
+            (["GAPDH", "TP53"], ["ENSG00000111640", "ENSG00000141510"]),
+            (["Gapdh", "Trp53"], ["ENSMUSG00000057666", "ENSMUSG00000059552"]),
+            (["MARCH1", "SEPT2", "FAM46C"], ["ENSG00000145416", "ENSG00000168385", "ENSG00000183508"]),  # older symbols
+            (["March1", "Sept2", "Fam46c"], ["ENSMUSG00000036469", "ENSMUSG00000026276", "ENSMUSG00000044468"]),
+            (["RP11-34P13.7", "HLA-DRB1"], ["ENSG00000238009", "ENSG00000196126"]),
+            (
+                ["GAPDH ", "GRCh38_TP53", "C1ORF43", "2-Sep"],
+                ["ENSG00000111640", "ENSG00000141510", "ENSG00000143612", "ENSG00000168385"],
+            ),
+        ],
+    )
+    def test_symbols_to_ids_and_back(self, genes, ids):
+        adata = cells(genes)
+        renamed, report = map_gene_ids(adata)
+        assert renamed.var_names.tolist() == ids
+        assert report.lost == ()
+        np.testing.assert_array_equal(frame(renamed).to_numpy(), frame(adata).to_numpy())
+        back, _ = map_gene_ids(renamed)
+        assert map_gene_ids(back)[0].var_names.tolist() == ids
+
+    def test_ids_to_symbols(self):
+        ids = ["ENSG00000111640.15", "ensg00000141510", "ENSG00000145416_MARCH1", "ENSG99999999999"]
+        renamed, report = map_gene_ids(cells(ids))
+        assert renamed.var_names.tolist() == ["GAPDH", "TP53", "MARCHF1"]
+        assert report.lost == ("ENSG99999999999",)
+
+    def test_symbols_brought_up_to_date(self):
+        renamed, report = map_gene_ids(
+            cells(["MARCH1", "MARCHF1", "GAPDH", "Y_RNA", "mine"]), to="symbol", unmapped="keep"
+        )
+        assert renamed.var_names.tolist() == ["MARCHF1", "GAPDH", "Y_RNA", "mine"]
+        assert report.merged == {"MARCHF1": ("MARCH1", "MARCHF1")}
+        assert report.kept == ("mine",)
+        with pytest.raises(ValueError, match="many_to_one"):
+            map_gene_ids(cells(["MARCH1", "MARCHF1"]), to="symbol", many_to_one="raise")
+
+    def test_species(self):
+        with pytest.raises(ValueError, match=r"'a', 'b'.*not known to the tables"):
+            map_gene_ids(cells("ab"))
+        renamed, _ = map_gene_ids(cells(["gene1", "gene2", "gene3", "GAPDH"]), species="human")
+        assert renamed.var_names.tolist() == ["ENSG00000111640"]
+        with pytest.raises(ValueError, match="are of mouse, not of human"):
+            map_gene_ids(cells(["Gapdh", "Trp53"]), species="human")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"to": "entrez"}, "to must be one of"),
+            ({"species": "rat"}, "species must be one of"),
+            ({"columns": ["a", "b"]}, "columns has no use"),
+            ({"table": TABLE, "to": "symbol"}, "no use with a table of yours"),
+            ({"table": TABLE, "species": "human"}, "no use with a table of yours"),
+            ({"unmapped": "mean"}, "unmapped must be one of"),
+        ],
+    )
+    def test_options(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            map_gene_ids(cells(["GAPDH", "TP53"]), **options)

@@ -55,18 +55,56 @@ def test_options_are_those_of_map_gene_ids():
     np.testing.assert_array_equal(one[0].layers["counts"], other[0].X)
 
 
-def test_without_a_table_symbols_are_upper_cased():
-    human, report = map_orthologs(mouse())
-    assert human.var_names.tolist() == [gene.upper() for gene in MOUSE]
-    assert (report.n_mapped, report.lost) == (len(MOUSE), ())
-    with pytest.raises(ValueError, match=r"'GAPDH' for .*'Gapdh', 'GAPDH'"):
-        map_orthologs(mouse(["Gapdh", "GAPDH"]))
-    assert map_orthologs(mouse(["Gapdh", "GAPDH"]), many_to_one="sum")[0].var_names.tolist() == ["GAPDH"]
+class TestTablesOfThePackage:
+    def test_symbols(self):
+        for table in ("mouse", None):
+            human, report = map_orthologs(mouse(), table)
+            assert human.var_names.tolist() == ["GAPDH", "TP53", "XIST", "HLA-DQB1"]
+            assert report.lost == ("Cyp2d9", "Cyp2d10")
+            assert "GENCODE" in str(report)
 
+    def test_ids_stay_ids(self):
+        adata = mouse(["ENSMUSG00000057666.15", "ENSMUSG00000059552"])
+        assert map_orthologs(adata)[0].var_names.tolist() == ["ENSG00000111640", "ENSG00000141510"]
+        assert map_orthologs(adata, to="symbol")[0].var_names.tolist() == ["GAPDH", "TP53"]
+        assert map_orthologs(mouse(["Gapdh"]), to="ensembl")[0].var_names.tolist() == ["ENSG00000111640"]
 
-def test_ensembl_ids_need_a_table():
-    with pytest.raises(ValueError, match="Ensembl ids, whose orthologues only a table can tell"):
-        map_orthologs(mouse(["ENSMUSG00000000001", "ENSMUSG00000000002"]))
+    def test_there_and_back(self):
+        human, _ = map_orthologs(mouse(["Gapdh", "Trp53", "Cd8a", "Marchf1"]), "mouse")
+        assert human.var_names.tolist() == ["GAPDH", "TP53", "CD8A", "MARCHF1"]
+        back, _ = map_orthologs(human, "human")
+        assert back.var_names.tolist() == ["Gapdh", "Trp53", "Cd8a", "Marchf1"]
+
+    def test_paralogs_are_added_if_asked_for(self):
+        adata = mouse(["Ins1", "Ins2", "Gcg"])
+        human, report = map_orthologs(adata, "mouse")
+        assert human.var_names.tolist() == ["INS", "GCG"]
+        assert report.lost == ("Ins1",)
+        human, report = map_orthologs(adata, "mouse", many_to_one="sum")
+        assert report.merged == {"INS": ("Ins1", "Ins2")}
+        np.testing.assert_array_equal(human[:, "INS"].X.ravel(), adata.X[:, :2].sum(axis=1))
+
+    def test_older_and_newer_names_of_a_gene_are_added(self):
+        human, report = map_orthologs(mouse(["Fam46c", "Tent5c", "Gapdh"]), "mouse")
+        assert report.merged == {"TENT5C": ("Fam46c", "Tent5c")}
+        assert human.var_names.tolist() == ["TENT5C", "GAPDH"]
+
+    @pytest.mark.parametrize("genes", [["GAPDH", "TP53", "ACTB"], ["ENSG00000111640", "ENSG00000141510"]])
+    def test_another_species_than_the_one_named(self, genes):
+        with pytest.raises(ValueError, match="are of human, not of mouse; pass 'human'"):
+            map_orthologs(mouse(genes), "mouse")
+
+    def test_unknown_species(self):
+        with pytest.raises(ValueError, match=r"not known to the tables.*species='human' or 'mouse', or a table"):
+            map_orthologs(mouse(["a", "b"]))
+        with pytest.raises(ValueError, match=r"another species \(ENSRNOG"):
+            map_orthologs(mouse(["ENSRNOG00000018630", "ENSRNOG00000010756"]))
+
+    def test_options_that_have_no_use(self):
+        with pytest.raises(ValueError, match="columns has no use"):
+            map_orthologs(mouse(), "mouse", columns=COLUMNS)
+        with pytest.raises(ValueError, match="to has no use"):
+            map_orthologs(mouse(), BIOMART, columns=COLUMNS, to="symbol")
 
 
 def test_species_join():

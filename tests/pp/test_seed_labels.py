@@ -152,6 +152,10 @@ def test_normalised_counts_are_told_once(monkeypatch):
     monkeypatch.setattr("scarches_plus.pp._counts._BLOCK_IN_MEMORY", 600)  # four blocks
     adata = cells()
     adata.X = adata.X.log1p()
+    with pytest.raises(ValueError, match="log-normalised"):
+        sp.pp.seed_labels(adata, MARKERS, 10)
+    adata = cells()
+    adata.X = adata.X * np.float32(0.3)
     with pytest.warns(UserWarning, match="not whole numbers") as caught:
         sp.pp.seed_labels(adata, MARKERS, 10)
     assert [warning.filename for warning in caught] == [__file__]
@@ -188,7 +192,7 @@ def test_labels_without_evidence_are_named():
         ({"a": ["g1"], "Unknown": ["g2"]}, {}, ValueError, "unlabeled_category"),
         ({1: ["g1"], 2: ["g2"]}, {"unlabeled_category": "1"}, ValueError, "unlabeled_category"),
         ({1: ["g1"], "1": ["g2"]}, {}, ValueError, r"\[1, '1'\] of the markers read the same"),
-        ({"a": ["g1"]}, {"n_seeds": 0}, ValueError, "n_seeds=0"),
+        ({"a": ["g1"]}, {"n_seeds": 0}, ValueError, "n_seeds must be at least 1"),
         ({"a": ["g1"]}, {"layer": "counts"}, KeyError, "counts"),
     ],
 )

@@ -160,12 +160,12 @@ def test_the_same_seed_gives_the_same_table(groups):
         ({"groupby": "donor"}, KeyError, "donor"),
         ({"groupby": "group", "groups": ["first", "third"]}, ValueError, r"\['third'\] not found"),
         ({"groupby": "group", "groups": ["first"]}, ValueError, "two groups are compared"),
-        ({"groupby": "group", "groups": "ab"}, TypeError, "the text 'ab'"),
-        ({"groupby": "label"}, ValueError, "two groups are compared"),
-        ({"groupby": "group", "sample_key": "group"}, ValueError, "'first' has one sample only"),
+        ({"groupby": "group", "groups": "ab"}, TypeError, "not 'ab'"),
+        ({"groupby": "label"}, ValueError, "labels_key and groupby are both 'label'"),
+        ({"groupby": "group", "sample_key": "group"}, ValueError, "groupby and sample_key are both 'group'"),
         ({"groupby": "group", "prior": 0}, ValueError, "prior must be above 0"),
-        ({"groupby": "group", "level": 1.0}, ValueError, "level must lie"),
-        ({"groupby": "group", "n_draws": 0}, ValueError, "n_draws=0"),
+        ({"groupby": "group", "level": 1.0}, ValueError, "level must be above 0 and below 1"),
+        ({"groupby": "group", "n_draws": 0}, ValueError, "n_draws must be at least 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(groups, options, error, message):

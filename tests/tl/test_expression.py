@@ -46,9 +46,3 @@ def test_grouped_sums_equal_a_loop(n, rows, seed, dense):
 def test_values_that_are_no_counts(bad):
     with pytest.raises(ValueError, match="raw counts with `layer=`"):
         list(log_normalized([np.ones((2, 2)), np.array([[1.0, bad]])]))
-
-
-def test_fractions_are_reported_once():
-    with pytest.warns(UserWarning, match="not whole numbers") as caught:
-        list(log_normalized([np.full((2, 2), 0.5), np.full((2, 2), 0.5)]))
-    assert len(caught) == 1

@@ -145,8 +145,8 @@ def test_refusals(module):
         ({"layers_read": ("latent",)}, "layers_read"),
         ({"layers_read": ()}, "layers_read"),
         ({"objective": "minimax"}, "objective"),
-        ({"lr": 0.0}, "positive"),
-        ({"n_steps": 0}, "positive"),
+        ({"lr": 0.0}, "lr must be above 0"),
+        ({"n_steps": 0}, "n_steps must be at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
             BatchAdversary(**options)

@@ -44,5 +44,5 @@ def test_refusals():
     stranger.obs["batch"] = "elsewhere"
     with pytest.raises(ValueError, match="elsewhere"):
         train(mapped, 1, penalties=[CellReplay(cells=stranger)])
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="n_cells must be at least 1"):
         CellReplay(cells=ref, n_cells=0)

@@ -190,8 +190,8 @@ def test_a_single_batch_takes_anchors_and_refuses_without():
         ({"estimator": "best"}, "estimator must be"),
         ({"reduction": "max"}, "reduction must be"),
         ({"bandwidths": "all"}, "bandwidths must be"),
-        ({"bandwidths": (1.0, 0.0)}, "positive"),
-        ({"bandwidths": ()}, "positive"),
+        ({"bandwidths": (1.0, 0.0)}, "bandwidths must be above 0"),
+        ({"bandwidths": ()}, "bandwidths is empty"),
         ({"max_groups": 1}, "at least 2"),
     ],
 )

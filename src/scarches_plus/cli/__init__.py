@@ -5,37 +5,31 @@ One command a function in ``_commands`` (build, map), ``_annotation_commands`` (
 
 
 def main() -> None:
-    """Run the command line: errors that users cause become one line, and the libraries' own chatter is turned down.
-
-    Everything else keeps its traceback. The exit status is 2 after an error.
-    """
-    import logging
+    """Run the command line. The exit status is 2 after an error, which is told in one message, and 130 after Ctrl-C."""
     import os
     import sys
-    import warnings
 
+    # threads that spin while they wait make training ten times slower as soon as another process wants a core
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    from ._terminal import run
+
+    if status := run(_command):
+        sys.exit(status)
+
+
+def _command() -> None:
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
         _commands,
+        _gene_commands,
         _hub_commands,
         _novelty_commands,
         _scoring_commands,
     )
     from ._app import app
 
-    # threads that spin while they wait make training ten times slower as soon as another process wants a core
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    # lightning 2.6 with torch 2.13 and later
-    warnings.filterwarnings("ignore", message=".isinstance.treespec, LeafSpec", category=FutureWarning)
-    try:
-        app()
-    except (OSError, ValueError, KeyError, TypeError) as error:  # what users can cause; each says what to do
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"error: {text}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+    app(exit_on_error=False, print_error=False, result_action="return_none")
 
 
 __all__ = ["main"]

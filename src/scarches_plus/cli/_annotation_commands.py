@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 from typing import Literal
 
-from ._app import Words, app
-from ._steps import console, read_hierarchy
+from scarches_plus._cell_files import kind_of
+from scarches_plus._files import write_file
+from scarches_plus._text import for_csv
+
+from ._app import AS_IT_IS, Count, Reading, Share, Words, app
+from ._inputs import read_cells, read_hierarchy, read_json, require_columns, require_counts, require_different
+from ._outputs import CELLS, output_file, write_cells
+from ._steps import console
 
 
 @app.command
@@ -14,10 +20,11 @@ def seeds(
     cells: Path,
     *,
     markers: Path,
-    n_seeds: int = 50,
+    n_seeds: Count = 50,
     layer: str | None = None,
     key_added: str = "seed_label",
     out: Path,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Label the cells that markers single out, for training with recipe scanvi.
 
@@ -26,7 +33,7 @@ def seeds(
     Parameters
     ----------
     cells
-        An .h5ad file with raw counts of all measured genes.
+        A file of cells with raw counts of all measured genes.
     markers
         A JSON file: label to a list of genes, or to {"positive": [...], "negative": [...]}.
     n_seeds
@@ -38,19 +45,14 @@ def seeds(
     out
         The .h5ad file to write.
     """
-    import json
-
     from scarches_plus import pp
 
-    from ._files import read_h5ad, write_h5ad
-
-    given = json.loads(markers.read_text(encoding="utf-8"))
-    if not isinstance(given, dict):
-        message = f"{markers} holds no labels with their markers, but a {type(given).__name__}"
-        raise TypeError(message)
-    adata = read_h5ad(cells)
+    out = output_file(out, CELLS, {"--markers": markers, "--columns": reading.columns}, updates=cells)
+    given = read_json(markers, "labels with their markers", example='{"B cell": ["MS4A1", "CD79A"]}')
+    adata = read_cells(cells, reading)
+    require_counts(adata, cells, layer)
     pp.seed_labels(adata, given, n_seeds, layer=layer, key_added=key_added)
-    write_h5ad(adata, out)
+    write_cells(adata, out)
     console.print(adata.obs[key_added].value_counts(sort=False).to_string())
     console.print(f"wrote {out}")
 
@@ -66,6 +68,7 @@ def abundance(
     sample_key: str | None = None,
     novel_key: str | None = None,
     out: Path,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Compare which share of the cells each label has in two groups, with intervals.
 
@@ -74,7 +77,7 @@ def abundance(
     Parameters
     ----------
     cells
-        Labelled cells (.h5ad).
+        A file of labelled cells.
     labels_key
         Name of the labels.
     reference
@@ -91,20 +94,21 @@ def abundance(
         The .csv file to write.
     """
     from scarches_plus import tl
-    from scarches_plus._files import write_file
 
-    from ._files import read_h5ad
-
+    require_different(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
+    out = output_file(out, (".csv",), {"the file of cells": cells, "--reference": reference})
+    adata = read_cells(cells, reading)
+    require_columns(adata, cells, groupby=groupby, sample_key=sample_key)
     table = tl.differential_abundance(
-        read_h5ad(cells),
+        adata,
         labels_key,
         groupby,
         groups=groups or None,
-        reference=None if reference is None else read_h5ad(reference),
+        reference=None if reference is None else read_cells(reference),
         sample_key=sample_key,
         novel_key=novel_key,
     )
-    write_file(out, table.to_csv)
+    write_file(out, for_csv(table).to_csv)
     columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
     console.print(table[columns].round(3).to_string())
     console.print(f"wrote {out}")
@@ -117,25 +121,26 @@ def transfer(
     reference: Path,
     labels_key: Words,
     out: Path,
-    k: int = 50,
+    k: Count = 50,
     kernel: Literal["paper", "scarches", "gaussian"] = "paper",
-    unknown_above: float = 0.5,
+    unknown_above: Share = 0.5,
     hierarchy: Path | None = None,
     calibrate_by: str | None = None,
     novel_key: str | None = None,
+    probabilities: bool = False,
 ) -> None:
     """Transfer labels from a reference to mapped cells.
 
     Parameters
     ----------
     mapped
-        A mapped query (.h5ad).
+        A mapped query (.h5ad or .h5mu).
     reference
         The reference's cells with their embedding (reference.h5ad of the command build).
     labels_key
         Column of labels in the reference, or several.
     out
-        The .h5ad file to write.
+        The .h5ad file to write (.h5mu for an .h5mu file).
     k
         Number of neighbours that vote.
     kernel
@@ -148,12 +153,19 @@ def transfer(
         Column of batches in the reference: each is held out in turn to learn how often the vote of the others is right.
     novel_key
         Column of novel cells, as the command novel writes it ("novel"): they are called unknown.
+    probabilities
+        Also write the probabilities of all labels, which the command abundance takes.
     """
     from scarches_plus import tl
 
-    from ._files import read_h5ad, write_h5ad
-
-    adata, cells = read_h5ad(mapped), read_h5ad(reference)
+    keeps = kind_of(mapped) == "h5mu"
+    reads = {"--reference": reference, "--hierarchy": hierarchy}
+    out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=mapped)
+    tree = read_hierarchy(hierarchy)
+    adata, cells = read_cells(mapped, keep_modalities=True), read_cells(reference, keep_modalities=True)
+    for key in labels_key:
+        require_columns(cells, reference, labels_key=key)
+    require_columns(cells, reference, calibrate_by=calibrate_by)
     calibration = calibrate_by and {
         key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, k=k, kernel=kernel) for key in labels_key
     }
@@ -164,9 +176,10 @@ def transfer(
         k=k,
         kernel=kernel,
         unknown_above=unknown_above,
-        hierarchy=read_hierarchy(hierarchy),
+        hierarchy=tree,
         calibration=calibration or None,
         novel_key=novel_key,
+        probabilities=probabilities,
     )
-    write_h5ad(adata, out)
+    write_cells(adata, out)
     console.print(f"wrote {out}")

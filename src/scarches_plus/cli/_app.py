@@ -1,13 +1,71 @@
-"""The program that commands belong to."""
+"""The program that commands belong to, and the types of their options, checked before any work."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence  # noqa: TC003 (cyclopts reads annotations)
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Annotated
+from pathlib import Path  # noqa: TC003
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
 app = App(
     name="scarches-plus",
-    help="Map single-cell data onto reference models: from .h5ad files to .h5ad files.",
+    help="Map single-cell data onto reference models: from files of cells to .h5ad files.",
     version=version("scarches-plus"),
+    suppress_keyboard_interrupt=False,
 )
+
+
+def _whole(_: Any, tokens: Sequence[Token]) -> int:
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        message = f"{tokens[0].value!r} is no whole number"
+        raise ValueError(message) from None
+
+
+def _between(least: float, most: float = float("inf"), *, ends: bool = True) -> Any:
+    """Return a validator of numbers."""
+    limits = f"at least {least:g}" if most == float("inf") else f"between {least:g} and {most:g}"
+
+    def check(_: Any, value: float | None) -> None:
+        if value is not None and not (least <= value <= most and (ends or value not in {least, most})):
+            message = f"It must be {limits}."
+            raise ValueError(message)
+
+    return check
+
+
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+Count = Annotated[int, Parameter(converter=_whole, validator=_between(1))]
+CountOrNone = Annotated[int | None, Parameter(converter=_whole, validator=_between(1))]
+Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 - 1))]
+Share = Annotated[float, Parameter(validator=_between(0, 1))]
+ShareBetween = Annotated[float, Parameter(validator=_between(0, 1, ends=False))]
+#: Names in scarches_plus.model.RECIPES, whose import takes seconds.
+Recipe = Literal["scvi", "scanvi", "scanvi_alternating", "cvae", "trvae", "trvae_mse", "trvae_sse", "bascvi"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Reading:
+    """How the first file of cells is read.
+
+    Parameters
+    ----------
+    transpose
+        Take a table of counts the other way round (genes in rows or in columns) than its names say.
+    modality
+        Modality of an .h5mu file; by default that of the genes.
+    columns
+        Table (.csv, .tsv) with columns of the cells, such as batches and cell types; its first column names the cells.
+    """
+
+    transpose: bool = False
+    modality: str | None = None
+    columns: Path | None = None
+
+
+AS_IT_IS = Reading()

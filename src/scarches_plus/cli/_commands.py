@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from ._app import Words, app
+from scarches_plus._cell_files import kind_of
+from scarches_plus._files import check_apart
+
+from ._app import AS_IT_IS, CountOrNone, Reading, Recipe, Whole, Words, app
+from ._inputs import open_model, read_cells, read_hierarchy, require_columns, require_counts, require_different
+from ._outputs import CELLS, output_file, output_files, output_folder, write_cells
 from ._penalties import parse_penalties
-from ._steps import (
-    build_model,
-    console,
-    map_cells,
-    read_hierarchy,
-    save_with_cells,
-    split_cells,
-    stop,
-    transfer_and_report,
-    without_counts,
-)
+from ._steps import build_model, console, map_cells, save_with_cells, split_cells, transfer_and_report, without_counts
 
 
 @app.command
@@ -30,9 +25,10 @@ def demo(
     reference_batches: Words = (),
     withhold: Words = (),
     layer: str | None = None,
-    recipe: str = "scanvi",
-    max_epochs: int | None = None,
-    seed: int = 0,
+    recipe: Recipe = "scanvi",
+    max_epochs: CountOrNone = None,
+    seed: Whole = 0,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Build a reference from some batches, map the others, label, score and draw them.
 
@@ -44,7 +40,7 @@ def demo(
     out
         Folder for the results.
     data
-        An .h5ad file with raw counts, batches and labels, to run the same on.
+        A file of cells with raw counts, batches and labels, to run the same on.
     batch_key
         Column of batches.
     labels_key
@@ -56,12 +52,14 @@ def demo(
     layer
         Layer with raw counts; X by default.
     recipe
-        Recipe of the reference: scvi, scanvi or cvae.
+        Recipe of the reference.
     max_epochs
         Epochs of each training; by default 200, and 20 for scANVI's second part.
     seed
         Seed of the training.
     """
+    require_different(batch_key=batch_key, labels_key=labels_key)
+    out = output_files(out, ("mapped.h5ad", "umap.png", "report.html"), {"--data": data, "--columns": reading.columns})
     if data is None:
         from scarches_plus.datasets import pbmc68k
 
@@ -70,11 +68,12 @@ def demo(
         reference_batches = reference_batches or tuple(lanes[:5])
         withhold = withhold or ("CD19+ B",)
     else:
-        from ._files import read_h5ad
-
-        adata = read_h5ad(data)
         if not reference_batches:
-            stop("name the batches of the reference: --reference-batches A B ...")
+            message = "name the batches of the reference: --reference-batches A B ..."
+            raise ValueError(message)
+        adata = read_cells(data, reading)
+        require_columns(adata, data, batch_key=batch_key, labels_key=labels_key)
+        require_counts(adata, data, layer)
     reference, query = split_cells(adata, batch_key, labels_key, reference_batches, withhold)
     console.print(
         f"reference: {reference.n_obs} cells of {', '.join(reference_batches)}"
@@ -93,15 +92,16 @@ def build(
     batch_key: str,
     labels_key: str | None = None,
     out: Path,
-    recipe: str = "scvi",
+    recipe: Recipe = "scvi",
     penalty: Words = (),
     hierarchy: Path | None = None,
     layer: str | None = None,
-    max_epochs: int | None = None,
-    seed: int = 0,
+    max_epochs: CountOrNone = None,
+    seed: Whole = 0,
     importance: bool = False,
-    anchors: int = 0,
+    anchors: Whole = 0,
     overwrite: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Train a reference model and embed the reference.
 
@@ -111,7 +111,7 @@ def build(
     Parameters
     ----------
     reference
-        An .h5ad file with raw counts.
+        A file of cells with raw counts.
     batch_key
         Column of batches.
     labels_key
@@ -119,7 +119,7 @@ def build(
     out
         Folder to write.
     recipe
-        scvi, scanvi, cvae, trvae or bascvi.
+        Name of the recipe.
     penalty
         Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10.
     hierarchy
@@ -137,18 +137,23 @@ def build(
     overwrite
         Replace a model that is there.
     """
-    from ._files import read_h5ad
-
-    if out.exists() and not overwrite:
-        stop(f"{out} exists; choose another folder or pass --overwrite")
-    adata = read_h5ad(reference)
+    require_different(batch_key=batch_key, labels_key=labels_key)
+    if recipe.startswith("scanvi") and labels_key is None:
+        message = f"recipe {recipe} trains on labels: name their column with --labels-key, or take --recipe scvi"
+        raise ValueError(message)
+    reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy}
+    out = output_folder(out, reads, overwrite=overwrite)
+    penalties, tree = parse_penalties(penalty) or None, read_hierarchy(hierarchy)
+    adata = read_cells(reference, reading)
+    require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
+    require_counts(adata, reference, layer)
     model = build_model(
         adata,
         batch_key,
         labels_key,
         recipe=recipe,
-        penalties=parse_penalties(penalty) or None,
-        hierarchy=read_hierarchy(hierarchy),
+        penalties=penalties,
+        hierarchy=tree,
         layer=layer,
         max_epochs=max_epochs,
         seed=seed,
@@ -175,23 +180,25 @@ def map_(
     layer: str | None = None,
     batch_key: str | None = None,
     shared_batches: Words = (),
-    max_epochs: int | None = None,
+    max_epochs: CountOrNone = None,
     engine: Literal["auto", "fast", "scvi"] = "auto",
-    seed: int = 0,
+    seed: Whole = 0,
     on_problem: Literal["raise", "warn"] = "raise",
     save_model: Path | None = None,
     overwrite: bool = False,
+    batch: str | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Map query cells into the latent space of a reference model.
 
     Parameters
     ----------
     query
-        An .h5ad file with raw counts.
+        A file of cells with raw counts.
     model
-        Folder of a reference model. It holds a pickle: use only what you trust.
+        Folder of a reference model or of a bundle, or name@version of an index. Nothing that its files say is executed.
     out
-        The .h5ad file to write: the query with its embedding.
+        The .h5ad file to write (.h5mu for an .h5mu file): the query with its embedding.
     strategy
         What trains: condition (the reference stays exactly where it is), input_layers, all, or clcvae (all, with elastic
         weight consolidation; the reference needs build --importance).
@@ -215,17 +222,35 @@ def map_(
         Folder for the mapped model, a reference for the next query.
     overwrite
         Replace a model that is there.
+    batch
+        Name of a batch that all cells are of, for files that have no column of batches.
     """
-    from ._files import read_h5ad, write_h5ad
-
-    if save_model is not None and save_model.exists() and not overwrite:
-        stop(f"{save_model} exists; choose another folder or pass --overwrite")
-    adata = read_h5ad(query)
+    kind = kind_of(query)
+    keeps = kind == "h5mu" and reading.modality is None
+    reads = {"--model": model, "--columns": reading.columns}
+    out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=query)
+    if save_model is not None:
+        save_model = output_folder(
+            save_model, {"the query": query, **reads}, option="--save-model", overwrite=overwrite
+        )
+        check_apart({"--out": out, "--save-model": save_model})
+    penalties = parse_penalties(penalty)
+    reference = open_model(model)
+    adata = read_cells(query, reading, keep_modalities=keeps)
+    key = batch_key or reference.spec.batch_key
+    if batch is not None:
+        if key in adata.obs:
+            message = f"{query} has a column {key!r} of batches: leave --batch out, or name another with --batch-key"
+            raise ValueError(message)
+        adata.obs[key] = batch
+    hint = "; if all cells are of one batch, name it: --batch NAME"
+    require_columns(adata, query, hint=hint, batch_key=key)
+    require_counts(adata, query, layer)
     mapped = map_cells(
         adata,
-        model,
+        reference,
         strategy=strategy,
-        penalties=parse_penalties(penalty),
+        penalties=penalties,
         layer=layer,
         batch_key=batch_key,
         shared_batches=shared_batches,
@@ -238,5 +263,5 @@ def map_(
         if save_model is not None:
             mapped.save(save_model, overwrite=overwrite)
     finally:  # one result is not lost with the other
-        write_h5ad(adata, out)
+        write_cells(adata, out)
     console.print(f"wrote {out}")

@@ -7,8 +7,10 @@ from typing import Literal
 
 from cyclopts import App
 
+from scarches_plus._text import for_json, for_message
+
 from ._app import Words, app
-from ._steps import console
+from ._console import console
 
 hub = App(name="hub", help="Find, fetch and check models that are shared as bundles.")
 app.command(hub)
@@ -42,7 +44,9 @@ def list_(*, index: Words = (), offline: bool = False) -> None:
         "bytes",
     ]
     shown = table[columns].rename(columns={"n_labels": "labels"})
-    print(shown.to_string(index=False))  # noqa: T201
+    console.print(
+        shown.map(lambda value: for_message(value, 60) if isinstance(value, str) else value).to_string(index=False)
+    )
 
 
 @hub.command
@@ -60,7 +64,7 @@ def info(name: str, *, index: Words = (), offline: bool = False) -> None:
     """
     from scarches_plus import hub as models
 
-    print(models.info(name, index=index, offline=offline).model_dump_json(indent=1))  # noqa: T201
+    console.print(for_json(models.info(name, index=index, offline=offline).model_dump_json(indent=1)))
 
 
 @hub.command
@@ -80,7 +84,7 @@ def pull(name: str, *, index: Words = (), allow_latest: bool = False, offline: b
     """
     from scarches_plus import hub as models
 
-    print(models.pull(name, index=index, allow_latest=allow_latest, offline=offline))  # noqa: T201
+    console.print(models.pull(name, index=index, allow_latest=allow_latest, offline=offline))
 
 
 @hub.command
@@ -145,7 +149,7 @@ def push(
         creators=creators,
         allow_cells=allow_cells,
     )
-    print("\n".join(filter(None, [sent.state, sent.doi, sent.url])))  # noqa: T201
+    console.print("\n".join(filter(None, [sent.state, sent.doi, sent.url])))
 
 
 @hub.command
@@ -175,4 +179,4 @@ def card(bundle: Path) -> None:
     from scarches_plus.hub import info as info_of
     from scarches_plus.hub._card import card_text
 
-    print(card_text(info_of(bundle).model_dump()))  # noqa: T201
+    console.print(card_text(info_of(bundle).model_dump()))

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+from typing import TYPE_CHECKING
 
-from ._app import app
-from ._steps import console, stop
+from ._app import AS_IT_IS, Reading, ShareBetween, app
+from ._inputs import open_model, read_cells, read_json, require_columns, require_counts, require_different
+from ._outputs import CELLS, output_file, output_folder, write_cells
+from ._steps import console
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scarches_plus.tl import LabelProfiles
 
 
 @app.command
@@ -16,18 +24,19 @@ def novel(
     labels_key: str | None = None,
     batch_key: str | None = None,
     out: Path,
-    alpha: float = 0.05,
+    alpha: ShareBetween = 0.05,
     layer: str | None = None,
     reference_layer: str | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Find the cells of a query that no label of the reference explains.
 
     Parameters
     ----------
     query
-        An .h5ad file with raw counts, mapped or not.
+        A file of cells with raw counts, mapped or not.
     reference
-        The reference's cells with raw counts (.h5ad), or a bundle (folder) that carries label profiles.
+        The reference's cells with raw counts, or a bundle (folder) that carries label profiles.
     labels_key
         Column of labels in the reference; a bundle needs none.
     batch_key
@@ -41,26 +50,46 @@ def novel(
     reference_layer
         Layer of the reference with raw counts, if not X.
     """
-    from scarches_plus import hub, tl
+    from scarches_plus import tl
 
-    from ._files import read_h5ad, write_h5ad
-
-    adata = read_h5ad(query)
+    require_different(labels_key=labels_key, batch_key=batch_key)
+    out = output_file(out, CELLS, {"--reference": reference, "--columns": reading.columns}, updates=query)
+    known = _known(reference, labels_key, batch_key, reference_layer)
+    adata = read_cells(query, reading)
+    require_counts(adata, query, layer)
     tl.detect_novel(
         adata,
-        hub.load_profiles(reference) if reference.is_dir() else read_h5ad(reference),
+        known,
         labels_key,
         batch_key=batch_key,
         alpha=alpha,
         layer=layer,
         reference_layer=reference_layer,
     )
-    write_h5ad(adata, out)
+    write_cells(adata, out)
     clusters = adata.obs["novel_cluster"].value_counts()
     console.print(
         f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells"
     )
     console.print(f"wrote {out}")
+
+
+def _known(
+    reference: Path, labels_key: str | None, batch_key: str | None, layer: str | None
+) -> AnnData | LabelProfiles:
+    """Return the profiles of a bundle, or the reference's cells with counts."""
+    reference = reference.expanduser()
+    if (reference / "manifest.json").is_file():
+        from scarches_plus import hub
+
+        return hub.load_profiles(reference)
+    if labels_key is None or batch_key is None:
+        message = f"name the columns of {reference} with --labels-key and --batch-key; only a bundle needs none"
+        raise ValueError(message)
+    cells: AnnData = read_cells(reference)
+    require_columns(cells, reference, labels_key=labels_key, batch_key=batch_key)
+    require_counts(cells, reference, layer)
+    return cells
 
 
 @app.command
@@ -89,19 +118,14 @@ def name(
     key_added
         Column to write.
     """
-    import json
-
     from scarches_plus import tl
 
-    from ._files import read_h5ad, write_h5ad
-
-    given = json.loads(names.read_text(encoding="utf-8"))
-    if not isinstance(given, dict):
-        message = f"{names} holds no clusters with their names, but a {type(given).__name__}"
-        raise TypeError(message)
-    adata = read_h5ad(query)
+    out = output_file(out, CELLS, {"--names": names}, updates=query)
+    given = read_json(names, "clusters with their names", example='{"novel 1": "delta"}')
+    adata = read_cells(query)
+    require_columns(adata, query, predictions=predictions)
     tl.name_novel(adata, given, predictions, key_added=key_added)
-    write_h5ad(adata, out)
+    write_cells(adata, out)
     console.print(adata.obs[key_added].value_counts(sort=False).to_string())
     console.print(f"wrote {out}")
 
@@ -126,7 +150,7 @@ def extend(
     cells
         The mapped cells with raw counts and labels (.h5ad), such as the command name writes.
     model
-        Folder of the model that they were mapped with (map --save-model). It holds a pickle: use only what you trust.
+        Folder of the model that they were mapped with (map --save-model). Nothing that its file says is executed.
     labels_key
         Column of labels.
     out
@@ -138,21 +162,23 @@ def extend(
     overwrite
         Replace a model that is there.
     """
-    import json
-
     from scarches_plus import tl
-    from scarches_plus.model import load
 
-    from ._files import read_h5ad
-
-    if out.exists() and not overwrite:
-        stop(f"{out} exists; choose another folder or pass --overwrite")
+    reads = {"the file of cells": cells, "--model": model, "--reference": reference, "--parents": parents}
+    out = output_folder(out, reads, overwrite=overwrite)
+    given = (
+        None if parents is None else read_json(parents, "new labels with what contains them", example='{"delta": null}')
+    )
+    known = open_model(model)
+    adata = read_cells(cells)
+    require_columns(adata, cells, labels_key=labels_key)
+    require_counts(adata, cells, None)
     extended = tl.extend_reference(
-        read_h5ad(cells),
-        load(model),  # type: ignore[arg-type]
+        adata,
+        known,  # type: ignore[arg-type]
         labels_key,
-        reference=None if reference is None else read_h5ad(reference),
-        parents=None if parents is None else json.loads(parents.read_text(encoding="utf-8")),
+        reference=None if reference is None else read_cells(reference),
+        parents=given,
     )
     record = extended.state.lineage[-1]
     extended.save(out, overwrite=overwrite)

@@ -6,12 +6,13 @@ from ast import literal_eval
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from ._steps import stop
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scarches_plus.train import Penalty
+
+#: Letters of a value; Python reads longer ones as nested without end.
+_LONGEST = 200
 
 
 def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
@@ -23,20 +24,31 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
     for word in words:
         name, _, options = word.partition(":")
         if name not in known:
-            stop(f"there is no penalty {name!r}; choose from {sorted(known)}")
+            message = f"there is no penalty {name!r}; choose from {sorted(known)}"
+            raise ValueError(message)
         allowed = {field.name for field in fields(known[name])}
         arguments: dict[str, Any] = {}
         for option in filter(None, options.split(",")):
             key, equals, text = option.partition("=")
             if not equals or key not in allowed:
-                stop(f"{option!r} is no option of penalty {name}; write option=value, with one of {sorted(allowed)}")
+                message = (
+                    f"{option!r} is no option of penalty {name}; write option=value, with one of {sorted(allowed)}"
+                )
+                raise ValueError(message)
             arguments[key] = _value(text)
-        penalties.append(known[name](**arguments))
+        try:
+            penalties.append(known[name](**arguments))
+        except (TypeError, ValueError) as error:
+            message = f"penalty {word!r}: {error}"
+            raise ValueError(message) from error
     return tuple(penalties)
 
 
 def _value(text: str) -> Any:
+    if len(text) > _LONGEST:
+        message = f"{text[:20]}... is no value of an option: it has {len(text)} letters"
+        raise ValueError(message)
     try:
         return literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two if it nests too deep
         return text

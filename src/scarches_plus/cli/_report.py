@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
+from scarches_plus._files import write_file
+from scarches_plus._logging import logger
+from scarches_plus._text import for_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,16 +48,14 @@ class MappingReport:
 
     def write_html(self, path: Path, title: str) -> None:
         """Write one page that needs no other file."""
-        from scarches_plus._files import write_file
-
-        parts = [f"<h1>{html.escape(title)}</h1>", _definition_list(self.scores)]
+        parts = [f"<h1>{for_html(title)}</h1>", _definition_list(self.scores)]
         for name, figure in self.figures.items():
-            parts.append(f"<h2>{html.escape(name)}</h2><img alt='{html.escape(name)}' src='{_data_uri(figure)}'>")
+            parts.append(f"<h2>{for_html(name)}</h2><img alt='{for_html(name)}' src='{_data_uri(figure)}'>")
         for name, table in self.tables.items():
-            parts.append(f"<h2>{html.escape(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
+            parts.append(f"<h2>{for_html(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
         parts += ["<h2>Settings</h2>", _definition_list(self.settings)]
-        page = _PAGE.format(title=html.escape(title), body="\n".join(parts))
-        write_file(path, lambda file: file.write_text(page, encoding="utf-8"))
+        page = _PAGE.format(title=for_html(title), body="\n".join(parts))
+        write_file(path, page.encode("utf-8", "replace"))
 
 
 def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> MappingReport:
@@ -94,6 +95,7 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
     mapping = record.get("mapping", {})
     settings = {key: value for key, value in mapping.items() if key not in {"drift", "versions"}}
     settings |= dict(record.get("versions", {}))
+    settings |= _columns_used(query, labels_key)
     k = min(_MIXING_NEIGHBORS, joint.n_obs - 1)
     scores = {
         "cells of the query": query.n_obs,
@@ -102,13 +104,15 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
             joint.obsm[_keys.EMBEDDING], joint.obs[_keys.ROLE].to_numpy(), k=k, normalize=True
         ),
     }
+    if _keys.NOVEL in query.obs:
+        scores["called novel"] = float(query.obs[_keys.NOVEL].astype(bool).mean())
     drift = mapping.get("drift", {})
     if "weights" in drift:
         scores["reference drift, largest change of a weight"] = float(drift["weights"])
     if "relative_rmsd" in drift:
         scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
     tables: dict[str, pd.DataFrame] = {}
-    known = [label for label in reference.obs[labels_key].astype(str).unique() if label != _keys.UNKNOWN]
+    known = [label for label in set(names_of(reference.obs[labels_key])) if label not in {None, _keys.UNKNOWN}]
     truth = labels_key in query.obs and query.obs[labels_key].notna().any()
     if truth:
         transfer = metrics.label_transfer_report(
@@ -121,6 +125,20 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
         tables["Types"] = transfer.per_type
     figures = _figures(joint, query, labels_key, known if truth else None, str(mapping.get("batch_key", "")))
     return MappingReport(scores, settings, tables, figures)
+
+
+def _columns_used(query: AnnData, labels_key: str) -> dict[str, str]:
+    """Return, and log, which columns of the query a report is of."""
+    n_labelled = int(query.obs[labels_key].notna().sum()) if labels_key in query.obs else 0
+    used = {
+        "column of predictions": _keys.predicted(labels_key),
+        "column of uncertainties": _keys.uncertainty(labels_key),
+        "true labels": f"column {labels_key} of the query, {n_labelled} cells" if n_labelled else "none in the query",
+        "novel cells": f"column {_keys.NOVEL}" if _keys.NOVEL in query.obs else "not looked for",
+    }
+    for what, where in used.items():
+        logger.info("report: %s: %s", what, where)
+    return used
 
 
 def _figures(
@@ -155,7 +173,7 @@ def _figures(
 
 def _definition_list(values: Mapping[str, object]) -> str:
     rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_text(value))}</td></tr>" for key, value in values.items()
+        f"<tr><th>{for_html(key)}</th><td>{for_html(_text(value))}</td></tr>" for key, value in values.items()
     )
     return f"<table>{rows}</table>"
 

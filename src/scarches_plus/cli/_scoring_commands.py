@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scarches_plus._files import write_file
+from scarches_plus._text import for_csv
+
 from ._app import Words, app
+from ._inputs import read_cells, require_columns, require_different
+from ._outputs import output_files
 from ._steps import console, write_report
 
 
@@ -25,9 +30,10 @@ def report(mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("
     out
         Folder for the results.
     """
-    from ._files import read_h5ad
-
-    write_report(read_h5ad(mapped), read_h5ad(reference), labels_key, out, f"Mapping of {mapped.name}")
+    out = output_files(out, ("umap.png", "report.html"), {"the mapped query": mapped, "--reference": reference})
+    query, cells = read_cells(mapped), read_cells(reference)
+    require_columns(cells, reference, labels_key=labels_key)
+    write_report(query, cells, labels_key, out, f"Mapping of {mapped.name}")
 
 
 @app.command
@@ -63,22 +69,24 @@ def evaluate(
         Folder for the results.
     """
     from scarches_plus import metrics, pl
-    from scarches_plus._files import write_file
 
-    from ._files import read_h5ad
-
+    require_different(batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
+    names = ("scores.csv", *(["labels.csv"] if labels_key else []), "evaluation.html", "evaluation.png")
+    out = output_files(out, names, {"the file of cells": cells})
+    adata = read_cells(cells)
+    require_columns(adata, cells, batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
     scored = metrics.evaluate(
-        read_h5ad(cells),
+        adata,
         list(embeddings),
         batch_key,
         labels_key=labels_key,
         reference_mask=reference_key,
         scores="full" if full else "cheap",
     )
-    write_file(out / "scores.csv", lambda file: scored.scores.to_csv(file, index=False))
+    write_file(out / "scores.csv", lambda file: for_csv(scored.scores).to_csv(file, index=False))
     if len(scored.per_label):
-        write_file(out / "labels.csv", lambda file: scored.per_label.to_csv(file, index=False))
-    scored.to_html(out / "evaluation.html")
+        write_file(out / "labels.csv", lambda file: for_csv(scored.per_label).to_csv(file, index=False))
+    write_file(out / "evaluation.html", scored.to_html)
     figure = pl.report(scored)[0].figure
     write_file(out / "evaluation.png", lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))
     console.print(scored)

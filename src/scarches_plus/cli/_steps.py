@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
 from scarches_plus._files import write_file, write_folder
+
+from ._console import console
+from ._outputs import write_cells
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
 
-    from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI
 
 #: The reference's cells beside its model.
 REFERENCE = "reference.h5ad"
-console = Console(soft_wrap=True)
 
 
 def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:
     """Return the cells of the reference and of the query."""
-    for key in (batch_key, labels_key):
-        if key not in adata.obs:
-            stop(f"column {key!r} not found; the file has {list(adata.obs.columns)}")
-    batches, labels = adata.obs[batch_key].astype(str), adata.obs[labels_key].astype(str)
+    import pandas as pd
+
+    batches, labels = (
+        pd.Series(names_of(adata.obs[key]), adata.obs_names).fillna("nan") for key in (batch_key, labels_key)
+    )
     for names, known, what in ((reference_batches, batches, "batches"), (withhold, labels, "labels")):
         unknown = sorted(set(names) - set(known))
         if unknown:
-            stop(f"there are no {what} {unknown}; the file has {sorted(known.unique())}")
+            message = f"there are no {what} {unknown}; the file has {sorted(known.unique())}"
+            raise ValueError(message)
     in_reference = batches.isin(reference_batches)
     if in_reference.all():
-        stop("every batch is in the reference; leave at least one for the query")
+        message = "every batch is in the reference; leave at least one for the query"
+        raise ValueError(message)
     return adata[in_reference & ~labels.isin(withhold)].copy(), adata[~in_reference].copy()
 
 
@@ -52,18 +54,7 @@ def build_model(
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
 
 
-def read_hierarchy(file: Path | None) -> LabelTree | None:
-    """Read a hierarchy of labels, if a file is given."""
-    if file is None:
-        return None
-    if not file.is_file():
-        stop(f"{file} is no file")
-    from scarches_plus.pp import label_tree
-
-    return label_tree(file)
-
-
-def map_cells(adata: AnnData, model: SCVI | SCANVI | Path, *, seed: int, **options: object) -> SCVI | SCANVI:
+def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:
     """Map a query from a seed, and say what trained."""
     from scarches_plus import tl
     from scarches_plus.model._defaults import set_seed
@@ -80,10 +71,8 @@ def transfer_and_report(query: AnnData, reference: AnnData, labels_key: str, out
     """Transfer labels, write the query and its report."""
     from scarches_plus import tl
 
-    from ._files import write_h5ad
-
     tl.transfer_labels(query, reference, labels_key)
-    write_h5ad(query, out / "mapped.h5ad")
+    write_cells(query, out / "mapped.h5ad")
     write_report(query, reference, labels_key, out, title)
     console.print(f"wrote {out / 'mapped.h5ad'}")
 
@@ -120,9 +109,3 @@ def without_counts(adata: AnnData) -> AnnData:
 
     uns = {key: value for key, value in adata.uns.items() if key == _keys.UNS or key.endswith(_keys.colors(""))}
     return AnnDataClass(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)
-
-
-def stop(message: str) -> None:
-    """End with a message and status 2."""
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
-    sys.exit(2)

@@ -6,9 +6,12 @@ import os
 import time
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from scarches_plus import _arguments as check
+from scarches_plus._addresses import AddressError
+from scarches_plus._transport import TransferError, chunks, follow
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,6 +46,8 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
     import pooch
 
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
     return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).expanduser().resolve()
 
 
@@ -61,18 +66,11 @@ def fetch(
         file by hand.
     """
     import pooch
-    import requests
 
     path = cache_folder(cache_dir) / file.name
     if path.is_dir():  # pooch would put the file into it, and into what a link leads to
         message = f"{path} is a folder, where the file {file.name} should be; remove it"
         raise OSError(message)
-    download = pooch.HTTPDownloader(
-        progressbar=True,
-        chunk_size=2**18,
-        headers={"User-Agent": f"scarches_plus/{version('scarches-plus')}"},
-        hooks={"response": _refuse_bot_check},
-    )
     failures: dict[str, str] = {}
     mirrors = list(file.mirrors)
     for attempt in range(rounds):
@@ -80,9 +78,9 @@ def fetch(
             time.sleep(wait)
         for url in tuple(mirrors):
             try:
-                pooch.retrieve(url, f"sha256:{file.sha256}", file.name, path.parent, downloader=download)
-            except requests.RequestException as error:
-                failures[url] = f"{type(error).__name__}: {error}"
+                pooch.retrieve(url, f"sha256:{file.sha256}", file.name, path.parent, downloader=_download)
+            except (AddressError, TransferError) as error:
+                failures[url] = str(error)
             except ValueError:  # pooch's word for a wrong hash
                 failures[url] = "sent something else than the file (wrong sha256)"
                 mirrors.remove(url)
@@ -101,7 +99,7 @@ def fetch(
 
 def read_published(path: Path) -> AnnData:
     """Read an h5ad file without the deprecation warnings about its age, which only its publisher could act on."""
-    from anndata import read_h5ad
+    from scarches_plus._hdf5 import read_h5ad
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -109,10 +107,17 @@ def read_published(path: Path) -> AnnData:
         return read_h5ad(path)
 
 
-def _refuse_bot_check(response: Any, *_args: Any, **_kwargs: Any) -> None:
-    """Refuse successes without a body: figshare's firewall answers 202 and an empty page to what is no browser."""
-    import requests
+def _download(url: str, output_file: str, _pooch: Any) -> None:
+    """Download a file for pooch; figshare's firewall answers 202 and an empty page to what is no browser."""
+    from tqdm.auto import tqdm
 
-    if response.ok and not response.is_redirect and response.status_code != _OK:
-        message = f"the server answered {response.status_code} and no file; it may want a browser"
-        raise requests.HTTPError(message, response=response)
+    with follow(url, {}) as answer:
+        if answer.status_code != _OK:
+            message = f"answers {answer.status_code} and no file; it may want a browser"
+            raise TransferError(message)
+        announced = answer.headers.get("Content-Length", "")
+        total = int(announced) if announced.isdecimal() else None
+        with Path(output_file).open("wb") as file, tqdm(total=total, unit="B", unit_scale=True) as bar:
+            for chunk in chunks(answer):
+                file.write(chunk)
+                bar.update(len(chunk))

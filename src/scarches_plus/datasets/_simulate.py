@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
+
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
 
 from ._simulate_design import is_count, is_number, place_cells, require
 
@@ -107,6 +111,8 @@ def simulate(
     ------
     ValueError
         If an argument is out of range, names an unknown type or batch, or leaves a type without any cell.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Examples
     --------
@@ -117,22 +123,34 @@ def simulate(
     """
     from anndata import AnnData
 
-    for name, count, least in (
-        ("n_genes", n_genes, 1),
-        ("n_types", n_types, 1),
-        ("n_batches", n_batches, 1),
-        ("branching", branching, 2),
-    ):
-        require(is_count(count) and count >= least, name, count, f"pass a whole number of at least {least}")
-    for name, effect in {"type_effect": type_effect, "depth_effect": depth_effect}.items():
-        require(_is_effect(effect), name, effect, f"pass a number from 0 to {_LARGEST_EFFECT:g}")
-    for name, value in {"inverse_dispersion": inverse_dispersion, "mean_depth": mean_depth}.items():
-        require(is_number(value) and value > 0, name, value, "pass a finite number above 0")
+    n_genes = check.whole("n_genes", n_genes, least=1, most=_limits.GENES)
+    n_types = check.whole("n_types", n_types, least=1, most=_limits.ENTRIES // n_genes)
+    n_batches = check.whole("n_batches", n_batches, least=1, most=_limits.ENTRIES // n_genes)
+    branching = check.whole("branching", branching, least=2)
+    check.number("type_effect", type_effect, least=0, most=_LARGEST_EFFECT)
+    check.number("depth_effect", depth_effect, least=0, most=_LARGEST_EFFECT)
+    check.number("inverse_dispersion", inverse_dispersion, above=0)
+    check.number("mean_depth", mean_depth, above=0)
+    clades = [check.whole("clades", size, least=1) for size in check.names("clades", clades, of=object)]
+    if isinstance(n_cells, str) or not isinstance(n_cells, Iterable):
+        n_cells = check.whole("n_cells", n_cells, least=1, most=_limits.ENTRIES // n_genes)
+    else:
+        listed = check.names("n_cells", n_cells, of=object, least=1)
+        n_cells = [check.whole("n_cells", size, least=0, most=_limits.ENTRIES // n_genes) for size in listed]
+    for name, given in {
+        "type_shares": type_shares,
+        "missing_types": missing_types,
+        "trajectories": trajectories,
+    }.items():
+        check.mapping(name, given or {})
+    for name, batches in (missing_types or {}).items():
+        check.names(f"missing_types[{name!r}]", batches, or_one=True)
+    check.seed("rng", rng)
     fix = f"lower it or depth_effect: mean_depth * exp(depth_effect) may not exceed {_LARGEST_COUNT:g}"
     require(mean_depth * np.exp(depth_effect) <= _LARGEST_COUNT, "mean_depth", mean_depth, fix)
     effect_of_batch = _per_batch(batch_effect, n_batches)
     sizes = [*clades, n_types]
-    rising = all(is_count(size) and size >= 1 for size in sizes) and sizes == sorted(sizes)
+    rising = sizes == sorted(sizes)
     require(rising, "clades", clades, f"pass whole numbers from 1 that do not fall, up to {n_types} types")
     program_rng, batch_rng, cell_rng, count_rng = _generator(rng).spawn(4)
 

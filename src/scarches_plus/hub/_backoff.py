@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from scarches_plus._limits import LONGEST_WAIT
+from scarches_plus._transport import TryLaterError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -16,26 +19,17 @@ T = TypeVar("T")
 TRIES = 4
 #: Seconds before the second try; doubled for each further one.
 WAIT = 1.0
-LONGEST_WAIT = 120.0
 TOO_MANY, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
 
 
-class TryLaterError(OSError):
-    """The same request may succeed later; ``wait`` is how many seconds the server wants to be left alone, if it says so."""
-
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-def patiently(once: Callable[[], T]) -> T:
-    """Return what a call returns, trying it ``TRIES`` times while it raises :class:`TryLaterError`."""
+def patiently(once: Callable[[], T], *, longest: float = LONGEST_WAIT) -> T:
+    """Return what a call returns, trying it ``TRIES`` times while it raises :class:`TryLaterError`, with waits of ``longest`` seconds at most."""
     for attempt in range(TRIES - 1):
         try:
             return once()
         except TryLaterError as error:
             wait = error.wait
-        pause(attempt, wait)
+        pause(attempt, wait, longest)
     return once()
 
 
@@ -58,7 +52,7 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
     return float(reset) - time.time() if reset.isdecimal() and headers.get("X-RateLimit-Remaining") == "0" else None
 
 
-def pause(attempt: int, asked: float | None = None) -> None:
-    """Wait before the next try: as long as asked, or twice as long each time, and never longer than ``LONGEST_WAIT``."""
+def pause(attempt: int, asked: float | None = None, longest: float = LONGEST_WAIT) -> None:
+    """Wait before the next try: as long as asked, or twice as long each time, and never longer than ``longest`` seconds."""
     seconds = WAIT * 2**attempt if asked is None or not math.isfinite(asked) else asked
-    time.sleep(min(LONGEST_WAIT, max(0.0, seconds)))
+    time.sleep(min(longest, max(0.0, seconds)))

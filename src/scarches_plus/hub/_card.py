@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
+
+from scarches_plus._text import for_line, for_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,21 +51,21 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "Written by": ", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
         "Written": manifest["created"],
     }
-    rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items() if value)
+    rows = "\n".join(f"| {name} | {for_markdown(value)} |" for name, value in facts.items() if value)
     folder = card["name"] or "folder"
     parts = [
-        f"# {_cell(title)}",
-        card["description"],
+        f"# {for_markdown(title)}",
+        _paragraphs(card["description"]),
         f"| | |\n|---|---|\n{rows}",
         "## Use\n\n```python\nimport scarches_plus as sp\n\n"
-        f'model = sp.hub.load_bundle("{folder}")\n'
+        f"model = sp.hub.load_bundle({_code(folder)})\n"
         "sp.tl.map_query(query, model)\n"
-        + "".join(f'sp.tl.transfer_labels(query, model, "{key}")\n' for key in list(summaries)[:1])
-        + (f'sp.tl.detect_novel(query, sp.hub.load_profiles("{folder}"))\n' if profiles else "")
+        + "".join(f"sp.tl.transfer_labels(query, model, {_code(key)})\n" for key in list(summaries)[:1])
+        + (f"sp.tl.detect_novel(query, sp.hub.load_profiles({_code(folder)}))\n" if profiles else "")
         + "```",
         _single_cells(manifest),
         f"## Evaluation\n\n{_table(card['evaluation'])}" if card["evaluation"] else "",
-        f"## Citation\n\n{card['citation']}" if card["citation"] else "",
+        f"## Citation\n\n{_paragraphs(card['citation'])}" if card["citation"] else "",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -78,11 +81,11 @@ def _single_cells(manifest: Mapping[str, Any]) -> str:
     if manifest.get("profiles"):
         nothing = "weights, means over 20 cells and more, and quantiles over 50 and more"
     what = "; ".join(held) if held else f"none: {nothing}"
-    return f"## Data of single cells\n\nThis bundle holds {what}."
+    return f"## Data of single cells\n\nThis bundle holds {for_markdown(what)}."
 
 
 def _table(values: Mapping[str, Any]) -> str:
-    rows = "\n".join(f"| {_cell(str(name))} | {_cell(str(value))} |" for name, value in values.items())
+    rows = "\n".join(f"| {for_markdown(name)} | {for_markdown(value)} |" for name, value in values.items())
     return f"| | |\n|---|---|\n{rows}"
 
 
@@ -91,5 +94,11 @@ def _names(names: Any) -> str:
     return ", ".join(names[:_MOST_NAMES]) + more
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _paragraphs(text: str) -> str:
+    """Return text of several paragraphs as Markdown."""
+    return "\n\n".join(for_markdown(one) for one in text.split("\n\n") if one.strip())
+
+
+def _code(text: str) -> str:
+    """Return text as a literal of Python, on one line."""
+    return json.dumps(for_line(text), ensure_ascii=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 from ._registry import open_registry
 from ._services import Token
 
@@ -27,10 +29,14 @@ def delete_draft(name: str, *, token: str | None = None, backend: Backend = "zen
         If it is published, or there is no token.
     OSError
         If there is no such draft, or the registry cannot be reached or refuses.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     try:
         secret = None if token is None else Token(token)
     finally:
         del token  # errors show local variables
+    check.texts(name=name)
+    check.flags(sandbox=sandbox)
     with open_registry(backend, secret, sandbox=sandbox) as registry:
         registry.delete_draft(name)

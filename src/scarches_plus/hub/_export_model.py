@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 _MODEL = "model.pt"
@@ -43,11 +45,16 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
         If it cannot be written, which is looked at first.
     ValueError
         If scvi-tools has no such network (``batch_free_decoder_layer``, ``layer_widths``, squared errors).
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import load
     from scarches_plus.model._scvi_folder import to_scvi_file
 
-    folder = check_output_folder(Path(path).expanduser().absolute(), overwrite=overwrite, foreign=_no_export)
+    check.flags(overwrite=overwrite)
+    folder = check_output_folder(
+        check.path("path", path).expanduser().absolute(), overwrite=overwrite, foreign=_no_export
+    )
     write_folder(folder, {_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from scarches_plus._addresses import is_address
 from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
+from scarches_plus._transport import Answer, TryLaterError, chunks
 
 from . import _backoff
 from ._folder import read_file, sha256_of
 from ._manifest import BundleError
-from ._transport import PARTIAL, chunks, get, is_offline, is_url, require_success
+from ._transport import PARTIAL, get, is_offline, require_success
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +25,8 @@ _BEYOND = 416
 
 def fetch_file(
     addresses: Sequence[str], target: Path, entry: FileEntry, *, offline: bool = False, progress: bool = False
-) -> None:
-    """Bring a file to its place in the cache (``cache/hub/bundle/file``), if it is not there.
+) -> int:
+    """Bring a file to its place in the cache (``cache/hub/bundle/file``), if it is not there, and return which address delivered it.
 
     Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the rest is asked
     for. Processes that want the same file wait for each other.
@@ -35,17 +37,17 @@ def fetch_file(
         If no address delivers the file, naming what each answered.
     """
     if _is_there(target, entry):  # in a cache that need not be ours to write
-        return
+        return 0
     cache, hub = target.parents[2], target.parents[1].name
     cache_subfolder(cache, hub, target.parent.name)
     locks = cache_subfolder(cache, hub, ".locks")  # a lock has to stay where others wait for it
     with locked(locks / f"{target.parent.name}-{target.name}"):
         if _is_there(target, entry):
-            return
+            return 0
         failures = []
-        for address in addresses:
+        for number, address in enumerate(addresses):
             try:
-                if not is_url(address):
+                if not is_address(address):
                     _copy(Path(address), target, entry)
                 elif is_offline(offline=offline):
                     message = "not fetched: offline"
@@ -55,7 +57,7 @@ def fetch_file(
             except (OSError, ValueError) as error:
                 failures.append(f"  {address}: {error}")
             else:
-                return
+                return number
     message = "\n".join([f"could not fetch {target.name}:", *failures])
     raise OSError(message)
 
@@ -79,7 +81,7 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
     file, part = open_part(target)
     with file:
         try:
-            _complete(url, file, entry, progress=progress)
+            _complete(url, file, entry, target.name, progress=progress)
         finally:
             if not file.seek(0, os.SEEK_END):
                 part.unlink(missing_ok=True)
@@ -88,10 +90,10 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
     place_part(part, target)
 
 
-def _complete(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> None:
+def _complete(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> None:
     """Fetch a file; once more from its beginning if what had arrived before was of something else."""
     for _ in range(2):
-        resumed = _backoff.patiently(lambda: _go_on(url, file, entry, progress=progress))
+        resumed = _backoff.patiently(lambda: _go_on(url, file, entry, name, progress=progress))
         file.seek(0)
         contents = file.read()
         if sha256_of(contents) == entry.sha256:
@@ -104,26 +106,26 @@ def _complete(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> 
     raise BundleError(message)
 
 
-def _go_on(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> bool:
+def _go_on(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> bool:
     """Fetch what is missing, and no more than the size that is known; return whether something was there before."""
     from tqdm.auto import tqdm
 
     start = file.seek(0, os.SEEK_END)
-    with get(url, {"Range": f"bytes={start}-"} if start else {}) as response:
-        if response.status_code == _BEYOND and start:  # what has arrived is of another file
+    with get(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
+        if answer.status_code == _BEYOND and start:  # what has arrived is of another file
             file.truncate(0)
             message = "has less than what arrived before"
-            raise _backoff.TryLaterError(message, 0.0)
-        require_success(response)
-        goes_on: bool = response.status_code == PARTIAL
+            raise TryLaterError(message, 0.0)
+        require_success(answer)
+        goes_on: bool = answer.status_code == PARTIAL
         if not goes_on:
-            _require_size(response, entry.size)
+            _require_size(answer, entry.size)
             file.seek(0)
             file.truncate()
         left = entry.size - (start if goes_on else 0)
-        bar = tqdm(total=left, unit="B", unit_scale=True, desc=url.rpartition("/")[2], disable=not progress)
+        bar = tqdm(total=left, unit="B", unit_scale=True, desc=name, disable=not progress)
         with bar:
-            for chunk in chunks(response):
+            for chunk in chunks(answer):
                 left -= len(chunk)
                 if left < 0:
                     file.truncate(0)
@@ -133,14 +135,14 @@ def _go_on(url: str, file: BinaryIO, entry: FileEntry, *, progress: bool) -> boo
                 bar.update(len(chunk))
     if left:
         message = f"has delivered {file.tell()} of {entry.size} bytes"
-        raise _backoff.TryLaterError(message)
+        raise TryLaterError(message)
     return goes_on
 
 
-def _require_size(response: Any, size: int) -> None:
+def _require_size(answer: Answer, size: int) -> None:
     """Raise if an answer announces something else than the file, before it takes the place of what has arrived."""
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) != size and "Content-Encoding" not in response.headers:
-        kind = " of a web page" if "html" in response.headers.get("Content-Type", "") else ""
+    announced = answer.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) != size:
+        kind = " of a web page" if "html" in answer.headers.get("Content-Type", "") else ""
         message = f"sends {announced} bytes{kind}, and the file has {size}"
         raise BundleError(message)

@@ -6,17 +6,16 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, get_args
 
+from scarches_plus import _limits
 from scarches_plus._files import open_regular
 
-from ._manifest import MANIFEST, BundleError, FileEntry, FileName, Manifest, parse_manifest
+from ._manifest import MANIFEST, README, BundleError, FileEntry, FileName, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
-_LARGEST_MANIFEST = 64 * 2**20
-_LARGEST_CHECKSUMS = 2**16
 
 
 def sha256_of(contents: bytes) -> str:
@@ -31,7 +30,7 @@ def no_bundle(folder: Path) -> str | None:
     if strays:
         return f"it holds {strays[0]}, which is no file of a bundle"
     try:
-        parse_manifest(read_file(folder, MANIFEST, at_most=_LARGEST_MANIFEST), MANIFEST)
+        parse_manifest(read_file(folder, MANIFEST, at_most=_limits.MANIFEST_BYTES), MANIFEST)
     except BundleError as error:
         return f"it is no bundle ({error})"
     return None
@@ -50,10 +49,10 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     if not folder.is_dir():
         message = f"{folder} is no folder"
         raise FileNotFoundError(message)
-    text = read_file(folder, MANIFEST, at_most=_LARGEST_MANIFEST)
+    text = read_file(folder, MANIFEST, at_most=_limits.MANIFEST_BYTES)
     manifest = parse_manifest(text, str(folder / MANIFEST))
     sums = {MANIFEST: sha256_of(text)} | {name: entry.sha256 for name, entry in manifest.files.items()}
-    if read_file(folder, CHECKSUMS, at_most=_LARGEST_CHECKSUMS) != checksums(sums):
+    if read_file(folder, CHECKSUMS, at_most=_limits.CHECKSUM_BYTES) != checksums(sums):
         message = (
             f"{folder / MANIFEST} does not agree with {folder / CHECKSUMS}: one of them was changed or damaged; fetch the "
             "bundle again"
@@ -70,7 +69,10 @@ def all_files(folder: Path, manifest: Manifest) -> dict[str, FileEntry]:
     BundleError
         If manifest or checksums are missing.
     """
-    own = {name: read_file(folder, name) for name in (MANIFEST, CHECKSUMS)}
+    own = {
+        name: read_file(folder, name, at_most=most)
+        for name, most in ((MANIFEST, _limits.MANIFEST_BYTES), (CHECKSUMS, _limits.CHECKSUM_BYTES))
+    }
     entries = {name: FileEntry(size=len(contents), sha256=sha256_of(contents)) for name, contents in own.items()}
     return entries | dict(manifest.files)  # type: ignore[arg-type]
 
@@ -92,7 +94,7 @@ def read_listed(folder: Path, manifest: Manifest, name: str) -> bytes:
     if entry is None:
         message = f"{folder / MANIFEST} does not list {name}"
         raise BundleError(message)
-    contents = read_file(folder, name, size=entry.size)
+    contents = read_file(folder, name, size=entry.size, at_most=_limits.README_BYTES if name == README else None)
     if sha256_of(contents) != entry.sha256:
         message = f"{folder / name} is damaged: its sha256 is not that of the manifest; fetch the bundle again"
         raise BundleError(message)

@@ -8,7 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._addresses import address_below
+from scarches_plus._limits import MANIFEST_BYTES
 from scarches_plus._logging import logger
+from scarches_plus._text import for_message
 
 from ._folder import CHECKSUMS, read_file, sha256_of
 from ._index import FILE
@@ -135,7 +138,7 @@ class HuggingFace:
         """Return the hash of the manifest, by which git does not know it."""
         with TemporaryDirectory() as folder:
             self._ask("hf_hub_download", info.id, MANIFEST, revision=info.sha, local_dir=folder)
-            return sha256_of(read_file(Path(folder), MANIFEST))
+            return sha256_of(read_file(Path(folder), MANIFEST, at_most=MANIFEST_BYTES))
 
     def _different(self, name: str, commit: str, parcel: Parcel) -> list[str]:
         """Return the files that are not the same at a commit."""
@@ -146,14 +149,15 @@ class HuggingFace:
         return self._ask("model_info", name, revision=commit)
 
     def _upload(self, info: Any, digest: str, card: Card | None = None) -> Upload:
+        page = address_below(self._address, *info.id.split("/"))
         return Upload(
             backend=self._name,
             id=info.id,
             state="draft" if info.private else "published",
             title=(card.title or card.name) if card else info.id.split("/")[-1],
             version=card.version if card else "",
-            url=f"{self._address}/{info.id}",
-            files=f"{self._address}/{info.id}/resolve/{info.sha}/{FILE}",
+            url=page,
+            files=f"{address_below(page, 'resolve', str(info.sha))}/{FILE}",
             manifest=digest,
         )
 
@@ -164,7 +168,7 @@ class HuggingFace:
             return list(answer) if isinstance(answer, Iterator) else answer
         except Exception as error:  # noqa: BLE001
             said = f"{self._name}: {str(error) or type(error).__name__}".encode(errors="replace")
-        raise OSError(self._token.hidden_in(said).decode())
+        raise OSError(for_message(self._token.hidden_in(said).decode(), 1000))
 
 
 def _files(info: Any) -> set[str]:

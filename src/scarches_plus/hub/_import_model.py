@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scarches_plus import _arguments as check
 
 from ._manifest import BundleError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
 def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: bool = False) -> SCVI | SCANVI | TOTALVI:
     """Open a folder that scvi-tools wrote (``model.pt``), without letting the file call anything.
 
-    scvi-tools itself executes whatever such a file says. Here, tensors, arrays and plain values are read, and everything else is
-    refused; tables (the training history) are passed over. Files of scvi-tools 1.5 and pandas 3, which scvi-tools 1.4 cannot open, open
-    here. Models of scvi-hub, minified ones too, are such folders: :func:`import_reference` opens their cells.
+    scvi-tools itself executes whatever such a file says. Here, tensors, arrays and plain values are read; what a model needs and is
+    anything else is refused, and the training history is passed over (:func:`scarches_plus.model.load` keeps it, and opens as safely).
+    Files of scvi-tools 1.5 and pandas 3, which scvi-tools 1.4 cannot open, open here. Models of scvi-hub, minified ones too, are such
+    folders: :func:`import_reference` opens their cells.
 
     Parameters
     ----------
@@ -40,11 +44,13 @@ def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: b
     TypeError
         If the model is of a class that this package does not support.
     """
-    folder = Path(path).expanduser()
+    folder = check.path("path", path).expanduser()
+    check.texts_or_none(prefix=prefix)
+    check.flags(trust_pickle=trust_pickle)
     if trust_pickle:
         from scarches_plus.model import load
 
-        return load(folder, prefix=prefix)
+        return load(folder, prefix=prefix, trust_pickle=True)
     from scarches_plus.model._scvi_folder import from_scvi_folder
 
     try:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._hdf5 import read_h5ad
 
 from ._import_model import import_model
 from ._manifest import BundleError
-from ._safe_h5ad import check_h5ad
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anndata import AnnData
 
 
 def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: int = 2**34) -> AnnData:
     """Open the cells that lie beside a model of scvi-hub (``adata.h5ad``), minified or whole.
 
-    The file is looked through before it is read: links and virtual data that would bring in other files of this machine, and matrices
-    and texts that would be larger than allowed, are refused.
+    The file is looked through before it is read: links and virtual data that would bring in other files of this machine, data that
+    would take far more memory than the file has bytes, and sparse matrices whose parts do not agree, are refused.
 
     Parameters
     ----------
@@ -44,18 +46,22 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
         If there are no such files.
     BundleError
         If one of them is damaged or refused.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
-    folder = Path(path).expanduser()
+    folder = check.path("path", path).expanduser()
+    check.texts_or_none(prefix=prefix)
+    max_bytes = check.whole("max_bytes", max_bytes, least=1)
     file = folder / f"{prefix or ''}adata.h5ad"
     if not file.is_file():
         message = f"{file} is no file"
         raise FileNotFoundError(message)
     model = import_model(folder, prefix=prefix)
-    check_h5ad(file, max_bytes=max_bytes)
-    from anndata import read_h5ad
-
     try:
-        adata = read_h5ad(file)
+        adata = read_h5ad(file, max_bytes=max_bytes)
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+    try:
         _name_latent(adata, model)
     except Exception as error:  # a damaged file fails in any way there is
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -9,14 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
+from scarches_plus import _arguments as check
+from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
+from scarches_plus._files import open_regular
+from scarches_plus._limits import (
+    ADDRESS_CHARACTERS,
+    CHECKSUM_BYTES,
+    INDEX_BYTES,
+    MANIFEST_BYTES,
+    MOST_MIRRORS,
+    MOST_MODELS,
+    README_BYTES,
+)
+from scarches_plus._text import for_message, for_terminal
 from scarches_plus.datasets._download import cache_folder
 
 from ._cached_index import cached_index
-from ._json import parse_json
-from ._manifest import MANIFEST, BundleError, Count, FileEntry, FileName, StrictModel
-from ._transport import is_url
+from ._json import first_problem, parse_json
+from ._manifest import MANIFEST, README, BundleError, Count, FileEntry, FileName, StrictModel, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +40,31 @@ EMBEDDED = Path(__file__).parent / "references" / "index.json"
 INDEX = "index.json"
 #: What stands for a file's name in an address.
 FILE = "{file}"
-_LARGEST = 16 * 2**20
+#: What is fetched before anybody knows how large the model is.
+_MOST_BYTES = {MANIFEST: MANIFEST_BYTES, "SHA256SUMS": CHECKSUM_BYTES, README: README_BYTES}
+_MOST_NAMES = 20
 _DOI = re.compile(r"(?:https://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
+
+
+def check_mirror(mirror: str) -> str:
+    """Return a mirror that is a folder, or an address whose host does not depend on the file.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if is_address(mirror):
+        if len({origin_of(mirror.replace(FILE, name)) for name in ("a", "b")}) > 1:
+            message = f"{FILE} is part of the host"
+            raise ValueError(message)
+    elif "\\" in mirror or mirror.startswith("//") or not mirror.isprintable():
+        message = (
+            f"{for_message(mirror)} is neither an address nor a folder: it begins with //, or holds a backslash or a "
+            "control character"
+        )
+        raise ValueError(message)
+    return mirror
 
 
 class IndexEntry(StrictModel):
@@ -44,11 +79,13 @@ class IndexEntry(StrictModel):
     model: str = ""
     cells: Count = 0
     genes: Count = 0
-    labels: list[str] = Field(default_factory=list)
+    labels: Texts = Field(default_factory=list)
     license: str = ""
     doi: str = ""
     concept_doi: str = ""
-    mirrors: list[str] = Field(min_length=1)
+    mirrors: list[Annotated[str, Field(max_length=ADDRESS_CHARACTERS), AfterValidator(check_mirror)]] = Field(
+        min_length=1, max_length=MOST_MIRRORS, fail_fast=True
+    )
     files: dict[FileName | Literal["manifest.json", "SHA256SUMS"], FileEntry]
 
     @field_validator("files")
@@ -58,6 +95,10 @@ class IndexEntry(StrictModel):
         if lacking:
             message = f"lacks {lacking[0]}, which every bundle has"
             raise ValueError(message)
+        for name, most in _MOST_BYTES.items():
+            if name in files and files[name].size > most:
+                message = f"{name} has {files[name].size} bytes, more than any bundle has ({most})"
+                raise ValueError(message)
         return files
 
 
@@ -65,7 +106,7 @@ class Index(StrictModel):
     """A list of models: ``index.json``."""
 
     schema_version: Literal[1]
-    models: list[IndexEntry]
+    models: list[IndexEntry] = Field(max_length=MOST_MODELS, fail_fast=True)
 
 
 @dataclass(frozen=True)
@@ -103,7 +144,7 @@ class Listing:
     def warn(self) -> None:
         """Warn of indexes that could not be read."""
         for why in self.unread:
-            warnings.warn(f"an index is left out: {why}", UserWarning, stacklevel=3)
+            warnings.warn(f"an index is left out: {for_terminal(why)}", UserWarning, stacklevel=3)
 
 
 def read_indexes(
@@ -115,9 +156,17 @@ def read_indexes(
     ------
     BundleError
         If a file that was given is no index.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
-    given = [str(one) for one in ([index] if isinstance(index, str | Path) else index)]
-    files = {one for one in [*given, str(EMBEDDED)] if not is_url(one)}
+    check.flags(offline=offline)
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
+    listed = check.names("index", [index] if isinstance(index, str | Path) else index, of=object)
+    for one in listed:
+        check.path("index", one)
+    given = [str(one) for one in listed]
+    files = {one for one in [*given, str(EMBEDDED)] if not is_address(one)}
     sources = [*given, *os.environ.get(INDEX_VARIABLE, "").split(), str(EMBEDDED)]
     models: list[Listed] = []
     unread: list[str] = []
@@ -127,7 +176,8 @@ def read_indexes(
         except (OSError, BundleError) as error:
             if isinstance(error, BundleError) and source in files:
                 raise
-            unread.append(str(error) if source in str(error) else f"{source}: {error}")
+            name = shown(source)
+            unread.append(str(error) if name in str(error) else f"{name}: {error}")
     return Listing(models, unread)
 
 
@@ -149,7 +199,8 @@ def find(name: str, listing: Listing, *, allow_latest: bool = False) -> Listed:
     known = sorted({one.entry.version for one in matches}, key=_order)
     if not matches:
         names = sorted({one.entry.name for one in listed})
-        message = f"no index lists a model {wanted!r}, only {names}"
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        message = f"no index lists a model {wanted!r}, only {names[:_MOST_NAMES]}{more}"
         raise _not_found(message, listing)
     if not version:
         if len(known) > 1 and not allow_latest:
@@ -197,37 +248,45 @@ def _find_doi(doi: str, listing: Listing, *, allow_latest: bool) -> Listed:
 
 
 def _read(source: str, *, cache_dir: str | Path | None, offline: bool) -> list[Listed]:
-    if is_url(source):
-        found = cached_index(source, _parse, at_most=_LARGEST, cache_dir=cache_dir, offline=offline)
+    if is_address(source):
+        found = cached_index(source, parse_index, at_most=INDEX_BYTES, cache_dir=cache_dir, offline=offline)
     else:
         path = Path(source).expanduser().absolute()
         source = str(path / INDEX if path.is_dir() else path)
-        if Path(source).stat().st_size > _LARGEST:
-            message = f"{source} is larger than any index"
-            raise BundleError(message)
-        found = _parse(Path(source).read_bytes(), source)
+        with open_regular(Path(source).resolve()) as file:
+            found = parse_index(file.read(INDEX_BYTES + 1), source)
+        return [Listed(entry, source) for entry in found.models]
+    for mirror in (one for entry in found.models for one in entry.mirrors if is_address(one)):
+        require_step(source, mirror.replace(FILE, ""))
     return [Listed(entry, source) for entry in found.models]
 
 
-def _parse(text: bytes, source: str) -> Index:
+def parse_index(text: bytes, source: str) -> Index:
+    """Return an index.
+
+    Raises
+    ------
+    BundleError
+        If it is none, or larger than any.
+    """
+    if len(text) > INDEX_BYTES:
+        message = f"{source} is larger than any index ({INDEX_BYTES} bytes)"
+        raise BundleError(message)
     try:
-        parse_json(text)
-        return Index.model_validate_json(text)
+        return Index.model_validate(parse_json(text))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        message = f"{source} is no index: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise BundleError(message) from error
+        message = f"{source} is no index: {first_problem(error)}"
+        raise BundleError(message) from None
     except ValueError as error:
         message = f"{source} is no index: {error}"
         raise BundleError(message) from error
 
 
 def _address(mirror: str, name: str, source: str) -> str:
-    if not is_url(mirror) and is_url(source):
-        mirror = source.rsplit("/", 1)[0] + "/" + mirror
-    if is_url(mirror):
-        return mirror.replace(FILE, name) if FILE in mirror else f"{mirror.rstrip('/')}/{name}"
-    return str(Path(source).parent / mirror / name)
+    if not is_address(mirror) and not is_address(source):
+        return str(Path(source).parent / mirror / name)
+    place = mirror.replace(FILE, name) if FILE in mirror else f"{mirror.rstrip('/')}/{name}"
+    return place if is_address(mirror) else join_address(source, f"./{quoted_path(place.lstrip('/'))}")
 
 
 def _order(version: str) -> list[tuple[int, int, str]]:

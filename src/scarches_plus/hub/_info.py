@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
 from ._fetch_file import fetch_file
@@ -48,7 +49,11 @@ def info(
         If the manifest cannot be fetched, or no index lists the model and some could not be read.
     BundleError
         If the manifest is damaged.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
+    check.path("name", name)
+    check.flags(allow_latest=allow_latest, offline=offline)
     try:
         return read_folder(name, _of_folder, hold=False)
     except FileNotFoundError as error:

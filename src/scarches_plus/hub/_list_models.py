@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._text import for_line
+
 from ._index import read_indexes
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ def list_models(
     listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
     listing.warn()
     rows = [
-        {name: getattr(one.entry, name) for name in _COLUMNS}
+        {name: _shown(getattr(one.entry, name)) for name in _COLUMNS}
         | {
-            "labels": ", ".join(one.entry.labels),
+            "labels": for_line(", ".join(one.entry.labels)),
             "n_labels": len(one.entry.labels),
             "bytes": sum(file.size for file in one.entry.files.values()),
             "index": one.source,
@@ -50,3 +52,7 @@ def list_models(
         for one in listing.models
     ]
     return pd.DataFrame(rows, columns=[*_COLUMNS, "labels", "n_labels", "bytes", "index"])
+
+
+def _shown(value: object) -> object:
+    return for_line(value) if isinstance(value, str) else value

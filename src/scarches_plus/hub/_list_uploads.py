@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 from ._registry import open_registry
 from ._services import Token
 
@@ -31,10 +33,13 @@ def list_uploads(*, token: str | None = None, backend: Backend = "zenodo", sandb
         If the registry cannot be reached or refuses.
     ValueError
         If there is no token.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     try:
         secret = None if token is None else Token(token)
     finally:
         del token  # errors show local variables
+    check.flags(sandbox=sandbox)
     with open_registry(backend, secret, sandbox=sandbox) as registry:
         return list(registry.uploads())

@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from ._json import parse_json
+from scarches_plus import _limits
+from scarches_plus._text import for_terminal
+
+from ._json import first_problem, parse_json
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -30,9 +33,14 @@ FileName = Literal[
 ]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,49}")
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Positions = list[Count]
+#: Long lists end at the first mistake: pydantic takes 1 kB to tell each.
+Texts = Annotated[list[str], Field(fail_fast=True)]
+Positions = Annotated[list[Count], Field(fail_fast=True)]
+#: JSON has lists only.
+_FROM_LIST = Field(strict=False)
+Numbers = Annotated[list[float], Field(fail_fast=True)]
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -42,11 +50,20 @@ def _each_once(names: list[str]) -> list[str]:
     return names
 
 
-Names = Annotated[list[str], AfterValidator(_each_once)]
+Names = Annotated[Texts, AfterValidator(_each_once)]
 
 
 class BundleError(ValueError):
-    """A bundle is damaged, incomplete, or not what it says it is; the message names the file."""
+    """A bundle is damaged, incomplete, or not what it says it is; the message names the file.
+
+    Parameters
+    ----------
+    message
+        Of any length and contents; what is kept of it is fit for a terminal.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(for_terminal(str(message)[: _limits.MESSAGE_CHARACTERS]))
 
 
 class StrictModel(BaseModel):
@@ -93,7 +110,7 @@ class Card(StrictModel):
     license: str = ""
     citation: str = ""
     doi: str = ""
-    contacts: list[str] = Field(default_factory=list)
+    contacts: Texts = Field(default_factory=list)
     species: str = ""
     tissue: str = ""
     data_url: str = ""
@@ -134,8 +151,8 @@ class CellsSection(StrictModel):
     labels_key: str | None
     labels: Names
     unlabeled_category: str | None
-    categorical_covariates: dict[str, list[str]]
-    continuous_covariates: list[str]
+    categorical_covariates: dict[str, Texts]
+    continuous_covariates: Texts
     size_factor_key: str | None
     modalities: dict[Literal["genes", "proteins"], str]
     column_modalities: dict[str, str | None]
@@ -151,7 +168,7 @@ class SurgerySection(StrictModel):
     train_reference_columns: bool
     n_trainable: Count
     n_total: Count
-    entries: dict[str, tuple[Count, Positions] | None]
+    entries: dict[str, Annotated[tuple[Count, Positions], _FROM_LIST] | None]
     reference_hash: str
 
 
@@ -162,9 +179,9 @@ class StateSection(StrictModel):
     weights: str
     surgery: SurgerySection | None
     unmeasured: dict[str, Positions]
-    lineage: list[dict[str, JsonValue]]
+    lineage: Annotated[list[dict[str, JsonValue]], Field(max_length=_limits.STATE_RECORDS)]
     engine: str
-    penalties: list[dict[str, JsonValue]]
+    penalties: Annotated[list[dict[str, JsonValue]], Field(max_length=_limits.STATE_RECORDS)]
     recipe: str
 
     @field_validator("lineage")
@@ -181,7 +198,22 @@ class TrainingSection(StrictModel):
     """Size of the reference, and what was logged: name to epochs and values."""
 
     n_cells: Count
-    history: dict[str, tuple[Positions, list[float]]]
+    history: Annotated[
+        dict[str, Annotated[tuple[Positions, Numbers], _FROM_LIST]], Field(max_length=_limits.HISTORY_SERIES)
+    ]
+
+    @field_validator("history")
+    @classmethod
+    def _pairs_epochs_with_values(
+        cls, history: dict[str, tuple[list[int], list[float]]]
+    ) -> dict[str, tuple[list[int], list[float]]]:
+        for name, (epochs, values) in history.items():
+            if len(epochs) != len(values) or len(epochs) > _limits.HISTORY_EPOCHS:
+                message = (
+                    f"{name} has {len(epochs)} epochs and {len(values)} values, of {_limits.HISTORY_EPOCHS} at most"
+                )
+                raise ValueError(message)
+        return history
 
 
 class ImportanceSection(StrictModel):
@@ -202,7 +234,7 @@ class SummarySection(StrictModel):
     """As in :class:`scarches_plus.train.LatentSummary`."""
 
     labels: Names
-    left_out: list[str]
+    left_out: Texts
     space: str
     temperature: Annotated[float, Field(gt=0)] | None = None
 
@@ -213,16 +245,16 @@ class ReferenceSection(StrictModel):
     n_cells: Count
     space: str
     holds: list[Literal["latent", "variance", "labels", "umap", "counts"]]
-    labels: dict[str, list[str]]
+    labels: dict[str, Names]
 
 
 class ProfilesSection(StrictModel):
     """As in :class:`scarches_plus.tl.LabelProfiles`; ``genes`` is ``None`` where they are those of the model."""
 
     labels: Names = Field(min_length=2)
-    left_out: list[str]
+    left_out: Texts
     genes: Names | None
-    batches: list[str] = Field(min_length=1)
+    batches: Texts = Field(min_length=1)
 
 
 class Manifest(StrictModel):
@@ -285,9 +317,7 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         message = f"{name} follows schema {version}, and this version knows {SCHEMA_VERSION}; update scarches_plus"
         raise BundleError(message)
     try:
-        return Manifest.model_validate_json(text)
+        return Manifest.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        message = f"{name} is no manifest: {place}: {first['msg']} ({error.error_count()} problems)"
-        raise BundleError(message) from error
+        message = f"{name} is no manifest: {first_problem(error)} ({error.error_count()} problems)"
+        raise BundleError(message) from None  # its own text shows every problem, with all around it

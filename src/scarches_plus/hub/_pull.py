@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_space
 
 from ._fetch_file import fetch_file
@@ -66,7 +67,11 @@ def pull(
         If a file cannot be fetched, naming what each mirror answered; if no index lists the model, and some could not be read.
     BundleError
         If a file, or one given as ``index``, is not what it says, or the model is too large.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
+    max_bytes = check.whole("max_bytes", max_bytes, least=1)
+    check.flags(progress=progress)
     listed = resolve(name, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
     entry = listed.entry
     size = sum(one.size for one in entry.files.values())
@@ -78,7 +83,11 @@ def pull(
         missing = sum(one.size for file, one in entry.files.items() if not (folder / file).is_file())
         if missing:
             check_space(folder, missing)
+        first = 0
         for file, pinned in entry.files.items():
-            fetch_file(listed.addresses(file), folder / file, pinned, offline=offline, progress=progress)
+            places = listed.addresses(file)
+            places = places[first:] + places[:first]  # the mirror that delivered is asked first
+            first += fetch_file(places, folder / file, pinned, offline=offline, progress=progress)
+            first %= len(places)
     read_manifest(folder)
     return folder

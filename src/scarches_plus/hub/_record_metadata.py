@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from scarches_plus._addresses import AddressError, check_address
+from scarches_plus._text import for_html
 
 if TYPE_CHECKING:
     from ._manifest import Card
     from ._parcel import Parcel
 
 _DIGEST = re.compile(r"sha256 of manifest\.json: ([0-9a-f]{64})")
-_WEB = ("https://", "http://")
 
 
 def record_metadata(parcel: Parcel) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def record_metadata(parcel: Parcel) -> dict[str, Any]:
         "publisher": "Zenodo",
         "subjects": [{"subject": subject} for subject in subjects if subject],
     }
-    if card.data_url.startswith(_WEB):
+    if _is_web_page(card.data_url):
         metadata["related_identifiers"] = [
             {"identifier": card.data_url, "scheme": "url", "relation_type": {"id": "isderivedfrom"}}
         ]
@@ -44,6 +45,13 @@ def digest_in(description: str) -> str:
     """Return the hash in the description of a record, or nothing."""
     found = _DIGEST.search(description)
     return found[1] if found else ""
+
+
+def _is_web_page(address: str) -> bool:
+    try:
+        return bool(check_address(address))
+    except AddressError:
+        return False
 
 
 def _description(card: Card, parcel: Parcel) -> str:
@@ -57,7 +65,7 @@ def _description(card: Card, parcel: Parcel) -> str:
         "scarches_plus.hub.load_bundle(folder).",
         f"sha256 of manifest.json: {parcel.digest}",
     ]
-    return "".join(f"<p>{escape(text)}</p>" for text in paragraphs if text)
+    return "".join(f"<p>{for_html(text)}</p>" for text in paragraphs if text)
 
 
 def _person_or_group(name: str) -> dict[str, str]:

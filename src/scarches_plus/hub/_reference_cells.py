@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of, names_of
 
 from ._manifest import BundleError
 from ._tensors import pack, refuse_rest, take, unpack
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from mudata import MuData
+    from numpy.typing import NDArray
     from pandas import Series
 
     from ._manifest import Manifest
@@ -30,6 +32,15 @@ def labels_of(cells: AnnData | MuData, key: str) -> Series | None:
         return cells.obs[key]
     tables = [modality.obs for modality in getattr(cells, "mod", {}).values()]
     return next((table[key].reindex(cells.obs_names) for table in tables if key in table), None)
+
+
+def coded_names(column: Series) -> tuple[NDArray[np.int32], list[str]]:
+    """Return labels as codes, -1 where there is none, and their names in the column's order."""
+    import pandas as pd
+
+    kept = pd.Categorical(column)
+    names = list(dict.fromkeys(name_of(value) for value in kept.categories))
+    return pd.Categorical(names_of(column), categories=names).codes.astype(np.int32), names
 
 
 def pack_reference(
@@ -76,9 +87,8 @@ def pack_reference(
             if found is None:
                 message = f"labels_key={key!r} is no column of reference.obs"
                 raise ValueError(message)
-            column = found.astype("category").cat
-            labels[key] = [str(value) for value in column.categories]
-            tensors[f"labels/{key}"] = torch.tensor(column.codes.to_numpy().astype(np.int32))
+            codes, labels[key] = coded_names(found)
+            tensors[f"labels/{key}"] = torch.tensor(codes)
         if not labels:
             message = "include='labels' needs labels_key="
             raise ValueError(message)

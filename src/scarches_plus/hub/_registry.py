@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+from scarches_plus import _arguments as check
 
 from ._services import SERVICES, token_for
 
@@ -42,7 +44,10 @@ def open_registry(backend: Backend, token: Token | None, *, sandbox: bool) -> Re
     ------
     ValueError
         If there is no such registry, or no token for it.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
+    check.choice("backend", backend, get_args(Backend))
     if backend == "huggingface":
         from ._huggingface import HuggingFace
 
@@ -51,10 +56,7 @@ def open_registry(backend: Backend, token: Token | None, *, sandbox: bool) -> Re
             raise ValueError(message)
         service = SERVICES[backend]
         return HuggingFace(backend, service.address, token_for(service, token))
-    if backend == "zenodo":
-        from ._zenodo import Zenodo
+    from ._zenodo import Zenodo
 
-        name = "zenodo sandbox" if sandbox else "zenodo"
-        return Zenodo(name, SERVICES[name].address, token_for(SERVICES[name], token))
-    message = f"backend={backend!r} is none of 'zenodo', 'huggingface'"
-    raise ValueError(message)
+    name = "zenodo sandbox" if sandbox else "zenodo"
+    return Zenodo(name, SERVICES[name].address, token_for(SERVICES[name], token))

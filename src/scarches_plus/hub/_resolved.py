@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import append_line, cache_subfolder
 from scarches_plus._logging import logger
 from scarches_plus.datasets._download import cache_folder
@@ -40,7 +41,11 @@ def resolve(
         If no index lists the model, and some could not be read.
     BundleError
         If a file given as an index is none.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
+    check.texts(name=name)
+    check.flags(allow_latest=allow_latest, offline=offline)
     listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
     listed = find(name, listing, allow_latest=allow_latest)
     listing.warn()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
+from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
+from scarches_plus._options import check_options
 
 from ._card import card_text
 from ._fewest_cells import require_enough_cells
@@ -36,10 +38,10 @@ from ._tensors import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from anndata import AnnData
 
-    from scarches_plus._label_profiles import LabelProfiles
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.model._portable import PortableModel
 
@@ -48,7 +50,11 @@ Part = Literal["latent", "variance", "labels", "umap", "counts"]
 _OF_SPEC = {"counts", "encodes_batch"}  # what the network says itself
 
 
-def save_bundle(
+_RENAME = "call sp.train.summarize_reference(model, {new!r}, labels=model.adata.obs[{old!r}]) and pass {new!r}"
+_RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"
+
+
+def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     model: SCVI | SCANVI | TOTALVI,
     path: str | Path,
     *,
@@ -124,10 +130,24 @@ def save_bundle(
     from scarches_plus.model import load
     from scarches_plus.model._portable import take_apart
 
-    folder = Path(path).expanduser().absolute()
+    folder = check.path("path", path).expanduser().absolute()
+    keys = [
+        check.slot("labels_key", key, advice=_RENAME if reference is None else _RENAME_COLUMN)
+        for key in check.names("labels_key", labels_key, or_one=True)
+    ]
+    include = list(check.names("include", include, or_one=True))  # type: ignore[arg-type]
+    for part in include:
+        check.choice("include", part, get_args(Part))
+    check.flags(summary=summary, importance=importance, anchors=anchors, overwrite=overwrite)
+    check.cells("reference", reference, mudata=True, or_none=True)
+    if card is not None and not isinstance(card, Card):
+        check_options("card", card, Card.model_fields, {})
+    if calibration is not None:
+        check.mapping("calibration", calibration)
+    if not isinstance(profiles, LabelProfiles | None):
+        message = f"profiles must be what sp.tl.label_profiles returned, not {check.shown(profiles)}"
+        raise TypeError(message)
     model = load(model)
-    keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
-    include = [include] if isinstance(include, str) else list(include)
     if keys and not summary and "labels" not in include:
         message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"
         raise ValueError(message)

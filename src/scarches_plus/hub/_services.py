@@ -6,10 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+
+from scarches_plus._addresses import Origin, origin_of
 
 _SECRET = re.compile(r"[\x21-\x7e]+")
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,14 @@ SERVICES = {
 
 
 class Token:
-    """A secret that no message, log or traceback shows; requests takes it as ``auth``, and drops it where it is sent elsewhere.
+    """A secret that no message, log or traceback shows; requests takes it as ``auth``.
+
+    Parameters
+    ----------
+    text
+        The secret.
+    address
+        Address of the service that it is for; it is sent nowhere else, and nowhere at all without.
 
     Raises
     ------
@@ -36,19 +43,35 @@ class Token:
         If it cannot stand in a header; without showing it.
     """
 
-    def __init__(self, text: str) -> None:
-        self._text = text.strip()
+    def __init__(self, text: str, address: str | None = None) -> None:
+        self._text = text.strip() if isinstance(text, str) else ""
+        self._origin: Origin | None = None if address is None else origin_of(address)
         del text  # errors show local variables
         if not _SECRET.fullmatch(self._text):
             message = "a token is one word of letters, digits and signs; copy it again"
             raise ValueError(message) from None
 
     def __call__(self, request: Any) -> Any:
+        """Put the secret into the header of a prepared request, if it goes where the secret is for.
+
+        Raises
+        ------
+        PermissionError
+            If it goes anywhere else.
+        """
+        there = origin_of(request.url)
+        if there != self._origin:
+            message = f"the token is not sent to {there.host}: it is for another service"
+            raise PermissionError(message)
         request.headers["Authorization"] = f"Bearer {self._text}"
         return request
 
     def __repr__(self) -> str:
         return "Token(hidden)"
+
+    def at(self, address: str) -> Token:
+        """Return the token for a service."""
+        return Token(self._text, address)
 
     def reveal(self) -> str:
         """Return the secret, for a library that sends it."""
@@ -60,7 +83,7 @@ class Token:
 
 
 def token_for(service: Service, token: Token | None) -> Token:
-    """Return the token that was given, or that of the environment.
+    """Return the token that was given, or that of the environment, for a service and no other.
 
     Raises
     ------
@@ -68,19 +91,13 @@ def token_for(service: Service, token: Token | None) -> Token:
         If there is none.
     """
     if token is not None:
-        return token
+        return token.at(service.address)
     if not os.environ.get(service.variable):
         message = f"{service.address} asks for a token: make one there, and pass token= or set {service.variable}"
         raise ValueError(message)
-    return Token(os.environ[service.variable])
+    return Token(os.environ[service.variable], service.address)
 
 
 def service_of(url: str) -> Service | None:
     """Return the service that an address belongs to."""
-    return next((one for one in SERVICES.values() if origin(url) == origin(one.address)), None)
-
-
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return what a token is for: scheme, host and port."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    return next((one for one in SERVICES.values() if origin_of(url) == origin_of(one.address)), None)

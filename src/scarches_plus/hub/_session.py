@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from scarches_plus import _limits
+from scarches_plus._addresses import AddressError, address_below, join_address, origin_of, require_https
+from scarches_plus._limits import ANSWER_BYTES
+from scarches_plus._text import for_message
+from scarches_plus._transport import REDIRECTS, Answer, TransferError, chunks, new_session
+from scarches_plus._watch import Watch
 
 from . import _backoff
 from ._json import parse_json
-from ._transport import REDIRECTS, new_session, require_https
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,9 +21,6 @@ if TYPE_CHECKING:
     from ._services import Token
 
 _TIMEOUT = (10, 300)
-_CHUNK = 2**16
-#: No answer about a model is larger.
-_LARGEST = 2**24
 _HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 #: What may be repeated without doing it twice.
@@ -32,7 +34,8 @@ class Session:
     def __init__(self, address: str, token: Token) -> None:
         require_https(address)
         self._address, self._token = address.rstrip("/"), token
-        self._requests = new_session()
+        self._watch = Watch(_limits.REGISTRY_SECONDS)
+        self._requests = new_session(address, self._watch)
         self._requests.headers["Accept"] = "application/vnd.inveniordm.v1+json, application/json;q=0.9"
 
     def __enter__(self) -> Session:
@@ -90,30 +93,41 @@ class Session:
         """
         import requests
 
-        url = f"{self._address}/{path}"
+        url = address_below(self._address, *path.split("/"))
         shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}
+        self._watch.start()
         try:
             if opened is None:
-                answer = self._requests.request(method, url, json=values, **shared)
+                response = self._requests.request(method, url, json=values, **shared)
             else:
                 own = {"Content-Type": "application/octet-stream"}
                 with opened() as file:
-                    answer = self._requests.request(method, url, data=file, headers=own, **shared)
-            with answer:
+                    response = self._requests.request(
+                        method, url, data=_Watched(file, self._watch), headers=own, **shared
+                    )
+            with Answer(response, self._watch) as answer:
                 text = bytearray()
-                for chunk in answer.iter_content(_CHUNK):
+                for chunk in chunks(answer):
                     text += chunk
-                    if len(text) > _LARGEST:
-                        message = f"{method} {url}: sends more than {_LARGEST} bytes"
+                    if len(text) > ANSWER_BYTES:
+                        message = f"{method} {url}: sends more than {ANSWER_BYTES} bytes"
                         raise OSError(message)
                 headers = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
                 return answer.status_code, headers, self._token.hidden_in(bytes(text))
         except requests.RequestException as error:
-            return None, {}, f"no answer ({type(error).__name__})".encode()
+            why = self._watch.broken or f"no answer ({type(error).__name__})"
+        except TransferError as error:
+            why = str(error)
+        finally:
+            self._watch.stop()
+        if self._watch.broken:  # once is enough
+            message = f"{method} {url}: {why}"
+            raise OSError(message)
+        return None, {}, why.encode()
 
     def _understood(self, what: str, status: int, headers: Mapping[str, str], text: bytes) -> Any:
         if status in REDIRECTS:
-            message = f"{what}: sends us to {_host(headers.get('Location', ''))}, where the token does not go"
+            message = f"{what}: sends us to {self._host(headers.get('Location', ''))}, where the token does not go"
             raise OSError(message)
         try:
             values = parse_json(text) if text else None
@@ -129,8 +143,29 @@ class Session:
             status, OSError
         )
         hint = "; is the token of this service, and may it do this?" if kind is PermissionError else ""
-        message = f"{what}: {status} {reason(values)}{hint}"
+        message = f"{what}: {status} {for_message(reason(values), 1000)}{hint}"
         raise kind(message)
+
+    def _host(self, place: str) -> str:
+        try:
+            return origin_of(join_address(self._address, place)).host if place else "another address"
+        except AddressError:
+            return "another address"
+
+
+class _Watched:
+    """A file that is sent, and tells the watch."""
+
+    def __init__(self, file: Any, watch: Watch) -> None:
+        self._file, self._watch = file, watch
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def read(self, size: int = -1) -> bytes:
+        chunk: bytes = self._file.read(size)
+        self._watch.moved(len(chunk))
+        return chunk
 
 
 def reason(values: Any) -> str:
@@ -144,13 +179,6 @@ def reason(values: Any) -> str:
             said = one.get("messages", one.get("message", ""))
             parts.append(f"{one.get('field', '')}: {said}"[:_MOST_TEXT])
     return "; ".join(filter(None, parts))
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or "another address"
-    except ValueError:
-        return "another address"
 
 
 def _may_repeat(method: str, status: int) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _limits
+
 from ._json import parse_json
 from ._manifest import BundleError
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LENGTH = 8
-#: Larger headers are refused by the format.
-_LARGEST_HEADER = 100_000_000
 
 
 def pack(tensors: Mapping[str, Tensor]) -> bytes:
@@ -46,8 +46,11 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
     from safetensors.torch import load
 
     size = int.from_bytes(contents[:_LENGTH], "little")
-    if len(contents) < _LENGTH or size > min(_LARGEST_HEADER, len(contents) - _LENGTH):
+    if len(contents) < _LENGTH or size > len(contents) - _LENGTH:
         message = f"{name} is no safetensors file, or was cut off"
+        raise BundleError(message)
+    if size > _limits.TENSOR_HEADER_BYTES:
+        message = f"{name} has a header of {size} bytes, more than any model needs ({_limits.TENSOR_HEADER_BYTES})"
         raise BundleError(message)
     try:
         header: Any = parse_json(contents[_LENGTH : _LENGTH + size])  # whoever reads the file reads a name once

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import current
 from scarches_plus._logging import logger
 
 from ._folder import all_files
 from ._parcel import Parcel, Upload
-from ._registry import open_registry
+from ._registry import Backend, open_registry
 from ._services import Token
 from ._verify_bundle import verify_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ._manifest import Manifest
-    from ._registry import Backend
 
 __all__ = ["Upload", "upload"]
 
@@ -80,12 +80,18 @@ def upload(
         if it is there already, but is no version of ``new_version_of``, or is published with other access than ``restricted`` says.
     OSError
         If the registry cannot be reached or refuses; the next call goes on.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     try:
         secret = None if token is None else Token(token)
     finally:
         del token  # errors show local variables
-    folder = current(Path(bundle).expanduser().absolute())
+    check.choice("backend", backend, get_args(Backend))
+    check.texts_or_none(new_version_of=new_version_of)
+    check.flags(sandbox=sandbox, publish=publish, restricted=restricted, allow_cells=allow_cells, progress=progress)
+    creators = check.names("creators", creators, or_one=True)
+    folder = current(check.path("bundle", bundle).expanduser().absolute())
     manifest = verify_bundle(folder)
     parcel = Parcel(
         folder=folder,
@@ -111,7 +117,7 @@ def _creators(manifest: Manifest, given: Sequence[str]) -> list[str]:
     contacts = [
         " ".join(word for word in one.split() if "@" not in word).strip(" ,;") for one in manifest.card.contacts
     ]
-    return [one for one in ([given] if isinstance(given, str) else given) or contacts if one]
+    return [one for one in given or contacts if one]
 
 
 def _require_fit(parcel: Parcel, *, allow_cells: bool) -> None:

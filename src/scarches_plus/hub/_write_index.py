@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
 
 from ._folder import all_files
-from ._index import INDEX, IndexEntry
+from ._index import INDEX, IndexEntry, check_mirror, parse_index
 from ._json import write_json
 from ._manifest import MANIFEST, SCHEMA_VERSION
 from ._verify_bundle import verify_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ._parcel import Upload
 
@@ -50,15 +51,25 @@ def write_index(
     ValueError
         If there are no bundles, one has no name or version, or two have the same, or ``mirrors`` names no model, or one of the uploads
         is a draft.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
-    root = Path(folder).expanduser().absolute()
+    root = check.path("folder", folder).expanduser().absolute()
+    mirrors = {
+        name: check.names(f"mirrors[{name!r}]", addresses)
+        for name, addresses in check.mapping("mirrors", mirrors or {}).items()
+    }
+    for one in check.names("uploads", uploads, of=object):
+        if not hasattr(one, "manifest"):
+            message = f"uploads must be what sp.hub.upload returned, not {check.shown(one)}"
+            raise TypeError(message)
     path = root / INDEX
     if root.is_dir():
         check_output_file(path)
     at = {one.manifest: one for one in uploads}
     entries: dict[tuple[str, str], IndexEntry] = {}
     for bundle in sorted(one.parent for one in root.glob(f"*/{MANIFEST}") if not one.parent.name.startswith(".")):
-        entry = _entry(bundle, (mirrors or {}).get, at)
+        entry = _entry(bundle, mirrors.get, at)
         if (entry.name, entry.version) in entries:
             message = f"two bundles are {entry.name}@{entry.version}; the second is {bundle}"
             raise ValueError(message)
@@ -66,12 +77,14 @@ def write_index(
     if not entries:
         message = f"no folder in {root} is a bundle; pass the folder that holds the folders of the bundles"
         raise ValueError(message)
-    unknown = sorted(set(mirrors or {}) - {name for name, _ in entries})
+    unknown = sorted(set(mirrors) - {name for name, _ in entries})
     if unknown:
         message = f"mirrors names {unknown}, which are no models in {root}"
         raise ValueError(message)
     models = [one.model_dump(exclude_defaults=True) for one in entries.values()]
-    write_file(path, write_json({"schema_version": SCHEMA_VERSION, "models": models}))
+    text = write_json({"schema_version": SCHEMA_VERSION, "models": models})
+    parse_index(text, str(path))  # what nobody could read is not written
+    write_file(path, text)
     return path
 
 
@@ -88,7 +101,7 @@ def _entry(bundle: Path, mirrors_of: Any, uploads: Mapping[str, Upload]) -> Inde
     if at is not None and at.state != "published":
         message = f"{at.url} is a draft, which others cannot fetch; publish it first"
         raise ValueError(message)
-    mirrors = [*(mirrors_of(card.name) or ()), *([at.files] if at else ())]
+    mirrors = [*map(check_mirror, mirrors_of(card.name) or ()), *([at.files] if at else ())]
     return IndexEntry(
         name=card.name,
         version=card.version,

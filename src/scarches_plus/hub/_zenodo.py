@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from pydantic import BaseModel, Field, ValidationError
 
+from scarches_plus._addresses import address_below
 from scarches_plus._logging import logger
+from scarches_plus._text import for_message
 
 from ._index import FILE
 from ._parcel import Upload
@@ -189,7 +191,7 @@ class Zenodo:
         draft = self._session.ask("PUT", f"records/{name}/draft", values=_values(parcel))
         errors = draft.get("errors") if isinstance(draft, dict) else None
         if errors:
-            message = f"{self._name} does not take the card of {parcel.folder}: {reason({'errors': errors})}"
+            message = f"{self._name} does not take the card of {parcel.folder}: {for_message(reason({'errors': errors}), 1000)}"
             raise ValueError(message)
 
     def _with_doi(self, name: str) -> _Record:
@@ -207,7 +209,7 @@ class Zenodo:
             self._raise_strange("a record")
 
     def _shown(self, record: _Record) -> Upload:
-        place = f"{self._address}/api/records/{record.id}/files/{FILE}/content"
+        place = address_below(self._address, "api", "records", record.id, "files")
         return Upload(
             backend=self._name,
             id=record.id,
@@ -216,8 +218,8 @@ class Zenodo:
             version=record.metadata.version or "",
             doi=record.pids.doi.identifier if record.pids.doi else "",
             concept_doi=record.parent.pids.doi.identifier if record.parent.pids.doi else "",
-            url=f"{self._address}/{'records' if record.is_published else 'uploads'}/{record.id}",
-            files=place,
+            url=address_below(self._address, "records" if record.is_published else "uploads", record.id),
+            files=f"{place}/{FILE}/content",
             manifest=digest_in(record.metadata.description or ""),
         )
 

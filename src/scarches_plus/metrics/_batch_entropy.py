@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, nearest_within
 
-from ._checks import coded_batches, first_neighbors
+from ._checks import coded_batches, first_neighbors, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -52,6 +53,8 @@ def batch_entropy(
     ValueError
         If there is one batch only, `batches` does not fit `embedding` or has missing values, `k` exceeds the other
         cells, or `neighbors` contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -60,6 +63,9 @@ def batch_entropy(
     from scipy.sparse import csr_array
     from scipy.special import entr
 
+    cells = None if cells is None else rows_of(cells, len(dense(embedding)))
+    k = check.whole("k", k, least=1)
+    check.flags(normalize=normalize)
     codes, names = coded_batches(batches, len(dense(embedding)))
     if len(names) < 2:
         message = f"the entropy of batches needs at least 2 batches; every cell is of batch {names[0]!r}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -19,7 +21,12 @@ def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tu
     """Integer codes of the batches and their names, in sorted order; batches without a cell do not count."""
     import pandas as pd
 
-    codes, names = pd.factorize(as_column(batches), sort=True)
+    column = as_column(batches)
+    if column.ndim != 1:
+        given = f"its shape is {column.shape}" if column.ndim else f"it is {check.shown(batches)}"
+        message = f"{what} must have one entry for each of the {n_cells} cells; {given}"
+        raise TypeError(message)
+    codes, names = pd.factorize(column, sort=True)
     if codes.shape != (n_cells,):
         message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {codes.shape}"
         raise ValueError(message)
@@ -29,16 +36,33 @@ def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tu
     return codes.astype(np.int64), np.asarray(names).tolist()
 
 
-def first_neighbors(neighbors: NDArray, n_cells: int, k: int) -> NDArray:
+def rows_of(cells: ArrayLike, n_cells: int, what: str = "cells") -> NDArray:
+    """Rows of cells, from their indices or from booleans for all of them."""
+    rows = np.asarray(cells)
+    if rows.ndim != 1 or rows.dtype.kind not in "iub" or (rows.dtype == bool and len(rows) != n_cells):
+        message = f"{what} must be indices of cells, or {n_cells} booleans, not {check.shown(cells)}"
+        raise TypeError(message)
+    if rows.dtype == bool:
+        return np.flatnonzero(rows)
+    if n_bad := int(((rows < -n_cells) | (rows >= n_cells)).sum()):
+        message = f"{what} has {n_bad} entries outside of 0 to {n_cells - 1}"
+        raise ValueError(message)
+    return rows
+
+
+def first_neighbors(neighbors: NDArray, n_cells: int, k: int, what: str = "neighbors") -> NDArray:
     """The first `k` columns of given neighbours, once they are what they should be."""
     if neighbors.ndim != 2 or len(neighbors) != n_cells or not 1 <= k <= neighbors.shape[1]:
-        message = f"neighbors must have shape ({n_cells}, at least k={k}); its shape is {neighbors.shape}"
+        message = f"{what} must have shape ({n_cells}, at least k={k}); its shape is {neighbors.shape}"
+        raise ValueError(message)
+    if neighbors.dtype.kind not in "iu":
+        message = f"{what} must be indices of cells, whole numbers, not {neighbors.dtype}"
         raise ValueError(message)
     first = neighbors[:, :k]
     if n_self := int((first == np.arange(n_cells)[:, None]).any(axis=1).sum()):
-        message = f"neighbors lists {n_self} of {n_cells} cells as their own neighbour: drop each cell by its index"
+        message = f"{what} lists {n_self} of {n_cells} cells as their own neighbour: drop each cell by its index"
         raise ValueError(message)
     if n_bad := int(((first < 0) | (first >= n_cells)).sum()):
-        message = f"neighbors has {n_bad} entries outside of 0 to {n_cells - 1}: search again with a complete result"
+        message = f"{what} has {n_bad} entries outside of 0 to {n_cells - 1}: search again with a complete result"
         raise ValueError(message)
     return first

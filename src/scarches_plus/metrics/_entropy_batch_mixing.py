@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._batch_entropy import batch_entropy
@@ -56,17 +57,21 @@ def entropy_batch_mixing(
     ValueError
         If there is one batch only, `n_cells` is not positive, `batches` does not fit `embedding` or has missing values,
         `k` exceeds the other cells, or `neighbors` contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
     scArches (Lotfollahi et al. 2020), eq. 15 and 16; scANVI (Xu et al. 2019), Online Methods. Their released code
     averages 50 such draws, from at most 2,000 cells of each batch (scANVI).
     """
+    k = check.whole("k", k, least=1)
+
+    n_cells = None if n_cells is None else check.whole("n_cells", n_cells, least=1)
+    check.flags(normalize=normalize)
+    check.seed("rng", rng)
     cells = None
     if n_cells is not None:
-        if n_cells < 1:
-            message = f"n_cells={n_cells} cells cannot be drawn: give a positive number, or None for all cells"
-            raise ValueError(message)
         cells = np.random.default_rng(rng).integers(len(dense(embedding)), size=n_cells)
     entropies = batch_entropy(embedding, batches, k=k, normalize=normalize, cells=cells, neighbors=neighbors)
     return float(entropies.mean())

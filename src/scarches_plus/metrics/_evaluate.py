@@ -7,7 +7,12 @@ from warnings import warn
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import names_of
+from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
+from scarches_plus._text import for_line
 
 from ._checks import coded_batches
 from ._report import Report
@@ -36,7 +41,7 @@ _FULL = {
 _NEED_LABELS = {"BRAS", "silhouette of batches", "kBET per label"}
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     adata: Any,
     embeddings: Sequence[str] | str,
     batch_key: str,
@@ -96,6 +101,8 @@ def evaluate(
         If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the same,
         `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, or a score that was named
         lacks labels, `reference_mask` or `before`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -113,21 +120,30 @@ def evaluate(
     import pandas as pd
     from tqdm.auto import tqdm
 
-    names = [embeddings] if isinstance(embeddings, str) else list(embeddings)
-    if not names:
-        message = "embeddings is empty: name at least one"
-        raise ValueError(message)
+    check.cells("adata", adata, mudata=True)
+    names = check.names("embeddings", embeddings, or_one=True, least=1)
+    check.texts(batch_key=batch_key)
+    check.texts_or_none(labels_key=labels_key, before=before)
+    check.distinct(batch_key=batch_key, labels_key=labels_key)
+    scores = scores if isinstance(scores, str) else check.names("scores", scores, least=1)
+    k = check.whole("k", k, least=1)
+    subsample = check.whole("subsample", subsample, least=2)
+    check.seed("rng", rng, generator=False)
+    check.flags(progress=progress)
     for name in (*names, *([before] if before else [])):
         if name not in adata.obsm:
             message = f"embedding {name!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
             raise KeyError(message)
         finite_cells(adata.obsm[name], f"adata.obsm[{name!r}]")
     batches, n_batches = _batches(adata, batch_key)
-    _check_numbers(k, subsample, len(batches))
+    _check_k(k, len(batches))
     labels = None if labels_key is None else _column(adata, labels_key)
     mask = _mask(adata, reference_mask)
     given = {"labels_key": labels is not None, "reference_mask": mask is not None, "before": before is not None}
     wanted = _wanted(scores, {what for what, is_given in given.items() if is_given})
+    left_out = _left_out(scores, wanted, given)
+    if left_out:
+        logger.info("scores left out: %s", "; ".join(f"{score} needs {need}" for score, need in left_out.items()))
     uncorrected = None if before is None else np.asarray(adata.obsm[before])
     undefined: dict[tuple[str, str], list[str]] = {}
     rows: list[dict[str, Any]] = []
@@ -136,7 +152,7 @@ def evaluate(
         for name in names:
             cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
             for kind, score in wanted:
-                bar.set_postfix_str(f"{name}: {score}")
+                bar.set_postfix_str(for_line(f"{name}: {score}"))
                 start = perf_counter()
                 numbers, n_cells, why = scored(cells, score)
                 if why:
@@ -175,6 +191,7 @@ def evaluate(
         "labels_key": labels_key,
         "k": k,
         "subsample": subsample,
+        "left_out": left_out,
         "seed": rng,
         "versions": {package: version(package) for package in _PACKAGES},
     }
@@ -182,10 +199,7 @@ def evaluate(
 
 
 def _column(adata: Any, key: str) -> NDArray:
-    if key not in adata.obs:
-        message = f"column {key!r} not found in adata.obs, which holds {adata.obs.columns.astype(str).tolist()}"
-        raise KeyError(message)
-    return adata.obs[key].astype(object).to_numpy()  # type: ignore[no-any-return]
+    return names_of(column_of(adata.obs, key))
 
 
 def _batches(adata: Any, key: str) -> tuple[NDArray, int]:
@@ -197,12 +211,9 @@ def _batches(adata: Any, key: str) -> tuple[NDArray, int]:
     return column, n_batches
 
 
-def _check_numbers(k: int, subsample: int, n_cells: int) -> None:
+def _check_k(k: int, n_cells: int) -> None:
     if not 1 <= k < n_cells:
         message = f"k={k} neighbours must be at least 1 and at most the {n_cells - 1} other cells"
-        raise ValueError(message)
-    if subsample < 2:
-        message = f"subsample={subsample} must be at least 2 cells"
         raise ValueError(message)
 
 
@@ -217,7 +228,7 @@ def _mask(adata: Any, reference_mask: ArrayLike | str | None) -> NDArray[np.bool
             "reference_mask.loc[adata.obs_names], or an array in the order of the cells"
         )
         raise ValueError(message)
-    mask = np.asarray(_column(adata, reference_mask) if isinstance(reference_mask, str) else reference_mask)
+    mask = np.asarray(column_of(adata.obs, reference_mask) if isinstance(reference_mask, str) else reference_mask)
     if mask.shape != (adata.n_obs,) or not np.isin(mask, [True, False]).all():
         message = f"reference_mask must be booleans of shape ({adata.n_obs},); it has shape {mask.shape}"
         raise ValueError(message)
@@ -248,6 +259,17 @@ def _wanted(scores: Any, given: set[str]) -> list[tuple[str, str]]:
             message = f"score {name!r} needs {' and '.join(lacking)}: give it, or leave the score out"
             raise ValueError(message)
     return wanted
+
+
+def _left_out(scores: Any, wanted: list[tuple[str, str]], given: dict[str, bool]) -> dict[str, str]:
+    """Return the scores of a set that are not computed, and what each lacks."""
+    if not isinstance(scores, str) or scores not in {"cheap", "full"}:
+        return {}
+    everything = _wanted(scores, set(given))
+    has = {what for what, is_given in given.items() if is_given}
+    return {
+        name: " and ".join(sorted(_needs(kind, name) - has)) for kind, name in everything if (kind, name) not in wanted
+    }
 
 
 def _needs(kind: str, score: str) -> set[str]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._checks import coded_batches
@@ -51,6 +52,8 @@ def graph_connectivity(
     ValueError
         If `labels` does not fit `embedding` or has missing values, `k` exceeds the other cells, or `neighbors` contains
         cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -66,6 +69,8 @@ def graph_connectivity(
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
+    k = check.whole("k", k, least=1)
+    check.flags(directed=directed)
     codes, names = coded_batches(labels, len(dense(embedding)), "labels")
     indices = nearest_others(embedding, k, neighbors)
     within = codes[indices] == codes[:, None]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._names import missing, names_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ def hierarchical_label_scores(
     ------
     ValueError
         If the shapes differ, no cell has a true label, a prediction is missing, or a label is not in the hierarchy.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -99,9 +103,10 @@ def hierarchical_label_scores(
     Kiritchenko, Matwin, Nock and Famili, Learning and evaluation in the presence of class hierarchies (2006); Silla and
     Freitas, A survey of hierarchical classification across different application domains (2011), section 5.
     """
+    check.texts(unknown_category=unknown_category)
     tree = LabelTree.of(hierarchy)
-    truth, no_truth = _texts(labels)
-    predicted, no_prediction = _texts(predictions)
+    truth, no_truth = _texts(labels, "labels")
+    predicted, no_prediction = _texts(predictions, "predictions")
     if truth.shape != predicted.shape:
         message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
         raise ValueError(message)
@@ -165,6 +170,11 @@ def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")
 
 
-def _texts(values: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
-    column = pd.Series(np.asarray(values, dtype=object))
-    return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
+def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
+    given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
+    if given.ndim != 1:
+        message = f"{name} must have one entry for each cell; its shape is {given.shape}"
+        raise TypeError(message)
+    names = names_of(given)
+    lacking = missing(names)
+    return np.where(lacking, "nan", names), lacking

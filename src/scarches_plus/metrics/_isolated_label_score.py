@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._checks import coded_batches
@@ -55,6 +56,8 @@ def isolated_label_score(
     ValueError
         If no label has at most `max_batches` batches, `batches` or `labels` does not fit `embedding` or has missing
         values, `k` exceeds the other cells, or `neighbors` contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -68,6 +71,8 @@ def isolated_label_score(
     """
     import pandas as pd
 
+    k = check.whole("k", k, least=1)
+    max_batches = None if max_batches is None else check.whole("max_batches", max_batches, least=1)
     n_cells = len(dense(embedding))
     batch, _ = coded_batches(batches, n_cells)
     label, names = coded_batches(labels, n_cells, "labels")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, finite_cells, nearest_within
 
 from ._checks import first_neighbors
@@ -13,7 +14,6 @@ from ._neighbor_vote import (
     Intersection,
     LabelledCells,
     Votes,
-    check_share,
     labelled_cells,
     scaled,
     scores,
@@ -156,7 +156,15 @@ def kni(
     ----------
     BA-scVI (arXiv 2503.20730), Methods, "Calculation of K-Neighbors Intersection (KNI) score".
     """
-    n_neighbors = _checked_neighbors(k, max_same_batch, min_other, include_self=include_self)
+    k = check.whole("k", k, least=1)
+
+    check.number("max_same_batch", max_same_batch, above=0, most=1)
+    min_other = None if min_other is None else check.whole("min_other", min_other, least=1)
+    check.flags(include_self=include_self)
+    check.names("unlabelled", unlabelled, of=object)
+    subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
+    check.seed("rng", rng)
+    n_neighbors = _checked_neighbors(k, min_other, include_self=include_self)
     points = dense(embedding)
     cells = labelled_cells(batches, labels, len(points), unlabelled=unlabelled, subsample=subsample, rng=rng)
     if neighbors is None:
@@ -177,8 +185,7 @@ def kni(
     return KNIScore(**scores(cells, votes, diverse, "knn"), options=options)
 
 
-def _checked_neighbors(k: int, max_same_batch: float, min_other: int | None, *, include_self: bool) -> int:
-    check_share(max_same_batch, "max_same_batch")
+def _checked_neighbors(k: int, min_other: int | None, *, include_self: bool) -> int:
     n_neighbors = k - include_self
     if n_neighbors < 1:
         message = f"k={k} leaves no neighbour{' beside the cell itself' if include_self else ''}: raise k"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._batch_entropy import batch_entropy
@@ -59,6 +60,8 @@ def label_mixing(
         If there is one batch only, `batches` or `labels` does not fit `embedding` or has missing values, `min_share` is
         not above 0 and at most 1, `k` exceeds the other cells, or `neighbors` contains cells as neighbours of
         themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -68,9 +71,8 @@ def label_mixing(
     import pandas as pd
     from scipy.stats import entropy
 
-    if not 0 < min_share <= 1:
-        message = f"min_share={min_share} must be above 0 and at most 1: it is a share of the cells of a label"
-        raise ValueError(message)
+    k = check.whole("k", k, least=1)
+    check.number("min_share", min_share, above=0, most=1)
     n_cells = len(dense(embedding))
     batch, batch_names = coded_batches(batches, n_cells)
     label, names = coded_batches(labels, n_cells, "labels")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._checks import coded_batches
@@ -43,6 +44,8 @@ def label_purity(
     ValueError
         If `labels` does not fit `embedding` or has missing values, `k` exceeds the other cells, or `neighbors` contains
         cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -55,6 +58,7 @@ def label_purity(
     """
     import pandas as pd
 
+    k = check.whole("k", k, least=1)
     codes, names = coded_batches(labels, len(dense(embedding)), "labels")
     indices = nearest_others(embedding, k, neighbors)
     shares = (codes[indices] == codes[:, None]).mean(axis=1)

@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+from scarches_plus._cells._names import missing, names_of
+from scarches_plus._text import for_terminal
+
 from ._reliability_curve import calibration_error
 
 if TYPE_CHECKING:
@@ -75,7 +80,7 @@ class LabelTransferReport:
 
     def __repr__(self) -> str:
         per_type = self.per_type.to_string(float_format="{:.3f}".format)
-        return f"Label transfer\n{self._values().to_string()}\n\n{per_type}"
+        return for_terminal(f"Label transfer\n{self._values().to_string()}\n\n{per_type}")
 
     def _repr_html_(self) -> str:
         values = self._values().to_frame("label transfer").to_html()
@@ -120,6 +125,8 @@ def label_transfer_report(
     ValueError
         If the shapes differ, no cell has a true label, a prediction or an uncertainty is missing, an uncertainty is
         outside of 0 to 1, or a predicted label is not among `known_labels`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -132,8 +139,11 @@ def label_transfer_report(
     scANVI (Xu et al. 2019), Online Methods, "Weighted and unweighted accuracy"; scArches (Lotfollahi et al. 2020), eq.
     20 to 22, for uncertainty and rejection; Guo et al., On Calibration of Modern Neural Networks (2017), eq. 3.
     """
-    truth, no_truth = _texts(labels)
-    predicted, no_prediction = _texts(predictions)
+    known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
+    check.texts(unknown_category=unknown_category)
+    n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
+    truth, no_truth = _texts(labels, "labels")
+    predicted, no_prediction = _texts(predictions, "predictions")
     if truth.shape != predicted.shape:
         message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
         raise ValueError(message)
@@ -182,18 +192,23 @@ def label_transfer_report(
     )
 
 
-def _texts(values: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
-    column = pd.Series(np.asarray(values, dtype=object))
-    return column.map(str).to_numpy(dtype=object), column.isna().to_numpy()
+def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
+    given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
+    if given.ndim != 1:
+        message = f"{name} must have one entry for each cell; its shape is {given.shape}"
+        raise TypeError(message)
+    names = names_of(given)
+    lacking = missing(names)
+    return np.where(lacking, "nan", names), lacking
 
 
 def _known(known_labels: ArrayLike, unknown_category: str) -> set[str]:
-    names, missing = _texts(pd.unique(np.asarray(known_labels, dtype=object)))
+    names, missing = _texts(pd.unique(np.asarray(known_labels, dtype=object)), "known_labels")
     return set(names[~missing]) - {unknown_category}
 
 
 def _checked_uncertainty(uncertainty: ArrayLike, n_cells: int) -> NDArray[np.float64]:
-    values = np.asarray(uncertainty, dtype=np.float64)
+    values = check.array("uncertainty", uncertainty)
     if values.shape != (n_cells,):
         message = f"uncertainty must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
         raise ValueError(message)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._batch_entropy import batch_entropy
@@ -59,6 +60,8 @@ def mixing_along(
     ValueError
         If `ordering` does not fit `embedding`, has infinite values, orders fewer than `n_bins` cells, and as
         :func:`batch_entropy`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -66,7 +69,11 @@ def mixing_along(
     """
     import pandas as pd
 
-    positions = pd.Series(np.asarray(ordering, dtype=np.float64))
+    k = check.whole("k", k, least=1)
+
+    n_bins = check.whole("n_bins", n_bins, least=1)
+    check.flags(normalize=normalize)
+    positions = pd.Series(check.array("ordering", ordering))
     n_cells = len(dense(embedding))
     if positions.shape != (n_cells,):
         message = f"ordering must have one entry for each of the {n_cells} cells; its shape is {positions.shape}"
@@ -76,7 +83,9 @@ def mixing_along(
         raise ValueError(message)
     n_ordered = int(positions.notna().sum())
     if not 1 <= n_bins <= n_ordered:
-        message = f"n_bins={n_bins} must be at least 1 and at most the number of cells with a position, {n_ordered}"
+        message = (
+            f"n_bins must be at least 1 and at most the number of cells with a position, {n_ordered}, not {n_bins}"
+        )
         raise ValueError(message)
 
     indices = nearest_others(embedding, k, neighbors)

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def nearest_others(embedding: ArrayLike, k: int, neighbors: ArrayLike | None = None) -> NDArray[np.int64]:
+def nearest_others(
+    embedding: ArrayLike, k: int, neighbors: ArrayLike | None = None, what: str = "neighbors"
+) -> NDArray[np.int64]:
     """Indices of the `k` nearest other cells of every cell: the first columns of `neighbors`, or searched."""
     if neighbors is None:
         return nearest_within(embedding, k).indices
-    return first_neighbors(np.asarray(neighbors), len(dense(embedding)), k)
+    return first_neighbors(np.asarray(neighbors), len(dense(embedding)), k, what)

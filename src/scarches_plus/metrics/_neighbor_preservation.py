@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, nearest_within
 
 from ._checks import coded_batches
@@ -50,6 +51,8 @@ def neighbor_preservation(
         score 1 whatever the embedding. Leave such batches out or lower `k`.
     KeyError
         If `separate` lacks a batch.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -63,6 +66,7 @@ def neighbor_preservation(
     scANVI (Xu et al. 2019), Online Methods, "k-nearest neighbors purity"; used at ``k=15`` by scArches (Lotfollahi et
     al. 2020), Fig. 2.
     """
+    k = check.whole("k", k, least=1)
     joint = dense(embedding)
     codes, names = coded_batches(np.full(len(joint), "all cells") if batches is None else batches, len(joint))
     sizes = np.bincount(codes)

@@ -9,6 +9,8 @@ from warnings import warn
 import numpy as np
 import pandas as pd
 
+from scarches_plus._text import for_terminal
+
 from ._checks import as_column, coded_batches
 
 if TYPE_CHECKING:
@@ -67,9 +69,6 @@ def labelled_cells(
     rng: np.random.Generator | int | None,
 ) -> LabelledCells:
     """Leave out cells without a label, then draw `subsample` of the others, each batch in proportion to its size."""
-    if isinstance(unlabelled, str):
-        message = f"unlabelled must be a collection of labels, such as ({unlabelled!r},), and not the string itself"
-        raise TypeError(message)
     batch_of, label_of = as_column(batches), as_column(labels)
     for values, what in ((batch_of, "batches"), (label_of, "labels")):
         if values.shape != (n_cells,):
@@ -123,13 +122,6 @@ def centered_and_spread(cells: NDArray) -> tuple[NDArray[np.float64], NDArray[np
 def at_one_point(cells: NDArray) -> bool:
     """Tell whether no dimension varies at all."""
     return bool((cells == cells[0]).all())
-
-
-def check_share(share: float, name: str) -> None:
-    """Refuse what is no share of the neighbours."""
-    if not 0 < share <= 1:
-        message = f"{name}={share} must be a share above 0 and at most 1"
-        raise ValueError(message)
 
 
 def scores(
@@ -211,4 +203,4 @@ class Intersection:
         numbers = pd.Series({key: f"{x:,.0f}" if key.startswith("n_") else f"{x:.3f}" for key, x in values.items()})
         options = ", ".join(f"{key}={value}" for key, value in self.options.items() if value is not None)
         batches = self.per_batch.to_string(float_format="{:.3f}".format)
-        return f"{self.title} ({options})\n{numbers.to_string()}\n\n{batches}"
+        return for_terminal(f"{self.title} ({options})\n{numbers.to_string()}\n\n{batches}")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._nearest import nearest_others
@@ -48,6 +49,8 @@ def over_k(
     ------
     ValueError
         If `ks` is empty, the largest exceeds the other cells, and as the metric.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Examples
     --------
@@ -59,10 +62,11 @@ def over_k(
     """
     import pandas as pd
 
-    wanted = list(ks)
-    if not wanted:
-        message = "ks is empty: give at least one number of neighbours"
-        raise ValueError(message)
+    if not callable(metric):
+        message = f"metric must be a function of sp.metrics, not {check.shown(metric)}"
+        raise TypeError(message)
+    arguments = check.names("arguments", arguments, of=object)
+    wanted = [check.whole("ks", k, least=1) for k in check.names("ks", ks, of=object, least=1)]
     n_others = len(dense(embedding)) - 1
     if max(wanted) > n_others:
         message = f"ks asks for {max(wanted)} neighbours and a cell has {n_others} others: leave out larger values"

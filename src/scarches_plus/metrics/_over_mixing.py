@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 from ._label_mixing import label_mixing
 
 if TYPE_CHECKING:
@@ -46,11 +48,15 @@ def over_mixing(
     ------
     ValueError
         If no label is of one batch, and as :func:`label_mixing`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
     scANVI (Xu et al. 2019), Fig. 3, shows the entropy per cell type; it prints no summary.
     """
+    k = check.whole("k", k, least=1)
+    check.number("min_share", min_share, above=0, most=1)
     table = label_mixing(embedding, batches, labels, k=k, min_share=min_share, neighbors=neighbors)
     apart = table.loc[table["expected"] == "apart", "entropy"]
     if apart.empty:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._nearest import nearest_others
@@ -44,6 +45,8 @@ def protein_discrepancy(
     ValueError
         If `proteins` does not fit `embedding` or has missing values, `k` exceeds the other cells, or `neighbors`
         contains cells as neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -56,6 +59,7 @@ def protein_discrepancy(
     """
     from scipy.sparse import csr_array
 
+    k = check.whole("k", k, least=1)
     n_cells = len(dense(embedding))
     values = checked_proteins(proteins, n_cells)
     indices = nearest_others(embedding, k, neighbors)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 
 from ._nearest import nearest_others
@@ -49,6 +50,8 @@ def protein_neighbor_overlap(
     ValueError
         If `proteins` does not fit `embedding` or has missing values, `k` exceeds the other cells, or cells are given as
         neighbours of themselves.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -59,6 +62,10 @@ def protein_neighbor_overlap(
     ----------
     scANVI (Xu et al. 2019), "Transferring cell type annotations between datasets" and Supplementary Figure 11a.
     """
+    k = check.whole("k", k, least=1)
     values = checked_proteins(proteins, len(dense(embedding)))
-    near, near_by_protein = nearest_others(embedding, k, neighbors), nearest_others(values, k, protein_neighbors)
+    near, near_by_protein = (
+        nearest_others(embedding, k, neighbors),
+        nearest_others(values, k, protein_neighbors, "protein_neighbors"),
+    )
     return float(_jaccard(near, near_by_protein).mean())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ def checked_proteins(proteins: Any, n_cells: int | None = None, *, name: str = "
     """The proteins as a finite matrix of at least two cells, as many as the embedding has."""
     from scipy.sparse import issparse
 
-    values = np.asarray(proteins.toarray() if issparse(proteins) else proteins, dtype=np.float64)
+    values = check.array(name, proteins.toarray() if issparse(proteins) else proteins)
     if values.ndim != 2 or len(values) < 2 or not values.shape[1]:
         message = (
             f"{name} must have shape (cells, proteins), at least 2 cells and 1 protein; its shape is {values.shape}"

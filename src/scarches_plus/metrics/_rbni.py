@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, finite_cells
 
 from ._neighbor_vote import (
@@ -13,7 +14,6 @@ from ._neighbor_vote import (
     Intersection,
     LabelledCells,
     Votes,
-    check_share,
     labelled_cells,
     scaled,
     scores,
@@ -153,12 +153,14 @@ def rbni(
     ----------
     BA-scVI (arXiv 2503.20730), Methods, "Calculation of Radius-based Neighbors Intersection (RbNI) score".
     """
-    if not 0 < radius < np.inf:
-        message = f"radius={radius} must be positive and finite"
-        raise ValueError(message)
-    check_share(max_same_batch, "max_same_batch")
+    check.number("radius", radius, above=0)
+    check.number("max_same_batch", max_same_batch, above=0, most=1)
     if min_other_share is not None:
-        check_share(min_other_share, "min_other_share")
+        check.number("min_other_share", min_other_share, above=0, most=1)
+    check.flags(drop_isolated=drop_isolated)
+    check.names("unlabelled", unlabelled, of=object)
+    subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
+    check.seed("rng", rng)
     points = dense(embedding)
     cells = labelled_cells(batches, labels, len(points), unlabelled=unlabelled, subsample=subsample, rng=rng)
     votes = _votes(cells, scaled(finite_cells(points[cells.rows], "embedding")), radius)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus._neighbors import nearest_within
 
 from ._checks import coded_batches
@@ -75,13 +76,16 @@ def reference_drift(
     ------
     ValueError
         If the shapes differ, a coordinate is not finite, or `k` exceeds the other cells.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
     Whether the representation of the reference stays unchanged is the open question that CLCVAE (2022) names; it gives
     no measure of it.
     """
-    start, end = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    k = check.whole("k", k, least=1)
+    start, end = check.array("before", before), check.array("after", after)
     if start.shape != end.shape or start.ndim != 2:
         message = f"before and after must both have shape (cells, dimensions); they have {start.shape} and {end.shape}"
         raise ValueError(message)

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -31,12 +34,15 @@ def reliability_curve(confidence: ArrayLike, correct: ArrayLike, *, n_bins: int 
     ------
     ValueError
         If the shapes differ, there is no cell, a confidence is missing or outside of 0 to 1, or there is no bin.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
     Guo et al. 2017, On Calibration of Modern Neural Networks, eq. 2 and 3.
     """
-    values, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct)
+    n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
+    values, right = check.array("confidence", confidence), np.asarray(correct)
     if values.ndim != 1 or values.shape != right.shape or not len(values):
         message = (
             f"confidence and correct need one entry for each cell; their shapes are {values.shape} and {right.shape}"
@@ -47,9 +53,6 @@ def reliability_curve(confidence: ArrayLike, correct: ArrayLike, *, n_bins: int 
         raise ValueError(message)
     if not ((values >= 0) & (values <= 1)).all():
         message = "confidence is missing or outside of 0 to 1 for some cells"
-        raise ValueError(message)
-    if n_bins < 1:
-        message = f"n_bins must be at least 1, not {n_bins}"
         raise ValueError(message)
     bins = bins_of(values, n_bins)
     n_cells = np.bincount(bins, minlength=n_bins)

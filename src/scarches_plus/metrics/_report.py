@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
+from scarches_plus._text import for_html, for_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,10 +74,10 @@ class Report:
         return wide
 
     def __repr__(self) -> str:
-        return f"{self._title()}\n{self.table().T.to_string(float_format='{:.3f}'.format)}"
+        return for_terminal(f"{self._title()}\n{self.table().T.to_string(float_format='{:.3f}'.format)}")
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self._title())}</p>{self.table().to_html(float_format='{:.3f}'.format)}"
+        return f"<p>{for_html(self._title())}</p>{self.table().to_html(float_format='{:.3f}'.format)}"
 
     def _title(self) -> str:
         n_cells, n_batches = (self.provenance.get(name, "?") for name in ("n_cells", "n_batches"))
@@ -90,12 +91,12 @@ class Report:
         path
             File to write; it appears whole or not at all.
         """
-        check_output_file(path)
+        check_output_file(check.path("path", path))
         parts = ["<h1>Evaluation</h1>", self._repr_html_()]
         if len(self.per_label):
             parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]
         rows = "".join(
-            f"<tr><th>{escape(str(k))}</th><td>{escape(str(v))}</td></tr>" for k, v in self.provenance.items()
+            f"<tr><th>{for_html(str(k))}</th><td>{for_html(str(v))}</td></tr>" for k, v in self.provenance.items()
         )
         parts += ["<h2>Provenance</h2>", f"<table>{rows}</table>"]
         style = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .6em;text-align:right}"

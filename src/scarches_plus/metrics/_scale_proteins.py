@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 from ._proteins import checked_proteins
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def scale_proteins(counts: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     ------
     ValueError
         If `counts` is not a matrix of at least 2 cells or has missing or infinite values.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -42,6 +46,7 @@ def scale_proteins(counts: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     """
     from sklearn.mixture import GaussianMixture
 
+    check.seed("seed", seed, generator=False)
     values = checked_proteins(counts, name="counts")
     scaled = np.zeros_like(values)
     for column in np.flatnonzero(np.ptp(values, axis=0) > 0):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,13 @@ import numpy as np
 from anndata import AnnData
 from scvi.data._utils import _get_adata_minify_type
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+from scarches_plus._cells._columns import column_of
+from scarches_plus._options import or_none
 from scarches_plus.module._expression_likelihood import SQUARED_ERRORS, TARGET_SUM
 
-from ._prepare import missing_column, prepare_cells
+from ._prepare import prepare_cells
 from ._surgery import forget_cells
 
 if TYPE_CHECKING:
@@ -26,6 +31,18 @@ PSEUDOCOUNT = 1 / TARGET_SUM
 _GROUPS = "_scarches_plus_groups"
 _ROWS = "_scarches_plus_rows"
 _CELLS = ("idx1", "idx2", "subset_idx")
+_COUNT = or_none(partial(check.whole, least=1, most=_limits.DRAWS))
+_RULES: dict[str, Callable[[str, Any], Any]] = {
+    "groupby": or_none(check.text),
+    "mode": partial(check.choice, options=("vanilla", "change")),
+    "delta": partial(check.number, above=0),
+    "fdr_target": partial(check.number, above=0, below=1),
+    "batch_size": _COUNT,
+    "n_samples_overall": _COUNT,
+    "batch_correction": check.flag,
+    "all_stats": check.flag,
+    "silent": check.flag,
+}
 
 
 class DifferentialExpressionMixin:
@@ -61,7 +78,9 @@ class DifferentialExpressionMixin:
         given = signature(parent).bind_partial(*args, **kwargs).arguments
         given |= given.pop("kwargs", {})
         given = {**self._options_of_likelihood(), **given}
+        given = {name: _RULES[name](name, value) if name in _RULES else value for name, value in given.items()}
         adata = given.get("adata")
+        check.cells("adata", adata, mudata=True, or_none=True)
         own = adata is None or adata is self.adata  # type: ignore[attr-defined]
         adata = self.adata if own else adata  # type: ignore[attr-defined]
         if not isinstance(adata, AnnData) or (not own and _get_adata_minify_type(adata) is not None):
@@ -107,11 +126,10 @@ def _require_groups(obs: pd.DataFrame, groupby: str, given: Mapping[str, Any]) -
     ValueError
         If a group has none.
     """
-    if groupby not in obs:
-        raise KeyError(missing_column(obs, groupby))
+    column = column_of(obs, groupby)
     if given.get("idx1") is not None:
         return
-    column, subset = obs[groupby], given.get("subset_idx")
+    subset = given.get("subset_idx")
     if subset is not None:  # as scvi-tools has it
         inside = np.zeros(len(obs), dtype=bool)
         inside[np.asarray(subset).ravel()] = True

@@ -16,6 +16,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data._utils import _get_adata_minify_type
 from tqdm.auto import tqdm
 
+from scarches_plus import _arguments as check
 from scarches_plus.pp._align_genes import locate_genes
 from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts, stored_values
 
@@ -79,7 +80,11 @@ class EmbeddingMixin:
         ------
         ValueError
             If the encoder sees a batch or category that the model does not know; map such cells first.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
+        check.cells("adata", adata)
+        check.texts_or_none(layer=layer, batch_key=batch_key)
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)  # type: ignore[attr-defined]
         spec = self.spec
@@ -116,6 +121,10 @@ class EmbeddingMixin:
         numpy.ndarray or tuple
             Means of shape ``(n_cells, n_latent)``, with ``return_dist`` means and variances.
         """
+        check.cells("adata", adata, mudata=True, or_none=True)
+        check.flags(give_mean=give_mean, return_dist=return_dist)
+        mc_samples = check.whole("mc_samples", mc_samples, least=1)
+        batch_size = None if batch_size is None else check.whole("batch_size", batch_size, least=1)
         cells = self.adata if adata is None else adata  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
         means_only = give_mean and not return_dist and dataloader is None and not data_loader_kwargs

@@ -77,8 +77,6 @@ def obstacle_to(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str,
         return f"the model is on device {device!r}, not {kwargs['accelerator']!r}"
     if model.adata is None:
         return "the model has no cells"
-    if kwargs.get("max_epochs") == 0:
-        return "max_epochs is 0"
     return obstacle_to_condensing(model.module, plan_kwargs["entries"])
 
 

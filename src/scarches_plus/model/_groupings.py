@@ -11,9 +11,11 @@ import torch
 from scvi import REGISTRY_KEYS
 from scvi.data._constants import _SCVI_UUID_KEY
 
+from scarches_plus._cells._names import name_of
+from scarches_plus.pp._modalities import gene_cells
 from scarches_plus.train import Grouping, Setting
 
-from ._multimodal import gene_cells, registrable
+from ._multimodal import registrable
 from ._prepare import prepare_cells
 from ._spec import categories, reference_spec, state_registry
 from ._state import get_state
@@ -35,7 +37,7 @@ def groupings_of(model: Any) -> dict[str, Grouping]:
     places = {batch: (REGISTRY_KEYS.BATCH_KEY, 0, categories(model, REGISTRY_KEYS.BATCH_KEY))}
     covariates = state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY)
     for column, key in enumerate(covariates.get("field_keys", ())):
-        places[key] = (REGISTRY_KEYS.CAT_COVS_KEY, column, tuple(map(str, covariates["mappings"][key])))
+        places[key] = (REGISTRY_KEYS.CAT_COVS_KEY, column, tuple(map(name_of, covariates["mappings"][key])))
     return {
         name: Grouping(tensor, column, names, _present(model, tensor, column, len(names)))
         for name, (tensor, column, names) in places.items()
@@ -97,7 +99,9 @@ def _in_registered_types(model: Any, obs: pd.DataFrame) -> pd.DataFrame:
     states = (state_registry(model, field) for field in (REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.LABELS_KEY))
     mappings = {one["original_key"]: one["categorical_mapping"] for one in states if "categorical_mapping" in one}
     mappings |= state_registry(model, REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {})
-    columns = {key: {str(value): value for value in np.asarray(values).tolist()} for key, values in mappings.items()}
+    columns = {
+        key: {name_of(value): value for value in np.asarray(values).tolist()} for key, values in mappings.items()
+    }
     return obs.assign(**{key: obs[key].map(values) for key, values in columns.items() if key in obs})
 
 

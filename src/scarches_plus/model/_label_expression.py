@@ -12,6 +12,9 @@ from scipy import sparse
 from scvi import REGISTRY_KEYS
 from scvi.model.base._de_core import _de_core
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+
 from ._spec import categories
 
 if TYPE_CHECKING:
@@ -92,6 +95,8 @@ class LabelExpressionMixin:
         ------
         ValueError
             If a label or batch is unknown, or cells are needed and the model holds none.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
 
         Notes
         -----
@@ -104,10 +109,19 @@ class LabelExpressionMixin:
         ----------
         Xu et al. 2021 (scANVI), "Bayesian differential expression".
         """
+        check.choice("mode", mode, ("vanilla", "change"))
+        check.number("delta", delta, above=0)
+        check.texts_or_none(group2=group2)
+        group1 = None if group1 is None else check.names("group1", group1, or_one=True, least=1)
+        batchid1 = None if batchid1 is None else check.names("batchid1", batchid1, least=1)
+        batchid2 = None if batchid2 is None else check.names("batchid2", batchid2, least=1)
+        n_samples_overall = check.whole("n_samples_overall", n_samples_overall, least=1, most=_limits.DRAWS)
+        check.number("fdr_target", fdr_target, above=0, below=1)
+        check.flags(silent=silent)
         labels: tuple[str, ...] = self.classes  # type: ignore[attr-defined]
         if group1 is None:
             group1 = [label for label in labels if label != group2]
-        named = [group1] if isinstance(group1, str) else list(group1)
+        named = list(group1)
         if unknown := [label for label in [*named, *filter(None, [group2])] if label not in labels]:
             message = f"the model knows no label {unknown}, only {list(labels)}"
             raise ValueError(message)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import scvi.model
 import torch
 
-from scarches_plus._files import read_folder
+from scarches_plus import _arguments as check
 
+from ._loading import read_saved
 from ._prepare import prepare_cells
+from ._saved_model import locate, model_name
 from ._scanvi import SCANVI
 from ._scvi import SCVI
 from ._spec import reference_spec, with_text_categories
@@ -30,18 +32,21 @@ def load(
     adata: AnnData | MuData | None = None,
     *,
     prefix: str | None = None,
+    trust_pickle: bool = False,
 ) -> SCVI | SCANVI | TOTALVI:
     """Return a model of this package from a saved folder or from a model of scvi-tools.
 
     Parameters
     ----------
     source
-        Folder that ``save`` of this package or of scvi-tools wrote (it holds a pickle: load only what you trust), or
-        a model. A model of this package comes back as it is; one of scvi-tools is copied.
+        Folder that ``save`` of this package or of scvi-tools wrote, or its ``model.pt``, or a model. Nothing that a file
+        says is executed. A model of this package comes back as it is; one of scvi-tools is copied.
     adata
         Cells the model was trained on. Without them the model can still map and embed queries.
     prefix
         What file names in the folder begin with.
+    trust_pickle
+        Let scvi-tools open the file, which executes what it says. Only for files of people you trust.
 
     Returns
     -------
@@ -51,10 +56,15 @@ def load(
     Raises
     ------
     FileNotFoundError
-        If there is no such folder or no model in it.
+        If there is no such folder or no model in it; the message says what is there instead.
+    ValueError
+        If the file is damaged, holds something else, or asks for more than a model needs.
     TypeError
         If the model is of a class that this package does not support.
     """
+    if adata is not False:
+        check.cells("adata", adata, mudata=True, or_none=True)
+    check.texts_or_none(prefix=prefix)
     if isinstance(source, SCVI | SCANVI | TOTALVI):
         return source
     if isinstance(source, scvi.model.TOTALVI):
@@ -62,17 +72,15 @@ def load(
     if isinstance(source, scvi.model.SCVI | scvi.model.SCANVI):
         return _convert(source)
     if not isinstance(source, str | Path):
-        message = f"expected a model or a folder, not {type(source).__name__}; supported models are {sorted(CLASSES)}"
+        message = f"expected a model or a folder as the source, not {check.shown(source)}; supported models are {sorted(CLASSES)}"
         raise TypeError(message)
-    return read_folder(source, lambda folder: _load_folder(folder, adata, prefix))
-
-
-def _load_folder(folder: Path, adata: Any, prefix: str | None) -> Any:
-    if not (folder / f"{prefix or ''}model.pt").is_file():
-        message = f"{folder} holds no saved model ({prefix or ''}model.pt)"
-        raise FileNotFoundError(message)
-    registry = scvi.model.SCVI.load_registry(str(folder), prefix=prefix)
-    return _class_of(registry["model_name"]).load(folder, adata=False if adata is None else adata, prefix=prefix)
+    if trust_pickle:
+        folder, prefix = locate(source, prefix)
+        registry = scvi.model.SCVI.load_registry(str(folder), prefix=prefix)
+        cells = False if adata is None else adata
+        return _class_of(registry["model_name"]).load(folder, cells, prefix=prefix or None, trust_pickle=True)
+    saved, _ = read_saved(source, prefix)
+    return _class_of(model_name(saved))._of_saved(saved, False if adata is None else adata)
 
 
 def _class_of(name: str) -> Any:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus.train import Anchors, Importance
+
 from ._embedding import EmbeddingMixin
 from ._groupings import groupings_of
+from ._loading import LoadingMixin
 from ._saving import SavingMixin
+from ._setup import SetupMixin
 from ._spec import reference_spec
 from ._state import get_state, update_state
 from ._surgery import SurgeryMixin
 from ._training import TrainingMixin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.train import Anchors, Grouping, Importance, LatentSummary
+    from scarches_plus.train import Grouping, LatentSummary
 
     from ._state import ModelState, Surgery
 
@@ -33,7 +37,7 @@ class _NoCells:
         return np.empty((0, 1))
 
 
-class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
+class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, LoadingMixin, SavingMixin):
     """Surgery by strategy, exact freezing, explicit modes and a memory of both, for a model of scvi-tools.
 
     Stands before the scvi-tools class in the list of bases. The class keeps scvi-tools' name, by which both packages
@@ -79,6 +83,11 @@ class ReferenceMixin(SurgeryMixin, TrainingMixin, EmbeddingMixin, SavingMixin):
             Labels key to result of :func:`scarches_plus.train.summarize_reference`.
         """
         given = {"importance": importance, "anchors": anchors, "summaries": summaries}
+        kinds = {"importance": Importance, "anchors": Anchors, "summaries": Mapping}
+        for name, kind in kinds.items():
+            if not isinstance(given[name], kind | None):  # type: ignore[operator]
+                message = f"{name} must be what sp.train returns, a {kind.__name__}, not {check.shown(given[name])}"
+                raise TypeError(message)
         update_state(self, **{name: one for name, one in given.items() if one is not None})  # type: ignore[arg-type]
 
     @property

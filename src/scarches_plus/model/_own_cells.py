@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from mudata import MuData
 
 from scarches_plus.pp._measured import unmeasured_genes
+from scarches_plus.pp._modalities import gene_cells
 
 from ._embedding import covariates_of
-from ._multimodal import gene_cells, registrable
+from ._multimodal import registrable
 from ._prepare import prepare_cells
 from ._spec import reference_spec
 from ._state import get_state

@@ -34,6 +34,8 @@ _CHOICES = {
 }
 #: No number among a model's arguments, and no number of labels, can be larger than this and than every dimension of its weights.
 _LARGEST_ARGUMENT = 10_000
+#: So many genes, batches or other names are described within a second; where there are more, each has weights of its own.
+_MANY_NAMES, _WEIGHTS_OF_NAME = 30_000, 8
 #: Values of columns of stand-ins that any model may have.
 _FEW_VALUES = 2**24
 
@@ -67,12 +69,15 @@ def require_plausible_sizes(spec: ReferenceSpec, weights: Mapping[str, Tensor]) 
         "categorical_covariates": spec.categorical_covariates,
         **categories,
     }
+    n_weights = sum(value.numel() for value in weights.values())
     for name, values in named.items():
         # labels need not be part of the network, nor does a category that is the only one
         room = max(widest, _LARGEST_ARGUMENT) if name == "labels" else max(widest, 1)
+        room = min(room, max(_MANY_NAMES, n_weights // _WEIGHTS_OF_NAME))
         if len(values) > room:
             message = (
-                f"{name}: {len(values)} are more than the weights have room for, whose widest dimension is {widest}"
+                f"{name}: {len(values)} are more than the weights have room for, whose widest dimension is {widest}, "
+                f"and of which there are {n_weights}"
             )
             raise ValueError(message)
     if spec.labels_key is not None and not spec.labels and spec.unlabeled_category is None:
@@ -80,7 +85,7 @@ def require_plausible_sizes(spec: ReferenceSpec, weights: Mapping[str, Tensor]) 
         raise ValueError(message)
     rows = max(map(len, (spec.batches, spec.labels, *categories.values())))
     columns = len(spec.proteins) + len(spec.continuous_covariates) + len(categories)
-    if rows * columns > max(_FEW_VALUES, sum(value.numel() for value in weights.values())):
+    if rows * columns > max(_FEW_VALUES, n_weights):
         message = (
             f"batches, labels, proteins, covariates: {rows} categories and {columns} columns are more than the weights "
             "have room for"

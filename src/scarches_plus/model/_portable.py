@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import torch
 
 from ._load import CLASSES, load
 from ._plausible import NO_OPTIONS, known_arguments, require_plausible_sizes
+from ._plausible_state import require_plausible_state
 from ._spec import reference_spec, with_text_categories
 from ._stand_ins import stand_ins
 from ._state import get_state, restore_state, set_state
@@ -103,22 +104,9 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
     ValueError
         If class, arguments and weights do not go together. This is known before any memory is taken for the network.
     """
-    cls = CLASSES[parts.model_class]
-    if bool(parts.spec.modalities) != (cls is TOTALVI):
-        message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
-        raise ValueError(message)
-    spec = parts.spec
-    if parts.model_class == "SCANVI" and (not spec.labels or None in {spec.labels_key, spec.unlabeled_category}):
-        message = "labels_key, labels, unlabeled_category: a SCANVI needs a column of labels, and the name of no label"
-        raise ValueError(message)
-    require_plausible_sizes(parts.spec, parts.weights)
-    arguments = known_arguments(cls, parts.arguments, parts.weights)
-    with advice_unsaid():
-        build = _builder(cls, parts, arguments)
-        with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
-            with torch.device("meta"):
-                _require_same_tensors(build().module.state_dict(), parts)
-            model = build()
+    build = plan(parts).build
+    with advice_unsaid(), torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
+        model = build()
     model.module.load_state_dict(dict(parts.weights))
     model.module.eval()
     model.is_trained_ = True
@@ -134,8 +122,40 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
     return model  # type: ignore[no-any-return]
 
 
-def _builder(cls: Any, parts: PortableModel, arguments: dict[str, Any]) -> Callable[[], Any]:
-    """Return what makes an untrained model of the class."""
+class Plan(NamedTuple):
+    """What makes an untrained model, and the registry that it will have."""
+
+    build: Callable[[], Any]
+    registry: dict[str, Any]
+
+
+def plan(parts: PortableModel) -> Plan:
+    """Return what makes the untrained model, if class, arguments and weights go together; nothing is made yet.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    cls = CLASSES[parts.model_class]
+    if bool(parts.spec.modalities) != (cls is TOTALVI):
+        message = f"a {parts.model_class} has {'no' if parts.spec.modalities else 'two'} modalities"
+        raise ValueError(message)
+    spec = parts.spec
+    if parts.model_class == "SCANVI" and (not spec.labels or None in {spec.labels_key, spec.unlabeled_category}):
+        message = "labels_key, labels, unlabeled_category: a SCANVI needs a column of labels, and the name of no label"
+        raise ValueError(message)
+    require_plausible_sizes(parts.spec, parts.weights)
+    require_plausible_state(parts.state, parts.spec, parts.weights, parts.unmeasured_proteins)
+    arguments = known_arguments(cls, parts.arguments, parts.weights)
+    with advice_unsaid():
+        planned = _plan(cls, parts, arguments)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            _require_same_tensors(planned.build().module.state_dict(), parts)
+    return planned
+
+
+def _plan(cls: Any, parts: PortableModel, arguments: dict[str, Any]) -> Plan:
     cells = stand_ins(parts.spec)
     set_up = cls.setup_mudata if parts.spec.modalities else cls.setup_anndata
     set_up(cells, **_setup_arguments(parts))
@@ -147,7 +167,7 @@ def _builder(cls: Any, parts: PortableModel, arguments: dict[str, Any]) -> Calla
                 table[name] = parts.n_cells
     if not parts.spec.modalities:
         cls._setup_adata_manager_store.pop(manager.adata_uuid)
-        return partial(cls, None, registry=registry, **arguments)
+        return Plan(partial(cls, None, registry=registry, **arguments), registry)
 
     def with_cells() -> Any:  # totalVI cannot be built without any
         model = cls(cells, **{**arguments, "empirical_protein_background_prior": False})
@@ -158,7 +178,7 @@ def _builder(cls: Any, parts: PortableModel, arguments: dict[str, Any]) -> Calla
         model._adata = None
         return model
 
-    return with_cells
+    return Plan(with_cells, registry)
 
 
 def _setup_arguments(parts: PortableModel) -> dict[str, Any]:

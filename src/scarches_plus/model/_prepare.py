@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import missing, names_of
 from scarches_plus.pp import align_genes
 from scarches_plus.pp._counts import counts_layer
 
@@ -79,36 +81,28 @@ def prepare_obs(
     for key in spec.categorical_covariates:
         prepared[key] = as_text(obs, key)
     for key in (*spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
-        if key not in obs:
-            raise KeyError(missing_column(obs, key))
+        column_of(obs, key)
     if spec.labels_key is not None:
         prepared[spec.labels_key] = _labels(obs, spec, use_labels=use_labels)
     return prepared
 
 
 def as_text(obs: pd.DataFrame, key: str) -> np.ndarray:
-    """Return a column as an array of text.
+    """Return a column as names.
 
     Raises
     ------
     KeyError
         If there is no such column.
     ValueError
-        If it has missing values.
+        If it has missing values, or several columns have the name.
     """
-    if key not in obs:
-        raise KeyError(missing_column(obs, key))
-    column = obs[key]
+    column = column_of(obs, key)
     n_missing = int(column.isna().sum())
     if n_missing:
         message = f"obs[{key!r}] has {n_missing} missing values; fill them in or remove these cells"
         raise ValueError(message)
-    return column.astype(str).to_numpy(dtype=object)
-
-
-def missing_column(obs: pd.DataFrame, key: str) -> str:
-    """Say that a column is missing."""
-    return f"column {key!r} not found in adata.obs, which holds {obs.columns.astype(str).tolist()}"
+    return names_of(column)
 
 
 def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.ndarray:
@@ -117,15 +111,12 @@ def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.n
         unlabeled = spec.labels[0]
     labels = np.full(len(obs), unlabeled, dtype=object)
     if use_labels:
-        if spec.labels_key not in obs:
-            raise KeyError(missing_column(obs, str(spec.labels_key)))
-        given = obs[spec.labels_key].astype(object)
-        given = given.where(given.isna(), given.map(str))
-        known = given.isin(spec.labels).to_numpy()
+        given = names_of(column_of(obs, str(spec.labels_key)))
+        known = np.isin(given.astype(str), spec.labels) & ~missing(given)
         if not known.any():
             message = (
                 f"the reference knows none of the query's labels in obs[{spec.labels_key!r}], only {list(spec.labels)}"
             )
             raise ValueError(message)
-        labels[known] = given.to_numpy()[known]
+        labels[known] = given[known]
     return labels

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from scarches_plus import _arguments as check
 from scarches_plus.train import EWC, MMD, BatchAdversary
+from scarches_plus.train._penalty_sum import name_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +54,21 @@ class Recipe:
     semi_supervised_epochs: int = 0
     semi_supervised_kwargs: Mapping[str, Any] = field(default_factory=dict)
     semi_supervised_model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check.choice("model", self.model, ("SCVI", "SCANVI"))
+        for name in (
+            "model_kwargs",
+            "plan_kwargs",
+            "train_kwargs",
+            "semi_supervised_kwargs",
+            "semi_supervised_model_kwargs",
+        ):
+            check.mapping(name, getattr(self, name))
+        name_terms(self.penalties)
+        object.__setattr__(self, "max_epochs", check.whole("max_epochs", self.max_epochs, least=1))
+        semi_supervised = check.whole("semi_supervised_epochs", self.semi_supervised_epochs, least=0)
+        object.__setattr__(self, "semi_supervised_epochs", semi_supervised)
 
 
 def _squared_error(

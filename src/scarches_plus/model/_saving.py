@@ -1,4 +1,4 @@
-"""Saving that never destroys a saved model, and loading that remembers."""
+"""Saving that never destroys a saved model."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
+from scarches_plus import _arguments as check
+from scarches_plus._files import check_output_folder, write_folder
 
-from scarches_plus._files import check_output_folder, read_folder, write_folder
-
-from ._own_cells import is_minified, take_cells
-from ._spec import use_text_categories
-from ._state import refresh_state, restore_state
+from ._state import refresh_state
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -23,7 +20,7 @@ _MODEL_FILE = "model.pt"
 
 
 class SavingMixin:
-    """``save`` and ``load`` of scvi-tools."""
+    """``save`` of scvi-tools."""
 
     def save(
         self,
@@ -54,7 +51,12 @@ class SavingMixin:
             If it cannot be written. What fails only in the end is kept elsewhere, and the message says where.
         ValueError
             If cells are to be saved and the model holds none, or the prefix is no part of a file name.
+        TypeError
+            If an argument is of another kind, such as a text where a path is meant.
         """
+        check.path("dir_path", dir_path)
+        check.texts_or_none(prefix=prefix)
+        check.flags(overwrite=overwrite)
         if prefix and Path(prefix).name != prefix:
             message = (
                 f"prefix={prefix!r} is what names of files begin with, and cannot hold a folder; pass it in dir_path"
@@ -75,43 +77,6 @@ class SavingMixin:
             overwrite=overwrite,
             replaced=own.__contains__,
         )
-
-    @classmethod
-    def load(cls, dir_path: str | Path, adata: AnnData | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Load a saved model, of this package or of scvi-tools.
-
-        Parameters
-        ----------
-        dir_path
-            Folder that ``save`` wrote. It holds a pickle: load only what you trust.
-        adata
-            The cells the model was trained on: of a mapped model the query as it was mapped, with genes in any order and
-            labels that the reference need not know. They are not changed. ``None`` takes those saved with the model; ``False``
-            loads without cells, which is enough to map a query.
-        *args, **kwargs
-            Passed to the ``load`` of scvi-tools.
-
-        Raises
-        ------
-        ValueError
-            If the cells are others: of batches that the model does not know, or without genes that it was trained on.
-        """
-        if adata is None or adata is False or is_minified(adata):
-            return cls._load(dir_path, adata, *args, **kwargs)
-        model = cls._load(dir_path, False, *args, **kwargs)  # noqa: FBT003
-        take_cells(model, adata)
-        return model
-
-    @classmethod
-    def _load(cls, dir_path: str | Path, adata: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a model with cells as scvi-tools takes them."""
-        parent = super().load  # type: ignore[misc]
-        with torch.random.fork_rng(devices=[]):  # a fresh network is drawn, only to be overwritten
-            model = read_folder(dir_path, lambda folder: parent(str(folder), adata, *args, **kwargs))
-        if model.adata is None:
-            use_text_categories(model)
-        restore_state(model)
-        return model
 
 
 def _size_of(model: Any, cells: AnnData | None) -> int:

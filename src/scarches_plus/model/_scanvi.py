@@ -11,8 +11,10 @@ import scvi.model
 import torch
 from scvi.train._callbacks import SubSampleLabels
 
+from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
 from scarches_plus.module import SCANVAE
+from scarches_plus.module._network_options import check_network
 from scarches_plus.module._signature import extends
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
@@ -75,6 +77,7 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
     def __init__(
         self, *args: Any, hierarchy: LabelTree | Mapping[str, str | None] | None = None, **kwargs: Any
     ) -> None:
+        kwargs = check_network(kwargs, type(self), SCANVAE, name="SCANVI")
         if hierarchy is not None:
             self._hierarchy = LabelTree.of(hierarchy)
             kwargs["hierarchy"] = self._hierarchy.to_plain()
@@ -162,15 +165,19 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         ------
         ValueError
             If ``unknown_above`` is not between 0 and 1, or given with ``soft=True``.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
+        check.cells("adata", adata, or_none=True)
+        check.flags(soft=soft)
+        if kwargs.get("batch_size") is not None:
+            kwargs["batch_size"] = check.whole("batch_size", kwargs["batch_size"], least=1)
         if unknown_above is None:
             return super().predict(adata, indices, soft, *args, **kwargs)
         if soft:
             message = "unknown_above is for predicted labels; leave it out, or soft=True"
             raise ValueError(message)
-        if not 0 <= unknown_above <= 1:
-            message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
-            raise ValueError(message)
+        check.number("unknown_above", unknown_above, least=0, most=1)
         table = self.predict_nodes(adata, indices, *args, **kwargs)
         tree = self._tree
         codes, _ = tree.certain(table.to_numpy(dtype=np.float64), unknown_above)

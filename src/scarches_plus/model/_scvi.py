@@ -1,8 +1,12 @@
 """scVI as a reference model."""
 
+from typing import Any
+
 import scvi.model
 
 from scarches_plus.module import VAE
+from scarches_plus.module._network_options import check_network
+from scarches_plus.module._signature import extends
 
 from ._differential_expression import DifferentialExpressionMixin
 from ._mixin import ReferenceMixin
@@ -43,3 +47,7 @@ class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
     """
 
     _module_cls = VAE
+
+    @extends(scvi.model.SCVI.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **check_network(kwargs, type(self), VAE, name="SCVI"))

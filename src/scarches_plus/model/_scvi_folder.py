@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
+from dataclasses import replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import scvi.model
 import torch
 
+from scarches_plus._pickles import TRUST, UnsafeFileError, read_torch_file
+
 from ._load import CLASSES
-from ._portable import PortableModel, plain_value, put_together, take_apart
-from ._restricted_pickle import UnsafeFileError, load_restricted
+from ._loading import read_saved
+from ._portable import PortableModel, plain_value, plan, put_together, take_apart
 from ._spec import spec_of_registry, text_registry
 from ._state import ATTRIBUTE, ModelState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-MODEL_FILE = "model.pt"
+    from ._saved_model import SavedModel
+
+Result = TypeVar("Result")
 #: What scvi-tools keeps of single cells, and what versions of pandas cannot read from each other.
 _LEFT_OUT = {
     "history_", "labels_", "run_id_", "run_name_", "train_indices_", "validation_indices_", "test_indices_",
@@ -29,6 +34,8 @@ _LEFT_OUT = {
 }  # fmt: skip
 #: Arguments of former versions, which the network does not depend on.
 _FORMER = {"unlabeled_category", "pretrained_model", "use_cuda", "use_gpu"}
+#: Numbers of a registry that are about the cells at hand.
+_OF_CELLS = {"n_cells", "n_obs"}
 _OWN_LIKELIHOODS = {"mse", "sse"}
 _SETUPS = {"setup_anndata", "setup_mudata"}
 
@@ -77,13 +84,13 @@ def to_scvi_file(model: Any) -> bytes:
 def is_export(path: Path) -> bool:
     """Whether :func:`to_scvi_file` wrote a file: it has a state of this package, and no training history."""
     try:
-        attributes = load_restricted(path)["attr_dict"]
-        return ATTRIBUTE in attributes and attributes["history_"] is None
-    except (UnsafeFileError, KeyError, TypeError, IndexError):
+        attributes = read_torch_file(path).parts()["attr_dict"].parts()
+        return ATTRIBUTE in attributes and attributes["history_"].make() is None
+    except (UnsafeFileError, OSError, KeyError):
         return False
 
 
-def from_scvi_folder(folder: Path, prefix: str | None = None) -> Any:
+def from_scvi_folder(folder: str | Path, prefix: str | None = None) -> Any:
     """Return the model in a folder of scvi-tools; nothing in the file is called.
 
     Raises
@@ -97,24 +104,77 @@ def from_scvi_folder(folder: Path, prefix: str | None = None) -> Any:
     ValueError
         If the file holds something else than a model.
     """
-    path = folder / f"{prefix or ''}{MODEL_FILE}"
-    if not path.is_file():
-        message = f"{folder} holds no saved model ({path.name})"
-        raise FileNotFoundError(message)
-    content = load_restricted(path)
+    saved, _ = read_saved(folder, prefix)
+    return with_path(saved, lambda: put_together(_parts(saved)))
+
+
+def complete(saved: SavedModel) -> SavedModel:
+    """Return a model whose arguments and weights go together, with all that scvi-tools of today registers of its cells.
+
+    It is looked at before any memory is taken for the network.
+
+    Raises
+    ------
+    UnsafeFileError
+        If the file asks for more than a model needs.
+    TypeError
+        If the model is of a class that this package does not support.
+    ValueError
+        If class, arguments and weights do not go together.
+    """
+
+    def make() -> SavedModel:
+        registry, expected = saved.attribute("registry_"), plan(_parts(saved)).registry
+        _require_same_numbers(registry, expected)
+        fields = {**expected["field_registries"], **registry["field_registries"]}
+        for name in set(fields) & set(expected["field_registries"]):
+            known = expected["field_registries"][name]
+            fields[name] = {
+                **known,
+                **fields[name],
+                "state_registry": known["state_registry"] | fields[name]["state_registry"],
+            }
+        arguments = {**expected["setup_args"], **registry["setup_args"]}
+        whole = {**registry, "field_registries": fields, "setup_args": arguments}
+        return replace(saved, attributes={**saved.attributes, "registry_": whole})
+
+    return with_path(saved, make)
+
+
+def _require_same_numbers(registry: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Refuse numbers of genes, batches, labels and categories that are not those of their names: networks are made of them."""
+    found, known = (_numbers(one) for one in (registry, expected))
+    for name, number in known.items():
+        if name in found and found[name] != number:
+            message = f"its registry says {name}={found[name]}, and names {number}"
+            raise ValueError(message)
+
+
+def _numbers(registry: Mapping[str, Any]) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for field in registry["field_registries"].values():
+        numbers |= field["summary_stats"]
+        if "n_cats_per_key" in field["state_registry"]:
+            numbers["n_cats_per_key"] = list(map(int, field["state_registry"]["n_cats_per_key"]))
+    return {name: number for name, number in numbers.items() if name not in _OF_CELLS}
+
+
+def with_path(
+    saved: SavedModel, make: Callable[[], Result], what: str = "holds no model of scvi-tools 0.15 or later"
+) -> Result:
+    """Return what is made of a file, with errors that name it."""
     try:
-        return put_together(_parts(content))
+        return make()
     except Exception as error:  # what a model file may say wrong has no end
-        if isinstance(error, TypeError) and "not supported" in str(error):
+        if isinstance(error, UnsafeFileError) or (isinstance(error, TypeError) and "not supported" in str(error)):
             raise
-        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        message = f"{path} holds no model of scvi-tools 0.15 or later: {what}"
+        why = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        message = f"{saved.path} {what}: {why}; {TRUST}"
         raise ValueError(message) from error
 
 
-def _parts(content: Mapping[str, Any]) -> PortableModel:
-    attributes, weights = content["attr_dict"], dict(content["model_state_dict"])
-    registry = text_registry(attributes["registry_"])
+def _parts(saved: SavedModel) -> PortableModel:
+    registry = text_registry(saved.attribute("registry_"))
     name = registry["model_name"]
     if name not in CLASSES or registry.get("setup_method_name", "setup_anndata") not in _SETUPS:
         message = f"models of class {name} are not supported, only {sorted(CLASSES)} that were set up with cells"
@@ -122,15 +182,13 @@ def _parts(content: Mapping[str, Any]) -> PortableModel:
     if name == "TOTALVI" and not registry["setup_args"].get("modalities"):
         message = "totalVI models that were set up with AnnData are not supported; only those of MuData"
         raise TypeError(message)
-    given = attributes["init_params_"]
-    arguments = given["non_kwargs"] | {k: v for group in given["kwargs"].values() for k, v in group.items()}
-    weights.pop("pyro_param_store", None)
-    spec = spec_of_registry(registry, content["var_names"])
-    own = attributes.get(ATTRIBUTE)
+    arguments = _arguments(saved.attribute("init_params_"))
+    spec = spec_of_registry(registry, saved.var_names)
+    own = saved.attribute(ATTRIBUTE) if ATTRIBUTE in {*saved.attributes, *saved.refused} else None
     state = ModelState("", "") if own is None else ModelState.from_plain(own)
     lacking = {
         spec.batches[int(code)]: np.flatnonzero(~np.asarray(mask, dtype=bool)).tolist()
-        for code, mask in _protein_mask(attributes, registry).items()
+        for code, mask in _protein_mask(saved.attributes, registry).items()
     }
     return PortableModel(
         model_class=name,
@@ -141,10 +199,20 @@ def _parts(content: Mapping[str, Any]) -> PortableModel:
         },
         spec=spec,
         state=state,
-        weights=weights,
+        weights=saved.weights,
         n_cells=int(registry["field_registries"]["X"]["summary_stats"].get("n_cells", 0)),
         unmeasured_proteins=lacking,
     )
+
+
+def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of a constructor; before scvi-tools 0.9, groups of them were dictionaries among the others."""
+    if "non_kwargs" in given:
+        alone, groups = given["non_kwargs"], given["kwargs"].values()
+    else:
+        alone = {name: value for name, value in given.items() if not isinstance(value, dict)}
+        groups = [value for value in given.values() if isinstance(value, dict)]
+    return alone | {name: value for group in groups for name, value in group.items()}
 
 
 def _protein_mask(attributes: Mapping[str, Any], registry: Mapping[str, Any]) -> dict[str, Any]:

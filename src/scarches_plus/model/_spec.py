@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scvi import REGISTRY_KEYS
 
+from scarches_plus._cells._names import name_of
 from scarches_plus._reference import ReferenceSpec
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def categories(model: BaseModelClass, key: str) -> tuple[str, ...]:
 
 
 def _categories_of(registry: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return tuple(str(value) for value in _state_of(registry, key).get("categorical_mapping", ()))
+    return tuple(name_of(value) for value in _state_of(registry, key).get("categorical_mapping", ()))
 
 
 def n_categories(model: BaseModelClass) -> dict[str, int]:
@@ -71,10 +72,10 @@ def spec_of_registry(registry: Mapping[str, Any], names: Any) -> ReferenceSpec:
         batch_key=arguments.get("batch_key"),
         batches=_categories_of(registry, REGISTRY_KEYS.BATCH_KEY),
         labels_key=labels_key,
-        labels=tuple(label for label in known if label != str(unlabeled)),
-        unlabeled_category=None if unlabeled is None else str(unlabeled),
+        labels=tuple(label for label in known if label != name_of(unlabeled)),
+        unlabeled_category=None if unlabeled is None else name_of(unlabeled),
         categorical_covariates={
-            key: tuple(map(str, covariates["mappings"][key])) for key in covariates.get("field_keys", ())
+            key: tuple(map(name_of, covariates["mappings"][key])) for key in covariates.get("field_keys", ())
         },
         continuous_covariates=tuple(arguments.get("continuous_covariate_keys") or ()),
         size_factor_key=arguments.get("size_factor_key"),
@@ -151,8 +152,8 @@ def text_registry(registry: dict[str, Any]) -> dict[str, Any]:
             if not _is_text(mapping):
                 new["mappings"][name], any_changed = _text(mapping), True
         if "unlabeled_category" in state and not isinstance(state["unlabeled_category"], str):
-            new["unlabeled_category"] = str(state["unlabeled_category"])
-            changed["setup_args"]["unlabeled_category"] = str(state["unlabeled_category"])
+            new["unlabeled_category"] = name_of(state["unlabeled_category"])
+            changed["setup_args"]["unlabeled_category"] = name_of(state["unlabeled_category"])
             any_changed = True
     return changed if any_changed else registry
 
@@ -162,4 +163,4 @@ def _is_text(values: Any) -> bool:
 
 
 def _text(values: Any) -> np.ndarray:
-    return np.array([str(value) for value in np.asarray(values).tolist()], dtype=object)
+    return np.array([name_of(value) for value in np.asarray(values).tolist()], dtype=object)

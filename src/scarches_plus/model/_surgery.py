@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from scvi.data._constants import _SCVI_UUID_KEY
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._names import name_of
 from scarches_plus._logging import logger
 from scarches_plus.pp._measured import unmeasured_genes
+from scarches_plus.pp._modalities import gene_cells
 
-from ._multimodal import gene_cells, registrable
+from ._multimodal import registrable
 from ._prepare import prepare_cells
 from ._spec import n_categories, reference_spec, with_all_labels, with_text_categories
 from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
@@ -99,15 +102,19 @@ class SurgeryMixin:
             be used and there are none that the reference knows.
         KeyError
             If a column or layer the reference expects is missing.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
 
         Notes
         -----
         Lotfollahi et al. 2021 (scArches). The paper names both "(n + m) x (p + q)" trained parameters and "all other
         weights frozen"; the default trains the new columns only, so that the reference cannot move.
         """
-        if strategy not in STRATEGIES:
-            message = f"strategy must be one of {STRATEGIES}, not {strategy!r}"
-            raise ValueError(message)
+        check.cells("adata", adata, mudata=True)
+        check.choice("strategy", strategy, STRATEGIES)
+        shared_batches = check.names("shared_batches", shared_batches)
+        check.texts_or_none(layer=layer, batch_key=batch_key)
+        check.flags(train_reference_columns=train_reference_columns, use_query_labels=use_query_labels)
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)  # type: ignore[attr-defined]
         reference = with_all_labels(with_text_categories(reference_model))
@@ -239,9 +246,7 @@ def _unmeasured(prepared: AnnData, spec: ReferenceSpec, before: ModelState) -> d
 
 
 def _refuse_reused_names(batches: list[str], spec: ReferenceSpec, shared: Sequence[str]) -> None:
-    if isinstance(shared, str):
-        message = f"shared_batches must be a sequence of names, not the text {shared!r}"
-        raise TypeError(message)
+    shared = [name_of(batch) for batch in shared]
     stray = sorted(set(shared) - (set(batches) & set(spec.batches)))
     if stray:
         message = f"shared_batches {stray} are not batches of both query {batches} and reference {list(spec.batches)}"

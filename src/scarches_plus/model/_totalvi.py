@@ -12,15 +12,19 @@ import numpy as np
 import scvi.model
 from scvi import REGISTRY_KEYS
 
-from scarches_plus._files import read_folder
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus.module import TOTALVAE
+from scarches_plus.module._network_options import check_network
+from scarches_plus.module._signature import extends
+from scarches_plus.pp._modalities import gene_cells
 from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
 from ._mixin import ReferenceMixin
-from ._multimodal import columns_stay_where_they_are, gene_cells, registrable
+from ._multimodal import columns_stay_where_they_are, registrable
 from ._prepare import prepare_cells
+from ._setup import checked_setup
 from ._spec import modalities_of, reference_spec, spec_of_registry
 from ._stand_ins import stand_ins
 
@@ -60,6 +64,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
     _module_cls = TOTALVAE
     _training_plan_cls = AdversarialTrainingPlan
+
+    @extends(scvi.model.TOTALVI.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **check_network(kwargs, type(self), TOTALVAE, name="TOTALVI"))
 
     @classmethod
     def setup_anndata(cls, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +110,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             message = "panel_key is not supported; proteins that a batch did not measure may be 0 in all of its cells"
             raise NotImplementedError(message)
         with columns_stay_where_they_are():
-            super().setup_mudata(mdata, *args, **kwargs)
+            super().setup_mudata(mdata, *args, **checked_setup(kwargs))
 
     def train(self, *args: Any, plan_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Train the model as :meth:`SCVI.train` does.
@@ -115,6 +123,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its ``train``;
             here those given hold.
         """
+        check.mapping("plan_kwargs", plan_kwargs or {})
         plan = dict(plan_kwargs or {})
         for name in _OF_TRAIN & set(plan) - set(kwargs):
             kwargs[name] = plan.pop(name)
@@ -139,7 +148,11 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         ------
         ValueError
             If the model does not know a batch or category of the cells; map such cells first.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
+        check.cells("adata", adata, mudata=True)
+        check.texts_or_none(layer=layer, batch_key=batch_key)
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)
         trained: bool = self.is_trained_  # type: ignore[has-type]
@@ -169,33 +182,16 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         return _var_names(self.registry_)
 
     @classmethod
-    def _load(cls, dir_path: str | Path, adata: Any, *args: Any, **kwargs: Any) -> Any:
-        return read_folder(dir_path, lambda folder: cls._load_folder(folder, adata, *args, **kwargs))
-
-    @classmethod
-    def _load_folder(cls, dir_path: Path, adata: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a model without cells by stand-ins, which scvi-tools asks for.
-
-        Raises
-        ------
-        TypeError
-            If the model was set up with AnnData.
-        """
-        prefix = kwargs.get("prefix") or ""
-        registry = cls.load_registry(str(dir_path), prefix=kwargs.get("prefix"))
+    def _load_trusted(cls, folder: Path, adata: Any, **options: Any) -> Any:
+        prefix = options.get("prefix") or ""
+        registry = scvi.model.TOTALVI.load_registry(str(folder), prefix=prefix)
         if not modalities_of(registry["setup_args"]):
-            message = (
-                f"{dir_path} holds a totalVI model that was set up with AnnData; only those of MuData are supported"
-            )
+            message = f"{folder} holds a totalVI model that was set up with AnnData; only those of MuData are supported"
             raise TypeError(message)
-        saved = (dir_path / f"{prefix}mdata.h5mu").exists()
-        without = adata is False or (adata is None and not saved)
+        without = adata is False or (adata is None and not (folder / f"{prefix}mdata.h5mu").exists())
         with advice_unsaid():
-            model = super()._load(
-                dir_path,
-                stand_ins(spec_of_registry(registry, _var_names(registry))) if without else adata,
-                *args,
-                **kwargs,
+            model = super()._load_trusted(
+                folder, stand_ins(spec_of_registry(registry, _var_names(registry))) if without else adata, **options
             )
         if without:
             model._adata = None
@@ -245,6 +241,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         unmeasured
             Batch to positions of proteins; a batch that is not named measured all.
         """
+        check.mapping("unmeasured", unmeasured)
         mask = {}
         for code, batch in enumerate(self.spec.batches):
             mask[str(code)] = np.ones(self.module.n_input_proteins, dtype=bool)
@@ -266,7 +263,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             cells = registrable(prepare_cells(gene_cells(model.adata, spec), spec), model.adata, spec)
         with TemporaryDirectory() as folder:
             model.save(folder, overwrite=True)
-            converted = cls._load(folder, cells)
+            converted = cls._load_trusted(Path(folder), cells)  # which was written just now
         converted.history_ = model.history_
         return converted
 

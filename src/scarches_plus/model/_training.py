@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from scvi import settings
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus.train import TrainingPlan
 from scarches_plus.train._penalty_sum import name_terms
@@ -20,6 +21,7 @@ from ._fast_training import obstacle_to, train_fast
 from ._groupings import setting_of
 from ._interrupt import InterruptibleRunner, interrupts_restored
 from ._state import refresh_state
+from ._training_options import check_training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,19 +85,24 @@ class TrainingMixin:
             If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the reason.
         KeyboardInterrupt
             If the user stops the training. The model then holds the weights of the last step and can be used and trained on.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
+        name_terms(penalties)
+        check.choice("engine", engine, ENGINES)
+        check.choice("module_mode", module_mode, ("train", "eval", None))
         parent = super().train  # type: ignore[misc]
         positional = signature(parent).bind_partial(*args).arguments
         if set(positional) & set(kwargs):
             message = f"train got two values for {', '.join(sorted(set(positional) & set(kwargs)))}"
             raise TypeError(message)
-        kwargs = {**positional, **kwargs}
+        plan_kwargs, kwargs = check_training(type(self), plan_kwargs, {**positional, **kwargs}, name="train")
         surgery = self.surgery
         partial = surgery is not None and surgery.strategy != "all"
         plan_kwargs = {
             "module_mode": module_mode or ("eval" if partial else "train"),
             "freeze_norms": partial,
-            **(plan_kwargs or {}),
+            **plan_kwargs,
         }
         entries = None if surgery is None else _as_tensors(surgery.entries)
         if entries is not None:
@@ -145,9 +152,6 @@ def _place_in_history(model: Any, n_before: int) -> None:
 
 
 def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> bool:
-    if engine not in ENGINES:
-        message = f"engine must be one of {ENGINES}, not {engine!r}"
-        raise ValueError(message)
     if engine == "scvi":
         return False
     obstacle = obstacle_to(model, plan_kwargs, kwargs)

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+
 from ._batch_free_layer import free_first_layer_of_batch
 from ._count_likelihood import CountLikelihoodMixin
 from ._expression_likelihood import ExpressionLikelihoodMixin
@@ -36,8 +39,11 @@ class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixi
         batch_free_decoder_layer, reconstruction_weight, layer_widths
             As in :class:`~scarches_plus.module.VAE`.
         """
+        check.flags(batch_free_decoder_layer=batch_free_decoder_layer)
+        check.number("reconstruction_weight", reconstruction_weight, above=0)
         if layer_widths is not None:
-            set_layer_widths(self, layer_widths)
+            widths = check.names("layer_widths", layer_widths, of=object, least=1)
+            set_layer_widths(self, [check.whole("layer_widths", one, least=1, most=_limits.UNITS) for one in widths])
         self.idle_unused_layers()
         self.use_squared_error(reconstruction_weight)
         if batch_free_decoder_layer:

@@ -57,9 +57,6 @@ class ExpressionLikelihoodMixin:
                 )
                 raise ValueError(message)
             return
-        if not weight > 0:
-            message = f"reconstruction_weight must be positive, not {weight}"
-            raise ValueError(message)
         given = {
             f"dispersion={self.dispersion!r}": self.dispersion != "gene",
             "use_observed_lib_size=False": not self.use_observed_lib_size,

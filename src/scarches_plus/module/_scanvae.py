@@ -11,18 +11,24 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch.nn.functional import cross_entropy
 
+from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
 
 from ._adapted import AdaptedMixin
 from ._hierarchical_classifier import HierarchicalClassifier
+from ._network_options import check_network
 from ._signature import extends
-from ._unobserved_classes import UnobservedClassesMixin, whole_number
+from ._unobserved_classes import UnobservedClassesMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scvi.model.base import BaseModelClass
     from torch import Tensor
+
+
+#: Version of scvi-tools from which on classifiers return logits.
+_LOGITS_SINCE = (1, 1)
 
 
 class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
@@ -61,6 +67,7 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         hierarchy: LabelTree | Mapping[str, str | None] | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs = check_network(kwargs, type(self), name="SCANVAE")
         tree = None if hierarchy is None else LabelTree.of(hierarchy)
         given = signature(super().__init__).bind(*args, **kwargs)
         if tree is not None:
@@ -71,7 +78,8 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
                 message = "a hierarchy has no place for unobserved classes: pass hierarchy or n_unobserved, not both"
                 raise ValueError(message)
             given.arguments["n_labels"] = len(tree.leaves)
-        given.arguments["n_labels"] = given.arguments.get("n_labels", 0) + whole_number(n_unobserved)
+        n_unobserved = check.whole("n_unobserved", n_unobserved, least=0)
+        given.arguments["n_labels"] = given.arguments.get("n_labels", 0) + n_unobserved
         super().__init__(*given.args, **given.kwargs)
         self.n_unobserved = n_unobserved
         if tree is not None:
@@ -158,17 +166,12 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         return super().classify(self.encoded(x), *args, **kwargs)
 
     def on_load(self, model: BaseModelClass, **kwargs: Any) -> None:
-        """Adapt weights of old versions, which scvi-tools does with the cells at hand only.
-
-        Raises
-        ------
-        ValueError
-            If the model was saved by scvi-tools before 1.1 and there are no cells.
-        """
+        """Adapt the classifier of scvi-tools before 1.1, which scvi-tools does with the cells at hand only."""
         if model.adata is not None:
             super().on_load(model, **kwargs)
             return
-        version = str(model.registry_["scvi_version"])
-        if tuple(map(int, version.split(".")[:2])) < (1, 1):
-            message = f"the model was saved by scvi-tools {version}: load it once with its cells and save it again"
-            raise ValueError(message)
+        version = str(model.registry_["scvi_version"])  # type: ignore[attr-defined]
+        options = model.init_params_.get("model_kwargs", {}).get("classifier_parameters", {})  # type: ignore[attr-defined]
+        if tuple(map(int, version.split(".")[:2])) < _LOGITS_SINCE and not options.get("logits", False):
+            self.classifier.logits = False
+            self.classifier.classifier.append(torch.nn.Softmax(dim=-1))

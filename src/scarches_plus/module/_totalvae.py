@@ -10,6 +10,7 @@ from scvi import REGISTRY_KEYS
 from scvi.distributions import NegativeBinomial, NegativeBinomialMixture, ZeroInflatedNegativeBinomial
 
 from ._gene_mask import MeasuredGenes
+from ._network_options import check_network
 from ._signature import extends
 from ._summed_in_parts import sum_in_parts
 
@@ -34,7 +35,7 @@ class TOTALVAE(scvi.module.TOTALVAE):
 
     @extends(scvi.module.TOTALVAE.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **check_network(kwargs, type(self), name="TOTALVAE"))
         sum_in_parts(self)
 
     def set_gene_mask(self, measured: Tensor | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,17 +38,3 @@ class UnobservedClassesMixin:
         observed, unobserved = classes[..., :n_observed], classes[..., n_observed:]
         add = torch.logsumexp if self.classifier.logits else torch.sum
         return torch.cat([observed, add(unobserved, -1, keepdim=True)], dim=-1)
-
-
-def whole_number(n_unobserved: int) -> int:
-    """Return the number of unobserved classes.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    if not isinstance(n_unobserved, Integral) or isinstance(n_unobserved, bool) or n_unobserved < 0:
-        message = f"n_unobserved={n_unobserved!r}: pass a whole number of classes, 0 for none"
-        raise ValueError(message)
-    return int(n_unobserved)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import scvi.module
 
 from ._adapted import AdaptedMixin
+from ._network_options import check_network
 from ._signature import extends
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class VAE(AdaptedMixin, scvi.module.VAE):
         layer_widths: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **check_network(kwargs, type(self), name="VAE"))
         self.adapt(
             batch_free_decoder_layer=batch_free_decoder_layer,
             reconstruction_weight=reconstruction_weight,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._text import for_figure
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,14 +26,15 @@ def draw_boxes(groups: Mapping[str, NDArray[np.float64]], colors: Mapping[str, s
     """Draw a box for each group, the first at the bottom, with quartiles, median, and whiskers from the 5th to the 95th percentile."""
     import matplotlib.pyplot as plt
 
+    names = for_figure(groups)
     if ax is None:
-        longest = max(len(name) for name in groups)
+        longest = max(len(name) for name in names)
         size = (4.5 + 0.08 * longest, max(0.3 * len(groups) + 1.2, 2.5))
         _, ax = plt.subplots(figsize=size, layout="constrained")
     boxes = ax.boxplot(
         list(groups.values()),
         orientation="horizontal",
-        tick_labels=[f"{name} ({len(values):,})" for name, values in groups.items()],
+        tick_labels=[f"{name} ({len(values):,})" for name, values in zip(names, groups.values(), strict=True)],
         widths=0.65,
         whis=(5, 95),
         showfliers=False,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._cells._columns import column_not_found, column_of
+from scarches_plus._cells._names import name_of, names_of
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -12,9 +15,9 @@ if TYPE_CHECKING:
 def column(adata: AnnData, key: str, fix: str) -> pd.Series:
     """The column `key` of ``obs``, or an error that says how to get it."""
     if key not in adata.obs:
-        message = f"obs has no column {key!r}: {fix}. It has: {', '.join(map(str, adata.obs.columns))}"
+        message = f"{column_not_found(adata.obs, key)}; {fix}"
         raise KeyError(message)
-    return adata.obs[key]
+    return column_of(adata.obs, key)
 
 
 def categorical(values: pd.Series) -> pd.Series:
@@ -23,4 +26,6 @@ def categorical(values: pd.Series) -> pd.Series:
 
     if not isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object).astype("category")
-    return values.cat.rename_categories(list(values.cat.categories.astype(str))).cat.remove_unused_categories()
+    names = list(dict.fromkeys(name_of(value) for value in values.cat.categories))
+    named = pd.Series(pd.Categorical(names_of(values), categories=names), index=values.index, name=values.name)
+    return named.cat.remove_unused_categories()

@@ -4,9 +4,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._logging import logger
+from scarches_plus._text import for_figure
 
+from ._axes import axes_or_none
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -54,10 +59,17 @@ def confusion_matrix(
         If a column is missing.
     ValueError
         If no cell has both labels.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
     import pandas as pd
 
+    check.cells("adata", adata, mudata=True)
+    check.texts(labels_key=labels_key, unknown_category=unknown_category)
+    check.texts_or_none(predicted_key=predicted_key)
+    check.flags(normalize=normalize)
+    axes_or_none("ax", ax)
     predicted_key = predicted_key or _keys.predicted(labels_key)
     truth = column(adata, labels_key, "give the column of the true labels")
     predicted = column(adata, predicted_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")
@@ -67,6 +79,7 @@ def confusion_matrix(
         raise ValueError(message)
     truth, predicted = categorical(truth[both]), categorical(predicted[both])
 
+    logger.info("true labels: obs[%r] of %d cells; transferred: obs[%r]", labels_key, both.sum(), predicted_key)
     types, given = list(truth.cat.categories), [c for c in predicted.cat.categories if c != unknown_category]
     rows = sorted(types, key=lambda name: name not in given)
     columns = [name for name in types if name in given] + [name for name in given if name not in types]
@@ -83,16 +96,18 @@ def confusion_matrix(
         text = f"{value:.2f}" if normalize else f"{value:d}"
         if value and text != "0.00":
             ax.text(col, row, text, ha="center", va="center", fontsize=7, color=_readable(image.to_rgba(value)))
-    ax.set_yticks(range(len(rows)), [f"{name} ({n:,})" for name, n in counts.sum(axis=1).items()])
-    ax.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
+    n_cells = counts.sum(axis=1)
+    ax.set_yticks(range(len(rows)), [f"{name} ({n:,})" for name, n in zip(for_figure(rows), n_cells, strict=True)])
+    ax.set_xticks(range(len(columns)), for_figure(columns), rotation=45, ha="right", rotation_mode="anchor")
     ax.set_xlabel("transferred label")
     ax.set_ylabel("true label (cells)")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    ax.get_figure().colorbar(
+    bar = ax.get_figure().colorbar(
         image, ax=ax, label="share of the true type" if normalize else "cells", fraction=0.05, pad=0.02, aspect=30
     )
-    return ax
+    plain_texts(bar.ax)
+    return plain_texts(ax)
 
 
 def _readable(background: tuple[float, float, float, float]) -> str:

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
+
+from ._axes import axes_or_none
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -35,9 +39,13 @@ def drift(lineage: Sequence[Mapping[str, Any]], *, ax: Axes | None = None) -> Ax
     ------
     ValueError
         If no record says how far cells moved: then the models came without cells, and without ``drift_cells``.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
+    lineage = [check.mapping("lineage", record) for record in check.names("lineage", lineage, of=object)]
+    axes_or_none("ax", ax)
     drifts = [record["drift"] for record in lineage if "drift" in record]  # not where labels were added
     if not any("relative_rmsd" in one for one in drifts):
         message = (

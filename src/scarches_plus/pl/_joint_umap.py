@@ -4,9 +4,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of
+from scarches_plus._logging import logger
+from scarches_plus._text import for_figure, for_message
 
+from ._axes import axes_or_none
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,23 +74,27 @@ def joint_umap(
         If the UMAP or a column is missing.
     ValueError
         If no cell is to be coloured, or `ax` is given for several panels, or `cells` is not one of its values.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
+    check.cells("adata", adata)
+    keys = [role_key] if color is None else list(check.names("color", color, or_one=True, least=1))
+    check.choice("cells", cells, (_keys.QUERY, _keys.REFERENCE, "all"))
+    check.texts(role_key=role_key, unknown_category=unknown_category)
+    if size is not None:
+        check.number("size", size, above=0)
+    axes_or_none("ax", ax)
     roles = column(adata, role_key, "make adata with sp.tl.joint_embedding(reference, query)")
     if "X_umap" not in adata.obsm:
         message = f'obsm has no "X_umap": run sc.pp.neighbors(adata, use_rep="{_keys.EMBEDDING}"); sc.tl.umap(adata)'
         raise KeyError(message)
-    if cells not in {_keys.QUERY, _keys.REFERENCE, "all"}:
-        message = f"cells must be 'query', 'reference' or 'all', not {cells!r}"
-        raise ValueError(message)
     colored = np.ones(adata.n_obs, dtype=bool) if cells == "all" else (roles == cells).to_numpy()
     if not colored.any():
         message = f"no cell has {cells!r} in obs[{role_key!r}]"
         raise ValueError(message)
 
-    color = role_key if color is None else color
-    keys = [color] if isinstance(color, str) else list(color)
     if ax is not None and len(keys) != 1:
         message = f"ax takes one panel, color asks for {len(keys)}: leave ax out or give one column"
         raise ValueError(message)
@@ -101,7 +111,7 @@ def joint_umap(
     rest = _keys.QUERY if cells == _keys.REFERENCE else _keys.REFERENCE
     for panel, axis in zip(panels, axes, strict=True):
         _draw(behind, rest, panel, axis, {"size": size, "cmap": cmap, **kwargs})
-    return axes[0] if isinstance(color, str) else axes
+    return axes[0] if color is None or isinstance(color, str) else axes
 
 
 def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown: str) -> AnnData:
@@ -120,6 +130,7 @@ def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown
             values = values.cat.reorder_categories([*values.cat.categories.drop(unknown), unknown])
         colors = _colors(adata, key, unknown)
         uns[_keys.colors(key)] = [colors[name] for name in values.cat.categories]
+        values = values.cat.rename_categories(for_figure(values.cat.categories, in_legend=True))
     return AnnData(obs=pd.DataFrame({key: values}), obsm={"X_umap": np.asarray(adata.obsm["X_umap"])[chosen]}, uns=uns)
 
 
@@ -129,10 +140,17 @@ def _colors(adata: AnnData, key: str, unknown: str) -> dict[str, str]:
 
     values = adata.obs[key]
     values = values if hasattr(values, "cat") else categorical(values)
-    names = list(values.cat.categories.astype(str))
+    names = [name_of(value) for value in values.cat.categories]
     if len(stored := adata.uns.get(_keys.colors(key), [])) >= len(names):
         colors = dict(zip(names, stored, strict=False))
     else:
+        if len(stored):
+            logger.info(
+                "uns[%r] has %d colours for %d names: other colours are drawn",
+                _keys.colors(key),
+                len(stored),
+                len(names),
+            )
         named = [name for name in names if name != unknown]
         fitting = (p for p in (palettes.default_20, palettes.default_28, palettes.default_102) if len(p) >= len(named))
         palette = next(fitting, palettes.default_102)
@@ -160,8 +178,23 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
         sc.pl.umap(AnnData(obsm={"X_umap": behind}), na_color=REFERENCE_COLOR, size=kwargs["size"], **common)
         if is_label:
             ax.scatter([], [], color=REFERENCE_COLOR, label=rest)
+    if kwargs.get("groups") is not None:
+        groups = [kwargs["groups"]] if isinstance(kwargs["groups"], str) else kwargs["groups"]
+        kwargs = {**kwargs, "groups": for_figure(groups, in_legend=True)}
     if str(key).endswith(_keys.uncertainty("")):
         kwargs = {"vmin": 0, "vmax": 1, **kwargs}
-    sc.pl.umap(cells, **{"color": key, "na_color": _keys.UNKNOWN_COLOR, "colorbar_loc": None, **common, **kwargs})
+    sc.pl.umap(
+        cells,
+        **{
+            "color": key,
+            "title": for_message(key, 60),
+            "na_color": _keys.UNKNOWN_COLOR,
+            "colorbar_loc": None,
+            **common,
+            **kwargs,
+        },
+    )
     if not is_label:
-        ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
+        bar = ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
+        plain_texts(bar.ax)
+    plain_texts(ax)

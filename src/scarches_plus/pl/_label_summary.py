@@ -4,6 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus._text import for_figure
+
+from ._axes import axes_or_none
+from ._texts import plain_texts
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -29,9 +35,13 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ------
     ValueError
         If the table is no summary, or empty.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
+    check.table("summary", summary)
+    axes_or_none("ax", ax)
     if lacking := [name for name in ("n_cells", *COLORS) if name not in summary]:
         message = f"the table lacks {lacking}: pass what sp.tl.label_summary returned"
         raise ValueError(message)
@@ -39,7 +49,7 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         message = "the summary has no label"
         raise ValueError(message)
     table = summary.iloc[::-1]
-    names = [f"{name} ({n:,})" for name, n in table["n_cells"].items()]
+    names = [f"{name} ({n:,})" for name, n in zip(for_figure(table.index), table["n_cells"], strict=True)]
     if ax is None:
         size = (5 + 0.08 * max(map(len, names)), max(0.3 * len(names) + 1.2, 2.5))
         _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -51,4 +61,4 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     ax.set(xlim=(0, 1), xlabel="share of cells", ylabel="best label (cells)")
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return plain_texts(ax)

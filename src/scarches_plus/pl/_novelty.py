@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._text import for_message
 
+from ._axes import axes_or_none
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,7 +46,13 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
         If a column or the record is missing.
     ValueError
         If no cell has a group.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
+    check.cells("adata", adata)
+    check.texts(key=key)
+    check.texts_or_none(groupby=groupby)
+    axes_or_none("ax", ax)
     fix = f"run sp.tl.detect_novel(query, reference, labels_key, ..., key_added={key!r})"
     record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key, {})
     if "threshold" not in record:
@@ -62,5 +72,5 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     ax = draw_boxes(groups, {name: NOVEL_COLOR if shares[name] > 0.5 else KNOWN_COLOR for name in groups}, ax)
     ax.axvline(float(record["threshold"]), color="black", linestyle="--", linewidth=1, zorder=0)
     name_colors(ax, {"mostly known": KNOWN_COLOR, "mostly novel": NOVEL_COLOR})
-    ax.set(xlabel="novelty (dashed: threshold)", ylabel=f"{groupby} (cells)")
-    return ax
+    ax.set(xlabel="novelty (dashed: threshold)", ylabel=f"{for_message(groupby, 60)} (cells)")
+    return plain_texts(ax)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from scarches_plus import _arguments as check
+from scarches_plus._text import for_figure
 
+from ._axes import axes_or_none
+from ._texts import plain_texts
+
+if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -27,19 +32,30 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     ------
     ValueError
         If there is no curve.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
     import numpy as np
     import pandas as pd
 
+    if not isinstance(curve, Mapping):
+        check.table("curve", curve)
+    axes_or_none("ax", ax)
     curves: dict[str, pd.DataFrame] = {"": curve} if isinstance(curve, pd.DataFrame) else dict(curve)
     if not curves:
         message = "there is no curve to draw"
         raise ValueError(message)
+    for name, table in curves.items():
+        check.table("curve" if name == "" else f"curve[{name!r}]", table)
+        if lacking := [column for column in ("confidence", "accuracy", "n_cells") if column not in table]:
+            message = f"the curve lacks {lacking}: pass what sp.metrics.reliability_curve returned"
+            raise ValueError(message)
     if ax is None:
         _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)
-    for name, table in curves.items():
+    names = for_figure(curves, in_legend=True) if any(map(str, curves)) else [""]
+    for name, table in zip(names, curves.values(), strict=True):
         (line,) = ax.plot(table["confidence"], table["accuracy"], linewidth=1)
         error = (
             f"calibration error {table.attrs['calibration_error']:.3f}" if "calibration_error" in table.attrs else ""
@@ -60,4 +76,4 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability of the prediction", ylabel="share that is right")
     ax.set_aspect("equal")
     ax.spines[["top", "right"]].set_visible(False)
-    return ax
+    return plain_texts(ax)

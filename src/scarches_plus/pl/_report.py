@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus._text import for_figure
+
+from ._axes import axes_or_none
+from ._texts import plain_texts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,9 +44,17 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
     ------
     ValueError
         If the report has no scores, or `axes` are not two.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
+    if not hasattr(report, "table"):
+        message = f"report must be a Report of sp.metrics.evaluate, not {check.shown(report)}"
+        raise TypeError(message)
+    if axes is not None:
+        for one in check.names("axes", axes, of=object, least=2):
+            axes_or_none("axes", one)
     table = report.table()
     if table.empty:
         message = "there is nothing to draw: the report has no scores"
@@ -56,7 +70,7 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
         raise ValueError(message)
     _draw_table(table, axes[0])
     _draw_scatter(table, axes[1])
-    return axes[0], axes[1]
+    return plain_texts(axes[0]), plain_texts(axes[1])
 
 
 def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
@@ -75,7 +89,7 @@ def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
         of_kind = places[[one == kind for one in kinds]]
         ax.text(of_kind.mean(), len(table) - 0.35, kind, ha="center", va="top", fontsize=10, fontweight="bold")
     ax.set(xlim=(-0.7, places[-1] + 0.7), ylim=(len(table) - 0.2, -0.7), yticks=rows)
-    ax.set_yticklabels([str(name) for name in table.index], parse_math=False)
+    ax.set_yticklabels(for_figure(table.index))
     ax.set_xticks(places, names, rotation=40, ha="left")
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
@@ -87,7 +101,7 @@ def _draw_scatter(table: pd.DataFrame, ax: Axes) -> None:
         ax.set_axis_off()
         return
     mixing, conservation = (table["summary", kind].to_numpy(dtype=float) for kind in ("mixing", "conservation"))
-    names = [str(name) for name in table.index]
+    names = for_figure(table.index)
     dots = [
         ax.scatter(mixing[number], conservation[number], color=f"C{number % 10}", label=name, zorder=2)
         for number, name in enumerate(names)
@@ -96,5 +110,5 @@ def _draw_scatter(table: pd.DataFrame, ax: Axes) -> None:
     ax.set_aspect("equal")
     ax.grid(alpha=0.3)
     legend = ax.legend(dots, [""] * len(dots), fontsize="small", loc="lower left")
-    for text, name in zip(legend.get_texts(), names, strict=True):  # as they are: no mathematics, no hidden "_name"
-        text.set(text=name, parse_math=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):  # an underscore at its beginning would hide it
+        text.set_text(name)

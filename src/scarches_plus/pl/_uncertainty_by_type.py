@@ -2,10 +2,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import names_of
+from scarches_plus._logging import logger
 
+from ._axes import axes_or_none
 from ._boxes import by_median, draw_boxes, name_colors
 from ._columns import categorical, column
+from ._texts import plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +60,17 @@ def uncertainty_by_type(
         If a column is missing.
     ValueError
         If no cell has both a label and an uncertainty.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
+    check.cells("adata", adata, mudata=True)
+    check.texts(labels_key=labels_key)
+    check.texts_or_none(uncertainty_key=uncertainty_key)
+    check.distinct(labels_key=labels_key, uncertainty_key=uncertainty_key)
+    known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
+    if threshold is not None:
+        check.number("threshold", threshold, least=0, most=1)
+    axes_or_none("ax", ax)
     uncertainty_key = uncertainty_key or _keys.uncertainty(labels_key)
     labels = column(adata, labels_key, "give the column of the true labels")
     uncertainty = column(adata, uncertainty_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")
@@ -63,12 +78,13 @@ def uncertainty_by_type(
     if not both.any():
         message = f"no cell has both obs[{labels_key!r}] and obs[{uncertainty_key!r}]"
         raise ValueError(message)
+    logger.info("true labels: obs[%r] of %d cells; uncertainty: obs[%r]", labels_key, both.sum(), uncertainty_key)
     groups = by_median(uncertainty[both].to_numpy(dtype=float), categorical(labels[both]))
-    known = set(groups) if known_labels is None else {str(name) for name in known_labels}
+    known = set(groups) if known_labels is None else {name for name in names_of(known_labels) if name is not None}
     ax = draw_boxes(groups, {name: KNOWN_COLOR if name in known else UNSEEN_COLOR for name in groups}, ax)
     if threshold is not None:
         ax.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=0)
     if known_labels is not None:
         name_colors(ax, {"in the reference": KNOWN_COLOR, "not in the reference": UNSEEN_COLOR})
     ax.set(xlim=(-0.02, 1.02), xlabel="uncertainty of the transferred label", ylabel="true label (cells)")
-    return ax
+    return plain_texts(ax)

@@ -11,6 +11,7 @@ from ._gene_report import GeneReport
 from ._label_tree import LabelTree, label_tree
 from ._map_gene_ids import map_gene_ids
 from ._map_orthologs import map_orthologs
+from ._match_gene_names import match_gene_names
 from ._normalize_gene_length import normalize_gene_length
 from ._query_report import Problem, QueryError, QueryReport
 from ._seed_labels import seed_labels
@@ -28,6 +29,7 @@ __all__ = [
     "label_tree",
     "map_gene_ids",
     "map_orthologs",
+    "match_gene_names",
     "normalize_gene_length",
     "seed_labels",
 ]

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._counts import counts_of
+from ._match_names import other_names
 from ._measured import read_record, write_record
 
 if TYPE_CHECKING:
@@ -47,9 +49,14 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
         If the layer does not exist.
     ValueError
         If gene names are not unique, or none of the reference's genes is in the query.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from anndata import AnnData
 
+    check.cells("adata", adata)
+    var_names = check.names("var_names", var_names, least=1)
+    check.texts_or_none(layer=layer)
     source = locate_genes(adata.var_names, var_names)
     counts = _take_columns(counts_of(adata, layer), source)
     obs = adata.obs.copy()
@@ -82,7 +89,8 @@ def locate_genes(query: pd.Index, var_names: Sequence[str]) -> np.ndarray:
     if not (source >= 0).any():
         message = (
             f"none of the reference's genes (for example {list(var_names[:3])}) is among the query's "
-            f"(for example {query[:3].tolist()}); are both gene symbols, or both Ensembl ids?"
+            f"(for example {query[:3].tolist()}); are both gene symbols, or both Ensembl ids, of one species?"
+            + other_names(query, var_names, "sp.pp.match_gene_names(adata, var_names)")
         )
         raise ValueError(message)
     return source

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_not_found, column_of
+from scarches_plus._cells._matrices import require_sound_cells
 from scarches_plus._logging import logger
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ def balance_cells(
         If there is no key, ``n`` is not a whole number of at least 1, or a column has missing values.
     NotImplementedError
         If ``adata`` is backed by a file and would be changed in place.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -69,20 +73,20 @@ def balance_cells(
     >>> adata.n_obs
     160
     """
-    columns = [keys] if isinstance(keys, str) else list(dict.fromkeys(keys))
-    if not columns:
-        message = "keys is empty; name the obs columns that span the strata"
-        raise ValueError(message)
+    check.cells("adata", adata)
+    columns = list(dict.fromkeys(check.names("keys", keys, or_one=True, least=1)))
+    n = check.whole("n", n, least=1)
+    check.seed("rng", rng)
+    check.flags(copy=copy)
     unknown = [column for column in columns if column not in adata.obs]
     if unknown:
-        message = f"keys {unknown} not found in adata.obs, which holds {adata.obs.columns.tolist()}"
-        raise KeyError(message)
-    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-        message = f"n={n!r}: pass a whole number of at least 1"
-        raise ValueError(message)
+        raise KeyError(column_not_found(adata.obs, unknown))
     if adata.isbacked and not copy:
         message = "adata is backed by a file, which cannot lose cells; pass copy=True"
         raise NotImplementedError(message)
+    require_sound_cells(adata)
+    for column in columns:
+        column_of(adata.obs, column)
     strata = adata.obs[columns]
     missing = strata.isna().sum()
     if missing.any():
@@ -91,7 +95,7 @@ def balance_cells(
             "these cells out"
         )
         raise ValueError(message)
-    kept = _kept(strata, int(n), np.random.default_rng(rng))
+    kept = _kept(strata, n, np.random.default_rng(rng))
     logger.info("kept %d of %d cells", kept.sum(), len(kept))
     if copy:
         return adata[kept].to_memory() if adata.isbacked else adata[kept].copy()

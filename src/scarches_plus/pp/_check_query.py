@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+from warnings import warn
 
-import numpy as np
 import pandas as pd
-from scipy import sparse
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._names import names_of
 from scarches_plus._reference import ReferenceSpec
 
-from ._counts import counts_layer, row_blocks, stored_counts, stored_values
-from ._gene_names import namespace, suggest_names
+from ._check_columns import SMALL_BATCH, check_batches, check_column, check_covariates, present
+from ._check_counts import check_counts
+from ._check_genes import FEW_GENES, TOO_FEW_GENES, check_genes
+from ._check_proteins import check_proteins
+from ._counts import counts_layer, matrix_of
 from ._measured import read_record
-from ._query_report import Problem, QueryReport
+from ._modalities import gene_cells, is_mudata
+from ._query_report import Problem, QueryError, QueryReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any
 
     from anndata import AnnData
+    from mudata import MuData
 
     class HasSpec(Protocol):
         @property
         def spec(self) -> ReferenceSpec: ...
 
 
-#: Below this share of the reference's genes labels become unreliable; below the other they are worthless: accuracy
-#: fell from 1.00 to 0.90 at 70 % and to 0.22 at 10 % of the genes on simulated data.
-FEW_GENES = 0.8
-TOO_FEW_GENES = 0.25
-_SMALL_BATCH = 20
-
-
 def check_query(
-    adata: AnnData,
-    model: HasSpec | ReferenceSpec,
+    adata: AnnData | MuData,
+    model: HasSpec | ReferenceSpec | None = None,
     *,
     layer: str | None = None,
     batch_key: str | None = None,
@@ -43,13 +41,17 @@ def check_query(
 ) -> QueryReport:
     """Find every problem that mapping a query onto a reference would meet, with its fix.
 
+    Values that are no raw counts are named as what they probably are (log1p of counts per 10,000, log2, CPM, binarised, scaled,
+    ...), with the figure that gives them away, each batch by itself.
+
     Parameters
     ----------
     adata
-        Query with raw counts. It is not changed. Counts on disk are read once, a block of cells at a time, and never
-        held as a whole.
+        Query with raw counts, MuData for a totalVI model. It is not changed. Counts on disk are read once, a block of cells
+        at a time, and never held as a whole.
     model
-        Reference model of this package (:func:`scarches_plus.model.load` opens others), or its ``spec``.
+        Reference model of this package (:func:`scarches_plus.model.load` opens others), or its ``spec``. ``None``: only what
+        is wrong with any model is found, such as values that are no counts.
     layer, batch_key
         Where the query keeps counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
     shared_batches
@@ -63,36 +65,48 @@ def check_query(
     Raises
     ------
     TypeError
-        If ``adata`` is no AnnData or ``model`` has no ``spec``.
+        If ``adata`` is no AnnData or MuData, or ``model`` has no ``spec``, or MuData meets a model of genes alone.
     """
-    from anndata import AnnData
-
-    if not isinstance(adata, AnnData):
-        message = f"expected an AnnData, not {type(adata).__name__}"
+    check.cells("adata", adata, mudata=True)
+    check.texts_or_none(layer=layer, batch_key=batch_key)
+    shared_batches = check.names("shared_batches", shared_batches, of=object)
+    spec = model if model is None or isinstance(model, ReferenceSpec) else getattr(model, "spec", None)
+    if model is not None and not isinstance(spec, ReferenceSpec):
+        message = f"expected a model of scarches_plus (sp.model.load opens others), not {check.shown(model)}"
         raise TypeError(message)
-    spec = model if isinstance(model, ReferenceSpec) else getattr(model, "spec", None)
-    if not isinstance(spec, ReferenceSpec):
-        message = f"expected a model of scarches_plus (sp.model.load opens others), not {type(model).__name__}"
-        raise TypeError(message)
+    if spec is None:
+        if is_mudata(adata):
+            message = "without a model, pass a modality of the MuData, such as mdata.mod['rna']"
+            raise TypeError(message)
+        return _check_alone(adata, counts_layer(layer, None), batch_key)  # type: ignore[arg-type]
 
     batch_key = batch_key or spec.batch_key
-    batches = _present(adata.obs, batch_key)
-    labels = _present(adata.obs, spec.labels_key)
+    problems: list[Problem] = []
+    try:
+        cells = gene_cells(adata, spec, batch_key)
+    except (KeyError, ValueError) as error:
+        problems = [
+            Problem("fatal", str(error.args[0]), "give the cells every modality and column that the model reads")
+        ]
+        return QueryReport(tuple(problems), adata.n_obs, adata.n_vars, len(spec.var_names), 0, (), (), ())
+    genes = cells.var_names.isin(spec.var_names)
+    batches = present(cells.obs, batch_key)
+    labels = present(cells.obs, spec.labels_key)
     problems = [
-        *_check_shape(adata),
-        *_check_genes(adata, spec),
-        *_check_studies(adata, spec),
-        *check_counts(adata, spec, counts_layer(layer, spec.layer)),
-        *_check_batches(adata.obs, spec, batch_key, shared_batches),
-        *_check_covariates(adata.obs, spec),
+        *_check_shape(cells),
+        *check_genes(cells, spec),
+        *_check_studies(cells, spec),
+        *check_counts(cells, counts_layer(layer, spec.layer), genes=genes, batch_key=batch_key, counts=spec.counts),
+        *(check_proteins(adata, spec) if is_mudata(adata) else ()),  # type: ignore[arg-type]
+        *check_batches(cells.obs, spec, batch_key, shared_batches),
+        *check_covariates(cells.obs, spec),
     ]
-    order = {"fatal": 0, "error": 1, "warning": 2}
     return QueryReport(
-        problems=tuple(sorted(problems, key=lambda problem: order[problem.severity])),
-        n_cells=adata.n_obs,
-        n_genes=adata.n_vars,
+        problems=_worst_first(problems),
+        n_cells=cells.n_obs,
+        n_genes=cells.n_vars,
         n_reference_genes=len(spec.var_names),
-        n_genes_found=int(pd.Index(spec.var_names).isin(adata.var_names).sum()),
+        n_genes_found=int(pd.Index(spec.var_names).isin(cells.var_names).sum()),
         new_batches=tuple(batch for batch in batches if batch not in spec.batches),
         shared_batches=tuple(batch for batch in batches if batch in spec.batches),
         unknown_labels=tuple(
@@ -101,46 +115,85 @@ def check_query(
     )
 
 
-def _present(obs: pd.DataFrame, key: str | None) -> list[str]:
-    return [] if key is None or key not in obs else sorted(set(obs[key].dropna().astype(str)))
+def require_counts(
+    adata: AnnData,
+    layer: str | None = None,
+    *,
+    batch_key: str | None = None,
+    scaled: Literal["error", "warning"] = "error",
+    stacklevel: int = 3,
+) -> None:
+    """Refuse cells whose values are no raw counts, for verbs that read counts without a model.
+
+    Parameters
+    ----------
+    adata
+        Cells; not changed.
+    layer
+        Layer with counts; ``None`` and ``"X"`` mean ``X``.
+    batch_key
+        ``obs`` column of batches, each of which is judged by itself.
+    scaled
+        How bad counts are that were only normalised or multiplied: a verb that normalises by itself does not mind.
+    stacklevel
+        Of warnings; 3 is the caller of the verb.
+
+    Raises
+    ------
+    KeyError
+        If there is no such layer.
+    QueryError
+        If the values are no counts, naming what they probably are.
+    """
+    layer = counts_layer(layer, None)
+    matrix_of(adata, layer)
+    problems = [problem for problem in _check_shape(adata) if problem.severity != "warning"]
+    problems += list(check_counts(adata, layer, batch_key=batch_key, empty=None, scaled=scaled))
+    if blocking := [problem for problem in problems if problem.severity != "warning"]:
+        message = "these cells cannot be used as they are:\n" + "\n".join(f"- {problem}" for problem in blocking)
+        raise QueryError(message)
+    for problem in problems:
+        warn(str(problem), UserWarning, stacklevel=stacklevel)
+
+
+def _check_alone(adata: AnnData, layer: str | None, batch_key: str | None) -> QueryReport:
+    """Find what is wrong with cells whatever the model."""
+    columns = (
+        [] if batch_key is None else check_column(adata.obs, batch_key, "name another column, or leave batch_key out")
+    )
+    problems = [
+        *_check_shape(adata),
+        *check_genes(adata, None),
+        *check_counts(adata, layer, batch_key=batch_key),
+        *_check_obs(adata.obs),
+        *columns,
+    ]
+    return QueryReport(
+        _worst_first(problems), adata.n_obs, adata.n_vars, 0, 0, tuple(present(adata.obs, batch_key)), (), ()
+    )
+
+
+def _worst_first(problems: list[Problem]) -> tuple[Problem, ...]:
+    order = {"fatal": 0, "error": 1, "warning": 2}
+    return tuple(sorted(problems, key=lambda problem: order[problem.severity]))
 
 
 def _check_shape(adata: AnnData) -> Iterator[Problem]:
     if adata.n_obs == 0 or adata.n_vars == 0:
-        yield Problem("fatal", f"the query has {adata.n_obs} cells and {adata.n_vars} genes", "pass a query with cells")
-    elif adata.n_obs < _SMALL_BATCH:
-        yield Problem(
-            "warning", f"the query has only {adata.n_obs} cells", "expect an uncertain correction of its batch"
-        )
+        yield Problem("fatal", f"there are {adata.n_obs} cells and {adata.n_vars} genes", "pass cells, and genes")
+    elif adata.n_obs < SMALL_BATCH:
+        yield Problem("warning", f"there are only {adata.n_obs} cells", "expect an uncertain correction of its batch")
 
 
-def _check_genes(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
-    query, reference = adata.var_names, pd.Index(spec.var_names)
-    if not query.is_unique:
-        repeated = query[query.duplicated()].unique()
+def _check_obs(obs: pd.DataFrame) -> Iterator[Problem]:
+    """Find columns that share a name."""
+    repeated = obs.columns[obs.columns.duplicated()].unique().astype(str).tolist()
+    if repeated:
         yield Problem(
-            "fatal",
-            f"{len(repeated)} gene names occur more than once, for example {repeated[:3].tolist()}",
-            "sum these genes, or rename them with adata.var_names_make_unique()",
+            "warning",
+            f"adata.obs has several columns named {repeated[:5]}",
+            "keep the first of each: adata.obs = adata.obs.loc[:, ~adata.obs.columns.duplicated()].copy()",
         )
-    n_found = int(reference.isin(query).sum())
-    share = n_found / len(reference)
-    if share >= FEW_GENES:
-        advice = suggest_names(query, reference, adata.var, n_found) if n_found < len(reference) else None
-        if advice:
-            yield Problem("warning", f"{len(reference) - n_found} of the reference's genes are missing", advice)
-        return
-    kinds = namespace(query), namespace(reference)
-    kind = f" (the query has {kinds[0]}, the reference {kinds[1]})" if kinds[0] != kinds[1] else ""
-    examples = f"query {query[:3].tolist()}, reference {reference[:3].tolist()}"
-    advice = suggest_names(query, reference, adata.var, n_found)
-    severity: Literal["fatal", "error", "warning"]
-    severity = "fatal" if n_found == 0 else "error" if share < TOO_FEW_GENES or advice else "warning"
-    yield Problem(
-        severity,
-        f"only {n_found} of the reference's {len(reference)} genes are in the query{kind}, for example {examples}",
-        advice or "use names of the same kind, and a query that was not cut down to its own variable genes",
-    )
 
 
 def _check_studies(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
@@ -148,8 +201,8 @@ def _check_studies(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
     record = read_record(adata)
     if record is None or record[0] not in adata.obs or not spec.batches:
         return
-    present = record[1].columns.isin(adata.obs[record[0]])
-    share = record[1].loc[adata.var_names.isin(spec.var_names), present].sum() / len(spec.var_names)
+    here = record[1].columns.isin(names_of(adata.obs[record[0]]))
+    share = record[1].loc[adata.var_names.isin(spec.var_names), here].sum() / len(spec.var_names)
     few = share[share < FEW_GENES].sort_values()
     if len(few):
         yield Problem(
@@ -157,116 +210,3 @@ def _check_studies(adata: AnnData, spec: ReferenceSpec) -> Iterator[Problem]:
             f"studies {few.index[:5].tolist()} measured as little as {few.iloc[0]:.0%} of the reference's genes",
             "leave them out, or join them again with all genes they measured",
         )
-
-
-def check_counts(adata: AnnData, spec: ReferenceSpec, layer: str | None) -> Iterator[Problem]:
-    """Find what is wrong with counts: with their values, and with cells that have none on the reference's genes."""
-    try:
-        stored = stored_counts(adata, layer)
-    except KeyError as error:
-        yield Problem("fatal", str(error.args[0]), "name the layer that holds raw counts with `layer=`")
-        return
-    genes = adata.var_names.isin(spec.var_names)
-    found = _summarize([_look_at(block, genes) for block in row_blocks(stored)])
-    if found.n_impossible:
-        yield Problem(
-            "fatal", f"{found.n_impossible} cells have missing or infinite values", "remove these cells or values"
-        )
-        return
-    if not spec.counts or not found.n_values:
-        return
-    if found.smallest < 0:
-        yield Problem("fatal", "there are negative values", "pass raw counts, for example layer='counts'")
-        return
-    if found.n_fractional:
-        fractional = found.n_fractional / found.n_values
-        looks_logged = found.largest < np.log1p(1e5) and fractional > 0.5
-        yield Problem(
-            "error" if looks_logged else "warning",
-            f"{fractional:.0%} of the stored values are not integers"
-            + (" and none is large: this looks like log-normalised data" if looks_logged else ""),
-            "pass raw counts, for example layer='counts' or adata.raw",
-        )
-    if found.n_empty and genes.any():
-        yield Problem(
-            "error",
-            f"{found.n_empty} cells have no counts on the reference's genes, and would get a label nevertheless",
-            "remove them, for example with sc.pp.filter_cells(adata, min_counts=1)",
-        )
-
-
-class _Values(NamedTuple):
-    """What stored values are like; cells are impossible with missing or infinite ones, empty without any on the genes."""
-
-    smallest: float = 0.0
-    largest: float = 0.0
-    n_values: int = 0
-    n_fractional: int = 0
-    n_impossible: int = 0
-    n_empty: int = 0
-
-
-def _look_at(block: Any, genes: np.ndarray) -> _Values:
-    values = stored_values(block)
-    smallest, largest = float(values.min(initial=0)), float(values.max(initial=0))
-    if not np.isfinite([smallest, largest]).all():
-        return _Values(n_impossible=_rows_with(block, lambda values: ~np.isfinite(values)))
-    n_fractional = np.count_nonzero(values != np.rint(values)) if values.dtype.kind == "f" else 0
-    n_empty = np.count_nonzero(block @ genes.astype(np.float32) == 0)
-    return _Values(smallest, largest, len(values), int(n_fractional), 0, int(n_empty))
-
-
-def _summarize(blocks: list[_Values]) -> _Values:
-    columns = list(zip(*blocks, strict=True)) or [(0,)] * len(_Values._fields)
-    return _Values(min(columns[0]), max(columns[1]), *map(sum, columns[2:]))
-
-
-def _rows_with(matrix: Any, test: Any) -> int:
-    if sparse.issparse(matrix):
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        return len(np.unique(rows[test(matrix.data)]))
-    return int(test(np.asarray(matrix)).any(axis=1).sum())
-
-
-def _check_batches(
-    obs: pd.DataFrame, spec: ReferenceSpec, batch_key: str | None, shared: Sequence[str]
-) -> Iterator[Problem]:
-    if spec.batch_key is None or batch_key is None:
-        return
-    yield from _check_column(obs, batch_key, "pass batch_key=..., or add the column (one value if it is one batch)")
-    sizes = obs[batch_key].dropna().astype(str).value_counts() if batch_key in obs else pd.Series(dtype=int)
-    reused = sorted((set(sizes.index) & set(spec.batches)) - set(shared))
-    if reused:
-        yield Problem(
-            "fatal",
-            f"batches {reused} have the names of batches of the reference",
-            f"pass shared_batches={reused} if they are the same batches, else rename them in obs[{batch_key!r}]",
-        )
-    small = sizes[sizes < _SMALL_BATCH]
-    if len(small):
-        yield Problem(
-            "warning",
-            f"{len(small)} batches have fewer than {_SMALL_BATCH} cells, for example {small.index[:3].tolist()}",
-            "join them with similar batches if they are technical replicates",
-        )
-
-
-def _check_covariates(obs: pd.DataFrame, spec: ReferenceSpec) -> Iterator[Problem]:
-    for key in (*spec.categorical_covariates, *spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
-        yield from _check_column(obs, key, "the reference was trained with this covariate: add it")
-    for key in (*spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
-        if key in obs and obs[key].dtype.kind not in "biuf":
-            yield Problem("fatal", f"obs[{key!r}] is not numeric", f"obs[{key!r}] = obs[{key!r}].astype(float)")
-        elif key in obs and np.isinf(obs[key].to_numpy(dtype=float)).any():
-            yield Problem("fatal", f"obs[{key!r}] has infinite values", "replace them or remove these cells")
-
-
-def _check_column(obs: pd.DataFrame, key: str, fix_missing: str) -> Iterator[Problem]:
-    if key not in obs:
-        yield Problem(
-            "fatal", f"column {key!r} not found in adata.obs ({obs.columns.astype(str).tolist()})", fix_missing
-        )
-        return
-    n_missing = int(obs[key].isna().sum())
-    if n_missing:
-        yield Problem("fatal", f"obs[{key!r}] has {n_missing} missing values", "fill them in or remove these cells")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -10,11 +9,14 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._names import names_of
 from scarches_plus._logging import logger
-from scarches_plus._reference import ReferenceSpec
 
-from ._check_query import check_counts
+from ._check_counts import check_counts
 from ._counts import counts_layer, counts_of
+from ._gene_names import as_text
+from ._match_names import other_names
 from ._measured import measured_genes, write_record
 from ._query_report import QueryError
 
@@ -68,6 +70,8 @@ def concat_studies(
     ValueError
         If there are no studies, one has no cells, names of studies, genes or cells are used twice, no gene is left, or
         studies share no genes.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -84,12 +88,16 @@ def concat_studies(
     """
     from anndata import AnnData, concat
 
+    check.slot("study_key", study_key)
+    check.texts_or_none(layer=layer)
+    if not isinstance(adatas, Mapping):
+        adatas = check.names("adatas", adatas, of=object, least=1)
+    keys = None if keys is None else check.names("keys", keys, of=object)
     studies = _named(adatas, keys)
-    if not isinstance(min_studies, Integral) or not 1 <= min_studies <= len(studies):
-        message = f"min_studies={min_studies!r}: pass a whole number from 1 to the number of studies, {len(studies)}"
-        raise ValueError(message)
+    min_studies = check.whole("min_studies", min_studies, least=1, most=len(studies))
     for name, study in studies.items():
         _check_study(name, study, study_key, layer)
+    _check_names(studies)
     measured = _measured(studies)
     measured = measured[measured.sum(axis=1) >= min_studies]
     _check_overlap(measured, min_studies)
@@ -126,19 +134,18 @@ def _named(adatas: Any, keys: Sequence[str] | None) -> dict[str, AnnData]:
         message = f"there are {len(adatas)} studies and {len(keys)} names; pass studies, and one name for each"
         raise ValueError(message)
     names = pd.Index([str(key) for key in keys])
-    bad = names[names.duplicated() | names.str.contains("/", regex=False)]
-    if len(bad):
-        message = f"names of studies must differ and have no '/' (they name columns in h5ad files): {bad.tolist()}"
+    if names.has_duplicates:
+        message = (
+            f"names of studies must differ (they name columns in h5ad files): {names[names.duplicated()].tolist()}"
+        )
         raise ValueError(message)
+    for name in names:
+        check.slot("study", name)
     return dict(zip(names, adatas, strict=True))
 
 
 def _check_study(name: str, study: AnnData, study_key: str, layer: str | None) -> None:
-    from anndata import AnnData
-
-    if not isinstance(study, AnnData):
-        message = f"study {name!r} must be an AnnData, not {type(study).__name__}"
-        raise TypeError(message)
+    check.cells(f"study {name!r}", study)
     if study.n_obs == 0:
         message = f"study {name!r} has no cells; leave it out"
         raise ValueError(message)
@@ -150,14 +157,29 @@ def _check_study(name: str, study: AnnData, study_key: str, layer: str | None) -
                 f"sum or rename them (adata.{axis}_names_make_unique())"
             )
             raise ValueError(message)
-    if study_key in study.obs and not study.obs[study_key].astype(str).eq(name).all():
+    if study_key in study.obs and not (names_of(study.obs[study_key]) == name).all():
         message = f"obs[{study_key!r}] of study {name!r} holds other names already; pass another study_key"
         raise ValueError(message)
-    for problem in check_counts(study, ReferenceSpec(var_names=()), counts_layer(layer, None)):
+    for problem in check_counts(study, counts_layer(layer, None), empty=None):
         message = f"study {name!r}: {problem}"
         if problem.severity != "warning":
             raise QueryError(message)
         warn(message, UserWarning, stacklevel=3)
+
+
+def _check_names(studies: Mapping[str, AnnData]) -> None:
+    """Warn of studies that have genes of those before them under other names, which would become genes of their own."""
+    before: dict[str, None] = {}
+    for name, study in studies.items():
+        names = as_text(study.var_names)
+        if "" in names:
+            message = f"{names.count('')} genes of study {name!r} have no name; leave them out: adata[:, adata.var_names.notna() & (adata.var_names != '')]"
+            raise ValueError(message)
+        if before:
+            said = other_names(names, before, "sp.pp.match_gene_names(adata, names), with the names of the others")
+            if said:
+                warn(f"genes of study {name!r} would be joined as others{said}", UserWarning, stacklevel=3)
+        before.update(dict.fromkeys(names))
 
 
 def _measured(studies: Mapping[str, AnnData]) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from warnings import warn
 import numpy as np
 from scipy import sparse
 
+from scarches_plus._cells._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,7 +40,7 @@ def counts_of(adata: AnnData, layer: str | None) -> Any:
     KeyError
         If there is no such layer or no ``X``.
     """
-    return _in_memory(_matrix(adata, layer))
+    return in_memory(matrix_of(adata, layer), _owner(layer))
 
 
 def stored_counts(adata: AnnData, layer: str | None) -> Any:
@@ -52,14 +54,11 @@ def stored_counts(adata: AnnData, layer: str | None) -> Any:
         If there is no such layer or no ``X``.
     """
     if not adata.is_view:
-        return _by_rows(_matrix(adata, layer))
-    parent = _matrix(adata._adata_ref, layer)
-    return _in_memory(_matrix(adata, layer)) if is_in_memory(parent) else _RowsOnDisk(_by_rows(parent), adata)
-
-
-def is_in_memory(matrix: Any) -> bool:
-    """Tell whether a matrix is in memory."""
-    return sparse.issparse(matrix) or isinstance(matrix, np.ndarray)
+        return _by_rows(matrix_of(adata, layer), _owner(layer))
+    parent = _stored_matrix(adata._adata_ref, layer)
+    if is_in_memory(parent):
+        return in_memory(matrix_of(adata, layer), _owner(layer))
+    return _RowsOnDisk(_by_rows(parent, _owner(layer)), adata)
 
 
 def row_blocks(stored: Any, n_rows: int | None = None) -> Iterator[Any]:
@@ -87,7 +86,7 @@ def row_blocks(stored: Any, n_rows: int | None = None) -> Iterator[Any]:
         return
 
     def read(some: slice) -> Any:
-        return _in_memory(stored[some])
+        return _read_rows(stored, some)
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = None
@@ -108,9 +107,20 @@ def _rows_of_csr(matrix: Any, rows: slice) -> Any:
     return block
 
 
-def _matrix(adata: AnnData, layer: str | None) -> Any:
+def _owner(layer: str | None) -> str:
+    return "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+
+
+def matrix_of(adata: AnnData, layer: str | None) -> Any:
+    """Return a matrix of the cells, for a view once the one it is taken from is known to be sound."""
+    if adata.is_view:
+        require_sound(_stored_matrix(adata._adata_ref, layer), _owner(layer))
+    return _stored_matrix(adata, layer)
+
+
+def _stored_matrix(adata: AnnData, layer: str | None) -> Any:
     if layer is not None and layer not in adata.layers:
-        message = f"layer {layer!r} not found in adata.layers, which holds {sorted(filter(None, adata.layers))}; layer='X' means adata.X"
+        message = f"layer {layer!r} not found in adata.layers, which holds {sorted(map(str, filter(None, adata.layers)))}; layer='X' means adata.X"
         raise KeyError(message)
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:
@@ -119,26 +129,16 @@ def _matrix(adata: AnnData, layer: str | None) -> Any:
     return matrix
 
 
-def _in_memory(matrix: Any) -> Any:
-    if hasattr(matrix, "to_memory"):  # backed sparse data
-        matrix = matrix.to_memory()
-    elif not is_in_memory(matrix):  # backed dense data
-        matrix = np.asarray(matrix)
-    if sparse.issparse(matrix) and not isinstance(matrix, sparse.csr_matrix):
-        matrix = sparse.csr_matrix(matrix)
-    return matrix
-
-
-def _by_rows(matrix: Any) -> Any:
+def _by_rows(matrix: Any, owner: str) -> Any:
     if is_in_memory(matrix):
-        return _in_memory(matrix)
+        return in_memory(matrix, owner)
     if getattr(matrix, "format", None) == "csc":
         message = (
             "the counts lie on disk by genes (CSC), so that all of them are loaded; to have them read cell by cell, "
             "write them once as CSR: adata.to_memory(), then adata.X = adata.X.tocsr()"
         )
         warn(message, UserWarning, stacklevel=2)
-        return _in_memory(matrix)
+        return in_memory(matrix, owner)
     return matrix
 
 
@@ -155,43 +155,22 @@ class _RowsOnDisk:
         rows, order = np.unique(self._rows[block], return_inverse=True)
         span = slice(rows[0], rows[-1] + 1)
         if span.stop - span.start <= _READ_BETWEEN * len(rows):
-            return _in_memory(self._stored[span])[rows[order] - span.start][:, self._genes]
-        return _in_memory(self._stored[rows])[order][:, self._genes]
+            return _read_rows(self._stored, span)[rows[order] - span.start][:, self._genes]
+        return _read_rows(self._stored, rows)[order][:, self._genes]
+
+
+def _read_rows(stored: Any, rows: Any) -> Any:
+    """Read rows of a matrix that is not in memory."""
+    try:
+        read = stored[rows]
+    except UnreadableMatrixError:
+        raise
+    except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
+        message = f"counts cannot be read: {error}. The file is damaged; fetch or write it again"
+        raise UnreadableMatrixError(message) from error
+    return in_memory(read, "the matrix of counts")
 
 
 def stored_values(matrix: Any) -> np.ndarray:
     """Return the stored values of a matrix as one array: non-zeros if it is sparse, else all."""
     return matrix.data if sparse.issparse(matrix) else np.asarray(matrix).ravel()
-
-
-def require_counts(matrix: Any, *, warned: bool = False, stacklevel: int = 3) -> bool:
-    """Refuse values that cannot be counts, and warn of those that hardly are.
-
-    Parameters
-    ----------
-    matrix
-        All counts, or a block of them.
-    warned
-        Do not warn: an earlier block had such values.
-    stacklevel
-        Of the warning; 3 is the caller of the function that calls this one.
-
-    Returns
-    -------
-    bool
-        Whether there was a warning by now.
-
-    Raises
-    ------
-    ValueError
-        If a value is negative or not finite.
-    """
-    values = stored_values(matrix)
-    if not np.isfinite(values).all() or (values < 0).any():
-        message = "counts are negative, infinite or missing: name the layer that holds raw counts with `layer=`"
-        raise ValueError(message)
-    if warned or not (values % 1).any():
-        return warned
-    message = "counts are not whole numbers; if they are normalised, name the layer of raw counts with `layer=`"
-    warn(message, UserWarning, stacklevel=stacklevel)
-    return True

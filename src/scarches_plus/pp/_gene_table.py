@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ._gene_names import strip_version
+from scarches_plus import _arguments as check
+
+from ._gene_names import is_stable_id, strip_version
+from ._known_genes import is_gene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +30,17 @@ def read_table(table: Table, columns: Sequence[str] | None = None, *, strip_vers
     KeyError
         If a column does not exist.
     ValueError
-        If it is not clear which columns to take, or the table is empty.
+        If it is not clear which columns to take, or the table is empty or has no header.
     """
     if isinstance(table, str | Path):
         separator = "," if ".csv" in Path(table).suffixes else "\t"
-        table = pd.read_csv(table, sep=separator, dtype=str, keep_default_na=False)
+        path = table
+        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if sum(is_stable_id(strip_version(one)) or is_gene(one) for one in table.columns) > 1:
+            message = (
+                f"the first line of {path} holds genes, {list(table.columns)}; write the names of the columns above it"
+            )
+            raise ValueError(message)
     if isinstance(table, pd.DataFrame):
         pairs = _two_columns(table, columns)
     elif isinstance(table, pd.Series | Mapping):
@@ -41,7 +50,9 @@ def read_table(table: Table, columns: Sequence[str] | None = None, *, strip_vers
         series = pd.Series(table, dtype=object)
         pairs = pd.DataFrame({"source": series.index, "target": series.to_numpy()})
     else:
-        message = f"table must be a DataFrame, a mapping, a Series or the path of a csv or tsv file, not {type(table).__name__}"
+        message = (
+            f"table must be a DataFrame, a mapping, a Series or the path of a csv or tsv file, not {check.shown(table)}"
+        )
         raise TypeError(message)
     pairs = pairs.dropna().astype(str)
     pairs = pairs[(pairs != "").all(axis=1)]

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus import _keys
+from scarches_plus import _arguments as check
+from scarches_plus import _keys, _limits
+from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._names import name_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 #: A name in quotes in Newick; a quote in it is doubled.
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
+#: Letters of a line with a label and its parent.
+_LONGEST_LINE = 10_000
 
 
 def label_tree(
@@ -62,7 +67,7 @@ def label_tree(
         If a column is missing.
     ValueError
         If a label has two parents neither of which contains the other, contains itself, or occurs twice; if ``keep`` names
-        unknown labels; or if text cannot be read.
+        unknown labels; if it nests too deep; or if text cannot be read, naming the file.
     TypeError
         If the source is of another kind.
 
@@ -79,14 +84,27 @@ def label_tree(
     myeloid
       monocyte
     """
-    containers = _containers(source, columns, unlabeled_category)
+    columns = check.names("columns", columns)
+    check.distinct(columns=columns)
+    keep = None if keep is None else check.names("keep", keep, of=object)
+    check.texts(unlabeled_category=unlabeled_category)
+    if isinstance(source, Path):
+        return _of_file(source, columns, keep)
+    try:
+        containers = _containers(source, columns, unlabeled_category)
+    except RecursionError as error:
+        message = "the hierarchy nests too deep"
+        raise ValueError(message) from error
+    if len(containers) > _limits.HIERARCHY_LABELS:
+        message = f"the hierarchy has {len(containers)} labels, and {_limits.HIERARCHY_LABELS} are the most"
+        raise ValueError(message)
     if keep is not None:
         containers = _kept(containers, list(dict.fromkeys(keep)))
-    above = {label: _closure(containers, label) for label in containers}
+    above = _closures(containers, containers)
     parents: dict[str, str | None] = {}
     for label, its in containers.items():
         if label in above[label]:
-            message = f"label {label!r} contains itself, by way of {sorted(above[label] - {label}) or 'nothing'}"
+            message = f"label {label!r} contains itself, by way of {sorted(above[label] - {label})[:5] or 'nothing'}"
             raise ValueError(message)
         nearest = [one for one in its if not any(one in above[other] for other in its)]
         if len(nearest) > 1:
@@ -99,18 +117,25 @@ def label_tree(
     return LabelTree(parents)
 
 
+def _of_file(path: Path, columns: Sequence[str], keep: Iterable[str] | None) -> LabelTree:
+    """Return the hierarchy of a text file; errors name the file."""
+    if path.stat().st_size > _limits.HIERARCHY_BYTES:
+        message = f"{path} is larger than any hierarchy ({_limits.HIERARCHY_BYTES} bytes)"
+        raise ValueError(message)
+    try:
+        return label_tree(path.read_text(encoding="utf-8"), columns, keep=keep)
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise ValueError(message) from error
+
+
 def _containers(source: Any, columns: Sequence[str], unlabeled: str) -> Containers:
-    if isinstance(columns, str):
-        message = f"columns must be a sequence of names, not the text {columns!r}"
-        raise TypeError(message)
     obs = getattr(source, "obs", source)
     if hasattr(obs, "columns"):
         return _collect(_pairs_of_columns(obs, columns, unlabeled))
     if columns:
-        message = f"columns are of cells, and the source is a {type(source).__name__}"
+        message = f"columns are of cells, and the source is none: {check.shown(source)}"
         raise TypeError(message)
-    if isinstance(source, Path):
-        source = source.read_text(encoding="utf-8")
     if isinstance(source, str):
         return _of_text(source)
     if isinstance(source, LabelTree):
@@ -140,8 +165,7 @@ def _collect(pairs: Iterable[tuple[str | None, str]]) -> Containers:
 
 def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str) -> Iterable[tuple[str | None, str]]:
     if missing := [column for column in columns if column not in obs]:
-        message = f"columns {missing} not found in obs, which holds {obs.columns.astype(str).tolist()}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(obs, missing, "obs"))
     if not columns:
         message = "name the label columns of the cells, from coarse to fine: columns=[...]"
         raise ValueError(message)
@@ -149,7 +173,7 @@ def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str)
     table = table.where(table.notna() & (table != unlabeled), None).drop_duplicates()
     for row in sorted(table.itertuples(index=False), key=lambda row: [str(value or "") for value in row]):
         above: str | None = None
-        for label in (str(value) for value in row if value is not None):
+        for label in (name_of(value) for value in row if value is not None):
             if label != above:  # a type without finer types may repeat its name
                 yield above, label
             above = label
@@ -157,19 +181,21 @@ def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str)
 
 def _of_mapping(source: Mapping[str, Any]) -> Containers:
     if all(value is None or isinstance(value, str) for value in source.values()):
-        return _collect((None if parent is None else str(parent), str(child)) for child, parent in source.items())
+        return _collect(
+            (None if parent is None else name_of(parent), name_of(child)) for child, parent in source.items()
+        )
     return _collect(_once(list(_pairs_of_nested(source, None))))
 
 
 def _pairs_of_nested(source: Any, parent: str | None) -> Iterable[tuple[str | None, str]]:
     source = [] if source is None else source
-    if isinstance(source, str):
-        message = f"the labels below {parent!r} must be a dict or a list, not the text {source!r}"
+    if isinstance(source, str) or not isinstance(source, Iterable):
+        message = f"the labels below {parent!r} must be a dict or a list, not {check.shown(source)}"
         raise ValueError(message)
     for label in source:
-        yield parent, str(label)
+        yield parent, name_of(label)
         if isinstance(source, Mapping):
-            yield from _pairs_of_nested(source[label], str(label))
+            yield from _pairs_of_nested(source[label], name_of(label))
 
 
 def _once(pairs: list[tuple[str | None, str]]) -> list[tuple[str | None, str]]:
@@ -185,15 +211,18 @@ def _of_text(text: str) -> Containers:
     if "[Term]" in stripped:
         return _of_obo(stripped)
     if stripped.startswith("{"):
-        return _of_mapping(json.loads(stripped))
+        return _of_mapping(json.loads(stripped, object_pairs_hook=_each_once))
     if stripped.startswith("("):
         return _collect(_once(_pairs_of_newick(stripped)))
     lines = [line for line in stripped.splitlines() if line.strip() and not line.startswith("#")]
-    pairs = [_fields(line) for line in lines]
+    if len(lines) > 2 * _limits.HIERARCHY_LABELS:
+        message = f"the hierarchy has {len(lines)} lines, and {2 * _limits.HIERARCHY_LABELS} are the most"
+        raise ValueError(message)
+    pairs = [_fields(line) if len(line) < _LONGEST_LINE else [line] for line in lines]
     for line, pair in zip(lines, pairs, strict=True):
         if len(pair) != 2 or not all(pair):
             message = (
-                f"{line!r} is no pair 'parent, child', and the text is neither Newick nor OBO nor JSON; "
+                f"{line[:80]!r} is no pair 'parent, child', and the text is neither Newick nor OBO nor JSON; "
                 "to read a file, pass pathlib.Path(...)"
             )
             raise ValueError(message)
@@ -203,6 +232,11 @@ def _of_text(text: str) -> Containers:
     return _collect((parent, child) for parent, child in pairs)
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _once([(None, name) for name, _ in pairs])
+    return dict(pairs)
+
+
 def _fields(line: str) -> list[str]:
     delimiter = "\t" if "\t" in line else ","
     return [part.strip() for part in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
@@ -210,7 +244,7 @@ def _fields(line: str) -> list[str]:
 
 def _pairs_of_newick(text: str) -> list[tuple[str | None, str]]:
     """Read Newick from its end, where the name of a node comes before its children; unnamed nodes are left out."""
-    text = re.sub(rf"({_QUOTED})|\[[^\]]*\]", r"\1", text).rstrip().removesuffix(";")  # without comments
+    text = re.sub(rf"({_QUOTED})|\[[^][]*\]", r"\1", text).rstrip().removesuffix(";")  # without comments
     tokens = re.findall(rf"{_QUOTED}|[(),]|[^(),'\"]+", text)
     if "".join(tokens) != text:
         message = "the quotes of the Newick text do not match; names with quotes in them stand in quotes, as in 'it''s'"
@@ -264,16 +298,23 @@ def _of_obo(text: str) -> Containers:
     return {names[one]: dict.fromkeys(names[up] for up in ups if up in names) for one, ups in above.items()}
 
 
-def _closure(containers: Containers, label: str) -> set[str]:
-    """Return all labels above a label."""
-    found: set[str] = set()
-    waiting = list(containers[label])
-    while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            waiting += containers[one]
-    return found
+def _closures(containers: Containers, labels: Iterable[str]) -> dict[str, set[str]]:
+    """Return all labels above each of some labels."""
+    above: dict[str, set[str]] = {}
+    steps = 0
+    for label in labels:
+        above[label] = set()
+        waiting = list(containers[label])
+        while waiting:
+            one = waiting.pop()
+            if one not in above[label]:
+                above[label].add(one)
+                waiting += containers[one]
+                steps += 1 + len(containers[one])
+                if steps > _limits.HIERARCHY_STEPS:
+                    message = f"the hierarchy nests too deep: more than {_limits.HIERARCHY_STEPS} steps from labels to the top"
+                    raise ValueError(message)
+    return above
 
 
 def _kept(containers: Containers, keep: list[str]) -> Containers:
@@ -281,5 +322,5 @@ def _kept(containers: Containers, keep: list[str]) -> Containers:
     if unknown := sorted(set(keep) - set(containers)):
         message = f"keep names labels that the hierarchy lacks: {unknown}"
         raise ValueError(message)
-    above = {label: _closure(containers, label) for label in keep}
+    above = _closures(containers, keep)
     return {label: dict.fromkeys(one for one in keep if one in above[label]) for label in keep}

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +62,7 @@ def measured_genes(adata: AnnData, batches: Sequence[str] | np.ndarray) -> pd.Da
     if study_key not in adata.obs:
         message = f"obs[{study_key!r}] is gone, by which varm[{_keys.MEASURED!r}] tells the genes that a cell's study measured"
         raise KeyError(message)
-    pairs = pd.DataFrame({"batch": np.asarray(batches), "study": adata.obs[study_key].to_numpy()}).drop_duplicates()
+    pairs = pd.DataFrame({"batch": np.asarray(batches), "study": names_of(adata.obs[study_key])}).drop_duplicates()
     unknown = pairs["study"][~pairs["study"].isin(measured.columns)].unique().tolist()
     if unknown:
         message = (
@@ -140,13 +142,16 @@ def _given(
         if len(missing) or not gene_mask.index.is_unique:
             message = f"gene_mask needs exactly one row for every gene; it lacks {len(missing)}, for example {missing[:5].tolist()}"
             raise ValueError(message)
-        lists = {str(batch): gene_mask.index[column.to_numpy(dtype=bool)] for batch, column in gene_mask.items()}
+        lists = {name_of(batch): gene_mask.index[column.to_numpy(dtype=bool)] for batch, column in gene_mask.items()}
         named = gene_mask.index
     elif isinstance(gene_mask, Mapping):
-        lists = {str(batch): pd.Index(list(measured)) for batch, measured in gene_mask.items()}
+        lists = {
+            name_of(batch): pd.Index(check.names(f"gene_mask[{batch!r}]", measured))
+            for batch, measured in gene_mask.items()
+        }
         named = pd.Index([gene for measured in lists.values() for gene in measured])
     else:
-        message = f"gene_mask must be 'auto', None, a mapping or a DataFrame, not {type(gene_mask).__name__}"
+        message = f"gene_mask must be 'auto', None, a mapping or a DataFrame, not {check.shown(gene_mask)}"
         raise TypeError(message)
     for what, unknown, known in (
         ("batches", sorted(set(lists) - batches), sorted(batches)),

@@ -7,7 +7,12 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ._counts import counts_of, stored_values
+from scarches_plus import _arguments as check
+from scarches_plus._text import for_line
+
+from ._check_query import require_counts
+from ._counts import counts_layer, counts_of
+from ._match_names import other_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -57,7 +62,10 @@ def normalize_gene_length(
         If the layer does not exist or a gene has no length.
     ValueError
         If gene names are not unique, an array has another number of lengths than genes, a length is not above 0 and
-        finite, a count is negative or missing, or ``adata`` is a view or backed by a file and would be changed in place.
+        finite, values are no counts (:class:`QueryError` says what they probably are), or ``adata`` is a view or backed by a
+        file and would be changed in place.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -70,12 +78,17 @@ def normalize_gene_length(
     >>> adata = sp.datasets.simulate(100, 3)
     >>> sp.pp.normalize_gene_length(adata, {"gene0": 900.0, "gene1": 2400.0, "gene2": 1200.0})
     """
+    check.cells("adata", adata)
+    check.texts_or_none(layer=layer)
+    check.flags(copy=copy)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     elif adata.is_view or adata.isbacked:
         message = "adata is a view or backed by a file; pass copy=True, or make it a copy in memory first"
         raise ValueError(message)
     lengths_of_genes = _lengths_of(adata.var_names, lengths)
+    require_counts(adata, layer)
+    layer = counts_layer(layer, None)
     normalized = _divide(counts_of(adata, layer), lengths_of_genes / lengths_of_genes.mean())
     if layer is None:
         adata.X = normalized
@@ -86,9 +99,6 @@ def normalize_gene_length(
 
 def _divide(counts: Any, relative: np.ndarray) -> Any:
     """Return ``floor(counts / relative)`` of shape ``(n_cells, n_genes)`` in the storage and type of ``counts``."""
-    if not stored_values(counts).min(initial=0) >= 0:
-        message = "counts are negative or missing (NaN); pass the layer that holds raw read counts"
-        raise ValueError(message)
     factor = (1 + _ROUNDING) / relative
     if not sparse.issparse(counts):
         return np.floor(counts * factor).astype(counts.dtype)
@@ -111,10 +121,11 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
         if len(missing):
             message = (
                 f"lengths lacks {len(missing)} genes: {_some(missing)}; leave them out of adata or add their length"
+                + other_names(missing, lengths.index, "sp.pp.match_gene_names(adata, lengths.index)")
             )
             raise KeyError(message)
         lengths = lengths.loc[genes]
-    values = np.asarray(lengths, dtype=np.float64)
+    values = check.array("lengths", lengths)
     if values.shape != genes.shape:
         message = f"lengths has shape {values.shape}, but adata has {len(genes)} genes; pass one length per gene"
         raise ValueError(message)
@@ -127,4 +138,4 @@ def _lengths_of(genes: pd.Index, lengths: Any) -> np.ndarray:
 
 def _some(names: pd.Index) -> str:
     """Return the first names, for a message."""
-    return ", ".join(map(str, names[:10])) + (", ..." if len(names) > 10 else "")
+    return ", ".join(map(for_line, names[:10])) + (", ..." if len(names) > 10 else "")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from scarches_plus import _arguments as check
+from scarches_plus._text import for_terminal
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -26,7 +29,7 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.message}. Fix: {self.fix}"
+        return for_terminal(f"{self.severity}: {self.message}. Fix: {self.fix}")
 
 
 class QueryError(ValueError):
@@ -44,7 +47,7 @@ class QueryReport:
     n_cells, n_genes
         Size of the query.
     n_reference_genes, n_genes_found
-        Genes of the reference, and how many of them the query has.
+        Genes of the reference, and how many of them the query has; 0 without a model.
     new_batches, shared_batches
         Batches of the query that the reference does not have, and that it has.
     unknown_labels
@@ -79,10 +82,11 @@ class QueryReport:
         ------
         QueryError
             Naming every problem and its fix.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
-        if on_problem not in {"raise", "warn"}:
-            message = f"on_problem must be 'raise' or 'warn', not {on_problem!r}"
-            raise ValueError(message)
+        check.choice("on_problem", on_problem, ("raise", "warn"))
+        check.flags(offer_warn=offer_warn)
         stops = {"fatal", "error"} if on_problem == "raise" else {"fatal"}
         blocking = [problem for problem in self.problems if problem.severity in stops]
         if blocking:
@@ -92,13 +96,17 @@ class QueryReport:
             raise QueryError(message)
 
     def __str__(self) -> str:
-        lines = [
-            f"query: {self.n_cells} cells x {self.n_genes} genes; "
-            f"{self.n_genes_found} of the reference's {self.n_reference_genes} genes found",
-            f"new batches: {', '.join(self.new_batches) or 'none'}; "
-            f"batches shared with the reference: {', '.join(self.shared_batches) or 'none'}",
-        ]
+        lines = (
+            [f"cells: {self.n_cells} x {self.n_genes} genes"]
+            if not self.n_reference_genes
+            else [
+                f"query: {self.n_cells} cells x {self.n_genes} genes; "
+                f"{self.n_genes_found} of the reference's {self.n_reference_genes} genes found",
+                f"new batches: {', '.join(self.new_batches) or 'none'}; "
+                f"batches shared with the reference: {', '.join(self.shared_batches) or 'none'}",
+            ]
+        )
         if self.unknown_labels:
             lines.append(f"labels the reference does not know: {', '.join(self.unknown_labels)}")
         lines += [f"- {problem}" for problem in self.problems] or ["no problems found"]
-        return "\n".join(lines)
+        return for_terminal("\n".join(lines))

@@ -9,19 +9,30 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scarches_plus._arguments import choice
 from scarches_plus._logging import logger
 
 from ._counts import counts_layer, counts_of
-from ._gene_names import strip_version
+from ._gene_names import as_text, strip_version
 from ._gene_report import GeneReport
+from ._match_names import other_names
 from ._measured import read_record, write_record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from anndata import AnnData
 
 ManyToOne = Literal["raise", "sum"]
 OneToMany = Literal["raise", "first", "drop"]
 Unmapped = Literal["drop", "keep"]
+
+
+def check_options(many_to_one: str, one_to_many: str, unmapped: str) -> None:
+    """Refuse unknown options."""
+    choice("many_to_one", many_to_one, ("raise", "sum"))
+    choice("one_to_many", one_to_many, ("raise", "first", "drop"))
+    choice("unmapped", unmapped, ("drop", "keep"))
 
 
 def rename_genes(
@@ -33,30 +44,76 @@ def rename_genes(
     unmapped: Unmapped,
     strip_versions: bool,
     layer: str | None,
+    table: str | None = None,
 ) -> tuple[AnnData, GeneReport]:
     """Do the work of ``map_gene_ids`` and ``map_orthologs`` with the pairs that ``read_table`` returns."""
-    from anndata import AnnData
-
-    for option, value, values in (
-        ("many_to_one", many_to_one, ("raise", "sum")),
-        ("one_to_many", one_to_many, ("raise", "first", "drop")),
-        ("unmapped", unmapped, ("drop", "keep")),
-    ):
-        if value not in values:
-            message = f"{option} must be one of {values}, not {value!r}"
-            raise ValueError(message)
-    names = pd.Series(adata.var_names.astype(str), dtype=object)
-    ids = names.map(strip_version) if strip_versions else names
+    check_options(many_to_one, one_to_many, unmapped)
+    names = as_text(adata.var_names)
+    ids = pd.Series([strip_version(name) for name in names] if strip_versions else names, dtype=object)
+    if not pairs["source"].isin(ids).any():
+        message = (
+            "the table names none of the genes of adata; is its first column of adata's kind (symbols or Ensembl ids, "
+            "with or without versions) and species?"
+            + other_names(
+                names, pairs["source"], "sp.pp.match_gene_names(adata, names), with the old names of the table"
+            )
+        )
+        raise ValueError(message)
     pairs = pairs[pairs["source"].isin(ids)]
     chosen, ambiguous = _choose(pairs, one_to_many)
-    known = ids.isin(pairs["source"])
+    known = ids.isin(pairs["source"]).to_numpy()
     target = ids.map(chosen)
     if unmapped == "keep":
         target = target.where(known, names)
+    return sum_genes(
+        adata,
+        [None if pd.isna(name) else name for name in target],
+        known & target.notna().to_numpy(),
+        kept=~known if unmapped == "keep" else np.zeros(len(names), dtype=bool),
+        many_to_one=many_to_one,
+        layer=layer,
+        ambiguous=ambiguous,
+        table=table,
+    )
+
+
+def sum_genes(
+    adata: AnnData,
+    targets: Sequence[str | None],
+    mapped: np.ndarray,
+    *,
+    kept: np.ndarray,
+    many_to_one: ManyToOne,
+    layer: str | None,
+    ambiguous: Mapping[str, tuple[str, ...]] | None = None,
+    changes: Mapping[str, int] | None = None,
+    table: str | None = None,
+) -> tuple[AnnData, GeneReport]:
+    """Give each gene its new name, add the counts of those that share one, and leave out those without.
+
+    Parameters
+    ----------
+    adata
+        Cells with raw counts. It is not changed.
+    targets
+        New name of each gene; ``None`` leaves the gene out.
+    mapped, kept
+        Booleans for each gene, for the report: it got a name of the table, it kept its own.
+    many_to_one, layer
+        As :func:`map_gene_ids` takes them.
+    ambiguous, changes, table
+        For the report.
+    """
+    from anndata import AnnData
+
+    names = pd.Series(as_text(adata.var_names), dtype=object)
+    target = pd.Series(list(targets), dtype=object)
     taken = np.flatnonzero(target.notna())
     codes, result = pd.factorize(target.iloc[taken])
-    parts = names.iloc[taken].groupby(codes).agg(tuple)
-    merged = {str(new): part for new, part in zip(result, parts, strict=True) if len(part) > 1}
+    parts: dict[str, list[str]] = {}
+    for name, new in zip(names.iloc[taken], target.iloc[taken], strict=True):
+        parts.setdefault(str(new), []).append(name)
+    merged = {new: tuple(part) for new, part in parts.items() if len(part) > 1}
     if merged and many_to_one == "raise":
         new, part = next(iter(merged.items()))
         message = (
@@ -84,13 +141,15 @@ def rename_genes(
     sums = np.asarray(counts.sum(axis=0, dtype=float)).ravel()
     report = GeneReport(
         n_genes=adata.n_vars,
-        n_mapped=int((known & target.notna()).sum()),
+        n_mapped=int(mapped.sum()),
         n_result=len(result),
         lost=tuple(names[lost]),
-        kept=tuple(names[~known]) if unmapped == "keep" else (),
+        kept=tuple(names[kept]),
         merged=merged,
-        ambiguous=ambiguous,
+        ambiguous=ambiguous or {},
         lost_counts=float(sums[lost].sum() / max(sums.sum(), 1)),
+        changes=changes or {},
+        table=table,
     )
     logger.info("%s", report)
     return renamed, report
@@ -98,12 +157,6 @@ def rename_genes(
 
 def _choose(pairs: pd.DataFrame, one_to_many: OneToMany) -> tuple[pd.Series, dict[str, tuple[str, ...]]]:
     """Return one new name per gene, and the genes that have several."""
-    if pairs.empty:
-        message = (
-            "the table names none of the genes of adata; is its first column of adata's kind (symbols or Ensembl ids, "
-            "with or without versions) and species?"
-        )
-        raise ValueError(message)
     several = pairs[pairs["source"].duplicated(keep=False)]
     ambiguous = {str(source): tuple(targets) for source, targets in several.groupby("source", sort=False)["target"]}
     if ambiguous and one_to_many == "raise":

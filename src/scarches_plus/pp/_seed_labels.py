@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
-from ._counts import counts_layer, require_counts, row_blocks, stored_counts
+from ._check_query import require_counts
+from ._counts import counts_layer, row_blocks, stored_counts
+from ._match_names import other_names
 from ._seeds import pick_seeds, signature_scores
 
 if TYPE_CHECKING:
@@ -69,8 +73,8 @@ def seed_labels(
     Raises
     ------
     ValueError
-        If a label has no marker among the genes, or no seed, or a gene for and against it, or reads like another, or a count is
-        negative or missing, or a number is out of range.
+        If a label has no marker among the genes, or no seed, or a gene for and against it, or reads like another, or values are negative, missing
+        or logarithms rather than counts, or a number is out of range.
     KeyError
         If the layer does not exist.
     TypeError
@@ -104,9 +108,14 @@ def seed_labels(
     """
     import pandas as pd
 
-    if not isinstance(n_seeds, Integral) or isinstance(n_seeds, bool) or n_seeds < 1:
-        message = f"n_seeds={n_seeds!r}: pass a whole number of at least 1"
-        raise ValueError(message)
+    check.cells("adata", adata)
+    check.mapping("markers", markers)
+    n_seeds = check.whole("n_seeds", n_seeds, least=1)
+    check.texts_or_none(layer=layer)
+    check.texts(unlabeled_category=unlabeled_category)
+    check.slot("key_added", key_added)
+    check.flags(scores=scores, copy=copy)
+    require_writable(adata, copy=copy)
     signs = _signs(_named(markers), adata.var_names)
     labels = list(signs.columns)
     if unlabeled_category in labels:
@@ -114,14 +123,16 @@ def seed_labels(
             f"{unlabeled_category!r} is a label and the name of cells without one: pass another unlabeled_category"
         )
         raise ValueError(message)
+    require_counts(adata, layer, scaled="warning")
     counts, totals = _marker_counts(adata, adata.var_names.get_indexer(signs.index), layer)
     score = signature_scores(counts, totals, signs.to_numpy())
-    codes = pick_seeds(score, int(n_seeds))
-    _require_seeds(np.bincount(codes[codes >= 0], minlength=len(labels)), labels, int(n_seeds))
+    codes = pick_seeds(score, n_seeds)
+    _require_seeds(np.bincount(codes[codes >= 0], minlength=len(labels)), labels, n_seeds)
 
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
     codes = np.where(codes < 0, len(labels), codes)
+    logger.info("%s: scores are of counts in %s", key_added, counts_layer(layer, None) or "X")
     adata.obs[key_added] = pd.Categorical.from_codes(codes.tolist(), pd.Index([*labels, unlabeled_category]))
     if scores:
         adata.obsm[_keys.scores(key_added)] = score
@@ -130,7 +141,7 @@ def seed_labels(
 
 def _named(markers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the markers by label, as text."""
-    named = {str(label): given for label, given in markers.items()}
+    named = {name_of(label): given for label, given in markers.items()}
     if len(named) < len(markers):
         message = f"labels {list(markers)} of the markers read the same: give each a name of its own"
         raise ValueError(message)
@@ -169,21 +180,25 @@ def _signs(markers: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]], g
         for label in markers
     }
     absent = {label: names for label, names in absent.items() if names}
+    hint = (
+        other_names(genes, wanted.index, "sp.pp.match_gene_names(adata, names), with the markers' names")
+        if absent
+        else ""
+    )
     bare = [label for label in markers if not signs[label].any()]
     if bare:
-        message = f"no gene of adata is a marker of {bare}; markers not found: {absent}"
+        message = f"no gene of adata is a marker of {bare}; markers not found: {absent}{hint}"
         raise ValueError(message)
     if absent:
-        message = f"markers that are no genes of adata are left out: {absent}"
+        message = f"markers that are no genes of adata are left out: {absent}{hint}"
         warn(message, UserWarning, stacklevel=3)
     return signs
 
 
 def _marker_counts(adata: AnnData, genes: np.ndarray, layer: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Return counts of some genes, and of all together, reading cells block by block."""
-    found, totals, warned = [], [], False
+    found, totals = [], []
     for block in row_blocks(stored_counts(adata, counts_layer(layer, None))):
-        warned = require_counts(block, warned=warned, stacklevel=4)
         some = block[:, genes]
         found.append(some.toarray() if sparse.issparse(some) else np.asarray(some))
         totals.append(np.asarray(block.sum(axis=1), dtype=np.float64).ravel())

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from scarches_plus import _keys
+import numpy as np
+
+from scarches_plus import _arguments as check
+from scarches_plus import _keys, _limits
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import missing, names_of
+from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import write_embedding
@@ -27,7 +33,7 @@ _ONLY_SEMI_SUPERVISED = {
 _ONLY_SCANVI = {"n_unobserved", "linear_classifier", "classifier_parameters"}
 
 
-def build_reference(
+def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     adata: AnnData,
     batch_key: str,
     labels_key: str | None = None,
@@ -93,15 +99,43 @@ def build_reference(
     ValueError
         If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no such recipe, or
         ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs
     from scarches_plus.model._state import update_state
     from scarches_plus.model._surgery import release_cells_with
+    from scarches_plus.model._training_options import check_training
+    from scarches_plus.module import SCANVAE, VAE
+    from scarches_plus.module._network_options import check_network
     from scarches_plus.pp._measured import unmeasured_genes
+    from scarches_plus.train._penalty_sum import name_terms
 
+    check.cells("adata", adata)
+    check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
+    check.texts_or_none(labels_key=labels_key, layer=layer)
+    categorical_covariate_keys = check.names("categorical_covariate_keys", categorical_covariate_keys)
+    continuous_covariate_keys = check.names("continuous_covariate_keys", continuous_covariate_keys)
+    check.distinct(
+        batch_key=batch_key,
+        labels_key=labels_key,
+        categorical_covariate_keys=categorical_covariate_keys,
+        continuous_covariate_keys=continuous_covariate_keys,
+    )
+    name_terms(penalties or ())
+    check.slot("key_added", key_added)
+    max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
+    require_writable(adata, copy=None)
     name = recipe if isinstance(recipe, str) else ""
     recipe = _recipe(recipe)
+    classes = (SCVI, VAE) if recipe.model == "SCVI" else (SCVI, SCANVI, SCANVAE)
+    model_kwargs = check_network(model_kwargs, *classes, name="model_kwargs")
+    check_network({**recipe.model_kwargs, **recipe.semi_supervised_model_kwargs}, *classes, name="the recipe")
+    check_training(
+        SCVI if recipe.model == "SCVI" else SCANVI, recipe.plan_kwargs, recipe.train_kwargs, name="the recipe"
+    )
+    plan_kwargs, train_kwargs = check_training(SCVI if recipe.model == "SCVI" else SCANVI, plan_kwargs, train_kwargs)
     if recipe.model == "SCANVI" and labels_key is None:
         message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
         raise ValueError(message)
@@ -125,8 +159,8 @@ def build_reference(
         "categorical_covariate_keys": list(categorical_covariate_keys) or None,
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
-    epochs = default_epochs(adata.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
-    given = {**recipe.model_kwargs, **(model_kwargs or {})}
+    epochs = default_epochs(cells.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
+    given = {**recipe.model_kwargs, **model_kwargs}
     own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
     of_labels = {
         **recipe.semi_supervised_model_kwargs,
@@ -135,15 +169,12 @@ def build_reference(
     }
     if recipe.model == "SCANVI":
         _require_labels(set(cells.obs[labels_key]) - {unlabeled_category}, str(labels_key), of_labels)
-    if epochs < 1:
-        message = f"max_epochs must be at least 1, not {epochs}"
-        raise ValueError(message)
-    both = {**recipe.plan_kwargs, **(plan_kwargs or {})}
+    both = {**recipe.plan_kwargs, **plan_kwargs}
     plan: dict[str, Any] = {"plan_kwargs": {name: both[name] for name in both if name not in _ONLY_SEMI_SUPERVISED}}
     plan["penalties"] = recipe.penalties if penalties is None else tuple(penalties)
     unsupervised = {
         name: value
-        for name, value in {**recipe.train_kwargs, **(train_kwargs or {}), **plan}.items()
+        for name, value in {**recipe.train_kwargs, **train_kwargs, **plan}.items()
         if recipe.model == "SCVI" or name not in _ONLY_SEMI_SUPERVISED
     }
     SCVI.setup_anndata(cells, **setup)
@@ -151,16 +182,22 @@ def build_reference(
     release_cells_with(model)
     update_state(model, unmeasured=unmeasured, recipe=name)
     logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
+    logger.info(
+        "counts are %s, batches obs[%r], labels %s%s",
+        "X" if layer in {None, "X"} else f"layers[{layer!r}]", batch_key,
+        f"obs[{labels_key!r}]" if recipe.model == "SCANVI" else "not used",
+        "; genes that a batch did not measure leave its likelihood" if unmeasured else "",
+    )  # fmt: skip
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
         model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
         release_cells_with(model)
         update_state(model, unmeasured=unmeasured, recipe=name)
-        semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(train_kwargs or {}), **plan}
+        semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **train_kwargs, **plan}
         schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
-        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **(plan_kwargs or {})}
+        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **plan_kwargs}
         model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
-    write_embedding(adata, key_added, model.get_latent_representation(), model, role=_keys.REFERENCE)
+    write_embedding(adata, key_added, model.get_latent_representation(), model, layer=layer, role=_keys.REFERENCE)
     return model
 
 
@@ -170,10 +207,7 @@ def _recipe(recipe: str | Recipe) -> Recipe:
 
     if isinstance(recipe, RecipeClass):
         return recipe
-    if recipe not in RECIPES:
-        message = f"there is no recipe {recipe!r}; choose one of {sorted(RECIPES)} or pass a Recipe"
-        raise ValueError(message)
-    return RECIPES[recipe]
+    return RECIPES[check.choice("recipe", recipe, RECIPES)]
 
 
 def _require_labels(labels: set[str], key: str, of_labels: Mapping[str, Any]) -> None:
@@ -200,11 +234,10 @@ def _reference_cells(
 ) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._prepare import missing_column, prepare_cells
+    from scarches_plus.model._prepare import prepare_cells
     from scarches_plus.pp import check_query
 
-    if labels_key is not None and labels_key not in adata.obs:
-        raise KeyError(missing_column(adata.obs, labels_key))
+    given = None if labels_key is None else names_of(column_of(adata.obs, labels_key))
     spec = ReferenceSpec(
         var_names=tuple(adata.var_names),
         layer=layer,
@@ -214,9 +247,8 @@ def _reference_cells(
     )
     check_query(adata, spec).raise_for_problems()
     cells = prepare_cells(adata, spec)
-    if labels_key is not None:
-        labels = adata.obs[labels_key].astype(object)
-        cells.obs[labels_key] = labels.where(labels.notna(), unlabeled_category).astype(str).to_numpy(dtype=object)
+    if labels_key is not None and given is not None:
+        cells.obs[labels_key] = np.where(missing(given), unlabeled_category, given)
         if (cells.obs[labels_key] == unlabeled_category).all():
             message = f"no cell has a label in obs[{labels_key!r}]; pass another column, or leave labels_key out"
             raise ValueError(message)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
 
 from ._label_calibration import LabelCalibration, fit, scaled
-from ._provenance import space_of
+from ._provenance import embedding_of, space_of
 from ._reference_labels import reference_labels
-from ._transfer import Kernel, kernel_weights, vote
+from ._transfer import KERNELS, Kernel, kernel_weights, vote
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -63,6 +65,8 @@ def calibrate_labels(
         If the embedding or a column is missing.
     ValueError
         If no cell has a label that another batch has too, or ``n_cells`` is not positive.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -81,13 +85,17 @@ def calibrate_labels(
     """
     from scarches_plus._neighbors import nearest
 
-    if n_cells < 1:
-        message = f"n_cells must be at least 1, not {n_cells}"
-        raise ValueError(message)
+    check.cells("reference", reference, mudata=True)
+    check.texts(labels_key=labels_key, batch_key=batch_key, use_rep=use_rep, unknown_category=unknown_category)
+    check.distinct(labels_key=labels_key, batch_key=batch_key)
+    k = check.whole("k", k, least=1)
+    check.choice("kernel", kernel, KERNELS)
+    n_cells = check.whole("n_cells", n_cells, least=1)
+    check.seed("rng", rng, generator=False)
     space = space_of(reference, use_rep)
     labels = reference_labels(reference, labels_key, unknown_category)
     folds = _folds(reference, batch_key, rng)
-    embedding, codes = np.asarray(reference.obsm[use_rep]), np.asarray(labels.codes, dtype=np.int64)
+    embedding, codes = embedding_of(reference, use_rep, "reference"), np.asarray(labels.codes, dtype=np.int64)
     voters = codes >= 0
     held = _held_out(codes, folds, n_cells, rng)
     if not len(held):
@@ -120,10 +128,7 @@ def _folds(reference: AnnData, batch_key: str, rng: int) -> NDArray[np.int64]:
 
     import pandas as pd
 
-    if batch_key not in reference.obs:
-        message = f"batches {batch_key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
-        raise KeyError(message)
-    folds = pd.factorize(reference.obs[batch_key], use_na_sentinel=False)[0]
+    folds = pd.factorize(column_of(reference.obs, batch_key, "reference.obs"), use_na_sentinel=False)[0]
     if len(np.unique(folds)) == 1:
         message = f"the reference has one batch in obs[{batch_key!r}]: random fifths of it are held out, which is too easy a test"
         warn(message, UserWarning, stacklevel=3)

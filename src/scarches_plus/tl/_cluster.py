@@ -7,7 +7,9 @@ from warnings import warn
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 from scarches_plus._neighbors import dense
 
 from ._provenance import copy_of, record_of, versions
@@ -71,6 +73,8 @@ def cluster(
     ValueError
         If there is no such method, a number is out of range, coordinates are not finite or sparse, or it is open how many
         clusters k-means shall find.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -96,18 +100,22 @@ def cluster(
     >>> sp.tl.cluster(adata, method="kmeans", key_added="kmeans")
     >>> agreement = sp.tl.cluster_agreement(adata, ["cluster", "kmeans"], "cell_type")
     """
-    if method not in METHODS:
-        message = f"method must be one of {METHODS}, not {method!r}"
-        raise ValueError(message)
+    check.cells("adata", adata)
+    check.choice("method", method, METHODS)
+    check.texts(use_rep=use_rep)
+    k = check.whole("k", k, least=1)
+    n_clusters = None if n_clusters is None else check.whole("n_clusters", n_clusters, least=1)
+    max_sweeps = check.whole("max_sweeps", max_sweeps, least=1)
+    check.seed("rng", rng)
+    check.slot("key_added", key_added)
+    check.flags(copy=copy)
+    require_writable(adata, copy=copy)
     if use_rep not in adata.obsm:
         message = (
             f"embedding {use_rep!r} not found in adata.obsm, which holds {sorted(adata.obsm)}; name one with `use_rep=`, or "
             "embed the cells first: sp.tl.embed(adata, model)"
         )
         raise KeyError(message)
-    if max_sweeps < 1:
-        message = f"max_sweeps must be at least 1, not {max_sweeps}"
-        raise ValueError(message)
     embedding = dense(adata.obsm[use_rep], f"adata.obsm[{use_rep!r}]")
     record: dict[str, Any] = {"method": method, "use_rep": use_rep, "max_sweeps": max_sweeps}
     if method == "kmeans":

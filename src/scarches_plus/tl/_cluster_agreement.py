@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells._names import names_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,6 +37,8 @@ def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str
         If a column does not exist.
     ValueError
         If no cell has a value in both columns of a pair.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -48,12 +54,12 @@ def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str
     """
     import pandas as pd
 
-    clusters = [clusters] if isinstance(clusters, str) else list(clusters)
-    labels = [labels] if isinstance(labels, str) else list(labels)
+    check.cells("adata", adata)
+    clusters = check.names("clusters", clusters, or_one=True, least=1)
+    labels = check.names("labels", labels, or_one=True, least=1)
     unknown = [key for key in [*clusters, *labels] if key not in adata.obs]
     if unknown:
-        message = f"columns {unknown} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(adata.obs, unknown))
     scores = [[_agreement(adata.obs[a], adata.obs[b]) for b in labels] for a in clusters]
     return pd.DataFrame(scores, index=clusters, columns=labels, dtype=float)
 
@@ -65,4 +71,4 @@ def _agreement(first: pd.Series, second: pd.Series) -> float:
     if not both.any():
         message = f"no cell has a value in both obs[{first.name!r}] and obs[{second.name!r}]"
         raise ValueError(message)
-    return float(adjusted_rand_score(first[both].astype(str), second[both].astype(str)))
+    return float(adjusted_rand_score(names_of(first[both]), names_of(second[both])))

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_not_found
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -62,6 +65,8 @@ def cluster_table(
         If a column or the layer does not exist.
     ValueError
         If no cell has a cluster, or no gene is mitochondrial or ribosomal by its name.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
@@ -77,11 +82,21 @@ def cluster_table(
     """
     import pandas as pd
 
+    check.cells("adata", adata)
+    check.texts(cluster_key=cluster_key)
+    check.texts_or_none(layer=layer)
+    columns = check.names("columns", columns, or_one=True)
+    check.distinct(cluster_key=cluster_key, columns=columns)
+    min_cells = check.whole("min_cells", min_cells, least=1)
+    for key, least in check.mapping("min_values", min_values or {}).items():
+        check.whole(f"min_values[{key!r}]", least, least=0)
+    check.flags(gene_shares=gene_shares)
+    if max_enrichment is not None:
+        check.number("max_enrichment", max_enrichment, above=0)
     minima = dict(min_values or {})
-    keys = list(dict.fromkeys([*([columns] if isinstance(columns, str) else columns), *minima]))
+    keys = list(dict.fromkeys([*columns, *minima]))
     if unknown := [key for key in [cluster_key, *keys] if key not in adata.obs]:
-        message = f"columns {unknown} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
+        raise KeyError(column_not_found(adata.obs, unknown))
     clusters = pd.Categorical(adata.obs[cluster_key]).remove_unused_categories()
     if not len(clusters.categories):
         message = f"no cell has a cluster in obs[{cluster_key!r}]"
@@ -125,6 +140,7 @@ def _gene_shares(
     adata: AnnData, layer: str | None, codes: np.ndarray, n_clusters: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the mean share of kinds of genes in every cluster, and its ratio to that of all clustered cells."""
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums
@@ -138,6 +154,7 @@ def _gene_shares(
         )
         raise ValueError(message)
     kinds = np.stack(list(chosen.values()), axis=1).astype(np.float64)
+    require_counts(adata, layer, scaled="warning", stacklevel=4)
     counts = stored_counts(adata, counts_layer(layer, None))
     blocks = (_shares(block, kinds) for block in row_blocks(counts, BLOCK))
     sums, _ = grouped_sums(blocks, codes, n_clusters, len(chosen))

@@ -8,9 +8,11 @@ from warnings import warn
 import numpy as np
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._results import require_writable
 from scarches_plus._label_profiles import LabelProfiles
-from scarches_plus.pp._counts import require_counts
+from scarches_plus._logging import logger
 
 from ._contrasts import Explanation, explain
 from ._label_profiles import label_profiles
@@ -29,7 +31,7 @@ _FEWEST_GENES = 50
 _HARDLY = 0.2
 
 
-def detect_novel(
+def detect_novel(  # noqa: PLR0915 (arguments are checked first)
     adata: AnnData,
     reference: AnnData | LabelProfiles,
     labels_key: str | None = None,
@@ -111,27 +113,37 @@ def detect_novel(
     from anndata import AnnData
     from mudata import MuData
 
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, counts_of
 
+    check.cells("adata", adata)
+    check.texts_or_none(labels_key=labels_key, batch_key=batch_key, layer=layer, reference_layer=reference_layer)
+    check.distinct(labels_key=labels_key, batch_key=batch_key)
+    check.number("alpha", alpha, above=0, below=1)
+    check.texts(unknown_category=unknown_category)
+    check.slot("key_added", key_added)
+    check.seed("rng", rng, generator=False)
+    check.flags(copy=copy)
     for which, one in (("adata", adata), ("reference", reference)):
         if isinstance(one, MuData):
             message = f"{which} is MuData; novelty is found in genes' counts: pass that modality, such as mdata['rna']"
             raise TypeError(message)
+    require_writable(adata, copy=copy)
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
             "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "
-            f"carries them), not {type(reference).__name__}"
+            f"carries them), not {check.shown(reference)}"
         )
         raise TypeError(message)
-    if not 0 < alpha < 1:
-        message = f"alpha must lie between 0 and 1, not {alpha}"
+    if isinstance(reference, LabelProfiles) and {labels_key, batch_key, reference_layer} != {None}:
+        message = "label profiles know labels, batches and counts: leave out labels_key, batch_key and reference_layer"
         raise ValueError(message)
     if adata.n_obs <= POOL + 1:
         message = f"the query has {adata.n_obs} cells; pools need at least {POOL + 2}"
         raise ValueError(message)
     genes = _shared_genes(adata, reference)
+    require_counts(adata, layer)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
-    require_counts(counts)
     counts = counts[:, adata.var_names.get_indexer(genes)]
     depth = float(np.median(np.asarray(counts.sum(axis=1))))
     if not isinstance(reference, LabelProfiles):
@@ -162,6 +174,7 @@ def detect_novel(
         "threshold": threshold,
         "shift": state.least_loss,
         "genes": len(genes),
+        "layer": layer or "X",
         "depth": depth,
         "labels": list(reference.labels),
         "left_out": list(reference.left_out),
@@ -171,6 +184,11 @@ def detect_novel(
         "held_out": _held_out_rates(quantiles, alpha),
         "versions": versions(),
     }
+    logger.info(
+        "%s: %d of %d cells, by counts in %s on %d shared genes and %d labels%s",
+        key_added, int(novel.sum()), adata.n_obs, layer or "X", len(genes), len(reference.labels),
+        f" (left out, with few cells: {list(reference.left_out)})" if reference.left_out else "",
+    )  # fmt: skip
     return adata if copy else None
 
 
@@ -183,7 +201,7 @@ def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[st
     own = set(map(str, adata.var_names))
     shared = [gene for gene in names if gene in own]
     if len(shared) < _FEWEST_GENES:
-        message = f"query and reference share {len(shared)} of {len(names)} genes, fewer than {_FEWEST_GENES}: are their names alike?"
+        message = f"query and reference share {len(shared)} of {len(names)} genes, fewer than {_FEWEST_GENES}: see sp.pp.match_gene_names"
         raise ValueError(message)
     return shared
 

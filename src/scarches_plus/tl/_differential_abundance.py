@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from scarches_plus import _keys
+from scarches_plus import _arguments as check
+from scarches_plus import _keys, _limits
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of, names_of
 from scarches_plus._logging import logger
 
 from ._composition import draw_centers, draw_compositions, draw_counts
@@ -28,6 +30,7 @@ class _Cells(NamedTuple):
     posterior: np.ndarray
     samples: np.ndarray
     n_samples: int
+    source: str
 
 
 def differential_abundance(
@@ -87,7 +90,8 @@ def differential_abundance(
         One row per label, those of the reference first. ``group1``, ``group2``; ``n_cells1``, expected cells of the label;
         ``proportion1``, its posterior mean, with ``proportion1_low`` and ``proportion1_high``, ends of its central interval, and the
         same for group 2; ``log2_ratio``, posterior mean of ``log2(proportion1 / proportion2)``, with ends ``log2_ratio_low`` and
-        ``log2_ratio_high``; ``probability_increase``, that the share is larger in group 1.
+        ``log2_ratio_high``; ``probability_increase``, that the share is larger in group 1. ``table.attrs["labels"]`` says for
+        each group where its labels were taken from, as the log does.
 
     Raises
     ------
@@ -127,10 +131,19 @@ def differential_abundance(
     """
     import pandas as pd
 
+    check.cells("adata", adata)
+    check.cells("reference", reference, or_none=True)
+    check.texts(labels_key=labels_key, unknown_category=unknown_category)
+    check.texts_or_none(groupby=groupby, sample_key=sample_key, novel_key=novel_key)
+    check.distinct(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
+    groups = None if groups is None else check.names("groups", groups, of=object)
+    check.number("prior", prior, above=0)
+    check.number("level", level, above=0, below=1)
+    n_draws = check.whole("n_draws", n_draws, least=1, most=_limits.DRAWS)
+    check.seed("rng", rng)
     if (groupby is None) == (reference is None):
         message = "name the groups to compare: either groupby=..., a column of adata.obs, or reference=..., other cells"
         raise ValueError(message)
-    _require_numbers(prior, level, n_draws)
     generator = np.random.default_rng(rng)
     table, labels = _groups(
         adata,
@@ -158,19 +171,11 @@ def differential_abundance(
     low, high = np.quantile(ratio, ends, axis=0)
     result |= {"log2_ratio": ratio.mean(axis=0), "log2_ratio_low": low, "log2_ratio_high": high}
     result["probability_increase"] = (ratio > 0).mean(axis=0)
-    return pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
-
-
-def _require_numbers(prior: float, level: float, n_draws: int) -> None:
-    if not 0 < prior < np.inf:
-        message = f"prior must be above 0, not {prior}"
-        raise ValueError(message)
-    if not 0 < level < 1:
-        message = f"level must lie between 0 and 1, not {level}"
-        raise ValueError(message)
-    if not isinstance(n_draws, Integral) or n_draws < 1:
-        message = f"n_draws={n_draws!r}: pass a whole number of at least 1"
-        raise ValueError(message)
+    answer = pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
+    answer.attrs["labels"] = {cells.name: cells.source for cells in table}
+    for name, source in answer.attrs["labels"].items():
+        logger.info("labels of %r are %s", name, source)
+    return answer
 
 
 def _draw(cells: _Cells, prior: float, n_draws: int, rng: np.random.Generator, *, in_samples: bool) -> np.ndarray:
@@ -191,24 +196,27 @@ def _groups(
     novel_key: str | None,
 ) -> tuple[list[_Cells], list[str]]:
     """Return the two groups, and their labels."""
-    posterior = _posterior(adata, labels_key, unknown_category)
+    who = "adata" if reference is None else "the query"
+    posterior, source = _posterior(adata, labels_key, unknown_category, who)
     if novel_key is not None:
         posterior[novel_cells(adata, novel_key)] = 0.0
     if reference is not None:
-        other = _posterior(reference, labels_key, unknown_category)
+        other, other_source = _posterior(reference, labels_key, unknown_category, "the reference")
         labels = list(dict.fromkeys([*other.columns, *posterior.columns]))
-        found = [(_keys.QUERY, adata, posterior), (_keys.REFERENCE, reference, other)]
+        found = [(_keys.QUERY, adata, posterior, source), (_keys.REFERENCE, reference, other, other_source)]
     else:
         labels = list(posterior.columns)
         column = _column(adata, str(groupby))
         names = _two_groups(column, groups, str(groupby))
-        found = [(name, adata[column.to_numpy() == name], posterior[column.to_numpy() == name]) for name in names]
+        members = {name: column.to_numpy() == name for name in names}
+        found = [(name, adata[inside], posterior[inside], source) for name, inside in members.items()]
     return [
-        _cells(name, cells, some.reindex(columns=labels, fill_value=0.0), sample_key) for name, cells, some in found
+        _cells(name, cells, some.reindex(columns=labels, fill_value=0.0), sample_key, where)
+        for name, cells, some, where in found
     ], labels
 
 
-def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str | None) -> _Cells:
+def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str | None, source: str) -> _Cells:
     import pandas as pd
 
     labelled = posterior.to_numpy().any(axis=1)
@@ -219,7 +227,7 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
         logger.info("%d cells of %r without a label are left out", (~labelled).sum(), name)
     probabilities = posterior.to_numpy()[labelled]
     if sample_key is None:
-        return _Cells(name, probabilities, np.zeros(len(probabilities), dtype=np.int64), 1)
+        return _Cells(name, probabilities, np.zeros(len(probabilities), dtype=np.int64), 1, source)
     column = _column(adata, sample_key).to_numpy()[labelled]
     if pd.isna(column).any():
         message = f"obs[{sample_key!r}] has missing values in {name!r}; fill them in or leave these cells out"
@@ -231,24 +239,19 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
             "out, and intervals hold for this sample"
         )
         raise ValueError(message)
-    return _Cells(name, probabilities, codes, len(samples))
+    return _Cells(name, probabilities, codes, len(samples), source)
 
 
 def _column(adata: AnnData, key: str) -> pd.Series:
-    """Return a column as text, missing values as they are."""
-    if key not in adata.obs:
-        message = f"column {key!r} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
-    column = adata.obs[key].astype(object)
-    return column.where(column.isna(), column.map(str))
+    """Return a column as names, missing values as ``None``."""
+    import pandas as pd
+
+    return pd.Series(names_of(column_of(adata.obs, key)), index=adata.obs_names, dtype=object)
 
 
 def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> list[str]:
     there = sorted(column.dropna().unique())
-    if isinstance(groups, str):
-        message = f"groups must be two names, not the text {groups!r}"
-        raise TypeError(message)
-    wanted = there if groups is None else [str(group) for group in groups]
+    wanted = there if groups is None else [name_of(group) for group in groups]
     if unknown := [name for name in wanted if name not in there]:
         message = f"groups {unknown} not found in obs[{key!r}], which holds {there}"
         raise ValueError(message)
@@ -258,8 +261,8 @@ def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> li
     return wanted
 
 
-def _posterior(adata: AnnData, labels_key: str, unknown_category: str) -> pd.DataFrame:
-    """Return label probabilities of all cells; rows are zero for cells without a label."""
+def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str) -> tuple[pd.DataFrame, str]:
+    """Return label probabilities of all cells, with zeros for cells without a label, and where they were found."""
     import pandas as pd
 
     slot = _keys.probabilities(labels_key)
@@ -281,13 +284,19 @@ def _posterior(adata: AnnData, labels_key: str, unknown_category: str) -> pd.Dat
             message = f"rows of obsm[{slot!r}] must be probabilities that sum to 1 (or 0 for cells without a label)"
             raise ValueError(message)
         values = np.divide(values, sums, out=np.zeros_like(values), where=sums > 0)
-        return pd.DataFrame(values, columns=pd.Index([str(name) for name in names]))
+        source = f"probabilities, obsm[{slot!r}]"
+        if labels_key in adata.obs:
+            source += f"; the column obs[{labels_key!r}] is not used"
+        return pd.DataFrame(values, columns=pd.Index([str(name) for name in names])), source
     if labels_key not in adata.obs:
         message = (
-            f"labels {labels_key!r} found neither in adata.obs nor, with probabilities, in obsm[{slot!r}]: "
-            "sp.tl.transfer_labels(..., probabilities=True) writes these"
+            f"labels {labels_key!r} found in {who} neither in obs nor, with probabilities, in obsm[{slot!r}]: "
+            "sp.tl.transfer_labels(..., probabilities=True) writes these (scarches-plus transfer --probabilities)"
         )
         raise KeyError(message)
     labels = labels_of(adata.obs[labels_key], unknown_category)
     one_hot = (labels.codes[:, None] == np.arange(len(labels.categories))).astype(np.float64)
-    return pd.DataFrame(one_hot, columns=labels.categories)
+    source = f"the column obs[{labels_key!r}]"
+    if _keys.predicted(labels_key) in adata.obs:
+        source += f", and not those transferred, obs[{_keys.predicted(labels_key)!r}], which come without probabilities"
+    return pd.DataFrame(one_hot, columns=labels.categories), source

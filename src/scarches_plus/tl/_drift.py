@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus._cells._names import names_of
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -39,7 +41,7 @@ def measure_drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI, cells: AnnDat
     if cells.n_obs > _CELLS:
         cells = cells[np.linspace(0, cells.n_obs - 1, _CELLS).astype(int)]
     labels_key = reference.spec.labels_key
-    labels = cells.obs[labels_key].astype(str) if labels_key in cells.obs else None
+    labels = names_of(cells.obs[labels_key]).astype(str) if labels_key in cells.obs else None
     k = min(_NEIGHBORS, cells.n_obs - 1)
     before, after = reference.embed(cells), mapped.embed(cells)
     step = reference_drift(before, after, labels, k=k)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._reference import ReferenceSpec
+from scarches_plus._cells._results import require_writable
 
 from ._provenance import copy_of, write_embedding
 
@@ -62,20 +64,25 @@ def embed(
         If the cells cannot be embedded, naming every problem and its fix.
     ValueError
         If the encoder sees a batch that the model does not know; map such cells with :func:`map_query`.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import load
-    from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.pp import check_query
 
+    check.cells("adata", adata, mudata=True)
+    check.texts_or_none(layer=layer, batch_key=batch_key)
+    check.slot("key_added", key_added)
+    check.flags(copy=copy)
+    require_writable(adata, copy=copy)
     model = load(model)
     spec = model.spec
     if not spec.encodes_batch:
-        spec, batch_key = ReferenceSpec(spec.var_names, layer=spec.layer, counts=spec.counts), None
-    report = check_query(
-        gene_cells(adata, model.spec, batch_key), spec, layer=layer, batch_key=batch_key, shared_batches=spec.batches
-    )
+        spec = replace(spec, batch_key=None, categorical_covariates={}, continuous_covariates=(), size_factor_key=None)
+        batch_key = None
+    report = check_query(adata, spec, layer=layer, batch_key=batch_key, shared_batches=spec.batches)
     report.raise_for_problems()
     embedding = model.embed(adata, layer=layer, batch_key=batch_key)
     adata = copy_of(adata) if copy else adata
-    write_embedding(adata, key_added, embedding, model)
+    write_embedding(adata, key_added, embedding, model, layer=layer)
     return adata if copy else None

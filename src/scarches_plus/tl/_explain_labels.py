@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import names_of
 
 from ._label_calibration import calibrations_for
-from ._provenance import require_same_space
+from ._provenance import embedding_of, require_same_space
 from ._reference_labels import reference_labels
-from ._transfer import Kernel, kernel_weights, vote
+from ._transfer import KERNELS, Kernel, kernel_weights, vote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +93,15 @@ def explain_labels(
 
     from scarches_plus._neighbors import nearest
 
+    check.cells("adata", adata, mudata=True)
+    check.cells("reference", reference, mudata=True)
+    check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
+    check.texts_or_none(batch_key=batch_key, novel_key=novel_key)
+    check.distinct(labels_key=labels_key, batch_key=batch_key)
+    k = check.whole("k", k, least=1)
+    check.choice("kernel", kernel, KERNELS)
+    if unknown_above is not None:
+        check.number("unknown_above", unknown_above, least=0, most=1)
     require_same_space(adata, reference, use_rep)
     labels = reference_labels(reference, labels_key, unknown_category)
     calibrations = calibrations_for([labels_key], calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
@@ -97,7 +109,9 @@ def explain_labels(
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
-    found = nearest(np.asarray(adata.obsm[use_rep])[rows], np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
+    found = nearest(
+        embedding_of(adata, use_rep)[rows], embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs)
+    )
     names = list(labels.categories)
     codes = np.asarray(labels.codes)[found.indices]
     shares = vote(codes, kernel_weights(found.distances, kernel), len(names))
@@ -138,6 +152,9 @@ def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> ND
     if cells is None:
         return np.arange(adata.n_obs)
     asked = np.asarray(cells)
+    if asked.ndim != 1:
+        message = f"cells must be a list of names of cells, or a boolean mask, not {check.shown(cells)}"
+        raise TypeError(message)
     if asked.dtype == bool:
         if asked.shape != (adata.n_obs,):
             message = f"a mask of cells must have {adata.n_obs} entries, not shape {asked.shape}"
@@ -156,10 +173,8 @@ def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> ND
 def _batches(reference: AnnData, key: str) -> pd.Categorical:
     import pandas as pd
 
-    if key not in reference.obs:
-        message = f"batches {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
-        raise KeyError(message)
-    return pd.Categorical(reference.obs[key].astype(str))
+    names = names_of(column_of(reference.obs, key, "reference.obs"))
+    return pd.Categorical(["nan" if name is None else name for name in names])
 
 
 def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:

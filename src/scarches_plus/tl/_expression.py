@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from scarches_plus.pp._counts import require_counts
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -33,19 +31,15 @@ def log_normalized(blocks: Iterable[Any]) -> Iterator[sparse.csr_matrix]:
     ValueError
         If a count is negative or not finite.
 
-    Warns
-    -----
-    UserWarning
-        If counts are not whole numbers.
-
     References
     ----------
     Stuart et al. 2019.
     """
-    warned = False
     for block in blocks:
         cells = sparse.csr_matrix(block, dtype=np.float64)
-        warned = require_counts(cells, warned=warned, stacklevel=4)
+        if not np.isfinite(cells.data).all() or (cells.data < 0).any():
+            message = "counts are negative, infinite or missing: name the layer that holds raw counts with `layer=`"
+            raise ValueError(message)
         total = np.asarray(cells.sum(axis=1)).ravel()
         factor = np.divide(_TARGET, total, out=np.zeros_like(total), where=total > 0)
         values = np.log1p(cells.data * np.repeat(factor, np.diff(cells.indptr)))

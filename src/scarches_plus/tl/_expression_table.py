@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+from scarches_plus._cells._columns import column_not_found, column_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,6 +53,8 @@ def expression_table(
         If a column, a gene or the layer does not exist.
     ValueError
         If names of genes are not unique, rows and columns are the same, or counts are negative or missing.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -68,24 +73,28 @@ def expression_table(
     """
     import pandas as pd
 
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
 
+    check.cells("adata", adata)
+    check.texts(rows=rows, columns=columns)
+    check.distinct(rows=rows, columns=columns)
+    genes = check.names("genes", genes, or_one=True, least=1)
+    check.texts_or_none(layer=layer)
+    min_cells = check.whole("min_cells", min_cells, least=1)
     if missing := [key for key in (rows, columns) if key not in adata.obs]:
-        message = f"columns {missing} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
-    if rows == columns:
-        message = f"rows and columns are both {rows!r}: name two columns"
-        raise ValueError(message)
-    wanted = list(dict.fromkeys([genes] if isinstance(genes, str) else genes))
+        raise KeyError(column_not_found(adata.obs, missing))
+    wanted = list(dict.fromkeys(genes))
     at = _positions(adata, wanted)
 
-    by = [adata.obs[key].astype("category") for key in (rows, columns)]
+    by = [column_of(adata.obs, key).astype("category") for key in (rows, columns)]
     table = pd.DataFrame({rows: by[0], columns: by[1]})
     groups = table.groupby([rows, columns], observed=True, sort=True)
     n_cells = groups.size()
     codes = groups.ngroup().fillna(-1).astype(int).to_numpy()
+    require_counts(adata, layer, scaled="warning")
     counts = stored_counts(adata, counts_layer(layer, None))
     blocks = (block[:, at] for block in log_normalized(row_blocks(counts, BLOCK)))
     sums, _ = grouped_sums(blocks, codes, len(n_cells), len(wanted))

@@ -7,6 +7,7 @@ from warnings import warn
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
@@ -111,6 +112,12 @@ def extend_reference(
     from scarches_plus.model._label_surgery import with_labels
     from scarches_plus.model._state import hash_of, update_state
 
+    check.cells("adata", adata)
+    check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
+    check.cells("reference", reference, or_none=True)
+    if parents is not None:
+        check.mapping("parents", parents)
+    check.seed("rng", rng, generator=False)
     model = load(model)  # type: ignore[assignment]
     if not isinstance(model, SCANVI):
         message = (

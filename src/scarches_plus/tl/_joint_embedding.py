@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+from warnings import warn
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_repeated
+from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._logging import logger
+from scarches_plus.pp._check_counts import kinds_of
+from scarches_plus.pp._counts import counts_layer, counts_of
+from scarches_plus.pp._modalities import is_mudata
 
-from ._provenance import require_same_space, space_of
+from ._provenance import embedding_of, record_of, require_same_space, space_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from anndata import AnnData
+    from mudata import MuData
 
 
 def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.EMBEDDING) -> AnnData:
@@ -19,41 +30,58 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     Parameters
     ----------
     reference, query
-        Cells with embeddings in the same latent space.
+        Cells with embeddings in the same latent space; of MuData the modality of genes is taken. Not changed, and read into
+        memory if they lie on disk.
     use_rep
         ``obsm`` slot of the embedding.
 
     Returns
     -------
     AnnData
-        Reference cells, then query cells: all ``obs`` columns of both, ``X`` on the genes they share (if both have one),
-        the embedding, and
-        ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). Where cell names occur in both, all get the role appended.
+        Reference cells, then query cells: all ``obs`` columns of both in their types (integers with gaps as ``Int64``), the
+        embedding, and ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). ``X`` holds the counts that each embedding was
+        made from, which its record names (``X`` without a record), on the genes they share; it is empty if one has none. Where
+        cell names occur in both, all get the role appended. ``uns["scarches_plus"]["joint"]`` says what was taken from where,
+        as the log does.
 
     Raises
     ------
     ValueError
-        If the embeddings lie in different latent spaces.
+        If the embeddings lie in different latent spaces, hold missing values, or names of genes or columns occur twice.
     KeyError
         If one of them is missing.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
+
+    Warns
+    -----
+    UserWarning
+        If one has counts where the other has logarithms, for example: ``X`` is then left out.
     """
     import anndata
     import pandas as pd
 
+    check.cells("reference", reference, mudata=True)
+    check.cells("query", query, mudata=True)
+    check.texts(use_rep=use_rep)
     require_same_space(query, reference, use_rep)
     roles = {_keys.REFERENCE: reference, _keys.QUERY: query}
+    for role, cells in roles.items():
+        if repeated := cells.obs.columns[cells.obs.columns.duplicated()].tolist():
+            raise ValueError(column_repeated(cells.obs, repeated[0], f"{role}.obs"))
+    genes = {role: _genes_of(cells, use_rep, role) for role, cells in roles.items()}
+    matrices = _same_units({role: one.counts for role, one in genes.items()}, roles)
     repeated = bool(reference.obs_names.isin(query.obs_names).any())
-    with_counts = reference.X is not None and query.X is not None
     parts = {}
     for role, cells in roles.items():
         obs = cells.obs.copy()
         obs.index = obs.index.astype(str) + (f"-{role}" if repeated else "")
         parts[role] = (
             anndata.AnnData(
-                X=cells.X if with_counts else None,
+                X=matrices[role],
                 obs=pd.DataFrame(index=obs.index),
-                var=pd.DataFrame(index=cells.var_names),
-                obsm={use_rep: cells.obsm[use_rep]},
+                var=pd.DataFrame(index=genes[role].names),
+                obsm={use_rep: embedding_of(cells, use_rep, role)},
             ),
             obs,
         )
@@ -64,28 +92,103 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         colors = _joint_colors(joint.obs[column], column, (query, reference))
         if colors is not None:
             joint.uns[_keys.colors(column)] = colors
+    record = {
+        "embedding": use_rep,
+        "X": _x_of(genes, matrices, joint.n_vars),
+        "genes": joint.n_vars,
+        "renamed": repeated,
+        "columns_of_both": [str(name) for name in reference.obs if name in query.obs],
+        "columns_of_reference": [str(name) for name in reference.obs if name not in query.obs],
+        "columns_of_query": [str(name) for name in query.obs if name not in reference.obs],
+    }
+    logger.info(
+        "joined by obsm[%r]; X: %s; columns of both, with the values of each: %s%s",
+        use_rep, record["X"], record["columns_of_both"],
+        "; cells that are named alike have their role in their names" if repeated else "",
+    )  # fmt: skip
+    joint.uns[_keys.UNS] = {_keys.JOINT: record}
     space = space_of(reference, use_rep)
     if space is not None:
-        joint.uns[_keys.UNS] = {_keys.EMBEDDINGS: {use_rep: {"space": space}}}
+        joint.uns[_keys.UNS][_keys.EMBEDDINGS] = {use_rep: {"space": space}}
     return joint
 
 
+class _Genes(NamedTuple):
+    """Names of genes, the counts that an embedding was made from (``None`` if there are none), and where they lie."""
+
+    names: pd.Index
+    counts: Any
+    place: str
+
+
+def _genes_of(cells: AnnData | MuData, use_rep: str, role: str) -> _Genes:
+    """Return genes and counts as the record of an embedding names them."""
+    import pandas as pd
+
+    record = record_of(cells, use_rep)
+    if is_mudata(cells):
+        name = str(record.get("modality", ""))
+        if name not in cells.mod:
+            return _Genes(pd.Index([]), None, "")
+        cells = cells.mod[name]
+    if not cells.var_names.is_unique:
+        message = f"names of genes of the {role} are not unique: {role}.var_names_make_unique()"
+        raise ValueError(message)
+    layer = counts_layer(str(record.get("layer", "X")), None)
+    if layer is not None and layer not in cells.layers:
+        layer = None
+    if layer is None and cells.X is None:
+        return _Genes(cells.var_names, None, "")
+    return _Genes(cells.var_names, counts_of(cells, layer), "X" if layer is None else f"layers[{layer!r}]")
+
+
+def _x_of(genes: Mapping[str, _Genes], matrices: Mapping[str, Any], n_shared: int) -> str:
+    """Say which matrix the joint cells have."""
+    if lacking := [role for role, one in genes.items() if one.counts is None]:
+        return f"none, since the {' and the '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} none"
+    if any(matrix is None for matrix in matrices.values()):
+        return "none, since they are not in the same units"
+    sources = " and ".join(f"{one.place} of the {role} ({len(one.names)} genes)" for role, one in genes.items())
+    return f"{sources}, on the {n_shared} genes of both"
+
+
+def _same_units(matrices: dict[str, Any], roles: Mapping[str, AnnData]) -> dict[str, Any]:
+    """Return the matrices if both are of the same units, else none of them, and say so."""
+    nothing: dict[str, Any] = dict.fromkeys(matrices)
+    if any(matrix is None for matrix in matrices.values()):
+        return nothing
+    kinds = {role: kinds_of(matrix) - {"estimated counts"} or {"raw counts"} for role, matrix in matrices.items()}
+    empty = any(not cells.n_obs for cells in roles.values())
+    if len({frozenset(kind) for kind in kinds.values()}) == 1 or empty:
+        return matrices
+    held = "; ".join(f"the {role} holds {' and '.join(sorted(kind))}" for role, kind in kinds.items())
+    message = (
+        f"X of reference and query is not in the same units, and left out: {held}. Embed or map them with the layer of counts "
+        "(layer=...), or put the same into X of both"
+    )
+    warn(message, UserWarning, stacklevel=3)
+    return nothing
+
+
 def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Give columns a type that h5ad can hold: categorical again, Boolean with gaps, text where types are mixed."""
+    """Give columns the type they had, as h5ad can hold it: categories, integers and Booleans with gaps, text where mixed."""
     import pandas as pd
 
     for column in columns.columns:
         sources = [frame[column] for frame in frames if column in frame]
         if all(isinstance(source.dtype, pd.CategoricalDtype) for source in sources):
-            categories = list(dict.fromkeys(str(value) for source in sources for value in source.cat.categories))
-            text = columns[column].astype(object)
-            columns[column] = pd.Categorical(text.where(text.isna(), text.map(str)), categories=categories)
+            categories = list(dict.fromkeys(name_of(value) for source in sources for value in source.cat.categories))
+            columns[column] = pd.Categorical(names_of(columns[column]), categories=categories)
+        elif columns[column].dtype.kind == "f" and any(source.dtype.kind in "iu" for source in sources):
+            values = columns[column]
+            if (values.isna() | (values % 1 == 0)).all():  # a gap turned integers into floats
+                columns[column] = values.astype("Int64")
         elif columns[column].dtype == object:
             kind = pd.api.types.infer_dtype(columns[column], skipna=True)
             if kind == "boolean":
                 columns[column] = columns[column].astype("boolean")
             elif kind not in {"string", "empty"}:
-                columns[column] = columns[column].where(columns[column].isna(), columns[column].map(str))
+                columns[column] = names_of(columns[column])
     return columns
 
 
@@ -97,6 +200,6 @@ def _joint_colors(values: pd.Series, column: str, sources: tuple[AnnData, ...]) 
     colors: dict[str, str] = {}
     for cells in sources:
         if key in cells.uns and column in cells.obs and hasattr(cells.obs[column], "cat"):
-            colors |= dict(zip(map(str, cells.obs[column].cat.categories), cells.uns[key], strict=False))
-    categories = list(map(str, values.cat.categories))
+            colors |= dict(zip(map(name_of, cells.obs[column].cat.categories), cells.uns[key], strict=False))
+    categories = list(map(name_of, values.cat.categories))
     return [colors[name] for name in categories] if set(categories) <= set(colors) else None

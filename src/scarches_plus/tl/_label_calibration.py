@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 from ._provenance import are_cells, space_of
+from ._transfer import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +55,14 @@ class LabelCalibration:
     k: int
     kernel: str
     space: str | None = None
+
+    def __post_init__(self) -> None:
+        check.number("exponent", self.exponent, above=0)
+        check.number("floor", self.floor, above=0)
+        check.choice("kernel", self.kernel, KERNELS)
+        check.texts_or_none(space=self.space)
+        for name in ("n_cells", "k"):
+            object.__setattr__(self, name, check.whole(name, getattr(self, name), least=1))
 
     def apply(self, shares: np.ndarray) -> np.ndarray:
         """Return probabilities.

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import names_of
 from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
 from scarches_plus._logging import logger
 
@@ -74,6 +77,8 @@ def label_profiles(
     ValueError
         If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch with 50 cells of
         two labels that other batches have.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
@@ -83,24 +88,29 @@ def label_profiles(
     import pandas as pd
 
     from scarches_plus.model._prepare import as_text
-    from scarches_plus.pp._counts import counts_layer, counts_of, require_counts
+    from scarches_plus.pp._check_query import require_counts
+    from scarches_plus.pp._counts import counts_layer, counts_of
 
-    for key in (labels_key, batch_key):
-        if key not in adata.obs:
-            message = f"column {key!r} not found in adata.obs, which holds {adata.obs.columns.astype(str).tolist()}"
-            raise KeyError(message)
-    column = adata.obs[labels_key].astype(object)
-    kept = (column.notna() & (column.astype(str) != unknown_category)).to_numpy()
-    sizes = column[kept].astype(str).value_counts()
+    check.cells("adata", adata)
+    check.texts(labels_key=labels_key, batch_key=batch_key, unknown_category=unknown_category)
+    check.distinct(labels_key=labels_key, batch_key=batch_key)
+    check.texts_or_none(layer=layer)
+    depth = None if depth is None else check.number("depth", depth, above=0)
+    min_cells = check.whole("min_cells", min_cells, least=1)
+    check.seed("rng", rng, generator=False)
+    column_of(adata.obs, batch_key)
+    names = pd.Series(names_of(column_of(adata.obs, labels_key)), dtype=object)
+    kept = (names.notna() & (names != unknown_category)).to_numpy()
+    sizes = names[kept].value_counts()
     if left_out := sorted(sizes.index[sizes < min_cells]):
         logger.warning("the profiles leave out %s, which have fewer than %d cells", left_out, min_cells)
-        kept = kept & ~column.astype(str).isin(left_out).to_numpy()
-    codes, labels = pd.factorize(column[kept].astype(str), sort=True)
+        kept = kept & ~names.isin(left_out).to_numpy()
+    codes, labels = pd.factorize(names[kept], sort=True)
     if len(labels) < 2:
         message = f"obs[{labels_key!r}] names {len(labels)} label(s) of {min_cells} cells in the reference; contrasts need two"
         raise ValueError(message)
+    require_counts(adata, layer, batch_key=batch_key)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[np.flatnonzero(kept)]
-    require_counts(counts)
     batches = as_text(adata.obs[kept], batch_key)
     generator = np.random.default_rng(rng)
     if len(set(batches)) == 1:

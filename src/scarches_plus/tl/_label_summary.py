@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,9 +29,12 @@ def label_summary(explanation: pd.DataFrame) -> pd.DataFrame:
     ------
     ValueError
         If the table is no explanation.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import pandas as pd
 
+    check.table("explanation", explanation)
     needed = ["label", "reason", "probability"]
     if lacking := [column for column in needed if column not in explanation]:
         message = f"the table lacks {lacking}: pass what sp.tl.explain_labels returned"

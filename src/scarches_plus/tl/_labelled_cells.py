@@ -8,7 +8,10 @@ from warnings import warn
 
 import numpy as np
 
-from ._provenance import space_of
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import names_of
+
+from ._provenance import embedding_of, space_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,7 +33,7 @@ class LabelledCells:
 
 
 def labels_of(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_]:
-    """Return labels as text, ``None`` for cells without one.
+    """Return labels as names, ``None`` for cells without one.
 
     Parameters
     ----------
@@ -46,16 +49,9 @@ def labels_of(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_
     KeyError
         If there is no such column.
     """
-    from scarches_plus.model._prepare import missing_column
-
-    if key not in adata.obs:
-        raise KeyError(missing_column(adata.obs, key))
-    column = adata.obs[key].astype(object)
-    texts = [
-        None if missing or str(label) in nothing else str(label)
-        for label, missing in zip(column, column.isna(), strict=True)
-    ]
-    return np.array(texts, dtype=object)
+    labels = names_of(column_of(adata.obs, key))
+    labels[np.isin(labels.astype(str), list(nothing))] = None
+    return labels
 
 
 def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> tuple[AnnData, NDArray[np.object_]]:
@@ -154,7 +150,7 @@ def reference_cells(
         raise ValueError(message)
     labels = labels_of(reference, key, nothing)
     rows = np.flatnonzero([label is not None for label in labels])
-    cells = LabelledCells(labels[rows], np.asarray(reference.obsm[use_rep])[rows])
+    cells = LabelledCells(labels[rows], embedding_of(reference, use_rep, "reference")[rows])
     lacking = _without_cells(model, at_hand | set(cells.labels))
     described = [] if summary is None else [label for label in lacking if label in summary.labels]
     if undescribed := [label for label in lacking if label not in described]:

@@ -7,7 +7,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
-from scarches_plus import _keys
+from scarches_plus import _arguments as check
+from scarches_plus import _keys, _limits
+from scarches_plus._cells._results import require_writable
+from scarches_plus._logging import logger
 
 from ._drift import measure_drift
 from ._provenance import versions, write_embedding
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 _EPOCHS = 200
 
 
-def map_query(
+def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     adata: AnnData | MuData,
     model: SCVI | SCANVI | TOTALVI | str | Path,
     *,
@@ -99,6 +102,8 @@ def map_query(
     ValueError
         If nothing would train, or the latent space could not move, or ``engine="fast"`` does not apply, or a penalty could
         have no effect.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -112,28 +117,40 @@ def map_query(
     """
     from scarches_plus.model import QUERY_RECIPES, load
     from scarches_plus.model._defaults import current_seed, default_epochs
-    from scarches_plus.model._multimodal import gene_cells
     from scarches_plus.model._state import update_state
+    from scarches_plus.model._strategies import STRATEGIES
+    from scarches_plus.model._training import ENGINES
+    from scarches_plus.model._training_options import check_training
     from scarches_plus.module._expression_likelihood import SQUARED_ERRORS
     from scarches_plus.pp import check_query
     from scarches_plus.train import carry_anchors, carry_summaries
+    from scarches_plus.train._penalty_sum import name_terms
 
+    check.cells("adata", adata, mudata=True)
+    check.choice("strategy", strategy, (*STRATEGIES, *QUERY_RECIPES))
+    name_terms(penalties)
+    shared_batches = check.names("shared_batches", shared_batches)
+    check.texts_or_none(layer=layer, batch_key=batch_key)
+    check.choice("engine", engine, ENGINES)
+    check.choice("on_problem", on_problem, ("raise", "warn"))
+    check.slot("key_added", key_added)
+    check.flags(train_reference_columns=train_reference_columns, use_query_labels=use_query_labels)
+    check.cells("drift_cells", drift_cells, mudata=True, or_none=True)
+    max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
     start = perf_counter()
+    require_writable(adata, copy=None)
     name = strategy
     if strategy in QUERY_RECIPES:
         strategy, own_penalties = QUERY_RECIPES[strategy]  # type: ignore[assignment]
         penalties = (*own_penalties, *penalties)
-    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
-    if epochs < 1:
-        message = f"max_epochs must be at least 1, not {epochs}; sp.tl.embed embeds without training"
-        raise ValueError(message)
     reference = load(model)
-    cells = gene_cells(adata, reference.spec, batch_key)
-    report = check_query(cells, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
+    plan_kwargs, train_kwargs = check_training(type(reference), plan_kwargs, train_kwargs)
+    report = check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
     report.raise_for_problems(on_problem, offer_warn=True)
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=2)
 
+    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     mapped = type(reference).load_query_data(
         adata,
         reference,
@@ -144,8 +161,8 @@ def map_query(
         layer=layer,
         batch_key=batch_key,
     )
-    training = {"weight_decay": 0.0, **(plan_kwargs or {})}
-    mapped.train(max_epochs=epochs, penalties=penalties, engine=engine, plan_kwargs=training, **(train_kwargs or {}))
+    training = {"weight_decay": 0.0, **plan_kwargs}
+    mapped.train(max_epochs=epochs, penalties=penalties, engine=engine, plan_kwargs=training, **train_kwargs)
 
     state = reference.state
     if state.anchors is not None and state.anchors.space == state.space:
@@ -173,6 +190,7 @@ def map_query(
         "epochs": int(mapped.history["elbo_train"].index[-1]) + 1,
         "engine": mapped.state.engine,
         "seed": current_seed(),
+        "layer": layer or reference.spec.layer or "X",
         "batch_key": batch_key or reference.spec.batch_key or "",
         "new_batches": list(report.new_batches),
         "shared_batches": list(report.shared_batches),
@@ -180,7 +198,13 @@ def map_query(
         "reference_genes": report.n_reference_genes,
         "reference_hash": surgery.reference_hash,
     }
-    write_embedding(adata, key_added, mapped.get_latent_representation(), mapped, role=_keys.QUERY, mapping=record)
+    logger.info(
+        "mapped by counts in %s on %d of the reference's %d genes, batches in obs[%r], %d epochs",
+        record["layer"], report.n_genes_found, report.n_reference_genes, record["batch_key"], record["epochs"],
+    )  # fmt: skip
+    write_embedding(
+        adata, key_added, mapped.get_latent_representation(), mapped, layer=layer, role=_keys.QUERY, mapping=record
+    )
     record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
     record["seconds"] = perf_counter() - start
     update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))

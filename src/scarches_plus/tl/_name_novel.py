@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._cells._results import require_writable
+from scarches_plus._logging import logger
 
 from ._provenance import copy_of
 
@@ -33,7 +37,7 @@ def name_novel(
     adata
         Query that :func:`detect_novel` has seen. Receives ``obs[key_added]``, categorical: the name for novel cells of a named
         cluster, the prediction for cells that are neither novel nor in a cluster of novel cells, ``unknown_category`` for all
-        others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names.
+        others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names and the column of predictions.
     names
         Cluster (of ``obs["{key}_cluster"]``) to name. Several clusters may have one name; a name may be a label of the reference
         that was not recognised.
@@ -60,9 +64,19 @@ def name_novel(
         If a column is missing.
     ValueError
         If there is no such cluster, or a name is empty or ``unknown_category``.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
     import pandas as pd
 
+    check.cells("adata", adata)
+    check.mapping("names", names)
+    check.texts(key=key, unknown_category=unknown_category)
+    check.texts_or_none(predictions=predictions)
+    check.slot("key_added", _keys.novel_named(key) if key_added is None else key_added)
+    check.distinct(key=key, predictions=predictions, key_added=key_added)
+    check.flags(copy=copy)
+    require_writable(adata, copy=copy)
     column = _keys.novel_label(key) if predictions is None else predictions
     needed = {
         key: "sp.tl.detect_novel",
@@ -74,7 +88,7 @@ def name_novel(
             message = f"column {name!r} not found in adata.obs; {verb} writes one"
             raise KeyError(message)
     clusters = adata.obs[_keys.novel_cluster(key)].astype("category")
-    if strange := sorted(set(names) - set(map(str, clusters.cat.categories))):
+    if strange := sorted(set(map(name_of, names)) - set(map(name_of, clusters.cat.categories))):
         message = f"there are no clusters {strange} in obs[{_keys.novel_cluster(key)!r}], only {list(clusters.cat.categories)}"
         raise ValueError(message)
     if refused := [name for name in names.values() if not str(name).strip() or name == unknown_category]:
@@ -86,11 +100,13 @@ def name_novel(
     inside = clusters.notna().to_numpy()
     labels = np.full(adata.n_obs, unknown_category, dtype=object)
     known = ~novel & ~inside & predicted.notna().to_numpy()
-    labels[known] = predicted[known].astype(str)
-    given = clusters.astype(object).map({cluster: str(name) for cluster, name in names.items()})
+    labels[known] = names_of(predicted[known])
+    given = pd.Series(names_of(clusters), index=clusters.index, dtype=object).map(
+        {name_of(cluster): name_of(name) for cluster, name in names.items()}
+    )
     named = novel & given.notna().to_numpy()
     labels[named] = given[named]
-    order = [*map(str, predicted.cat.categories), *map(str, names.values())]
+    order = [*map(name_of, predicted.cat.categories), *map(name_of, names.values())]
     categories = [*dict.fromkeys(name for name in order if name != unknown_category), unknown_category]
 
     adata = copy_of(adata) if copy else adata
@@ -99,6 +115,8 @@ def name_novel(
     _write_colors(adata, column, key_added, unknown_category)
     record = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.NOVEL, {}).setdefault(key, {})
     record["names"] = {str(cluster): str(name) for cluster, name in names.items()}
+    record["predictions"] = column
+    logger.info("%s: known cells have the labels of obs[%r]", key_added, column)
     return adata if copy else None
 
 
@@ -109,7 +127,7 @@ def _write_colors(adata: AnnData, source: str, key: str, unknown_category: str) 
         return
     from scanpy.plotting.palettes import default_102
 
-    known = dict(zip(map(str, adata.obs[source].cat.categories), colors, strict=False))
+    known = dict(zip(map(name_of, adata.obs[source].cat.categories), colors, strict=False))
     known[unknown_category] = _keys.UNKNOWN_COLOR
     free = (color for color in default_102 if color not in known.values())
     adata.uns[_keys.colors(key)] = [

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from scarches_plus import _keys
+from scarches_plus._neighbors import finite_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,9 @@ def versions() -> dict[str, str]:
     return {package: version(package) for package in _PACKAGES}
 
 
-def write_embedding(adata: AnnData, key: str, embedding: np.ndarray, model: SCVI | SCANVI, **record: Any) -> None:
+def write_embedding(
+    adata: AnnData, key: str, embedding: np.ndarray, model: SCVI | SCANVI, *, layer: str | None = None, **record: Any
+) -> None:
     """Write an embedding and the identity of its latent space and model.
 
     Parameters
@@ -36,15 +39,20 @@ def write_embedding(adata: AnnData, key: str, embedding: np.ndarray, model: SCVI
         Shape ``(n_cells, n_latent)``.
     model
         Model that made it.
+    layer
+        Layer that it was made from, if not that of the reference.
     **record
         What else to record; only values that h5ad can hold.
     """
     from scarches_plus.model._state import hash_of
+    from scarches_plus.pp._counts import counts_layer
 
     adata.obsm[key] = embedding
     embeddings = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.EMBEDDINGS, {})
     embeddings[key] = {
         "space": model.state.space,
+        "layer": counts_layer(layer, model.spec.layer) or "X",
+        "modality": model.spec.modalities.get("genes", ""),
         "model_class": type(model).__name__,
         "model_hash": hash_of(model),
         "versions": versions(),
@@ -81,6 +89,7 @@ def space_of(adata: AnnData, key: str) -> str | None:
     if key not in adata.obsm:
         message = f"embedding {key!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
         raise KeyError(message)
+    finite_cells(adata.obsm[key], f"obsm[{key!r}]")
     space = record_of(adata, key).get("space")
     return None if space is None else str(space)
 
@@ -95,12 +104,58 @@ def require_same_space(adata: AnnData, reference: AnnData, key: str) -> None:
     """
     spaces = space_of(adata, key), space_of(reference, key)
     if spaces[0] != spaces[1]:
-        message = (
-            f"obsm[{key!r}] of query and reference lie in different latent spaces ({spaces[0]} and {spaces[1]}). Embed "
-            f"the reference again with the mapped model: sp.tl.embed(reference, mapped_model, key_added={key!r})"
-        )
-        raise ValueError(message)
-    sizes = adata.obsm[key].shape[1], reference.obsm[key].shape[1]
+        raise ValueError(_different_spaces(*spaces, key))
+    sizes = embedding_of(adata, key).shape[1], embedding_of(reference, key).shape[1]
     if sizes[0] != sizes[1]:
         message = f"obsm[{key!r}] has {sizes[0]} dimensions in the query and {sizes[1]} in the reference"
         raise ValueError(message)
+
+
+def embedding_of(adata: AnnData, key: str, owner: str = "adata") -> np.ndarray:
+    """Return an embedding as a dense array of finite numbers, shape ``(n_cells, n_dimensions)``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such embedding.
+    ValueError
+        If it is no table of finite numbers.
+    """
+    import numpy as np
+    from scipy import sparse
+
+    from scarches_plus._cells._matrices import in_memory
+
+    if key not in adata.obsm:
+        message = f"embedding {key!r} not found in {owner}.obsm, which holds {sorted(adata.obsm)}"
+        raise KeyError(message)
+    values = adata.obsm[key]
+    values = in_memory(values.to_numpy() if hasattr(values, "iloc") else values, f"{owner}.obsm[{key!r}]")
+    values = values.toarray() if sparse.issparse(values) else values
+    if values.ndim != 2 or not values.shape[1]:
+        message = (
+            f"{owner}.obsm[{key!r}] has shape {values.shape}; an embedding has a row for each cell and a column or more"
+        )
+        raise ValueError(message)
+    n_bad = int((~np.isfinite(values)).any(axis=1).sum())
+    if n_bad:
+        message = (
+            f"{owner}.obsm[{key!r}] has missing or infinite values in {n_bad} cells; embed them again with sp.tl.embed, or "
+            "leave these cells out"
+        )
+        raise ValueError(message)
+    return values
+
+
+def _different_spaces(query: str | None, reference: str | None, key: str) -> str:
+    """Say which of two embeddings has to be made again: one whose record is gone, or the reference's."""
+    if query is None or reference is None:
+        lost = "query" if query is None else "reference"
+        return (
+            f"it is not recorded which latent space obsm[{key!r}] of the {lost} lies in (anndata.concat drops uns, for "
+            f"example); embed the {lost} again with the mapped model: sp.tl.embed({lost}, mapped_model, key_added={key!r})"
+        )
+    return (
+        f"obsm[{key!r}] of query and reference lie in different latent spaces ({query} and {reference}). Embed "
+        f"the reference again with the mapped model: sp.tl.embed(reference, mapped_model, key_added={key!r})"
+    )

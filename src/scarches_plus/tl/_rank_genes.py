@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of
+from scarches_plus._cells._results import require_writable
+from scarches_plus._logging import logger
+
 from ._provenance import copy_of
 
 if TYPE_CHECKING:
@@ -78,6 +85,8 @@ def rank_genes(
     ValueError
         If a group has one cell only or is not there, no gene passes ``min_total``, counts are negative or missing, or a number
         is out of range.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
@@ -100,18 +109,34 @@ def rank_genes(
     >>> adata = sp.datasets.simulate(200, n_types=3)
     >>> sp.tl.rank_genes(adata, "cell_type", n_genes=25)
     """
+    from scarches_plus.pp._check_query import require_counts
     from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
     from ._welch import mean_and_variance, welch
 
-    _require_positive(reference_std_factor=reference_std_factor, n_genes=n_genes)
-    if max_cells is not None and max_cells < 2:
-        message = f"max_cells must be at least 2, not {max_cells}: a single cell has no variance"
+    check.cells("adata", adata)
+    check.texts(groupby=groupby)
+    check.texts_or_none(layer=layer)
+    groups = None if groups is None else check.names("groups", groups, of=object, least=1)
+    check.number("reference_std_factor", reference_std_factor, above=0)
+    max_cells = None if max_cells is None else check.whole("max_cells", max_cells, least=2)
+    check.number("min_total", min_total, least=0)
+    n_genes = None if n_genes is None else check.whole("n_genes", n_genes, least=1)
+    check.seed("rng", rng)
+    check.slot("key_added", key_added)
+    check.flags(copy=copy)
+    require_writable(adata, copy=copy)
+    if key_added == _keys.UNS:
+        message = f"uns[{key_added!r}] holds the records of this package: pass another key_added"
         raise ValueError(message)
     codes, names = _coded(adata, groupby)
+    if "" in names:  # numpy would name its column anew
+        message = f"a group of obs[{groupby!r}] has no name (''): name it, or make it missing"
+        raise ValueError(message)
     ranked = _ranked(names, np.bincount(codes[codes >= 0], minlength=len(names)), groups, groupby)
     cells = _sample(codes, max_cells, np.random.default_rng(rng))
+    require_counts(adata, layer, scaled="warning")
     counts = stored_counts(adata[cells], counts_layer(layer, None))
     n_cells = np.bincount(codes[cells], minlength=len(names))
     sums, squares = grouped_sums(log_normalized(row_blocks(counts, BLOCK)), codes[cells], len(names), adata.n_vars)
@@ -141,7 +166,12 @@ def rank_genes(
         "corr_method": "benjamini-hochberg",
         "reference_std_factor": reference_std_factor,
         "min_total": min_total,
+        "n_cells": len(cells),
     }
+    logger.info(
+        "genes of obs[%r] are ranked by counts in %s of %d of %d cells, at most %s of each group",
+        groupby, params["layer"] or "X", len(cells), adata.n_obs, max_cells or "all",
+    )  # fmt: skip
     fields = [names[i] for i in ranked]
     adata.uns[key_added] = {"params": params} | {
         key: np.rec.fromarrays(list(values), dtype=[(field, _TYPES[key]) for field in fields])
@@ -150,32 +180,22 @@ def rank_genes(
     return adata if copy else None
 
 
-def _require_positive(**values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not 0 < value < np.inf:
-            message = f"{name} must be above 0, not {value}"
-            raise ValueError(message)
-
-
 def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """Return the group of every cell, -1 for none, and the names of the groups that have cells, in their order."""
     import pandas as pd
 
-    if key not in adata.obs:
-        message = f"groups {key!r} not found in adata.obs, which holds {list(adata.obs.columns)}"
-        raise KeyError(message)
-    column: pd.Categorical = pd.Categorical(adata.obs[key]).remove_unused_categories()
+    column: pd.Categorical = pd.Categorical(column_of(adata.obs, key)).remove_unused_categories()
     if not len(column.categories):
         message = f"no cell has a group in obs[{key!r}]"
         raise ValueError(message)
-    return np.asarray(column.codes, dtype=np.int64), [str(name) for name in column.categories]
+    return np.asarray(column.codes, dtype=np.int64), [name_of(name) for name in column.categories]
 
 
 def _ranked(names: list[str], n_cells: np.ndarray, groups: Sequence[str] | None, key: str) -> np.ndarray:
     """Return the groups to rank genes of."""
     if isinstance(groups, str):
         groups = [groups]
-    wanted = names if groups is None else [str(group) for group in groups]
+    wanted = names if groups is None else [name_of(group) for group in groups]
     if unknown := [name for name in wanted if name not in names]:
         message = f"groups {unknown} not found in obs[{key!r}], which holds {names}"
         raise ValueError(message)

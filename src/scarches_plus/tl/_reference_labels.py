@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of, names_of
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -19,10 +22,7 @@ def reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.
     ValueError
         If no cell has a label, or two labels read the same.
     """
-    if key not in reference.obs:
-        message = f"labels {key!r} not found in reference.obs, which holds {list(reference.obs.columns)}"
-        raise KeyError(message)
-    labels = labels_of(reference.obs[key], unknown_category)
+    labels = labels_of(column_of(reference.obs, key, "reference.obs"), unknown_category)
     if not len(labels.categories):
         message = f"no cell of the reference has a label in obs[{key!r}]"
         raise ValueError(message)
@@ -39,11 +39,11 @@ def labels_of(column: pd.Series, unknown_category: str) -> pd.Categorical:
     """
     import pandas as pd
 
-    labels = pd.Categorical(column.where(column.notna() & (column.astype(object) != unknown_category)))
+    labels = pd.Categorical(column.where(column.notna() & (names_of(column) != unknown_category)))
     labels = labels.remove_unused_categories()
-    names = labels.categories.map(str)
+    names = pd.Index([name_of(label) for label in labels.categories], dtype=object)
     if not names.is_unique:
         alike = labels.categories[names.duplicated(keep=False)].tolist()
         message = f"labels {alike} of {column.name!r} read the same: make them one, obs[{column.name!r}].astype(str)"
         raise ValueError(message)
-    return labels.rename_categories(str)
+    return labels.rename_categories(name_of)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
+
 from ._provenance import space_of
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def summaries_for(adata: AnnData, model: Any, labels_key: Sequence[str], key: st
     if not isinstance(model, SCVI | SCANVI | TOTALVI):
         message = (
             f"the reference must be an AnnData with an embedding in obsm[{key!r}], or a model of sp.model, not "
-            f"{type(model).__name__}"
+            f"{check.shown(model)}"
         )
         raise TypeError(message)
     summaries, space = model.state.summaries, space_of(adata, key)

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._names import name_of
+from scarches_plus._cells._results import require_writable
+from scarches_plus._logging import logger
 
 from ._label_calibration import calibrations_for
 from ._novel_cells import novel_cells
-from ._provenance import are_cells, copy_of, require_same_space
+from ._provenance import are_cells, copy_of, embedding_of, require_same_space
 from ._reference_labels import reference_labels
 from ._summaries import summaries_for
-from ._transfer import best_labels, kernel_weights, vote
+from ._transfer import KERNELS, best_labels, kernel_weights, vote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 
     from ._label_calibration import LabelCalibration
     from ._transfer import Kernel
+
+
+_RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"
+_RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model.state.summaries[{old!r}]}})"
 
 
 def transfer_labels(
@@ -56,7 +64,7 @@ def transfer_labels(
         Query with an embedding. For every key in ``labels_key`` it receives ``obs["{key}_pred"]`` (categorical, in the
         reference's order and colours), ``obs["{key}_uncertainty"]`` in [0, 1] and, on request,
         ``obsm["{key}_probabilities"]``, shape ``(n_cells, n_labels)``, whose columns are named in
-        ``uns["scarches_plus"]["probability_labels"][key]``.
+        ``uns["scarches_plus"]["probability_labels"][key]``. What was used is recorded in ``uns["scarches_plus"]["transfer"][key]``.
     reference
         Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its labels
         (from :func:`scarches_plus.hub.load_bundle` or :func:`scarches_plus.train.summarize_reference`), such as the mapped
@@ -121,13 +129,20 @@ def transfer_labels(
     from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import nearest
 
-    if unknown_above is not None and not 0 <= unknown_above <= 1:
-        message = f"unknown_above must lie between 0 and 1, not {unknown_above}"
-        raise ValueError(message)
-    keys = [labels_key] if isinstance(labels_key, str) else list(labels_key)
-    if not keys:
-        message = "labels_key names no column"
-        raise ValueError(message)
+    check.cells("adata", adata, mudata=True)
+    keys = list(check.names("labels_key", labels_key, or_one=True, least=1))
+    advice = _RENAME_COLUMN if are_cells(reference) else _RENAME_SUMMARY
+    for key in keys:
+        taken = reference.obs if are_cells(reference) else ()
+        check.slot("labels_key", key, writes="obs['{}_pred']", advice=advice, taken=taken)
+    check.texts(use_rep=use_rep, unknown_category=unknown_category)
+    check.texts_or_none(novel_key=novel_key)
+    k = check.whole("k", k, least=1)
+    check.choice("kernel", kernel, KERNELS)
+    if unknown_above is not None:
+        check.number("unknown_above", unknown_above, least=0, most=1)
+    check.flags(probabilities=probabilities, copy=copy)
+    require_writable(adata, copy=copy)
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category) for key in keys}
@@ -141,9 +156,9 @@ def transfer_labels(
     answers = {key: _answers(names, key, tree, unknown_category) for key, names in labels.items()}
 
     adata = copy_of(adata) if copy else adata
-    embedding = np.asarray(adata.obsm[use_rep])
+    embedding = embedding_of(adata, use_rep)
     if are_cells(reference):
-        neighbors = nearest(embedding, np.asarray(reference.obsm[use_rep]), min(k, reference.n_obs))
+        neighbors = nearest(embedding, embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs))
         shares = {
             key: partial(_votes, neighbors, kernel, column, calibrations.get(key)) for key, column in columns.items()
         }
@@ -157,7 +172,15 @@ def transfer_labels(
             best = np.where(best < 0, -1, np.searchsorted(np.flatnonzero(np.isin(tree.nodes, answers[key])), best))
         adata.obs[_keys.predicted(key)] = _predictions(answers[key], best, unknown_category)
         adata.obs[_keys.uncertainty(key)] = np.clip(1.0 - probability, 0.0, 1.0)
-        _forget_probabilities(adata, key)
+        if _forget_probabilities(adata, key) and not probabilities:
+            logger.info("probabilities of %r that an earlier call wrote are deleted", key)
+        votes = {"k": neighbors.indices.shape[1], "kernel": kernel} if are_cells(reference) else {}
+        source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
+        _record(
+            adata, key, int((best < 0).sum()),
+            labels=source, embedding=use_rep, **votes, unknown_above=-1.0 if unknown_above is None else float(unknown_above),
+            calibrated=key in calibrations, hierarchy=tree is not None, novel_key=novel_key or "",
+        )  # fmt: skip
         if probabilities:
             _write_probabilities(adata, key, names, shares[key](slice(None)))
         if are_cells(reference):
@@ -199,16 +222,28 @@ def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> 
     return pd.Categorical.from_codes(codes.tolist(), categories=categories)
 
 
-def _forget_probabilities(adata: AnnData, key: str) -> None:
-    """Delete what an earlier call wrote."""
-    if adata.uns.get(_keys.UNS, {}).get(_keys.PROBABILITY_LABELS, {}).pop(key, None) is not None:
-        adata.obsm.pop(_keys.probabilities(key), None)
+def _record(adata: AnnData, key: str, n_unknown: int, **used: Any) -> None:
+    """Record and log what labels were transferred by."""
+    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.TRANSFER, {})[key] = used
+    logger.info(
+        "%s from %s by obsm[%r]%s%s: %d of %d cells are unknown",
+        _keys.predicted(key), used["labels"], used["embedding"], f", {used['k']} neighbours" if "k" in used else "",
+        ", calibrated" if used["calibrated"] else "", n_unknown, adata.n_obs,
+    )  # fmt: skip
+
+
+def _forget_probabilities(adata: AnnData, key: str) -> bool:
+    """Delete what an earlier call wrote, and return whether there was any."""
+    if adata.uns.get(_keys.UNS, {}).get(_keys.PROBABILITY_LABELS, {}).pop(key, None) is None:
+        return False
+    adata.obsm.pop(_keys.probabilities(key), None)
+    return True
 
 
 def _write_probabilities(adata: AnnData, key: str, names: list[str], shares: np.ndarray) -> None:
     adata.obsm[_keys.probabilities(key)] = shares
     # not a table: column names with a slash, as cell types have them, cannot be written to h5ad
-    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})[key] = list(map(str, names))
+    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})[key] = list(names)
 
 
 def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category: str) -> None:
@@ -216,7 +251,7 @@ def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category
     colors = reference.uns.get(_keys.colors(key))
     if colors is None or not hasattr(reference.obs[key], "cat"):
         return
-    by_label = dict(zip(map(str, reference.obs[key].cat.categories), colors, strict=False)) | {
+    by_label = dict(zip(map(name_of, reference.obs[key].cat.categories), colors, strict=False)) | {
         unknown_category: _keys.UNKNOWN_COLOR
     }
     predicted = _keys.predicted(key)

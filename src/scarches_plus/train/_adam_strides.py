@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -45,6 +47,11 @@ class AdamStrides:
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
+        check.number("lr", lr, above=0)
+        check.number("eps", eps, least=0)
+        check.number("weight_decay", weight_decay, least=0)
+        for beta in check.names("betas", betas, of=object, least=2):
+            check.number("betas", beta, least=0, below=1)
         self._parameters = list(parameters)
         self._lr, self._betas, self._eps, self._weight_decay = lr, betas, eps, weight_decay
         self._first = [torch.zeros_like(parameter) for parameter in self._parameters]
@@ -64,6 +71,7 @@ class AdamStrides:
         n_steps
             Steps of Adam to take.
         """
+        n_steps = check.whole("n_steps", n_steps, least=1)
         self.n_steps += n_steps
         decay_1, decay_2 = (beta**n_steps for beta in self._betas)
         bias_1, bias_2 = (1 - beta**self.n_steps for beta in self._betas)
@@ -98,6 +106,10 @@ def stride_lengths(n_steps: int, longest: int, fewest: int, *, tail: float = 0.3
     list of int
         Positive, of sum ``n_steps``.
     """
+    n_steps = check.whole("n_steps", n_steps, least=1)
+    longest = check.whole("longest", longest, least=1)
+    fewest = check.whole("fewest", fewest, least=1)
+    check.number("tail", tail, above=0, most=1)
     n_strides = max(fewest, int(np.ceil(n_steps / (longest * (1 - tail / 2)))))
     if longest == 1 or n_strides >= n_steps:
         return [1] * n_steps

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch.nn.functional import cross_entropy
 
+from scarches_plus import _arguments as check
+
 from ._evaluated import evaluated
 
 if TYPE_CHECKING:
@@ -45,13 +47,10 @@ class AlternatingMixin:
         classifier_lr: float = 1e-3,
         **kwargs: Any,
     ) -> None:
+        check.choice("schedule", schedule, get_args(Schedule))
+        classifier_epochs = check.whole("classifier_epochs", classifier_epochs, least=1)
+        check.number("classifier_lr", classifier_lr, above=0)
         super().__init__(*args, **kwargs)
-        if schedule not in get_args(Schedule):
-            message = f"schedule must be one of {get_args(Schedule)}, not {schedule!r}"
-            raise ValueError(message)
-        if classifier_epochs < 1:
-            message = f"classifier_epochs must be at least 1, not {classifier_epochs}"
-            raise ValueError(message)
         self._alternates = schedule == "alternating"
         self._classifier_epochs, self._classifier_lr = classifier_epochs, classifier_lr
         self._classifier_adam: torch.optim.Adam | None = None

@@ -10,6 +10,8 @@ from torch import distributed, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, log_softmax
 
+from scarches_plus import _arguments as check
+
 from ._activations import hidden_layer
 from ._penalty import LAYERS, Penalty
 
@@ -83,19 +85,18 @@ class BatchAdversary(Penalty):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for option in ("layers_read", "groups"):
-            value = getattr(self, option)
-            if value is not None:
-                object.__setattr__(self, option, (value,) if isinstance(value, str) else tuple(value))
-        if not self.layers_read or set(self.layers_read) - set(LAYERS):
-            message = f"layers_read must be some of {LAYERS}, not {self.layers_read}"
-            raise ValueError(message)
-        if self.objective not in get_args(Objective):
-            message = f"objective must be one of {get_args(Objective)}, not {self.objective!r}"
-            raise ValueError(message)
-        if self.lr <= 0 or self.lr_decay <= 0 or self.n_hidden < 1 or self.n_steps < 1:
-            message = "lr, lr_decay, n_hidden and n_steps of a BatchAdversary must be positive"
-            raise ValueError(message)
+        object.__setattr__(self, "layers_read", check.names("layers_read", self.layers_read, or_one=True, least=1))
+        if self.groups is not None:
+            object.__setattr__(self, "groups", check.names("groups", self.groups, or_one=True))
+        for layer in self.layers_read:
+            check.choice("layers_read", layer, LAYERS)
+        check.choice("objective", self.objective, get_args(Objective))
+        check.number("lr", self.lr, above=0)
+        check.number("lr_decay", self.lr_decay, above=0)
+        self._set_whole(n_hidden=1, n_steps=1)
+        if self.gradient_clip is not None:
+            check.number("gradient_clip", self.gradient_clip, above=0)
+        check.flags(normalize_logits=self.normalize_logits)
 
     @property
     def layers(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ import torch
 from ._activations import caught
 from ._evaluated import evaluated
 from ._penalty import LAYERS
+from ._reference_model import require_model
 from ._rehearsal import Rehearsal
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def carry_anchors(reference: ReferenceModel, mapped: ReferenceModel) -> Anchors:
     ValueError
         If the reference has no anchors, or was trained on since they were stored.
     """
+    require_model(reference, "reference")
+    require_model(mapped, "mapped")
     anchors = reference.state.anchors
     if anchors is None or anchors.space != reference.state.space:
         message = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ._evaluated import evaluated
+from ._reference_model import require_model
 from ._rehearsal import Rehearsal
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def carry_summaries(reference: ReferenceModel, mapped: ReferenceModel) -> dict[s
     ValueError
         If the reference has no summaries, or was trained on since they were made.
     """
+    require_model(reference, "reference")
+    require_model(mapped, "mapped")
     own = reference.state.space
     summaries = {key: one for key, one in reference.state.summaries.items() if one.space == own}
     if not summaries:

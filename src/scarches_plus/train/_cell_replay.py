@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from scarches_plus import _arguments as check
+
 from ._penalty import Penalty, refuse_unless_reference_moves
 
 if TYPE_CHECKING:
@@ -49,9 +51,8 @@ class CellReplay(Penalty):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_cells < 1 or self.n_kept < 1:
-            message = "n_cells and n_kept must be positive"
-            raise ValueError(message)
+        check.cells("cells", self.cells, mudata=True)
+        self._set_whole(n_cells=1, n_kept=1)
 
     def prepare(self, setting: Setting) -> Callable[[Step], Tensor]:
         """Return what computes the term.

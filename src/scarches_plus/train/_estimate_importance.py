@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
 from scarches_plus._logging import logger
 
 from ._cell_gradients import CellGradients
 from ._evaluated import evaluated
 from ._importance import Importance
+from ._reference_model import require_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,19 +93,19 @@ def estimate_importance(
     ----------
     Kirkpatrick et al. 2017 (EWC); Schwarz et al. 2018 (online EWC); CLCVAE 2022, ``estimator="batch"``.
     """
+    require_model(model)
+    n_cells = None if n_cells is None else check.whole("n_cells", n_cells, least=1)
+    check.choice("estimator", estimator, ESTIMATORS)
+    batch_size = check.whole("batch_size", batch_size, least=1)
+    n_samples = check.whole("n_samples", n_samples, least=1, most=_limits.DRAWS)
+    check.seed("rng", rng)
+    check.flags(add_to_previous=add_to_previous)
+    check.number("decay", decay, least=0)
     if model.adata is None or model.minified_data_type is not None:
         message = (
             "importance is estimated on the model's cells, and this model came without their counts; load it with "
             "its cells, and estimate before minifying"
         )
-        raise ValueError(message)
-    if estimator not in ESTIMATORS:
-        message = f"estimator must be one of {ESTIMATORS}, not {estimator!r}"
-        raise ValueError(message)
-    for name, value in {"n_cells": n_cells, "batch_size": batch_size, "n_samples": n_samples}.items():
-        _require_count(name, value, optional=name == "n_cells")
-    if not 0 <= decay < float("inf"):
-        message = f"decay must be a number from 0, not {decay}"
         raise ValueError(message)
     if decay != 1 and not add_to_previous:
         message = "decay weighs the importance that the model already carries: pass add_to_previous=True, too"
@@ -169,14 +171,3 @@ def _undisturbed(module: torch.nn.Module) -> Iterator[None]:
     devices = range(torch.cuda.device_count())
     with evaluated(module), torch.enable_grad(), torch.random.fork_rng(devices=devices):
         yield
-
-
-def _require_count(name: str, value: Any, *, optional: bool) -> None:
-    if optional and value is None:
-        return
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        message = f"{name} must be a whole number{' or None' if optional else ''}, not {value!r}"
-        raise TypeError(message)
-    if value < 1:
-        message = f"{name} must be at least 1, not {value}"
-        raise ValueError(message)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,6 +53,7 @@ class Importance:
         decay
             Factor of the earlier one; below 1, old queries are forgotten little by little.
         """
+        check.number("decay", decay, least=0)
         fisher = {name: decay * values for name, values in earlier.fisher.items()}
         for name, values in self.fisher.items():
             fisher[name] = values + fisher[name] if name in fisher else values

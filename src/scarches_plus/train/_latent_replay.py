@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from scarches_plus import _arguments as check
+
 from ._evaluated import evaluated
 from ._penalty import Penalty, refuse_unless_reference_moves
 from ._rehearsal import Rehearsal
@@ -56,9 +58,8 @@ class LatentReplay(Penalty):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_cells < 1 or self.distillation < 0:
-            message = "n_cells must be positive and distillation at least 0"
-            raise ValueError(message)
+        self._set_whole(n_cells=1)
+        check.number("distillation", self.distillation, least=0)
 
     def prepare(self, setting: Setting) -> _Replay:
         """Return what computes the term.

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import torch
 
+from scarches_plus import _arguments as check
+from scarches_plus import _limits
+
 from ._anchors import Anchors
 from ._mixture_densities import mixture_densities
 
@@ -124,10 +127,11 @@ class LatentSummary:
         ------
         ValueError
             If there is no such prior.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
         """
-        if prior not in PRIORS:
-            message = f"prior must be one of {PRIORS}, not {prior!r}"
-            raise ValueError(message)
+        check.choice("prior", prior, PRIORS)
+        check.flags(calibrated=calibrated)
         scores = torch.as_tensor(self.log_densities(latent))
         if prior == "reference":
             totals = torch.zeros(len(self.labels), dtype=torch.float64)
@@ -146,6 +150,7 @@ class LatentSummary:
         generator
             Source of random numbers.
         """
+        n_per_component = check.whole("n_per_component", n_per_component, least=1, most=_limits.DRAWS)
 
         def each(values: Tensor) -> Tensor:
             return values.repeat_interleave(n_per_component, dim=0)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 from torch import nn
 
+from scarches_plus import _arguments as check
+
 from ._kernel_distances import KernelSum, pair_coefficients, squared_distances
 from ._penalty import LAYERS, Penalty
 
@@ -82,23 +84,21 @@ class MMD(Penalty):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choices = {"on": get_args(Place), "estimator": ("biased", "unbiased"), "reduction": ("mean", "sum")}
-        for option, allowed in choices.items():
-            if getattr(self, option) not in allowed:
-                message = f"{option} must be one of {allowed}, not {getattr(self, option)!r}"
-                raise ValueError(message)
+        check.choice("on", self.on, get_args(Place))
+        check.choice("estimator", self.estimator, ("biased", "unbiased"))
+        check.choice("reduction", self.reduction, ("mean", "sum"))
+        check.texts_or_none(group=self.group)
+        if self.max_groups is not None:
+            self._set_whole(max_groups=2)
+        if self.anchors is not None:
+            check.flags(anchors=self.anchors)
         if isinstance(self.bandwidths, str):
-            if self.bandwidths not in get_args(Bandwidths):
-                message = f"bandwidths must be one of {get_args(Bandwidths)} or numbers, not {self.bandwidths!r}"
-                raise ValueError(message)
+            check.choice("bandwidths", self.bandwidths, get_args(Bandwidths))
         else:
-            object.__setattr__(self, "bandwidths", tuple(map(float, self.bandwidths)))
-            if not self.bandwidths or min(self.bandwidths) <= 0:
-                message = f"bandwidths must be positive numbers, not {self.bandwidths}"
-                raise ValueError(message)
-        if self.max_groups is not None and self.max_groups < 2:
-            message = f"max_groups must be at least 2, not {self.max_groups}"
-            raise ValueError(message)
+            widths = check.names("bandwidths", self.bandwidths, of=object, least=1)
+            object.__setattr__(
+                self, "bandwidths", tuple(check.number("bandwidths", width, above=0) for width in widths)
+            )
 
     @property
     def layers(self) -> frozenset[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from math import exp
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -169,15 +171,14 @@ class Penalty(ABC):
         if not getattr(self, "name", ""):
             message = f"{type(self).__name__} needs a name, which its term has in the history"
             raise TypeError(message)
-        if not self.weight >= 0:
-            message = f"weight must be at least 0, not {self.weight}"
-            raise ValueError(message)
-        if self.warmup_epochs < 0:
-            message = f"warmup_epochs must be at least 0, not {self.warmup_epochs}"
-            raise ValueError(message)
-        if self.warmup not in _WARMUPS:
-            message = f"warmup must be one of {_WARMUPS}, not {self.warmup!r}"
-            raise ValueError(message)
+        check.number("weight", self.weight, least=0)
+        check.choice("warmup", self.warmup, _WARMUPS)
+        self._set_whole(warmup_epochs=0)
+
+    def _set_whole(self, **least: int) -> None:
+        """Set options as whole numbers of at least so much; whole floats are taken."""
+        for option, smallest in least.items():
+            object.__setattr__(self, option, check.whole(option, getattr(self, option), least=smallest))
 
     @property
     def layers(self) -> frozenset[str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from torch import nn
+
+from scarches_plus import _arguments as check
 
 from ._penalty import Penalty
 
@@ -57,11 +60,17 @@ class PenaltySum(nn.Module):
 
 def name_terms(penalties: Sequence[Penalty]) -> list[str]:
     """Name the terms; of several of one kind, from the second on by number."""
+    if isinstance(penalties, Penalty | str | type | Mapping) or not isinstance(penalties, Iterable):
+        kind = type(penalties) if isinstance(penalties, Penalty) else penalties
+        such_as = f"{kind.__name__}(...)" if isinstance(kind, type) else "sp.train.MMD()"
+        message = f"penalties must be a list, such as penalties=[{such_as}], not {check.shown(penalties)}"
+        raise TypeError(message)
     seen: Counter[str] = Counter()
     names = []
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
-            message = f"penalties must be objects of sp.train.Penalty, not {penalty!r}"
+            advice = f": {penalty.__name__}()" if isinstance(penalty, type) and issubclass(penalty, Penalty) else ""
+            message = f"penalties must be objects of sp.train.Penalty{advice}, not {check.shown(penalty)}"
             raise TypeError(message)
         seen[penalty.name] += 1
         names.append(penalty.name if seen[penalty.name] == 1 else f"{penalty.name}_{seen[penalty.name]}")

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import scvi.train
 import torch
 
+from scarches_plus import _arguments as check
+
 from ._alternating import AlternatingMixin
 from ._epoch_log import EpochLogMixin
 from ._free_entries import FreeEntries
 from ._penalty_plan import PenaltyMixin
+from ._plan_options import check_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,10 +47,9 @@ class PlanMixin:
         freeze_norms: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(module, *args, **kwargs)  # type: ignore[call-arg]
-        if module_mode not in {"train", "eval"}:
-            message = f"module_mode must be 'train' or 'eval', not {module_mode!r}"
-            raise ValueError(message)
+        check.choice("module_mode", module_mode, ("train", "eval"))
+        check.flags(freeze_norms=freeze_norms)
+        super().__init__(module, *args, **check_plan(kwargs, type(self), type(module), name=type(self).__name__))  # type: ignore[call-arg]
         self._module_mode = module_mode
         self._freeze_norms = freeze_norms
         self._entries = entries

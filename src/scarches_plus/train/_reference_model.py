@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scarches_plus import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,3 +53,16 @@ class ReferenceModel(Protocol):
     def _make_data_loader(
         self, adata: Any, indices: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> Any: ...
+
+
+def require_model(model: Any, name: str = "model") -> None:
+    """Require a model of this package.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    if not hasattr(type(model), "remember"):
+        message = f"{name} must be a model of sp.model (sp.model.load opens others), not {check.shown(model)}"
+        raise TypeError(message)

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _arguments as check
+
 from ._anchors import Anchors
 from ._observe_cells import observe_cells
 from ._penalty import LAYERS
+from ._reference_model import require_model
 
 if TYPE_CHECKING:
     from ._reference_model import ReferenceModel
@@ -39,10 +42,12 @@ def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.r
     ------
     ValueError
         If the model has no cells, or ``n_cells`` is not positive, or the latent distribution is not normal.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
     """
-    if n_cells < 1:
-        message = f"n_cells must be at least 1, not {n_cells}"
-        raise ValueError(message)
+    require_model(model)
+    n_cells = check.whole("n_cells", n_cells, least=1)
+    check.seed("rng", rng)
     if model.adata is None:
         message = "anchors are taken from the model's cells, and this model came without them"
         raise ValueError(message)

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells._columns import column_of
+from scarches_plus._cells._names import name_of, names_of
 from scarches_plus._logging import logger
 
 from ._fit_mixture import fit_mixture
 from ._held_out_temperature import held_out_temperature
 from ._latent_summary import LatentSummary
 from ._observe_cells import observe_cells
+from ._reference_model import require_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,14 +81,20 @@ def summarize_reference(
         If there is no such column.
     ValueError
         If the model has no cells, or no label has enough, or there are not as many labels as cells.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
 
     References
     ----------
     Scrucca et al. 2016 (mixtures by BIC); Guo et al. 2017 (temperature); CLCVAE 2022, limitation 2 (reference cells should not be needed).
     """
-    if min_cells < 1 or max_components < 1:
-        message = "min_cells and max_components must be at least 1"
-        raise ValueError(message)
+    labels = None if labels is None else check.names("labels", labels, of=object)
+    require_model(model)
+    check.slot("labels_key", labels_key, advice="pass {new!r}, and labels=model.adata.obs[{old!r}]")
+    max_components = check.whole("max_components", max_components, least=1)
+    min_cells = check.whole("min_cells", min_cells, least=1)
+    check.seed("rng", rng, generator=False)
+    check.flags(keep=keep)
     if model.adata is None:
         message = "a summary is made from the model's cells, and this model came without them"
         raise ValueError(message)
@@ -153,17 +163,16 @@ def summarize_reference(
 def _labels_of(model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None) -> np.ndarray:
     """Return the label of each cell, ``None`` for those without one."""
     if labels is None:
-        if labels_key not in model.adata.obs:
-            message = f"labels {labels_key!r} not found in the obs of the model's cells; pass them as labels="
-            raise KeyError(message)
-        labels = model.adata.obs[labels_key]
-    values = list(labels)
-    if len(values) != model.adata.n_obs:
-        message = f"there are {len(values)} labels and {model.adata.n_obs} cells"
+        owner = "the obs of the model's cells (labels not in it can be passed as labels=)"
+        names = names_of(column_of(model.adata.obs, labels_key, owner))
+    else:
+        names = names_of(labels)
+    if len(names) != model.adata.n_obs:
+        message = f"there are {len(names)} labels and {model.adata.n_obs} cells"
         raise ValueError(message)
     nothing = {_keys.UNKNOWN, getattr(model, "unlabeled_category_", None)}
-    texts = [None if value is None or value != value else str(value) for value in values]  # noqa: PLR0124 (not a number)
-    return np.array([None if text in nothing else text for text in texts], dtype=object)
+    names[np.isin(names.astype(str), [name_of(name) for name in nothing if name is not None])] = None
+    return names
 
 
 def _some(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

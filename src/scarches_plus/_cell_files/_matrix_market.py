@@ -1,0 +1,145 @@
+"""Read 10x folders: matrix.mtx with its barcodes and features, of Cell Ranger 2 and later, STARsolo, kallisto and others."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import warnings
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from scarches_plus._logging import logger
+
+from ._foreign import head_of
+from ._kinds import matrix_of
+from ._memory import memory_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from anndata import AnnData
+
+#: Bytes that an entry of the matrix takes in memory while it is read, and the fewest that it takes in the file ("1 1\n").
+_PER_ENTRY, _FEWEST_PER_ENTRY = 32, 4
+#: Most that gzip packs.
+_PACKED = 1040
+_BARCODES = ("barcodes", "cells", "obs")
+_FEATURES = ("features", "genes", "var")
+_COLUMNS = ("gene_ids", "name", "feature_types")
+
+
+def read_matrix_market(path: Path) -> AnnData:
+    """Read a folder, a prefix of file names, or the Matrix Market file itself.
+
+    Raises
+    ------
+    ValueError
+        If names are missing or do not fit the matrix, or it declares more entries than its file can hold.
+    """
+    from anndata import AnnData
+    from scipy import sparse
+    from scipy.io import mmread
+
+    matrix = matrix_of(path)
+    if matrix is None:
+        message = "it has no matrix.mtx"
+        raise ValueError(message)
+    barcodes, features = (_names(matrix, stems) for stems in (_BARCODES, _FEATURES))
+    _require_plausible(matrix)
+    with unpacked(matrix) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # scipy 1.18 announces another type
+        counts = sparse.csr_matrix(mmread(file), dtype=np.float32)
+    if counts.shape == (len(features), len(barcodes)):
+        counts = counts.T.tocsr()
+    elif counts.shape != (len(barcodes), len(features)):
+        message = (
+            f"{matrix.name} is {counts.shape[0]} x {counts.shape[1]}, but there are {len(features)} names of genes and "
+            f"{len(barcodes)} of cells: take files that belong together"
+        )
+        raise ValueError(message)
+    else:
+        logger.info("%s: the matrix has cells in rows", matrix)
+    var = features.iloc[:, :3].set_axis(list(_COLUMNS[: min(3, features.shape[1])]), axis=1)
+    names = var.pop("name") if "name" in var else var["gene_ids"]
+    return AnnData(counts, obs=_indexed(barcodes.iloc[:, 0]), var=var.set_axis(names.astype(str).to_numpy(), axis=0))
+
+
+def unpacked(path: Path) -> IO[bytes]:
+    """Open a file, packed with gzip or bzip2 or not."""
+    with path.open("rb") as file:
+        head = file.read(3)
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    return bz2.open(path, "rb") if head.startswith(b"BZh") else path.open("rb")
+
+
+def _names(matrix: Path, stems: tuple[str, ...]) -> pd.DataFrame:
+    """Return the table of names beside a matrix."""
+    import pandas as pd
+
+    plain = matrix.name.removesuffix(".gz").removesuffix(".bz2").removesuffix(".mtx")
+    prefix = plain.removesuffix("matrix")
+    names = [
+        f"{prefix}{stem}{ending}{packed}" for stem in stems for ending in (".tsv", ".txt") for packed in ("", ".gz")
+    ]
+    names += [
+        f"{plain}.{stem}{ending}{packed}" for stem in stems for ending in (".tsv", ".txt") for packed in ("", ".gz")
+    ]
+    found = next((matrix.parent / name for name in names if (matrix.parent / name).is_file()), None)
+    if found is None:
+        message = f"beside {matrix.name} there is no {prefix}{stems[0]}.tsv (.gz or not) with names: put it there"
+        raise ValueError(message)
+    if not head_of(found).strip():
+        message = f"{found} is empty"
+        raise ValueError(message)
+    with unpacked(found) as file:
+        table = pd.read_csv(file, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
+    return table.iloc[1:] if _is_header(str(table.iloc[0, 0])) else table
+
+
+def _is_header(text: str) -> bool:
+    return text.strip().lower() in {
+        "barcode",
+        "barcodes",
+        "cell",
+        "cell_id",
+        "gene",
+        "gene_id",
+        "gene_ids",
+        "feature",
+        "x",
+    }
+
+
+def _require_plausible(matrix: Path) -> None:
+    """Refuse sizes that the file cannot hold, before memory is taken for them."""
+    with unpacked(matrix) as file:
+        for _ in range(10_000):
+            line = file.readline(65_536)
+            if not line or (line.strip() and not line.startswith(b"%")):
+                break
+    numbers = line.split()
+    if len(numbers) < 2 or not all(one.isdigit() for one in numbers):
+        message = f"{matrix.name} has no line of sizes after its comments, but {line[:60]!r}"
+        raise ValueError(message)
+    sizes = [int(one) for one in numbers]
+    n_bytes = matrix.stat().st_size * (_PACKED if matrix.suffix in {".gz", ".bz2"} else 1)
+    entries = sizes[2] if len(sizes) > 2 else sizes[0] * sizes[1]
+    if entries * (_FEWEST_PER_ENTRY if len(sizes) > 2 else 2) > n_bytes or sum(sizes[:2]) > memory_bytes() // 64:
+        message = (
+            f"{matrix.name} declares {' x '.join(map(str, sizes[:2]))} with {entries} entries, more than it can hold"
+        )
+        raise ValueError(message)
+    if entries * _PER_ENTRY > memory_bytes():
+        message = (
+            f"{matrix.name} has {entries} entries, more than the {memory_bytes() / 2**30:.0f} GiB of memory here take"
+        )
+        raise ValueError(message)
+
+
+def _indexed(names: pd.Series) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(index=pd.Index(names.astype(str).to_numpy(), dtype=object))

@@ -1,0 +1,73 @@
+"""Read a column as names, so that the label 1 is the same whether a table holds it as 1, 1.0, "1" or b"1"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def name_of(value: Any) -> str:
+    """Return a value as a name: whole floats read as integers, bytes as text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def names_of(values: Any) -> NDArray[np.object_]:
+    """Return a column as names, ``None`` where a value is missing.
+
+    A gap in a column of integers turns all of them into floats: labels 0, 1, 2 come back as 0.0, 1.0, 2.0, and would be
+    three others. Whole floats therefore read as integers.
+
+    Parameters
+    ----------
+    values
+        Series, index, categorical, array or list of shape ``(n,)``, of any type.
+
+    Returns
+    -------
+    numpy.ndarray
+        Text or ``None``, shape ``(n,)``.
+
+    Raises
+    ------
+    ValueError
+        If there is not one value for each cell, or values are lists or the like.
+    """
+    import pandas as pd
+
+    column = values if isinstance(values, pd.Series | pd.Index | pd.Categorical) else pd.Series(_listed(values))
+    if getattr(column, "ndim", 1) != 1:
+        message = f"names must be one column, not of shape {column.shape}"
+        raise ValueError(message)
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError as error:
+        message = f"the column {getattr(column, 'name', None)!r} holds values that are no names: {error}"
+        raise ValueError(message) from error
+    names = np.array([*map(name_of, found), None], dtype=object)
+    return names[codes]
+
+
+def missing(names: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which of the names are none, shape ``(n,)``."""
+    import pandas as pd
+
+    return np.asarray(pd.isna(names), dtype=bool)
+
+
+def _listed(values: Any) -> NDArray[np.object_]:
+    """Return values as objects: a list of numbers with a gap must not become text."""
+    array = np.asarray(values, dtype=object)
+    if array.ndim != 1:
+        message = f"names must be one column, not of shape {array.shape}"
+        raise ValueError(message)
+    return array

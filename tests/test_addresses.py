@@ -1,0 +1,151 @@
+"""Addresses are read once, the way they are connected to; the many that are refused are in tests/border."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
+
+import scarches_plus as sp
+from scarches_plus._addresses import (
+    AddressError,
+    address_below,
+    check_address,
+    is_address,
+    join_address,
+    origin_of,
+    quoted_path,
+    require_https,
+    require_step,
+    shown,
+)
+
+BASE = "https://lab.example:8443/a/b/index.json?q=1"
+
+
+@pytest.mark.parametrize(
+    ("given_", "right"),
+    [
+        ("https://zenodo.org", "https://zenodo.org"),
+        ("HTTPS://Zenodo.ORG:443/a/../b;c?x=%20#y", "https://zenodo.org:443/b;c?x=%20"),
+        ("https://xn--exmple-cua.org/", "https://xn--exmple-cua.org/"),
+        ("http://[::1]:8000/x", "http://[::1]:8000/x"),
+        ("https://under_score.example/a@b", "https://under_score.example/a@b"),
+    ],
+)
+def test_addresses_as_they_are_asked_for(given_, right):
+    assert check_address(given_) == right
+
+
+@pytest.mark.parametrize(
+    ("reference", "right"),
+    [
+        ("x", "https://lab.example:8443/a/b/x"),
+        ("./a:b", "https://lab.example:8443/a/b/a:b"),
+        ("../x", "https://lab.example:8443/a/x"),
+        ("../../../x", "https://lab.example:8443/x"),
+        ("/x", "https://lab.example:8443/x"),
+        ("?z", "https://lab.example:8443/a/b/index.json?z"),
+        ("#f", BASE),
+        ("", BASE),
+        ("//other.example/x", "https://other.example/x"),
+        ("http://other.example", "http://other.example"),
+    ],
+)
+def test_references(reference, right):
+    assert join_address(BASE, reference) == right
+
+
+@pytest.mark.parametrize("reference", ["javascript:alert(1)", "\\\\x", "x\\y", "//", "http:x", "x y", "//a@b/"])
+def test_references_that_are_none(reference):
+    with pytest.raises(AddressError, match="is no address"):
+        join_address(BASE, reference)
+
+
+def test_origins():
+    assert origin_of("https://zenodo.org/x") == origin_of("HTTPS://ZENODO.org:443") == ("https", "zenodo.org", 443)
+    assert origin_of("http://zenodo.org").port == 80
+    assert origin_of("https://sandbox.zenodo.org") != origin_of("https://zenodo.org")
+
+
+def test_only_https_but_for_this_machine():
+    for address in ("https://lab.example", "http://127.0.0.1:1", "http://localhost", "http://[::1]"):
+        require_https(address)
+    for address in ("http://lab.example", "ftp://lab.example", "http://127.0.0.1.example", "http://x.localhost"):
+        with pytest.raises(AddressError, match="only https is"):
+            require_https(address)
+
+
+def test_steps():
+    for source, target in (
+        ("https://lab.example", "https://other.example"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:2"),
+        ("http://127.0.0.1", "https://lab.example"),
+        ("https://10.0.0.1", "https://10.0.0.2"),
+    ):
+        require_step(source, target)
+    with pytest.raises(AddressError, match="may not lead to this machine"):
+        require_step("https://10.0.0.1", "https://127.0.0.1")
+
+
+def test_what_is_shown():
+    assert shown("https://me:secret@lab.example/\x1b[1m") == "https://...@lab.example/[1m"
+    assert is_address("ftp://x")
+    assert not is_address("C:\\x")
+
+
+@given(st.text(min_size=1))
+def test_segments_stay_segments(segment):
+    try:
+        address = address_below("https://lab.example/api", segment)
+    except AddressError:
+        return
+    assert address.startswith("https://lab.example/api/")
+    assert address.count("/") == 4
+    assert parse_url(address).host == "lab.example"
+    assert quoted_path(segment).isascii()
+
+
+@given(st.text(st.sampled_from("htps:/\\@.#?%[]0127aZ \t"), max_size=30))
+def test_both_parsers_agree_on_what_is_not_refused(rest):
+    from urllib.parse import urlsplit
+
+    try:
+        address = check_address(f"https://{rest}")
+    except AddressError:
+        return
+    ours, theirs = parse_url(address), urlsplit(address)
+    assert (ours.host, ours.port) == (theirs.netloc.rpartition(":")[0] if ours.port else theirs.netloc, theirs.port)
+    assert origin_of(address).host == urlsplit(f"https://{rest}").netloc.lower().removesuffix(f":{ours.port}")
+
+
+def test_no_other_module_takes_addresses_apart():
+    names = {
+        "urlsplit",
+        "urlparse",
+        "urljoin",
+        "urlunsplit",
+        "urlunparse",
+        "parse_url",
+        "quote",
+        "unquote",
+        "urllib",
+        "urllib3",
+        "requests",
+    }
+    allowed = {
+        "_addresses.py": {"urllib3", "parse_url"},
+        "_transport.py": {"requests", "urllib3"},
+        "_session.py": {"requests"},
+        "_watch.py": {"requests"},
+    }
+    for path in Path(sp.__file__).parent.rglob("*.py"):
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {part for one in node.names for part in one.name.split(".")}
+            elif isinstance(node, ast.ImportFrom):
+                found |= {*(node.module or "").split("."), *(one.name for one in node.names)}
+        assert found & names <= allowed.get(path.name, set()), path

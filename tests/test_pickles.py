@@ -1,0 +1,148 @@
+"""Pickles as plain values: what picklers of any protocol and pandas of any version write is read, and nothing is called."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pickle_attacks import Call, archive, named, text, values
+
+from scarches_plus._pickles import UnsafeFileError, read_former_folder, read_pickle_file, read_torch_file
+
+
+def read(path, contents):
+    path.write_bytes(contents)
+    content = read_torch_file(path) if contents.startswith(b"PK") else read_pickle_file(path)
+    return {name: one.make() for name, one in content.parts().items()}
+
+
+VALUES = {
+    "list": [1, 2.5, None, True, "text", b"bytes", -5, 2**40, 2**70], "tuple": (1, (2, 3)), "empty": (), "set": {"a"},
+    "frozen": frozenset({1}), "nested": {"a": {"b": [{"c": ()}]}}, "number": np.float32(2.5), "many": list(range(100_000)),
+    "array": np.arange(6.0).reshape(2, 3), "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)), "flags": np.array([True]),
+    "texts": np.array(["a", "bc"]), "objects": np.array(["a", 1, None], dtype=object), "big": np.arange(3, dtype=">i4"),
+    "same": ["x"] * 1000, "floats": [0.5] * 100, "bytes": bytes(range(256)), "none": b"", "zero": np.zeros((0, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_values(tmp_path, protocol):
+    again = read(tmp_path / "attr.pkl", pickle.dumps(VALUES, protocol))
+    assert list(again) == list(VALUES)
+    for name, one in VALUES.items():
+        np.testing.assert_equal(again[name], one)
+        assert type(again[name]) in {type(one), set}
+    assert again["array"].flags.writeable
+
+
+def test_tensors(tmp_path):
+    whole = torch.arange(12.0).reshape(3, 4)
+    content = {
+        "whole": whole, "part": whole[1:, ::2], "turned": whole.T, "half": whole.half(), "brain": whole.bfloat16(),
+        "truth": whole > 3, "scalar": torch.tensor(3), "empty": torch.zeros(0, 3), "parameter": torch.nn.Parameter(whole),
+        "repeated": torch.ones(1).expand(3), "state": torch.nn.Linear(2, 2).state_dict(),
+    }  # fmt: skip
+    torch.save(content, tmp_path / "model.pt")
+    again = read(tmp_path / "model.pt", (tmp_path / "model.pt").read_bytes())
+    state = {name: content["state"][name] for name in content["state"]}
+    for name, one in {**{k: v for k, v in content.items() if k != "state"}, **state}.items():
+        found = again["state"][name] if name in state else again[name]
+        assert found.dtype == one.dtype
+        assert torch.equal(found, one.detach())
+        assert not found.requires_grad
+
+
+def test_tables_of_this_pandas(tmp_path):
+    tables = {
+        "floats": pd.DataFrame({"elbo": [1.5, 2.5]}, index=pd.Index([0, 1], name="epoch")),
+        "objects": pd.DataFrame({"kl": [1.0, None]}, index=pd.RangeIndex(2, name="epoch"), dtype=object),
+        "two": pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [3, 4]}),
+    }
+    again = read(tmp_path / "attr.pkl", pickle.dumps(tables))
+    for name, table in tables.items():
+        np.testing.assert_array_equal(again[name].values.astype(float), table.to_numpy().astype(float))
+        assert again[name].columns in (list(table.columns), None)
+        assert again[name].index_name == table.index.name
+        np.testing.assert_array_equal(again[name].index, table.index)
+
+
+@pytest.mark.parametrize("version", ["1.5", "2.3", "3.1", "1.2"])
+def test_tables_of_other_pandas(tmp_path, version):
+    """The opcodes that versions of pandas write for a history of two epochs."""
+    again = read(tmp_path / "attr.pkl", b"\x80\x02}(" + text("elbo") + history(version) + b"u.")["elbo"]
+    assert again.values.tolist() == [[1.5], [2.5]]
+    assert again.index.tolist() == [0, 1]
+    assert again.index_name == "epoch"
+    assert again.columns == ["elbo"]
+
+
+def history(version):
+    """Opcodes of a table with one column."""
+    array = lambda one: pickle.dumps(one, 2)[2:-1]  # noqa: E731
+    block, names, rows = array(np.array([[1.5, 2.5]])), array(np.array(["elbo"], dtype=object)), array(np.arange(2))
+    if version == "3.1":
+        wide = named("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked") + values(
+            named("pandas.arrays", "StringArray"), b"K\x01", b"N"
+        )
+        dtype = named("pandas", "StringDtype") + values(text("python"), b"N") + b"R"
+        names = wide + b"R" + values(dtype, names) + b"b"
+    kinds = ("pandas", "Index") if version == "3.1" else ("pandas.core.indexes.base", "Index")
+    row_kind = ("pandas.core.indexes.numeric", "Int64Index") if version.startswith("1") else kinds
+    index = lambda kind, data, name: (  # noqa: E731
+        named("pandas.core.indexes.base", "_new_Index")
+        + values(named(*kind), b"}(" + text("data") + data + text("name") + name + b"u")
+        + b"R"
+    )
+    axes = b"](" + index(kinds, names, b"N") + index(row_kind, rows, text("epoch")) + b"e"
+    places = named("__builtin__", "slice") + values(b"K\x00", b"K\x01", b"K\x01") + b"R"
+    manager = named("pandas.core.internals.managers", "BlockManager")
+    if version == "1.2":
+        stored = b"}(" + text("values") + block + text("mgr_locs") + places + b"u"
+        inner = b"}(" + text("axes") + axes + text("blocks") + b"](" + stored + b"eu"
+        manager += b")R" + values(b"]", b"]", b"]", b"}(" + text("0.14.1") + inner + b"u") + b"b"
+    else:
+        made = named("pandas._libs.internals", "_unpickle_block") + values(block, places, b"K\x02") + b"R"
+        manager += values(values(made), axes) + b"R"
+    frame = named("pandas", "DataFrame") if version == "3.1" else named("pandas.core.frame", "DataFrame")
+    return frame + b")\x81}(" + text("_mgr") + manager + text("_typ") + text("dataframe") + b"ub"
+
+
+def test_nothing_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    evil = {"a": Call(os.system, "touch executed"), "b": 1}
+    for contents in (pickle.dumps(evil), archive(pickle.dumps(evil, 2))):
+        path = tmp_path / "file"
+        path.write_bytes(contents)
+        parts = (read_torch_file if contents.startswith(b"PK") else read_pickle_file)(path).parts()
+        assert parts["b"].make() == 1
+        with pytest.raises(
+            UnsafeFileError, match=r"file is refused: it wants to call (posix|nt)\.system; if you trust"
+        ):
+            parts["a"].make()
+    assert not Path("executed").exists()
+
+
+def test_circles(tmp_path):
+    inner = []
+    one = (inner, 1)
+    inner.append(one)
+    with pytest.raises(UnsafeFileError, match="in a circle"):
+        read(tmp_path / "attr.pkl", pickle.dumps({"a": one}, 4))
+
+
+def test_folders_of_scvi_tools_before_0_15(tmp_path):
+    arguments = {"n_latent": 5, "pretrained_model": Call(os.system, "touch executed")}
+    attributes = {"init_params_": arguments, "scvi_setup_dict_": {"scvi_version": "0.8.1"}, "trainer_": Call(os.getcwd)}
+    (tmp_path / "attr.pkl").write_bytes(pickle.dumps(attributes, 4))
+    torch.save({"weight": torch.ones(2)}, tmp_path / "model_params.pt")
+    (tmp_path / "var_names.csv").write_text("gene0\ngene1\n")
+    former = read_former_folder(tmp_path)
+    assert former.attributes == {"init_params_": {"n_latent": 5}, "scvi_setup_dict_": {"scvi_version": "0.8.1"}}
+    assert former.var_names == ["gene0", "gene1"]
+    assert torch.equal(former.weights["weight"], torch.ones(2))
+    (tmp_path / "attr.pkl").write_bytes(pickle.dumps({"init_params_": {}}))
+    with pytest.raises(UnsafeFileError, match=r"attr\.pkl is refused: it lacks \['scvi_setup_dict_'\]"):
+        read_former_folder(tmp_path)

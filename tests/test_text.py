@@ -1,0 +1,63 @@
+"""Foreign text, in each output; more of it is in tests/border."""
+
+import json
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scarches_plus._text import (
+    for_csv,
+    for_figure,
+    for_json,
+    for_line,
+    for_markdown,
+    for_message,
+    for_table,
+    for_terminal,
+)
+
+
+@pytest.mark.parametrize(
+    ("given_", "right"),
+    [
+        ("T cell", "T cell"), ("cell_type", "cell\\_type"), ("pbmc68k-scanvi", "pbmc68k-scanvi"), ("0.9", "0.9"),
+        ("- x", "\\- x"), ("# x", "\\# x"), ("1. x", "1\\. x"), ("a|b", "a\\|b"), ("<b>", "\\<b\\>"),
+    ],
+)  # fmt: skip
+def test_markdown(given_, right):
+    assert for_markdown(given_) == right
+
+
+@given(st.text())
+def test_terminals(text):
+    plain = for_terminal(text)
+    assert all(one.isprintable() or one in "\n\t" or not one.isascii() for one in plain)
+    assert for_terminal(plain) == plain
+    assert "\n" not in for_line(text)
+    assert len(for_message(text * 100, 50)) <= 50
+
+
+@given(st.recursive(st.text() | st.integers(), lambda one: st.lists(one) | st.dictionaries(st.text(), one)))
+def test_json_means_the_same(values):
+    text = json.dumps(values, ensure_ascii=False, indent=1)
+    assert json.loads(for_json(text)) == values
+    assert all(one == "\n" or one.isprintable() for one in for_json(text))
+
+
+@given(st.lists(st.text(max_size=80), unique=True))
+def test_names_of_a_figure(names):
+    shown = for_figure(names, in_legend=True)
+    assert len(set(shown)) == len(names)
+    assert not any(one.startswith("_") or "\n" in one for one in shown)
+
+
+def test_tables_keep_numbers():
+    table = pd.DataFrame({"a": [-1, 2], "b": [-0.5, None], "c": [True, False], "d": ["-1", "=1"]}, index=[-1, 5])
+    safe = for_csv(table)
+    pd.testing.assert_frame_equal(safe[["a", "b", "c"]], table[["a", "b", "c"]])
+    assert list(safe["d"]) == ["-1", "'=1"]
+    assert list(table["d"]) == ["-1", "=1"]
+    assert for_table(-1.0) == -1.0
+    assert for_table(None) is None
