@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from killing import (
     as_nobody,
     command,
     contents_of,
-    forked,
+    killed_at,
     killed_at_rename,
     kills_at_renames,
     limited,
@@ -112,7 +113,7 @@ def test_save_at_random(models, saved, told):
 @pytest.mark.parametrize("exchange", [True, False])
 def test_save_between_renames(models, saved, told, exchange):
     n = 0
-    for _ in kills_at_renames(saver(models, saved, "b"), exchange=exchange):
+    for _ in chain(*(kills_at_renames(saver(models, saved, "b"), exchange=exchange) for _ in range(2))):
         n += 1
         require_one_model(models, saved)
         saver(models, saved, "a")()
@@ -262,19 +263,10 @@ def test_push(lab, told, monkeypatch):
             sp.hub.upload(lab / "a", token=TOKEN, progress=False)
 
         before = contents_of(lab)
-        seconds = random_kills(push, 5, random(5 + attempt)) if not attempt else None
-        if seconds is None:
-            rng = random(5 + attempt)
-            for _ in range(5):
-                child = forked(push)
-                import time
-
-                time.sleep(rng.uniform(0, 0.15))
-                os.kill(child, 9)
-                os.waitpid(child, 0)
-                n += 1
-        else:
-            n += sum(1 for _ in seconds)
+        rng = random(5 + attempt)
+        for _ in range(5):
+            killed_at(push, rng.uniform(0, 0.15))
+            n += 1
         sent = sp.hub.upload(lab / "a", token=TOKEN, progress=False)
         assert sent.state == "draft"
         assert len(list(sp.hub.list_uploads(token=TOKEN))) == 1, "one draft, however often it broke off"
