@@ -88,7 +88,7 @@ def test_refused():
     adata = query([True], ["novel 1"], ["B"])
     with pytest.raises(ValueError, match=r"no clusters \['novel 7'\].*'novel 1'"):
         sp.tl.name_novel(adata, {"novel 7": "NK"})
-    for name in ("", "Unknown"):
+    for name in ("", "Unknown", None, float("nan")):
         with pytest.raises(ValueError, match="is no name"):
             sp.tl.name_novel(adata, {"novel 1": name})
     with pytest.raises(KeyError, match="transfer_labels"):

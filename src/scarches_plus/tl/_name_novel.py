@@ -91,7 +91,12 @@ def name_novel(
     if strange := sorted(set(map(name_of, names)) - set(map(name_of, clusters.cat.categories))):
         message = f"there are no clusters {strange} in obs[{_keys.novel_cluster(key)!r}], only {list(clusters.cat.categories)}"
         raise ValueError(message)
-    if refused := [name for name in names.values() if not str(name).strip() or name == unknown_category]:
+    chosen = pd.Series(list(names.values()), dtype=object)
+    if refused := [
+        name
+        for name, gap in zip(chosen, chosen.isna(), strict=True)
+        if gap or not str(name).strip() or name == unknown_category
+    ]:
         message = f"{refused[0]!r} is no name; leave out the clusters that have none"
         raise ValueError(message)
 
