@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ._private_folder import private_folder
 from ._swap import current
 
 if TYPE_CHECKING:
@@ -210,9 +210,8 @@ def _require_writable(target: Path, n_bytes: int) -> None:
             folder.mkdir()
             made.append(folder)
         check_space(target, n_bytes)
-        probe = parent / f".{secrets.token_hex(8)}"
-        made.append(probe)
-        probe.mkdir(mode=0o700)
+        with private_folder(target):  # of which the next run knows that it may be removed
+            pass
     except NotADirectoryError as error:
         raise _below_a_file(target) from error
     except OSError as error:
