@@ -11,7 +11,7 @@ from scarches_plus import _arguments as check
 from scarches_plus._cells._names import names_of
 from scarches_plus._reference import ReferenceSpec
 
-from ._check_columns import SMALL_BATCH, check_batches, check_column, check_covariates, present
+from ._check_columns import SMALL_BATCH, check_batches, check_column, check_covariates, check_spelling, present
 from ._check_counts import check_counts
 from ._check_genes import FEW_GENES, TOO_FEW_GENES, check_genes
 from ._check_proteins import check_proteins
@@ -99,6 +99,7 @@ def check_query(
         *check_counts(cells, counts_layer(layer, spec.layer), genes=genes, batch_key=batch_key, counts=spec.counts),
         *(check_proteins(adata, spec) if is_mudata(adata) else ()),  # type: ignore[arg-type]
         *check_batches(cells.obs, spec, batch_key, shared_batches),
+        *check_spelling(cells.obs, spec.labels_key, (*spec.labels, *filter(None, [spec.unlabeled_category]))),
         *check_covariates(cells.obs, spec),
     ]
     return QueryReport(
