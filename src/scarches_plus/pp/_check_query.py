@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 from warnings import warn
 
@@ -17,7 +18,7 @@ from ._check_genes import FEW_GENES, TOO_FEW_GENES, check_genes
 from ._check_proteins import check_proteins
 from ._counts import counts_layer, matrix_of
 from ._measured import read_record
-from ._modalities import gene_cells, is_mudata
+from ._modalities import gene_cells, in_modality, is_mudata
 from ._query_report import Problem, QueryError, QueryReport
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def check_query(
         *check_spelling(cells.obs, spec.labels_key, (*spec.labels, *filter(None, [spec.unlabeled_category]))),
         *check_covariates(cells.obs, spec),
     ]
+    if cells is not adata:
+        problems = [replace(one, fix=in_modality(one.fix, spec.modalities["genes"])) for one in problems]
     return QueryReport(
         problems=_worst_first(problems),
         n_cells=cells.n_obs,
