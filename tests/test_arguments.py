@@ -77,7 +77,7 @@ KINDS = {
     "type_effect": "not negative", "batch_effect": "not negative", "depth_effect": "not negative", "seed": "seed",
     "rng": "seed?", "kernel": "choice", "method": "choice", "strategy": "choice", "engine": "choice",
     "on_problem": "choice", "estimator": "choice", "backend": "choice", "cells": "choice", "many_to_one": "choice",
-    "one_to_many": "choice", "unmapped": "choice", "recipe": "choice", "shared_batches": "names",
+    "one_to_many": "choice", "unmapped": "choice", "recipe": "choice", "shared_batches": "values",
     "categorical_covariate_keys": "names", "continuous_covariate_keys": "names", "var_names": "names",
     "groups": "values?", "unlabelled": "values", "known_labels": "values?", "clades": "sizes", "ks": "sizes",
     "genes": "name or names", "keys": "name or names", "clusters": "name or names", "labels": "labels",
@@ -114,6 +114,9 @@ KINDS = {
     ),
     "build_reference.hierarchy": "mapping?", "transfer_labels.hierarchy": "mapping?", "evaluate.reference_mask": "model?",
     "model.load.adata": "cells?",  "calibrate_labels.n_cells": "size", "store_anchors.n_cells": "size",
+    "check_query.model": "model?", "match_gene_names.reference": "model",
+    "map_gene_ids.to": "choice?", "map_gene_ids.species": "choice?", "map_gene_ids.table": "source?",
+    "map_gene_ids.many_to_one": "choice?", "map_orthologs.to": "choice?", "map_orthologs.many_to_one": "choice?",
     "label_tree.unlabeled_category": "name", "write_index.uploads": "values",
 }  # fmt: skip
 
@@ -336,7 +339,7 @@ PLAN = {"lr": "positive", "eps": "not negative", "weight_decay": "not negative",
 METHODS = {
     "load_query_data": (
         {"adata": None, "reference_model": None},
-        {"adata": "cells", "strategy": "choice", "shared_batches": "names", "layer": "name?", "batch_key": "name?",
+        {"adata": "cells", "strategy": "choice", "shared_batches": "values", "layer": "name?", "batch_key": "name?",
          "train_reference_columns": "flag", "use_query_labels": "flag"},
     ),
     "embed": ({"adata": None}, {"adata": "cells", "layer": "name?", "batch_key": "name?"}),

@@ -149,13 +149,17 @@ def test_counts_thinned_to_one_depth_are_counts(border):
 
 def test_a_frame_is_no_query(border):
     border.refused(
-        lambda: check_query(pd.DataFrame(np.ones((2, 2)))), TypeError, "expected an AnnData", kind="B1",
+        lambda: check_query(pd.DataFrame(np.ones((2, 2)))), TypeError, "adata must be an AnnData", kind="B1",
         case="a table instead of cells", shown="check_query(DataFrame)",
     )  # fmt: skip
 
 
 def _of_cells(x):
     return x * np.random.default_rng(0).integers(2, 9, (len(x), 1))
+
+
+def _deep(x):
+    return np.random.default_rng(0).poisson(40 * x)
 
 
 def _smoothed(x):
@@ -170,8 +174,8 @@ ALSO_NO_COUNTS = {
     "divided by lengths of genes": (lambda x: 1000 * x / LENGTHS, "each gene was divided by a number of its own"),
     "scaled without centring": (lambda x: 50 * x / x.std(axis=0), "each gene was divided by a number of its own"),
     "cut off at 10": (lambda x: np.minimum(x * 5 // 2, 10), "values lie at the largest number, 10"),
-    "8 bits that overflowed": (lambda x: (29 * x + x % 13) % 256, "values lie at the largest number, 255"),
-    "8 bits that are full": (lambda x: np.minimum(29 * x + x % 13, 255), "values lie at the largest number, 255"),
+    "8 bits that overflowed": (lambda x: _deep(x) % 256, "values lie at the largest number, 255"),
+    "8 bits that are full": (lambda x: np.minimum(_deep(x), 255), "values lie at the largest number, 255"),
     "ranks among all genes": (
         lambda x: np.where(x > 0, x.argsort(axis=1).argsort(axis=1) + 1, 0), "ranks of genes within cells"
     ),

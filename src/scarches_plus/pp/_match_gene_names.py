@@ -80,8 +80,8 @@ def match_gene_names(
     ['TP53', 'ACTB', 'MARCHF1']
     """
     check.cells("adata", adata)
-    check.texts_or_none(layer=layer)
     check.choice("unmapped", unmapped, ("keep", "drop"))
+    check.texts_or_none(layer=layer)
     names, wanted = as_text(adata.var_names), names_of(reference)
     match = match_genes(adata.var_names, wanted, adata.var)
     mapped = np.array([target is not None for target in match.targets], dtype=bool)
