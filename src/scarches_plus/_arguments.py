@@ -242,13 +242,23 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:
     return value
 
 
-def table(name: str, value: Any) -> None:
-    """Require a DataFrame."""
+def table(name: str, value: Any, columns: Sequence[str], *, numbers: Sequence[str], made_by: str) -> None:
+    """Require a DataFrame that has columns once, some of them of numbers, as the function that makes such tables returns it."""
     import pandas as pd
 
     if not isinstance(value, pd.DataFrame):
         message = f"{name} must be a DataFrame, not {shown(value)}"
         raise TypeError(message)
+    wrong = ""
+    if lacking := [column for column in columns if column not in value]:
+        wrong = f"lacks {lacking}"
+    elif repeated := [column for column in columns if value[column].ndim != 1]:
+        wrong = f"has several columns named {repeated}"
+    elif texts := [column for column in numbers if not pd.api.types.is_numeric_dtype(value[column].infer_objects())]:
+        wrong = f"has no numbers in {texts}"
+    if wrong:
+        message = f"{name} {wrong}: pass what {made_by} returned"
+        raise ValueError(message)
 
 
 def shown(value: Any) -> str:

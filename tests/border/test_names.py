@@ -1,5 +1,7 @@
 """The same label, batch or column reads the same however a table holds it."""
 
+from dataclasses import replace
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -256,4 +258,115 @@ def test_batches_named_by_number(border):
         lambda: sp.tl.map_query(adata.copy(), trained, shared_batches=[0, 1.0], strategy="all", **FAST),
         lambda found: found.spec.batches == ("0", "1"), kind="B2", case="shared_batches as numbers",
         shown="map_query(query, model, shared_batches=[0, 1.0])",
+    )  # fmt: skip
+
+
+ALIKE = {
+    "a trailing blank": lambda name: f"{name} ",
+    "a no-break space": lambda name: f"\u00a0{name}",
+    "a zero-width space": lambda name: f"{name}\u200b",
+    "letters with their accents apart": lambda name: name.replace("é", "e\u0301"),
+    "a tab": lambda name: f"{name}\t",
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+@pytest.mark.parametrize("key", ["batch", "cell_type"])
+def test_names_that_look_alike(border, case, key):
+    if (case, key) == ("letters with their accents apart", "batch"):
+        pytest.skip("its batches have no accents")
+    known, adata = ref("scanvi"), query()
+    spec = model("scanvi").spec
+    if "accents" in case:
+        spec = replace(spec, labels=("Zellé", *spec.labels[1:]))
+    name = (spec.batches if key == "batch" else spec.labels)[0]
+    adata.obs[key] = adata.obs[key].astype(object)
+    adata.obs.loc[adata.obs_names[:30], key] = ALIKE[case](name)
+    told = [one for one in check_query(adata, spec).problems if "nobody sees" in one.message]
+    border.works(
+        lambda: str(told[0]), lambda text: name in text, kind="B4", case=f"{case} in {key}",
+        shown="check_query(query, model)",
+    )  # fmt: skip
+    exec(told[0].fix.partition(": ")[2], {"adata": adata})  # noqa: S102
+    assert (adata.obs[key][:30] == name).all()
+    assert not [one for one in check_query(adata, spec).problems if "nobody sees" in one.message]
+    assert known.n_obs == 240
+
+
+def test_two_batches_that_look_alike(border):
+    adata = ref()
+    adata.obs["batch"] = np.where(np.arange(adata.n_obs) < 60, "batch1 ", adata.obs["batch"].astype(str))
+    border.warned(
+        lambda: sp.tl.build_reference(adata, "batch", max_epochs=1, train_kwargs=QUICK), ("'batch1 '", "nobody sees"),
+        kind="B4", case="a batch with a trailing blank besides itself", shown="build_reference(adata, 'batch')",
+    )  # fmt: skip
+
+
+def test_a_report_of_labels_that_look_alike(border):
+    truth = pd.Series(["T ", "B"] * 5)
+    border.warned(
+        lambda: sp.metrics.label_transfer_report(truth, ["T", "B"] * 5, known_labels=["T", "B"]),
+        ("'T '", "nobody sees"), kind="B2", case="true labels with a trailing blank",
+        shown="label_transfer_report(labels, predictions, known_labels=...)",
+    )  # fmt: skip
+    assert sp.metrics.label_transfer_report(truth.replace({"T ": "T"}), ["T", "B"] * 5).accuracy == 1
+
+
+def test_groups_that_read_the_same(border):
+    adata = ref()
+    adata.obs["flag"] = pd.Series([True, "True", "no"] * 80, adata.obs_names, dtype=object)
+    border.refused(
+        lambda: sp.tl.rank_genes(adata, "flag"), ValueError, "read the same", kind="B2", case="True and 'True'",
+        shown="rank_genes(adata, 'flag')",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[ns]", "period"])
+def test_times_in_a_joint_embedding_can_be_written(border, tmp_path, kind):
+    reference = ref()
+    days = pd.Series(np.arange(reference.n_obs), reference.obs_names).astype("timedelta64[s]")
+    times = pd.Timestamp("2020-01-01") + days
+    reference.obs["when"] = {"timedelta64[ns]": days, "datetime64[ns]": times, "period": times.dt.to_period("D")}[kind]
+    border.works(
+        lambda: sp.tl.joint_embedding(reference, mapped()).write_h5ad(tmp_path / "joint.h5ad"), lambda _: True,
+        kind="B2", case=f"a column of {kind}", shown="joint_embedding(reference, query).write_h5ad(...)",
+    )  # fmt: skip
+
+
+def test_tables_of_texts(border):
+    summary = pd.DataFrame({"n_cells": [4], "accepted": [2], "uncertain": [1], "novel": [1]}, index=["T"])
+    bad = {
+        "texts": (summary.astype(str), "has no numbers in ['n_cells'"),
+        "a column twice": (pd.concat([summary, summary], axis=1), "several columns named ['n_cells'"),
+        "no cells": (summary * 0, "missing, negative or above n_cells"),
+        "negative": (-summary, "missing, negative or above n_cells"),
+        "a gap": (summary * np.nan, "missing, negative or above n_cells"),
+    }
+    for case, (table, says) in bad.items():
+        border.refused(
+            lambda table=table: sp.pl.label_summary(table), ValueError, (says, "sp.tl.label_summary"), kind="B4",
+            case=case, shown="pl.label_summary(table)",
+        )  # fmt: skip
+    curve = pd.DataFrame({"confidence": ["a"], "accuracy": ["b"], "n_cells": ["c"]})
+    border.refused(
+        lambda: sp.pl.reliability(curve), ValueError, "has no numbers in ['confidence'", kind="B4", case="texts",
+        shown="pl.reliability(table)",
+    )  # fmt: skip
+    explanation = pd.DataFrame({"label": ["a"], "reason": ["accepted"], "probability": ["high"]})
+    border.refused(
+        lambda: sp.tl.label_summary(explanation), ValueError, "has no numbers in ['probability']", kind="B4",
+        case="texts", shown="tl.label_summary(table)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["get_latent_representation", "get_elbo", "get_normalized_expression", "predict"])
+def test_methods_of_models(border, method):
+    call = getattr(model("scanvi"), method)
+    border.refused(
+        lambda: call(ref("scanvi")[:0].copy()), ValueError, "0 cells", kind="B7", case=f"no cells in {method}",
+        shown=f"model.{method}(cells[:0])",
+    )  # fmt: skip
+    border.refused(
+        lambda: call(query()), ValueError, ("batch2", "map_query"), kind="B4", case=f"another batch in {method}",
+        shown=f"model.{method}(query)",
     )  # fmt: skip

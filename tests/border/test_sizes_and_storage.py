@@ -421,3 +421,53 @@ def test_copies_of_empty_records(border):
         lambda: sp.tl.map_query(adata, model(), **FAST), lambda _: sorted(adata.uns) == ["scarches_plus"], kind="B8",
         case="cells with nothing else", shown="map_query(query, model)",
     )  # fmt: skip
+
+
+def _modality(name, change):
+    mdata = proteins_query()
+    parts = {key: part.copy() for key, part in mdata.mod.items()}
+    change(parts[name])
+    changed = MuData(parts)
+    changed.obs["batch"] = mdata.obs["batch"]
+    return changed
+
+
+def _renamed(cells):
+    cells.var_names = [f"{name} " for name in cells.var_names]
+
+
+def _counts_elsewhere(cells):
+    cells.layers["raw counts"] = cells.X.copy()
+    cells.X = np.log1p(cells.X)
+
+
+def _counts_in_raw(cells):
+    cells.raw = cells.copy()
+    cells.X = np.log1p(cells.X)
+
+
+def _twice(cells):
+    cells.X = cells.X * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("rna", _renamed), ("rna", _twice), ("rna", _counts_in_raw), ("protein", _counts_elsewhere), ("protein", _twice)],
+)
+def test_advice_for_a_modality_works(border, name, change):
+    mdata = _modality(name, change)
+    fix = check_query(mdata, proteins_model()).problems[0].fix
+    scope = {"mdata": mdata, "model": proteins_model(), "sp": sp, "np": np}
+    exec(fix[fix.index("mdata.mod") :].partition(", which")[0].rpartition("raw: ")[2], scope)  # noqa: S102
+    border.works(
+        lambda: check_query(scope["mdata"], proteins_model()).problems, lambda found: found == (), kind="B6",
+        case=f"{change.__name__.strip('_')} in modality {name}", shown="its advice, then check_query(mdata, model)",
+    )  # fmt: skip
+
+
+@FEW
+def test_one_cell_of_two_modalities(border):
+    border.refused(
+        lambda: sp.tl.map_query(proteins_query()[:1].copy(), proteins_model(), **FAST), ValueError, "there is 1 cell",
+        kind="B7", case="one cell with proteins", shown="map_query(mdata[:1], model)",
+    )  # fmt: skip

@@ -152,3 +152,112 @@ def test_a_frame_is_no_query(border):
         lambda: check_query(pd.DataFrame(np.ones((2, 2)))), TypeError, "adata must be an AnnData", kind="B1",
         case="a table instead of cells", shown="check_query(DataFrame)",
     )  # fmt: skip
+
+
+def _of_cells(x):
+    return x * np.random.default_rng(0).integers(2, 9, (len(x), 1))
+
+
+def _deep(x):
+    return np.random.default_rng(0).poisson(40 * x)
+
+
+def _smoothed(x):
+    near = np.random.default_rng(0).random((len(x), len(x))) ** 20 + np.eye(len(x))
+    return np.sqrt(per_cell(near @ x / near.sum(axis=1, keepdims=True), 300))
+
+
+LENGTHS = np.random.default_rng(1).integers(300, 8000, 40)
+ALSO_NO_COUNTS = {
+    "each cell multiplied by its own": (_of_cells, "each cell was multiplied by a number of its own"),
+    "half of the cells multiplied": (lambda x: np.where(np.arange(len(x))[:, None] % 2, 7 * x, x), "multiples of [7]"),
+    "divided by lengths of genes": (lambda x: 1000 * x / LENGTHS, "each gene was divided by a number of its own"),
+    "scaled without centring": (lambda x: 50 * x / x.std(axis=0), "each gene was divided by a number of its own"),
+    "cut off at 10": (lambda x: np.minimum(x * 5 // 2, 10), "values lie at the largest number, 10"),
+    "8 bits that overflowed": (lambda x: _deep(x) % 256, "values lie at the largest number, 255"),
+    "8 bits that are full": (lambda x: np.minimum(_deep(x), 255), "values lie at the largest number, 255"),
+    "ranks among all genes": (
+        lambda x: np.where(x > 0, x.argsort(axis=1).argsort(axis=1) + 1, 0), "ranks of genes within cells"
+    ),
+    "square roots of smoothed counts": (_smoothed, "not raw counts"),
+    "counts times 0.5": (lambda x: x / 2, "counts multiplied by 0.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALSO_NO_COUNTS)
+def test_what_else_was_made_of_counts_is_named(border, case):
+    change, says = ALSO_NO_COUNTS[case]
+    adata = with_x(query(), change)
+    border.works(
+        lambda: str(check_query(adata, model())), lambda told: says in told, kind="B1", case=case,
+        shown="check_query(query, model)",
+    )  # fmt: skip
+
+
+LEGITIMATE = {
+    "thinned to a tenth": lambda x: np.random.default_rng(0).binomial(x.astype(int), 0.1),
+    "sums of neighbours": lambda x: x + x[::-1],
+    "one deep gene": lambda x: np.column_stack([x[:, 1:], 500 + np.random.default_rng(0).poisson(400, len(x))]),
+    "12 cells, 20 times each": lambda x: np.repeat(x[:12], 20, axis=0),
+    "cells of very different depth": lambda x: np.random.default_rng(0).poisson(
+        x * np.geomspace(0.05, 50, len(x))[:, None]
+    ),
+    "ambient counts taken away": lambda x: np.maximum(x - np.random.default_rng(0).poisson(0.3, x.shape), 0),
+}
+
+
+@pytest.mark.parametrize("case", LEGITIMATE)
+def test_counts_are_called_nothing_else(border, case):
+    adata = with_x(query(), LEGITIMATE[case])
+    border.works(
+        lambda: [one for one in check_query(adata).problems if "probably" in one.message], lambda found: not found,
+        kind="B1", case=case, shown="check_query(query)",
+    )  # fmt: skip
+
+
+def test_sums_of_logarithms(border):
+    adata = with_x(query(), lambda x: np.log1p(per_cell(x)))
+    pairs = pd.DataFrame({"old": adata.var_names, "new": ["A", "A", *adata.var_names[2:]]})
+    for verb in (sp.pp.map_gene_ids, sp.pp.map_orthologs):
+        border.refused(
+            lambda verb=verb: verb(adata, pairs, many_to_one="sum"), QueryError, "log1p of counts", kind="B1",
+            case="sums of logarithms", shown=f"{verb.__name__}(logarithms, table, many_to_one='sum')",
+        )  # fmt: skip
+    pairs["new"] = pairs["old"] + "x"
+    border.works(
+        lambda: sp.pp.map_gene_ids(adata, pairs), lambda found: found[0].n_vars == 40, kind="B1",
+        case="other names of logarithms", shown="map_gene_ids(logarithms, one to one)",
+    )  # fmt: skip
+
+
+def test_methods_of_models_say_what_values_are(border):
+    adata = with_x(ref(), lambda x: np.log1p(per_cell(x)))
+    border.warned(
+        lambda: model().embed(adata), ("log1p of counts normalised to 10,000", "layer="), kind="B1",
+        case="logarithms in model.embed", shown="model.embed(logarithms)",
+    )  # fmt: skip
+
+
+def test_a_reference_of_odd_counts_is_built_with_a_warning(border):
+    adata = with_x(ref(), lambda x: 0.37 * x)
+    border.warned(
+        lambda: sp.tl.build_reference(adata, "batch", max_epochs=1, train_kwargs={"enable_progress_bar": False}),
+        "counts multiplied by 0.37", kind="B1", case="counts times 0.37", shown="build_reference(adata, 'batch')",
+    )  # fmt: skip
+
+
+DRIFT_CELLS = {
+    "logarithms": (lambda: with_x(ref(), lambda x: np.log1p(per_cell(x))), "log1p of counts"),
+    "3 genes": (lambda: ref()[:, :3].copy(), "only 3 of the reference's 40 genes"),
+    "no cells": (lambda: ref()[:0].copy(), "0 cells"),
+    "other batches": (query, "drift_cells are no cells of the reference"),
+}
+
+
+@pytest.mark.parametrize("case", DRIFT_CELLS)
+def test_cells_for_drift_are_looked_at_before_the_work(border, case):
+    make, says = DRIFT_CELLS[case]
+    border.refused(
+        lambda: sp.tl.map_query(query(), model(), drift_cells=make(), **FAST), ValueError, says, kind="B1",
+        case=f"drift_cells: {case}", shown="map_query(query, model, drift_cells=...)",
+    )  # fmt: skip

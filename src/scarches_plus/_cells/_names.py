@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 
@@ -55,6 +58,23 @@ def names_of(values: Any) -> NDArray[np.object_]:
         raise ValueError(message) from error
     names = np.array([*map(name_of, found), None], dtype=object)
     return names[codes]
+
+
+def look_alike(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Return names that are not among the known ones but look like one of them, and that one.
+
+    They differ in what nobody sees: blanks, invisible characters, and how Unicode composes letters.
+    """
+    known = set(known)
+    seen = {_as_seen(name): name for name in known}
+    return {name: seen[_as_seen(name)] for name in names if name not in known and _as_seen(name) in seen}
+
+
+def _as_seen(name: str) -> str:
+    if name.isascii() and name.isprintable() and " " not in name:
+        return name
+    shown = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) not in {"Cc", "Cf"})
+    return " ".join(shown.split())
 
 
 def missing(names: NDArray[np.object_]) -> NDArray[np.bool_]:

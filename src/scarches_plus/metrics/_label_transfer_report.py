@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+from warnings import warn
 
 import numpy as np
 import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus._cells._names import missing, names_of
+from scarches_plus._cells._names import look_alike, missing, names_of
 from scarches_plus._text import for_terminal
 
 from ._reliability_curve import calibration_error
@@ -128,6 +129,11 @@ def label_transfer_report(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
+    Warns
+    -----
+    UserWarning
+        If labels differ from known ones only in what nobody sees.
+
     Notes
     -----
     Accuracy and weighted accuracy are those of scANVI. The expected calibration error is
@@ -162,6 +168,12 @@ def label_transfer_report(
     types = sorted(set(truth))
     known = set(types) if known_labels is None else _known(known_labels, unknown_category)
     accepted = predicted != unknown_category
+    if alike := look_alike({*types, *predicted}, {*known, unknown_category}):
+        message = (
+            f"labels {list(alike)[:5]} look like {list(alike.values())[:5]}, and are others: they differ in blanks or characters that "
+            f"nobody sees. If they are the same, pass labels.astype(object).replace({alike})"
+        )
+        warn(message, UserWarning, stacklevel=2)
     if foreign := set(predicted[accepted]) - known if known_labels is not None else None:
         message = f"predictions has labels that known_labels lacks: {sorted(foreign)}. Give the reference's labels"
         raise ValueError(message)

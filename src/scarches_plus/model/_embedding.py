@@ -18,7 +18,9 @@ from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus.pp._align_genes import locate_genes
-from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts, stored_values
+from scarches_plus.pp._check_counts import kinds_of
+from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts
+from scarches_plus.pp._value_kinds import COUNTS
 
 from ._count_encoder import CountEncoder
 from ._prepare import prepare_obs
@@ -38,8 +40,8 @@ _COVARIATES = (REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.CONT_COVS_KEY, REGISTRY_KE
 _PATIENCE = 5
 #: Cells that are not worth a thread.
 _FEWEST_CELLS = 256
-#: Stored values that are looked at before a warning that they are no counts.
-_LOOKED_AT = 10_000
+#: Cells that are looked at before a warning that they have no counts.
+_LOOKED_AT = 200
 
 
 class EmbeddingMixin:
@@ -233,9 +235,10 @@ def _genes_of_columns(query: pd.Index, var_names: Sequence[str]) -> np.ndarray |
 
 
 def _warn_unless_counts(counts: Any) -> None:
-    values = stored_values(next(row_blocks(counts, 100), np.empty(0)))[:_LOOKED_AT]
-    if (values < 0).any() or (values != np.round(values)).any():
+    first = next(row_blocks(counts, _LOOKED_AT), None)
+    if first is not None and (found := sorted(kinds_of(first) - {COUNTS.what})):
         message = (
-            "these are no raw counts, which the model was trained on; name the layer that holds them with `layer=`"
+            f"these are no raw counts, which the model was trained on, but probably {' and '.join(found)}; name the layer that holds "
+            "them with `layer=`"
         )
         warn(message, UserWarning, stacklevel=3)

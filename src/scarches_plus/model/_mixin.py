@@ -90,6 +90,21 @@ class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, Lo
                 raise TypeError(message)
         update_state(self, **{name: one for name, one in given.items() if one is not None})  # type: ignore[arg-type]
 
+    def _validate_anndata(self, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Refuse cells that scvi-tools would fall over, in words that say what to do."""
+        if adata is not None and getattr(adata, "n_obs", 1) == 0:
+            message = "adata has 0 cells: pass some"
+            raise ValueError(message)
+        try:
+            return super()._validate_anndata(adata, *args, **kwargs)  # type: ignore[misc]
+        except ValueError as error:
+            if "not found in source registry" not in str(error):
+                raise
+            message = (
+                f"{str(error).partition('.')[0]}: the model does not know it; map such cells with sp.tl.map_query first"
+            )
+            raise ValueError(message) from error
+
     @property
     def adata_manager(self) -> Any:
         """Manager of the model's cells, ``None`` without cells.

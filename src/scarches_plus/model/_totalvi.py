@@ -211,6 +211,9 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         **kwargs
             As in :meth:`SCVI.load_query_data`.
         """
+        if adata.n_obs == 1:
+            message = "there is 1 cell, and totalVI registers no fewer than 2: map it together with others of its batch"
+            raise ValueError(message)
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)
         with advice_unsaid():

@@ -34,21 +34,25 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If the table is no summary, or empty.
+        If the table is no summary, holds no counts, or is empty.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
 
-    check.table("summary", summary)
     axes_or_none("ax", ax)
-    if lacking := [name for name in ("n_cells", *COLORS) if name not in summary]:
-        message = f"the table lacks {lacking}: pass what sp.tl.label_summary returned"
-        raise ValueError(message)
+    columns = ["n_cells", *COLORS]
+    check.table("summary", summary, columns, numbers=columns, made_by="sp.tl.label_summary")
     if not len(summary):
         message = "the summary has no label"
         raise ValueError(message)
     table = summary.iloc[::-1]
+    counts = table[[*COLORS]].to_numpy(dtype=float)
+    if not ((counts >= 0).all() and (table["n_cells"] > 0).all() and (counts.sum(axis=1) <= table["n_cells"]).all()):
+        message = (
+            "summary has counts that are missing, negative or above n_cells: pass what sp.tl.label_summary returned"
+        )
+        raise ValueError(message)
     names = [f"{name} ({n:,})" for name, n in zip(for_figure(table.index), table["n_cells"], strict=True)]
     if ax is None:
         size = (5 + 0.08 * max(map(len, names)), max(0.3 * len(names) + 1.2, 2.5))

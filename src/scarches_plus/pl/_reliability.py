@@ -37,20 +37,18 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     """
     import matplotlib.pyplot as plt
     import numpy as np
-    import pandas as pd
 
     if not isinstance(curve, Mapping):
-        check.table("curve", curve)
+        curve = {"": curve}
     axes_or_none("ax", ax)
-    curves: dict[str, pd.DataFrame] = {"": curve} if isinstance(curve, pd.DataFrame) else dict(curve)
+    curves: dict[str, pd.DataFrame] = dict(curve)
     if not curves:
         message = "there is no curve to draw"
         raise ValueError(message)
     for name, table in curves.items():
-        check.table("curve" if name == "" else f"curve[{name!r}]", table)
-        if lacking := [column for column in ("confidence", "accuracy", "n_cells") if column not in table]:
-            message = f"the curve lacks {lacking}: pass what sp.metrics.reliability_curve returned"
-            raise ValueError(message)
+        columns = ["confidence", "accuracy", "n_cells"]
+        shown = "curve" if name == "" else f"curve[{name!r}]"
+        check.table(shown, table, columns, numbers=columns, made_by="sp.metrics.reliability_curve")
     if ax is None:
         _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)

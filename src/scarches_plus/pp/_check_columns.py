@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scarches_plus._cells._columns import column_not_found, column_repeated
-from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._cells._names import look_alike, name_of, names_of
 
 from ._query_report import Problem
 
@@ -53,12 +53,29 @@ def check_batches(
             f"batches are named {once_missing}, which missing values become as text",
             f"name them in obs[{batch_key!r}], or leave these cells out",
         )
+    yield from check_spelling(obs, batch_key, spec.batches)
     small = sizes[sizes < SMALL_BATCH]
     if len(small):
         yield Problem(
             "warning",
             f"{len(small)} batches have fewer than {SMALL_BATCH} cells, for example {small.index[:3].tolist()}",
             "join them with similar batches if they are technical replicates",
+        )
+
+
+def check_spelling(obs: pd.DataFrame, key: str | None, known: Sequence[str]) -> Iterator[Problem]:
+    """Find names that look like a known one, or like another name of their column, and are not the same."""
+    names = present(obs, key)
+    wrong = look_alike(names, known)
+    for name in names:
+        if name not in wrong and name not in known:
+            wrong |= look_alike([other for other in names if other not in wrong], [name])
+    if wrong:
+        yield Problem(
+            "warning",
+            f"obs[{key!r}] has {list(wrong)[:5]}, which look like {list(wrong.values())[:5]} and differ in blanks or "
+            "characters that nobody sees",
+            f"if they are the same: adata.obs[{key!r}] = adata.obs[{key!r}].astype(object).replace({wrong})",
         )
 
 

@@ -97,7 +97,8 @@ def kinds_of(matrix: Any) -> set[str]:
     require_sound(matrix)
     cells = in_memory(matrix[:_LOOKED_AT])
     found = summarize_counts([cells], None, np.zeros(cells.shape[0], dtype=np.int64))
-    return {verdict.what for verdict in (found.signed, *found.verdicts().values()) if verdict is not None}
+    kinds = {verdict.what for verdict in (found.signed, *found.verdicts().values()) if verdict is not None}
+    return kinds | ({"values that are missing, infinite or absurdly large"} if found.n_impossible else set())
 
 
 def _no_counts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from ._check_counts import check_counts
 from ._counts import counts_layer
-from ._modalities import keep_complete_cells
+from ._modalities import in_modality, keep_complete_cells
 from ._query_report import Problem
 
 if TYPE_CHECKING:
@@ -60,5 +61,8 @@ def check_proteins(mdata: MuData, spec: ReferenceSpec) -> Iterator[Problem]:
         )
     of_interest = proteins[:, names.isin(known)]
     layer = counts_layer(None, spec.protein_layer)
+    slot = "X" if layer is None else f"layers[{layer!r}]"
     for problem in check_counts(of_interest, layer, empty=None):
-        yield replace(problem, message=f"proteins (modality {name!r}): {problem.message}")
+        fix = re.sub(r"pass layer='X'", f"adata.{slot} = adata.X", problem.fix)  # `layer` is where genes are
+        fix = re.sub(r"pass layer=('.*')", rf"adata.{slot} = adata.layers[\1]", fix)
+        yield replace(problem, message=f"proteins (modality {name!r}): {problem.message}", fix=in_modality(fix, name))

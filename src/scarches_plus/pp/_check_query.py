@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
 from warnings import warn
 
@@ -11,13 +12,13 @@ from scarches_plus import _arguments as check
 from scarches_plus._cells._names import names_of
 from scarches_plus._reference import ReferenceSpec
 
-from ._check_columns import SMALL_BATCH, check_batches, check_column, check_covariates, present
+from ._check_columns import SMALL_BATCH, check_batches, check_column, check_covariates, check_spelling, present
 from ._check_counts import check_counts
 from ._check_genes import FEW_GENES, TOO_FEW_GENES, check_genes
 from ._check_proteins import check_proteins
 from ._counts import counts_layer, matrix_of
 from ._measured import read_record
-from ._modalities import gene_cells, is_mudata
+from ._modalities import gene_cells, in_modality, is_mudata
 from ._query_report import Problem, QueryError, QueryReport
 
 if TYPE_CHECKING:
@@ -99,8 +100,11 @@ def check_query(
         *check_counts(cells, counts_layer(layer, spec.layer), genes=genes, batch_key=batch_key, counts=spec.counts),
         *(check_proteins(adata, spec) if is_mudata(adata) else ()),  # type: ignore[arg-type]
         *check_batches(cells.obs, spec, batch_key, shared_batches),
+        *check_spelling(cells.obs, spec.labels_key, (*spec.labels, *filter(None, [spec.unlabeled_category]))),
         *check_covariates(cells.obs, spec),
     ]
+    if cells is not adata:
+        problems = [replace(one, fix=in_modality(one.fix, spec.modalities["genes"])) for one in problems]
     return QueryReport(
         problems=_worst_first(problems),
         n_cells=cells.n_obs,

@@ -32,6 +32,13 @@ _CELLS = 20
 #: Share of a cell's values that are its smallest, at which these are single counts, and how many of them the next number may have.
 _SINGLE_COUNTS = 0.3
 _NEXT = 0.2
+#: Values of a cell among which single counts are many.
+_MANY_VALUES = 20
+#: Values at the very end of the range, of how many genes at least, that no tail of counts has. An overflow of whole numbers of so
+#: many bits ends the range without a pile, but with many values in its last eighth.
+_PILE = 20
+_ENDS_OF_BITS = (2**7, 2**8, 2**15, 2**16)
+_LAST = 7 / 8
 
 
 def whole_ratios(
@@ -92,14 +99,39 @@ def expected_above_one(cells: sparse.csr_matrix) -> float:
 
 
 def are_ranks(cells: sparse.csr_matrix, sums: NDArray) -> bool:
-    sizes = np.diff(cells.indptr)
-    sizes = sizes[sizes > 0]
-    highs = np.maximum.reduceat(cells.data, cells.indptr[:-1][np.diff(cells.indptr) > 0])
+    """Tell whether the values of each cell are consecutive numbers, once each."""
+    sizes, highs = _sizes(cells), np.maximum.reduceat(cells.data, _starts(cells))
+    lows = smallest_values(cells, cells.data)
     many = sizes >= _FEWEST
-    return bool(many.any() and (highs == sizes)[many].all() and (sums == sizes * (sizes + 1) / 2)[many].all())
+    consecutive = (highs - lows + 1 == sizes) & (sums == sizes * (highs + lows) / 2)
+    return bool(many.any() and consecutive[many].all())
 
 
-def relative_variance(cells: sparse.csr_matrix) -> float | None:
+def common_divisors(cells: sparse.csr_matrix) -> NDArray[np.int64]:
+    """Return the largest number that divides all values of a cell, for each cell with values enough to tell."""
+    divisors = np.gcd.reduceat(cells.data.astype(np.int64), _starts(cells))
+    return divisors[_sizes(cells) >= _FEWEST]
+
+
+def cut_off(cells: sparse.csr_matrix, largest: float) -> int:
+    """Return how many values lie at the end of their range as counts do not: they have a tail, and end at no round number of bits.
+
+    0 if they may be counts.
+    """
+    values = cells.data
+    if len(values) < _FEWEST * _PILE:
+        return 0
+    at_end = values == largest
+    n_end, n_next = int(at_end.sum()), int((values == largest - 1).sum())
+    if largest + 1 in _ENDS_OF_BITS and n_end <= 2 * n_next:
+        at_end = values > _LAST * largest
+    elif n_end < 2 * n_next or largest < 2:
+        return 0
+    n_end = int(at_end.sum())
+    return n_end if n_end >= _PILE and len(np.unique(cells.indices[at_end])) >= _FEW_GENES else 0
+
+
+def relative_variance(cells: sparse.csr_matrix, largest_mean: float = np.inf) -> float | None:
     """Return the variance of genes' non-zero values over that of Poisson counts of their mean, if it is too small for counts."""
     n = np.bincount(cells.indices, minlength=cells.shape[1])
     total = np.bincount(cells.indices, cells.data, cells.shape[1])
@@ -107,7 +139,7 @@ def relative_variance(cells: sparse.csr_matrix) -> float | None:
     kept = n >= _CELLS
     mean = total[kept] / n[kept]
     variance = (squares[kept] - n[kept] * mean**2) / (n[kept] - 1)
-    high = (mean >= _MEAN) & (variance > 0)  # of equal cells nothing can be told
+    high = (mean >= _MEAN) & (mean <= largest_mean) & (variance > 0)  # of equal cells nothing can be told
     limit = _VARIANCE if high.sum() >= _GENES else _VARIANCE_OF_FEW
     if high.sum() < _FEW_GENES:
         return None
@@ -120,26 +152,36 @@ def relative_variance(cells: sparse.csr_matrix) -> float | None:
 
 
 def sums_of_cells(cells: sparse.csr_matrix, values: NDArray) -> NDArray:
-    starts = cells.indptr[:-1][np.diff(cells.indptr) > 0]
+    starts = _starts(cells)
     return np.add.reduceat(values, starts) if len(starts) else np.empty(0)
 
 
 def smallest_values(cells: sparse.csr_matrix, values: NDArray) -> NDArray:
-    starts = cells.indptr[:-1][np.diff(cells.indptr) > 0]
+    starts = _starts(cells)
     return np.minimum.reduceat(values, starts) if len(starts) else np.empty(0)
 
 
-def single_counts_stand_apart(cells: sparse.csr_matrix, lows: NDArray) -> bool:
-    """Tell whether a cell's smallest value is frequent and the next whole number is not, in the median cell.
+def single_counts_stand_apart(cells: sparse.csr_matrix, lows: NDArray) -> NDArray[np.bool_]:
+    """Tell for each cell whether its smallest value is above 1 and frequent, and the next whole number is not.
 
     So it is where counts of 1 became 3 and counts of 2 became 6; where small counts were left out, 3 follows 2.
     """
-    sizes = np.diff(cells.indptr)
-    sizes = sizes[sizes > 0]
+    sizes = _sizes(cells)
     above = cells.data - np.repeat(lows, sizes)
-    at_low = float(np.median(sums_of_cells(cells, (above == 0).astype(float)) / sizes))
-    next_to_it = float(np.median(sums_of_cells(cells, (above == 1).astype(float)) / sizes))
-    return at_low >= _SINGLE_COUNTS and next_to_it < _NEXT * at_low
+    at_low = sums_of_cells(cells, (above == 0).astype(float)) / sizes
+    next_to_it = sums_of_cells(cells, (above == 1).astype(float)) / sizes
+    return (lows >= 2) & (sizes >= _MANY_VALUES) & (at_low >= _SINGLE_COUNTS) & (next_to_it < _NEXT * at_low)
+
+
+def _starts(cells: sparse.csr_matrix) -> NDArray:
+    """Return where each cell begins that has values."""
+    return cells.indptr[:-1][np.diff(cells.indptr) > 0]
+
+
+def _sizes(cells: sparse.csr_matrix) -> NDArray:
+    """Return how many values each cell has, of those that have any."""
+    sizes = np.diff(cells.indptr)
+    return sizes[sizes > 0]
 
 
 def spread(values: NDArray) -> float:

@@ -30,7 +30,6 @@ class Part:
     n_fractional: int = 0
     smallest: float = np.inf
     largest: float = 0.0
-    divisor: int = 0
     sample: list[sparse.csr_matrix] = field(default_factory=list)
     n_sampled: int = 0
 
@@ -40,7 +39,7 @@ class Part:
         cells = cells.astype(np.float64)
         if self.n_fractional:
             return tell_fractional(cells, self.n_fractional / self.n_values)
-        return tell_whole(cells, self.smallest, self.largest, self.divisor)
+        return tell_whole(cells, self.smallest, self.largest)
 
 
 @dataclass
@@ -130,10 +129,6 @@ class _Reader:
             part.n_fractional += int(n_fractional[rows].sum())
             part.smallest = min(part.smallest, float(low[rows].min()))
             part.largest = max(part.largest, float(high[rows].max()))
-            if part.smallest == 1:
-                part.divisor = 1
-            elif not key % 2 and part.divisor != 1:
-                part.divisor = int(np.gcd(part.divisor, np.gcd.reduce(_values(block[rows]).astype(np.int64))))
             chosen = rows[: self.n_sample - part.n_sampled]
             if len(chosen):
                 part.sample.append(_as_sample(block[chosen]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | No
     for key in columns_of(spec, batch_key):
         obs[key] = column_of(_table_of(adata, key, spec.column_modalities.get(key)), key).to_numpy()
     layers = {name: genes.layers[name] for name in genes.layers if name is not None}  # from anndata 0.13 on None is X
-    return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=layers)
+    return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=layers, raw=genes.raw)
 
 
 def columns_of(spec: ReferenceSpec, batch_key: str | None) -> Iterable[str]:
@@ -75,6 +76,13 @@ def require_same_cells(part: AnnData, whole: MuData, name: str) -> None:
             + keep_complete_cells(whole)
         )
         raise ValueError(message)
+
+
+def in_modality(fix: str, name: str) -> str:
+    """Write a fix for AnnData as one for a modality of MuData."""
+    code, mark, comment = fix.partition("  #")
+    update = "; mdata.update()" if re.search(r"\badata(, report)? = ", code) else ""
+    return re.sub(r"\badata\b(?!\.obs)", f"mdata.mod[{name!r}]", code) + update + mark + comment
 
 
 def keep_complete_cells(mdata: MuData) -> str:

@@ -12,6 +12,7 @@ from scipy import sparse
 from scarches_plus._arguments import choice
 from scarches_plus._logging import logger
 
+from ._check_query import require_counts
 from ._counts import counts_layer, counts_of
 from ._gene_names import as_text, strip_version
 from ._gene_report import GeneReport
@@ -123,6 +124,8 @@ def sum_genes(
         raise ValueError(message)
 
     source = counts_layer(layer, None)
+    if merged and adata.n_obs:
+        require_counts(adata, source, scaled="warning", stacklevel=4)
     counts = counts_of(adata, source)
     summed = counts @ _indicator(taken, codes, (adata.n_vars, len(result)), counts.dtype)
     _, first = np.unique(codes, return_index=True)

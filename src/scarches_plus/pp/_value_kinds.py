@@ -14,6 +14,8 @@ import numpy as np
 from ._count_signs import (
     SAME,
     are_ranks,
+    common_divisors,
+    cut_off,
     expected_above_one,
     relative_variance,
     rounded_to,
@@ -46,8 +48,14 @@ _SHARE = 0.8
 #: Values above 1 that Poisson counts would have, at which their absence is no chance (e^-20).
 _EXPECTED = 20.0
 _FEWEST_VALUES = 30
-#: Values of a cell among which single counts are many.
+#: Cells that show what all were made by: so many, and this share.
+_FEWEST_CELLS = 3
+_SOME = 0.05
+#: Values of a cell that show the ratios of their counts once they were normalised and rounded: many, and large.
 _MANY_VALUES = 20
+_LARGE = 10
+#: How near to whole numbers ratios have to be where estimated counts come near, too.
+_EXACTLY = 1e-4
 _FRACTIONAL = 0.5
 #: How far off undone values may be as a share of them, and how many of them have to be nearer, for them to be whole.
 _OFF = 1e-3
@@ -62,7 +70,7 @@ class Verdict(NamedTuple):
     kind
         ``"counts"``; ``"estimated counts"`` and ``"rescaled"`` (by one factor), with which a model of counts can do; or what is
         none: ``"logarithms"``, ``"normalised"``, ``"multiplied"``, ``"binarised"``, ``"compressed"``, ``"ranks"``,
-        ``"scaled"``, ``"residuals"``.
+        ``"cut off"``, ``"scaled"``, ``"residuals"``.
     what
         The same in words for a message.
     figure
@@ -94,17 +102,17 @@ def tell_fractional(cells: sparse.csr_matrix, share: float) -> Verdict:
     """
     values = cells.data
     seen = f"{_percent(share)} of the non-zero values are not whole numbers"
-    if share > _FRACTIONAL:
-        factors, agree = whole_ratios(cells, values)
-        if agree is not None and agree >= _SHARE:
-            if spread(factors) < SAME:
-                factor = float(np.median(factors))
-                return Verdict(
-                    "rescaled", f"counts multiplied by {factor:.6g}", f"{seen}, all of them multiples of {factor:.6g}"
-                )
+    factors, agree = whole_ratios(cells, values)
+    if agree is not None and agree >= _SHARE:
+        if spread(factors) < SAME:
+            factor = float(np.median(factors))
+            return Verdict(
+                "rescaled", f"counts multiplied by {factor:.6g}", f"{seen}, all of them multiples of {factor:.6g}"
+            )
+        if share > _FRACTIONAL:
             return _normalised(cells, values, "", seen)
-        if same_sum(cells, values) is not None:
-            return _normalised(cells, values, "", seen)
+    if share > _FRACTIONAL and same_sum(cells, values) is not None:
+        return _normalised(cells, values, "", seen)
     may_be_log = values.max(initial=0) <= _LARGEST_LOG
     tried = _UNDONE if may_be_log else {"square root": _UNDONE["square root"]}
     agreement = {name: whole_ratios(cells, undo(values))[1] or 0.0 for name, (undo, _) in tried.items()}
@@ -119,10 +127,21 @@ def tell_fractional(cells: sparse.csr_matrix, share: float) -> Verdict:
             "or transformed in another way",
             f"{seen}, and none is larger than {values.max(initial=0):.3g}",
         )
+    if share > _FRACTIONAL:
+        of_genes = cells.T.tocsr()
+        agree = whole_ratios(of_genes, of_genes.data, near=_EXACTLY)[1]
+        if agree is not None and agree >= _SHARE:
+            what = (
+                "counts of which each gene was divided by a number of its own, such as its length or its largest value"
+            )
+            return Verdict("normalised", what, f"{seen}, and the values of each gene are multiples of one number")
+        if (ratio := relative_variance(cells, largest_mean=_LARGEST_LOG)) is not None:
+            what = "square roots, logarithms, or smoothed or imputed values"
+            return Verdict("compressed", what, f"{seen}, and {_too_even(ratio)}")
     return Verdict("estimated counts", "estimated counts", seen)
 
 
-def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float, divisor: int) -> Verdict:
+def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float) -> Verdict:
     """Tell what values are that are all whole numbers.
 
     Parameters
@@ -131,8 +150,6 @@ def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float, diviso
         A sample of these cells, shape ``(n_cells, n_genes)``: not negative, without stored zeros.
     smallest, largest
         Of all their non-zero values.
-    divisor
-        Largest number that divides all values.
     """
     if not cells.nnz:
         return COUNTS
@@ -144,36 +161,65 @@ def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float, diviso
             f"every non-zero value is {smallest:,.0f}, where about {expected_above_one(cells):,.0f} of {cells.nnz:,} "
             "would be larger if they were counts",
         )
-    if divisor > 1 and smallest != largest and cells.nnz >= _FEWEST_VALUES:
-        return Verdict("multiplied", f"counts multiplied by {divisor}", f"every value is a multiple of {divisor}")
+    if smallest != largest and (multiplied := _multiplied(cells)):
+        return multiplied
     sums, lows = sums_of_cells(cells, cells.data), smallest_values(cells, cells.data)
     if are_ranks(cells, sums):
-        return Verdict("ranks", "ranks of genes within cells", "the values of each cell are 1, 2, 3, ... once each")
+        return Verdict("ranks", "ranks of genes within cells", "the values of each cell follow each other, once each")
     if (target := rounded_to(sums, lows)) is not None:
         return Verdict(
             "normalised",
             f"counts normalised to {target:,.0f} per cell and rounded",
             f"all cells sum to {target:,.0f}, to within 1%",
         )
-    ratio = relative_variance(cells)
-    if ratio is not None:
-        return Verdict(
-            "compressed",
-            "rounded logarithms, square roots, ranks or bins",
-            f"non-zero values of a gene vary {ratio:.2f} times as much as Poisson counts of their mean, which counts cannot",
-        )
-    low = float(np.median(lows))
-    if low >= 2 and cells.nnz >= _MANY_VALUES * len(lows) and len(lows) >= 3:
-        factors, agree = whole_ratios(cells, cells.data, informative=np.ones(cells.nnz, dtype=bool), near=0.1)
-        multiples = low >= 10 and agree is not None and agree >= _SHARE and spread(factors) >= SAME
-        if multiples or single_counts_stand_apart(cells, lows):
-            return Verdict(
-                "normalised",
-                "normalised counts that were rounded",
-                f"the smallest value of the median cell is {low:,.0f}, and "
-                + ("its values are multiples of one number" if multiples else f"there is hardly any {low + 1:,.0f}"),
-            )
+    if (ratio := relative_variance(cells)) is not None:
+        return Verdict("compressed", "rounded logarithms, square roots, ranks or bins", _too_even(ratio))
+    if rounded := _normalised_and_rounded(cells, lows):
+        return rounded
+    if n_end := cut_off(cells, largest):
+        what = "counts (or bins) that were cut off, or stored in too few bits"
+        return Verdict("cut off", what, f"{n_end:,} values lie at the largest number, {largest:,.0f}, and none beyond")
     return COUNTS
+
+
+def _multiplied(cells: sparse.csr_matrix) -> Verdict | None:
+    """Tell whether whole numbers are multiples that counts are not, of one number or of one for each cell."""
+    divisor = int(np.gcd.reduce(cells.data.astype(np.int64)))
+    if divisor > 1 and cells.nnz >= _FEWEST_VALUES:
+        return Verdict("multiplied", f"counts multiplied by {divisor}", f"every value is a multiple of {divisor}")
+    divisors = common_divisors(cells)
+    n = int((divisors > 1).sum())
+    if n < max(_FEWEST_CELLS, _SOME * len(divisors)):
+        return None
+    return Verdict(
+        "normalised",
+        "counts of which each cell was multiplied by a number of its own",
+        f"all values of a cell are multiples of {sorted(set(divisors[divisors > 1].tolist()))[:3]} in {n} of {len(divisors)} cells",
+    )
+
+
+def _normalised_and_rounded(cells: sparse.csr_matrix, lows: NDArray) -> Verdict | None:
+    """Tell whether single counts became larger whole numbers, in some cells at least."""
+    apart = single_counts_stand_apart(cells, lows)
+    if apart.sum() >= max(_FEWEST_CELLS, _SOME * len(lows)):
+        told = (
+            f"single counts are larger than 1 in {apart.sum()} of {len(lows)} cells, and hardly any value follows them"
+        )
+        return Verdict("normalised", "normalised counts that were rounded", told)
+    low = float(np.median(lows))
+    if low < _LARGE or cells.nnz < _MANY_VALUES * len(lows) or len(lows) < _FEWEST_CELLS:
+        return None
+    factors, agree = whole_ratios(cells, cells.data, informative=np.ones(cells.nnz, dtype=bool), near=0.1)
+    if agree is None or agree < _SHARE or spread(factors) < SAME:
+        return None
+    told = f"the smallest value of the median cell is {low:,.0f}, and the others are multiples of it"
+    return Verdict("normalised", "normalised counts that were rounded", told)
+
+
+def _too_even(ratio: float) -> str:
+    return (
+        f"non-zero values of a gene vary {ratio:.2f} times as much as Poisson counts of their mean, which counts cannot"
+    )
 
 
 def tell_signed(negative: float, fractional: float, means: NDArray, spreads: NDArray, n_cells: int) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
+from warnings import warn
 
 import numpy as np
 
@@ -242,10 +243,15 @@ def _reference_cells(
         var_names=tuple(adata.var_names),
         layer=layer,
         batch_key=batch_key,
+        labels_key=labels_key,
+        unlabeled_category=unlabeled_category,
         categorical_covariates=dict.fromkeys(categorical, ()),
         continuous_covariates=tuple(continuous),
     )
-    check_query(adata, spec).raise_for_problems()
+    report = check_query(adata, spec)
+    report.raise_for_problems()
+    for problem in report.problems:
+        warn(str(problem), UserWarning, stacklevel=3)
     cells = prepare_cells(adata, spec)
     if labels_key is not None and given is not None:
         cells.obs[labels_key] = np.where(missing(given), unlabeled_category, given)

@@ -171,7 +171,7 @@ def _same_units(matrices: dict[str, Any], roles: Mapping[str, AnnData]) -> dict[
 
 
 def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Give columns the type they had, as h5ad can hold it: categories, integers and Booleans with gaps, text where mixed."""
+    """Give columns the type they had, as h5ad can hold it: categories, integers and Booleans with gaps, text where mixed or times."""
     import pandas as pd
 
     for column in columns.columns:
@@ -183,6 +183,8 @@ def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame
             values = columns[column]
             if (values.isna() | (values % 1 == 0)).all():  # a gap turned integers into floats
                 columns[column] = values.astype("Int64")
+        elif columns[column].dtype.kind in "mM" or isinstance(columns[column].dtype, pd.PeriodDtype):
+            columns[column] = names_of(columns[column])
         elif columns[column].dtype == object:
             kind = pd.api.types.infer_dtype(columns[column], skipna=True)
             if kind == "boolean":

@@ -34,11 +34,8 @@ def label_summary(explanation: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    check.table("explanation", explanation)
     needed = ["label", "reason", "probability"]
-    if lacking := [column for column in needed if column not in explanation]:
-        message = f"the table lacks {lacking}: pass what sp.tl.explain_labels returned"
-        raise ValueError(message)
+    check.table("explanation", explanation, needed, numbers=["probability"], made_by="sp.tl.explain_labels")
     cells = explanation[explanation["label"].notna()]
     counts = pd.crosstab(cells["label"].astype(str), cells["reason"].astype(str))
     table = pd.DataFrame({"n_cells": counts.sum(axis=1)})

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
+    from scarches_plus.pp import QueryReport
     from scarches_plus.train import Penalty
 
 _EPOCHS = 200
@@ -150,6 +151,9 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=2)
 
+    if drift_cells is not None:
+        _check_drift_cells(drift_cells, reference).raise_for_problems(on_problem)
+
     epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     mapped = type(reference).load_query_data(
         adata,
@@ -209,3 +213,14 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     record["seconds"] = perf_counter() - start
     update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))
     return mapped
+
+
+def _check_drift_cells(cells: AnnData, reference: SCVI | SCANVI | TOTALVI) -> QueryReport:
+    """Find before any work what is wrong with the cells on which drift is measured."""
+    from scarches_plus.pp import check_query
+
+    report = check_query(cells, reference, shared_batches=reference.spec.batches)
+    if report.new_batches:
+        message = f"drift_cells are no cells of the reference, which has no batches {list(report.new_batches)[:5]}: pass reference cells"
+        raise ValueError(message)
+    return report

@@ -14,11 +14,11 @@ from scarches_plus._cells._results import require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import copy_of
+from ._reference_labels import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from anndata import AnnData
 
 _TYPES = {"names": "O", "scores": "f4", "pvals": "f8", "pvals_adj": "f8", "logfoldchanges": "f4"}
@@ -182,13 +182,11 @@ def rank_genes(
 
 def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """Return the group of every cell, -1 for none, and the names of the groups that have cells, in their order."""
-    import pandas as pd
-
-    column: pd.Categorical = pd.Categorical(column_of(adata.obs, key)).remove_unused_categories()
+    column = labels_of(column_of(adata.obs, key), None)
     if not len(column.categories):
         message = f"no cell has a group in obs[{key!r}]"
         raise ValueError(message)
-    return np.asarray(column.codes, dtype=np.int64), [name_of(name) for name in column.categories]
+    return np.asarray(column.codes, dtype=np.int64), column.categories.tolist()
 
 
 def _ranked(names: list[str], n_cells: np.ndarray, groups: Sequence[str] | None, key: str) -> np.ndarray:

@@ -29,7 +29,7 @@ def reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.
     return labels
 
 
-def labels_of(column: pd.Series, unknown_category: str) -> pd.Categorical:
+def labels_of(column: pd.Series, unknown_category: str | None) -> pd.Categorical:
     """Return labels as text, those that some cell has; cells without one have code -1.
 
     Raises
