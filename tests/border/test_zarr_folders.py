@@ -17,6 +17,7 @@ pytestmark = [
     pytest.mark.border,
     pytest.mark.filterwarnings("ignore:Writing zarr v2"),  # of anndata, which will write otherwise
     pytest.mark.filterwarnings("ignore:zarr v3"),
+    pytest.mark.filterwarnings("ignore:The data type"),  # of zarr, on tables of several types
 ]
 
 

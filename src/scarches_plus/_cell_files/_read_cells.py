@@ -113,7 +113,8 @@ def _said(path: Path, kind: Kind, error: Exception) -> str:
             f"{path} was written by a newer version of its format than is installed ({text[:200]}): update anndata "
             "(pip install --upgrade anndata), or write the file again with an older one"
         )
-    reason = text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
+    of_code = isinstance(error, AttributeError | TypeError | LookupError | RecursionError)  # says nothing to users
+    reason = f"it is damaged, or not laid out as {kind} is; fetch or write it again" if of_code else text
     return f"{path} cannot be read as {kind}: {reason}"
 
 
