@@ -55,7 +55,7 @@ HIERARCHY_BYTES = 32 * 2**20
 #: Text that is packed may unpack to so many times its bytes: tables of counts that are nearly all zero pack 100:1 ...
 TEXT_EXPANSION = 200
 #: ... and to so many bytes beside.
-TEXT_FREE_BYTES = 16 * 2**20
+TEXT_FREE_BYTES = 8 * 2**20
 #: Entries of a matrix in text that a packed byte may hold; real ones take two bytes or more.
 ENTRIES_PER_PACKED_BYTE = 4
 #: A table of gene names, unpacked: all genes of human and mouse with every old name make 10 MB.

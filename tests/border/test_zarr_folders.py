@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import warnings
 import zlib
 
 import anndata
@@ -13,19 +14,20 @@ from cell_files import few_cells
 
 from scarches_plus._cell_files import read_cells
 
-pytestmark = [
-    pytest.mark.border,
-    pytest.mark.filterwarnings("ignore:Writing zarr v2"),  # of anndata, which will write otherwise
-    pytest.mark.filterwarnings("ignore:zarr v3"),
-    pytest.mark.filterwarnings("ignore:The data type"),  # of zarr, on tables of several types
-]
+pytestmark = pytest.mark.border
+
+
+def write(cells, path, version, **options):
+    """Write cells as zarr; anndata and zarr warn of each version that it is not the other."""
+    with anndata.settings.override(zarr_write_format=version), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cells.write_zarr(path, **options)
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Return cells as zarr of version 2, without a list of all."""
-    with anndata.settings.override(zarr_write_format=2):
-        few_cells().write_zarr(tmp_path / "cells.zarr")
+    write(few_cells(), tmp_path / "cells.zarr", 2)
     (tmp_path / "cells.zarr" / ".zmetadata").unlink(missing_ok=True)
     return tmp_path / "cells.zarr"
 
@@ -121,8 +123,7 @@ def test_real_folders(border, tmp_path, version, chunks):
     cells.obs["text"] = ["ünï" * (i % 5) for i in range(cells.n_obs)]
     cells.obs["zero"] = 0
     cells.uns["table"] = np.array([("a", 1.0), ("b", 2.0)], dtype=[("name", "U3"), ("score", "f4")])
-    with anndata.settings.override(zarr_write_format=version):
-        cells.write_zarr(tmp_path / "cells.zarr", **({} if chunks is None else {"chunks": chunks}))
+    write(cells, tmp_path / "cells.zarr", version, **({} if chunks is None else {"chunks": chunks}))
     border.works(
         lambda: read_cells(tmp_path / "cells.zarr"), lambda found: (found.X != cells.X).nnz == 0, kind="D",
         case=f"a .zarr of version {version}, chunks {chunks}", shown="read_cells('cells.zarr')",
@@ -134,7 +135,9 @@ def test_shards(border, tmp_path):
 
     cells = few_cells()
     root = zarr.open_group(tmp_path / "cells.zarr", mode="w", zarr_format=3)
-    anndata.io.write_elem(root, "/", cells)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        anndata.io.write_elem(root, "/", cells)
     array = root["obs/depth"]
     values, attributes = array[:], dict(array.attrs)
     del root["obs/depth"]
