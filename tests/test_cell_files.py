@@ -1,5 +1,7 @@
 """Cells from files, recognised by content."""
 
+import json
+
 import numpy as np
 import pytest
 from cell_files import few_cells, table_of, write_10x_folder, write_10x_h5, write_loom
@@ -66,3 +68,15 @@ def test_a_modality_can_be_named(cells, tmp_path):
         read_cells(tmp_path / "cells.h5ad", modality="rna")
     with pytest.raises(ValueError, match="only tables of counts can be turned"):
         read_cells(tmp_path / "cells.h5ad", transpose=True)
+
+
+@pytest.mark.parametrize("place", ["filters", "compressor"])
+def test_no_codec_of_a_zarr_folder_makes_objects(tmp_path, place):
+    array = tmp_path / "cells.zarr" / "obs" / "depth"
+    array.mkdir(parents=True)
+    (tmp_path / "cells.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    codec = {"id": "pickle", "protocol": 4}
+    described = {"shape": [1], "chunks": [1], "dtype": "|O", place: [codec] if place == "filters" else codec}
+    (array / ".zarray").write_text(json.dumps(described))
+    with pytest.raises(ValueError, match="packed by pickle"):
+        read_cells(tmp_path / "cells.zarr")

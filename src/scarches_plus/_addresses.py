@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._limits import ADDRESS_CHARACTERS
 from ._text import for_message
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
+    from ipaddress import IPv4Address
 
 _PORTS = {"http": 80, "https": 443}
 #: What RFC 3986 allows, without names or passwords; blanks, backslashes, control characters and other alphabets are not in it.
@@ -28,7 +28,13 @@ _DISGUISED = re.compile(r"%(?:[01][0-9a-f]|7f)|^[^?]*%2e", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 #: Hosts that end so are read as numbers, in forms such as 127.1 and 0x7f000001.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_LOCAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
+_LOCAL_NAMES = (
+    ".localhost", ".local", ".localdomain", ".lan", ".home", ".home.arpa", ".internal", ".intranet", ".corp", ".private",
+)  # fmt: skip
+#: IPv6 addresses that mean an IPv4 address, which may be of a private network: mapped, compatible, 6to4, Teredo, NAT64.
+_CARRY_IPV4 = [
+    ip_network(one) for one in ("::ffff:0:0/96", "::/96", "2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
+]
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SAFE_SEGMENT = re.compile(r"[^A-Za-z0-9._~@:+,=-]")
 
@@ -201,7 +207,9 @@ def _quoted(segment: str) -> str:
 def _is_host(host: str) -> bool:
     if host.startswith("["):
         machine = _machine(host)
-        return machine is not None and getattr(machine, "ipv4_mapped", None) is None
+        return isinstance(machine, IPv6Address) and (
+            machine.is_loopback or not any(machine in network for network in _CARRY_IPV4)
+        )
     labels = host.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return _machine(host) is not None

@@ -18,6 +18,8 @@ from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
+from ._text import for_terminal
+
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
@@ -166,7 +168,7 @@ def slot(name: str, value: Any, *, writes: str = "", advice: str = "pass {new!r}
     message = (
         f"{name}={shown(value)} names {written}, and files cannot hold such a name: {advice.format(old=value, new=new)}"
     )
-    raise ValueError(message)
+    raise ValueError(for_terminal(message))
 
 
 def distinct(**keys: str | Sequence[str] | None) -> None:

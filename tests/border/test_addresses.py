@@ -158,6 +158,11 @@ STEPS = {
     "to all addresses of this machine": ("https://lab.example/i", "https://0.0.0.0/x", "private network"),
     "to a name without a domain": ("https://lab.example/i", "https://router/x", "private network"),
     "to a name of this network": ("https://lab.example/i", "https://printer.local/x", "private network"),
+    "to a name of a home or office": ("https://lab.example/i", "https://nas.lan/x", "private network"),
+    "into a private network through NAT64": ("https://lab.example/i", "https://[64:ff9b::a00:1]/x", "usual form"),
+    "to this machine through 6to4": ("https://lab.example/i", "https://[2002:7f00:1::]/x", "usual form"),
+    "to this machine through Teredo": ("https://lab.example/i", "https://[2001::7f00:1]/x", "usual form"),
+    "to this machine, an old form": ("https://lab.example/i", "https://[::127.0.0.1]/x", "usual form"),
     "without encryption": ("https://lab.example/i", "http://lab.example/x", "only https"),
     "without encryption on this machine": ("https://127.0.0.1/i", "http://127.0.0.1/x", "leads there"),
 }

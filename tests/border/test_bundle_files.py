@@ -221,3 +221,12 @@ def test_a_large_real_manifest(border, bundle):
         lambda: parse_manifest(text, NAME), None, "", kind="A3", case=f"bundle: a real manifest of {len(text) / 1e6:.0f} MB",
         shown="sp.hub.load_bundle(folder)",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "manifest.json"])
+def test_pointers_of_git_lfs(border, bundle, name):
+    (bundle / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n")
+    border.in_child(
+        lambda: sp.hub.load_bundle(bundle), BundleError, (name, "git lfs pull"), kind="C3", case=f"bundle: {name} is a pointer",
+        shown="sp.hub.load_bundle(folder)",
+    )  # fmt: skip

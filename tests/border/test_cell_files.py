@@ -158,6 +158,16 @@ def test_a_table_without_a_header_and_its_advice(seeds, tmp_path):
     assert same(seeds(file, "the same with the line put above it"), cells)
 
 
+def test_tables_of_as_many_genes_as_there_are(border, tmp_path):
+    names = [f"gene{i}" for i in range(30_000)]
+    (tmp_path / "counts.csv").write_text("".join(",".join(row) + "\n" for row in (
+        ["", *names], *(["cell1", *"01" * 15_000], ["cell2", *"30" * 15_000]))))  # fmt: skip
+    border.works(
+        lambda: read_cells(tmp_path / "counts.csv"), lambda found: found.shape == (2, 30_000), kind="D",
+        case="a .csv of 30,000 genes", shown="read_cells('counts.csv')",
+    )  # fmt: skip
+
+
 def test_names_that_occur_twice_are_numbered(seeds, tmp_path):
     cells = few_cells()
     table_of(cells).rename(columns={"gene5": "gene4"}).to_csv(tmp_path / "counts.csv")
@@ -286,11 +296,20 @@ def test_files_of_other_versions_and_without_names(seeds, tmp_path):
     seeds(folder, "barcodes of other cells", says=["mtx", "belong together"], status=2)
 
 
+MTX = b"%%MatrixMarket matrix coordinate integer general\n"
 HOSTILE = {
     "an mtx that declares more than it holds": (
         "matrix.mtx", b"%%MatrixMarket matrix coordinate integer general\n2000000000 2000000000 4000000000\n1 1 1\n"),
     "an mtx of too many rows": (
         "matrix.mtx", b"%%MatrixMarket matrix coordinate integer general\n900000000000 2 1\n1 1 1\n"),
+    "an mtx packed 200:1": ("matrix.mtx.gz", gzip.compress(MTX + b"2 2 9000000\n" + b"1 1 1\n" * 9 * 10**6, 1)),
+    "an mtx of complex numbers": (
+        "matrix.mtx", b"%%MatrixMarket matrix coordinate complex general\n2 2 1\n1 1 1 2\n"),
+    "an mtx of index 0": ("matrix.mtx", MTX + b"2 2 1\n0 0 1\n"),
+    "a packed table of zeros": ("counts.csv.bz2", bz2.compress(b",a,b\n" + b"x,0,0\n" * 10**7)),
+    "packed blank lines below the table": ("counts.csv.gz", gzip.compress(b",a,b\nx,1,2\n" + b"\n" * 2**27, 1)),
+    "a packed number without an end": ("counts.csv.gz", gzip.compress(b",a,b\nx,1,2\ny,1," + b"2" * 2**27, 1)),
+    "one field of a million letters": ("counts.csv", b",a,b\nx,1,2\ny,1," + b"2" * 10**6 + b"\n"),
     "a packed line without an end": ("counts.csv.gz", gzip.compress(b"a," * 2**25)),
     "packed blank lines": ("counts.csv.gz", gzip.compress(b"\n" * 2**26)),
     "a header of a million fields": ("counts.csv", b"," * 10**6 + b"\nx,1\n"),
@@ -309,6 +328,40 @@ def test_hostile_files_cost_little(border, tmp_path, case):
     border.in_child(
         lambda: read_cells(tmp_path / name), ValueError, name, kind="D", case=case, shown=f"read_cells({name!r})"
     )
+
+
+@pytest.mark.parametrize("contents", [b"a\n" * 10**8, b"a" + b"\t" * 10**8], ids=["many names", "many columns"])
+def test_names_beside_a_matrix(border, tmp_path, contents):
+    (tmp_path / "matrix.mtx").write_bytes(MTX + b"2 2 1\n1 1 1\n")
+    (tmp_path / "features.tsv").write_text("a\nb\n")
+    (tmp_path / "barcodes.tsv.gz").write_bytes(gzip.compress(contents, 1))
+    border.in_child(
+        lambda: read_cells(tmp_path), ValueError, "matrix", kind="A3", case=f"10x folder, packed {contents[:2]!r} without end",
+        shown="read_cells('folder')",
+    )  # fmt: skip
+
+
+LOOMS = {
+    "a group for a matrix": lambda file: (file.__delitem__("matrix"), file.create_group("matrix")),
+    "complex numbers": lambda file: (file.__delitem__("matrix"), file.create_dataset("matrix", data=np.zeros((20, 40), "c16"))),
+    "a layer of another shape": lambda file: file.create_dataset("layers/small", data=np.zeros((2, 2))),
+    "data for layers": lambda file: (file.__delitem__("layers"), file.create_dataset("layers", data=np.arange(3))),
+    "names with fields": lambda file: (
+        file.__delitem__("col_attrs/CellID"), file.create_dataset("col_attrs/CellID", data=np.zeros(40, [("a", "f4"), ("b", "S2")]))),
+    "60 million cells of one gene": lambda file: (file.__delitem__("matrix"), file.create_dataset(
+        "matrix", data=np.zeros((1, 6 * 10**7), "i1"), chunks=(1, 10**6), compression="gzip")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LOOMS)
+def test_looms(border, tmp_path, case):
+    path = write_loom(few_cells(), tmp_path / "cells.loom")
+    with h5py.File(path, "a") as file:
+        file.require_group("layers")
+        LOOMS[case](file)
+    border.in_child(
+        lambda: read_cells(path), ValueError, "cells.loom", kind="C3", case=f".loom: {case}", shown="read_cells('cells.loom')",
+    )  # fmt: skip
 
 
 def test_zarr_folders_that_lead_elsewhere_or_are_huge(border, tmp_path):

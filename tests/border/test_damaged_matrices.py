@@ -119,6 +119,8 @@ PLACES = {
     "label_profiles": lambda: sp.tl.label_profiles(_damaged(), "cell_type", "batch"),
     "balance_cells": lambda: sp.pp.balance_cells(_damaged(), "cell_type", 5),
     "transfer_labels, a sparse embedding": lambda: sp.tl.transfer_labels(_embedding(mapped()), ref(), "cell_type"),
+    "balance_cells, a graph": lambda: sp.pp.balance_cells(_with_graph(query()), "cell_type", 5),
+    "balance_cells, raw": lambda: sp.pp.balance_cells(_with_raw(query()), "cell_type", 5),
     "joint_embedding": lambda: sp.tl.joint_embedding(ref(), _with_damaged_x(mapped())),
     "load_query_data": lambda: type(model()).load_query_data(_damaged(), model()),
 }
@@ -129,11 +131,25 @@ def _with_damaged_x(adata):
     return adata
 
 
+def _with_graph(adata):
+    graph = sparse.identity(adata.n_obs, dtype=np.float32, format="csr")
+    beyond(graph)
+    adata.obsp["distances"] = graph
+    return adata
+
+
+def _with_raw(adata):
+    adata.raw = adata.copy()
+    beyond(adata.raw.X)
+    return adata
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_every_verb_refuses(border, place):
     model(), mapped()
     border.in_child(
-        PLACES[place], ValueError, "damaged sparse matrix", kind="A4", case=f"a damaged matrix in {place}",
+        PLACES[place], ValueError, "is sparse" if "embedding" in place.split(", ")[-1] and ", " in place else "damaged sparse matrix",
+        kind="A4", case=f"a damaged matrix in {place}",
         shown=f"{place.split(',')[0]}(...)",
     )  # fmt: skip
 

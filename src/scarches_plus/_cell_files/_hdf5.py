@@ -57,32 +57,42 @@ def read_loom(path: Path) -> AnnData:
 
     check_hdf5(path, max_bytes=memory_bytes())
     with h5py.File(path, "r") as file:
-        matrix = _cells_by_genes(file["matrix"])
+        matrices = {"matrix": file["matrix"], **dict(file.get("layers", {}))}
+        if any(_is_no_matrix(one) or one.shape != file["matrix"].shape for one in matrices.values()):
+            message = "matrix and layers are no matrices of numbers of one shape"
+            raise ValueError(message)
         names, columns = {}, {}
-        for axis, length, known in (("col_attrs", 0, _LOOM_CELLS), ("row_attrs", 1, _LOOM_GENES)):
-            values = {key: _text(one[()]) for key, one in file[axis].items() if one.shape == (matrix.shape[length],)}
+        for axis, length, known in zip(
+            ("row_attrs", "col_attrs"), file["matrix"].shape, (_LOOM_GENES, _LOOM_CELLS), strict=True
+        ):
+            values = {key: _text(one[()]) for key, one in file[axis].items() if _is_column(one, length)}
             key = next((name for name in known if name in values), None)
             if key is None:
-                message = f"{axis} has no names ({' or '.join(known[:2])}); it has {sorted(file[axis])}"
+                message = f"{axis} has no {length} names ({' or '.join(known[:2])}); it has {sorted(file[axis])}"
                 raise ValueError(message)
             names[axis] = pd.Index(values.pop(key).astype(str))
             columns[axis] = values
-        layers = {name: _cells_by_genes(one) for name, one in file.get("layers", {}).items()}
+        read = {name: _cells_by_genes(one) for name, one in matrices.items()}
     return AnnData(
-        matrix,
+        read.pop("matrix"),
         obs=pd.DataFrame(columns["col_attrs"], index=names["col_attrs"]),
         var=pd.DataFrame(columns["row_attrs"], index=names["row_attrs"]),
-        layers=layers,
+        layers=read,
     )
+
+
+def _is_no_matrix(part: Any) -> bool:
+    return getattr(part, "ndim", 0) != 2 or part.dtype.kind not in "iufb"
+
+
+def _is_column(part: Any, length: int) -> bool:
+    return getattr(part, "shape", None) == (length,) and part.dtype.names is None
 
 
 def _cells_by_genes(dataset: Any) -> Any:
     """Return a genes x cells data set as a sparse cells x genes matrix, read block by block."""
     from scipy import sparse
 
-    if dataset.ndim != 2 or dataset.dtype.kind not in "iufb":
-        message = f"{dataset.name} is no matrix of numbers"
-        raise ValueError(message)
     n_genes, n_cells = dataset.shape
     step = max(1, _BLOCK // max(1, n_genes * 8))
     blocks = [

@@ -109,7 +109,11 @@ def layout_of(path: Path) -> Layout:
         )
         raise ValueError(message)
     separator = _separator(lines)
-    rows = [[one.strip() for one in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
+    try:
+        rows = [[one.strip() for one in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
+    except csv.Error as error:
+        message = f"a field is longer than any name or number ({error}): it is no table of counts"
+        raise ValueError(message) from error
     header, body = rows[0], rows[1:]
     if not body:
         message = "it has one line only: a header, then one line for each cell (or gene) is needed"
@@ -200,7 +204,10 @@ def _separator(lines: list[str]) -> str:
     """Return the separator that cuts lines into the most fields, the same number in each."""
     best, most = "", 1
     for separator in _SEPARATORS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
+        try:
+            counts = [len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
+        except csv.Error:  # a field longer than any: the line is separated otherwise
+            continue
         alike = len(set(counts[1:])) <= 1 and counts[0] - counts[-1] in {0, -1}
         if alike and counts[-1] > most:
             best, most = separator, counts[-1]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scarches_plus import _limits
 from scarches_plus._files import unpacked
 from scarches_plus._logging import logger
 
-from ._foreign import head_of
+from ._foreign import head_of, is_packed
 from ._kinds import matrix_of
 from ._memory import memory_bytes
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 #: Bytes that an entry of the matrix takes in memory while it is read, and the fewest that it takes in the file ("1 1\n").
 _PER_ENTRY, _FEWEST_PER_ENTRY = 32, 4
-#: Most that gzip packs.
-_PACKED = 1040
+#: Entries and names that a small file may have, whatever its size.
+_FEW = 2**18
+#: Columns of a table of names; Cell Ranger ARC writes six.
+_MOST_COLUMNS = 50
 _BARCODES = ("barcodes", "cells", "obs")
 _FEATURES = ("features", "genes", "var")
 _COLUMNS = ("gene_ids", "name", "feature_types")
@@ -45,8 +48,9 @@ def read_matrix_market(path: Path) -> AnnData:
     if matrix is None:
         message = "it has no matrix.mtx"
         raise ValueError(message)
-    barcodes, features = (_names(matrix, stems) for stems in (_BARCODES, _FEATURES))
-    _require_plausible(matrix)
+    files = [_names_file(matrix, stems) for stems in (_BARCODES, _FEATURES)]
+    longest = _require_plausible(matrix, files)
+    barcodes, features = (_names(file, longest) for file in files)
     with unpacked(matrix) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # scipy 1.18 announces another type
         counts = sparse.csr_matrix(mmread(file), dtype=np.float32)
@@ -65,10 +69,8 @@ def read_matrix_market(path: Path) -> AnnData:
     return AnnData(counts, obs=_indexed(barcodes.iloc[:, 0]), var=var.set_axis(names.astype(str).to_numpy(), axis=0))
 
 
-def _names(matrix: Path, stems: tuple[str, ...]) -> pd.DataFrame:
+def _names_file(matrix: Path, stems: tuple[str, ...]) -> Path:
     """Return the table of names beside a matrix."""
-    import pandas as pd
-
     plain = matrix.name.removesuffix(".gz").removesuffix(".bz2").removesuffix(".mtx")
     prefix = plain.removesuffix("matrix")
     names = [
@@ -81,11 +83,22 @@ def _names(matrix: Path, stems: tuple[str, ...]) -> pd.DataFrame:
     if found is None:
         message = f"beside {matrix.name} there is no {prefix}{stems[0]}.tsv (.gz or not) with names: put it there"
         raise ValueError(message)
-    if not head_of(found).strip():
-        message = f"{found} is empty"
+    return found
+
+
+def _names(path: Path, longest: int) -> pd.DataFrame:
+    """Return a table of names, no more of them than a matrix has at its longer side, and two that tell that there are more."""
+    import pandas as pd
+
+    head = head_of(path)
+    if not head.strip():
+        message = f"{path} is empty"
         raise ValueError(message)
-    with unpacked(found) as file:
-        table = pd.read_csv(file, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3)
+    if head.split(b"\n", 1)[0].count(b"\t") >= _MOST_COLUMNS:
+        message = f"{path} has more than {_MOST_COLUMNS} columns: it is no list of names"
+        raise ValueError(message)
+    with unpacked(path) as file:
+        table = pd.read_csv(file, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, nrows=longest + 2)
     return table.iloc[1:] if _is_header(str(table.iloc[0, 0])) else table
 
 
@@ -103,21 +116,29 @@ def _is_header(text: str) -> bool:
     }
 
 
-def _require_plausible(matrix: Path) -> None:
-    """Refuse sizes that the file cannot hold, before memory is taken for them."""
+def _require_plausible(matrix: Path, names: list[Path]) -> int:
+    """Refuse sizes that the files cannot hold, before memory is taken for them; return the longer side of the matrix."""
     with unpacked(matrix) as file:
+        banner = line = file.readline(65_536)
         for _ in range(10_000):
-            line = file.readline(65_536)
             if not line or (line.strip() and not line.startswith(b"%")):
                 break
+            line = file.readline(65_536)
+    if b"complex" in banner.lower():
+        message = f"{matrix.name} holds complex numbers, which are no counts"
+        raise ValueError(message)
     numbers = line.split()
     if len(numbers) < 2 or not all(one.isdigit() for one in numbers):
         message = f"{matrix.name} has no line of sizes after its comments, but {line[:60]!r}"
         raise ValueError(message)
     sizes = [int(one) for one in numbers]
-    n_bytes = matrix.stat().st_size * (_PACKED if matrix.suffix in {".gz", ".bz2"} else 1)
     entries = sizes[2] if len(sizes) > 2 else sizes[0] * sizes[1]
-    if entries * (_FEWEST_PER_ENTRY if len(sizes) > 2 else 2) > n_bytes or sum(sizes[:2]) > memory_bytes() // 64:
+    if is_packed(matrix):
+        most = matrix.stat().st_size * _limits.ENTRIES_PER_PACKED_BYTE + _FEW
+    else:
+        most = matrix.stat().st_size // (_FEWEST_PER_ENTRY if len(sizes) > 2 else 2)
+    # a name takes a byte at least, packed or not
+    if entries > most or sum(sizes[:2]) > sum(one.stat().st_size for one in names) + _FEW:
         message = (
             f"{matrix.name} declares {' x '.join(map(str, sizes[:2]))} with {entries} entries, more than it can hold"
         )
@@ -127,6 +148,7 @@ def _require_plausible(matrix: Path) -> None:
             f"{matrix.name} has {entries} entries, more than the {memory_bytes() / 2**30:.0f} GiB of memory here take"
         )
         raise ValueError(message)
+    return max(sizes[:2])
 
 
 def _indexed(names: pd.Series) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._cells._matrices import require_sound_cells
 from scarches_plus._logging import logger
 
 from ._kinds import kind_of, resolved
@@ -66,7 +67,8 @@ def read_cells(
             if kind not in {"h5ad", "h5mu", "zarr"}:  # they are made unique below
                 warnings.filterwarnings("ignore", message=".*names are not unique", category=UserWarning)
             cells = _read(path, kind, transpose=transpose)
-        _require_sound(cells)
+        for part in cells.mod.values() if _is_mudata(cells) else (cells,):
+            require_sound_cells(part)  # compiled code trusts their indices
     except MemoryError as error:
         message = f"{path} needs more memory than there is: pass fewer cells or genes"
         raise ValueError(message) from error
@@ -111,19 +113,9 @@ def _said(path: Path, kind: Kind, error: Exception) -> str:
             f"{path} was written by a newer version of its format than is installed ({text[:200]}): update anndata "
             "(pip install --upgrade anndata), or write the file again with an older one"
         )
-    reason = text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
+    of_code = isinstance(error, AttributeError | TypeError | LookupError | RecursionError)  # says nothing to users
+    reason = f"it is damaged, or not laid out as {kind} is; fetch or write it again" if of_code else text
     return f"{path} cannot be read as {kind}: {reason}"
-
-
-def _require_sound(cells: Any) -> None:
-    """Refuse sparse matrices whose indices lead out of them: compiled code trusts these."""
-    from scipy import sparse
-
-    for part in cells.mod.values() if _is_mudata(cells) else (cells,):
-        matrices = [part.X, *part.layers.values(), *([] if part.raw is None else [part.raw.X])]
-        for matrix in matrices:
-            if sparse.issparse(matrix) and matrix.format in {"csr", "csc"}:
-                matrix.check_format(full_check=True)
 
 
 def _is_mudata(cells: Any) -> bool:

@@ -135,13 +135,14 @@ def _columns(chunk: pd.DataFrame, layout: Layout) -> tuple[list[int], list[int]]
     """Return which columns hold values, and which text that describes the rows; nameless empty ones are neither."""
     values: list[int] = []
     text: list[int] = []
-    for column in map(int, chunk.columns):
+    for column, dtype in enumerate(chunk.dtypes):
+        if dtype.kind in "iuf" and layout.columns[column]:  # nearly all; a Series of each would take seconds
+            values.append(column)
+            continue
         series = chunk[column]
         if series.isna().all() and not layout.columns[column]:
             continue
-        if series.dtype.kind in "iuf":
-            values.append(column)
-        elif _is_text(series, layout.decimal):
+        if dtype.kind not in "iuf" and _is_text(series, layout.decimal):
             text.append(column)
         else:
             values.append(column)

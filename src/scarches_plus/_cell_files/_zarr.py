@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from math import prod
+import stat
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _limits
 
 from ._memory import memory_bytes
+from ._zarr_arrays import unpacked_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from anndata import AnnData
     from mudata import MuData
 
-_ARRAYS = ("zarr.json", ".zarray")
-_LARGEST_VALUE = 16
+_DESCRIPTIONS = ("zarr.json", ".zarray", ".zmetadata")
+#: Descriptions of one array: its own, and that of a list of all, which may be of before a change.
+_WAYS = 2
 
 
 def read_zarr(path: Path) -> AnnData | MuData:
@@ -26,7 +29,7 @@ def read_zarr(path: Path) -> AnnData | MuData:
     Raises
     ------
     ValueError
-        If it would lead out of the folder, take more memory than there is, or holds no cells.
+        If it would lead out of the folder, take far more memory than it has bytes, or holds no cells.
     """
     _require_modest(path)
     if _attributes(path).get("encoding-type") == "MuData":
@@ -42,29 +45,49 @@ def read_zarr(path: Path) -> AnnData | MuData:
 
 
 def _require_modest(path: Path) -> None:
-    """Refuse links that lead out of the folder, and arrays larger than the memory."""
-    inside, most, total = path.resolve(), memory_bytes(), 0
+    """Refuse links, pipes, code, and arrays that are far larger than their files, or than the memory."""
+    descriptions, stored = [], 0
     for one in path.rglob("*"):
-        if one.is_symlink() and not one.resolve().is_relative_to(inside):
+        found = one.lstat()
+        if stat.S_ISLNK(found.st_mode):
             message = f"{one} is a link to somewhere else"
             raise ValueError(message)
-        if one.name in _ARRAYS:
-            total += _bytes_of(_read(one))
-        if total > most:
-            message = f"it declares more than the {most / 2**30:.0f} GiB of memory here, the last in {one.parent.name}"
+        if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
+            message = f"{one} is a pipe or a device"
             raise ValueError(message)
+        stored += found.st_size if stat.S_ISREG(found.st_mode) else 0
+        if one.name in _DESCRIPTIONS:
+            descriptions.append(one)
+    most = min(memory_bytes(), _limits.HDF5_EXPANSION * stored + _limits.HDF5_FREE_BYTES)
+    seen: dict[Path, list[Any]] = {}
+    for file in descriptions:
+        for folder, described in _arrays(file.parent, _read(file)):
+            others = seen.setdefault(folder, [])
+            if described in others:
+                continue
+            others.append(described)
+            try:
+                most -= unpacked_bytes(folder, described, most)
+                if most < 0 or len(others) > _WAYS:
+                    message = f"it declares more data than the {stored} bytes of the folder can hold, or memory"
+                    raise ValueError(message)
+            except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+                message = f"{folder.relative_to(path)}: {error}"
+                raise ValueError(message) from error
 
 
-def _bytes_of(described: dict[str, Any]) -> int:
-    """Return how much memory an array takes, 0 for a group."""
-    import numpy as np
-
-    kind = described.get("data_type", described.get("dtype", ""))
-    try:
-        size = np.dtype(kind).itemsize or _LARGEST_VALUE
-    except (TypeError, ValueError):  # texts
-        size = _LARGEST_VALUE
-    return prod(int(length) for length in described.get("shape", ())) * size if "shape" in described else 0
+def _arrays(folder: Path, described: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield where each array lies that a file describes, its own or, in a list of all, those below it; with its description."""
+    if "shape" in described:
+        yield folder, described
+    inside = described.get("consolidated_metadata") or {}
+    for key, one in {**inside.get("metadata", {}), **described.get("metadata", {})}.items():
+        parts = key.removesuffix("/.zarray").split("/")
+        if any(part in {"", ".", ".."} or "\\" in part for part in parts):
+            message = f"{key!r} leads out of the folder"
+            raise ValueError(message)
+        if isinstance(one, dict) and "shape" in one and parts[-1] != ".zattrs":
+            yield folder.joinpath(*parts), one
 
 
 def _attributes(path: Path) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def require_sound(matrix: Any, owner: str = "the matrix") -> None:
 
 
 def require_sound_cells(adata: AnnData) -> None:
-    """Raise if a sparse matrix of the cells is damaged, before all of them are cut to some cells.
+    """Raise if any sparse matrix of the cells is damaged, before all of them are cut to some cells.
 
     Raises
     ------
@@ -88,10 +88,12 @@ def require_sound_cells(adata: AnnData) -> None:
         Naming the matrix.
     """
     cells = adata._adata_ref if adata.is_view else adata
-    parts = {"X": cells.X, **{f"layers[{name!r}]": cells.layers[name] for name in cells.layers if name is not None}}
-    parts |= {f"obsm[{name!r}]": cells.obsm[name] for name in cells.obsm}
-    for name, matrix in parts.items():
-        require_sound(matrix, f"adata.{name}")
+    require_sound(cells.X, "adata.X")
+    if cells.raw is not None:
+        require_sound(cells.raw.X, "adata.raw.X")
+    for slot in ("layers", "obsm", "varm", "obsp", "varp"):
+        for name, matrix in getattr(cells, slot).items():
+            require_sound(matrix, "adata.X" if name is None else f"adata.{slot}[{name!r}]")
 
 
 def damage(matrix: Any) -> str | None:

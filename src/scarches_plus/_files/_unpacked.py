@@ -4,19 +4,52 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from scarches_plus._limits import TEXT_EXPANSION, TEXT_FREE_BYTES
 
 from ._read_file import open_regular
 
 
 def unpacked(path: Path) -> IO[bytes]:
-    """Open a file, packed with gzip or bzip2 or not."""
+    """Open a file, packed with gzip or bzip2 or not.
+
+    Reading raises OSError where far more is packed in it than a real file of its size holds.
+    """
     with path.open("rb") as file:
         head = file.read(3)
-    if head.startswith(b"\x1f\x8b"):
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    return bz2.open(path, "rb") if head.startswith(b"BZh") else path.open("rb")
+    opener = gzip.open if head.startswith(b"\x1f\x8b") else bz2.open if head.startswith(b"BZh") else None
+    if opener is None:
+        return path.open("rb")
+    return io.BufferedReader(_Limited(path, opener(path, "rb")))  # type: ignore[arg-type]
+
+
+class _Limited(io.RawIOBase):
+    """What is packed in a file, as long as it is not far larger than the file."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path, self._file = path, file
+        self._left = TEXT_EXPANSION * path.stat().st_size + TEXT_FREE_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        contents = self._file.read(len(buffer))
+        self._left -= len(contents)
+        if self._left < 0:
+            message = (
+                f"{self._path} unpacks to more than {TEXT_EXPANSION} times its size; unpack it first if you trust it"
+            )
+            raise OSError(message)
+        buffer[: len(contents)] = contents
+        return len(contents)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def read_unpacked(path: str | Path, *, at_most: int) -> bytes:

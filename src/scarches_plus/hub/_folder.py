@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
+_POINTER = b"version https://git-lfs"
 
 
 def sha256_of(contents: bytes) -> str:
@@ -116,6 +117,9 @@ def read_file(folder: Path, name: str, *, size: int | None = None, at_most: int 
         raise BundleError(str(error)) from error
     with file:
         found = os.fstat(file.fileno()).st_size
+        if file.peek(len(_POINTER)).startswith(_POINTER):
+            message = f"{path} is a pointer of Git LFS, and not the file itself; run 'git lfs pull' there"
+            raise BundleError(message)
         if size is not None and found != size:
             message = f"{path} has {found} bytes, and the manifest says {size}; fetch the bundle again"
             raise BundleError(message)

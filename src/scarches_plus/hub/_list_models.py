@@ -20,7 +20,7 @@ _COLUMNS = ("name", "version", "title", "species", "tissue", "recipe", "model", 
 def list_models(
     *, index: Sequence[str | Path] | str | Path = (), cache_dir: str | Path | None = None, offline: bool = False
 ) -> pd.DataFrame:
-    """Return a table of the models that all indexes list, with a warning of each index that cannot be read.
+    """Fetch all indexes, and return a table of their models, with a warning of each index that cannot be read.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from scarches_plus._text import for_terminal
+from scarches_plus._text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -61,7 +61,7 @@ class GeneReport:
                 lines.append(f"{len(names)} {what}{_some(names)}")
         if self.table:
             lines.append(f"names from {self.table}")
-        return for_terminal("\n".join(lines))
+        return "\n".join(map(for_line, lines))
 
 
 def _some(names: Collection[str], n: int = 5) -> str:

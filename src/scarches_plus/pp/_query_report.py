@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scarches_plus import _arguments as check
-from scarches_plus._text import for_terminal
+from scarches_plus._text import for_line
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        return for_terminal(f"{self.severity}: {self.message}. Fix: {self.fix}")
+        return for_line(f"{self.severity}: {self.message}. Fix: {self.fix}")
 
 
 class QueryError(ValueError):
@@ -109,4 +109,4 @@ class QueryReport:
         if self.unknown_labels:
             lines.append(f"labels the reference does not know: {', '.join(self.unknown_labels)}")
         lines += [f"- {problem}" for problem in self.problems] or ["no problems found"]
-        return for_terminal("\n".join(lines))
+        return "\n".join(map(for_line, lines))
