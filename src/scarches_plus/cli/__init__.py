@@ -19,6 +19,8 @@ def main() -> None:
 
 
 def _command() -> None:
+    import sys
+
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
         _commands,
@@ -29,7 +31,7 @@ def _command() -> None:
     )
     from ._app import app
 
-    app(exit_on_error=False, print_error=False, result_action="return_none")
+    app(sys.argv[1:], exit_on_error=False, print_error=False, result_action="return_none")
 
 
 __all__ = ["main"]
