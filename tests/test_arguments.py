@@ -114,6 +114,9 @@ KINDS = {
     ),
     "build_reference.hierarchy": "mapping?", "transfer_labels.hierarchy": "mapping?", "evaluate.reference_mask": "model?",
     "model.load.adata": "cells?",  "calibrate_labels.n_cells": "size", "store_anchors.n_cells": "size",
+    "check_query.model": "model?", "check_query.shared_batches": "values", "match_gene_names.reference": "model",
+    "map_gene_ids.to": "choice?", "map_gene_ids.species": "choice?", "map_gene_ids.table": "source?",
+    "map_gene_ids.many_to_one": "choice?", "map_orthologs.to": "choice?", "map_orthologs.many_to_one": "choice?",
     "label_tree.unlabeled_category": "name", "write_index.uploads": "values",
 }  # fmt: skip
 

@@ -154,7 +154,7 @@ def ran(tmp_path_factory):
 def test_a_failing_method_is_recorded_and_others_go_on(ran):
     rows = read_rows(ran / "runs.csv").set_index("method")
     assert set(rows.index) == set(MINI["methods"])
-    assert "negative dimension" in rows.loc["broken", "error"]
+    assert "n_latent must be at least 1" in rows.loc["broken", "error"]
     assert rows.drop("broken")["error"].isna().all()
     complete = rows.drop("broken")
     for column in (

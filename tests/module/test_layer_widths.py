@@ -60,7 +60,7 @@ def test_equal_widths_are_the_network_of_scvi_tools():
     torch.testing.assert_close(*losses)
 
 
-@pytest.mark.parametrize("wrong", [(12,), (12, 7, 5, 3), (12, 7, 0), (12, 7, -1), (12, 7, 5.0)])
+@pytest.mark.parametrize("wrong", [(12,), (12, 7, 5, 3), (12, 7, 0), (12, 7, -1), (12, 7, 5.5)])
 def test_wrong_widths_are_named(wrong):
     with pytest.raises(ValueError, match="layer_widths must be"):
         VAE(n_input=30, n_layers=3, layer_widths=wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
 from ._folder import read_listed, read_manifest
@@ -45,7 +46,9 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
     BundleError
         If anything in it is damaged, missing or not what the manifest says; the message names the file.
     """
-    return read_folder(path, lambda folder: open_model(folder, read_manifest(folder)[0]), hold=False)
+    return read_folder(
+        check.path("path", path), lambda folder: open_model(folder, read_manifest(folder)[0]), hold=False
+    )
 
 
 def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
 from ._folder import read_listed, read_manifest
@@ -36,7 +37,7 @@ def load_profiles(path: str | Path) -> LabelProfiles:
     BundleError
         If the bundle carries no profiles, or anything is damaged.
     """
-    return read_folder(path, _read, hold=False)
+    return read_folder(check.path("path", path), _read, hold=False)
 
 
 def _read(folder: Path) -> LabelProfiles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
 from ._fewest_cells import require_enough_cells
@@ -40,7 +41,7 @@ def verify_bundle(path: str | Path) -> Manifest:
         If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20 cells; the message
         names the file.
     """
-    return read_folder(path, _verified, hold=False)
+    return read_folder(check.path("path", path), _verified, hold=False)
 
 
 def _verified(folder: Path) -> Manifest:

@@ -65,6 +65,7 @@ def load(
     if adata is not False:
         check.cells("adata", adata, mudata=True, or_none=True)
     check.texts_or_none(prefix=prefix)
+    check.flags(trust_pickle=trust_pickle)
     if isinstance(source, SCVI | SCANVI | TOTALVI):
         return source
     if isinstance(source, scvi.model.TOTALVI):

@@ -105,7 +105,7 @@ def map_gene_ids(
         if columns is not None:
             message = "columns has no use without a table"
             raise ValueError(message)
-        check_options(many_to_one or "sum", one_to_many, unmapped)
+        check_options(many_to_one, one_to_many, unmapped)
         names = as_text(adata.var_names)
         if to is None:
             to = "symbol" if namespace(names) == "Ensembl ids" else "ensembl"

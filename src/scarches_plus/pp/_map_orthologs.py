@@ -109,7 +109,7 @@ def map_orthologs(
         if columns is not None:
             message = "columns has no use without a table"
             raise ValueError(message)
-        check_options(many_to_one or "sum", one_to_many, unmapped)
+        check_options(many_to_one, one_to_many, unmapped)
         names = as_text(adata.var_names)
         species = species_of(names, table if table in SPECIES else None)
         if to is None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scarches_plus._arguments import choice
+from scarches_plus import _arguments as check
 
 from ._gene_names import as_text, is_missing
 from ._known_genes import SOURCE
@@ -79,7 +79,9 @@ def match_gene_names(
     >>> renamed.var_names.tolist()
     ['TP53', 'ACTB', 'MARCHF1']
     """
-    choice("unmapped", unmapped, ("keep", "drop"))
+    check.cells("adata", adata)
+    check.choice("unmapped", unmapped, ("keep", "drop"))
+    check.texts_or_none(layer=layer)
     names, wanted = as_text(adata.var_names), names_of(reference)
     match = match_genes(adata.var_names, wanted, adata.var)
     mapped = np.array([target is not None for target in match.targets], dtype=bool)
@@ -111,7 +113,7 @@ def names_of(reference: Any) -> list[str]:
     spec = getattr(reference, "spec", reference)
     found = getattr(spec, "var_names", spec)
     if isinstance(found, str | bytes) or not isinstance(found, pd.Index | pd.Series | np.ndarray | list | tuple):
-        message = f"reference must be a model (sp.model.load opens one), cells or a list of gene names, not {type(reference).__name__}"
+        message = f"reference must be a model (sp.model.load opens one), cells or a list of gene names, not {check.shown(reference)}"
         raise TypeError(message)
     return as_text(found)
 

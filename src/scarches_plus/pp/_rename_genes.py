@@ -28,9 +28,9 @@ OneToMany = Literal["raise", "first", "drop"]
 Unmapped = Literal["drop", "keep"]
 
 
-def check_options(many_to_one: str, one_to_many: str, unmapped: str) -> None:
+def check_options(many_to_one: str | None, one_to_many: str, unmapped: str) -> None:
     """Refuse unknown options."""
-    choice("many_to_one", many_to_one, ("raise", "sum"))
+    choice("many_to_one", many_to_one, ("raise", "sum", None))
     choice("one_to_many", one_to_many, ("raise", "first", "drop"))
     choice("unmapped", unmapped, ("drop", "keep"))
 
