@@ -160,7 +160,9 @@ def scanvi(adata):
 @pytest.mark.parametrize("case", TEXTS)
 def test_a_text_where_a_list_is_meant(border, adata, model, case):
     name = case.partition(" ")[0].rstrip(",")
-    border.refused(lambda: TEXTS[case](adata, model), TypeError, [name, "list"], kind="B5", case=case, shown=f"{case}='...'")
+    border.refused(
+        lambda: TEXTS[case](adata, model), TypeError, [name, "list"], kind="B5", case=case, shown=f"{case}='...'"
+    )
 
 
 def test_a_class_where_its_objects_are_meant(border, adata, model):

@@ -96,9 +96,10 @@ def abundance(
     from scarches_plus import tl
 
     require_different(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
-    out = output_file(out, (".csv",), {"the file of cells": cells, "--reference": reference})
+    reads = {"the file of cells": cells, "--reference": reference, "--columns": reading.columns}
+    out = output_file(out, (".csv",), reads)
     adata = read_cells(cells, reading)
-    require_columns(adata, cells, groupby=groupby, sample_key=sample_key)
+    require_columns(adata, cells, groupby=groupby, sample_key=sample_key, novel_key=novel_key)
     table = tl.differential_abundance(
         adata,
         labels_key,
@@ -128,6 +129,7 @@ def transfer(
     calibrate_by: str | None = None,
     novel_key: str | None = None,
     probabilities: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Transfer labels from a reference to mapped cells.
 
@@ -158,11 +160,12 @@ def transfer(
     """
     from scarches_plus import tl
 
-    keeps = kind_of(mapped) == "h5mu"
-    reads = {"--reference": reference, "--hierarchy": hierarchy}
+    keeps = kind_of(mapped) == "h5mu" and reading.modality is None
+    reads = {"--reference": reference, "--hierarchy": hierarchy, "--columns": reading.columns}
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=mapped)
     tree = read_hierarchy(hierarchy)
-    adata, cells = read_cells(mapped, keep_modalities=True), read_cells(reference, keep_modalities=True)
+    adata, cells = read_cells(mapped, reading, keep_modalities=True), read_cells(reference, keep_modalities=True)
+    require_columns(adata, mapped, novel_key=novel_key)
     for key in labels_key:
         require_columns(cells, reference, labels_key=key)
     require_columns(cells, reference, calibrate_by=calibrate_by)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._app import AS_IT_IS, Reading, ShareBetween, app
 from ._inputs import open_model, read_cells, read_json, require_columns, require_counts, require_different
-from ._outputs import CELLS, output_file, output_folder, write_cells
+from ._outputs import CELLS, output_file, output_folder, size_of, write_cells
 from ._steps import console
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def extend(
     reference: Path | None = None,
     parents: Path | None = None,
     overwrite: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Teach a scANVI model the labels of mapped cells that it does not know.
 
@@ -165,12 +166,12 @@ def extend(
     from scarches_plus import tl
 
     reads = {"the file of cells": cells, "--model": model, "--reference": reference, "--parents": parents}
-    out = output_folder(out, reads, overwrite=overwrite)
+    out = output_folder(out, reads | {"--columns": reading.columns}, overwrite=overwrite, n_bytes=size_of(model))
     given = (
         None if parents is None else read_json(parents, "new labels with what contains them", example='{"delta": null}')
     )
     known = open_model(model)
-    adata = read_cells(cells)
+    adata = read_cells(cells, reading)
     require_columns(adata, cells, labels_key=labels_key)
     require_counts(adata, cells, None)
     extended = tl.extend_reference(
