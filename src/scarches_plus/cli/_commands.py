@@ -159,15 +159,17 @@ def build(
         max_epochs=max_epochs,
         seed=seed,
     )
-    if importance or anchors:
-        from scarches_plus import train
+    try:
+        if importance or anchors:
+            from scarches_plus import train
 
-        if importance:
-            train.estimate_importance(model)
-        if anchors:
-            train.store_anchors(model, n_cells=anchors)
-    save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
-    console.print(f"wrote {out}")
+            if importance:
+                train.estimate_importance(model)
+            if anchors:
+                train.store_anchors(model, n_cells=anchors)
+    finally:  # what is trained is not lost with what comes after
+        save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
+        console.print(f"wrote {out}")
 
 
 @app.command(name="map")

@@ -79,14 +79,18 @@ def evaluate(
     out = output_files(out, names, {"the file of cells": cells, "--columns": reading.columns})
     adata = read_cells(cells, reading)
     require_columns(adata, cells, batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
-    scored = metrics.evaluate(
-        adata,
-        list(embeddings),
-        batch_key,
-        labels_key=labels_key,
-        reference_mask=reference_key,
-        scores="full" if full else "cheap",
-    )
+    try:
+        scored = metrics.evaluate(
+            adata,
+            list(embeddings),
+            batch_key,
+            labels_key=labels_key,
+            reference_mask=reference_key,
+            scores="full" if full else "cheap",
+        )
+    except KeyboardInterrupt as stop:
+        console.print(getattr(stop, "report", ""))
+        raise
     write_file(out / "scores.csv", lambda file: for_csv(scored.scores).to_csv(file, index=False))
     if len(scored.per_label):
         write_file(out / "labels.csv", lambda file: for_csv(scored.per_label).to_csv(file, index=False))
