@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import stat
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from scarches_plus._arguments import at_home
 
 from ._foreign import HDF5, foreign, head_of, is_packed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Kind = Literal["h5ad", "h5mu", "10x h5", "10x mtx", "loom", "zarr", "table"]
 READS = ".h5ad, .h5mu, 10x .h5, a 10x folder of matrix.mtx, .zarr, .loom, and .csv or .tsv of counts"
@@ -24,7 +28,7 @@ def resolved(path: str | Path) -> Path:
     OSError
         If there is none, naming what is like it, or it cannot be looked at.
     """
-    given = Path(path).expanduser()
+    given = at_home(path)
     if not str(path).strip():
         message = "the path of a file of cells is empty"
         raise FileNotFoundError(message)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+from scarches_plus._arguments import at_home
 
 from ._read_file import open_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def unpacked(path: Path) -> IO[bytes]:
@@ -29,7 +33,7 @@ def read_unpacked(path: str | Path, *, at_most: int) -> bytes:
     OSError
         If it is a folder, a pipe or a device, is damaged, or has more than ``at_most`` bytes.
     """
-    source = Path(path).expanduser()
+    source = at_home(path)
     open_regular(source.resolve()).close()
     try:
         with unpacked(source) as file:

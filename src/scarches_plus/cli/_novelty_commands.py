@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 from typing import TYPE_CHECKING
 
+from scarches_plus._arguments import at_home
+
 from ._app import AS_IT_IS, Reading, ShareBetween, app
 from ._inputs import open_model, read_cells, read_json, require_columns, require_counts, require_different
 from ._outputs import CELLS, output_file, output_folder, size_of, write_cells
@@ -78,7 +80,7 @@ def _known(
     reference: Path, labels_key: str | None, batch_key: str | None, layer: str | None
 ) -> AnnData | LabelProfiles:
     """Return the profiles of a bundle, or the reference's cells with counts."""
-    reference = reference.expanduser()
+    reference = at_home(reference)
     if (reference / "manifest.json").is_file():
         from scarches_plus import hub
 

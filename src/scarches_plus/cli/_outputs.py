@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._arguments import at_home
 from scarches_plus._files import check_apart, check_output_file, check_output_folder, check_space, write_file
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def output_file(
 
     if updates is not None:
         updates = resolved(updates)
-        if out.expanduser().is_dir():
+        if at_home(out).is_dir():
             return check_output_file(out)
         if kind_of(updates) != out.suffix.removeprefix("."):  # a table would be replaced by something else
             check_apart({"--out": out}, {"the file of cells": updates})
@@ -82,7 +83,7 @@ def output_folder(
     ValueError
         If the command reads something in it.
     """
-    folder = out.expanduser()
+    folder = at_home(out)
     if folder.exists() and not overwrite:
         message = f"{folder} exists; choose another folder or pass --overwrite"
         raise FileExistsError(message)
@@ -93,7 +94,7 @@ def output_folder(
 
 def output_files(folder: Path, names: Iterable[str], reads: Mapping[str, Path | None]) -> Path:
     """Return a folder to write some files into, each checked; other files in it stay."""
-    folder = folder.expanduser()
+    folder = at_home(folder)
     for name in names:
         output_file(folder / name, (Path(name).suffix,), reads)
     return folder
@@ -113,7 +114,7 @@ def require_room(out: Path, adata: Any) -> None:
 
 def size_of(path: Path) -> int:
     """Return the bytes of a file or folder; 0 if it is not there."""
-    path = path.expanduser()
+    path = at_home(path)
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(one.stat().st_size for one in files if one.is_file())
 

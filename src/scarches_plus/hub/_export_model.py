@@ -52,9 +52,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     from scarches_plus.model._scvi_folder import to_scvi_file
 
     check.flags(overwrite=overwrite)
-    folder = check_output_folder(
-        check.path("path", path).expanduser().absolute(), overwrite=overwrite, foreign=_no_export
-    )
+    folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
     write_folder(folder, {SAVED_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 
