@@ -316,3 +316,13 @@ def test_other_cells_are_refused(references, tmp_path, border):
             case=f"a model with {case}",
             shown="SCVI.load(folder, adata=other)",
         )
+
+
+def test_a_bundle_takes_no_model(border, tmp_path):
+    model = reference(SCVI)
+    sp.hub.save_bundle(model, tmp_path / "bundle")
+    border.refused(
+        lambda: model.save(tmp_path / "bundle", overwrite=True), FileExistsError, ["it is a bundle", "choose another folder"],
+        kind="C2", case="a model among the files of a bundle", shown="model.save('bundle', overwrite=True)",
+    )  # fmt: skip
+    sp.hub.verify_bundle(tmp_path / "bundle")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,8 @@ Kind = Literal["h5ad", "h5mu", "10x h5", "10x mtx", "loom", "zarr", "table"]
 READS = ".h5ad, .h5mu, 10x .h5, a 10x folder of matrix.mtx, .zarr, .loom, and .csv or .tsv of counts"
 _MATRICES = ("matrix.mtx", "matrix.mtx.gz")
 _ZARR = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
+#: Addresses, as pathlib leaves them.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def resolved(path: str | Path) -> Path:
@@ -168,6 +171,8 @@ def _hdf5(path: Path) -> Kind:
 
 
 def _missing(path: Path) -> str:
+    if _ADDRESS.match(str(path)):
+        return f"{path} is an address, and no file: download it, and pass the file"
     message = f"{path} is no file"
     try:
         near = get_close_matches(path.name, [one.name for one in path.parent.iterdir()], n=3)
