@@ -128,12 +128,18 @@ class Ended:
     n_bytes: int
 
 
+def fork():
+    """Fork this process; JAX, which some test imported, warns that its threads do not come along."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any thread
+        return os.fork()
+
+
 def run_in_child(call):
     """Return how ``call()`` ended in a forked child: its error, signal, CPU seconds and additional memory."""
     read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # JAX's, if another test imported it: the child does not use it
-        child = os.fork()
+    child = fork()
     if child == 0:
         _child(call, write)
     os.close(write)

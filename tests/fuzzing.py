@@ -15,6 +15,8 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from border_rows import fork
+
 #: Errors that the package documents, from their bases.
 DOCUMENTED = (ValueError, TypeError, KeyError, OSError)
 _BATCH = 250
@@ -62,7 +64,7 @@ def fuzz(target, seed, seconds, folder, first=0):
         log = folder / f"{target.name}.log"
         log.unlink(missing_ok=True)
         progress[:] = struct.pack("<qd", at, time.monotonic())
-        child = os.fork()
+        child = fork()
         if child == 0:
             _child(target, seed, range(at, at + _BATCH), deadline, folder, progress, log)
         ended, hung = _wait(child, progress)

@@ -10,11 +10,12 @@ import warnings
 from statistics import median
 
 import numpy as np
+from border_rows import fork
 
 
 def forked(call, *, silent=True):
     """Start ``call()`` in a forked child and return its process id; the child ends with 0, or 1 after an error."""
-    child = os.fork()
+    child = fork()
     if child:
         return child
     try:

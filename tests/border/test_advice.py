@@ -20,7 +20,7 @@ pytestmark = pytest.mark.border
 def follow(message, **names):
     """Run the code that a message advises, and return the names it knows."""
     code = re.search(
-        r"(?:^|[:;] |, )((?:adata|mdata|sp|sc|query|reference)\b[\w.]*(?:\[.*?\])?(?: = |\.|\().*?)(?:; or|, or| \(on_problem|\n|$)",
+        r"(?:^|[:;] |, )((?:adata|mdata|sp|sc|query|reference)\b[\w.]*(?:, report)?(?:\[.*?\])?(?: = |\.|\().*?)(?:; or|, or| \(on_problem|\n|$)",
         message.split("Fix: ")[-1],
     )
     assert code, f"no code in {message!r}"
@@ -130,7 +130,7 @@ def test_names(border, damage):
         shown="map_query(query, model)",
     )
     fix = told.replace("rename them with adata", "rename them: adata")
-    followed = follow(fix, adata=adata)["adata"]
+    followed = follow(fix, adata=adata, model=model())["adata"]
     border.works(
         lambda: map_it(followed), lambda _: True, kind="B6", case=f"names, mended: {damage.__name__}",
         shown="map_query(query, model)",
@@ -142,7 +142,7 @@ def test_numbers_as_names(border):
     adata.var.index = pd.RangeIndex(adata.n_vars)
     spec = ReferenceSpec(var_names=tuple(map(str, range(adata.n_vars))))
     told = border.refused(
-        lambda: check_query(adata, spec).raise_for_problems(), QueryError, "make them text", kind="B6",
+        lambda: check_query(adata, spec).raise_for_problems(), QueryError, "astype(str)", kind="B6",
         case="names of genes are numbers", shown="check_query(query, model)",
     )  # fmt: skip
     followed = follow(told.split("\n")[1], adata=adata)["adata"]

@@ -125,7 +125,7 @@ def test_version_suffixes(border):
     spec = ReferenceSpec(var_names=tuple(ids))
     adata = named(query(), *(f"{name}.{i % 7}" if i < 6 else name for i, name in enumerate(ids)))
     border.works(
-        lambda: str(check_query(adata, spec)), lambda told: "6 of the reference's genes are missing" in told and "version" in told,
+        lambda: str(check_query(adata, spec)), lambda told: "6 of the reference's 40 genes are not found by name" in told and "versions of ids: 6" in told,
         kind="C3/6", case="15 % of ids with version suffixes", shown="check_query(query, model)",
     )  # fmt: skip
 

@@ -78,11 +78,11 @@ def test_joint_embedding(border, pair, logged):
 
     border.works(
         lambda: sp.tl.joint_embedding(reference, query[:, 7:].copy()),
-        lambda joint: record(joint)["X"].endswith("of the query (53 genes), on the 53 genes of both")
+        lambda joint: record(joint)["X"] == "X of the reference (60 genes) and X of the query (53 genes), on the 53 genes of both"
         and record(joint)["columns_of_query"] == ["only_here"] and "cell_type" in record(joint)["columns_of_both"],
         kind="S", case="a joint embedding of some genes", shown=call,
     )  # fmt: skip
-    assert "of the reference (60 genes) and" in logged()
+    assert "X: X of the reference (60 genes)" in logged()
     bare = anndata.AnnData(obs=reference.obs, obsm=dict(reference.obsm))
     border.works(
         lambda: sp.tl.joint_embedding(bare, query),

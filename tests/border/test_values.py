@@ -149,6 +149,6 @@ def test_counts_thinned_to_one_depth_are_counts(border):
 
 def test_a_frame_is_no_query(border):
     border.refused(
-        lambda: check_query(pd.DataFrame(np.ones((2, 2)))), TypeError, "expected an AnnData", kind="B1",
+        lambda: check_query(pd.DataFrame(np.ones((2, 2)))), TypeError, "adata must be an AnnData", kind="B1",
         case="a table instead of cells", shown="check_query(DataFrame)",
     )  # fmt: skip

@@ -112,7 +112,7 @@ class SurgeryMixin:
         """
         check.cells("adata", adata, mudata=True)
         check.choice("strategy", strategy, STRATEGIES)
-        shared_batches = check.names("shared_batches", shared_batches)
+        shared_batches = check.names("shared_batches", shared_batches, of=object)
         check.texts_or_none(layer=layer, batch_key=batch_key)
         check.flags(train_reference_columns=train_reference_columns, use_query_labels=use_query_labels)
         if isinstance(reference_model, str | Path):

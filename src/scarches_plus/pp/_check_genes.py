@@ -47,7 +47,8 @@ def _check_names(index: pd.Index, names: list[str], reference: list[str] | None)
         yield Problem(
             "fatal" if index.hasnans or "" in missing else "warning",
             f"{n_missing} genes have no name (missing, empty, or a word for it such as 'nan')",
-            f"adata = adata[:, adata.var_names.notna() & ~adata.var_names.isin({missing})].copy()",
+            f"adata.var_names = [name if isinstance(name, str) and name not in {missing} else f'unnamed{{i}}' "
+            "for i, name in enumerate(adata.var_names)]",
         )
     elif not all(isinstance(name, str) for name in index):
         yield Problem(

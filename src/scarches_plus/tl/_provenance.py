@@ -6,7 +6,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from scarches_plus import _keys
-from scarches_plus._neighbors import finite_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,13 +84,11 @@ def space_of(adata: AnnData, key: str) -> str | None:
     ------
     KeyError
         If there is no such embedding.
+    ValueError
+        If it is no table of finite numbers.
     """
-    if key not in adata.obsm:
-        message = f"embedding {key!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
-        raise KeyError(message)
-    finite_cells(adata.obsm[key], f"obsm[{key!r}]")
-    space = record_of(adata, key).get("space")
-    return None if space is None else str(space)
+    embedding_of(adata, key)
+    return _recorded_space(adata, key)
 
 
 def require_same_space(adata: AnnData, reference: AnnData, key: str) -> None:
@@ -102,10 +99,10 @@ def require_same_space(adata: AnnData, reference: AnnData, key: str) -> None:
     ValueError
         If the spaces differ, or only one of them is known.
     """
-    spaces = space_of(adata, key), space_of(reference, key)
+    sizes = embedding_of(adata, key).shape[1], embedding_of(reference, key, "reference").shape[1]
+    spaces = _recorded_space(adata, key), _recorded_space(reference, key)
     if spaces[0] != spaces[1]:
         raise ValueError(_different_spaces(*spaces, key))
-    sizes = embedding_of(adata, key).shape[1], embedding_of(reference, key).shape[1]
     if sizes[0] != sizes[1]:
         message = f"obsm[{key!r}] has {sizes[0]} dimensions in the query and {sizes[1]} in the reference"
         raise ValueError(message)
@@ -145,6 +142,11 @@ def embedding_of(adata: AnnData, key: str, owner: str = "adata") -> np.ndarray:
         )
         raise ValueError(message)
     return values
+
+
+def _recorded_space(adata: AnnData, key: str) -> str | None:
+    space = record_of(adata, key).get("space")
+    return None if space is None else str(space)
 
 
 def _different_spaces(query: str | None, reference: str | None, key: str) -> str:
