@@ -41,10 +41,13 @@ class Border:
         Receives a row for each case.
     test
         Name of the test, for messages.
+    body
+        Where it is written, if it is a parametrised one.
     """
 
     rows: list = field(repr=False)
     test: str
+    body: str = ""
 
     def refused(self, call, errors, says, *, kind, case, shown):
         """Require that ``call()`` raises one of the documented errors, with every text of ``says`` in its message."""
@@ -110,7 +113,8 @@ class Border:
             assert text not in message, f"{self.test}: cryptic: {message!r}"
 
     def _row(self, kind, case, call, outcome, message):
-        self.rows.append({"kind": kind, "case": case, "call": call, "outcome": outcome, "message": message})
+        row = {"kind": kind, "case": case, "call": call, "outcome": outcome, "message": message, "body": self.body}
+        self.rows.append(row)
 
 
 @dataclass

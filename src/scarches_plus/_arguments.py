@@ -212,14 +212,31 @@ def cells(name: str, value: Any, *, mudata: bool = False, or_none: bool = False)
 
 
 def path(name: str, value: Any) -> Path:
-    """Return a path."""
+    """Return a path, with the user's home for ``~``."""
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
         message = f"{name} must be a path, not {shown(value)}"
         raise TypeError(message)
     if not os.fspath(value) or "\0" in os.fspath(value):
         message = f"{name} must be a path, and {os.fspath(value)!r} is none"
         raise ValueError(message)
-    return Path(value)
+    return at_home(value)
+
+
+def at_home(value: str | os.PathLike[str]) -> Path:
+    """Return a path with the user's home for ``~``; a file may be called ``~name`` where nobody is.
+
+    Raises
+    ------
+    ValueError
+        If no file can have such a name.
+    """
+    if "\0" in str(value):
+        message = f"{str(value)!r} holds a character that no name can have"
+        raise ValueError(message)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        return Path(value)
 
 
 def array(name: str, value: Any) -> NDArray[np.float64]:

@@ -1,23 +1,37 @@
 """Record every case of what comes from outside, and print them as a table: `make test-border`."""
 
+import re
 import textwrap
+from collections import Counter
 
 import pytest
 from border_rows import Border
 
 _ROWS = []
+#: How many rows each kind has at least, and how many of a parametrised body are shown and counted.
+KINDS = [f"A{i}" for i in range(1, 7)] + [f"B{i}" for i in range(1, 12)] + [f"C{i}" for i in range(1, 6)] + ["D", "S"]
+FEWEST = dict.fromkeys(KINDS, 8) | {f"C3/{row}": 1 for row in range(1, 49)}
+MOST_OF_A_BODY = 15
+
+
+def pytest_addoption(parser):
+    """Add the option of whoever runs the whole table."""
+    parser.addoption("--whole-border", action="store_true", help="fail if the table lacks rows of a kind")
 
 
 @pytest.fixture
 def border(request):
     """Run a case, require its right outcome and record it as a row of the table."""
-    return Border(_ROWS, request.node.name)
+    body = request.node.nodeid.partition("[")[0] if hasattr(request.node, "callspec") else ""
+    return Border(_ROWS, request.node.name, body)
 
 
 def pytest_sessionfinish(session):
-    """Hand the rows of a worker to the process that prints."""
+    """Hand the rows of a worker to the process that prints; end with status 1 if the table is not as it should be."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["border_rows"] = _ROWS
+    elif session.config.getoption("whole_border", False) and list(_shortcomings()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -26,14 +40,50 @@ def pytest_testnodedown(node):
     _ROWS.extend(getattr(node, "workeroutput", {}).get("border_rows", ()))
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Print the table: kind, case, call, outcome and message."""
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the table (kind, case, call, outcome and message), and how many rows each kind has."""
     if not _ROWS:
         return
+    rows, further = _shown()
     terminalreporter.section("the border")
-    for row in sorted(_ROWS, key=lambda one: (one["kind"], one["case"])):
+    for row in sorted(rows, key=lambda one: (_in_order(one["kind"]), one["case"])):
         message = textwrap.shorten(" ".join(row["message"].split()), 400)
-        terminalreporter.write_line(f"{row['kind']:<4} {row['case']} | {row['call']} | {row['outcome']} | {message}")
-    kinds = sorted({row["kind"] for row in _ROWS})
-    counts = ", ".join(f"{kind} {sum(row['kind'] == kind for row in _ROWS)}" for kind in kinds)
-    terminalreporter.write_line(f"{len(_ROWS)} rows: {counts}")
+        terminalreporter.write_line(f"{row['kind']:<5} {row['case']} | {row['call']} | {row['outcome']} | {message}")
+    terminalreporter.section("rows by kind")
+    counts = Counter(row["kind"] for row in rows)
+    for kind in sorted({*KINDS, *counts}, key=_in_order):
+        if "/" not in kind:
+            terminalreporter.write_line(f"{kind:<3} {counts[kind]:>4} of at least {FEWEST.get(kind, 0)}")
+    catalogue = [kind for kind in FEWEST if "/" in kind]
+    there = sum(counts[kind] > 0 for kind in catalogue)
+    terminalreporter.write_line(f"C3/ {there:>3} of the {len(catalogue)} rows of the catalogue of cells")
+    terminalreporter.write_line(
+        f"{len(rows)} rows; {further} further cases of bodies with more than {MOST_OF_A_BODY} are not shown"
+    )
+    if config.getoption("whole_border", False):
+        for line in _shortcomings():
+            terminalreporter.write_line(f"FAILED: {line}", red=True)
+
+
+def _shown():
+    """Return the rows to show, and how many are left out."""
+    seen, rows = Counter(), []
+    for row in _ROWS:
+        seen[row["body"]] += 1
+        if not row["body"] or seen[row["body"]] <= MOST_OF_A_BODY:
+            rows.append(row)
+    return rows, len(_ROWS) - len(rows)
+
+
+def _shortcomings():
+    """Yield what the table lacks."""
+    counts = Counter(row["kind"] for row in _shown()[0])
+    for kind in sorted(FEWEST, key=_in_order):
+        if counts[kind] < FEWEST[kind]:
+            yield f"kind {kind} has {counts[kind]} rows, and at least {FEWEST[kind]} are asked for"
+    for kind in sorted(counts.keys() - FEWEST.keys()):
+        yield f"there is no kind {kind!r}"
+
+
+def _in_order(kind):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", kind)]

@@ -413,3 +413,22 @@ def test_hdf5_files_that_lead_elsewhere_or_are_huge(border, tmp_path):
             case=case,
             shown=f"read_cells({name!r})",
         )
+
+
+@pytest.mark.parametrize(
+    ("case", "header"),
+    [
+        ("a header that begins with #", lambda text: "#" + text.replace(",", "cell,", 1)),
+        ("a header of genes only that begins with #", lambda text: "#" + text[1:]),
+        ("a comment, and a header that begins with #", lambda text: "# of 2026, by me\n#" + text),
+    ],
+)
+def test_headers_that_look_like_comments(border, seeds, tmp_path, case, header):
+    cells = few_cells()
+    (tmp_path / "counts.csv").write_text(header(table_of(cells).to_csv()))
+    same(seeds(tmp_path / "counts.csv", case), cells)
+
+
+@pytest.mark.parametrize("address", ["https://example.org/cells.h5ad", "s3://bucket/cells.h5ad"])
+def test_addresses_are_no_files(seeds, address):
+    seeds(address, f"an address: {address}", says=["is an address, and no file", "download it"], status=2)

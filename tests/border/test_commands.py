@@ -112,7 +112,7 @@ def test_errors_of_libraries_name_the_file(border, files, monkeypatch):
         ("an unknown recipe", ["build", "nowhere.h5ad", "--batch-key", "b", "--out", "m", "--recipe", "scANVI2"], ["scANVI2", "scanvi"]),
         ("an unknown penalty", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--penalty", "mdm"], ["'mdm'", "mmd"]),
         ("an option of a penalty", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--penalty", "mmd:z=1"], "z=1"),
-        ("0 epochs", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--max-epochs", "0"], "at least 1"),
+        ("0 epochs", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--max-epochs", "0"], "between 1 and 1,000,000"),
         ("2.5 neighbours", ["transfer", "q.h5ad", "--reference", "r.h5ad", "--labels-key", "l", "--out", "o.h5ad", "--k", "2.5"],
          "no whole number"),
         ("a negative seed", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--seed", "-1"], "--seed"),

@@ -24,7 +24,6 @@ from scarches_plus.pp._query_report import Problem, QueryError, QueryReport
 pytestmark = [
     pytest.mark.border,
     pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens:UserWarning"),
 ]
 #: What acts on a terminal: escapes of seven and eight bits, bells, backspaces, lines written over, turned directions, hidden links.
 NASTY = {

@@ -135,15 +135,82 @@ def test_the_fast_path(border, monkeypatch):
     assert model.state.engine == "fast"
 
 
+def press(*_, **__):
+    raise KeyboardInterrupt
+
+
+def fail(*_, **__):
+    raise MemoryError("no memory")
+
+
+@pytest.mark.parametrize(
+    ("verb", "moment", "stop"),
+    [
+        ("map_query", "tl._map_query.write_embedding", press),
+        ("map_query", "tl._map_query.measure_drift", press),
+        ("map_query", "tl._map_query.measure_drift", fail),
+        ("build_reference", "tl._build_reference.write_embedding", press),
+        ("build_reference", "tl._build_reference.write_embedding", fail),
+        ("build_reference, scanvi", "model.SCANVI.from_scvi_model", press),
+    ],
+)
+def test_after_the_training(border, monkeypatch, tmp_path, verb, moment, stop):
+    """What was trained for long is not lost with the step after it."""
+    ref, query = split(cells(), "batch2")
+    fast = {"max_epochs": 1, "train_kwargs": {"enable_progress_bar": False}}
+    calls = {
+        "map_query": lambda: sp.tl.map_query(query, reference(SCVI, ref.copy()), **fast),
+        "build_reference": lambda: sp.tl.build_reference(ref, "batch", **fast),
+        "build_reference, scanvi": lambda: sp.tl.build_reference(ref, "batch", "cell_type", recipe="scanvi", **fast),
+    }
+    monkeypatch.setattr(f"scarches_plus.{moment}", stop)
+    with pytest.raises((KeyboardInterrupt, MemoryError)) as caught:
+        calls[verb]()
+    said = " ".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    border._row("C4", f"{stop.__name__} in {moment}", f"sp.tl.{verb}(...)", type(caught.value).__name__, said)
+    assert "sys.last_value.model" in said
+    monkeypatch.undo()
+    caught.value.model.save(tmp_path / "model")
+    assert sp.model.load(tmp_path / "model").is_trained
+
+
+def test_an_evaluation(border, monkeypatch):
+    from scarches_plus.metrics import _evaluate
+
+    adata, n_calls, scored = cells(), [], _evaluate.scored
+    adata.obsm["X_a"] = np.random.default_rng(0).normal(size=(adata.n_obs, 3))
+
+    def third_is_interrupted(*given):
+        n_calls.append(1)
+        if len(n_calls) == 3:
+            raise KeyboardInterrupt
+        return scored(*given)
+
+    monkeypatch.setattr(_evaluate, "scored", third_is_interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        sp.metrics.evaluate(adata, "X_a", "batch", labels_key="cell_type", progress=False)
+    border._row("C4", "Ctrl-C during evaluate", "sp.metrics.evaluate(...)", "KeyboardInterrupt", str(caught.value))
+    assert "sys.last_value.report" in str(caught.value)
+    assert len(caught.value.report.scores) == 2
+    assert "EBM" in str(caught.value.report)
+
+
+def test_a_command_that_is_interrupted_after_the_training(border, monkeypatch, tmp_path):
+    cells(90).write_h5ad(tmp_path / "cells.h5ad")
+    monkeypatch.setattr("scarches_plus.train.estimate_importance", press)
+    words = ["build", tmp_path / "cells.h5ad", "--batch-key", "batch", "--out", tmp_path / "model", "--max-epochs", 1]
+    border.command(
+        [*words, "--importance"], "interrupted", kind="C4", case="Ctrl-C in build --importance: the model is there", status=130
+    )  # fmt: skip
+    assert sp.model.load(tmp_path / "model").is_trained
+
+
 @pytest.mark.parametrize("moment", ["torch.save", "scarches_plus._files._write_folder.place"])
 def test_while_saving(tmp_path, border, monkeypatch, moment):
     model = reference(SCVI)
     model.save(tmp_path / "model")
     before = (tmp_path / "model" / "model.pt").read_bytes()
     train(model, 1)
-
-    def press(*_, **__):
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(moment, press)

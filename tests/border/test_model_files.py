@@ -13,6 +13,7 @@ import tarfile
 import warnings
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,14 +308,62 @@ FILES = {
 }
 
 
+#: Rows of the catalogue of cells among them.
+CATALOGUE = {"cut off": 36, "a web page": 37, "64 flipped bits": 38}
+
+
 @pytest.mark.parametrize("case", FILES)
 def test_files_that_are_something_else(border, folder, case):
     change, says = FILES[case]
     change(folder / "model.pt")
     border.in_child(
         lambda: sp.model.load(folder), ValueError, [str(folder / "model.pt"), says],
-        kind="C3", case=f"model.pt is {case}", shown="sp.model.load('folder')",
+        kind=f"C3/{CATALOGUE[case]}" if case in CATALOGUE else "C3", case=f"model.pt is {case}", shown="sp.model.load('folder')",
     )  # fmt: skip
+
+
+class _Runs:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_malicious_pickle(border, folder, tmp_path, model):
+    saved = torch.load(folder / "model.pt", weights_only=False)
+    torch.save({**saved, "extra": _Runs(tmp_path / "executed")}, folder / "model.pt")
+    border.works(
+        lambda: sp.model.load(folder), lambda one: one.state == model.state and not (tmp_path / "executed").exists(),
+        kind="C3/39", case="a call that a model file carries along is not made", shown="sp.model.load('folder')",
+    )  # fmt: skip
+    torch.save({**saved, "var_names": _Runs(tmp_path / "executed")}, folder / "model.pt")
+    border.refused(
+        lambda: sp.model.load(folder), ValueError, str(folder / "model.pt"),
+        kind="C3/39", case="a call in place of the genes", shown="sp.model.load('folder')",
+    )  # fmt: skip
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_model_of_scvi_tools_0_6(border, folder):
+    saved = torch.load(folder / "model.pt", weights_only=False)
+    saved["attr_dict"]["registry_"]["scvi_version"] = "0.6.0"
+    torch.save(saved, folder / "model.pt")
+    query = split(cells(), "batch2")[1]
+    border.works(
+        lambda: sp.tl.map_query(query, folder, max_epochs=1), lambda mapped: np.isfinite(query.obsm["X_scarches"]).all(),
+        kind="C3/41", case="a model stamped 0.6.0", shown="map_query(query, 'folder')",
+    )  # fmt: skip
+
+
+def test_a_full_disk(border, folder, model, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    border.refused(
+        lambda: model.save(folder, overwrite=True), OSError, [str(folder), "free", "make room"],
+        kind="C3/46", case="a full disk: the old model is whole", shown="model.save('folder', overwrite=True)",
+    )  # fmt: skip
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def numpy_archive(path):
@@ -413,7 +462,7 @@ def test_other_places(border, folder, tmp_path, model, monkeypatch):
     assert same(eval(re.search(r"sp\.hub\.load_bundle\(.*?\)", message)[0]))
     border.refused(
         lambda: sp.model.load(tmp_path / "nothing"), FileNotFoundError, ["is no folder", "sp.hub.load"],
-        kind="C3", case="a folder that is not there", shown="sp.model.load('nothing')",
+        kind="C3/40", case="a folder that is not there", shown="sp.model.load('nothing')",
     )  # fmt: skip
     (tmp_path / "query.h5ad").write_bytes(b"x")
     border.refused(
@@ -459,7 +508,7 @@ def test_what_scvi_tools_before_0_15_wrote_opens_converted(border, tmp_path, mod
     write_former(model, old)
     message = border.refused(
         lambda: sp.model.load(old), FileNotFoundError, ["scvi-tools before 0.15 wrote it (attr.pkl)", "convert_legacy_save"],
-        kind="C3", case="a folder of scvi-tools 0.8", shown="sp.model.load('old')",
+        kind="C3/40", case="a folder of scvi-tools 0.8", shown="sp.model.load('old')",
     )  # fmt: skip
     eval(re.search(r"sp\.model\.SCVI\.convert_legacy_save\(.*?\)", message)[0])
     again = sp.model.SCVI.load("new folder", ref.copy())
@@ -562,7 +611,6 @@ def test_cells_beside_a_model_are_looked_through(border, folder):
     )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 @pytest.mark.parametrize("case", ["a web page", "cut off", "a Git LFS pointer", "64 flipped bits"])
 def test_the_command_line(border, folder, tmp_path, case):
     split(cells(), "batch2")[1].write_h5ad(tmp_path / "query.h5ad")

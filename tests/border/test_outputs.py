@@ -257,3 +257,16 @@ def test_a_model_is_kept(place, model, border, monkeypatch):
     kept = message.rpartition("kept as ")[2]
     assert SCVI.load(kept, adata=False).is_trained
     assert not (place / "model").exists()
+
+
+def test_a_page_is_called_one(border, tmp_path):
+    import pandas as pd
+
+    report = sp.metrics.Report(
+        pd.DataFrame({"embedding": ["X"], "kind": ["mixing"], "score": ["EBM"], "value": [1.0]}), pd.DataFrame(), {}
+    )
+    border.refused(
+        lambda: report.to_html(tmp_path / "scores.csv"), ValueError, ["scores.csv", ".html"],
+        kind="C1", case="a page named .csv", shown="report.to_html('scores.csv')",
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())

@@ -288,7 +288,6 @@ def test_every_entrance(border, hostile, call):
     )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 @pytest.mark.parametrize("command", ["map", "extend"])
 def test_the_command_line(border, hostile, place, command):
     split(cells(), "batch2")[1].write_h5ad(place / "query.h5ad")

@@ -293,7 +293,7 @@ def test_a_mapped_model_and_its_query(references, tmp_path, border, cls, change)
     again = border.works(
         lambda: cls.load(tmp_path / "mapped", adata=query),
         lambda again: np.array_equal(again.get_latent_representation(), query.obsm["X_scarches"]),
-        kind="C",
+        kind="C3",
         case=f"a mapped {cls.__name__} with its own query: {change.__name__.replace('_', ' ')}",
         shown=f"{cls.__name__}.load(folder, adata=query)",
     )
@@ -312,7 +312,17 @@ def test_other_cells_are_refused(references, tmp_path, border):
             lambda adata=adata: SCVI.load(tmp_path / "model", adata=adata),
             ValueError,
             says,
-            kind="C",
+            kind="C3",
             case=f"a model with {case}",
             shown="SCVI.load(folder, adata=other)",
         )
+
+
+def test_a_bundle_takes_no_model(border, tmp_path):
+    model = reference(SCVI)
+    sp.hub.save_bundle(model, tmp_path / "bundle")
+    border.refused(
+        lambda: model.save(tmp_path / "bundle", overwrite=True), FileExistsError, ["it is a bundle", "choose another folder"],
+        kind="C2", case="a model among the files of a bundle", shown="model.save('bundle', overwrite=True)",
+    )  # fmt: skip
+    sp.hub.verify_bundle(tmp_path / "bundle")

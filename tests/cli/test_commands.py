@@ -247,7 +247,7 @@ def test_abundance(folder, tmp_path, capsys):
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "shares.csv", index_col=0), expected, check_names=False, check_dtype=False
     )
-    with pytest.raises(KeyError, match=r"'new'.*detect_novel"):
+    with pytest.raises(KeyError, match=r"'new'.*the command novel writes"):
         run(*words, "--reference", folder / "ref.h5ad", "--novel-key", "new", epochs=False)
     with pytest.raises(ValueError, match="name different columns"):
         run(*words, "--groupby", "cell_type", epochs=False)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from scarches_plus._arguments import at_home
 
 from ._foreign import HDF5, foreign, head_of, is_packed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Kind = Literal["h5ad", "h5mu", "10x h5", "10x mtx", "loom", "zarr", "table"]
 READS = ".h5ad, .h5mu, 10x .h5, a 10x folder of matrix.mtx, .zarr, .loom, and .csv or .tsv of counts"
 _MATRICES = ("matrix.mtx", "matrix.mtx.gz")
 _ZARR = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")
+#: Addresses, as pathlib leaves them.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def resolved(path: str | Path) -> Path:
@@ -24,7 +31,7 @@ def resolved(path: str | Path) -> Path:
     OSError
         If there is none, naming what is like it, or it cannot be looked at.
     """
-    given = Path(path).expanduser()
+    given = at_home(path)
     if not str(path).strip():
         message = "the path of a file of cells is empty"
         raise FileNotFoundError(message)
@@ -164,6 +171,8 @@ def _hdf5(path: Path) -> Kind:
 
 
 def _missing(path: Path) -> str:
+    if _ADDRESS.match(str(path)):
+        return f"{path} is an address, and no file: download it, and pass the file"
     message = f"{path} is no file"
     try:
         near = get_close_matches(path.name, [one.name for one in path.parent.iterdir()], n=3)

@@ -100,7 +100,7 @@ def layout_of(path: Path) -> Layout:
         sample = file.read(_limits.TABLE_SAMPLE_BYTES)
         whole = not file.read(1)
     encoding, text = decoded(path, sample, whole=whole)
-    skip, lines = _first_lines(text, whole=whole)
+    skip, lines, comment = _first_lines(text, whole=whole)
     if not lines:
         message = (
             "it holds no table"
@@ -109,6 +109,8 @@ def layout_of(path: Path) -> Layout:
         )
         raise ValueError(message)
     separator = _separator(lines)
+    if _is_header(comment, lines[0], separator):
+        skip, lines = skip - 1, [comment.lstrip("#"), *lines]
     try:
         rows = [[one.strip() for one in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
     except csv.Error as error:
@@ -183,21 +185,34 @@ def decoded(path: Path, sample: bytes, *, whole: bool) -> tuple[str, str]:
         return "cp1252", sample.decode("cp1252", "replace")
 
 
-def _first_lines(text: str, *, whole: bool) -> tuple[int, list[str]]:
-    """Return how many lines stand before the header, and the header with some lines below it that are not blank."""
+def _first_lines(text: str, *, whole: bool) -> tuple[int, list[str], str]:
+    """Return how many lines stand before the header, the header with some lines below it, and the comment right above it."""
     start = text.lstrip()
     above = text[: len(text) - len(start)]
     skip = max(above.count("\n"), above.count("\r"))
     lines: list[str] = []
+    comment = ""
     for found in islice(_LINE.finditer(start), _MOST_LINES):
         line = found[1]
         if not line.strip() or (not lines and _NO_HEADER.match(line)):
             skip += not lines
+            comment = comment if lines else line
         elif whole or found.end() < len(start):  # else it is cut off
             lines.append(line)
         if len(lines) == _LINES or found.end() == len(start):
             break
-    return skip, lines
+    return skip, lines, comment
+
+
+def _is_header(comment: str, below: str, separator: str) -> bool:
+    """Return whether a line that begins with # is a header: it has a field for each one below, which are numbers."""
+    if not comment.startswith("#"):
+        return False
+    names, values = csv.reader([comment, below], delimiter=separator, skipinitialspace=True)
+    counts = values[1:]
+    return len(names) in {len(values), len(counts)} and all(
+        is_number(one.strip(), "," if separator != "," else ".") for one in counts
+    )
 
 
 def _separator(lines: list[str]) -> str:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scarches_plus._arguments import at_home
+
 from ._private_folder import private_folder
 from ._swap import current
 
@@ -170,10 +172,7 @@ def require_replaceable(target: Path, *, overwrite: bool, foreign: Callable[[Pat
 
 def as_target(path: str | Path) -> Path:
     """Return a path that has a name, with the user's home for ``~``."""
-    if "\0" in str(path):
-        message = f"{str(path)!r} holds a character that no name can have"
-        raise ValueError(message)
-    target = Path(path).expanduser()
+    target = at_home(path)
     return target if target.name not in {"", ".."} else target.resolve()
 
 

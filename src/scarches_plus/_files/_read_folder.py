@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from scarches_plus._arguments import at_home
+
 from ._locks import lock, unlock
 from ._swap import current
 
@@ -31,7 +33,7 @@ def read_folder(path: str | Path, read: Callable[[Path], Result], *, hold: bool 
         If the folder is replaced again and again, keep it open under another path (Linux only). Else the last result counts:
         for readers that see themselves whether files belong together.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = at_home(path).absolute()
     for _ in range(1 if hold and _HANDLES.is_dir() else _ATTEMPTS):
         before = _identity(folder)
         try:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from scarches_plus._arguments import at_home
 from scarches_plus._limits import TEXT_EXPANSION, TEXT_FREE_BYTES
 
 from ._read_file import open_regular
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def unpacked(path: Path) -> IO[bytes]:
@@ -62,7 +65,7 @@ def read_unpacked(path: str | Path, *, at_most: int) -> bytes:
     OSError
         If it is a folder, a pipe or a device, is damaged, or has more than ``at_most`` bytes.
     """
-    source = Path(path).expanduser()
+    source = at_home(path)
     open_regular(source.resolve()).close()
     try:
         with unpacked(source) as file:

@@ -19,6 +19,9 @@ def main() -> None:
 
 
 def _command() -> None:
+    import contextlib
+    import sys
+
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
         _commands,
@@ -28,8 +31,12 @@ def _command() -> None:
         _scoring_commands,
     )
     from ._app import app
+    from ._console import console
 
-    app(exit_on_error=False, print_error=False, result_action="return_none")
+    command, options, _ = app.parse_args(sys.argv[1:], exit_on_error=False, print_error=False)
+    ours = command.__module__.startswith(__name__)  # help and version are not
+    with console.alone() if ours else contextlib.nullcontext():
+        command(*options.args, **options.kwargs)
 
 
 __all__ = ["main"]

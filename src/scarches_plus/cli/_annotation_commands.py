@@ -14,6 +14,8 @@ from ._inputs import read_cells, read_hierarchy, read_json, require_columns, req
 from ._outputs import CELLS, output_file, write_cells
 from ._steps import console
 
+_OF_NOVEL = "; the command novel writes such a column"
+
 
 @app.command
 def seeds(
@@ -96,9 +98,11 @@ def abundance(
     from scarches_plus import tl
 
     require_different(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
-    out = output_file(out, (".csv",), {"the file of cells": cells, "--reference": reference})
+    reads = {"the file of cells": cells, "--reference": reference, "--columns": reading.columns}
+    out = output_file(out, (".csv",), reads)
     adata = read_cells(cells, reading)
     require_columns(adata, cells, groupby=groupby, sample_key=sample_key)
+    require_columns(adata, cells, novel_key=novel_key, hint=_OF_NOVEL)
     table = tl.differential_abundance(
         adata,
         labels_key,
@@ -128,6 +132,7 @@ def transfer(
     calibrate_by: str | None = None,
     novel_key: str | None = None,
     probabilities: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Transfer labels from a reference to mapped cells.
 
@@ -158,11 +163,12 @@ def transfer(
     """
     from scarches_plus import tl
 
-    keeps = kind_of(mapped) == "h5mu"
-    reads = {"--reference": reference, "--hierarchy": hierarchy}
+    keeps = kind_of(mapped) == "h5mu" and reading.modality is None
+    reads = {"--reference": reference, "--hierarchy": hierarchy, "--columns": reading.columns}
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=mapped)
     tree = read_hierarchy(hierarchy)
-    adata, cells = read_cells(mapped, keep_modalities=True), read_cells(reference, keep_modalities=True)
+    adata, cells = read_cells(mapped, reading, keep_modalities=True), read_cells(reference, keep_modalities=True)
+    require_columns(adata, mapped, novel_key=novel_key, hint=_OF_NOVEL)
     for key in labels_key:
         require_columns(cells, reference, labels_key=key)
     require_columns(cells, reference, calibrate_by=calibrate_by)

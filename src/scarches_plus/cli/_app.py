@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter, Token
 
+from scarches_plus import _limits
+
 app = App(
     name="scarches-plus",
     help="Map single-cell data onto reference models: from files of cells to .h5ad files.",
@@ -28,7 +30,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 
 def _between(least: float, most: float = float("inf"), *, ends: bool = True) -> Any:
     """Return a validator of numbers."""
-    limits = f"at least {least:g}" if most == float("inf") else f"between {least:g} and {most:g}"
+    limits = f"at least {least:,}" if most == float("inf") else f"between {least:,} and {most:,}"
 
     def check(_: Any, value: float | None) -> None:
         if value is not None and not (least <= value <= most and (ends or value not in {least, most})):
@@ -40,7 +42,7 @@ def _between(least: float, most: float = float("inf"), *, ends: bool = True) -> 
 
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 Count = Annotated[int, Parameter(converter=_whole, validator=_between(1))]
-CountOrNone = Annotated[int | None, Parameter(converter=_whole, validator=_between(1))]
+Epochs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1, _limits.EPOCHS))]
 Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 - 1))]
 Share = Annotated[float, Parameter(validator=_between(0, 1))]
 ShareBetween = Annotated[float, Parameter(validator=_between(0, 1, ends=False))]

@@ -8,9 +8,9 @@ from typing import Literal
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
 
-from ._app import AS_IT_IS, CountOrNone, Reading, Recipe, Whole, Words, app
+from ._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
 from ._inputs import open_model, read_cells, read_hierarchy, require_columns, require_counts, require_different
-from ._outputs import CELLS, output_file, output_files, output_folder, write_cells
+from ._outputs import CELLS, output_file, output_files, output_folder, require_room, size_of, write_cells
 from ._penalties import parse_penalties
 from ._steps import build_model, console, map_cells, save_with_cells, split_cells, transfer_and_report, without_counts
 
@@ -26,7 +26,7 @@ def demo(
     withhold: Words = (),
     layer: str | None = None,
     recipe: Recipe = "scanvi",
-    max_epochs: CountOrNone = None,
+    max_epochs: Epochs = None,
     seed: Whole = 0,
     reading: Reading = AS_IT_IS,
 ) -> None:
@@ -96,7 +96,7 @@ def build(
     penalty: Words = (),
     hierarchy: Path | None = None,
     layer: str | None = None,
-    max_epochs: CountOrNone = None,
+    max_epochs: Epochs = None,
     seed: Whole = 0,
     importance: bool = False,
     anchors: Whole = 0,
@@ -147,6 +147,7 @@ def build(
     adata = read_cells(reference, reading)
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
     require_counts(adata, reference, layer)
+    require_room(out, adata)
     model = build_model(
         adata,
         batch_key,
@@ -158,15 +159,17 @@ def build(
         max_epochs=max_epochs,
         seed=seed,
     )
-    if importance or anchors:
-        from scarches_plus import train
+    try:
+        if importance or anchors:
+            from scarches_plus import train
 
-        if importance:
-            train.estimate_importance(model)
-        if anchors:
-            train.store_anchors(model, n_cells=anchors)
-    save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
-    console.print(f"wrote {out}")
+            if importance:
+                train.estimate_importance(model)
+            if anchors:
+                train.store_anchors(model, n_cells=anchors)
+    finally:  # what is trained is not lost with what comes after
+        save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
+        console.print(f"wrote {out}")
 
 
 @app.command(name="map")
@@ -180,7 +183,7 @@ def map_(
     layer: str | None = None,
     batch_key: str | None = None,
     shared_batches: Words = (),
-    max_epochs: CountOrNone = None,
+    max_epochs: Epochs = None,
     engine: Literal["auto", "fast", "scvi"] = "auto",
     seed: Whole = 0,
     on_problem: Literal["raise", "warn"] = "raise",
@@ -231,7 +234,11 @@ def map_(
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=query)
     if save_model is not None:
         save_model = output_folder(
-            save_model, {"the query": query, **reads}, option="--save-model", overwrite=overwrite
+            save_model,
+            {"the query": query, **reads},
+            option="--save-model",
+            overwrite=overwrite,
+            n_bytes=size_of(model),
         )
         check_apart({"--out": out, "--save-model": save_model})
     penalties = parse_penalties(penalty)

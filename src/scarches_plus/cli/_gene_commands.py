@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from scarches_plus._arguments import at_home
+
 from ._app import AS_IT_IS, Reading, app
 from ._console import console
 from ._inputs import open_model, read_cells, require_counts
@@ -83,7 +85,7 @@ def genes(
 
 def _reference(model: str) -> AnnData | SCVI | SCANVI | TOTALVI:
     """Open what has the names: cells, a bundle, a saved model, or a model of an index."""
-    path = Path(model).expanduser()
+    path = at_home(model)
     if path.is_file() and path.name != "model.pt":
         cells: AnnData = read_cells(path)
         return cells

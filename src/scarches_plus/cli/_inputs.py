@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _limits
-from scarches_plus._arguments import distinct
+from scarches_plus._arguments import at_home, distinct
 
 from ._app import AS_IT_IS, Reading
 
@@ -39,7 +39,7 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
 
 def open_model(folder: Path) -> SCVI | SCANVI:
     """Load a model from its folder, from what its file names begin with, from a bundle, or as name@version of an index."""
-    folder = folder.expanduser()
+    folder = at_home(folder)
     files_read.append(folder)
     if (folder / "manifest.json").is_file():
         from scarches_plus.hub import load_bundle
@@ -66,7 +66,7 @@ def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:
     TypeError
         If it is no object.
     """
-    path = path.expanduser()
+    path = at_home(path)
     if not path.is_file():
         message = f"{path} is no file; {what} are written like {example}"
         raise FileNotFoundError(message)
@@ -89,7 +89,7 @@ def read_hierarchy(file: Path | None) -> LabelTree | None:
     """Read a hierarchy of labels, if a file is given."""
     if file is None:
         return None
-    file = file.expanduser()
+    file = at_home(file)
     if not file.is_file():
         message = f"{file} is no file"
         raise FileNotFoundError(message)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 from typing import TYPE_CHECKING
 
+from scarches_plus._arguments import at_home
+
 from ._app import AS_IT_IS, Reading, ShareBetween, app
 from ._inputs import open_model, read_cells, read_json, require_columns, require_counts, require_different
-from ._outputs import CELLS, output_file, output_folder, write_cells
+from ._outputs import CELLS, output_file, output_folder, size_of, write_cells
 from ._steps import console
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def _known(
     reference: Path, labels_key: str | None, batch_key: str | None, layer: str | None
 ) -> AnnData | LabelProfiles:
     """Return the profiles of a bundle, or the reference's cells with counts."""
-    reference = reference.expanduser()
+    reference = at_home(reference)
     if (reference / "manifest.json").is_file():
         from scarches_plus import hub
 
@@ -140,6 +142,7 @@ def extend(
     reference: Path | None = None,
     parents: Path | None = None,
     overwrite: bool = False,
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Teach a scANVI model the labels of mapped cells that it does not know.
 
@@ -165,12 +168,12 @@ def extend(
     from scarches_plus import tl
 
     reads = {"the file of cells": cells, "--model": model, "--reference": reference, "--parents": parents}
-    out = output_folder(out, reads, overwrite=overwrite)
+    out = output_folder(out, reads | {"--columns": reading.columns}, overwrite=overwrite, n_bytes=size_of(model))
     given = (
         None if parents is None else read_json(parents, "new labels with what contains them", example='{"delta": null}')
     )
     known = open_model(model)
-    adata = read_cells(cells)
+    adata = read_cells(cells, reading)
     require_columns(adata, cells, labels_key=labels_key)
     require_counts(adata, cells, None)
     extended = tl.extend_reference(

@@ -7,14 +7,16 @@ from pathlib import Path
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
 
-from ._app import Words, app
+from ._app import AS_IT_IS, Reading, Words, app
 from ._inputs import read_cells, require_columns, require_different
 from ._outputs import output_files
 from ._steps import console, write_report
 
 
 @app.command
-def report(mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("report")) -> None:
+def report(
+    mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("report"), reading: Reading = AS_IT_IS
+) -> None:
     """Score and draw a mapped and labelled query.
 
     Writes umap.png and report.html, a page that needs no other file.
@@ -30,8 +32,9 @@ def report(mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("
     out
         Folder for the results.
     """
-    out = output_files(out, ("umap.png", "report.html"), {"the mapped query": mapped, "--reference": reference})
-    query, cells = read_cells(mapped), read_cells(reference)
+    reads = {"the mapped query": mapped, "--reference": reference, "--columns": reading.columns}
+    out = output_files(out, ("umap.png", "report.html"), reads)
+    query, cells = read_cells(mapped, reading), read_cells(reference)
     require_columns(cells, reference, labels_key=labels_key)
     write_report(query, cells, labels_key, out, f"Mapping of {mapped.name}")
 
@@ -46,6 +49,7 @@ def evaluate(
     reference_key: str | None = None,
     full: bool = False,
     out: Path = Path("evaluation"),
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Score embeddings: mixing of batches, conservation of biology, types of one batch, mapping.
 
@@ -72,17 +76,21 @@ def evaluate(
 
     require_different(batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
     names = ("scores.csv", *(["labels.csv"] if labels_key else []), "evaluation.html", "evaluation.png")
-    out = output_files(out, names, {"the file of cells": cells})
-    adata = read_cells(cells)
+    out = output_files(out, names, {"the file of cells": cells, "--columns": reading.columns})
+    adata = read_cells(cells, reading)
     require_columns(adata, cells, batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
-    scored = metrics.evaluate(
-        adata,
-        list(embeddings),
-        batch_key,
-        labels_key=labels_key,
-        reference_mask=reference_key,
-        scores="full" if full else "cheap",
-    )
+    try:
+        scored = metrics.evaluate(
+            adata,
+            list(embeddings),
+            batch_key,
+            labels_key=labels_key,
+            reference_mask=reference_key,
+            scores="full" if full else "cheap",
+        )
+    except KeyboardInterrupt as stop:
+        console.print(getattr(stop, "report", ""))
+        raise
     write_file(out / "scores.csv", lambda file: for_csv(scored.scores).to_csv(file, index=False))
     if len(scored.per_label):
         write_file(out / "labels.csv", lambda file: for_csv(scored.per_label).to_csv(file, index=False))

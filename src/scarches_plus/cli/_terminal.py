@@ -11,6 +11,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._logging import logger
@@ -41,6 +42,7 @@ def run(call: Callable[[], object]) -> int:
 
     with _quiet():
         try:
+            _require_here()
             call()
             sys.stdout.flush()
         except CycloptsError as error:
@@ -60,6 +62,14 @@ def run(call: Callable[[], object]) -> int:
         except Exception as error:  # noqa: BLE001 (the last resort)
             return _say(f"error: {_message(error)}")
     return 0
+
+
+def _require_here() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        message = "the working folder is no longer there; change to another one (cd)"
+        raise FileNotFoundError(message) from error
 
 
 def _message(error: Exception) -> str:
@@ -141,9 +151,11 @@ def _quiet() -> Iterator[None]:
     from ._inputs import files_read
 
     files_read.clear()
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: a file that is opened later must not get its number
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     for name in _CHATTER:
         logging.getLogger(name).setLevel(logging.WARNING)
     handler, level = _Lines(), logger.level

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus._addresses import AddressError
+from scarches_plus._arguments import at_home
 from scarches_plus._transport import TransferError, chunks, follow
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
 
     if cache_dir is not None:
         check.path("cache_dir", cache_dir)
-    return Path(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).expanduser().resolve()
+    return at_home(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).resolve()
 
 
 def fetch(

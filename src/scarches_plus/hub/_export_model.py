@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
 
+from ._folder import SAVED_MODEL
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
-
-_MODEL = "model.pt"
 
 
 def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -52,10 +52,8 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     from scarches_plus.model._scvi_folder import to_scvi_file
 
     check.flags(overwrite=overwrite)
-    folder = check_output_folder(
-        check.path("path", path).expanduser().absolute(), overwrite=overwrite, foreign=_no_export
-    )
-    write_folder(folder, {_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
+    folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
+    write_folder(folder, {SAVED_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 
 
@@ -63,7 +61,7 @@ def _no_export(folder: Path) -> str | None:
     """Return why a folder is none that :func:`export_model` wrote; ``None`` if it is one."""
     from scarches_plus.model._scvi_folder import is_export
 
-    strays = sorted(file.name for file in folder.iterdir() if file.name != _MODEL or not file.is_file())
+    strays = sorted(file.name for file in folder.iterdir() if file.name != SAVED_MODEL or not file.is_file())
     if strays:
         return f"it holds {strays[0]}, which no export does"
-    return None if is_export(folder / _MODEL) else f"its {_MODEL} is no export"
+    return None if is_export(folder / SAVED_MODEL) else f"its {SAVED_MODEL} is no export"

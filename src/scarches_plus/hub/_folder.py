@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 CHECKSUMS = "SHA256SUMS"
 _POINTER = b"version https://git-lfs"
+#: What scvi-tools calls the file of a model.
+SAVED_MODEL = "model.pt"
 
 
 def sha256_of(contents: bytes) -> str:
@@ -50,6 +52,12 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     if not folder.is_dir():
         message = f"{folder} is no folder"
         raise FileNotFoundError(message)
+    if not (folder / MANIFEST).exists() and (folder / SAVED_MODEL).exists():
+        message = (
+            f"{folder} holds a saved model, and is no bundle: make one of it, sp.hub.save_bundle(sp.model.load({str(folder)!r}), "
+            "'bundle')"
+        )
+        raise BundleError(message)
     text = read_file(folder, MANIFEST, at_most=_limits.MANIFEST_BYTES)
     manifest = parse_manifest(text, str(folder / MANIFEST))
     sums = {MANIFEST: sha256_of(text)} | {name: entry.sha256 for name, entry in manifest.files.items()}

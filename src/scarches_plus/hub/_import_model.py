@@ -44,7 +44,7 @@ def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: b
     TypeError
         If the model is of a class that this package does not support.
     """
-    folder = check.path("path", path).expanduser()
+    folder = check.path("path", path)
     check.texts_or_none(prefix=prefix)
     check.flags(trust_pickle=trust_pickle)
     if trust_pickle:

@@ -49,7 +49,7 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    folder = check.path("path", path).expanduser()
+    folder = check.path("path", path)
     check.texts_or_none(prefix=prefix)
     max_bytes = check.whole("max_bytes", max_bytes, least=1)
     file = folder / f"{prefix or ''}adata.h5ad"

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from scarches_plus import _arguments as check
 from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
+from scarches_plus._arguments import at_home
 from scarches_plus._files import open_regular
 from scarches_plus._limits import (
     ADDRESS_CHARACTERS,
@@ -251,7 +252,7 @@ def _read(source: str, *, cache_dir: str | Path | None, offline: bool) -> list[L
     if is_address(source):
         found = cached_index(source, parse_index, at_most=INDEX_BYTES, cache_dir=cache_dir, offline=offline)
     else:
-        path = Path(source).expanduser().absolute()
+        path = at_home(source).absolute()
         source = str(path / INDEX if path.is_dir() else path)
         with open_regular(Path(source).resolve()) as file:
             found = parse_index(file.read(INDEX_BYTES + 1), source)

@@ -8,7 +8,7 @@ from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
 from ._fetch_file import fetch_file
-from ._folder import CHECKSUMS, read_manifest
+from ._folder import CHECKSUMS, SAVED_MODEL, read_manifest
 from ._manifest import MANIFEST
 from ._resolved import resolve
 
@@ -48,7 +48,7 @@ def info(
     OSError
         If the manifest cannot be fetched, or no index lists the model and some could not be read.
     BundleError
-        If the manifest is damaged.
+        If the manifest is damaged, or the folder holds a saved model instead.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
@@ -71,7 +71,7 @@ def info(
 
 
 def _of_folder(folder: Path) -> Manifest:
-    if not (folder / MANIFEST).is_file():
+    if not any((folder / name).is_file() for name in (MANIFEST, SAVED_MODEL)):
         message = f"{folder} is no folder with a {MANIFEST}"
         raise FileNotFoundError(message)
     return read_manifest(folder)[0]

@@ -130,7 +130,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     from scarches_plus.model import load
     from scarches_plus.model._portable import take_apart
 
-    folder = check.path("path", path).expanduser().absolute()
+    folder = check.path("path", path).absolute()
     keys = [
         check.slot("labels_key", key, advice=_RENAME if reference is None else _RENAME_COLUMN)
         for key in check.names("labels_key", labels_key, or_one=True)

@@ -91,7 +91,7 @@ def upload(
     check.texts_or_none(new_version_of=new_version_of)
     check.flags(sandbox=sandbox, publish=publish, restricted=restricted, allow_cells=allow_cells, progress=progress)
     creators = check.names("creators", creators, or_one=True)
-    folder = current(check.path("bundle", bundle).expanduser().absolute())
+    folder = current(check.path("bundle", bundle).absolute())
     manifest = verify_bundle(folder)
     parcel = Parcel(
         folder=folder,

@@ -54,7 +54,7 @@ def write_index(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    root = check.path("folder", folder).expanduser().absolute()
+    root = check.path("folder", folder).absolute()
     mirrors = {
         name: check.names(f"mirrors[{name!r}]", addresses)
         for name, addresses in check.mapping("mirrors", mirrors or {}).items()

@@ -103,6 +103,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         lacks labels, `reference_mask` or `before`.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
+    KeyboardInterrupt
+        If the user stops it; the report of the scores so far is in ``sys.last_value.report``.
 
     Warns
     -----
@@ -117,7 +119,6 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     ----------
     Luecken et al. 2022 (scib); Lotfollahi et al. 2021 (scArches); BA-scVI (arXiv 2503.20730).
     """
-    import pandas as pd
     from tqdm.auto import tqdm
 
     check.cells("adata", adata, mudata=True)
@@ -148,42 +149,6 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     undefined: dict[tuple[str, str], list[str]] = {}
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
-    with tqdm(total=len(names) * len(wanted), desc="Evaluating", unit=" scores", disable=not progress) as bar:
-        for name in names:
-            cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
-            for kind, score in wanted:
-                bar.set_postfix_str(for_line(f"{name}: {score}"))
-                start = perf_counter()
-                numbers, n_cells, why = scored(cells, score)
-                if why:
-                    undefined.setdefault((name, why), []).append(score)
-                chance = by_chance(cells, score) if kind == "conservation" and not why else {}
-                seconds = perf_counter() - start
-                rows += [
-                    {
-                        "embedding": name,
-                        "kind": kind,
-                        "score": part,
-                        "value": float(number),
-                        "chance": float(chance.get(part, np.nan)),
-                        "n_cells": n_cells,
-                        "seconds": seconds,
-                    }
-                    for part, number in numbers.items()
-                ]
-                bar.update()
-            if labels is None:
-                continue
-            if why := why_undefined(PER_LABEL, cells.labelled):
-                undefined.setdefault((name, why), []).append(PER_LABEL)
-            else:
-                tables.append(cells.per_label().reset_index(names="label").assign(embedding=name))
-    if undefined:
-        reasons = "; ".join(f"of {name!r} {', '.join(lacking)}: {why}" for (name, why), lacking in undefined.items())
-        warn(f"some scores are not defined, and NaN: {reasons}", UserWarning, stacklevel=2)
-    per_label = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    if len(per_label):
-        per_label.insert(0, "embedding", per_label.pop("embedding"))
     provenance = {
         "n_cells": len(batches),
         "n_batches": n_batches,
@@ -195,6 +160,54 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         "seed": rng,
         "versions": {package: version(package) for package in _PACKAGES},
     }
+    try:
+        with tqdm(total=len(names) * len(wanted), desc="Evaluating", unit=" scores", disable=not progress) as bar:
+            for name in names:
+                cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
+                for kind, score in wanted:
+                    bar.set_postfix_str(for_line(f"{name}: {score}"))
+                    start = perf_counter()
+                    numbers, n_cells, why = scored(cells, score)
+                    if why:
+                        undefined.setdefault((name, why), []).append(score)
+                    chance = by_chance(cells, score) if kind == "conservation" and not why else {}
+                    seconds = perf_counter() - start
+                    rows += [
+                        {
+                            "embedding": name,
+                            "kind": kind,
+                            "score": part,
+                            "value": float(number),
+                            "chance": float(chance.get(part, np.nan)),
+                            "n_cells": n_cells,
+                            "seconds": seconds,
+                        }
+                        for part, number in numbers.items()
+                    ]
+                    bar.update()
+                if labels is None:
+                    continue
+                if why := why_undefined(PER_LABEL, cells.labelled):
+                    undefined.setdefault((name, why), []).append(PER_LABEL)
+                else:
+                    tables.append(cells.per_label().reset_index(names="label").assign(embedding=name))
+    except KeyboardInterrupt as stop:
+        if rows:
+            stop.report = _report(rows, tables, provenance)  # type: ignore[attr-defined]
+            stop.args = (f"evaluation was interrupted; the {len(rows)} scores so far are in sys.last_value.report",)
+        raise
+    if undefined:
+        reasons = "; ".join(f"of {name!r} {', '.join(lacking)}: {why}" for (name, why), lacking in undefined.items())
+        warn(f"some scores are not defined, and NaN: {reasons}", UserWarning, stacklevel=2)
+    return _report(rows, tables, provenance)
+
+
+def _report(rows: list[dict[str, Any]], tables: list[pd.DataFrame], provenance: dict[str, Any]) -> Report:
+    import pandas as pd
+
+    per_label = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if len(per_label):
+        per_label.insert(0, "embedding", per_label.pop("embedding"))
     return Report(pd.DataFrame(rows), per_label, provenance)
 
 

@@ -89,9 +89,16 @@ class Report:
         Parameters
         ----------
         path
-            File to write; it appears whole or not at all.
+            File to write (.html); it appears whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If its name ends otherwise.
+        OSError
+            If it cannot be written there.
         """
-        check_output_file(check.path("path", path))
+        check_output_file(check.path("path", path), suffixes=(".html", ".htm"))
         parts = ["<h1>Evaluation</h1>", self._repr_html_()]
         if len(self.per_label):
             parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]

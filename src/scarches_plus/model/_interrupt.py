@@ -25,12 +25,29 @@ class TrainingInterrupted(KeyboardInterrupt):
     """
 
     def __init__(self, model: Any, *, trained: bool) -> None:
-        self.model = model
+        self.model, self.trained = model, trained
         super().__init__(
             "training was interrupted; the model holds the weights of the last step (sys.last_value.model)"
             if trained
             else "training was interrupted before its first step; the model is not trained"
         )
+
+
+@contextmanager
+def trained_model_kept(model: Any) -> Iterator[None]:
+    """Let whatever stops the work after a training carry the model, which took long: ``sys.last_value.model``."""
+    try:
+        yield
+    except TrainingInterrupted as stop:
+        if stop.trained:
+            raise
+        raise TrainingInterrupted(model, trained=True) from stop
+    except KeyboardInterrupt as stop:
+        raise TrainingInterrupted(model, trained=True) from stop
+    except Exception as error:
+        error.model = model  # type: ignore[attr-defined]
+        error.add_note("The model is trained: it is sys.last_value.model.")
+        raise
 
 
 class InterruptibleRunner(TrainRunner):

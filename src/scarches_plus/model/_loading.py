@@ -17,6 +17,7 @@ import torch
 from scvi.data import AnnDataManager
 
 from scarches_plus import _arguments as check
+from scarches_plus._arguments import at_home
 from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 from scarches_plus._pickles import read_former_folder
@@ -176,7 +177,7 @@ class LoadingMixin:
         dir_path, output_dir_path, overwrite, prefix, **save_kwargs
             As in scvi-tools.
         """
-        former = read_former_folder(Path(dir_path).expanduser(), prefix or "")
+        former = read_former_folder(at_home(dir_path), prefix or "")
         with TemporaryDirectory() as folder:
             write_clean_former_folder(former, Path(folder), prefix or "")
             super().convert_legacy_save(folder, str(output_dir_path), overwrite, prefix, **save_kwargs)  # type: ignore[misc]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from scarches_plus._arguments import at_home
 from scarches_plus._pickles import FORMER_FILES, UnsafeFileError, read_torch_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 MODEL_FILE = "model.pt"
 #: Attributes that scvi-tools saves and sets when it loads; others would take the place of methods.
@@ -93,7 +94,7 @@ def locate(source: str | Path, prefix: str | None = None) -> tuple[Path, str]:
     ValueError
         If a file has another prefix.
     """
-    path = Path(source).expanduser()
+    path = at_home(source)
     if not path.name.endswith(MODEL_FILE) or path.is_dir():
         return path, prefix or ""
     found = path.name.removesuffix(MODEL_FILE)
@@ -152,6 +153,8 @@ def _what_is_there(folder: Path, prefix: str) -> str:
             f"{folder} is a bundle and holds no saved model ({name}): open it with sp.hub.load_bundle({str(folder)!r})"
         )
     lacking = f"{folder} holds no saved model ({name})"
+    if (folder / name).exists():
+        return f"{lacking}, since {name} is no regular file"
     others = sorted(file.name.removesuffix(MODEL_FILE) for file in folder.glob(f"*{MODEL_FILE}"))
     if others:
         return f"{lacking}, but there is one with prefix={', '.join(map(repr, others[:5]))}"

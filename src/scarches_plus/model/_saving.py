@@ -46,7 +46,7 @@ class SavingMixin:
         Raises
         ------
         FileExistsError
-            If the folder exists and ``overwrite`` is not set, or it is a link, a file, or the folder you work in.
+            If the folder exists and ``overwrite`` is not set, or it is a link, a file, a bundle, or the folder you work in.
         OSError
             If it cannot be written. What fails only in the end is kept elsewhere, and the message says where.
         ValueError
@@ -56,7 +56,7 @@ class SavingMixin:
         """
         check.path("dir_path", dir_path)
         check.texts_or_none(prefix=prefix)
-        check.flags(overwrite=overwrite)
+        check.flags(overwrite=overwrite, save_anndata=kwargs.get("save_anndata", False))
         if prefix and Path(prefix).name != prefix:
             message = (
                 f"prefix={prefix!r} is what names of files begin with, and cannot hold a folder; pass it in dir_path"
@@ -68,15 +68,22 @@ class SavingMixin:
         if given.get("save_anndata") and cells is None:
             message = "the model holds no cells to save: leave out save_anndata, or load it with its cells"
             raise ValueError(message)
-        folder = check_output_folder(dir_path, overwrite=overwrite, n_bytes=_size_of(self, cells))
+        folder = check_output_folder(dir_path, overwrite=overwrite, n_bytes=_size_of(self, cells), foreign=_bundle)
         refresh_state(self)  # type: ignore[arg-type]
         own = {f"{prefix or ''}{name}" for name in (_MODEL_FILE, *_CELL_FILES)}
         write_folder(
             folder,
             lambda place: parent(str(place), prefix, True, *args, **kwargs),  # noqa: FBT003
             overwrite=overwrite,
+            foreign=_bundle,
             replaced=own.__contains__,
         )
+
+
+def _bundle(folder: Path) -> str | None:
+    """Return why a bundle is not replaced: files that its manifest does not list would spoil it."""
+    there = all((folder / name).is_file() for name in ("manifest.json", "SHA256SUMS"))
+    return "it is a bundle, which a model among its files would spoil" if there else None
 
 
 def _size_of(model: Any, cells: AnnData | None) -> int:

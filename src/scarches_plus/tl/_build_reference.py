@@ -105,6 +105,7 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     """
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs
+    from scarches_plus.model._interrupt import trained_model_kept
     from scarches_plus.model._state import update_state
     from scarches_plus.model._surgery import release_cells_with
     from scarches_plus.model._training_options import check_training
@@ -191,14 +192,16 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     )  # fmt: skip
     model.train(max_epochs=epochs, **unsupervised)
     if recipe.model == "SCANVI":
-        model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
-        release_cells_with(model)
-        update_state(model, unmeasured=unmeasured, recipe=name)
-        semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **train_kwargs, **plan}
-        schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
-        semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **plan_kwargs}
-        model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
-    write_embedding(adata, key_added, model.get_latent_representation(), model, layer=layer, role=_keys.REFERENCE)
+        with trained_model_kept(model):
+            model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
+            release_cells_with(model)
+            update_state(model, unmeasured=unmeasured, recipe=name)
+            semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **train_kwargs, **plan}
+            schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
+            semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **plan_kwargs}
+            model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
+    with trained_model_kept(model):
+        write_embedding(adata, key_added, model.get_latent_representation(), model, layer=layer, role=_keys.REFERENCE)
     return model
 
 

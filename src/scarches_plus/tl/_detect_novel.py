@@ -201,7 +201,9 @@ def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[st
     own = set(map(str, adata.var_names))
     shared = [gene for gene in names if gene in own]
     if len(shared) < _FEWEST_GENES:
-        message = f"query and reference share {len(shared)} of {len(names)} genes, fewer than {_FEWEST_GENES}: see sp.pp.match_gene_names"
+        all_of_one = len(shared) == min(len(names), len(own))
+        advice = "pass cells with all measured genes" if all_of_one else "see sp.pp.match_gene_names"
+        message = f"query and reference share {len(shared)} of {len(names)} genes, fewer than {_FEWEST_GENES}: {advice}"
         raise ValueError(message)
     return shared
 

@@ -98,7 +98,7 @@ def differential_abundance(
     KeyError
         If labels or a column are missing.
     ValueError
-        If not one of ``groupby`` and ``reference`` is given, there are not two groups, one has no labelled cell or (with
+        If not one of ``groupby`` and ``reference`` is given, or ``groups`` without ``groupby``, there are not two groups, one has no labelled cell or (with
         ``sample_key``) one sample only, probabilities are no probabilities, two labels read the same, the column of novel cells
         is not boolean, or a number is out of range.
     TypeError
@@ -143,6 +143,9 @@ def differential_abundance(
     check.seed("rng", rng)
     if (groupby is None) == (reference is None):
         message = "name the groups to compare: either groupby=..., a column of adata.obs, or reference=..., other cells"
+        raise ValueError(message)
+    if groups is not None and groupby is None:
+        message = "groups are values of a column, groupby=...; leave them out to compare with a reference"
         raise ValueError(message)
     generator = np.random.default_rng(rng)
     table, labels = _groups(

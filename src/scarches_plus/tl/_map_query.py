@@ -118,6 +118,7 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     """
     from scarches_plus.model import QUERY_RECIPES, load
     from scarches_plus.model._defaults import current_seed, default_epochs
+    from scarches_plus.model._interrupt import trained_model_kept
     from scarches_plus.model._state import update_state
     from scarches_plus.model._strategies import STRATEGIES
     from scarches_plus.model._training import ENGINES
@@ -168,50 +169,54 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     training = {"weight_decay": 0.0, **plan_kwargs}
     mapped.train(max_epochs=epochs, penalties=penalties, engine=engine, plan_kwargs=training, **train_kwargs)
 
-    state = reference.state
-    if state.anchors is not None and state.anchors.space == state.space:
-        carry_anchors(reference, mapped)
-    if mapped.state.summaries:  # surgery took along those of the reference's latent space
-        if mapped.state.space != state.space and getattr(reference.module, "gene_likelihood", None) in SQUARED_ERRORS:
-            message = (
-                f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared error of "
-                "expression is no distribution of counts to draw cells from; strategy='condition' keeps space and summary"
-            )
-            warn(message, UserWarning, stacklevel=2)
-            mapped.remember(summaries={})
-        else:
-            carry_summaries(reference, mapped)
+    with trained_model_kept(mapped):
+        state = reference.state
+        if state.anchors is not None and state.anchors.space == state.space:
+            carry_anchors(reference, mapped)
+        if mapped.state.summaries:  # surgery took along those of the reference's latent space
+            if (
+                mapped.state.space != state.space
+                and getattr(reference.module, "gene_likelihood", None) in SQUARED_ERRORS
+            ):
+                message = (
+                    f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared error of "
+                    "expression is no distribution of counts to draw cells from; strategy='condition' keeps space and summary"
+                )
+                warn(message, UserWarning, stacklevel=2)
+                mapped.remember(summaries={})
+            else:
+                carry_summaries(reference, mapped)
 
-    surgery = mapped.surgery
-    record: dict[str, Any] = {
-        "strategy": strategy,
-        "recipe": name if name != strategy else "",
-        "penalties": dumps(mapped.state.penalties),  # h5ad files take no lists of dicts
-        "train_reference_columns": train_reference_columns,
-        "trained_parameters": surgery.n_trainable,
-        "total_parameters": surgery.n_total,
-        "max_epochs": epochs,
-        "epochs": int(mapped.history["elbo_train"].index[-1]) + 1,
-        "engine": mapped.state.engine,
-        "seed": current_seed(),
-        "layer": layer or reference.spec.layer or "X",
-        "batch_key": batch_key or reference.spec.batch_key or "",
-        "new_batches": list(report.new_batches),
-        "shared_batches": list(report.shared_batches),
-        "genes_found": report.n_genes_found,
-        "reference_genes": report.n_reference_genes,
-        "reference_hash": surgery.reference_hash,
-    }
-    logger.info(
-        "mapped by counts in %s on %d of the reference's %d genes, batches in obs[%r], %d epochs",
-        record["layer"], report.n_genes_found, report.n_reference_genes, record["batch_key"], record["epochs"],
-    )  # fmt: skip
-    write_embedding(
-        adata, key_added, mapped.get_latent_representation(), mapped, layer=layer, role=_keys.QUERY, mapping=record
-    )
-    record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
-    record["seconds"] = perf_counter() - start
-    update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))
+        surgery = mapped.surgery
+        record: dict[str, Any] = {
+            "strategy": strategy,
+            "recipe": name if name != strategy else "",
+            "penalties": dumps(mapped.state.penalties),  # h5ad files take no lists of dicts
+            "train_reference_columns": train_reference_columns,
+            "trained_parameters": surgery.n_trainable,
+            "total_parameters": surgery.n_total,
+            "max_epochs": epochs,
+            "epochs": int(mapped.history["elbo_train"].index[-1]) + 1,
+            "engine": mapped.state.engine,
+            "seed": current_seed(),
+            "layer": layer or reference.spec.layer or "X",
+            "batch_key": batch_key or reference.spec.batch_key or "",
+            "new_batches": list(report.new_batches),
+            "shared_batches": list(report.shared_batches),
+            "genes_found": report.n_genes_found,
+            "reference_genes": report.n_reference_genes,
+            "reference_hash": surgery.reference_hash,
+        }
+        logger.info(
+            "mapped by counts in %s on %d of the reference's %d genes, batches in obs[%r], %d epochs",
+            record["layer"], report.n_genes_found, report.n_reference_genes, record["batch_key"], record["epochs"],
+        )  # fmt: skip
+        write_embedding(
+            adata, key_added, mapped.get_latent_representation(), mapped, layer=layer, role=_keys.QUERY, mapping=record
+        )
+        record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
+        record["seconds"] = perf_counter() - start
+        update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))
     return mapped
 
 
