@@ -62,7 +62,9 @@ def told(border):
     """Write down how many kills a test made."""
 
     def told(case, call, n):
-        border.rows.append({"kind": "kills", "case": case, "call": call, "outcome": f"{n} kills", "message": ""})
+        border.rows.append(
+            {"kind": "kills", "case": case, "call": call, "outcome": f"{n} kills", "message": "", "body": ""}
+        )
 
     return told
 
@@ -319,13 +321,14 @@ def test_a_disk_of_its_own_that_is_full(models, tmp_path, border, monkeypatch):
         monkeypatch.setattr("scarches_plus.model._saving.check_output_folder", lambda path, **_: Path(path))
         (tmp_path / "work").mkdir()
         monkeypatch.chdir(tmp_path / "work")
-        border.refused(
+        border.in_child(  # HDF5 2.0 crashes when a process ends in which a file could not be closed
             saver(models, disk / "model", "b"),
             OSError,
             "the result is kept as",
             kind="C1",
             case="a disk that fills while the model is written: kept in the working folder",
             shown="model.save(...)",
+            seconds=10,
         )
         assert contents_of(disk) == before
         assert SCVI.load(tmp_path / "work" / "model").adata.uns["which"] == "b"
