@@ -274,7 +274,7 @@ class TestRefusals:
         ref, query = split(cells(), "batch2")
         with pytest.raises(ValueError, match="not batches of both"):
             SCVI.load_query_data(query, reference(SCVI, ref), shared_batches=["batch2"])
-        with pytest.raises(TypeError, match="must be a list of names"):
+        with pytest.raises(TypeError, match="must be a list"):
             SCVI.load_query_data(query, reference(SCVI, ref), shared_batches="batch2")
 
     def test_strategy(self):

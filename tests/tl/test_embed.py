@@ -64,7 +64,7 @@ def test_backed_cells(reference, model, tmp_path):
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, np.asarray])
 def test_backed_cells_are_not_loaded(reference, model, tmp_path, monkeypatch, kind):
-    n_cells, n_more = 3000, 1500
+    n_cells, n_more = 6000, 1500  # the check looks closely at 100 cells of each batch
     more = [f"more{i}" for i in range(n_more)]
     counts = np.tile(np.arange(3, dtype=np.float32), (n_cells, (n_more + reference.n_vars) // 3 + 1))
     names = [*more, *reference.var_names[::-1]]
