@@ -84,6 +84,25 @@ def missing(names: NDArray[np.object_]) -> NDArray[np.bool_]:
     return np.asarray(pd.isna(names), dtype=bool)
 
 
+def texts_of(values: Any, name: str) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """Return an argument as names, ``"nan"`` where a value is missing, and where that is; both of shape ``(n,)``.
+
+    Raises
+    ------
+    TypeError
+        If it has not one entry for each cell; ``name`` is the argument's.
+    """
+    import pandas as pd
+
+    given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
+    if given.ndim != 1:
+        message = f"{name} must have one entry for each cell; its shape is {given.shape}"
+        raise TypeError(message)
+    names = names_of(given)
+    lacking = missing(names)
+    return np.where(lacking, "nan", names), lacking
+
+
 def _listed(values: Any) -> NDArray[np.object_]:
     """Return values as objects: a list of numbers with a gap must not become text."""
     array = np.asarray(values, dtype=object)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._names import missing, names_of
+from scarches_plus._cells._names import texts_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
@@ -105,8 +104,8 @@ def hierarchical_label_scores(
     """
     check.texts(unknown_category=unknown_category)
     tree = LabelTree.of(hierarchy)
-    truth, no_truth = _texts(labels, "labels")
-    predicted, no_prediction = _texts(predictions, "predictions")
+    truth, no_truth = texts_of(labels, "labels")
+    predicted, no_prediction = texts_of(predictions, "predictions")
     if truth.shape != predicted.shape:
         message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
         raise ValueError(message)
@@ -168,13 +167,3 @@ def _at_level(tree: LabelTree, level: int, truth: NDArray, predicted: NDArray) -
 
 def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")
-
-
-def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
-    given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
-    if given.ndim != 1:
-        message = f"{name} must have one entry for each cell; its shape is {given.shape}"
-        raise TypeError(message)
-    names = names_of(given)
-    lacking = missing(names)
-    return np.where(lacking, "nan", names), lacking

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus._cells._names import look_alike, missing, names_of
+from scarches_plus._cells._names import look_alike, texts_of
 from scarches_plus._text import for_terminal
 
 from ._reliability_curve import calibration_error
@@ -148,8 +148,8 @@ def label_transfer_report(
     known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     check.texts(unknown_category=unknown_category)
     n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
-    truth, no_truth = _texts(labels, "labels")
-    predicted, no_prediction = _texts(predictions, "predictions")
+    truth, no_truth = texts_of(labels, "labels")
+    predicted, no_prediction = texts_of(predictions, "predictions")
     if truth.shape != predicted.shape:
         message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
         raise ValueError(message)
@@ -204,18 +204,8 @@ def label_transfer_report(
     )
 
 
-def _texts(values: ArrayLike, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
-    given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
-    if given.ndim != 1:
-        message = f"{name} must have one entry for each cell; its shape is {given.shape}"
-        raise TypeError(message)
-    names = names_of(given)
-    lacking = missing(names)
-    return np.where(lacking, "nan", names), lacking
-
-
 def _known(known_labels: ArrayLike, unknown_category: str) -> set[str]:
-    names, missing = _texts(pd.unique(np.asarray(known_labels, dtype=object)), "known_labels")
+    names, missing = texts_of(pd.unique(np.asarray(known_labels, dtype=object)), "known_labels")
     return set(names[~missing]) - {unknown_category}
 
 
