@@ -347,3 +347,28 @@ def test_ctrl_c_in_a_process(border, files):
     border.works(
         lambda: 0, lambda found: found == 0, kind="D", case="a process: Ctrl-C ends with status 130", shown="kill -INT"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        ((), 0, "no problems found"),
+        (("--layer", "counts"), 2, "counts"),
+        (("--batch-key", "lane"), 2, "'lane' not found"),
+        (("--shared-batches", "batch1"), 0, "no problems found"),
+    ],
+)
+def test_check(border, files, words, status, says):
+    out = border.command(
+        ["check", files / "cells.h5ad", *words], "see the report" if status else says, kind="D",
+        case=f"check {' '.join(words)}", status=status,
+    )  # fmt: skip
+    assert says in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(("--model", "nowhere"), "nowhere"), (("--modality", "rna"), "--modality"), (("--layer",), "--layer")],
+)
+def test_check_without_a_report(border, files, words, says):
+    border.command(["check", files / "cells.h5ad", *words], says, kind="D", case=f"check {' '.join(words)}")

@@ -1,6 +1,7 @@
 """The command line: thin calls of the verbs, from files to files.
 
-One command a function in ``_commands`` (build, map), ``_annotation_commands`` (transfer, novel) or ``_scoring_commands``; what a command draws or prints is in ``_report``.
+One command a function in a file of commands of one kind (``_commands``: demo, build, map); files are read by ``_inputs`` and written by
+``_outputs``, what a command draws or prints is in ``_report``, and how it ends in ``_terminal``.
 """
 
 
@@ -24,6 +25,7 @@ def _command() -> None:
 
     from . import (  # noqa: F401 (they register themselves)
         _annotation_commands,
+        _check_command,
         _commands,
         _gene_commands,
         _hub_commands,
