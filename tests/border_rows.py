@@ -114,7 +114,8 @@ class Border:
 
     def _row(self, kind, case, call, outcome, message):
         row = {"kind": kind, "case": case, "call": call, "outcome": outcome, "message": message, "body": self.body}
-        self.rows.append(row)
+        # names of files may hold bytes that are no text, which workers cannot send
+        self.rows.append({name: text.encode(errors="backslashreplace").decode() for name, text in row.items()})
 
 
 @dataclass
