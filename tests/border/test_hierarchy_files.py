@@ -70,7 +70,7 @@ def test_a_real_ontology(border, tmp_path):
     path.write_text("\n\n".join(terms))
     border.in_child(
         lambda: sp.pp.label_tree(path), None, "", kind="A3", case="hierarchy: an ontology of 17,000 terms",
-        shown="sp.pp.label_tree(path)",
+        shown="sp.pp.label_tree(path)", seconds=2.0,  # a real file
     )  # fmt: skip
 
 

@@ -95,8 +95,11 @@ def _bytes_of_value(kind: Any) -> int:
     if isinstance(kind, dict):  # of version 3
         options = kind.get("configuration", {})
         return _bytes_of_value(options["fields"]) if "fields" in options else int(options.get("length_bytes", _TEXT))
-    if isinstance(kind, list):  # several fields: name, type and shape of each
-        return sum(_bytes_of_value(field[1]) * prod(_lengths(list(field[2]) if field[2:] else [])) for field in kind)
+    if isinstance(
+        kind, list
+    ):  # several fields: name, type and shape of each, as a list or (zarr 3.2 and later) a table
+        fields = [[one.get("name"), one.get("data_type")] if isinstance(one, dict) else one for one in kind]
+        return sum(_bytes_of_value(one[1]) * prod(_lengths(list(one[2]) if one[2:] else [])) for one in fields)
     try:
         dtype = np.dtype(kind)
     except TypeError:
