@@ -98,7 +98,7 @@ def _bytes_of_value(kind: Any) -> int:
     if isinstance(
         kind, list
     ):  # several fields: name, type and shape of each, as a list or (zarr 3.2 and later) a table
-        fields = [[one.get("name"), one.get("data_type")] if isinstance(one, dict) else one for one in kind]
+        fields: list[Any] = [[one.get("name"), one.get("data_type")] if isinstance(one, dict) else one for one in kind]
         return sum(_bytes_of_value(one[1]) * prod(_lengths(list(one[2]) if one[2:] else [])) for one in fields)
     try:
         dtype = np.dtype(kind)
