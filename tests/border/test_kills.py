@@ -318,7 +318,7 @@ def test_a_disk_of_its_own_that_is_full(models, tmp_path, border, monkeypatch):
         )
         assert "make room" in message
         assert contents_of(disk) == before
-        monkeypatch.setattr("scarches_plus.model._saving.check_output_folder", lambda path, **_: Path(path))
+        monkeypatch.setattr("scarches_plus.model._saved._saving.check_output_folder", lambda path, **_: Path(path))
         (tmp_path / "work").mkdir()
         monkeypatch.chdir(tmp_path / "work")
         border.in_child(  # HDF5 2.0 crashes when a process ends in which a file could not be closed

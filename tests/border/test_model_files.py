@@ -579,7 +579,7 @@ def test_one_bit_anywhere(border, folder):
 
 def test_a_folder_that_is_replaced_while_it_is_read(border, tmp_path, model, monkeypatch):
     """Weights and cells come from the same folder."""
-    from scarches_plus.model import _loading
+    from scarches_plus.model._saved import _loading
 
     ref = split(cells(), "batch2")[0]
     model.save(tmp_path / "model", save_anndata=True)

@@ -219,7 +219,7 @@ def test_a_view_of_a_view(border):
 
 
 def test_matrices_that_are_computed(border):
-    from scarches_plus.pp._counts import row_blocks
+    from scarches_plus._cells._counts import row_blocks
 
     x = query().X
     border.works(

@@ -12,8 +12,9 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
+from scarches_plus._files import CACHE_VARIABLE, cache_folder
 from scarches_plus.datasets import _pancreas, pancreas, simulate
-from scarches_plus.datasets._download import CACHE_VARIABLE, RemoteFile, cache_folder, fetch
+from scarches_plus.datasets._download import RemoteFile, fetch
 
 
 class Server:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from small_models import NETWORK, cells, reference, setup, split, train
 
+from scarches_plus._cells import _counts
 from scarches_plus.model import SCANVI, SCVI, _embedding
-from scarches_plus.pp import _counts
 
 CLASSES = {SCVI: scvi.model.SCVI, SCANVI: scvi.model.SCANVI}
 COVARIATES = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"]}

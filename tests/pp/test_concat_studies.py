@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from scarches_plus._cells._measured import unmeasured_genes
 from scarches_plus._reference import ReferenceSpec
 from scarches_plus.pp import QueryError, check_query, concat_studies
-from scarches_plus.pp._measured import unmeasured_genes
 
 KINDS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scarches_plus.pp import _known_genes, map_gene_ids, map_orthologs
-from scarches_plus.pp._known_genes import SPECIES, genes, orthologs, recognize_species
+from scarches_plus.pp._genes._known import SPECIES, genes, orthologs, recognize_species
 
 #: Genes that analyses of single cells look at, and their human counterparts.
 PAIRS = {

@@ -149,7 +149,7 @@ def test_labels_of_numbers_are_text(tmp_path):
 
 
 def test_normalised_counts_are_told_once(monkeypatch):
-    monkeypatch.setattr("scarches_plus.pp._counts._BLOCK_IN_MEMORY", 600)  # four blocks
+    monkeypatch.setattr("scarches_plus._cells._counts._BLOCK_IN_MEMORY", 600)  # four blocks
     adata = cells()
     adata.X = adata.X.log1p()
     with pytest.raises(ValueError, match="log-normalised"):

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus.pp._count_signs import expected_above_one, relative_variance, same_sum, whole_ratios
-from scarches_plus.pp._count_summary import summarize_counts
+from scarches_plus.pp._checks._count_signs import expected_above_one, relative_variance, same_sum, whole_ratios
+from scarches_plus.pp._checks._count_summary import summarize_counts
 
 ONE = np.array([[1, 2, 0, 5], [0, 1, 1, 0], [3, 0, 0, 1]], dtype=float)
 

@@ -10,7 +10,7 @@ from anndata import AnnData
 from scipy import sparse
 
 import scarches_plus as sp
-from scarches_plus.pp import _counts
+from scarches_plus._cells import _counts
 
 
 def test_reference_cells_come_back_where_they_were(reference, model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus._cells._matrices import require_sound_cells
+from scarches_plus._cells import require_sound_cells
 from scarches_plus._logging import logger
 
 from ._kinds import kind_of, resolved

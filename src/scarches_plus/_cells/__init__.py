@@ -1,5 +1,41 @@
-"""How cells are read: names out of columns, columns out of tables, matrices as our code takes them.
+"""Read cells: counts, columns as names, sparse matrices, modalities, which genes were measured; refuse cells that take no results."""
 
-One reader each, below everything else, so that the same label, column or damage reads the same wherever it is met. Checks that
-need a reference live in ``pp``.
-"""
+from ._columns import column_not_found, column_of, column_repeated
+from ._counts import counts_layer, counts_of, matrix_of, row_blocks, stored_counts
+from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound, require_sound_cells
+from ._measured import measured_genes, read_record, unmeasured_genes, write_record
+from ._modalities import columns_of, gene_cells, in_modality, is_mudata, keep_complete_cells, require_same_cells
+from ._names import look_alike, missing, name_of, names_of, texts_of
+from ._results import require_writable
+
+__all__ = [
+    "UnreadableMatrixError",
+    "column_not_found",
+    "column_of",
+    "column_repeated",
+    "columns_of",
+    "counts_layer",
+    "counts_of",
+    "gene_cells",
+    "in_memory",
+    "in_modality",
+    "is_in_memory",
+    "is_mudata",
+    "keep_complete_cells",
+    "look_alike",
+    "matrix_of",
+    "measured_genes",
+    "missing",
+    "name_of",
+    "names_of",
+    "read_record",
+    "require_same_cells",
+    "require_sound",
+    "require_sound_cells",
+    "require_writable",
+    "row_blocks",
+    "stored_counts",
+    "texts_of",
+    "unmeasured_genes",
+    "write_record",
+]

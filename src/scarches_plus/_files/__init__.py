@@ -3,6 +3,7 @@
 Nothing else in the package replaces a file or a folder, or writes into a folder that others can write to.
 """
 
+from ._cache import CACHE_VARIABLE, cache_folder
 from ._check import check_apart, check_output_file, check_output_folder, check_space
 from ._read_file import open_regular, read_file
 from ._read_folder import read_folder
@@ -13,7 +14,9 @@ from ._write_file import write_file
 from ._write_folder import write_folder
 
 __all__ = [
+    "CACHE_VARIABLE",
     "append_line",
+    "cache_folder",
     "cache_subfolder",
     "check_apart",
     "check_output_file",

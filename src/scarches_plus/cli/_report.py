@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _keys
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import names_of
 from scarches_plus._files import write_file
 from scarches_plus._logging import logger
 from scarches_plus._text import for_html

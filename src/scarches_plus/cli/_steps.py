@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import names_of
 from scarches_plus._files import write_file, write_folder
 
 from ._console import console

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus import _arguments as check
 from scarches_plus._addresses import AddressError
-from scarches_plus._arguments import at_home
+from scarches_plus._files import cache_folder
 from scarches_plus._transport import TransferError, chunks, follow
 
 if TYPE_CHECKING:
+    import os
+
     from anndata import AnnData
 
-CACHE_VARIABLE = "SCARCHES_PLUS_CACHE"
 _OK = 200
 
 
@@ -41,15 +40,6 @@ class RemoteFile:
     sha256: str
     page: str
     mirrors: tuple[str, ...]
-
-
-def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
-    import pooch
-
-    if cache_dir is not None:
-        check.path("cache_dir", cache_dir)
-    return at_home(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).resolve()
 
 
 def fetch(

@@ -6,9 +6,8 @@ import hashlib
 import warnings
 from typing import TYPE_CHECKING
 
-from scarches_plus._files import cache_subfolder, write_file
+from scarches_plus._files import cache_folder, cache_subfolder, write_file
 from scarches_plus._logging import logger
-from scarches_plus.datasets._download import cache_folder
 
 from ._folder import read_file
 from ._transport import fetch_small, is_offline

@@ -49,7 +49,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
         If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus.model import load
-    from scarches_plus.model._scvi_folder import to_scvi_file
+    from scarches_plus.model._saved._scvi_folder import to_scvi_file
 
     check.flags(overwrite=overwrite)
     folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
@@ -59,7 +59,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
 
 def _no_export(folder: Path) -> str | None:
     """Return why a folder is none that :func:`export_model` wrote; ``None`` if it is one."""
-    from scarches_plus.model._scvi_folder import is_export
+    from scarches_plus.model._saved._scvi_folder import is_export
 
     strays = sorted(file.name for file in folder.iterdir() if file.name != SAVED_MODEL or not file.is_file())
     if strays:

@@ -51,7 +51,7 @@ def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: b
         from scarches_plus.model import load
 
         return load(folder, prefix=prefix, trust_pickle=True)
-    from scarches_plus.model._scvi_folder import from_scvi_folder
+    from scarches_plus.model._saved._scvi_folder import from_scvi_folder
 
     try:
         return from_scvi_folder(folder, prefix)  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 from scarches_plus import _arguments as check
 from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
 from scarches_plus._arguments import at_home
-from scarches_plus._files import open_regular
+from scarches_plus._files import cache_folder, open_regular
 from scarches_plus._limits import (
     ADDRESS_CHARACTERS,
     CHECKSUM_BYTES,
@@ -25,7 +25,6 @@ from scarches_plus._limits import (
     README_BYTES,
 )
 from scarches_plus._text import for_message, for_terminal
-from scarches_plus.datasets._download import cache_folder
 
 from ._cached_index import cached_index
 from ._json import first_problem, parse_json

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
-    from scarches_plus.model._portable import PortableModel
+    from scarches_plus.model._saved._portable import PortableModel
 
     from ._manifest import Manifest
 
@@ -53,7 +53,7 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
 
 def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
     """Return the model of a bundle whose manifest has been read."""
-    from scarches_plus.model._portable import put_together
+    from scarches_plus.model._saved._portable import put_together
 
     for file, section in (
         (IMPORTANCE, manifest.importance),
@@ -85,7 +85,7 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
 
 def _parts(manifest: Manifest, weights: dict[str, Tensor]) -> PortableModel:
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._portable import PortableModel
+    from scarches_plus.model._saved._portable import PortableModel
     from scarches_plus.model._state import ModelState
 
     cells = manifest.cells.model_dump()

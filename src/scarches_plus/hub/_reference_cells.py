@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus import _keys
-from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._cells import name_of, names_of
 
 from ._manifest import BundleError
 from ._tensors import pack, refuse_rest, take, unpack

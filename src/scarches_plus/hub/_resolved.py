@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._files import append_line, cache_subfolder
+from scarches_plus._files import append_line, cache_folder, cache_subfolder
 from scarches_plus._logging import logger
-from scarches_plus.datasets._download import cache_folder
 
 from ._index import find, read_indexes, says_version
 from ._manifest import MANIFEST

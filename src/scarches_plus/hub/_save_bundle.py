@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
-    from scarches_plus.model._portable import PortableModel
+    from scarches_plus.model._saved._portable import PortableModel
 
 _PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
 Part = Literal["latent", "variance", "labels", "umap", "counts"]
@@ -128,7 +128,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
         If an argument of the model is no plain value, or profiles are none.
     """
     from scarches_plus.model import load
-    from scarches_plus.model._portable import take_apart
+    from scarches_plus.model._saved._portable import take_apart
 
     folder = check.path("path", path).absolute()
     keys = [

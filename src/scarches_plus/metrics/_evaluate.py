@@ -8,8 +8,7 @@ from warnings import warn
 import numpy as np
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import column_of, names_of
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
 from scarches_plus._text import for_line

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._names import texts_of
+from scarches_plus._cells import texts_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus._cells._names import look_alike, texts_of
+from scarches_plus._cells import look_alike, texts_of
 from scarches_plus._text import for_terminal
 
 from ._reliability_curve import calibration_error

@@ -13,7 +13,7 @@ from scvi.data._utils import _get_adata_minify_type
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus._cells._columns import column_of
+from scarches_plus._cells import column_of
 from scarches_plus._options import or_none
 from scarches_plus.module._expression_likelihood import SQUARED_ERRORS, TARGET_SUM
 

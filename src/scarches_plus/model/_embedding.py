@@ -17,10 +17,10 @@ from scvi.data._utils import _get_adata_minify_type
 from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells import counts_layer, is_in_memory, row_blocks, stored_counts
 from scarches_plus.pp._align_genes import locate_genes
-from scarches_plus.pp._check_counts import kinds_of
-from scarches_plus.pp._counts import counts_layer, is_in_memory, row_blocks, stored_counts
-from scarches_plus.pp._value_kinds import COUNTS
+from scarches_plus.pp._checks._counts import kinds_of
+from scarches_plus.pp._checks._value_kinds import COUNTS
 
 from ._count_encoder import CountEncoder
 from ._prepare import prepare_obs

@@ -11,8 +11,7 @@ import torch
 from scvi import REGISTRY_KEYS
 from scvi.data._constants import _SCVI_UUID_KEY
 
-from scarches_plus._cells._names import name_of
-from scarches_plus.pp._modalities import gene_cells
+from scarches_plus._cells import gene_cells, name_of
 from scarches_plus.train import Grouping, Setting
 
 from ._multimodal import registrable

@@ -10,9 +10,9 @@ import torch
 
 from scarches_plus import _arguments as check
 
-from ._loading import read_saved
 from ._prepare import prepare_cells
-from ._saved_model import locate, model_name
+from ._saved._loading import read_saved
+from ._saved._saved_model import locate, model_name
 from ._scanvi import SCANVI
 from ._scvi import SCVI
 from ._spec import reference_spec, with_text_categories

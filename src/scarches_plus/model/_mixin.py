@@ -12,8 +12,8 @@ from scarches_plus.train import Anchors, Importance
 
 from ._embedding import EmbeddingMixin
 from ._groupings import groupings_of
-from ._loading import LoadingMixin
-from ._saving import SavingMixin
+from ._saved._loading import LoadingMixin
+from ._saved._saving import SavingMixin
 from ._setup import SetupMixin
 from ._spec import reference_spec
 from ._state import get_state, update_state

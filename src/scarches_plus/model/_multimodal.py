@@ -12,9 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scarches_plus._cells._matrices import in_memory
-from scarches_plus.pp._counts import counts_layer, matrix_of
-from scarches_plus.pp._modalities import columns_of, require_same_cells
+from scarches_plus._cells import columns_of, counts_layer, in_memory, matrix_of, require_same_cells
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

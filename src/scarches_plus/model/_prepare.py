@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import missing, names_of
+from scarches_plus._cells import column_of, counts_layer, missing, names_of
 from scarches_plus.pp import align_genes
-from scarches_plus.pp._counts import counts_layer
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scvi import REGISTRY_KEYS
 
-from scarches_plus._cells._names import name_of
+from scarches_plus._cells import name_of
 from scarches_plus._reference import ReferenceSpec
 
 if TYPE_CHECKING:

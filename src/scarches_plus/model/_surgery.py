@@ -10,10 +10,8 @@ import torch
 from scvi.data._constants import _SCVI_UUID_KEY
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._names import name_of
+from scarches_plus._cells import gene_cells, name_of, unmeasured_genes
 from scarches_plus._logging import logger
-from scarches_plus.pp._measured import unmeasured_genes
-from scarches_plus.pp._modalities import gene_cells
 
 from ._multimodal import registrable
 from ._prepare import prepare_cells

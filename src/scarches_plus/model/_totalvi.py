@@ -13,20 +13,20 @@ import scvi.model
 from scvi import REGISTRY_KEYS
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells import gene_cells
 from scarches_plus._logging import logger
 from scarches_plus.module import TOTALVAE
 from scarches_plus.module._network_options import check_network
 from scarches_plus.module._signature import extends
-from scarches_plus.pp._modalities import gene_cells
 from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
 from ._mixin import ReferenceMixin
 from ._multimodal import columns_stay_where_they_are, registrable
 from ._prepare import prepare_cells
+from ._saved._stand_ins import stand_ins
 from ._setup import checked_setup
 from ._spec import modalities_of, reference_spec, spec_of_registry
-from ._stand_ins import stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scarches_plus._cells._columns import column_not_found, column_of
-from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._cells import column_not_found, column_of, name_of, names_of
 
 if TYPE_CHECKING:
     import pandas as pd

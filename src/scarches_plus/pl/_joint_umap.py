@@ -6,7 +6,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._names import name_of
+from scarches_plus._cells import name_of
 from scarches_plus._logging import logger
 from scarches_plus._text import for_figure, for_message
 

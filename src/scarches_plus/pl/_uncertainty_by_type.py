@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import names_of
 from scarches_plus._logging import logger
 
 from ._axes import axes_or_none

@@ -10,10 +10,9 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells import counts_of, read_record, write_record
 
-from ._counts import counts_of
-from ._match_names import other_names
-from ._measured import read_record, write_record
+from ._genes._match import other_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

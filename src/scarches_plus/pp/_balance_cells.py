@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._columns import column_not_found, column_of
-from scarches_plus._cells._matrices import require_sound_cells
+from scarches_plus._cells import column_not_found, column_of, require_sound_cells
 from scarches_plus._logging import logger
 
 if TYPE_CHECKING:

@@ -9,16 +9,13 @@ from warnings import warn
 import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import counts_layer, gene_cells, in_modality, is_mudata, matrix_of, names_of, read_record
 from scarches_plus._reference import ReferenceSpec
 
-from ._check_columns import SMALL_BATCH, check_batches, check_column, check_covariates, check_spelling, present
-from ._check_counts import check_counts
-from ._check_genes import FEW_GENES, TOO_FEW_GENES, check_genes
-from ._check_proteins import check_proteins
-from ._counts import counts_layer, matrix_of
-from ._measured import read_record
-from ._modalities import gene_cells, in_modality, is_mudata
+from ._checks._columns import SMALL_BATCH, check_batches, check_column, check_covariates, check_spelling, present
+from ._checks._counts import check_counts
+from ._checks._genes import FEW_GENES, TOO_FEW_GENES, check_genes
+from ._checks._proteins import check_proteins
 from ._query_report import Problem, QueryError, QueryReport
 
 if TYPE_CHECKING:

@@ -10,14 +10,12 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import counts_layer, counts_of, measured_genes, names_of, write_record
 from scarches_plus._logging import logger
 
-from ._check_counts import check_counts
-from ._counts import counts_layer, counts_of
-from ._gene_names import as_text
-from ._match_names import other_names
-from ._measured import measured_genes, write_record
+from ._checks._counts import check_counts
+from ._genes._match import other_names
+from ._genes._names import as_text
 from ._query_report import QueryError
 
 if TYPE_CHECKING:

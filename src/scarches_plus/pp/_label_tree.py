@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells._columns import column_not_found
-from scarches_plus._cells._names import name_of
+from scarches_plus._cells import column_not_found, name_of
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:

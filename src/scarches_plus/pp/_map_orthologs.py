@@ -7,10 +7,10 @@ import pandas as pd
 from scarches_plus import _arguments as check
 from scarches_plus._arguments import choice
 
-from ._gene_names import as_text, namespace
-from ._gene_table import read_table
-from ._known_genes import SOURCE, SPECIES, name_of, number_of, orthologs, species_of
-from ._rename_genes import check_options, rename_genes
+from ._genes._known import SOURCE, SPECIES, name_of, number_of, orthologs, species_of
+from ._genes._names import as_text, namespace
+from ._genes._rename import check_options, rename_genes
+from ._genes._table import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from ._gene_report import GeneReport
-    from ._gene_table import Table
-    from ._known_genes import Species, To
-    from ._rename_genes import ManyToOne, OneToMany, Unmapped
+    from ._genes._known import Species, To
+    from ._genes._rename import ManyToOne, OneToMany, Unmapped
+    from ._genes._table import Table
 
 
 def map_orthologs(

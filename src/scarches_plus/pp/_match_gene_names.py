@@ -7,10 +7,10 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 
-from ._gene_names import as_text, is_missing
-from ._known_genes import SOURCE
-from ._match_names import kinds, match_genes, other_species
-from ._rename_genes import sum_genes
+from ._genes._known import SOURCE
+from ._genes._match import kinds, match_genes, other_species
+from ._genes._names import as_text, is_missing
+from ._genes._rename import sum_genes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scarches_plus._reference import ReferenceSpec
 
     from ._gene_report import GeneReport
-    from ._rename_genes import Unmapped
+    from ._genes._rename import Unmapped
 
     class HasSpec(Protocol):
         @property

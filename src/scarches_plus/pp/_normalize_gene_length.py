@@ -8,11 +8,11 @@ import pandas as pd
 from scipy import sparse
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells import counts_layer, counts_of
 from scarches_plus._text import for_line
 
 from ._check_query import require_counts
-from ._counts import counts_layer, counts_of
-from ._match_names import other_names
+from ._genes._match import other_names
 
 if TYPE_CHECKING:
     from anndata import AnnData

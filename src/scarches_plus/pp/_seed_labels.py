@@ -9,13 +9,11 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._names import name_of
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import counts_layer, name_of, require_writable, row_blocks, stored_counts
 from scarches_plus._logging import logger
 
 from ._check_query import require_counts
-from ._counts import counts_layer, row_blocks, stored_counts
-from ._match_names import other_names
+from ._genes._match import other_names
 from ._seeds import pick_seeds, signature_scores
 
 if TYPE_CHECKING:

@@ -9,9 +9,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import missing, names_of
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import column_of, missing, names_of, require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import write_embedding
@@ -103,6 +101,7 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
+    from scarches_plus._cells import unmeasured_genes
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs
     from scarches_plus.model._interrupt import trained_model_kept
@@ -111,7 +110,6 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     from scarches_plus.model._training_options import check_training
     from scarches_plus.module import SCANVAE, VAE
     from scarches_plus.module._network_options import check_network
-    from scarches_plus.pp._measured import unmeasured_genes
     from scarches_plus.train._penalty_sum import name_terms
 
     check.cells("adata", adata)

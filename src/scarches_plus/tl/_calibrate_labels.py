@@ -8,7 +8,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._columns import column_of
+from scarches_plus._cells import column_of
 
 from ._label_calibration import LabelCalibration, fit, scaled
 from ._provenance import embedding_of, space_of

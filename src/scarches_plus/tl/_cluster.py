@@ -9,7 +9,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import require_writable
 from scarches_plus._neighbors import dense
 
 from ._provenance import copy_of, record_of, versions

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._columns import column_not_found
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import column_not_found, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._columns import column_not_found
+from scarches_plus._cells import column_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,8 +140,8 @@ def _gene_shares(
     adata: AnnData, layer: str | None, codes: np.ndarray, n_clusters: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the mean share of kinds of genes in every cluster, and its ratio to that of all clustered cells."""
+    from scarches_plus._cells import counts_layer, row_blocks, stored_counts
     from scarches_plus.pp._check_query import require_counts
-    from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums
 

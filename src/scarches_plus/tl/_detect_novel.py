@@ -10,7 +10,7 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import require_writable
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
 
@@ -113,8 +113,8 @@ def detect_novel(  # noqa: PLR0915 (arguments are checked first)
     from anndata import AnnData
     from mudata import MuData
 
+    from scarches_plus._cells import counts_layer, counts_of
     from scarches_plus.pp._check_query import require_counts
-    from scarches_plus.pp._counts import counts_layer, counts_of
 
     check.cells("adata", adata)
     check.texts_or_none(labels_key=labels_key, batch_key=batch_key, layer=layer, reference_layer=reference_layer)

@@ -8,8 +8,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._cells import column_of, name_of, names_of
 from scarches_plus._logging import logger
 
 from ._composition import draw_centers, draw_compositions, draw_counts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import names_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

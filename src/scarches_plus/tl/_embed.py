@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import require_writable
 
 from ._provenance import copy_of, write_embedding
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells._columns import column_not_found, column_of
+from scarches_plus._cells import column_not_found, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +73,8 @@ def expression_table(
     """
     import pandas as pd
 
+    from scarches_plus._cells import counts_layer, row_blocks, stored_counts
     from scarches_plus.pp._check_query import require_counts
-    from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
 

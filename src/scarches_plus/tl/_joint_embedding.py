@@ -7,12 +7,9 @@ from warnings import warn
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._columns import column_repeated
-from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._cells import column_repeated, counts_layer, counts_of, is_mudata, name_of, names_of
 from scarches_plus._logging import logger
-from scarches_plus.pp._check_counts import kinds_of
-from scarches_plus.pp._counts import counts_layer, counts_of
-from scarches_plus.pp._modalities import is_mudata
+from scarches_plus.pp._checks._counts import kinds_of
 
 from ._provenance import embedding_of, record_of, require_same_space, space_of
 

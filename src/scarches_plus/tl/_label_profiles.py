@@ -10,8 +10,7 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import column_of, names_of
 from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
 from scarches_plus._logging import logger
 
@@ -87,9 +86,9 @@ def label_profiles(
     """
     import pandas as pd
 
+    from scarches_plus._cells import counts_layer, counts_of
     from scarches_plus.model._prepare import as_text
     from scarches_plus.pp._check_query import require_counts
-    from scarches_plus.pp._counts import counts_layer, counts_of
 
     check.cells("adata", adata)
     check.texts(labels_key=labels_key, batch_key=batch_key, unknown_category=unknown_category)

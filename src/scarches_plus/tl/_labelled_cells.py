@@ -8,8 +8,7 @@ from warnings import warn
 
 import numpy as np
 
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import column_of, names_of
 
 from ._provenance import embedding_of, space_of
 

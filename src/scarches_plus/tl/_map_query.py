@@ -9,7 +9,7 @@ from warnings import warn
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import require_writable
 from scarches_plus._logging import logger
 
 from ._drift import measure_drift

@@ -8,8 +8,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._names import name_of, names_of
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import name_of, names_of, require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import copy_of

@@ -43,8 +43,8 @@ def write_embedding(
     **record
         What else to record; only values that h5ad can hold.
     """
+    from scarches_plus._cells import counts_layer
     from scarches_plus.model._state import hash_of
-    from scarches_plus.pp._counts import counts_layer
 
     adata.obsm[key] = embedding
     embeddings = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.EMBEDDINGS, {})
@@ -121,7 +121,7 @@ def embedding_of(adata: AnnData, key: str, owner: str = "adata") -> np.ndarray:
     import numpy as np
     from scipy import sparse
 
-    from scarches_plus._cells._matrices import in_memory
+    from scarches_plus._cells import in_memory
 
     if key not in adata.obsm:
         message = f"embedding {key!r} not found in {owner}.obsm, which holds {sorted(adata.obsm)}"

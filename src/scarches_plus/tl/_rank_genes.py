@@ -8,9 +8,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import name_of
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import column_of, name_of, require_writable
 from scarches_plus._logging import logger
 
 from ._provenance import copy_of
@@ -109,8 +107,8 @@ def rank_genes(
     >>> adata = sp.datasets.simulate(200, n_types=3)
     >>> sp.tl.rank_genes(adata, "cell_type", n_genes=25)
     """
+    from scarches_plus._cells import counts_layer, row_blocks, stored_counts
     from scarches_plus.pp._check_query import require_counts
-    from scarches_plus.pp._counts import counts_layer, row_blocks, stored_counts
 
     from ._expression import BLOCK, grouped_sums, log_normalized
     from ._welch import mean_and_variance, welch

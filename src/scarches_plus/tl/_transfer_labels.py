@@ -9,8 +9,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._names import name_of
-from scarches_plus._cells._results import require_writable
+from scarches_plus._cells import name_of, require_writable
 from scarches_plus._logging import logger
 
 from ._label_calibration import calibrations_for

@@ -9,8 +9,7 @@ import torch
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._columns import column_of
-from scarches_plus._cells._names import name_of, names_of
+from scarches_plus._cells import column_of, name_of, names_of
 from scarches_plus._logging import logger
 
 from ._fit_mixture import fit_mixture

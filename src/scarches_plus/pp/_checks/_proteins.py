@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ._check_counts import check_counts
-from ._counts import counts_layer
-from ._modalities import in_modality, keep_complete_cells
-from ._query_report import Problem
+from scarches_plus._cells import counts_layer, in_modality, keep_complete_cells
+from scarches_plus.pp._query_report import Problem
+
+from ._counts import check_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

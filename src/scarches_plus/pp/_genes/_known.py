@@ -11,7 +11,7 @@ import pandas as pd
 
 from scarches_plus._arguments import choice
 
-from ._gene_names import as_text, date_symbols, letter_case, parts, strip_genome, strip_version, tidy
+from ._names import as_text, date_symbols, letter_case, parts, strip_genome, strip_version, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ SOURCE = "the gene tables of the package (GENCODE 48 and M37, HGNC, Ensembl)"
 SPECIES: tuple[Species, ...] = ("human", "mouse")
 _PREFIX = {"human": "ENSG", "mouse": "ENSMUSG"}
 _ID = re.compile(r"^(ENS[A-Z]*G)(\d{11})$")
-_FOLDER = Path(__file__).parent / "_genes"
+_FOLDER = Path(__file__).parent
 #: Share of names that a table must know.
 _ENOUGH, _CLEAR = 0.3, 0.7
 #: So many names tell the species.

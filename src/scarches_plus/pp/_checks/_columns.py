@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scarches_plus._cells._columns import column_not_found, column_repeated
-from scarches_plus._cells._names import look_alike, name_of, names_of
-
-from ._query_report import Problem
+from scarches_plus._cells import column_not_found, column_repeated, look_alike, name_of, names_of
+from scarches_plus.pp._query_report import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

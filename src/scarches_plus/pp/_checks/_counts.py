@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from scarches_plus._cells._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound
-from scarches_plus._cells._names import names_of
+from scarches_plus._cells import (
+    UnreadableMatrixError,
+    in_memory,
+    is_in_memory,
+    names_of,
+    require_sound,
+    row_blocks,
+    stored_counts,
+)
+from scarches_plus.pp._query_report import Problem
 
 from ._count_summary import CountSummary, summarize_counts
-from ._counts import row_blocks, stored_counts
-from ._query_report import Problem
 from ._value_kinds import COUNTS
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from scarches_plus import _arguments as check
 from scarches_plus import _limits
 from scarches_plus._files import read_unpacked
 
-from ._gene_names import is_stable_id, strip_version
-from ._known_genes import is_gene
+from ._known import is_gene
+from ._names import is_stable_id, strip_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

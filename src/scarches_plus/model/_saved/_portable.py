@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ._load import CLASSES, load
+from scarches_plus.model._load import CLASSES, load
+from scarches_plus.model._spec import reference_spec, with_text_categories
+from scarches_plus.model._state import get_state, restore_state, set_state
+from scarches_plus.model._totalvi import TOTALVI, advice_unsaid
+
 from ._plausible import NO_OPTIONS, known_arguments, require_plausible_sizes
 from ._plausible_state import require_plausible_state
-from ._spec import reference_spec, with_text_categories
 from ._stand_ins import stand_ins
-from ._state import get_state, restore_state, set_state
-from ._totalvi import TOTALVI, advice_unsaid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scarches_plus._reference import ReferenceSpec
-
-    from ._scanvi import SCANVI
-    from ._scvi import SCVI
-    from ._state import ModelState
+    from scarches_plus.model._scanvi import SCANVI
+    from scarches_plus.model._scvi import SCVI
+    from scarches_plus.model._state import ModelState
 
 #: Epochs of a history that are kept, evenly over the training, the first and the last among them.
 _MOST_EPOCHS = 100

@@ -7,7 +7,8 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._gene_names import (
+from ._known import SPECIES, is_gene, number_of, recognize_species
+from ._names import (
     as_text,
     genome_species,
     is_missing,
@@ -19,14 +20,13 @@ from ._gene_names import (
     strip_version,
     tidy,
 )
-from ._known_genes import SPECIES, is_gene, number_of, recognize_species
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
-    from ._known_genes import Species
+    from ._known import Species
 
 _PUNCTUATION = re.compile(r"[-._]+")
 _R_NUMBER = re.compile(r"^X(?=\d)")

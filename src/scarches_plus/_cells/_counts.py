@@ -9,7 +9,7 @@ from warnings import warn
 import numpy as np
 from scipy import sparse
 
-from scarches_plus._cells._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound
+from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from ._gene_names import as_text, date_symbols, is_missing, namespace, tidy
-from ._match_names import kinds, match_genes, other_species
-from ._query_report import Problem
+from scarches_plus.pp._genes._match import kinds, match_genes, other_species
+from scarches_plus.pp._genes._names import as_text, date_symbols, is_missing, namespace, tidy
+from scarches_plus.pp._query_report import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,14 +10,13 @@ import pandas as pd
 from scipy import sparse
 
 from scarches_plus._arguments import choice
+from scarches_plus._cells import counts_layer, counts_of, read_record, write_record
 from scarches_plus._logging import logger
+from scarches_plus.pp._check_query import require_counts
+from scarches_plus.pp._gene_report import GeneReport
 
-from ._check_query import require_counts
-from ._counts import counts_layer, counts_of
-from ._gene_names import as_text, strip_version
-from ._gene_report import GeneReport
-from ._match_names import other_names
-from ._measured import read_record, write_record
+from ._match import other_names
+from ._names import as_text, strip_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus.pp._counts import row_blocks, stored_counts
+from scarches_plus._cells._counts import row_blocks, stored_counts
 
 COUNTS = np.random.default_rng(0).poisson(0.5, (23, 7)).astype(np.float32)
 KINDS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}

@@ -13,12 +13,12 @@ import scvi.model
 import torch
 
 from scarches_plus._pickles import TRUST, UnsafeFileError, read_torch_file
+from scarches_plus.model._load import CLASSES
+from scarches_plus.model._spec import spec_of_registry, text_registry
+from scarches_plus.model._state import ATTRIBUTE, ModelState
 
-from ._load import CLASSES
 from ._loading import read_saved
 from ._portable import PortableModel, plain_value, plan, put_together, take_apart
-from ._spec import spec_of_registry, text_registry
-from ._state import ATTRIBUTE, ModelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
-
-from ._state import refresh_state
+from scarches_plus.model._state import refresh_state
 
 if TYPE_CHECKING:
     from anndata import AnnData

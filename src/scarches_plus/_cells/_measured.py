@@ -10,7 +10,8 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells._names import name_of, names_of
+
+from ._names import name_of, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

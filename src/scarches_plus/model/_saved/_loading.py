@@ -21,11 +21,11 @@ from scarches_plus._arguments import at_home
 from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 from scarches_plus._pickles import read_former_folder
+from scarches_plus.model._spec import use_text_categories
+from scarches_plus.model._state import restore_state
 
 from ._clean_folder import write_clean_folder, write_clean_former_folder
 from ._saved_model import locate, model_name, read_model
-from ._spec import use_text_categories
-from ._state import restore_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,7 +233,7 @@ def read_saved(
     Parameters
     ----------
     source, prefix
-        As in :func:`~scarches_plus.model._saved_model.locate`.
+        As in :func:`~scarches_plus.model._saved._saved_model.locate`.
     with_cells
         Read ``adata.h5ad`` or ``mdata.h5mu`` as well.
 
@@ -266,6 +266,6 @@ def _saved_cells(folder: Path, prefix: str, saved: SavedModel) -> Any:
 
 
 def _opened(model: Any) -> Any:
-    from ._load import load  # which knows all classes
+    from scarches_plus.model._load import load  # which knows all classes
 
     return load(model) if isinstance(model, str | Path) else model

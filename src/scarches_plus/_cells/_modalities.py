@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from anndata import AnnData
-
-from scarches_plus._cells._columns import column_of
+from ._columns import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from anndata import AnnData
     from mudata import MuData
 
     from scarches_plus._reference import ReferenceSpec
@@ -59,6 +58,8 @@ def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | No
     for key in columns_of(spec, batch_key):
         obs[key] = column_of(_table_of(adata, key, spec.column_modalities.get(key)), key).to_numpy()
     layers = {name: genes.layers[name] for name in genes.layers if name is not None}  # from anndata 0.13 on None is X
+    from anndata import AnnData
+
     return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=layers, raw=genes.raw)
 
 

@@ -1,0 +1,22 @@
+"""Tell where files that were fetched are kept."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from scarches_plus import _arguments as check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CACHE_VARIABLE = "SCARCHES_PLUS_CACHE"
+
+
+def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
+    import pooch
+
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
+    return check.at_home(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).resolve()
