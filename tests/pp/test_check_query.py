@@ -7,8 +7,9 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
+from scarches_plus._cells import _counts
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.pp import QueryError, _counts, check_query
+from scarches_plus.pp import QueryError, check_query
 
 GENES = tuple(f"GENE{i}" for i in range(50))
 SPEC = ReferenceSpec(

@@ -7,7 +7,8 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scarches_plus.pp import _known_genes, map_gene_ids, map_orthologs
+from scarches_plus.pp import map_gene_ids, map_orthologs
+from scarches_plus.pp._genes import _known
 from scarches_plus.pp._genes._known import SPECIES, genes, orthologs, recognize_species
 
 #: Genes that analyses of single cells look at, and their human counterparts.
@@ -84,7 +85,7 @@ def test_species():
 
 
 def test_tables_are_small_and_say_where_they_come_from():
-    folder = _known_genes._FOLDER
+    folder = _known._FOLDER
     sizes = {file.name: file.stat().st_size for file in folder.glob("*.xz")}
     assert set(sizes) == {"human.tsv.xz", "mouse.tsv.xz", "orthologs.tsv.xz"}
     assert sum(sizes.values()) < 1_000_000
