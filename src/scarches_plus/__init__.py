@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets, hub, metrics, model, module, pl, pp, tl, train
+    from ._load import load
 
-__all__ = ["datasets", "hub", "metrics", "model", "module", "pl", "pp", "tl", "train"]
+__all__ = ["datasets", "hub", "load", "metrics", "model", "module", "pl", "pp", "tl", "train"]
 
 __version__ = version("scarches-plus")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "load":
+        from ._load import load
+
+        return load
     if name in __all__:
         return import_module(f"{__name__}.{name}")
     message = f"module {__name__!r} has no attribute {name!r}"

@@ -20,6 +20,9 @@ PICKLE_VALUES = 2**21
 PICKLE_CONTAINERS = 2**15
 #: Members of an archive, one for each tensor: a model has some hundred.
 ARCHIVE_MEMBERS = 2**14
+#: Files and folders that are looked at for a model that lies further down, and how far down.
+FOLDER_FILES = 10_000
+FOLDER_DEPTH = 4
 #: An HDF5 file may declare so many times the bytes that a data set has in it: dense counts of few genes pack 100:1 ...
 HDF5_EXPANSION = 200
 #: ... and so many bytes beside, for columns of one value.

@@ -4,7 +4,15 @@ from ._columns import column_not_found, column_of, column_repeated
 from ._counts import counts_layer, counts_of, matrix_of, row_blocks, stored_counts
 from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound, require_sound_cells
 from ._measured import measured_genes, read_record, unmeasured_genes, write_record
-from ._modalities import columns_of, gene_cells, in_modality, is_mudata, keep_complete_cells, require_same_cells
+from ._modalities import (
+    columns_of,
+    gene_cells,
+    in_modality,
+    is_mudata,
+    keep_complete_cells,
+    protein_cells,
+    require_same_cells,
+)
 from ._names import look_alike, missing, name_of, names_of, texts_of
 from ._results import require_writable
 
@@ -28,6 +36,7 @@ __all__ = [
     "missing",
     "name_of",
     "names_of",
+    "protein_cells",
     "read_record",
     "require_same_cells",
     "require_sound",

@@ -63,6 +63,35 @@ def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | No
     return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=layers, raw=genes.raw)
 
 
+def protein_cells(adata: AnnData | MuData, spec: ReferenceSpec) -> AnnData | None:
+    """Return the proteins of cells as a modality; ``None`` if the cells or the model have none.
+
+    Parameters
+    ----------
+    adata
+        Cells; not changed. AnnData keeps proteins in ``obsm``, under the name of the reference's modality: a table with names, or a
+        matrix whose columns are the reference's proteins in order.
+    spec
+        What the reference expects.
+    """
+    name = spec.modalities.get("proteins")
+    if name is None or is_mudata(adata):
+        return None if name is None else adata.mod.get(name)  # type: ignore[union-attr]
+    if name not in adata.obsm:
+        return None
+    import pandas as pd
+    from anndata import AnnData
+
+    found = adata.obsm[name]
+    if isinstance(found, pd.DataFrame):
+        values, names = found.to_numpy(), list(map(str, found.columns))
+    else:
+        same = found.shape[1] == len(spec.proteins)
+        values, names = found, list(spec.proteins) if same else list(map(str, range(found.shape[1])))
+    layers = {} if spec.protein_layer is None else {spec.protein_layer: values}
+    return AnnData(values, pd.DataFrame(index=adata.obs_names), pd.DataFrame(index=names), layers=layers)
+
+
 def columns_of(spec: ReferenceSpec, batch_key: str | None) -> Iterable[str]:
     """Return the columns of ``obs`` that a model reads, labels apart."""
     batch = batch_key or spec.batch_key

@@ -12,16 +12,17 @@ from scarches_plus._addresses import address_below
 from scarches_plus._limits import MANIFEST_BYTES
 from scarches_plus._logging import logger
 from scarches_plus._text import for_message
+from scarches_plus.bundle._format._folder import CHECKSUMS, read_file, sha256_of
+from scarches_plus.bundle._manifest import MANIFEST
 
-from ._folder import CHECKSUMS, read_file, sha256_of
 from ._index import FILE
-from ._manifest import MANIFEST
 from ._parcel import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from ._manifest import Card
+    from scarches_plus.bundle._manifest import Card
+
     from ._parcel import Parcel
     from ._services import Token
 

@@ -15,6 +15,7 @@ from scarches_plus import _arguments as check
 from scarches_plus._addresses import is_address, join_address, origin_of, quoted_path, require_step, shown
 from scarches_plus._arguments import at_home
 from scarches_plus._files import cache_folder, open_regular
+from scarches_plus._json import first_problem, parse_json
 from scarches_plus._limits import (
     ADDRESS_CHARACTERS,
     CHECKSUM_BYTES,
@@ -25,10 +26,9 @@ from scarches_plus._limits import (
     README_BYTES,
 )
 from scarches_plus._text import for_message, for_terminal
+from scarches_plus.bundle._manifest import MANIFEST, README, BundleError, Count, FileEntry, FileName, StrictModel, Texts
 
 from ._cached_index import cached_index
-from ._json import first_problem, parse_json
-from ._manifest import MANIFEST, README, BundleError, Count, FileEntry, FileName, StrictModel, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

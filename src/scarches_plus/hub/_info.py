@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
+from scarches_plus.bundle._format._folder import CHECKSUMS, SAVED_MODEL, read_manifest
+from scarches_plus.bundle._manifest import MANIFEST
 
 from ._fetch_file import fetch_file
-from ._folder import CHECKSUMS, SAVED_MODEL, read_manifest
-from ._manifest import MANIFEST
 from ._resolved import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ._manifest import Manifest
+    from scarches_plus.bundle._manifest import Manifest
 
 
 def info(

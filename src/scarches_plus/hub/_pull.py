@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_space
+from scarches_plus.bundle._format._folder import read_manifest
+from scarches_plus.bundle._manifest import BundleError
 
 from ._fetch_file import fetch_file
-from ._folder import read_manifest
-from ._manifest import BundleError
 from ._resolved import resolve
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scarches_plus._logging import logger
-
-from ._manifest import BundleError
+from scarches_plus.bundle._manifest import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ._manifest import FileEntry
+    from scarches_plus.bundle._manifest import FileEntry
+
     from ._parcel import Parcel
     from ._session import Session
 

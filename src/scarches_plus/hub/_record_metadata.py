@@ -10,7 +10,8 @@ from scarches_plus._addresses import AddressError, check_address
 from scarches_plus._text import for_html
 
 if TYPE_CHECKING:
-    from ._manifest import Card
+    from scarches_plus.bundle._manifest import Card
+
     from ._parcel import Parcel
 
 _DIGEST = re.compile(r"sha256 of manifest\.json: ([0-9a-f]{64})")

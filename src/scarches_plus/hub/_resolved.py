@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import append_line, cache_folder, cache_subfolder
 from scarches_plus._logging import logger
+from scarches_plus.bundle._manifest import MANIFEST
 
 from ._index import find, read_indexes, says_version
-from ._manifest import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

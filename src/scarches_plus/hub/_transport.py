@@ -6,9 +6,9 @@ import os
 
 from scarches_plus import _limits
 from scarches_plus._transport import Answer, TryLaterError, chunks, follow
+from scarches_plus.bundle._manifest import BundleError
 
 from . import _backoff
-from ._manifest import BundleError
 from ._services import Token, service_of
 
 OFFLINE_VARIABLE = "SCARCHES_PLUS_OFFLINE"

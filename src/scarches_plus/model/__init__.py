@@ -3,7 +3,8 @@
 What changes the network belongs into ``module``, what changes the loss into ``train``, what users type into ``tl``.
 """
 
-from ._load import load
+from scarches_plus._load import load
+
 from ._recipes import QUERY_RECIPES, RECIPES, Recipe
 from ._scanvi import SCANVI
 from ._scvi import SCVI

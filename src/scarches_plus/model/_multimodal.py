@@ -12,7 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scarches_plus._cells import columns_of, counts_layer, in_memory, matrix_of, require_same_cells
+from scarches_plus._cells import columns_of, counts_layer, in_memory, matrix_of, protein_cells, require_same_cells
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -60,17 +60,19 @@ def columns_stay_where_they_are() -> AbstractContextManager[Any]:
 
 
 def _protein_counts(source: AnnData | MuData, name: str, spec: ReferenceSpec) -> np.ndarray:
-    found = source.mod.get(name) if isinstance(source, MuData) else None
+    found = protein_cells(source, spec)
     counts = np.zeros((source.n_obs, len(spec.proteins)), dtype=np.float32)
     if found is None:
         return counts
-    require_same_cells(found, source, name)
+    if isinstance(source, MuData):
+        require_same_cells(found, source, name)
     position = found.var_names.get_indexer(pd.Index(spec.proteins))
     measured = np.flatnonzero(position >= 0)
     if not len(measured):
+        where = f"modality {name!r}" if isinstance(source, MuData) else f"obsm[{name!r}]"
         message = (
-            f"none of the proteins in modality {name!r}, such as {found.var_names[:3].tolist()}, is one of the reference's, "
-            f"such as {list(spec.proteins[:3])}; rename them, or leave the modality out"
+            f"none of the proteins in {where}, such as {found.var_names[:3].tolist()}, is one of the reference's, "
+            f"such as {list(spec.proteins[:3])}; rename them, or leave them out"
         )
         raise ValueError(message)
     layer = counts_layer(None, spec.protein_layer)

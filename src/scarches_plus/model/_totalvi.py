@@ -13,7 +13,7 @@ import scvi.model
 from scvi import REGISTRY_KEYS
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells import gene_cells
+from scarches_plus._load import load_as
 from scarches_plus._logging import logger
 from scarches_plus.module import TOTALVAE
 from scarches_plus.module._network_options import check_network
@@ -22,11 +22,10 @@ from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
 from ._mixin import ReferenceMixin
-from ._multimodal import columns_stay_where_they_are, registrable
-from ._prepare import prepare_cells
+from ._multimodal import columns_stay_where_they_are
 from ._saved._stand_ins import stand_ins
 from ._setup import checked_setup
-from ._spec import modalities_of, reference_spec, spec_of_registry
+from ._spec import modalities_of, spec_of_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -185,9 +184,6 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
     def _load_trusted(cls, folder: Path, adata: Any, **options: Any) -> Any:
         prefix = options.get("prefix") or ""
         registry = scvi.model.TOTALVI.load_registry(str(folder), prefix=prefix)
-        if not modalities_of(registry["setup_args"]):
-            message = f"{folder} holds a totalVI model that was set up with AnnData; only those of MuData are supported"
-            raise TypeError(message)
         without = adata is False or (adata is None and not (folder / f"{prefix}mdata.h5mu").exists())
         with advice_unsaid():
             model = super()._load_trusted(
@@ -258,15 +254,11 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         Parameters
         ----------
         model
-            Model that was set up with MuData. It is not changed.
+            Model that was set up with MuData or AnnData. It is not changed.
         """
-        cells: Any = False
-        if model.adata is not None:
-            spec = reference_spec(model)
-            cells = registrable(prepare_cells(gene_cells(model.adata, spec), spec), model.adata, spec)
         with TemporaryDirectory() as folder:
             model.save(folder, overwrite=True)
-            converted = cls._load_trusted(Path(folder), cells)  # which was written just now
+            converted = load_as(cls, folder, False if model.adata is None else model.adata)
         converted.history_ = model.history_
         return converted
 

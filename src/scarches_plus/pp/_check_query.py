@@ -95,7 +95,7 @@ def check_query(
         *check_genes(cells, spec),
         *_check_studies(cells, spec),
         *check_counts(cells, counts_layer(layer, spec.layer), genes=genes, batch_key=batch_key, counts=spec.counts),
-        *(check_proteins(adata, spec) if is_mudata(adata) else ()),  # type: ignore[arg-type]
+        *check_proteins(adata, spec),
         *check_batches(cells.obs, spec, batch_key, shared_batches),
         *check_spelling(cells.obs, spec.labels_key, (*spec.labels, *filter(None, [spec.unlabeled_category]))),
         *check_covariates(cells.obs, spec),

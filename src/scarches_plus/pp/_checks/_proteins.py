@@ -1,4 +1,4 @@
-"""Find what is wrong with the modalities of MuData besides genes."""
+"""Find what is wrong with proteins, of MuData or in ``obsm``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scarches_plus._cells import counts_layer, in_modality, keep_complete_cells
+from scarches_plus._cells import counts_layer, in_modality, is_mudata, keep_complete_cells, protein_cells
 from scarches_plus.pp._query_report import Problem
 
 from ._counts import check_counts
@@ -16,48 +16,53 @@ from ._counts import check_counts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from anndata import AnnData
     from mudata import MuData
 
     from scarches_plus._reference import ReferenceSpec
 
 
-def check_proteins(mdata: MuData, spec: ReferenceSpec) -> Iterator[Problem]:
+def check_proteins(adata: AnnData | MuData, spec: ReferenceSpec) -> Iterator[Problem]:
     """Find what is wrong with proteins; a query may lack some, or the whole modality.
 
     Parameters
     ----------
-    mdata
+    adata
         Cells; not changed.
     spec
         What the reference expects.
     """
-    name = spec.modalities.get("proteins")
-    if name is None or name not in mdata.mod:
+    name, proteins = spec.modalities.get("proteins"), protein_cells(adata, spec)
+    if name is None or proteins is None:
         return
-    proteins = mdata.mod[name]
-    if not proteins.obs_names.equals(mdata.obs_names):
+    place, data = (
+        (f"modality {name!r}", f"mdata.mod[{name!r}].var_names_make_unique()")
+        if is_mudata(adata)
+        else (f"obsm[{name!r}]", f"adata.obsm[{name!r}].columns = [...]")
+    )
+    if not proteins.obs_names.equals(adata.obs_names):
         yield Problem(
             "fatal",
-            f"modality {name!r} has {proteins.n_obs} of the {mdata.n_obs} cells, or has them in another order",
-            keep_complete_cells(mdata),
+            f"modality {name!r} has {proteins.n_obs} of the {adata.n_obs} cells, or has them in another order",
+            keep_complete_cells(adata),  # type: ignore[arg-type]
         )
         return
     names = proteins.var_names
     if not names.is_unique:
         yield Problem(
             "fatal",
-            f"names of proteins in modality {name!r} occur more than once, for example "
+            f"names of proteins in {place} occur more than once, for example "
             f"{names[names.duplicated()].unique()[:3].tolist()}",
-            f"rename them: mdata.mod[{name!r}].var_names_make_unique()",
+            f"rename them: {data}",
         )
         return
     known = pd.Index(spec.proteins)
     if not known.isin(names).any():
         yield Problem(
             "fatal",
-            f"none of the proteins in modality {name!r}, such as {names[:3].tolist()}, is one of the reference's, such as "
+            f"none of the proteins in {place}, such as {names[:3].tolist()}, is one of the reference's, such as "
             f"{list(spec.proteins[:3])}",
-            "rename them, or leave the modality out",
+            "rename them, or leave them out",
         )
     of_interest = proteins[:, names.isin(known)]
     layer = counts_layer(None, spec.protein_layer)
@@ -65,4 +70,8 @@ def check_proteins(mdata: MuData, spec: ReferenceSpec) -> Iterator[Problem]:
     for problem in check_counts(of_interest, layer, empty=None):
         fix = re.sub(r"pass layer='X'", f"adata.{slot} = adata.X", problem.fix)  # `layer` is where genes are
         fix = re.sub(r"pass layer=('.*')", rf"adata.{slot} = adata.layers[\1]", fix)
-        yield replace(problem, message=f"proteins (modality {name!r}): {problem.message}", fix=in_modality(fix, name))
+        yield replace(
+            problem,
+            message=f"proteins ({place}): {problem.message}",
+            fix=fix if not is_mudata(adata) else in_modality(fix, name),
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
 
-from ._folder import SAVED_MODEL
+from ._format._folder import SAVED_MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,18 +48,19 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    from scarches_plus.model import load
-    from scarches_plus.model._saved._scvi_folder import to_scvi_file
+    from scarches_plus.model._convert import as_own
+
+    from ._layouts._scvi_folder import to_scvi_file
 
     check.flags(overwrite=overwrite)
     folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
-    write_folder(folder, {SAVED_MODEL: to_scvi_file(load(model))}, overwrite=overwrite, foreign=_no_export)
+    write_folder(folder, {SAVED_MODEL: to_scvi_file(as_own(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 
 
 def _no_export(folder: Path) -> str | None:
     """Return why a folder is none that :func:`export_model` wrote; ``None`` if it is one."""
-    from scarches_plus.model._saved._scvi_folder import is_export
+    from ._layouts._scvi_folder import is_export
 
     strays = sorted(file.name for file in folder.iterdir() if file.name != SAVED_MODEL or not file.is_file())
     if strays:

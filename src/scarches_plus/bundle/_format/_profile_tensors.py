@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus._label_profiles import N_QUANTILES, LabelProfiles
+from scarches_plus.bundle._manifest import PROFILES, BundleError
 
-from ._manifest import PROFILES, BundleError
 from ._tensors import pack, refuse_rest, take, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._manifest import Manifest
+    from scarches_plus.bundle._manifest import Manifest
 
 _ROUNDING = 1e-6
 

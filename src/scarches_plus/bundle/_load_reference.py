@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
-from ._folder import read_listed, read_manifest
+from ._format._folder import read_listed, read_manifest
+from ._format._reference_cells import unpack_reference
 from ._manifest import MANIFEST, REFERENCE, BundleError
-from ._reference_cells import unpack_reference
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
-from ._folder import read_listed, read_manifest
+from ._format._folder import read_listed, read_manifest
+from ._format._profile_tensors import unpack_profiles
 from ._manifest import MANIFEST, PROFILES, BundleError
-from ._profile_tensors import unpack_profiles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
+from scarches_plus._json import finite, write_json
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
 from scarches_plus._options import check_options
 
-from ._card import card_text
-from ._fewest_cells import require_enough_cells
-from ._folder import CHECKSUMS, checksums, no_bundle, sha256_of
-from ._json import finite, write_json
+from ._format._card import card_text
+from ._format._fewest_cells import require_enough_cells
+from ._format._folder import CHECKSUMS, checksums, no_bundle, sha256_of
+from ._format._profile_tensors import pack_profiles
+from ._format._reference_cells import labels_of, pack_reference
+from ._format._state_tensors import pack_anchors, pack_importance, pack_summaries
+from ._format._tensors import pack
 from ._manifest import (
     ANCHORS,
     IMPORTANCE,
@@ -31,10 +35,6 @@ from ._manifest import (
     Card,
     Manifest,
 )
-from ._profile_tensors import pack_profiles
-from ._reference_cells import labels_of, pack_reference
-from ._state_tensors import pack_anchors, pack_importance, pack_summaries
-from ._tensors import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
-    from scarches_plus.model._saved._portable import PortableModel
+
+    from ._plain._portable import PortableModel
 
 _PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
 Part = Literal["latent", "variance", "labels", "umap", "counts"]
@@ -127,8 +128,9 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     TypeError
         If an argument of the model is no plain value, or profiles are none.
     """
-    from scarches_plus.model import load
-    from scarches_plus.model._saved._portable import take_apart
+    from scarches_plus.model._convert import as_own
+
+    from ._plain._portable import take_apart
 
     folder = check.path("path", path).absolute()
     keys = [
@@ -147,7 +149,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     if not isinstance(profiles, LabelProfiles | None):
         message = f"profiles must be what sp.tl.label_profiles returned, not {check.shown(profiles)}"
         raise TypeError(message)
-    model = load(model)
+    model = as_own(model)
     if keys and not summary and "labels" not in include:
         message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"
         raise ValueError(message)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._manifest import AnchorsSection, BundleError, ImportanceSection, SummarySection
+from scarches_plus.bundle._manifest import AnchorsSection, BundleError, ImportanceSection, SummarySection
+
 from ._tensors import pack, refuse_rest, require, take, unpack
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _limits
-
-from ._json import parse_json
-from ._manifest import BundleError
+from scarches_plus._json import parse_json
+from scarches_plus.bundle._manifest import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus._label_profiles import FEWEST_CELLS
-
-from ._manifest import PROFILES, SUMMARIES
+from scarches_plus.bundle._manifest import PROFILES, SUMMARIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

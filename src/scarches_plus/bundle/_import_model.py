@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 
 from ._manifest import BundleError
+from ._open import open_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,13 +48,7 @@ def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: b
     folder = check.path("path", path)
     check.texts_or_none(prefix=prefix)
     check.flags(trust_pickle=trust_pickle)
-    if trust_pickle:
-        from scarches_plus.model import load
-
-        return load(folder, prefix=prefix, trust_pickle=True)
-    from scarches_plus.model._saved._scvi_folder import from_scvi_folder
-
     try:
-        return from_scvi_folder(folder, prefix)  # type: ignore[no-any-return]
+        return open_path(folder, prefix=prefix, trust_pickle=trust_pickle)  # type: ignore[no-any-return]
     except ValueError as error:
         raise BundleError(str(error)) from error

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+#: Where former releases of scvi-tools put latent means, of any class.
+_FORMER_KEYS = ("_scvi_latent_qzm", "X_latent_qzm")
+
 
 def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: int = 2**34) -> AnnData:
     """Open the cells that lie beside a model of scvi-hub (``adata.h5ad``), minified or whole.
@@ -72,8 +75,9 @@ def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: 
 
 def _name_latent(adata: AnnData, model: Any) -> None:
     """Put the latent means of minified cells where this package has them, and note whose they are."""
-    found = model._LATENT_QZM_KEY  # where scvi-tools puts latent means when it minifies
-    if found not in adata.obsm:
+    own = model._LATENT_QZM_KEY  # where scvi-tools of today puts latent means when it minifies
+    found = next((key for key in (own, f"_{own}", *_FORMER_KEYS) if key in adata.obsm), None)
+    if found is None:
         return
     latent = np.asarray(adata.obsm[found], dtype=np.float32)
     if latent.shape[1] != model.module.n_latent or not np.isfinite(latent).all():

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
-from scarches_plus._pickles import FORMER_FILES, Table
+from scarches_plus._pickles import Table
 
-from ._saved_model import MODEL_FILE
+from ._find import MODEL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from scarches_plus._pickles import FormerModel
 
     from ._saved_model import SavedModel
 
@@ -29,14 +26,6 @@ def write_clean_folder(saved: SavedModel, folder: Path) -> None:
         "attr_dict": {name: with_tables(value) for name, value in saved.attributes.items()},
     }
     torch.save(content, folder / MODEL_FILE)
-
-
-def write_clean_former_folder(model: FormerModel, folder: Path, prefix: str) -> None:
-    """Write the three files of a model of scvi-tools before 0.15."""
-    attributes, weights, names = (folder / f"{prefix}{name}" for name in FORMER_FILES)
-    attributes.write_bytes(pickle.dumps({name: with_tables(value) for name, value in model.attributes.items()}))
-    torch.save(OrderedDict(model.weights), weights)
-    names.write_text("".join(f"{name}\n" for name in model.var_names), encoding="utf-8")
 
 
 def with_tables(value: Any, name: str = "0") -> Any:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
-from ._folder import read_listed, read_manifest
+from ._format._folder import read_listed, read_manifest
+from ._format._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
+from ._format._tensors import unpack
 from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
-from ._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
-from ._tensors import unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
-    from scarches_plus.model._saved._portable import PortableModel
 
     from ._manifest import Manifest
+    from ._plain._portable import PortableModel
 
 
 def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
@@ -53,7 +53,7 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
 
 def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
     """Return the model of a bundle whose manifest has been read."""
-    from scarches_plus.model._saved._portable import put_together
+    from ._plain._portable import put_together
 
     for file, section in (
         (IMPORTANCE, manifest.importance),
@@ -85,8 +85,9 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
 
 def _parts(manifest: Manifest, weights: dict[str, Tensor]) -> PortableModel:
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._saved._portable import PortableModel
     from scarches_plus.model._state import ModelState
+
+    from ._plain._portable import PortableModel
 
     cells = manifest.cells.model_dump()
     unmeasured_proteins = cells.pop("unmeasured_proteins")

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scarches_plus.model._load import CLASSES, load
+from scarches_plus.model._convert import CLASSES, as_own
+from scarches_plus.model._saved._stand_ins import stand_ins
 from scarches_plus.model._spec import reference_spec, with_text_categories
 from scarches_plus.model._state import get_state, restore_state, set_state
 from scarches_plus.model._totalvi import TOTALVI, advice_unsaid
 
 from ._plausible import NO_OPTIONS, known_arguments, require_plausible_sizes
 from ._plausible_state import require_plausible_state
-from ._stand_ins import stand_ins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,7 +78,7 @@ def take_apart(model: Any) -> PortableModel:
     TypeError
         If an argument of its constructor is no plain value.
     """
-    model = with_text_categories(load(model))
+    model = with_text_categories(as_own(model))
     if not model.is_trained:
         message = "the model is not trained; train it first"
         raise ValueError(message)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
-from ._fewest_cells import require_enough_cells
-from ._folder import CHECKSUMS, read_listed, read_manifest
+from ._format._fewest_cells import require_enough_cells
+from ._format._folder import CHECKSUMS, read_listed, read_manifest
+from ._format._profile_tensors import unpack_profiles
+from ._format._reference_cells import unpack_reference
 from ._load_bundle import open_model
 from ._manifest import MANIFEST, PROFILES, REFERENCE, BundleError
-from ._profile_tensors import unpack_profiles
-from ._reference_cells import unpack_reference
 
 if TYPE_CHECKING:
     from pathlib import Path

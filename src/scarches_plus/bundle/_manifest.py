@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from scarches_plus import _limits
+from scarches_plus._json import first_problem, parse_json
 from scarches_plus._text import for_terminal
-
-from ._json import first_problem, parse_json
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"

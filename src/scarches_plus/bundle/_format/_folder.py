@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from scarches_plus import _limits
 from scarches_plus._files import open_regular
-
-from ._manifest import MANIFEST, README, BundleError, FileEntry, FileName, Manifest, parse_manifest
+from scarches_plus.bundle._manifest import MANIFEST, README, BundleError, FileEntry, FileName, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ import numpy as np
 
 from scarches_plus import _keys
 from scarches_plus._cells import name_of, names_of
+from scarches_plus.bundle._manifest import BundleError
 
-from ._manifest import BundleError
 from ._tensors import pack, refuse_rest, take, unpack
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import Series
 
-    from ._manifest import Manifest
+    from scarches_plus.bundle._manifest import Manifest
 
 _UMAP = "X_umap"
 _PARTS = ("latent", "variance", "labels", "umap", "counts")

@@ -1,0 +1,88 @@
+"""Read folders of scvi-tools 0.7 to 0.14: ``attr.pkl``, ``model_params.pt`` and ``var_names.csv``."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scvi.data._compat import registry_from_setup_dict
+
+from scarches_plus._pickles import FORMER_FILES, UnsafeFileError, read_former_folder, read_pickle_file
+
+from ._foreign import family_of
+from ._saved_model import SavedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+#: The folder does not say what class a model is of: by which weights it is known.
+_CLASSES = {
+    "TOTALVI": "background_pro_alpha",
+    "SCANVI": "encoder_z2_z1.",
+    "MULTIVI": "z_encoder_accessibility.",
+    "PEAKVI": "region_factors",
+    "SCVI": "decoder.px_scale_decoder.",
+}
+_UNLABELED = "unlabeled_category"
+_SETUP = "scvi_setup_dict_"
+
+
+def read_former(folder: Path, prefix: str) -> SavedModel:
+    """Read a model with the registry that scvi-tools makes of its set-up today.
+
+    Raises
+    ------
+    UnsafeFileError
+        If a file is damaged or something else.
+    OSError
+        If one cannot be read.
+    """
+    path = folder / f"{prefix}{FORMER_FILES[0]}"
+    family = family_of(read_pickle_file(path).parts())
+    if family is not None:
+        message = (
+            f"{path} holds a model of {family}, whose network this package does not have; only those of scvi-tools open"
+        )
+        raise UnsafeFileError(message)
+    former = read_former_folder(folder, prefix)
+    name = _class_of(former.weights)
+    attributes = {key: value for key, value in former.attributes.items() if key != _SETUP and key.endswith("_")}
+    setup = _with_arrays(former.attributes[_SETUP])
+    try:
+        registry = registry_from_setup_dict(SimpleNamespace(__name__=name), setup, _unlabeled(former.attributes, name))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        message = (
+            f"{path} holds no model of scvi-tools: what its cells were registered with is incomplete "
+            f"({type(error).__name__}: {error})"
+        )
+        raise UnsafeFileError(message) from error
+    return SavedModel(
+        path, former.weights, np.array(former.var_names, dtype=object), attributes | {"registry_": registry}, {}
+    )
+
+
+def _class_of(weights: Iterable[str]) -> str:
+    names = tuple(weights)
+    for name, part in _CLASSES.items():
+        if any(one.startswith(part) for one in names):
+            return name
+    return "unknown"
+
+
+def _unlabeled(attributes: Mapping[str, Any], name: str) -> Any:
+    """Return what cells without a label are called."""
+    if name != "SCANVI":
+        return None
+    given = attributes["init_params_"]
+    given = given.get("non_kwargs", given)
+    return given.get(_UNLABELED, attributes.get(f"{_UNLABELED}_"))
+
+
+def _with_arrays(setup: Any) -> Any:
+    """Return a set-up with arrays where scvi-tools takes them for granted."""
+    if not isinstance(setup, dict):
+        return setup
+    columns = ("extra_continuous_keys", "protein_names")
+    return {**setup, **{key: np.asarray(setup[key], dtype=object) for key in columns if key in setup}}

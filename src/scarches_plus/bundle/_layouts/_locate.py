@@ -1,0 +1,97 @@
+"""Locate the model at a path: in a folder, a file, or a folder further down."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from scarches_plus._limits import FOLDER_DEPTH, FOLDER_FILES
+from scarches_plus._pickles import FORMER_FILES
+
+from ._archives import is_archive, unpacked_archive
+from ._find import BUNDLE, FORMER, MODEL_FILE, SCVI_TOOLS, Place, only_one, places_in
+from ._foreign import what_else
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HERE = PurePosixPath()
+
+
+@contextmanager
+def located(path: Path, prefix: str | None) -> Iterator[tuple[Path, Place]]:
+    """Yield the folder of a model and its place in there; what is packed lies in a folder of its own meanwhile.
+
+    Parameters
+    ----------
+    path
+        Folder, file of a model, or archive.
+    prefix
+        What the names of its files begin with.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no model; the message says what is there instead.
+    ValueError
+        If there are several, or the file has another prefix, or an archive is refused.
+    """
+    if path.is_file() and not path.name.endswith((MODEL_FILE, *FORMER_FILES)) and is_archive(path):
+        with unpacked_archive(path, prefix) as (folder, place):
+            yield folder, place
+        return
+    yield _on_disk(path, prefix)
+
+
+def _on_disk(path: Path, prefix: str | None) -> tuple[Path, Place]:
+    if path.is_file():
+        return _of_file(path, prefix)
+    if not path.exists():
+        named = path.with_name(f"{path.name}{MODEL_FILE}")  # a path may end in what names of files begin with
+        if prefix is None and named.is_file():
+            return _of_file(named, prefix)
+        message = f"{path} is no folder: there is no saved model of that name"
+        raise FileNotFoundError(message)
+    place = only_one(_places_below(path), prefix, str(path))
+    if place is None:
+        raise FileNotFoundError(what_else(path, prefix))
+    return path / place.folder, Place(place.layout, _HERE, place.prefix)
+
+
+def _of_file(path: Path, prefix: str | None) -> tuple[Path, Place]:
+    for layout, names in ((SCVI_TOOLS, (MODEL_FILE,)), (FORMER, FORMER_FILES), (BUNDLE, ("manifest.json",))):
+        ending = next((name for name in names if path.name.endswith(name)), None)
+        if ending is None:
+            continue
+        found = path.name.removesuffix(ending)
+        if prefix is not None and prefix != found:
+            message = f"{path} has the prefix {found!r} and not {prefix!r}; leave prefix out, or give the folder"
+            raise ValueError(message)
+        return path.parent, Place(layout, _HERE, found)
+    raise FileNotFoundError(what_else(path, prefix))
+
+
+def _places_below(folder: Path) -> list[Place]:
+    """Return the models that lie least deep in a folder; links to folders are not followed further down."""
+    level, n_files = [_HERE], 0
+    for _ in range(FOLDER_DEPTH):
+        found, deeper = [], []
+        for place in level:
+            with os.scandir(folder / place) as entries:
+                files = []
+                for entry in entries:
+                    n_files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        deeper.append(place / entry.name)
+                    else:
+                        files.append(entry.name)
+                    if n_files > FOLDER_FILES:
+                        message = f"{folder} holds more than {FOLDER_FILES} files: name the folder of the model itself"
+                        raise ValueError(message)
+            found += places_in(files, place)
+        if found:
+            return found
+        level = sorted(deeper)
+    return []

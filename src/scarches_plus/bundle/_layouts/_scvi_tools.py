@@ -1,0 +1,55 @@
+"""Read ``model.pt`` of scvi-tools 0.15 and later, and of this package."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import torch
+
+from scarches_plus._pickles import UnsafeFileError, read_torch_file
+
+from ._foreign import family_of
+from ._saved_model import SavedModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Attributes that scvi-tools saves and sets when it loads; others would take the place of methods.
+_ATTRIBUTE = re.compile(r"(?!__)\w+_")
+_MOST_ATTRIBUTES = 1000
+_WEIGHTS, _NAMES, _ATTRIBUTES = "model_state_dict", "var_names", "attr_dict"
+
+
+def read_model(path: Path) -> SavedModel:
+    """Read a model's file.
+
+    Raises
+    ------
+    UnsafeFileError
+        If it is damaged, or holds something else than a model.
+    """
+    parts = read_torch_file(path).parts()
+    lacking = {_WEIGHTS, _NAMES, _ATTRIBUTES} - set(parts)
+    if lacking:
+        family = family_of(parts)
+        what = f"but that of {family}" if family else f"it lacks {sorted(lacking)}"
+        message = f"{path} holds no model of scvi-tools 0.15 or later: {what}"
+        raise UnsafeFileError(message)
+    weights = parts[_WEIGHTS].make_but({"pyro_param_store"})
+    strays = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]
+    if strays:
+        message = f"{path} holds no model: its weight {strays[0]!r} is no tensor"
+        raise UnsafeFileError(message)
+    attributes, refused = {}, {}
+    saved = parts[_ATTRIBUTES].parts()
+    if len(saved) > _MOST_ATTRIBUTES:
+        message = f"{path} holds no model: it has {len(saved)} attributes, and models have some ten"
+        raise UnsafeFileError(message)
+    for name, one in saved.items():
+        if _ATTRIBUTE.fullmatch(name):
+            try:
+                attributes[name] = one.make()
+            except UnsafeFileError as error:
+                refused[name] = error
+    return SavedModel(path, weights, parts[_NAMES].make(), attributes, refused)

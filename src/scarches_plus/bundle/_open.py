@@ -1,0 +1,183 @@
+"""Open the model that lies at a path, of any layout; nothing in its files is executed."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._arguments import at_home
+from scarches_plus._files import read_folder
+from scarches_plus._logging import logger
+
+from ._layouts._find import BUNDLE, FORMER, MODEL_FILE
+from ._layouts._locate import located
+from ._load_bundle import load_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anndata import AnnData
+    from mudata import MuData
+
+    from ._layouts._saved_model import SavedModel
+
+
+def open_path(
+    path: str | Path,
+    adata: Any = False,  # noqa: FBT002
+    *,
+    expected: Any = None,
+    prefix: str | None = None,
+    trust_pickle: bool = False,
+    **options: Any,
+) -> Any:
+    """Return the model at a path.
+
+    Parameters
+    ----------
+    path
+        Folder, file or archive.
+    adata
+        Cells the model was trained on, ``None`` for those that lie beside it, if any, ``False`` for none.
+    expected
+        Class that the model has to be of.
+    prefix
+        What the names of its files begin with.
+    trust_pickle
+        Let scvi-tools open its own file, which executes what it says.
+    **options
+        ``accelerator`` and ``device``; with ``trust_pickle`` whatever else ``load`` of scvi-tools takes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing, or no model; the message says what is there instead.
+    ValueError
+        If a file is damaged or something else, or asks for more than a model needs, or the model is of another class, or the
+        cells are others; if there are several models.
+    TypeError
+        If the model is of a class that this package does not support.
+    """
+    with located(at_home(path), prefix) as (folder, place):
+        if place.layout == BUNDLE:
+            return _of_bundle(folder, adata, expected, options)
+        if trust_pickle and place.layout != FORMER:
+            return _trusted(folder, adata, expected, prefix=place.prefix, **options)
+        saved, cells = read_folder(folder, lambda there: _read(there, place, with_cells=adata is None))
+        return _of_saved(saved, adata if cells is None else cells, expected, prepared=cells is not None, **options)
+
+
+def read_registry(path: str | Path, prefix: str | None = None) -> dict[str, Any]:
+    """Return scvi-tools' registry of the model at a path.
+
+    Raises
+    ------
+    ValueError
+        If there is a bundle, which has none; else as :func:`open_path`.
+    """
+    with located(at_home(path), prefix) as (folder, place):
+        if place.layout == BUNDLE:
+            message = f"{folder} is a bundle, which holds no registry of scvi-tools: sp.load(path).registry_ is that of its model"
+            raise ValueError(message)
+        saved, _ = read_folder(folder, lambda there: _read(there, place, with_cells=False))
+        return saved.attribute("registry_")  # type: ignore[no-any-return]
+
+
+def _of_bundle(folder: Path, adata: Any, expected: Any, options: dict[str, Any]) -> Any:
+    from scarches_plus.model._saved._own_cells import take_cells
+
+    model = load_bundle(folder)
+    _require_class(type(model).__name__, expected, folder)
+    if adata is not None and adata is not False:
+        take_cells(model, adata)
+    if options.get("accelerator", "auto") != "auto" or options.get("device", "auto") != "auto":
+        from scvi.model._utils import parse_device_args
+
+        _, _, device = parse_device_args(**options, return_device="torch", validate_single_device=True)
+        model.to_device(device)
+    return model
+
+
+def _trusted(folder: Path, adata: Any, expected: Any, *, prefix: str, **options: Any) -> Any:
+    """Let scvi-tools open its own file."""
+    import scvi.model
+
+    from scarches_plus.model._convert import class_of
+
+    name = scvi.model.SCVI.load_registry(str(folder), prefix=prefix)["model_name"]
+    _require_class(name, expected, folder)
+    return class_of(name)._load_with_cells(folder, adata, prefix=prefix or None, **options)
+
+
+def _read(folder: Path, place: Any, *, with_cells: bool) -> tuple[SavedModel, AnnData | MuData | None]:
+    """Return a model, and cells that were saved with it, from one and the same folder."""
+    if place.layout == FORMER:
+        from ._layouts._former import read_former
+
+        saved = read_former(folder, place.prefix)
+    else:
+        from ._layouts._scvi_tools import read_model
+
+        saved = read_model(folder / f"{place.prefix}{MODEL_FILE}")
+    return saved, _cells_beside(folder, place.prefix, saved) if with_cells else None
+
+
+def _cells_beside(folder: Path, prefix: str, saved: SavedModel) -> Any:
+    """Return the cells beside a model, ``None`` if there are none."""
+    from scarches_plus._hdf5 import read_checked
+
+    if saved.attribute("registry_").get("setup_method_name") == "setup_mudata":
+        from mudata import read_h5mu
+
+        path, read = folder / f"{prefix}mdata.h5mu", read_h5mu
+    else:
+        from anndata import read_h5ad
+
+        path, read = folder / f"{prefix}adata.h5ad", read_h5ad
+    return read_checked(path, read) if path.exists() else None
+
+
+def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = False, **options: Any) -> Any:
+    """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
+    from scarches_plus.model._convert import class_of
+
+    from ._layouts._clean_folder import write_clean_folder
+    from ._layouts._complete import complete
+    from ._layouts._saved_model import with_path
+
+    name = saved.model_class
+    _require_class(name, expected, saved.path)
+    cls = class_of(name)
+    if saved.refused:
+        logger.info(f"{saved.path}: left out {sorted(saved.refused)}, which are no plain values")
+    with TemporaryDirectory() as folder:
+        whole = complete(saved)
+        write_clean_folder(whole, Path(folder))
+
+        def load() -> Any:
+            take = cls._load_trusted if prepared else cls._load_with_cells
+            with _private_folder_unsaid():
+                return take(Path(folder), adata, **options)
+
+        return with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
+
+
+def _require_class(name: str, expected: Any, path: Path) -> None:
+    if expected is not None and name != expected.__name__:
+        message = f"{path} holds a {name} and no {expected.__name__}; sp.load opens models of any class"
+        raise ValueError(message)
+
+
+@contextmanager
+def _private_folder_unsaid() -> Iterator[None]:
+    """Keep scvi-tools from telling users that a file of a private folder need not be downloaded."""
+    notes = logging.getLogger("scvi.data._download")
+    level = notes.level
+    notes.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        notes.setLevel(level)
