@@ -23,6 +23,12 @@ ARCHIVE_MEMBERS = 2**14
 #: Files and folders that are looked at for a model that lies further down, and how far down.
 FOLDER_FILES = 10_000
 FOLDER_DEPTH = 4
+#: Files of a ``.zip`` or ``.tar.gz`` with a model in it.
+ARCHIVE_FILES = 10_000
+#: It may unpack to so many times its bytes: weights hardly pack ...
+ARCHIVE_EXPANSION = 20
+#: ... and to so many bytes beside.
+ARCHIVE_FREE_BYTES = 16 * 2**20
 #: An HDF5 file may declare so many times the bytes that a data set has in it: dense counts of few genes pack 100:1 ...
 HDF5_EXPANSION = 200
 #: ... and so many bytes beside, for columns of one value.

@@ -52,7 +52,8 @@ def load(
         - ``"name"`` or ``"name@version"`` of a model that an index lists (:func:`scarches_plus.hub.list_models`);
         - the DOI or the address of a record of Zenodo, or ``"hf://owner/repository@revision"`` (Hugging Face).
     adata
-        Cells the model was trained on; not changed. Without them the model can still map and embed queries.
+        Cells the model was trained on; not changed. Without them the model can still map and embed queries. A model object that has
+        none gets them.
     prefix
         What file names in a folder of scvi-tools begin with.
     trust_pickle
@@ -87,7 +88,13 @@ def load(
     if not isinstance(what, str | Path):
         from .model._convert import as_own
 
-        return as_own(what)
+        model = as_own(what)
+        if adata is not None and adata is not False:
+            if model.adata is not None:
+                message = "the model has cells already: leave adata out, or open the model from disk with these"
+                raise ValueError(message)
+            model.take_cells(adata)
+        return model
     from .bundle import open_path
     from .hub._local import local_path
 

@@ -205,7 +205,7 @@ def test_numbers_that_crash(border, bundle, case):
 
 def test_a_large_real_manifest(border, bundle):
     """60,000 genes twice, 1,000 batches and labels, and what 100 of the batches lack."""
-    from scarches_plus.hub._manifest import parse_manifest
+    from scarches_plus.bundle._manifest import parse_manifest
 
     values = json.loads((bundle / "manifest.json").read_text())
     genes, labels = [f"ENSG{i:011d}.12" for i in range(60_000)], [f"a label of some length {i}" for i in range(1000)]

@@ -160,7 +160,7 @@ def test_verbs_look_first(place, model, border, monkeypatch, verb, case):
     def work(*_, **__):
         raise AssertionError("work before the check")
 
-    for name in ("torch.save", "scarches_plus.hub._save_bundle.pack"):
+    for name in ("torch.save", "scarches_plus.bundle._save_bundle.pack"):
         monkeypatch.setattr(name, work)
     path = {"a file": "file", "below a file": "file/x", "write-protected": "locked", "the working folder": "."}[case]
     if case == "write-protected":

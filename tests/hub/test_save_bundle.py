@@ -15,7 +15,7 @@ import pytest
 from small_models import NETWORK, SCANVI, SCVI, cells, reference, setup, split, train
 
 import scarches_plus as sp
-from scarches_plus.hub._tensors import unpack
+from scarches_plus.bundle._format._tensors import unpack
 
 
 def strings_and_lists(value):
@@ -353,7 +353,7 @@ def test_a_replacement_that_was_interrupted_between_two_renames(model, query, tm
 def test_a_bundle_that_is_replaced_while_it_is_read(bundle, tmp_path, monkeypatch, opens):
     """The manifest is that of one bundle, the rest that of the next: it is read again, but not for ever."""
     from scarches_plus._files import write_folder
-    from scarches_plus.hub import _folder
+    from scarches_plus.bundle._format import _folder
 
     replacing, reads, read_file = shutil.copytree(bundle, tmp_path / "next"), [], _folder.read_file
     manifest = json.loads((replacing / "manifest.json").read_text())

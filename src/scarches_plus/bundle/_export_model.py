@@ -50,7 +50,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     """
     from scarches_plus.model._convert import as_own
 
-    from ._layouts._scvi_folder import to_scvi_file
+    from ._layouts._export import to_scvi_file
 
     check.flags(overwrite=overwrite)
     folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
@@ -60,7 +60,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
 
 def _no_export(folder: Path) -> str | None:
     """Return why a folder is none that :func:`export_model` wrote; ``None`` if it is one."""
-    from ._layouts._scvi_folder import is_export
+    from ._layouts._export import is_export
 
     strays = sorted(file.name for file in folder.iterdir() if file.name != SAVED_MODEL or not file.is_file())
     if strays:

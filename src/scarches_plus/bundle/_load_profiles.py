@@ -9,6 +9,8 @@ from scarches_plus._files import read_folder
 
 from ._format._folder import read_listed, read_manifest
 from ._format._profile_tensors import unpack_profiles
+from ._layouts._find import BUNDLE
+from ._layouts._locate import located
 from ._manifest import MANIFEST, PROFILES, BundleError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def load_profiles(path: str | Path) -> LabelProfiles:
     Parameters
     ----------
     path
-        Folder with the bundle, as :func:`pull` returns it for a model by name.
+        Folder or archive with the bundle, as :func:`pull` returns it for a model by name.
 
     Returns
     -------
@@ -37,7 +39,11 @@ def load_profiles(path: str | Path) -> LabelProfiles:
     BundleError
         If the bundle carries no profiles, or anything is damaged.
     """
-    return read_folder(check.path("path", path), _read, hold=False)
+    with located(check.path("path", path), None) as (folder, place):
+        if place.layout != BUNDLE:
+            message = f"{folder} holds a model and no bundle; make one of it with sp.hub.save_bundle"
+            raise BundleError(message)
+        return read_folder(folder, _read, hold=False)
 
 
 def _read(folder: Path) -> LabelProfiles:

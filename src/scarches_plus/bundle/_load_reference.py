@@ -9,6 +9,8 @@ from scarches_plus._files import read_folder
 
 from ._format._folder import read_listed, read_manifest
 from ._format._reference_cells import unpack_reference
+from ._layouts._find import BUNDLE
+from ._layouts._locate import located
 from ._manifest import MANIFEST, REFERENCE, BundleError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def load_reference(path: str | Path) -> AnnData:
     Parameters
     ----------
     path
-        Folder with the bundle.
+        Folder or archive with the bundle.
 
     Returns
     -------
@@ -38,7 +40,11 @@ def load_reference(path: str | Path) -> AnnData:
     BundleError
         If the bundle carries no cells, or anything is damaged.
     """
-    return read_folder(check.path("path", path), _read, hold=False)
+    with located(check.path("path", path), None) as (folder, place):
+        if place.layout != BUNDLE:
+            message = f"{folder} holds a model and no bundle; make one of it with sp.hub.save_bundle"
+            raise BundleError(message)
+        return read_folder(folder, _read, hold=False)
 
 
 def _read(folder: Path) -> AnnData:

@@ -182,6 +182,7 @@ class StateSection(StrictModel):
     engine: str
     penalties: Annotated[list[dict[str, JsonValue]], Field(max_length=_limits.STATE_RECORDS)]
     recipe: str
+    origin: str = ""
 
     @field_validator("lineage")
     @classmethod

@@ -12,8 +12,8 @@ from scarches_plus._arguments import at_home
 from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 
-from ._layouts._find import BUNDLE, FORMER, MODEL_FILE
-from ._layouts._locate import located
+from ._layouts._find import BUNDLE, FORMER
+from ._layouts._locate import located, looks_like_model
 from ._load_bundle import load_bundle
 
 if TYPE_CHECKING:
@@ -61,13 +61,25 @@ def open_path(
     TypeError
         If the model is of a class that this package does not support.
     """
-    with located(at_home(path), prefix) as (folder, place):
+    with located(at_home(path), prefix, with_cells=adata is None) as (folder, place):
         if place.layout == BUNDLE:
             return _of_bundle(folder, adata, expected, options)
         if trust_pickle and place.layout != FORMER:
             return _trusted(folder, adata, expected, prefix=place.prefix, **options)
         saved, cells = read_folder(folder, lambda there: _read(there, place, with_cells=adata is None))
         return _of_saved(saved, adata if cells is None else cells, expected, prepared=cells is not None, **options)
+
+
+def layout_at(path: str | Path) -> str | None:
+    """Return the layout of the model at a path; ``None`` if there is none."""
+    path = at_home(path)
+    if not path.exists() or not looks_like_model(path):
+        return None
+    try:
+        with located(path, None) as (_, place):
+            return place.layout
+    except FileNotFoundError:
+        return None
 
 
 def read_registry(path: str | Path, prefix: str | None = None) -> dict[str, Any]:
@@ -87,12 +99,10 @@ def read_registry(path: str | Path, prefix: str | None = None) -> dict[str, Any]
 
 
 def _of_bundle(folder: Path, adata: Any, expected: Any, options: dict[str, Any]) -> Any:
-    from scarches_plus.model._saved._own_cells import take_cells
-
     model = load_bundle(folder)
     _require_class(type(model).__name__, expected, folder)
     if adata is not None and adata is not False:
-        take_cells(model, adata)
+        model.take_cells(adata)
     if options.get("accelerator", "auto") != "auto" or options.get("device", "auto") != "auto":
         from scvi.model._utils import parse_device_args
 
@@ -121,7 +131,7 @@ def _read(folder: Path, place: Any, *, with_cells: bool) -> tuple[SavedModel, An
     else:
         from ._layouts._scvi_tools import read_model
 
-        saved = read_model(folder / f"{place.prefix}{MODEL_FILE}")
+        saved = read_model(folder / place.name)
     return saved, _cells_beside(folder, place.prefix, saved) if with_cells else None
 
 
@@ -143,6 +153,7 @@ def _cells_beside(folder: Path, prefix: str, saved: SavedModel) -> Any:
 def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = False, **options: Any) -> Any:
     """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
     from scarches_plus.model._convert import class_of
+    from scarches_plus.model._state import note_origin
 
     from ._layouts._clean_folder import write_clean_folder
     from ._layouts._complete import complete
@@ -162,7 +173,9 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
             with _private_folder_unsaid():
                 return take(Path(folder), adata, **options)
 
-        return with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
+        model = with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
+    note_origin(model, saved.attribute("registry_"))
+    return model
 
 
 def _require_class(name: str, expected: Any, path: Path) -> None:

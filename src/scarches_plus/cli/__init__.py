@@ -29,6 +29,7 @@ def _command() -> None:
         _commands,
         _gene_commands,
         _hub_commands,
+        _model_commands,
         _novelty_commands,
         _scoring_commands,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+from pathlib import Path
 from typing import Literal
 
+from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
 
 from ._app import AS_IT_IS, Count, Reading, Share, Words, app
 from ._inputs import read_cells, read_hierarchy, read_json, require_columns, require_counts, require_different
+from ._models import read_reference
 from ._outputs import CELLS, output_file, write_cells
 from ._steps import console
 
@@ -64,7 +66,7 @@ def abundance(
     cells: Path,
     *,
     labels_key: str,
-    reference: Path | None = None,
+    reference: str | None = None,
     groupby: str | None = None,
     groups: Words = (),
     sample_key: str | None = None,
@@ -83,7 +85,7 @@ def abundance(
     labels_key
         Name of the labels.
     reference
-        Compare with these cells (.h5ad) ...
+        Compare with these cells (a file, the folder of the command build, or a bundle with cells) ...
     groupby
         ... or compare two groups of this column.
     groups
@@ -98,7 +100,11 @@ def abundance(
     from scarches_plus import tl
 
     require_different(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
-    reads = {"the file of cells": cells, "--reference": reference, "--columns": reading.columns}
+    reads = {
+        "the file of cells": cells,
+        "--reference": None if reference is None else at_home(reference),
+        "--columns": reading.columns,
+    }
     out = output_file(out, (".csv",), reads)
     adata = read_cells(cells, reading)
     require_columns(adata, cells, groupby=groupby, sample_key=sample_key)
@@ -108,7 +114,7 @@ def abundance(
         labels_key,
         groupby,
         groups=groups or None,
-        reference=None if reference is None else read_cells(reference),
+        reference=None if reference is None else read_reference(reference),
         sample_key=sample_key,
         novel_key=novel_key,
     )
@@ -122,7 +128,7 @@ def abundance(
 def transfer(
     mapped: Path,
     *,
-    reference: Path,
+    reference: str,
     labels_key: Words,
     out: Path,
     k: Count = 50,
@@ -141,7 +147,8 @@ def transfer(
     mapped
         A mapped query (.h5ad or .h5mu).
     reference
-        The reference's cells with their embedding (reference.h5ad of the command build).
+        The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle; a model that
+        came without cells labels by its summary.
     labels_key
         Column of labels in the reference, or several.
     out
@@ -164,14 +171,18 @@ def transfer(
     from scarches_plus import tl
 
     keeps = kind_of(mapped) == "h5mu" and reading.modality is None
-    reads = {"--reference": reference, "--hierarchy": hierarchy, "--columns": reading.columns}
+    reads = {"--reference": at_home(reference), "--hierarchy": hierarchy, "--columns": reading.columns}
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=mapped)
     tree = read_hierarchy(hierarchy)
-    adata, cells = read_cells(mapped, reading, keep_modalities=True), read_cells(reference, keep_modalities=True)
+    adata, cells = read_cells(mapped, reading, keep_modalities=True), read_reference(reference, or_model=True)
     require_columns(adata, mapped, novel_key=novel_key, hint=_OF_NOVEL)
-    for key in labels_key:
-        require_columns(cells, reference, labels_key=key)
-    require_columns(cells, reference, calibrate_by=calibrate_by)
+    if hasattr(cells, "obs"):
+        for key in labels_key:
+            require_columns(cells, Path(reference), labels_key=key)
+        require_columns(cells, Path(reference), calibrate_by=calibrate_by)
+    elif calibrate_by is not None:
+        message = f"--calibrate-by needs the reference's cells, and {reference} came without"
+        raise ValueError(message)
     calibration = calibrate_by and {
         key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, k=k, kernel=kernel) for key in labels_key
     }

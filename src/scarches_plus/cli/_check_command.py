@@ -6,14 +6,15 @@ from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 
 from ._app import AS_IT_IS, Reading, Words, app
 from ._console import console
-from ._inputs import open_model, read_cells
+from ._inputs import read_cells
+from ._models import open_model
 
 
 @app.command(name="check")
 def check_(
     cells: Path,
     *,
-    model: Path | None = None,
+    model: str | None = None,
     layer: str | None = None,
     batch_key: str | None = None,
     shared_batches: Words = (),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
 
 from ._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
-from ._inputs import open_model, read_cells, read_hierarchy, require_columns, require_counts, require_different
+from ._bundles import bundle_folder, known_profiles, write_bundle
+from ._inputs import read_cells, read_hierarchy, require_columns, require_counts, require_different
+from ._models import open_model
 from ._outputs import CELLS, output_file, output_files, output_folder, require_room, size_of, write_cells
 from ._penalties import parse_penalties
 from ._steps import build_model, console, map_cells, save_with_cells, split_cells, transfer_and_report, without_counts
@@ -91,7 +94,8 @@ def build(
     *,
     batch_key: str,
     labels_key: str | None = None,
-    out: Path,
+    out: Path | None = None,
+    bundle: Path | None = None,
     recipe: Recipe = "scvi",
     penalty: Words = (),
     hierarchy: Path | None = None,
@@ -105,8 +109,9 @@ def build(
 ) -> None:
     """Train a reference model and embed the reference.
 
-    Writes a folder with the model (which plain scvi-tools opens too) and reference.h5ad, the reference's cells with
-    their embedding and labels but no counts, for the commands transfer and report.
+    With --out, writes a folder with the model (which plain scvi-tools opens too) and reference.h5ad, the reference's cells with
+    their embedding and labels but no counts. With --bundle, writes a bundle to share, without data of single cells (anchors apart):
+    the command bundle has more choices.
 
     Parameters
     ----------
@@ -118,6 +123,8 @@ def build(
         Column of cell types; recipe scanvi needs it.
     out
         Folder to write.
+    bundle
+        Folder of the bundle to write.
     recipe
         Name of the recipe.
     penalty
@@ -135,19 +142,25 @@ def build(
     anchors
         Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd.
     overwrite
-        Replace a model that is there.
+        Replace a model or bundle that is there.
     """
     require_different(batch_key=batch_key, labels_key=labels_key)
+    if out is None and bundle is None:
+        message = "name what to write: --out MODEL, --bundle BUNDLE, or both"
+        raise ValueError(message)
     if recipe.startswith("scanvi") and labels_key is None:
         message = f"recipe {recipe} trains on labels: name their column with --labels-key, or take --recipe scvi"
         raise ValueError(message)
     reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy}
-    out = output_folder(out, reads, overwrite=overwrite)
+    out = out and output_folder(out, reads, overwrite=overwrite)
+    bundle = bundle and bundle_folder(bundle, reads, overwrite=overwrite)
+    check_apart({"--out": out, "--bundle": bundle} if out and bundle else {})
     penalties, tree = parse_penalties(penalty) or None, read_hierarchy(hierarchy)
     adata = read_cells(reference, reading)
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
     require_counts(adata, reference, layer)
-    require_room(out, adata)
+    for folder in filter(None, (out, bundle)):
+        require_room(folder, adata)
     model = build_model(
         adata,
         batch_key,
@@ -168,15 +181,19 @@ def build(
             if anchors:
                 train.store_anchors(model, n_cells=anchors)
     finally:  # what is trained is not lost with what comes after
-        save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
-        console.print(f"wrote {out}")
+        if out is not None:
+            save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
+            console.print(f"wrote {out}")
+        if bundle is not None:
+            profiles = labels_key and known_profiles(adata, labels_key, batch_key, layer)
+            write_bundle(model, bundle, anchors=bool(anchors), profiles=profiles, overwrite=overwrite, saved=out)
 
 
 @app.command(name="map")
 def map_(
     query: Path,
     *,
-    model: Path,
+    model: str,
     out: Path,
     strategy: Literal["condition", "input_layers", "all", "clcvae"] = "condition",
     penalty: Words = (),
@@ -199,7 +216,7 @@ def map_(
     query
         A file of cells with raw counts.
     model
-        Folder of a reference model or of a bundle, or name@version of an index. Nothing that its files say is executed.
+        What names the reference model: its folder or file, a bundle, an archive, a name of hub list, a DOI, hf://owner/repository.
     out
         The .h5ad file to write (.h5mu for an .h5mu file): the query with its embedding.
     strategy
@@ -230,7 +247,7 @@ def map_(
     """
     kind = kind_of(query)
     keeps = kind == "h5mu" and reading.modality is None
-    reads = {"--model": model, "--columns": reading.columns}
+    reads = {"--model": at_home(model), "--columns": reading.columns}
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=query)
     if save_model is not None:
         save_model = output_folder(
@@ -238,7 +255,7 @@ def map_(
             {"the query": query, **reads},
             option="--save-model",
             overwrite=overwrite,
-            n_bytes=size_of(model),
+            n_bytes=size_of(at_home(model)),
         )
         check_apart({"--out": out, "--save-model": save_model})
     penalties = parse_penalties(penalty)

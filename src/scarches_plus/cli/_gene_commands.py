@@ -9,7 +9,8 @@ from scarches_plus._arguments import at_home
 
 from ._app import AS_IT_IS, Reading, app
 from ._console import console
-from ._inputs import open_model, read_cells, require_counts
+from ._inputs import read_cells, require_counts
+from ._models import open_model
 from ._outputs import CELLS, output_file, write_cells
 
 if TYPE_CHECKING:

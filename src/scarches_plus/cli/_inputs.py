@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_tree import LabelTree
-    from scarches_plus.model import SCANVI, SCVI
 
 #: What this command has read: errors of the work on cells name these.
 files_read: list[Path] = []
@@ -35,25 +34,6 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
         _cell_files.add_columns(adata, reading.columns)
         files_read.append(reading.columns)
     return adata
-
-
-def open_model(folder: Path) -> SCVI | SCANVI:
-    """Load a model from its folder, from what its file names begin with, from a bundle, or as name@version of an index."""
-    folder = at_home(folder)
-    files_read.append(folder)
-    if (folder / "manifest.json").is_file():
-        from scarches_plus.hub import load_bundle
-
-        return load_bundle(folder)  # type: ignore[return-value]
-    from scarches_plus.model import load
-
-    if not folder.exists() and "@" in folder.name and len(folder.parts) == 1:
-        from scarches_plus.hub import load as load_listed
-
-        return load_listed(str(folder))  # type: ignore[return-value]
-    if not folder.exists() and folder.with_name(f"{folder.name}model.pt").is_file():
-        return load(folder.parent, prefix=folder.name)  # type: ignore[return-value]
-    return load(folder)  # type: ignore[return-value]
 
 
 def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:

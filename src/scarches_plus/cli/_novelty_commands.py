@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarches_plus._arguments import at_home
 
 from ._app import AS_IT_IS, Reading, ShareBetween, app
-from ._inputs import open_model, read_cells, read_json, require_columns, require_counts, require_different
+from ._inputs import read_cells, read_json, require_columns, require_counts, require_different
+from ._models import open_model, read_profiles, read_reference
 from ._outputs import CELLS, output_file, output_folder, size_of, write_cells
 from ._steps import console
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def novel(
     query: Path,
     *,
-    reference: Path,
+    reference: str,
     labels_key: str | None = None,
     batch_key: str | None = None,
     out: Path,
@@ -38,7 +39,7 @@ def novel(
     query
         A file of cells with raw counts, mapped or not.
     reference
-        The reference's cells with raw counts, or a bundle (folder) that carries label profiles.
+        The reference's cells with raw counts, or what names a bundle that carries label profiles.
     labels_key
         Column of labels in the reference; a bundle needs none.
     batch_key
@@ -55,7 +56,7 @@ def novel(
     from scarches_plus import tl
 
     require_different(labels_key=labels_key, batch_key=batch_key)
-    out = output_file(out, CELLS, {"--reference": reference, "--columns": reading.columns}, updates=query)
+    out = output_file(out, CELLS, {"--reference": at_home(reference), "--columns": reading.columns}, updates=query)
     known = _known(reference, labels_key, batch_key, reference_layer)
     adata = read_cells(query, reading)
     require_counts(adata, query, layer)
@@ -76,21 +77,18 @@ def novel(
     console.print(f"wrote {out}")
 
 
-def _known(
-    reference: Path, labels_key: str | None, batch_key: str | None, layer: str | None
-) -> AnnData | LabelProfiles:
+def _known(reference: str, labels_key: str | None, batch_key: str | None, layer: str | None) -> AnnData | LabelProfiles:
     """Return the profiles of a bundle, or the reference's cells with counts."""
-    reference = at_home(reference)
-    if (reference / "manifest.json").is_file():
-        from scarches_plus import hub
-
-        return hub.load_profiles(reference)
+    profiles = read_profiles(reference)
+    if profiles is not None:
+        return profiles
     if labels_key is None or batch_key is None:
         message = f"name the columns of {reference} with --labels-key and --batch-key; only a bundle needs none"
         raise ValueError(message)
-    cells: AnnData = read_cells(reference)
-    require_columns(cells, reference, labels_key=labels_key, batch_key=batch_key)
-    require_counts(cells, reference, layer)
+    file = Path(reference)
+    cells: AnnData = read_cells(file)
+    require_columns(cells, file, labels_key=labels_key, batch_key=batch_key)
+    require_counts(cells, file, layer)
     return cells
 
 
@@ -136,10 +134,10 @@ def name(
 def extend(
     cells: Path,
     *,
-    model: Path,
+    model: str,
     labels_key: str,
     out: Path,
-    reference: Path | None = None,
+    reference: str | None = None,
     parents: Path | None = None,
     overwrite: bool = False,
     reading: Reading = AS_IT_IS,
@@ -153,13 +151,13 @@ def extend(
     cells
         The mapped cells with raw counts and labels (.h5ad), such as the command name writes.
     model
-        Folder of the model that they were mapped with (map --save-model). Nothing that its file says is executed.
+        What names the model that they were mapped with, such as the folder of map --save-model.
     labels_key
         Column of labels.
     out
         Folder to write.
     reference
-        The reference's cells with their embedding (reference.h5ad of the command build).
+        The reference's cells with their embedding: a file, the folder of the command build, or a bundle with cells.
     parents
         For a model with a hierarchy, a JSON file: new label to the label that contains it, or to null.
     overwrite
@@ -167,8 +165,15 @@ def extend(
     """
     from scarches_plus import tl
 
-    reads = {"the file of cells": cells, "--model": model, "--reference": reference, "--parents": parents}
-    out = output_folder(out, reads | {"--columns": reading.columns}, overwrite=overwrite, n_bytes=size_of(model))
+    reads = {
+        "the file of cells": cells,
+        "--model": at_home(model),
+        "--reference": None if reference is None else at_home(reference),
+        "--parents": parents,
+    }
+    out = output_folder(
+        out, reads | {"--columns": reading.columns}, overwrite=overwrite, n_bytes=size_of(at_home(model))
+    )
     given = (
         None if parents is None else read_json(parents, "new labels with what contains them", example='{"delta": null}')
     )
@@ -180,7 +185,7 @@ def extend(
         adata,
         known,  # type: ignore[arg-type]
         labels_key,
-        reference=None if reference is None else read_cells(reference),
+        reference=None if reference is None else read_reference(reference),
         parents=given,
     )
     record = extended.state.lineage[-1]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scarches_plus._arguments import at_home
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
 
 from ._app import AS_IT_IS, Reading, Words, app
 from ._inputs import read_cells, require_columns, require_different
+from ._models import read_reference
 from ._outputs import output_files
 from ._steps import console, write_report
 
 
 @app.command
 def report(
-    mapped: Path, *, reference: Path, labels_key: str, out: Path = Path("report"), reading: Reading = AS_IT_IS
+    mapped: Path, *, reference: str, labels_key: str, out: Path = Path("report"), reading: Reading = AS_IT_IS
 ) -> None:
     """Score and draw a mapped and labelled query.
 
@@ -26,16 +28,16 @@ def report(
     mapped
         A mapped and labelled query (.h5ad). If it has true labels in the column, predictions are scored against them.
     reference
-        The reference's cells with their embedding (reference.h5ad of the command build).
+        The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle with cells.
     labels_key
         Column of labels.
     out
         Folder for the results.
     """
-    reads = {"the mapped query": mapped, "--reference": reference, "--columns": reading.columns}
+    reads = {"the mapped query": mapped, "--reference": at_home(reference), "--columns": reading.columns}
     out = output_files(out, ("umap.png", "report.html"), reads)
-    query, cells = read_cells(mapped, reading), read_cells(reference)
-    require_columns(cells, reference, labels_key=labels_key)
+    query, cells = read_cells(mapped, reading), read_reference(reference)
+    require_columns(cells, Path(reference), labels_key=labels_key)
     write_report(query, cells, labels_key, out, f"Mapping of {mapped.name}")
 
 

@@ -13,7 +13,7 @@ from ._prepare import prepare_cells
 from ._scanvi import SCANVI
 from ._scvi import SCVI
 from ._spec import reference_spec, with_text_categories
-from ._state import restore_state
+from ._state import note_origin, restore_state
 from ._surgery import release_cells_with
 from ._totalvi import TOTALVI
 
@@ -74,4 +74,5 @@ def _copy(model: Any) -> Any:
         converted.adata = cells
         release_cells_with(converted)
     restore_state(converted)
+    note_origin(converted, source.registry_)
     return converted

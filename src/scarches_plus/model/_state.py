@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 #: scvi-tools saves attributes that end in an underscore.
 ATTRIBUTE = "scarches_plus_"
+_RELEASE = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 #: What encoders are called in scvi-tools' modules.
 _ENCODERS = ("z_encoder.", "encoder.")
 
@@ -75,6 +77,8 @@ class ModelState:
         Labels key to what its labels look like in the latent space.
     recipe
         Name of the recipe that the first reference was built by; empty if it had none.
+    origin
+        Release of scvi-tools that saved the first reference, such as ``"scvi-tools 0.8.1"``, if this package did not.
     """
 
     space: str
@@ -88,6 +92,7 @@ class ModelState:
     anchors: Anchors | None = field(default=None, compare=False)
     summaries: Mapping[str, LatentSummary] = field(default_factory=dict, compare=False)
     recipe: str = ""
+    origin: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return nested dicts, lists and tensors only, so that plain scvi-tools opens the file."""
@@ -112,6 +117,7 @@ class ModelState:
             anchors=None if anchors is None else Anchors.from_plain(anchors),
             summaries={key: LatentSummary.from_plain(one) for key, one in plain.get("summaries", {}).items()},
             recipe=plain.get("recipe", ""),
+            origin=plain.get("origin", ""),
         )
 
 
@@ -130,6 +136,13 @@ def set_state(model: BaseModelClass, state: ModelState) -> None:
 def update_state(model: BaseModelClass, **changes: Any) -> None:
     """Change some of what is remembered."""
     set_state(model, replace(get_state(model), **changes))
+
+
+def note_origin(model: BaseModelClass, registry: Mapping[str, Any]) -> None:
+    """Remember which release of scvi-tools saved a model of which nothing is remembered yet."""
+    if getattr(model, ATTRIBUTE, None) is None:
+        release = str(registry.get("scvi_version"))
+        update_state(model, origin=f"scvi-tools {release}" if _RELEASE.fullmatch(release) else "scvi-tools")
 
 
 def refresh_state(model: BaseModelClass, **training: Any) -> None:

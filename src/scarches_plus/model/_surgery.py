@@ -145,6 +145,7 @@ class SurgeryMixin:
             anchors=before.anchors if before.anchors and before.anchors.space == before.space else None,
             summaries={key: one for key, one in before.summaries.items() if one.space == before.space},
             recipe=before.recipe,
+            origin=before.origin,
         )
         set_state(model, state)
 

@@ -37,6 +37,7 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "use_observed_lib_size": check.flag,
     "linear_classifier": check.flag,
     "batch_free_decoder_layer": check.flag,
+    "normalize_encoder_input": check.flag,
     "reconstruction_weight": partial(check.number, above=0),
     "n_unobserved": partial(check.whole, least=0, most=_limits.UNITS),
 }

@@ -9,6 +9,8 @@ import torch
 from scvi import REGISTRY_KEYS
 from scvi.distributions import NegativeBinomial, NegativeBinomialMixture, ZeroInflatedNegativeBinomial
 
+from scarches_plus import _arguments as check
+
 from ._gene_mask import MeasuredGenes
 from ._network_options import check_network
 from ._signature import extends
@@ -29,14 +31,36 @@ class TOTALVAE(scvi.module.TOTALVAE):
     ----------
     *args, **kwargs
         As in scvi-tools.
+    normalize_encoder_input
+        Divide the counts that the encoder sees by one more than their mean in the cell, genes and proteins apart, as scvi-tools does
+        from 1.3.1 on. Models of former releases were trained without.
     """
 
     protein_batch_mask: dict[str, np.ndarray] | None
 
     @extends(scvi.module.TOTALVAE.__init__)
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, normalize_encoder_input: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **check_network(kwargs, type(self), name="TOTALVAE"))
         sum_in_parts(self)
+        self._counts: tuple[Tensor, Tensor] | None = None
+        self.normalize_encoder_input = check.flag("normalize_encoder_input", normalize_encoder_input)
+        if not normalize_encoder_input:
+            self.encoder.register_forward_pre_hook(self._with_counts_as_they_are)
+
+    def _regular_inference(self, x: Tensor, y: Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        self._counts = (x, y)
+        try:
+            return super()._regular_inference(x, y, *args, **kwargs)  # type: ignore[no-any-return]
+        finally:
+            self._counts = None
+
+    def _with_counts_as_they_are(self, _: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Replace normalised counts at the encoder's door; covariates behind them stay."""
+        assert self._counts is not None
+        normalized, *categories = inputs
+        counts = torch.cat(self._counts, dim=-1).to(normalized)
+        counts = torch.log1p(counts) if self.log_variational else counts
+        return torch.cat((counts, normalized[..., counts.shape[-1] :]), dim=-1), *categories
 
     def set_gene_mask(self, measured: Tensor | None) -> None:
         """Set which genes each batch measured; the others leave the likelihood of its cells.

@@ -48,6 +48,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "DOI": card["doi"],
         "Data": card["data_url"],
         "Contacts": ", ".join(card["contacts"]),
+        "First saved by": state.get("origin", ""),
         "Written by": ", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
         "Written": manifest["created"],
     }

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 #: What scvi-tools calls the file of a model, and what bundles call theirs.
 MODEL_FILE = "model.pt"
-_MANIFEST, _CHECKSUMS = "manifest.json", "SHA256SUMS"
+MANIFEST = "manifest.json"
+_CHECKSUMS = "SHA256SUMS"
 #: What was found is named up to so many times.
 _MOST_SHOWN = 10
 
@@ -35,21 +36,29 @@ class Place:
         Its folder, below the one that was searched.
     prefix
         What the names of its files begin with.
+    file
+        Name of its first file, where it is not the usual one.
     """
 
     layout: str
     folder: PurePosixPath
     prefix: str = ""
+    file: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of its first file."""
+        usual = {BUNDLE: MANIFEST, SCVI_TOOLS: MODEL_FILE, FORMER: FORMER_FILES[0]}[self.layout]
+        return self.file or f"{self.prefix}{usual}"
 
     def __str__(self) -> str:
-        name = {BUNDLE: _MANIFEST, SCVI_TOOLS: MODEL_FILE, FORMER: FORMER_FILES[0]}[self.layout]
-        return str(self.folder / f"{self.prefix}{name}")
+        return str(self.folder / self.name)
 
 
 def places_in(names: Iterable[str], folder: PurePosixPath) -> list[Place]:
     """Return the models in one folder, going by the names of its files."""
     names = set(names)
-    if _MANIFEST in names and (_CHECKSUMS in names or MODEL_FILE not in names):
+    if MANIFEST in names and (_CHECKSUMS in names or MODEL_FILE not in names):
         return [Place(BUNDLE, folder)]
     of_today = [name.removesuffix(MODEL_FILE) for name in names if name.endswith(MODEL_FILE)]
     former = [
@@ -73,7 +82,9 @@ def nearest_places(files: Iterable[PurePosixPath]) -> list[Place]:
     return next((levels[depth] for depth in sorted(levels) if levels[depth]), [])
 
 
-def only_one(places: list[Place], prefix: str | None, where: str) -> Place | None:
+def only_one(
+    places: list[Place], prefix: str | None, where: str, *, advice: str = "name one of them by its path"
+) -> Place | None:
     """Return the model that is meant, ``None`` if there is none.
 
     Parameters
@@ -82,8 +93,8 @@ def only_one(places: list[Place], prefix: str | None, where: str) -> Place | Non
         What was found.
     prefix
         What the names of its files have to begin with.
-    where
-        What was searched, for the message.
+    where, advice
+        What was searched and what to do if there are several, for the message.
 
     Raises
     ------
@@ -96,6 +107,6 @@ def only_one(places: list[Place], prefix: str | None, where: str) -> Place | Non
     if len(meant) > 1:
         more = f" and {len(meant) - _MOST_SHOWN} more" if len(meant) > _MOST_SHOWN else ""
         names = [str(place) for place in meant[:_MOST_SHOWN]]
-        message = f"{where} holds {len(meant)} models, {names}{more}: name one of them by its path"
+        message = f"{where} holds {len(meant)} models, {names}{more}: {advice}"
         raise ValueError(message)
     return meant[0] if meant else None

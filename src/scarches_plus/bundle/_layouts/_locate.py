@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from scarches_plus._limits import FOLDER_DEPTH, FOLDER_FILES
 from scarches_plus._pickles import FORMER_FILES
 
-from ._archives import is_archive, unpacked_archive
-from ._find import BUNDLE, FORMER, MODEL_FILE, SCVI_TOOLS, Place, only_one, places_in
+from ._archives import is_archive, is_of_torch, unpacked
+from ._find import BUNDLE, FORMER, MANIFEST, MODEL_FILE, SCVI_TOOLS, Place, only_one, places_in
 from ._foreign import what_else
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HERE = PurePosixPath()
+_NAMES = (MODEL_FILE, MANIFEST, *FORMER_FILES)
 
 
 @contextmanager
-def located(path: Path, prefix: str | None) -> Iterator[tuple[Path, Place]]:
+def located(path: Path, prefix: str | None, *, with_cells: bool = False) -> Iterator[tuple[Path, Place]]:
     """Yield the folder of a model and its place in there; what is packed lies in a folder of its own meanwhile.
 
     Parameters
@@ -30,6 +31,8 @@ def located(path: Path, prefix: str | None) -> Iterator[tuple[Path, Place]]:
         Folder, file of a model, or archive.
     prefix
         What the names of its files begin with.
+    with_cells
+        Unpack cells beside it as well.
 
     Raises
     ------
@@ -38,11 +41,16 @@ def located(path: Path, prefix: str | None) -> Iterator[tuple[Path, Place]]:
     ValueError
         If there are several, or the file has another prefix, or an archive is refused.
     """
-    if path.is_file() and not path.name.endswith((MODEL_FILE, *FORMER_FILES)) and is_archive(path):
-        with unpacked_archive(path, prefix) as (folder, place):
+    if path.is_file() and not path.name.endswith(_NAMES) and is_archive(path):
+        with unpacked(path, prefix, with_cells=with_cells) as (folder, place):
             yield folder, place
-        return
-    yield _on_disk(path, prefix)
+    else:
+        yield _on_disk(path, prefix)
+
+
+def looks_like_model(path: Path) -> bool:
+    """Tell whether a path is worth a look for a model: a folder, an archive, or a file that is named or made like one."""
+    return path.is_dir() or path.name.endswith(_NAMES) or is_archive(path) or is_of_torch(path)
 
 
 def _on_disk(path: Path, prefix: str | None) -> tuple[Path, Place]:
@@ -61,7 +69,7 @@ def _on_disk(path: Path, prefix: str | None) -> tuple[Path, Place]:
 
 
 def _of_file(path: Path, prefix: str | None) -> tuple[Path, Place]:
-    for layout, names in ((SCVI_TOOLS, (MODEL_FILE,)), (FORMER, FORMER_FILES), (BUNDLE, ("manifest.json",))):
+    for layout, names in ((SCVI_TOOLS, (MODEL_FILE,)), (FORMER, FORMER_FILES), (BUNDLE, (MANIFEST,))):
         ending = next((name for name in names if path.name.endswith(name)), None)
         if ending is None:
             continue
@@ -70,7 +78,7 @@ def _of_file(path: Path, prefix: str | None) -> tuple[Path, Place]:
             message = f"{path} has the prefix {found!r} and not {prefix!r}; leave prefix out, or give the folder"
             raise ValueError(message)
         return path.parent, Place(layout, _HERE, found)
-    raise FileNotFoundError(what_else(path, prefix))
+    return path.parent, Place(SCVI_TOOLS, _HERE, file=path.name)  # whose reader says what it is instead
 
 
 def _places_below(folder: Path) -> list[Place]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GENES = "rna"
 #: From this release on, the decoder's background of proteins is made by softplus, before by exp.
 _SOFTPLUS_SINCE = (1, 2)
-#: A factor of each batch that former releases did not have: none is e^0.
+#: A factor of each batch, and an encoder that sees counts normalised, both came with 1.3.1; no factor is e^0.
 _EFFICIENCY = "log_per_batch_efficiency"
 _OF_ANNDATA = {"layer", "protein_expression_obsm_key", "protein_names_uns_key"}
 
@@ -42,9 +42,10 @@ def as_mudata(saved: SavedModel) -> SavedModel:
         names = {GENES: names, proteins: names_of(np.asarray(fields["proteins"]["state_registry"]["column_names"]))}
         registry = _of_mudata(registry, proteins, names)
     if _version_of(registry) < _SOFTPLUS_SINCE:
-        arguments = _with_exponential_background(arguments)
+        arguments = _with_options(arguments, extra_decoder_kwargs={"activation_function_bg": "exp"})
     weights = dict(saved.weights)
     if _EFFICIENCY not in weights:
+        arguments = _with_options(arguments, normalize_encoder_input=False)
         n_batches = len(registry["field_registries"]["batch"]["state_registry"]["categorical_mapping"])
         n_proteins = len(names[registry["setup_args"]["modalities"]["protein_layer"]])
         weights[_EFFICIENCY] = torch.zeros(n_proteins, n_batches)
@@ -72,12 +73,10 @@ def _of_mudata(registry: Mapping[str, Any], proteins: str, names: Mapping[str, A
     }
 
 
-def _with_exponential_background(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _with_options(arguments: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+    """Return arguments of a constructor with options of the network that are not given."""
     groups = dict(arguments["kwargs"]) if "kwargs" in arguments else dict(arguments)
-    options = dict(groups.get("model_kwargs") or {})
-    decoder = dict(options.get("extra_decoder_kwargs") or {})
-    decoder.setdefault("activation_function_bg", "exp")
-    groups["model_kwargs"] = {**options, "extra_decoder_kwargs": decoder}
+    groups["model_kwargs"] = {**options, **(groups.get("model_kwargs") or {})}
     return {**arguments, "kwargs": groups} if "kwargs" in arguments else groups
 
 

@@ -80,6 +80,24 @@ class LoadingMixin:
         options = {"accelerator": accelerator, "device": device, **kwargs}
         return load_as(cls, dir_path, adata, prefix=prefix, trust_pickle=trust_pickle, **options)
 
+    def take_cells(self, adata: AnnData | MuData) -> None:
+        """Give a model that was opened without cells those that it was trained on.
+
+        Parameters
+        ----------
+        adata
+            The cells, with genes in any order; not changed. Labels that the model does not know count as none.
+
+        Raises
+        ------
+        ValueError
+            If these are other cells: of batches or categories that the model does not know, or without genes that it measured.
+        KeyError
+            If a column or layer is missing.
+        """
+        check.cells("adata", adata, mudata=True)
+        take_cells(self, adata)
+
     @classmethod
     def _load_with_cells(cls, folder: Path, adata: Any, **options: Any) -> Any:
         """Let scvi-tools open a folder, and give the model its cells."""

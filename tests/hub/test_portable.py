@@ -22,7 +22,7 @@ from small_models import (
     with_proteins,
 )
 
-from scarches_plus.model._saved._portable import put_together, take_apart
+from scarches_plus.bundle._plain._portable import put_together, take_apart
 from scarches_plus.model._strategies import STRATEGIES
 
 COVARIATES = {

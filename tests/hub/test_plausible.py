@@ -7,8 +7,8 @@ import pytest
 import torch
 from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference
 
-from scarches_plus.model._saved._plausible import known_arguments, require_plausible_sizes
-from scarches_plus.model._saved._portable import put_together, take_apart
+from scarches_plus.bundle._plain._plausible import known_arguments, require_plausible_sizes
+from scarches_plus.bundle._plain._portable import put_together, take_apart
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,83 @@
+"""Write bundles from commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._arguments import at_home
+from scarches_plus._files import check_apart, check_output_folder
+
+from ._console import console
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from anndata import AnnData
+
+    from scarches_plus._label_profiles import LabelProfiles
+    from scarches_plus.model import SCANVI, SCVI
+
+
+def bundle_folder(out: Path, reads: Mapping[str, Path | None], *, overwrite: bool) -> Path:
+    """Return the folder of a bundle to write, checked before any work.
+
+    Raises
+    ------
+    OSError
+        If it is there and is not to be replaced, or cannot be written.
+    ValueError
+        If the command reads something in it.
+    """
+    from scarches_plus.bundle import no_bundle
+
+    folder = at_home(out)
+    if folder.exists() and not overwrite:
+        message = f"{folder} exists; choose another folder or pass --overwrite"
+        raise FileExistsError(message)
+    check_apart({"--bundle": folder}, reads)
+    return check_output_folder(folder, overwrite=overwrite, foreign=no_bundle)
+
+
+def known_profiles(adata: AnnData, labels_key: str, batch_key: str, layer: str | None) -> LabelProfiles | None:
+    """Return what the labels of a reference look like in counts, ``None`` (and why) if its cells do not tell."""
+    from scarches_plus import tl
+
+    try:
+        return tl.label_profiles(adata, labels_key, batch_key, layer=layer)
+    except ValueError as error:
+        console.print(f"the bundle gets no label profiles, so that the command novel cannot use it: {error}")
+        return None
+
+
+def write_bundle(model: SCVI | SCANVI, out: Path, *, saved: Path | None = None, **options: Any) -> None:
+    """Write a bundle; if that fails, a model that is not saved yet is kept beside it.
+
+    Parameters
+    ----------
+    model
+        Trained model.
+    out
+        Folder of the bundle.
+    saved
+        Where the model is saved already.
+    **options
+        Options of :func:`scarches_plus.hub.save_bundle`.
+
+    Raises
+    ------
+    ValueError
+        If the model does not fit into a bundle; the message says where it is kept.
+    """
+    from scarches_plus.hub import save_bundle
+
+    try:
+        save_bundle(model, out, **options)
+    except ValueError as error:
+        if saved is not None:
+            raise
+        kept = out.with_name(f"{out.name}-model")
+        model.save(kept, overwrite=True)
+        message = f"{error}; the trained model is kept as {kept}: make a bundle of it with scarches-plus bundle {kept}"
+        raise ValueError(message) from error
+    console.print(f"wrote {out}")

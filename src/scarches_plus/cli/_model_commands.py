@@ -1,0 +1,158 @@
+"""The commands of ``scarches-plus`` that turn a model into a bundle, and cells into an embedding without training."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+
+from scarches_plus._arguments import at_home
+from scarches_plus._cell_files import kind_of
+from scarches_plus._files import check_space
+
+from ._app import AS_IT_IS, Reading, Whole, Words, app
+from ._bundles import bundle_folder, known_profiles, write_bundle
+from ._inputs import read_cells, read_json, require_columns, require_counts
+from ._models import open_model
+from ._outputs import CELLS, output_file, size_of, write_cells
+from ._steps import console
+
+
+@app.command
+def embed(
+    cells: Path,
+    *,
+    model: str,
+    out: Path,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Embed cells without training: of batches that the model knows, or of any if its encoder does not see batches.
+
+    Parameters
+    ----------
+    cells
+        A file of cells with raw counts.
+    model
+        What names the model: its folder or file, a bundle, an archive, a name of hub list, a DOI, hf://owner/repository.
+    out
+        The .h5ad file to write (.h5mu for an .h5mu file): the cells with their embedding.
+    layer
+        Layer with raw counts (X for none), if not the reference's.
+    batch_key
+        Column of batches, if not the reference's.
+    """
+    from scarches_plus import tl
+
+    keeps = kind_of(cells) == "h5mu" and reading.modality is None
+    reads = {"--model": at_home(model), "--columns": reading.columns}
+    out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=cells)
+    reference = open_model(model)
+    adata = read_cells(cells, reading, keep_modalities=keeps)
+    if reference.spec.encodes_batch:
+        require_columns(adata, cells, batch_key=batch_key or reference.spec.batch_key)
+    require_counts(adata, cells, layer)
+    tl.embed(adata, reference, layer=layer, batch_key=batch_key)
+    write_cells(adata, out)
+    console.print(f"wrote {out}")
+
+
+@app.command
+def bundle(
+    model: str,
+    *,
+    out: Path,
+    reference: Path | None = None,
+    labels_key: Words = (),
+    batch_key: str | None = None,
+    layer: str | None = None,
+    with_cells: Words = (),
+    profiles: bool = True,
+    calibrate: bool = False,
+    importance: bool = False,
+    anchors: Whole = 0,
+    card: Path | None = None,
+    name: str | None = None,
+    version: str | None = None,
+    overwrite: bool = False,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Write a model as a bundle: plain files to share, that the commands hub push and hub verify take.
+
+    Parameters
+    ----------
+    model
+        What names the model: its folder or file, an archive, a name of hub list, a DOI, hf://owner/repository.
+    out
+        Folder to write.
+    reference
+        The reference's cells with raw counts; what follows needs them.
+    labels_key
+        Columns of labels, for what labels look like in the latent space and in counts.
+    batch_key
+        Column of batches, if not the model's.
+    layer
+        Layer with raw counts, if not the model's.
+    with_cells
+        What to keep of every reference cell: latent, variance, labels, umap, counts. These are data of single cells.
+    profiles
+        Keep what labels look like in counts, for the command novel, if labels are named.
+    calibrate
+        Keep how often the vote of neighbours is right, learned from the reference's batches in turn.
+    importance
+        Keep how much each weight matters, for strategy clcvae and penalty ewc; what the model has is always kept.
+    anchors
+        Keep so many cells without counts, for mapping a query of one batch with penalty mmd. These are data of single cells.
+    card
+        A JSON file of what people want to know, such as {"title": "...", "license": "CC-BY-4.0", "citation": "..."}.
+    name
+        Name of the model in the card, for hub push.
+    version
+        Version of the model in the card.
+    overwrite
+        Replace a bundle that is there.
+    """
+    from scarches_plus import load, tl, train
+
+    reads = {"the model": at_home(model), "--reference": reference, "--columns": reading.columns, "--card": card}
+    out = bundle_folder(out, reads, overwrite=overwrite)
+    described = {} if card is None else read_json(card, "the card", example='{"title": "...", "license": "CC-BY-4.0"}')
+    described |= {key: value for key, value in (("name", name), ("version", version)) if value is not None}
+    needs = {"--with-cells": with_cells, "--calibrate": calibrate, "--importance": importance, "--anchors": anchors}
+    asked = [option for option, given in needs.items() if given]
+    if reference is None and asked:
+        message = f"{asked[0]} needs the reference's cells: name their file with --reference"
+        raise ValueError(message)
+    check_space(out, size_of(at_home(model)))
+    opened = open_model(model)
+    options: dict[str, object] = {}
+    if reference is not None:
+        adata = read_cells(reference, reading, keep_modalities=True)
+        key = batch_key or opened.spec.batch_key
+        require_columns(adata, reference, batch_key=key)
+        for one in labels_key:
+            require_columns(adata, reference, labels_key=one)
+        require_counts(adata, reference, layer or opened.spec.layer)
+        opened = load(opened, adata)
+        tl.embed(adata, opened, layer=layer, batch_key=batch_key)
+        if importance:
+            train.estimate_importance(opened)
+        if anchors:
+            train.store_anchors(opened, n_cells=anchors)
+        if profiles and labels_key and key is not None:
+            options["profiles"] = known_profiles(adata, labels_key[0], key, layer or opened.spec.layer)
+        if calibrate and key is not None:
+            options["calibration"] = {
+                one: tl.calibrate_labels(adata, one, batch_key=key).to_plain() for one in labels_key
+            }
+        if with_cells:
+            options |= {"reference": adata, "include": with_cells}
+    write_bundle(
+        opened,
+        out,
+        saved=at_home(model),
+        card=described,
+        labels_key=labels_key,
+        anchors=bool(anchors),
+        overwrite=overwrite,
+        **options,
+    )

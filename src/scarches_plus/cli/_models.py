@@ -1,0 +1,81 @@
+"""Open what commands are told to take as a model or a reference, whatever names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._arguments import at_home
+
+from ._inputs import files_read, read_cells
+from ._steps import REFERENCE
+
+if TYPE_CHECKING:
+    from scarches_plus._label_profiles import LabelProfiles
+    from scarches_plus.model import SCANVI, SCVI
+
+_MAKE_ONE = "scarches-plus bundle MODEL --reference CELLS --with-cells latent labels --out BUNDLE"
+
+
+def open_model(what: str) -> SCVI | SCANVI:
+    """Open a model: a path of any layout, a name of a hub, a DOI or an address."""
+    from scarches_plus import load
+
+    files_read.append(Path(what))
+    return load(what)  # type: ignore[return-value]
+
+
+def read_reference(what: str, *, or_model: bool = False) -> Any:
+    """Return a reference's cells: those of a file, those that ``build`` left beside its model, or those of a bundle.
+
+    Parameters
+    ----------
+    what
+        File of cells, or what names a model.
+    or_model
+        Return the model where it came without cells.
+
+    Raises
+    ------
+    ValueError
+        If a model came without cells, and they are needed.
+    """
+    folder = _model_path(what)
+    if folder is None:
+        return read_cells(Path(what), keep_modalities=True)
+    if (folder / REFERENCE).is_file():
+        return read_cells(folder / REFERENCE, keep_modalities=True)
+    from scarches_plus.hub import BundleError, load_reference
+
+    files_read.append(folder)
+    try:
+        return load_reference(folder)
+    except BundleError as error:
+        if or_model:
+            return open_model(str(folder))
+        message = f"{error}; this command needs cells: {_MAKE_ONE}"
+        raise ValueError(message) from error
+
+
+def read_profiles(what: str) -> LabelProfiles | None:
+    """Return the label profiles of a bundle, ``None`` for a file of cells."""
+    folder = _model_path(what)
+    if folder is None:
+        return None
+    from scarches_plus.hub import load_profiles
+
+    files_read.append(folder)
+    return load_profiles(folder)
+
+
+def _model_path(what: str) -> Path | None:
+    """Return where the model lies that something names; ``None`` for cells."""
+    from scarches_plus.bundle import layout_at
+    from scarches_plus.hub._local import local_path
+
+    path = at_home(what)
+    if path.exists():
+        is_model = (path / REFERENCE).is_file() or layout_at(path) is not None
+        return path if is_model else None
+    begins = path.parent.is_dir() and any(path.parent.glob(f"{path.name}*"))  # names of the three files of 10x
+    return None if begins else local_path(what)
