@@ -30,8 +30,8 @@ def check_(
     cells
         A file of cells with raw counts.
     model
-        The reference that the cells are to be mapped onto: the folder of a model or bundle, or name@version of an index. Without
-        it, what is wrong with any model is found.
+        What names the reference that the cells are to be mapped onto: a model's folder or file, a bundle, a name of hub list, a DOI.
+        Without it, what is wrong with any model is found.
     layer
         Layer with raw counts, if not the reference's; X by default.
     batch_key

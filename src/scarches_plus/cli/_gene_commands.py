@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from scarches_plus._arguments import at_home
+from typing import Literal
 
 from ._app import AS_IT_IS, Reading, app
 from ._console import console
 from ._inputs import read_cells, require_counts
-from ._models import open_model
+from ._models import model_or_cells
 from ._outputs import CELLS, output_file, write_cells
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-    from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
 @app.command
@@ -47,8 +40,7 @@ def genes(
     orthologs
         Give mouse genes the names of human ones, or human genes those of mouse.
     model
-        Give genes the names that a reference has for them: the folder of a model or bundle, name@version of an index, or a file of
-        cells. Genes that it lacks are kept.
+        Give genes the names that a reference has for them: what names a model, or a file of cells.
     species
         Species of the cells; recognised by default.
     table
@@ -71,7 +63,7 @@ def genes(
     require_counts(adata, cells, layer)
     unmapped: Literal["keep", "drop"] = "keep" if keep_unmapped else "drop"
     if model is not None:
-        renamed, report = pp.match_gene_names(adata, _reference(model), layer=layer)
+        renamed, report = pp.match_gene_names(adata, model_or_cells(model), layer=layer)
     elif orthologs:
         many_to_one: Literal["sum"] | None = "sum" if paralogs else None
         renamed, report = pp.map_orthologs(
@@ -82,19 +74,6 @@ def genes(
     write_cells(renamed, out)
     console.print(report)
     console.print(f"wrote {out}")
-
-
-def _reference(model: str) -> AnnData | SCVI | SCANVI | TOTALVI:
-    """Open what has the names: cells, a bundle, a saved model, or a model of an index."""
-    path = at_home(model)
-    if path.is_file() and path.name != "model.pt":
-        cells: AnnData = read_cells(path)
-        return cells
-    if path.exists():
-        return open_model(path)
-    from scarches_plus import hub
-
-    return hub.load(model)
 
 
 def _check(

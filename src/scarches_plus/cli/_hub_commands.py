@@ -177,6 +177,6 @@ def card(bundle: Path) -> None:
         Folder.
     """
     from scarches_plus.hub import info as info_of
-    from scarches_plus.hub._card import card_text
+    from scarches_plus.bundle._format._card import card_text
 
     console.print(card_text(info_of(bundle).model_dump()))

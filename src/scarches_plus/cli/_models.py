@@ -25,6 +25,11 @@ def open_model(what: str) -> SCVI | SCANVI:
     return load(what)  # type: ignore[return-value]
 
 
+def model_or_cells(what: str) -> Any:
+    """Return the model that something names, or the cells of a file."""
+    return read_cells(Path(what)) if _model_path(what) is None else open_model(what)
+
+
 def read_reference(what: str, *, or_model: bool = False) -> Any:
     """Return a reference's cells: those of a file, those that ``build`` left beside its model, or those of a bundle.
 
