@@ -5,7 +5,7 @@
 #   make test-border test-fuzz test-kills      bad and hostile input row by row, random files, killed writers
 #   make lint types docs      what else CI checks; .ci/run runs all of it
 #   make bench       speed; benchmarks/surgery/ holds those of quality, which need data (see their heads)
-#   make references  build the models that come with the package again
+#   make references  build the models that come with the package again (make cards: their cards alone)
 #   make clean       remove the environment and everything built
 #
 # Another Python:            make test PYTHON=python3.12 VENV=.venv3.12
@@ -24,7 +24,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo test test-border test-fuzz test-kills test-slow lint types docs bench references check clean
+.PHONY: help demo test test-border test-fuzz test-kills test-slow lint types docs bench references cards check clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -66,6 +66,9 @@ bench: $(VENV)/package.stamp
 
 references: $(VENV)/package.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore references/build.py
+
+cards: $(VENV)/package.stamp
+	$(BIN)/python -W ignore references/cards.py
 
 check:
 	.ci/run

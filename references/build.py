@@ -27,8 +27,36 @@ SILENT = {"enable_progress_bar": False}
 N_GOLDEN, N_MAPPED = 20, 60
 
 
-def build(folder, name, reference, query, recipe, card, **options):
+def card_of(name):
+    """Return what a card says of a reference beside its scores, and where a query for it comes from."""
+    if name == "pbmc68k-scanvi":
+        return {
+            "title": "PBMC 68k, five lanes", "species": "human", "tissue": "blood", "license": "CC-BY-4.0",
+            "citation": "Zheng et al. 2017, Nature Communications 8:14049", "gene_namespace": "symbol",
+            "description": "700 cells that scanpy carries, 765 genes. For trying things out: real references are larger."
+            "\n\nTrained on five lanes of sp.datasets.pbmc68k(); the others are a query.",
+        }  # fmt: skip
+    recipe = name.removeprefix("simulated-").replace("-", "_")
+    more = {
+        "bascvi": "Two layers of 64 instead of four of 512.\n\n",
+        "trvae_sse": "MMD of weight 1 instead of 50, which belongs to the squared error of ten times as many genes.\n\n",
+    }
+    n = n_batches(recipe)
+    return {
+        "title": f"Simulated cells, recipe {recipe}", "species": "none", "tissue": "simulated", "license": "CC0-1.0",
+        "description": f"{more.get(recipe, '')}Trained on all batches but the last two of sp.datasets.simulate({300 * n}, 150, 6, "
+        f"n_batches={n}, mean_depth=2000.0, rng=0); these two are a query.",
+    }  # fmt: skip
+
+
+def n_batches(recipe):
+    """Return how many batches are simulated: more where nothing is learned of the query."""
+    return 8 if recipe == "bascvi" else 4
+
+
+def build(folder, name, reference, query, recipe, **options):
     """Write a bundle and return its golden embeddings."""
+    card = card_of(name)
     some = query[:N_MAPPED].copy()
     scvi.settings.seed = 0
     model = sp.tl.build_reference(
@@ -89,40 +117,24 @@ def pbmc(folder):
     adata = pbmc68k()
     lanes = sorted(adata.obs["batch"].unique())
     inside = adata.obs["batch"].isin(lanes[:5]).to_numpy()
-    card = {
-        "title": "PBMC 68k, five lanes", "species": "human", "tissue": "blood", "license": "CC-BY-4.0",
-        "citation": "Zheng et al. 2017, Nature Communications 8:14049", "gene_namespace": "symbol",
-        "description": "700 cells that scanpy carries, 765 genes. For trying things out: real references are larger.",
-    }  # fmt: skip
     options = {"model_kwargs": {"n_hidden": 56}, "max_epochs": 200}
-    return build(folder, "pbmc68k-scanvi", adata[inside].copy(), adata[~inside].copy(), "scanvi", card, **options)
+    return build(folder, "pbmc68k-scanvi", adata[inside].copy(), adata[~inside].copy(), "scanvi", **options)
 
 
 def simulated(folder, recipe):
     """Two batches and two of a query, 150 genes; more of both where nothing is learned of the query."""
-    n_query = 2
-    n_batches = 8 if recipe == "bascvi" else 4
-    adata = simulate(300 * n_batches, 150, 6, n_batches=n_batches, mean_depth=2000.0, rng=0)
-    inside = ~adata.obs["batch"].isin([f"batch{n_batches - 1 - i}" for i in range(n_query)]).to_numpy()
-    card = {
-        "title": f"Simulated cells, recipe {recipe}",
-        "species": "none",
-        "tissue": "simulated",
-        "license": "CC0-1.0",
-    }
+    n = n_batches(recipe)
+    adata = simulate(300 * n, 150, 6, n_batches=n, mean_depth=2000.0, rng=0)
+    inside = ~adata.obs["batch"].isin([f"batch{n - 2}", f"batch{n - 1}"]).to_numpy()
     options = {"max_epochs": 400}
     if recipe == "bascvi":
         options = {"max_epochs": 200, "model_kwargs": {"n_hidden": 64, "n_layers": 2}}
-        card["description"] = "Two layers of 64 instead of four of 512."
     elif recipe == "trvae_sse":
         options["penalties"] = (MMD(weight=1.0, on="decoder", reduction="sum"),)
-        card["description"] = (
-            "MMD of weight 1 instead of 50, which belongs to the squared error of ten times as many genes."
-        )
     elif "layer_widths" not in sp.model.RECIPES[recipe].model_kwargs:
         options["model_kwargs"] = {"n_hidden": 32}
     name = f"simulated-{recipe.replace('_', '-')}"
-    return build(folder, name, adata[inside].copy(), adata[~inside].copy(), recipe, card, **options)
+    return build(folder, name, adata[inside].copy(), adata[~inside].copy(), recipe, **options)
 
 
 def main():

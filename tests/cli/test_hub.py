@@ -34,6 +34,21 @@ def test_list_info_pull_verify_card(run):
     assert "# PBMC 68k, five lanes" in run("card", folder)
 
 
+def test_list_known(run):
+    header, *rows = (line.split() for line in run("list", "--known").partition("\n\n")[0].splitlines())
+    known = sp.hub.list_models(known=True)
+    assert [row[0] for row in rows] == known["name"].tolist()
+    assert [row[-1] for row in rows] == known["address"].tolist(), "an address that is cut is none"
+    (hlca,) = (dict(zip(header, row, strict=True)) for row in rows if row[0] == "hlca-core")
+    assert (hlca["cells"], hlca["genes"], hlca["openable"]) == ("584944", "2000", "yes")
+    assert {row[0]: row[-2] for row in rows}["hnoca"] == "no"
+    out = run("list", "--known")
+    assert "sp.load('hf://" in out
+    assert max(map(len, out.splitlines())) < 200
+    with pytest.raises(ValueError, match="no index="):
+        run("list", "--known", "--index", "here")
+
+
 def test_errors_say_what_to_do(run, tmp_path):
     with pytest.raises(KeyError, match="no index lists"):
         run("pull", "nothing", "--offline")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
@@ -12,16 +12,21 @@ from scarches_plus._text import for_json, for_message
 from ._app import Words, app
 from ._console import console
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 hub = App(name="hub", help="Find, fetch and check models that are shared as bundles.")
 app.command(hub)
 
 
 @hub.command(name="list")
-def list_(*, index: Words = (), offline: bool = False) -> None:
+def list_(*, known: bool = False, index: Words = (), offline: bool = False) -> None:
     """Show the models that all indexes list.
 
     Parameters
     ----------
+    known
+        Show references that others published instead, and where they lie.
     index
         Further indexes: addresses, files or folders.
     offline
@@ -29,7 +34,15 @@ def list_(*, index: Words = (), offline: bool = False) -> None:
     """
     from scarches_plus.hub import list_models
 
-    table = list_models(index=index, offline=offline)
+    table = list_models(known=known, index=index, offline=offline)
+    if known:
+        columns = ["name", "species", "tissue", "model", "gene_ids", "cells", "genes", "openable", "address"]
+        console.print(_as_text(table[columns].assign(openable=table["openable"].map({True: "yes", False: "no"}))))
+        console.print(
+            "\nTo open one: sp.load(ADDRESS), such as sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or --model ADDRESS."
+            "\nsp.hub.list_models(known=True) has titles, licences, citations, notes, and how far each was verified."
+        )
+        return
     columns = [
         "name",
         "version",
@@ -43,10 +56,12 @@ def list_(*, index: Words = (), offline: bool = False) -> None:
         "doi",
         "bytes",
     ]
-    shown = table[columns].rename(columns={"n_labels": "labels"})
-    console.print(
-        shown.map(lambda value: for_message(value, 60) if isinstance(value, str) else value).to_string(index=False)
-    )
+    console.print(_as_text(table[columns].rename(columns={"n_labels": "labels"})))
+
+
+def _as_text(table: pd.DataFrame) -> str:
+    cells = table.astype(object).map(lambda value: for_message(value, 100) if isinstance(value, str) else value)
+    return cells.to_string(index=False, na_rep="")
 
 
 @hub.command

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_NAMES = 40
+#: How an example opens a model by its name; `make cards` writes the cards of the package again.
+_OPEN_BY_NAME = "sp.hub.load({name})"
 
 
 def card_text(manifest: Mapping[str, Any]) -> str:
@@ -53,22 +55,49 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "Written": manifest["created"],
     }
     rows = "\n".join(f"| {name} | {for_markdown(value)} |" for name, value in facts.items() if value)
-    folder = card["name"] or "folder"
     parts = [
         f"# {for_markdown(title)}",
         _paragraphs(card["description"]),
         f"| | |\n|---|---|\n{rows}",
-        "## Use\n\n```python\nimport scarches_plus as sp\n\n"
-        f"model = sp.hub.load_bundle({_code(folder)})\n"
-        "sp.tl.map_query(query, model)\n"
-        + "".join(f"sp.tl.transfer_labels(query, model, {_code(key)})\n" for key in list(summaries)[:1])
-        + (f"sp.tl.detect_novel(query, sp.hub.load_profiles({_code(folder)}))\n" if profiles else "")
-        + "```",
+        f"## Use\n\n```python\n{_example(manifest)}\n```",
         _single_cells(manifest),
         f"## Evaluation\n\n{_table(card['evaluation'])}" if card["evaluation"] else "",
         f"## Citation\n\n{_paragraphs(card['citation'])}" if card["citation"] else "",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _example(manifest: Mapping[str, Any]) -> str:
+    """Return code that runs where ``query`` is what its comment says."""
+    card, cells, arguments = manifest["card"], manifest["cells"], manifest["model"]["arguments"]
+    if card["name"] and card["version"]:
+        name = _code(f"{card['name']}@{card['version']}")
+        opened, folder = _OPEN_BY_NAME.format(name=name), f"sp.hub.pull({name})"
+    else:
+        folder = _code(card["name"] or "folder")
+        opened = f"sp.hub.load_bundle({folder})"
+    counts = f"layers[{_code(cells['layer'])}]" if cells["layer"] else "X"
+    columns = [
+        cells["batch_key"],
+        *cells["categorical_covariates"],
+        *cells["continuous_covariates"],
+        cells["size_factor_key"],
+    ]
+    needed = ", ".join([f"raw counts in {counts}", *(f"obs[{_code(key)}]" for key in columns if key)])
+    lines = [
+        "import scarches_plus as sp",
+        "",
+        f"# query: {'MuData' if cells['modalities'] else 'AnnData'} with {needed}",
+        f"model = {opened}",
+    ]
+    if arguments.get("encode_covariates", manifest["model"]["class_name"] == "TOTALVI"):
+        lines.append("model = sp.tl.map_query(query, model)")
+    else:
+        lines.append("sp.tl.embed(query, model)  # the encoder sees no batch, so there is nothing to train")
+    lines += [f"sp.tl.transfer_labels(query, model, {_code(key)})" for key in list(manifest["summaries"])[:1]]
+    if manifest.get("profiles"):
+        lines.append(f"sp.tl.detect_novel(query, sp.hub.load_profiles({folder}))")
+    return "\n".join(lines)
 
 
 def _single_cells(manifest: Mapping[str, Any]) -> str:
