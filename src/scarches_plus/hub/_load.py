@@ -22,12 +22,12 @@ def load(
     allow_latest: bool = False,
     offline: bool = False,
 ) -> SCVI | SCANVI | TOTALVI:
-    """Open a model that an index lists: :func:`pull`, then :func:`load_bundle`.
+    """Open a model by its name or address: :func:`pull`, then :func:`load_bundle`.
 
     Parameters
     ----------
     name
-        ``"name@version"``, the DOI of a version, or the name alone if an index lists one version only.
+        As in :func:`pull`.
     index, cache_dir, allow_latest, offline
         As in :func:`pull`.
 
@@ -39,6 +39,8 @@ def load(
     ------
     KeyError
         If no index lists the model, or it is not clear which version.
+    ValueError
+        If it is not clear which file of a record is the model.
     OSError
         If a file cannot be fetched.
     BundleError
