@@ -9,17 +9,17 @@ from build import FOLDER, card_of
 
 import scarches_plus as sp
 from scarches_plus._files import write_folder
-from scarches_plus.hub._card import card_text
-from scarches_plus.hub._folder import CHECKSUMS, checksums, no_bundle, read_listed, read_manifest, sha256_of
-from scarches_plus.hub._json import write_json
-from scarches_plus.hub._manifest import MANIFEST, README
+from scarches_plus._json import write_json
+from scarches_plus.bundle._format._card import card_text
+from scarches_plus.bundle._format._folder import CHECKSUMS, checksums, no_bundle, read_listed, read_manifest, sha256_of
+from scarches_plus.bundle._manifest import MANIFEST, README
 
 
 def rewrite(folder: Path) -> None:
     """Write the card of a bundle again."""
     manifest, _ = read_manifest(folder)
     files = {name: read_listed(folder, manifest, name) for name in manifest.files}
-    values = manifest.model_dump()
+    values = manifest.model_dump(exclude=None if manifest.state.origin else {"state": {"origin"}})
     values["card"] |= card_of(folder.name)
     files[README] = card_text(values).encode()
     values["files"][README] = {"size": len(files[README]), "sha256": sha256_of(files[README])}

@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "s3cret-t0ken"
 REQUIRED = ("title", "publication_date", "resource_type", "creators")
@@ -32,13 +32,14 @@ class InvenioServer:
     """One account with its records.
 
     ``faults`` holds ``(method, end of path, answer)``, each used once: an answer is ``(status, headers, body)``, or ``"hang up"`` in the middle
-    of a request, or ``"flip a bit"`` of what arrives, or ``"done, but 502"``. ``log`` holds a line for each request, ``tokens`` what stood in their
+    of a request, or ``"flip a bit"`` of what arrives, or ``"done, but 502"``, or a number of bytes of the answer, after which the connection breaks.
+    ``form`` is how published records are shown to all: as ``"invenio"`` or ``"zenodo"`` has it. ``log`` holds a line for each request, ``tokens`` what stood in their
     header, and ``lines`` their first lines.
     """
 
     def __init__(self, page=100):
         self.records, self.faults, self.log, self.tokens, self.lines, self.agents = {}, [], [], [], [], set()
-        self.page, self._next = page, 1000
+        self.page, self._next, self.form = page, 1000, "invenio"
         self._lock = threading.RLock()
         server = self
 
@@ -99,8 +100,13 @@ class InvenioServer:
                     status, contents = self._route(method, path, parse_qs(parts.query), body, given)
                 except RefusalError as refusal:
                     status, contents = refusal.status, refusal.values
+                if status == 301:
+                    headers, contents = {"Location": contents}, b""
                 if fault == "done, but 502":
                     status, contents = 502, b"<html>Bad gateway</html>"
+                given_range = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range") or "")
+                if given_range and status == 200:
+                    status, contents = 206, contents[int(given_range[1]) :]
             self.log.append(f"{method} {path} -> {status}")
         if not isinstance(contents, bytes):
             contents = json.dumps(contents).encode()
@@ -111,6 +117,8 @@ class InvenioServer:
             contents = b""
         handler.send_header("Content-Length", str(len(contents)))
         handler.end_headers()
+        if isinstance(fault, int):
+            contents, handler.close_connection = contents[:fault], True
         try:
             handler.wfile.write(contents)
         except OSError:  # who asked has heard enough
@@ -121,13 +129,17 @@ class InvenioServer:
     def _route(self, method, path, query, body, given):
         owner = given == f"Bearer {TOKEN}"
         if match := re.fullmatch(r"/api/records/([^/]+)/files/([^/]+)/content", path):
-            return 200, self._public_file(*match.groups(), owner)
+            return 200, self._public_file(match[1], unquote(match[2]), owner)
+        if method == "GET" and (match := re.fullmatch(r"/api/records/(\w+)(/files)?", path)):
+            return self._public(*match.groups(), owner)
+        if method == "GET" and path == "/api/records":
+            newest = self._newest(re.fullmatch(r"conceptrecid:(\d+)", query["q"][0])[1])
+            return 200, {"hits": {"hits": [self._public(newest["id"], None, owner)[1]] if newest else []}}
         if not owner:
             raise RefusalError(403, "Permission denied.")
         for verb, pattern, method_of in (
             ("GET", r"/api/user/records", lambda: self._list(query)),
             ("POST", r"/api/records", lambda: (201, self._show(self._create(json.loads(body))))),
-            ("GET", r"/api/records/(\w+)", lambda name: (200, self._show(self._record(name)))),
             ("GET", r"/api/records/(\w+)/draft", lambda name: (200, self._show(self._draft(name)))),
             ("PUT", r"/api/records/(\w+)/draft", lambda name: (200, self._describe(name, json.loads(body)))),
             ("DELETE", r"/api/records/(\w+)/draft", self._delete),
@@ -279,6 +291,47 @@ class InvenioServer:
         self._file(name, key)
         del self._draft(name)["files"][key]
         return 204, b""
+
+    def put(self, files, parent=None, access="public"):
+        """Publish files as a record, without the way there; return its number."""
+        record = self._create(None, parent)
+        record["files"] = {key: {"status": "completed", "content": content} for key, content in files.items()}
+        record |= {"published": True, "doi": f"10.5072/zenodo.{record['id']}"}
+        record["access"] = {"record": "public", "files": access}
+        return record["id"]
+
+    def _newest(self, parent):
+        versions = [one for one in self.records.values() if one["parent"] == parent and one["published"]]
+        return max(versions, key=lambda one: int(one["id"]), default=None)
+
+    def _public(self, name, files, owner):
+        """Show a published record, or its files, to anybody; InvenioRDM leads from the number of all versions to the newest."""
+        newest = self._newest(name)
+        if newest and self.form == "invenio":
+            return 301, f"/api/records/{newest['id']}"
+        record = self._record(name)
+        hidden = record["access"]["files"] == "restricted" and not owner
+        if files and hidden:
+            raise RefusalError(403, "Permission denied.")
+        entries = [] if hidden else [self._entry(*one) for one in record["files"].items()]
+        elsewhere = "https://elsewhere.example/api/files"
+        if files:
+            return 200, {"enabled": True, "entries": [{**one, "links": {"content": elsewhere}} for one in entries]}
+        shown = self._show(record)
+        if self.form == "zenodo":
+            shown["files"] = [{**one, "id": "f", "links": {"self": elsewhere}} for one in entries]
+            shown |= {
+                "id": int(record["id"]),
+                "recid": record["id"],
+                "conceptrecid": record["parent"],
+                "doi": record["doi"],
+            }
+            del shown["parent"], shown["pids"]
+        else:
+            shown["files"] = {"enabled": True}
+            if entries:
+                shown["files"]["entries"] = {one["key"]: one for one in entries}
+        return 200, shown
 
     def _public_file(self, name, key, owner):
         record = self.records.get(name)

@@ -19,6 +19,7 @@ from scarches_plus._addresses import (
     quoted_path,
     require_https,
     require_step,
+    segments_below,
     shown,
 )
 
@@ -136,7 +137,7 @@ def test_no_other_module_takes_addresses_apart():
         "requests",
     }
     allowed = {
-        "_addresses.py": {"urllib3", "parse_url"},
+        "_addresses.py": {"urllib", "urllib3", "parse_url", "unquote"},
         "_transport.py": {"requests", "urllib3"},
         "_session.py": {"requests"},
         "_watch.py": {"requests"},
@@ -149,3 +150,27 @@ def test_no_other_module_takes_addresses_apart():
             elif isinstance(node, ast.ImportFrom):
                 found |= {*(node.module or "").split("."), *(one.name for one in node.names)}
         assert found & names <= allowed.get(path.name, set()), path
+
+
+@pytest.mark.parametrize(
+    ("address", "segments"),
+    [
+        ("https://zenodo.org/records/1/files/a%20b%2Fc.zip?download=1#x", ["records", "1", "files", "a b/c.zip"]),
+        ("HTTPS://ZENODO.org:443//records/./1/", ["records", "1"]),
+        ("https://zenodo.org", []),
+        ("https://zenodo.org/%C3%A9", ["\u00e9"]),
+        ("http://zenodo.org/records/1", None),
+        ("https://zenodo.org:444/records/1", None),
+        ("https://zenodo.org.evil.example/records/1", None),
+    ],
+)
+def test_parts_of_a_path(address, segments):
+    assert segments_below(address, "https://zenodo.org") == segments
+
+
+@pytest.mark.parametrize(
+    "address", ["https://zenodo.org/%FF", "https://zenodo.org@evil.example/records/1", "records/1"]
+)
+def test_paths_that_are_none(address):
+    with pytest.raises(AddressError):
+        segments_below(address, "https://zenodo.org")

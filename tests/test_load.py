@@ -87,7 +87,9 @@ class TestPaths:
         assert same(found, model)
         assert type(found) is SCANVI
 
-    @pytest.mark.parametrize("name", ["folder/model.pt", "prefixed/best_model.pt", "bundle/manifest.json", "prefixed/best_"])
+    @pytest.mark.parametrize(
+        "name", ["folder/model.pt", "prefixed/best_model.pt", "bundle/manifest.json", "prefixed/best_"]
+    )
     def test_the_path_of_a_file_or_what_files_begin_with(self, name, saved, model):
         assert same(sp.load(saved / name), model)
 

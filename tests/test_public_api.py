@@ -68,7 +68,10 @@ HOMES = dict.fromkeys(
     ("export_model", "import_model", "import_reference", "load_bundle", "load_profiles", "load_reference", "save_bundle",
      "verify_bundle", "BundleError", "Card", "Manifest"), "scarches_plus.bundle",
 )  # fmt: skip
-HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {"hub.load": "scarches_plus", "model.load": "scarches_plus"}
+HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {
+    "hub.load": "scarches_plus",
+    "model.load": "scarches_plus",
+}
 #: Names in a file of their own that are tested with another.
 TESTED_WITH = {
     "train.Anchors": "store_anchors",

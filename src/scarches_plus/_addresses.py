@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from ._limits import ADDRESS_CHARACTERS
 from ._text import for_message
@@ -193,6 +194,24 @@ def address_below(base: str, *segments: str) -> str:
         message = f"{for_message('/'.join(segments))} is no path below {shown(base)}"
         raise AddressError(message)
     return check_address("/".join([base.rstrip("/"), *map(_quoted, segments)]))
+
+
+def segments_below(address: str, base: str) -> list[str] | None:
+    """Return the parts of the path of an address, unquoted, if it is at the same server as another; else ``None``.
+
+    Raises
+    ------
+    AddressError
+        If it is no address, or its path is no text.
+    """
+    address = check_address(address)
+    if origin_of(address) != origin_of(base):
+        return None
+    path = address.partition("?")[0].partition("://")[2].partition("/")[2]
+    try:
+        return [unquote(one, errors="strict") for one in path.split("/") if one]
+    except UnicodeDecodeError:
+        raise AddressError(_no_address(address, "its path is no text")) from None
 
 
 def quoted_path(path: str) -> str:

@@ -8,6 +8,10 @@ MOST_MODELS = 1_000
 MANIFEST_BYTES = 16 * 2**20
 #: An answer of a registry: a list of 100 records takes 1 MB, with 300 keys each.
 ANSWER_BYTES = 16 * 2**20
+#: Files of a record or repository: Zenodo takes 100, and repositories of models have some dozens.
+RECORD_FILES = 10_000
+#: The name of a file that is fetched from there; with the name of its folder it makes that of a lock, of 255 bytes at most.
+FILE_NAME_BYTES = 120
 #: A saved model, which is read whole; those of large atlases have some hundred MB.
 MODEL_BYTES = 2**33
 #: How many times as much as its bytes a pickle may describe: tensors may share their storage.

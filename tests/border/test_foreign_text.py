@@ -15,8 +15,8 @@ from anndata import AnnData
 
 import scarches_plus as sp
 from scarches_plus._text import for_csv
-from scarches_plus.hub import BundleError
 from scarches_plus.bundle._format._card import card_text
+from scarches_plus.hub import BundleError
 from scarches_plus.hub._index import EMBEDDED
 from scarches_plus.metrics import Report
 from scarches_plus.pp._query_report import Problem, QueryError, QueryReport

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import scarches_plus as sp
-from scarches_plus.hub._card import card_text
+from scarches_plus.bundle._format._card import card_text
 from scarches_plus.hub._index import EMBEDDED
 
 BUNDLES = sorted(one.parent for one in EMBEDDED.parent.glob("*/README.md"))

@@ -91,7 +91,7 @@ def test_a_dead_index_spoils_no_other(server, url, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="is left out") as caught:
         sp.hub.load("simulated-scvi", cache_dir=tmp_path / "cache", offline=True)
     assert f"{url} is not fetched: offline" in str(caught[0].message)
-    for name in ("ours", "simulated-scvi@99", "10.5072/zenodo.7"):
+    for name in ("ours", "simulated-scvi@99", "10.1000/7"):
         server.faults["index.json"] = [BROKEN] * 4
         with pytest.raises(OSError, match=f"could not be read:\n  {url}: answers 500\n.*not_mounted"):
             sp.hub.load(name, cache_dir=tmp_path / "cache")

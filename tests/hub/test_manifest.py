@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scarches_plus.hub import BundleError, Card
 from scarches_plus._json import finite, parse_json, write_json
 from scarches_plus.bundle._manifest import parse_manifest
+from scarches_plus.hub import BundleError, Card
 
 # all of Unicode takes hypothesis seconds to list
 TEXT = st.text(alphabet='aZ0 "\\/\n\t\x00\x7f\u00e9\u2028\ufeff\U0001f9ec')

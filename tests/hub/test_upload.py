@@ -59,7 +59,11 @@ def test_versions_and_the_doi_of_all(send, bundles, index_of, tmp_path):
     assert sp.hub.info(first.doi, **options).card.version == "1"
     with pytest.raises(KeyError, match=r"is the DOI of all versions.*'2': '10.5072/zenodo.*allow_latest"):
         sp.hub.pull(first.concept_doi, **options, progress=False)
-    with pytest.raises(KeyError, match="no index lists a model with the DOI"):
+    with pytest.raises(
+        KeyError, match=r"no index lists a model with the DOI 10.1000/1; without an index, only DOIs of Zenodo"
+    ):
+        sp.hub.pull("10.1000/1", **options)
+    with pytest.raises(FileNotFoundError, match=r"/records/1 is not there: answers 404"):
         sp.hub.pull("10.5072/zenodo.1", **options)
     assert not (tmp_path / "cache" / "hub" / "resolved.jsonl").exists()
     folder = sp.hub.pull(first.concept_doi, **options, allow_latest=True, progress=False)

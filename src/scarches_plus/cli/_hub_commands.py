@@ -83,23 +83,27 @@ def info(name: str, *, index: Words = (), offline: bool = False) -> None:
 
 
 @hub.command
-def pull(name: str, *, index: Words = (), allow_latest: bool = False, offline: bool = False) -> None:
+def pull(
+    name: str, *, index: Words = (), allow_latest: bool = False, offline: bool = False, with_cells: bool = False
+) -> None:
     """Fetch a model, and say where it lies.
 
     Parameters
     ----------
     name
-        name@version, or the DOI of a version.
+        name@version; a DOI, the address of a record of Zenodo, or hf://owner/repository, which need no index.
     index
         Further indexes.
     allow_latest
         Take the newest version if none is named.
     offline
         Fetch nothing.
+    with_cells
+        Fetch the cells beside a model of a record or repository, too.
     """
     from scarches_plus import hub as models
 
-    console.print(models.pull(name, index=index, allow_latest=allow_latest, offline=offline))
+    console.print(models.pull(name, index=index, allow_latest=allow_latest, offline=offline, with_cells=with_cells))
 
 
 @hub.command
@@ -191,7 +195,7 @@ def card(bundle: Path) -> None:
     bundle
         Folder.
     """
-    from scarches_plus.hub import info as info_of
     from scarches_plus.bundle._format._card import card_text
+    from scarches_plus.hub import info as info_of
 
     console.print(card_text(info_of(bundle).model_dump()))

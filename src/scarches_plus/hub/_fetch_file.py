@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from scarches_plus._addresses import is_address
 from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
 from scarches_plus._transport import Answer, TryLaterError, chunks
-from scarches_plus.bundle._format._folder import read_file, sha256_of
+from scarches_plus.bundle._format._folder import read_file
 from scarches_plus.bundle._manifest import BundleError
 
 from . import _backoff
+from ._expected import Expected
 from ._transport import PARTIAL, get, is_offline, require_success
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ _BEYOND = 416
 
 
 def fetch_file(
-    addresses: Sequence[str], target: Path, entry: FileEntry, *, offline: bool = False, progress: bool = False
+    addresses: Sequence[str],
+    target: Path,
+    entry: FileEntry | Expected,
+    *,
+    offline: bool = False,
+    progress: bool = False,
 ) -> int:
     """Bring a file to its place in the cache (``cache/hub/bundle/file``), if it is not there, and return which address delivered it.
 
@@ -36,6 +42,7 @@ def fetch_file(
     OSError
         If no address delivers the file, naming what each answered.
     """
+    entry = entry if isinstance(entry, Expected) else Expected(entry.size, f"sha256:{entry.sha256}")
     if _is_there(target, entry):  # in a cache that need not be ours to write
         return 0
     cache, hub = target.parents[2], target.parents[1].name
@@ -62,21 +69,21 @@ def fetch_file(
     raise OSError(message)
 
 
-def _is_there(target: Path, entry: FileEntry) -> bool:
+def _is_there(target: Path, entry: Expected) -> bool:
     if not target.is_file() or target.stat().st_size != entry.size:
         return False
-    return sha256_of(target.read_bytes()) == entry.sha256
+    return entry.fits(target.read_bytes())
 
 
-def _copy(source: Path, target: Path, entry: FileEntry) -> None:
+def _copy(source: Path, target: Path, entry: Expected) -> None:
     contents = read_file(source.parent, source.name, size=entry.size)
-    if sha256_of(contents) != entry.sha256:
-        message = f"{source} has not the sha256 of the index"
+    if not entry.fits(contents):
+        message = f"{source} has not the {entry.kind} of the index"
         raise BundleError(message)
     write_file(target, contents, keep=False)
 
 
-def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> None:
+def _download(url: str, target: Path, entry: Expected, *, progress: bool) -> None:
     """Fetch a file; what has arrived of it when this breaks off is kept."""
     file, part = open_part(target)
     with file:
@@ -90,23 +97,23 @@ def _download(url: str, target: Path, entry: FileEntry, *, progress: bool) -> No
     place_part(part, target)
 
 
-def _complete(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> None:
+def _complete(url: str, file: BinaryIO, entry: Expected, name: str, *, progress: bool) -> None:
     """Fetch a file; once more from its beginning if what had arrived before was of something else."""
     for _ in range(2):
         resumed = _backoff.patiently(lambda: _go_on(url, file, entry, name, progress=progress))
         file.seek(0)
         contents = file.read()
-        if sha256_of(contents) == entry.sha256:
+        if entry.fits(contents):
             return
         file.truncate(0)
         if not resumed:
             break
     hint = "; it is a web page" if contents[:40].lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
-    message = f"sent something else than the file (wrong sha256{hint})"
+    message = f"sent something else than the file (wrong {entry.kind}{hint})"
     raise BundleError(message)
 
 
-def _go_on(url: str, file: BinaryIO, entry: FileEntry, name: str, *, progress: bool) -> bool:
+def _go_on(url: str, file: BinaryIO, entry: Expected, name: str, *, progress: bool) -> bool:
     """Fetch what is missing, and no more than the size that is known; return whether something was there before."""
     from tqdm.auto import tqdm
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from scarches_plus._text import for_message, for_terminal
 from scarches_plus.bundle._manifest import MANIFEST, README, BundleError, Count, FileEntry, FileName, StrictModel, Texts
 
 from ._cached_index import cached_index
+from ._doi import doi_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,6 @@ FILE = "{file}"
 #: What is fetched before anybody knows how large the model is.
 _MOST_BYTES = {MANIFEST: MANIFEST_BYTES, "SHA256SUMS": CHECKSUM_BYTES, README: README_BYTES}
 _MOST_NAMES = 20
-_DOI = re.compile(r"(?:https://(?:dx\.)?doi\.org/|doi:)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 
 
 def check_mirror(mirror: str) -> str:
@@ -192,15 +191,15 @@ def find(name: str, listing: Listing, *, allow_latest: bool = False) -> Listed:
         If there is no such model, and some index could not be read.
     """
     listed = listing.models
-    if doi := _DOI.fullmatch(name):
-        return _find_doi(doi[1].lower(), listing, allow_latest=allow_latest)
+    if doi := doi_of(name):
+        return _find_doi(doi, listing, allow_latest=allow_latest)
     wanted, _, version = name.partition("@")
     matches = [one for one in listed if one.entry.name == wanted]
     known = sorted({one.entry.version for one in matches}, key=_order)
     if not matches:
         names = sorted({one.entry.name for one in listed})
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        message = f"no index lists a model {wanted!r}, only {names[:_MOST_NAMES]}{more}"
+        message = f"no index lists a model {wanted!r}, only {names[:_MOST_NAMES]}{more}{check.nearest(wanted, names)}"
         raise _not_found(message, listing)
     if not version:
         if len(known) > 1 and not allow_latest:
@@ -216,10 +215,15 @@ def find(name: str, listing: Listing, *, allow_latest: bool = False) -> Listed:
     return chosen[0]
 
 
+def lists_doi(doi: str, listing: Listing) -> bool:
+    """Whether an index lists a DOI, of a version or of all versions."""
+    return any(doi in {one.entry.doi.lower(), one.entry.concept_doi.lower()} for one in listing.models)
+
+
 def says_version(name: str, entry: IndexEntry) -> bool:
     """Whether a name, in any spelling of a DOI, stands for this version and no other."""
-    if doi := _DOI.fullmatch(name):
-        return doi[1].lower() == entry.doi.lower()
+    if doi := doi_of(name):
+        return doi == entry.doi.lower()
     return name == f"{entry.name}@{entry.version}"
 
 
@@ -238,7 +242,7 @@ def _find_doi(doi: str, listing: Listing, *, allow_latest: bool) -> Listed:
         (one for one in listed if one.entry.concept_doi.lower() == doi), key=lambda one: _order(one.entry.version)
     )
     if not versions:
-        message = f"no index lists a model with the DOI {doi}"
+        message = f"no index lists a model with the DOI {doi}; without an index, only DOIs of Zenodo are known (10.5281/zenodo.123)"
         raise _not_found(message, listing)
     if not allow_latest:
         known = {one.entry.version: one.entry.doi for one in versions}

@@ -9,8 +9,11 @@ from scarches_plus._files import read_folder
 from scarches_plus.bundle._format._folder import CHECKSUMS, SAVED_MODEL, read_manifest
 from scarches_plus.bundle._manifest import MANIFEST
 
+from ._doi import doi_of
 from ._fetch_file import fetch_file
-from ._resolved import resolve
+from ._pull import pull
+from ._records import place_of
+from ._resolved import resolve, resolve_doi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +30,7 @@ def info(
     allow_latest: bool = False,
     offline: bool = False,
 ) -> Manifest:
-    """Return the manifest of a model, without fetching the model.
+    """Return the manifest of a model, without fetching the model where an index lists it.
 
     Parameters
     ----------
@@ -58,8 +61,12 @@ def info(
         return read_folder(name, _of_folder, hold=False)
     except FileNotFoundError as error:
         no_folder = str(error)
+    where = {"index": index, "cache_dir": cache_dir, "allow_latest": allow_latest, "offline": offline}
+    known = resolve_doi(str(name), **where) if doi_of(str(name)) else None  # type: ignore[arg-type]
+    if known is None and place_of(str(name)) is not None:
+        return read_folder(pull(str(name), **where), _of_folder, hold=False)  # type: ignore[arg-type]
     try:
-        listed = resolve(str(name), index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
+        listed = known or resolve(str(name), **where)  # type: ignore[arg-type]
     except KeyError as error:
         message = f"{no_folder}, and {error.args[0]}"
         raise KeyError(message) from error

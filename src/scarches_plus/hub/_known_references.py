@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from scarches_plus._addresses import check_address
-
-from ._json import parse_json
-from ._manifest import Count, StrictModel
+from scarches_plus._json import parse_json
+from scarches_plus.bundle._manifest import Count, StrictModel
 
 _FILE = Path(__file__).parent / "known_references.json"
 #: What the package fetches by itself: a DOI, a repository of Hugging Face.

@@ -1,18 +1,79 @@
-"""Find where a model lies on this machine, fetching it if it has to be."""
+"""Where a model lies on this machine, whatever it is given as."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import os
+from typing import TYPE_CHECKING
 
-from scarches_plus._arguments import at_home
+from scarches_plus import _arguments as check
+from scarches_plus._addresses import is_address
+from scarches_plus.bundle._format._folder import SAVED_MODEL
 
+from ._doi import doi_of
 from ._pull import pull
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
-def local_path(what: str | Path, **options: Any) -> Path:
-    """Return the path of a model."""
-    path = at_home(what)
-    if path.exists() or isinstance(what, Path) or len(path.parts) > 1:
-        return path
-    return pull(str(what), **options)
+
+def local_path(
+    what: str | os.PathLike[str],
+    *,
+    index: Sequence[str | Path] | str | Path = (),
+    cache_dir: str | Path | None = None,
+    allow_latest: bool = False,
+    offline: bool = False,
+    max_bytes: int = 2**33,
+    progress: bool = True,
+    with_cells: bool = False,
+) -> Path:
+    """Return the path of a model: one that is there, or what :func:`pull` fetched.
+
+    Parameters
+    ----------
+    what
+        A file or folder; or, as text, what :func:`pull` takes. What is there is a path. What has a separator or the suffix of a file
+        is never a name; a path that is not there is asked for nowhere.
+    index, cache_dir, allow_latest, offline, max_bytes, progress, with_cells
+        As in :func:`pull`.
+
+    Returns
+    -------
+    pathlib.Path
+        Folder or file; not to be changed if it was fetched.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or folder, naming the nearest in its folder.
+    KeyError, ValueError, OSError, BundleError, TypeError
+        As :func:`pull`.
+    """
+    path = check.path("what", what)
+    check.flags(allow_latest=allow_latest, offline=offline, progress=progress, with_cells=with_cells)
+    if not (isinstance(what, str) and is_address(what)):
+        # a path may end in what names of files begin with; no error for a name that is too long
+        if any(os.path.exists(one) for one in (path, f"{path}{SAVED_MODEL}")):  # noqa: PTH110
+            return path
+        if not isinstance(what, str) or (not doi_of(what) and _is_path(what)):
+            message = f"there is no file or folder {str(path)!r}{_nearest(path)}"
+            raise FileNotFoundError(message)
+    return pull(
+        what, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline, max_bytes=max_bytes, progress=progress,
+        with_cells=with_cells,
+    )  # fmt: skip
+
+
+def _is_path(text: str) -> bool:
+    """Whether text has a separator, or the suffix of a file; the number of a version is none."""
+    suffix = os.path.splitext(text.partition("@")[0])[1]  # noqa: PTH122 (also of ".h5ad")
+    return any(one in text for one in "/\\") or (len(suffix) > 1 and not suffix[1].isdigit())
+
+
+def _nearest(path: Path) -> str:
+    try:
+        names = os.listdir(path.parent)  # noqa: PTH208 (names)
+    except OSError:
+        return f", nor a folder {str(path.parent)!r}"
+    return check.nearest(path.name, names)

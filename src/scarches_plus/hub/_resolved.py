@@ -11,13 +11,14 @@ from scarches_plus._files import append_line, cache_folder, cache_subfolder
 from scarches_plus._logging import logger
 from scarches_plus.bundle._manifest import MANIFEST
 
-from ._index import find, read_indexes, says_version
+from ._doi import doi_of
+from ._index import find, lists_doi, read_indexes, says_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ._index import IndexEntry, Listed
+    from ._index import IndexEntry, Listed, Listing
 
 RESOLVED = "resolved.jsonl"
 
@@ -43,9 +44,40 @@ def resolve(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
+    listing = _read(name, index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
+    return _taken(name, listing, cache_dir=cache_dir, allow_latest=allow_latest)
+
+
+def resolve_doi(
+    name: str,
+    *,
+    index: Sequence[str | Path] | str | Path,
+    cache_dir: str | Path | None,
+    allow_latest: bool,
+    offline: bool,
+) -> Listed | None:
+    """Return what an index lists by this DOI, as :func:`resolve` does; ``None`` if no index does, with a warning of those not read."""
+    listing = _read(name, index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
+    if lists_doi(doi_of(name) or "", listing):
+        return _taken(name, listing, cache_dir=cache_dir, allow_latest=allow_latest)
+    listing.warn()
+    return None
+
+
+def _read(
+    name: str,
+    index: Sequence[str | Path] | str | Path,
+    *,
+    cache_dir: str | Path | None,
+    allow_latest: bool,
+    offline: bool,
+) -> Listing:
     check.texts(name=name)
     check.flags(allow_latest=allow_latest, offline=offline)
-    listing = read_indexes(index, cache_dir=cache_dir, offline=offline)
+    return read_indexes(index, cache_dir=cache_dir, offline=offline)
+
+
+def _taken(name: str, listing: Listing, *, cache_dir: str | Path | None, allow_latest: bool) -> Listed:
     listed = find(name, listing, allow_latest=allow_latest)
     listing.warn()
     if allow_latest and not says_version(name, listed.entry):

@@ -15,6 +15,8 @@ OFFLINE_VARIABLE = "SCARCHES_PLUS_OFFLINE"
 OK, PARTIAL = 200, 206
 #: How services answer who may not see a file.
 _NOT_PUBLIC = {401, 403}
+#: How they answer for what is not there, or no longer.
+_NOT_THERE = {404, 410}
 
 
 def is_offline(*, offline: bool = False) -> bool:
@@ -70,4 +72,4 @@ def require_success(answer: Answer) -> None:
     if _backoff.is_overloaded(status):
         raise TryLaterError(message, _backoff.asked_wait(answer.headers))
     if status not in {OK, PARTIAL}:
-        raise OSError(message)
+        raise FileNotFoundError(message) if status in _NOT_THERE else OSError(message)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 40
 #: How an example opens a model by its name; `make cards` writes the cards of the package again.
-_OPEN_BY_NAME = "sp.hub.load({name})"
+_OPEN_BY_NAME = "sp.load({name})"
 
 
 def card_text(manifest: Mapping[str, Any]) -> str:

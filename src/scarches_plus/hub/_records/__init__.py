@@ -1,0 +1,10 @@
+"""Models at an address: records of Zenodo and repositories of Hugging Face, fetched without an index.
+
+``_place`` reads addresses, ``_zenodo`` and ``_huggingface`` list files, ``_choose`` says which are the model, ``_pins`` remembers what
+was there at first use, ``_fetch`` puts it together.
+"""
+
+from ._fetch import fetch_record
+from ._place import Place, place_of
+
+__all__ = ["Place", "fetch_record", "place_of"]
