@@ -238,7 +238,7 @@ class TestOrigin:
     def test_the_release_that_saved_a_model_stays_known(self, ref, query, tmp_path):
         scvi.model.SCVI.setup_anndata(theirs := ref.copy(), batch_key="batch")
         plain = scvi.model.SCVI(theirs, n_hidden=8, n_latent=3, encode_covariates=True)
-        plain.train(max_epochs=1, enable_progress_bar=False)
+        plain.train(max_epochs=1, enable_progress_bar=False, log_every_n_steps=1)
         plain.save(tmp_path / "plain")
         contents = torch.load(tmp_path / "plain" / "model.pt", weights_only=False)
         contents["attr_dict"]["registry_"]["scvi_version"] = "0.16.1"
@@ -328,7 +328,7 @@ class TestHostileArchives:
     @pytest.mark.parametrize("name", ["m.zip", "m.tar.gz", "m.tar"])
     def test_cut_off(self, name, saved, tmp_path):
         whole = packed(saved / "folder", tmp_path / name).read_bytes()
-        for n_bytes in (600, len(whole) // 2, len(whole) - 30):
+        for n_bytes in (600, len(whole) // 4, len(whole) // 2):
             (tmp_path / name).write_bytes(whole[:n_bytes])
             with pytest.raises((ValueError, FileNotFoundError)):
                 sp.load(tmp_path / name)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
-def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite: bool = False) -> Path:
+def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a folder that plain scvi-tools opens, 1.4 and 1.5 alike: ``scvi.model.SCVI.load(path, adata)``.
 
     Data of single cells (labels, training indices, anchors) stay behind, and so does the training history, which scvi-tools 1.4 could not
@@ -25,7 +25,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     Parameters
     ----------
     model
-        Trained model, with or without its cells.
+        Trained model, with or without its cells; or the path of one.
     path
         Folder to write.
     overwrite
@@ -48,13 +48,12 @@ def export_model(model: SCVI | SCANVI | TOTALVI, path: str | Path, *, overwrite:
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    from scarches_plus.model._convert import as_own
-
     from ._layouts._export import to_scvi_file
+    from ._open import model_of
 
     check.flags(overwrite=overwrite)
     folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
-    write_folder(folder, {SAVED_MODEL: to_scvi_file(as_own(model))}, overwrite=overwrite, foreign=_no_export)
+    write_folder(folder, {SAVED_MODEL: to_scvi_file(model_of(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 
 

@@ -70,6 +70,15 @@ def open_path(
         return _of_saved(saved, adata if cells is None else cells, expected, prepared=cells is not None, **options)
 
 
+def model_of(source: Any) -> Any:
+    """Return a model of this package: the same one, a copy of one of scvi-tools, or the one at a path."""
+    if isinstance(source, str | Path):
+        return open_path(source)
+    from scarches_plus.model._convert import as_own
+
+    return as_own(source)
+
+
 def layout_at(path: str | Path) -> str | None:
     """Return the layout of the model at a path; ``None`` if there is none."""
     path = at_home(path)

@@ -56,7 +56,7 @@ _RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {ne
 
 
 def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
-    model: SCVI | SCANVI | TOTALVI,
+    model: SCVI | SCANVI | TOTALVI | str | Path,
     path: str | Path,
     *,
     card: Card | Mapping[str, Any] | None = None,
@@ -80,7 +80,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     Parameters
     ----------
     model
-        Trained model of this package or of scvi-tools, with or without its cells.
+        Trained model of this package or of scvi-tools, with or without its cells; or the path of one.
     path
         Folder to write.
     card
@@ -128,8 +128,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     TypeError
         If an argument of the model is no plain value, or profiles are none.
     """
-    from scarches_plus.model._convert import as_own
-
+    from ._open import model_of
     from ._plain._portable import take_apart
 
     folder = check.path("path", path).absolute()
@@ -149,7 +148,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     if not isinstance(profiles, LabelProfiles | None):
         message = f"profiles must be what sp.tl.label_profiles returned, not {check.shown(profiles)}"
         raise TypeError(message)
-    model = as_own(model)
+    model = model_of(model)
     if keys and not summary and "labels" not in include:
         message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"
         raise ValueError(message)

@@ -44,7 +44,7 @@ def embed(
         Cells with raw counts, MuData for a totalVI model; genes may be in any order. Receives ``obsm[key_added]``, shape ``(n_cells, n_latent)``,
         and a record in ``uns["scarches_plus"]``.
     model
-        Model of this package or of scvi-tools, or the folder of a saved one.
+        Model of this package or of scvi-tools, or what names one for :func:`scarches_plus.load`: a path, a name, a DOI, an address.
     layer, batch_key
         Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches are not
         read where the encoder does not see them.

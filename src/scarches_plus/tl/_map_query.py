@@ -56,8 +56,8 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
         Query cells with raw counts, one or several batches; MuData for a totalVI model. Receives ``obsm[key_added]`` and a record in
         ``uns["scarches_plus"]``; nothing else of it changes.
     model
-        Reference model, of this package or of scvi-tools, or the folder of a saved one. It is not changed. A mapped
-        model is a reference for the next query.
+        Reference model, of this package or of scvi-tools, or what names one for :func:`scarches_plus.load`: a path, a name, a DOI, an
+        address. It is not changed. A mapped model is a reference for the next query.
     strategy
         What trains: ``"condition"`` the columns of the query's batches, which leaves the reference exactly where it
         is; ``"input_layers"`` also the first layers of encoder and decoder; ``"all"`` everything; ``"clcvae"`` everything,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of, require_writable
+from scarches_plus._load import load
 from scarches_plus._logging import logger
 
 from ._label_calibration import calibrations_for
@@ -41,7 +43,7 @@ _RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model
 
 def transfer_labels(
     adata: AnnData | MuData,
-    reference: AnnData | MuData | SCVI | SCANVI | TOTALVI,
+    reference: AnnData | MuData | SCVI | SCANVI | TOTALVI | str | Path,
     labels_key: str | Sequence[str],
     *,
     use_rep: str = _keys.EMBEDDING,
@@ -66,8 +68,8 @@ def transfer_labels(
         ``uns["scarches_plus"]["probability_labels"][key]``. What was used is recorded in ``uns["scarches_plus"]["transfer"][key]``.
     reference
         Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its labels
-        (from :func:`scarches_plus.hub.load_bundle` or :func:`scarches_plus.train.summarize_reference`), such as the mapped
-        model: then no reference cell is needed, and each cell gets the label of highest probability under the label's mixture.
+        (from a bundle or :func:`scarches_plus.train.summarize_reference`), such as the mapped model, or what names one for
+        :func:`scarches_plus.load`: then no reference cell is needed, and each cell gets the label of highest probability under the label's mixture.
     labels_key
         ``obs`` column of the reference, or several; they share one neighbour search. For a model, names of its summaries.
     use_rep
@@ -130,10 +132,16 @@ def transfer_labels(
 
     check.cells("adata", adata, mudata=True)
     keys = list(check.names("labels_key", labels_key, or_one=True, least=1))
+    reference = load(reference) if isinstance(reference, str | Path) else reference
     advice = _RENAME_COLUMN if are_cells(reference) else _RENAME_SUMMARY
     for key in keys:
-        taken = reference.obs if are_cells(reference) else ()
-        check.slot("labels_key", key, writes="obs['{}_pred']", advice=advice, taken=taken)
+        check.slot(
+            "labels_key",
+            key,
+            writes="obs['{}_pred']",
+            advice=advice,
+            taken=reference.obs if are_cells(reference) else (),
+        )
     check.texts(use_rep=use_rep, unknown_category=unknown_category)
     check.texts_or_none(novel_key=novel_key)
     k = check.whole("k", k, least=1)
