@@ -52,6 +52,7 @@ def complete(saved: SavedModel) -> SavedModel:
                 **known,
                 **fields[name],
                 "state_registry": known["state_registry"] | fields[name]["state_registry"],
+                "summary_stats": known["summary_stats"] | fields[name]["summary_stats"],
             }
         arguments = {**expected["setup_args"], **registry["setup_args"]}
         whole = {**registry, "field_registries": fields, "setup_args": arguments}

@@ -49,9 +49,10 @@ def read_former(folder: Path, prefix: str) -> SavedModel:
     former = read_former_folder(folder, prefix)
     name = _class_of(former.weights)
     attributes = {key: value for key, value in former.attributes.items() if key != _SETUP and key.endswith("_")}
-    setup = _with_arrays(former.attributes[_SETUP])
+    setup = _as_of_today(former.attributes[_SETUP])
     try:
         registry = registry_from_setup_dict(SimpleNamespace(__name__=name), setup, _unlabeled(former.attributes, name))
+        registry["field_registries"]["X"]["summary_stats"]["n_cells"] = setup["summary_stats"]["n_cells"]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         message = (
             f"{path} holds no model of scvi-tools: what its cells were registered with is incomplete "
@@ -80,9 +81,14 @@ def _unlabeled(attributes: Mapping[str, Any], name: str) -> Any:
     return given.get(_UNLABELED, attributes.get(f"{_UNLABELED}_"))
 
 
-def _with_arrays(setup: Any) -> Any:
-    """Return a set-up with arrays where scvi-tools takes them for granted."""
+def _as_of_today(setup: Any) -> Any:
+    """Return a set-up as the last of these releases wrote it: covariates in one table, and arrays."""
     if not isinstance(setup, dict):
         return setup
+    whole = dict(setup)
+    if "extra_categorical_mappings" in setup:  # before 0.9
+        mappings = setup["extra_categorical_mappings"]
+        sizes = [len(values) for values in mappings.values()]
+        whole["extra_categoricals"] = {"mappings": mappings, "keys": list(mappings), "n_cats_per_key": sizes}
     columns = ("extra_continuous_keys", "protein_names")
-    return {**setup, **{key: np.asarray(setup[key], dtype=object) for key in columns if key in setup}}
+    return whole | {key: np.asarray(setup[key], dtype=object) for key in columns if key in setup}
