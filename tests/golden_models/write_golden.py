@@ -1,7 +1,8 @@
 """Train small models with the release of scvi-tools that runs this, and keep what it saved and what it gave.
 
 Runs on Python 3.7 and later, and with scvi-tools 0.8 and later: ``python write_golden.py [name ...]``. Names are of
-models (see ``MODELS``); without them all are made that the release can make. README.md says with which environments.
+models (see ``MODELS``; without them all are made that the release can make), or of folders of three files, which the
+release converts. README.md says with which environments.
 """
 
 import inspect
@@ -36,10 +37,11 @@ MODELS = {
     "scvi-donor": ("SCVI", CATEGORICAL, "anndata", False),
     "scvi-donor-stress": ("SCVI", BOTH, "anndata", False),
     "scvi-minified": ("SCVI", {}, "anndata", True),
-    "scanvi": ("SCANVI", CATEGORICAL, "anndata", False),
+    "scanvi": ("SCANVI", {}, "anndata", False),
+    "scanvi-donor": ("SCANVI", CATEGORICAL, "anndata", False),
     "scanvi-minified": ("SCANVI", {}, "anndata", True),
-    "totalvi": ("TOTALVI", CATEGORICAL, "anndata", False),
-    "totalvi-mudata": ("TOTALVI", CATEGORICAL, "mudata", False),
+    "totalvi-donor": ("TOTALVI", CATEGORICAL, "anndata", False),
+    "totalvi-mudata-donor": ("TOTALVI", CATEGORICAL, "mudata", False),
 }
 
 
@@ -149,6 +151,18 @@ def write(name):
     )
 
 
+def convert(name):
+    """Have this release convert a folder of three files into one of one file, and keep what its release gave."""
+    source = HERE / name
+    folder = HERE / (name + "-converted")
+    shutil.rmtree(str(folder), ignore_errors=True)
+    shutil.copytree(str(source), str(folder), ignore=shutil.ignore_patterns("model"))
+    entry = dict(json.loads(TABLE.read_text())["folders"][name], converted_by=scvi.__version__)
+    cls = getattr(scvi.model, entry["class"])
+    cls.convert_legacy_save(str(source / "model"), str(folder / "model"))
+    enter(folder, entry)
+
+
 def enter(folder, entry):
     """Write what a folder holds into the table."""
     table = json.loads(TABLE.read_text()) if TABLE.exists() else {"folders": {}}
@@ -174,4 +188,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
         for wanted_name in wanted:
-            write(wanted_name)
+            (write if wanted_name in MODELS else convert)(wanted_name)
