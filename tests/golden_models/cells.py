@@ -3,6 +3,7 @@
 Counts are sums of uniform draws below a probability: numpy promises those bits, and no logarithm has a say in them.
 """
 
+import warnings
 from hashlib import sha256
 
 import numpy as np
@@ -52,7 +53,7 @@ def draw(part):
 
 
 def _counts(probabilities, rng):
-    return (rng.random_sample(probabilities.shape + (_DEPTH,)) < probabilities[..., np.newaxis]).sum(axis=-1)
+    return (rng.random_sample((*probabilities.shape, _DEPTH)) < probabilities[..., np.newaxis]).sum(axis=-1)
 
 
 def digest(part):
@@ -94,7 +95,9 @@ def mdata(part):
     protein = anndata.AnnData(proteins.to_numpy(), rna.obs[[]].copy(), pd.DataFrame(index=PROTEINS))
     columns = rna.obs
     rna.obs = rna.obs[[]].copy()
-    joint = mudata.MuData({"rna": rna, "protein": protein})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of mudata 0.3, of columns pulled from modalities: here are none
+        joint = mudata.MuData({"rna": rna, "protein": protein})
     for name in columns:
         joint.obs[name] = columns[name]
     return joint

@@ -8,6 +8,7 @@ release converts. README.md says with which environments.
 import inspect
 import json
 import os
+import pickle
 import platform
 import shutil
 import sys
@@ -16,19 +17,17 @@ from hashlib import sha256
 from pathlib import Path
 
 import anndata
+import cells
 import h5py
 import numpy as np
 import pandas as pd
 import scvi
 import torch
 
-import cells
-
 HERE = Path(__file__).resolve().parent
 TABLE = HERE / "golden.json"
 SURGERY = {"encode_covariates": True, "use_layer_norm": "both", "use_batch_norm": "none"}
-SIZES = {"n_hidden": 8, "n_latent": 4}
-SIZES.update(SURGERY)
+SIZES = {"n_hidden": 8, "n_latent": 4, **SURGERY}
 CATEGORICAL = {"categorical_covariate_keys": ["donor"]}
 BOTH = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["stress"]}
 # name -> class, columns beyond batch and labels, how it is set up, minified
@@ -45,8 +44,8 @@ MODELS = {
 }
 
 
-def accepts(function, *names):
-    return all(name in inspect.signature(function).parameters for name in names)
+def accepts(function, name):
+    return name in inspect.signature(function).parameters
 
 
 def possible(name):
@@ -126,14 +125,15 @@ def write(name):
     class_name, columns, setup, minified = MODELS[name]
     scvi.settings.seed = 0
     model = train(class_name, columns, setup)
-    old_zip = tuple(int(number) for number in torch.__version__.split(".")[:2]) < (1, 6)
-    folder = HERE / (scvi.__version__ + "-" + name + ("-old_torch" if old_zip else ""))
+    old_torch = [int(number) for number in torch.__version__.split(".")[:2]] < [1, 6]  # which wrote no zip archive
+    folder = HERE / (scvi.__version__ + "-" + name + ("-old_torch" if old_torch else ""))
     shutil.rmtree(str(folder), ignore_errors=True)
     folder.mkdir()
     np.save(str(folder / "latent.npy"), model.get_latent_representation(give_mean=True).astype(np.float32))
     if class_name == "SCANVI":
         soft = model.predict(soft=True)
-        assert set(cells.LABELS) <= set(soft.columns), soft.columns
+        if isinstance(soft, np.ndarray):  # 0.10 forgets the names
+            soft = pd.DataFrame(soft, columns=model._label_mapping[: soft.shape[1]])
         np.save(str(folder / "soft.npy"), soft[cells.LABELS].to_numpy(np.float32))
     if minified:
         minify(model)
@@ -147,6 +147,7 @@ def write(name):
             "setup": setup,
             "covariates": sorted(columns),
             "minified": minified,
+            "converted_by": None,
         },
     )
 
@@ -163,6 +164,21 @@ def convert(name):
     enter(folder, entry)
 
 
+def layout(folder, entry):
+    """Return a word for how a model was laid out on disk."""
+    if entry["converted_by"] is not None:
+        return "converted"
+    if (folder / "model.pt").exists():
+        return "one file"
+    flat = not {"kwargs", "non_kwargs"} & set(read_attributes(folder)["init_params_"])
+    return "three files, flat arguments" if flat else "three files"
+
+
+def read_attributes(folder):
+    with (folder / "attr.pkl").open("rb") as file:
+        return pickle.load(file)  # noqa: S301 # this script has just written it
+
+
 def enter(folder, entry):
     """Write what a folder holds into the table."""
     table = json.loads(TABLE.read_text()) if TABLE.exists() else {"folders": {}}
@@ -174,12 +190,13 @@ def enter(folder, entry):
         "numpy": np.__version__,
         "anndata": anndata.__version__,
     }
+    entry["layout"] = layout(folder / "model", entry)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     entry["sha256"] = {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
     table["folders"][folder.name] = entry
     TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
     size = sum(path.stat().st_size for path in files)
-    sys.stdout.write("{} {} bytes\n".format(folder.name, size))
+    sys.stdout.write(f"{folder.name} {size} bytes\n")
 
 
 if __name__ == "__main__":
