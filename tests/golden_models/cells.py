@@ -96,7 +96,7 @@ def mdata(part):
     columns = rna.obs
     rna.obs = rna.obs[[]].copy()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of mudata 0.3, of columns pulled from modalities: here are none
+        warnings.simplefilter("ignore", FutureWarning)  # of columns that modalities pull: here are none
         joint = mudata.MuData({"rna": rna, "protein": protein})
     for name in columns:
         joint.obs[name] = columns[name]

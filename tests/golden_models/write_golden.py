@@ -145,7 +145,7 @@ def write(name):
             "release": scvi.__version__,
             "class": class_name,
             "setup": setup,
-            "covariates": sorted(columns),
+            "covariates": sorted(name for names in columns.values() for name in names),
             "minified": minified,
             "converted_by": None,
         },
