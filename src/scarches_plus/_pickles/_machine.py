@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from scarches_plus._limits import PICKLE_CONTAINERS, PICKLE_VALUES
 
-from ._records import TRUST, Items, Name, Pairs, Record, UnsafeFileError
+from ._records import TRUST, Items, Name, Pairs, Record, Tag, UnsafeFileError
 
 BYTE, SHORT, INTEGER, LENGTH, LONGEST, FLOAT = map(struct.Struct, ("<B", "<H", "<i", "<I", "<Q", ">d"))
 _NEWEST_PROTOCOL = 5
@@ -35,6 +35,7 @@ class Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.tags: list[Tag] = []
         self.n_steps = self.n_values = self.n_containers = 0
 
     # --- bytes ---
@@ -100,6 +101,10 @@ class Machine:
         if self.n_containers > PICKLE_CONTAINERS:
             refuse_size(f"it has more than {PICKLE_CONTAINERS} lists, tuples, dictionaries and objects")
         self.stack.append(value)
+
+    def tag(self) -> None:
+        self.tags.append(Tag(self.pop()))
+        self.new(self.tags[-1])
 
     def remember(self, key: int) -> None:
         self.memo[key] = self.top()

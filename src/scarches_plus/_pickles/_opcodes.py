@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus._limits import PICKLE_STEPS
 
 from ._machine import BYTE, FLOAT, IN_RUNS, INTEGER, LENGTH, LONGEST, SHORT, Machine, refuse_pickle, refuse_size
-from ._records import Items, Pairs, Tag
+from ._records import Items, Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,21 @@ _RUNS = re.compile(
 def parse(contents: bytes | memoryview) -> tuple[Any, int]:
     """Return what a pickle describes, as plain values and records, and the number of steps it took.
 
+    As :func:`run`, which says more.
+    """
+    machine = run(contents)
+    return machine.top(), machine.n_steps + machine.n_values
+
+
+def run(contents: bytes | memoryview, at: int = 0) -> Machine:
+    """Carry out the opcodes of a pickle: ``top()`` of the result is what it describes, ``at`` where it ends.
+
     Parameters
     ----------
     contents
         The pickle, of protocol 2 to 5. What follows its end is not looked at.
+    at
+        Where it begins.
 
     Raises
     ------
@@ -46,6 +57,7 @@ def parse(contents: bytes | memoryview) -> tuple[Any, int]:
         If it is damaged, has opcodes that no model file has, or far more of them than any.
     """
     machine, n_bytes = Machine(bytes(contents)), len(contents)
+    machine.at = at
     contents = machine.contents
     while True:
         if machine.at >= n_bytes:
@@ -56,7 +68,7 @@ def parse(contents: bytes | memoryview) -> tuple[Any, int]:
             continue
         machine.at += 1
         if code == _STOP:
-            return machine.top(), machine.n_steps + machine.n_values
+            return machine
         machine.n_steps += 1
         if machine.n_steps > PICKLE_STEPS:
             refuse_size(f"it has more than {PICKLE_STEPS} steps")
@@ -128,7 +140,7 @@ _STEPS: dict[int, Callable[[Machine], Any]] = {
         b"\x81": Machine.call,
         b"\x92": Machine.call_with_names,
         b"b": Machine.build,
-        b"Q": lambda machine: machine.new(Tag(machine.pop())),
+        b"Q": Machine.tag,
         b"q": lambda machine: machine.remember(machine.number(BYTE)),
         b"r": lambda machine: machine.remember(machine.number(LENGTH)),
         b"\x94": lambda machine: machine.remember(len(machine.memo)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from scarches_plus._limits import MODEL_BYTES
 
 from ._archive import N_LAST, members_of, require_end
+from ._former_torch import MAGIC, former_parts_of
 from ._opcodes import parse
 from ._records import FETCH, TRUST, Pairs, Record, UnsafeFileError
 from ._values import Maker, is_mapping, refuse_unknown
@@ -84,7 +85,7 @@ class Content:
 
 
 def read_torch_file(path: Path) -> Content:
-    """Read what ``torch.save`` wrote (torch 1.6 or later), without making anything of it yet.
+    """Read what ``torch.save`` wrote, of any release, without making anything of it yet.
 
     Parameters
     ----------
@@ -99,6 +100,12 @@ def read_torch_file(path: Path) -> Content:
         If it cannot be read.
     """
     contents = memoryview(_bytes_of(path, _require_archive))
+    if contents[: len(MAGIC)] == MAGIC:
+        try:
+            node, n_steps, storages = former_parts_of(contents)
+        except UnsafeFileError as error:
+            refuse(path, str(error))
+        return Content(path, node, Maker(len(contents), n_steps, storages))
     try:
         members = members_of(contents)
     except UnsafeFileError as error:
@@ -175,6 +182,8 @@ def _bytes_of(path: Path, require: Callable[[bytes, bytes, int], None]) -> bytes
 
 
 def _require_archive(start: bytes, last: bytes, n_bytes: int) -> None:
+    if start.startswith(MAGIC):
+        return
     try:
         require_end(last)
     except UnsafeFileError as error:

@@ -19,6 +19,9 @@ _STORAGES = {
     "BoolStorage": "bool",
 }  # fmt: skip
 _MOST_DIMENSIONS = 8
+_BYTES = {
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
+}  # fmt: skip
 _LARGEST = 2**48
 
 
@@ -68,17 +71,29 @@ def _storage(tag: Any, storages: Mapping[str, memoryview]) -> tuple[memoryview, 
     """Return the bytes and the dtype of a storage."""
     import torch
 
-    if not isinstance(tag, tuple) or len(tag) != 5 or tag[0] != "storage":
-        _refuse("without a storage")
-    _, kind, key, _place, n_values = tag
-    if not isinstance(kind, Name) or kind.module != "torch" or kind.name not in _STORAGES:
-        _refuse(f"of an unknown type ({kind})", TRUST)
-    dtype = getattr(torch, _STORAGES[kind.name])
+    _, key, n_values = parts_of_storage(tag)
+    dtype = getattr(torch, _STORAGES[tag[1].name])
     if not isinstance(key, str) or key not in storages:
         _refuse("whose values are not in the file")
     if type(n_values) is not int or n_values * dtype.itemsize != len(storages[key]):
         _refuse(f"with a storage that has not the size it says (data/{key})")
     return storages[key], dtype
+
+
+def parts_of_storage(tag: Any) -> tuple[int, Any, Any]:
+    """Return the bytes of a value, the key and the number of values of what refers to a storage.
+
+    Raises
+    ------
+    UnsafeFileError
+        If it refers to something else, or to part of a storage, or to one of an unknown type.
+    """
+    if not isinstance(tag, tuple) or len(tag) not in {5, 6} or tag[0] != "storage" or tag[5:] not in {(), (None,)}:
+        _refuse("without a storage")
+    kind = tag[1]
+    if not isinstance(kind, Name) or kind.module != "torch" or kind.name not in _STORAGES:
+        _refuse(f"of an unknown type ({kind})", TRUST)
+    return _BYTES[_STORAGES[kind.name]], tag[2], tag[4]
 
 
 def _require_sizes(offset: Any, size: Any, strides: Any) -> None:

@@ -18,11 +18,6 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstd: unpack it first (`unzstd`)"),
     (b"\x93NUMPY", "an array of numpy, and no model"),
     (b"%PDF", "a PDF, and no model"),
-    (
-        b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
-        "in the format of torch before 1.6, which only runs: if you trust whoever made it, write it anew with "
-        "`torch.save(torch.load(path, weights_only=False), path)`",
-    ),
     (b"\x80", "a bare pickle, and no file of torch: it has to be what `model.save` wrote"),
 )
 _PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")

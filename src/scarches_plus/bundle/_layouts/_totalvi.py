@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from scarches_plus._cells import names_of
+from scarches_plus.model._spec import modalities_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,8 @@ def as_mudata(saved: SavedModel) -> SavedModel:
         fields = registry["field_registries"]
         names = {GENES: names, proteins: names_of(np.asarray(fields["proteins"]["state_registry"]["column_names"]))}
         registry = _of_mudata(registry, proteins, names)
+    elif not isinstance(names, dict):  # up to 1.0 names of genes and proteins stood in one row
+        names = _by_modality(registry)
     if _version_of(registry) < _SOFTPLUS_SINCE:
         arguments = _with_options(arguments, extra_decoder_kwargs={"activation_function_bg": "exp"})
     weights = dict(saved.weights)
@@ -71,6 +74,12 @@ def _of_mudata(registry: Mapping[str, Any], proteins: str, names: Mapping[str, A
         "setup_args": {**kept, "rna_layer": setup.get("layer"), "protein_layer": None, "modalities": places},
         "field_registries": fields,
     }
+
+
+def _by_modality(registry: Mapping[str, Any]) -> dict[str, Any]:
+    places, fields = modalities_of(registry["setup_args"]), registry["field_registries"]
+    keys = {places["genes"]: "X", places["proteins"]: "proteins"}
+    return {place: np.asarray(fields[key]["state_registry"]["column_names"]) for place, key in keys.items()}
 
 
 def _with_options(arguments: Mapping[str, Any], **options: Any) -> dict[str, Any]:
