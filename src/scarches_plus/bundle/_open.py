@@ -162,6 +162,7 @@ def _cells_beside(folder: Path, prefix: str, saved: SavedModel) -> Any:
 def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = False, **options: Any) -> Any:
     """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
     from scarches_plus.model._convert import class_of
+    from scarches_plus.model._saved._own_cells import with_names_of_today
     from scarches_plus.model._state import note_origin
 
     from ._layouts._clean_folder import write_clean_folder
@@ -173,9 +174,11 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
     cls = class_of(name)
     if saved.refused:
         logger.info(f"{saved.path}: left out {sorted(saved.refused)}, which are no plain values")
+    if prepared:
+        adata = with_names_of_today(adata)
+        prepared = hasattr(adata, "mod") or name != "TOTALVI"  # which takes AnnData apart
     with TemporaryDirectory() as folder:
-        whole = complete(saved)
-        write_clean_folder(whole, Path(folder))
+        write_clean_folder(complete(saved), Path(folder))
 
         def load() -> Any:
             take = cls._load_trusted if prepared else cls._load_with_cells

@@ -82,13 +82,13 @@ def _unlabeled(attributes: Mapping[str, Any], name: str) -> Any:
 
 
 def _as_of_today(setup: Any) -> Any:
-    """Return a set-up as the last of these releases wrote it: covariates in one table, and arrays."""
+    """Return a set-up as the last of these releases wrote it: with arrays, and without covariates that no network saw."""
     if not isinstance(setup, dict):
         return setup
     whole = dict(setup)
-    if "extra_categorical_mappings" in setup:  # before 0.9
-        mappings = setup["extra_categorical_mappings"]
-        sizes = [len(values) for values in mappings.values()]
-        whole["extra_categoricals"] = {"mappings": mappings, "keys": list(mappings), "n_cats_per_key": sizes}
+    if "extra_categorical_mappings" in setup:  # before 0.9 covariates were registered, and then not used
+        whole["data_registry"] = {
+            name: place for name, place in setup["data_registry"].items() if name not in {"cat_covs", "cont_covs"}
+        }
     columns = ("extra_continuous_keys", "protein_names")
     return whole | {key: np.asarray(setup[key], dtype=object) for key in columns if key in setup}

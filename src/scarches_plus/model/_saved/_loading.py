@@ -18,7 +18,7 @@ from scarches_plus._load import load, load_as, registry_of
 from scarches_plus.model._spec import use_text_categories
 from scarches_plus.model._state import restore_state
 
-from ._own_cells import is_minified, take_cells
+from ._own_cells import is_minified, take_cells, with_names_of_today
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -101,8 +101,10 @@ class LoadingMixin:
     @classmethod
     def _load_with_cells(cls, folder: Path, adata: Any, **options: Any) -> Any:
         """Let scvi-tools open a folder, and give the model its cells."""
-        if adata is None or adata is False or is_minified(adata):
+        if adata is None or adata is False:
             return cls._load_trusted(folder, adata, **options)
+        if is_minified(adata):
+            return cls._load_trusted(folder, with_names_of_today(adata), **options)
         model = cls._load_trusted(folder, False, **options)  # noqa: FBT003
         take_cells(model, adata)
         return model

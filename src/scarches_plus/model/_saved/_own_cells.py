@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from mudata import MuData
@@ -22,12 +23,29 @@ if TYPE_CHECKING:
 
 #: What cells without a label are called where a model only registers labels.
 _UNLABELED = "Unknown"
+#: What releases up to 1.1 called what they keep in place of counts.
+_FORMER = re.compile(r"_((?:scvi|scanvi|totalvi)_)(latent_qz[mv]|observed_lib_size)")
 
 
 def is_minified(adata: AnnData | MuData) -> bool:
     """Return whether scvi-tools keeps latent posteriors in place of counts."""
     parts = adata.mod.values() if isinstance(adata, MuData) else [adata]
     return any("_scvi_adata_minify_type" in part.uns or "_scvi_latent_qzm" in part.obsm for part in parts)
+
+
+def with_names_of_today(adata: AnnData | MuData) -> AnnData | MuData:
+    """Return minified cells with latent posteriors under the names that scvi-tools has for them today."""
+    if isinstance(adata, MuData):
+        return adata
+    former = {slot: [key for key in getattr(adata, slot) if _FORMER.fullmatch(key)] for slot in ("obsm", "obs")}
+    if not any(former.values()):
+        return adata
+    renamed = adata.copy()
+    for slot, keys in former.items():
+        for key in keys:
+            name = _FORMER.sub(r"\1\2", key) if slot == "obsm" else _FORMER.sub(r"\2", key)
+            getattr(renamed, slot)[name] = getattr(renamed, slot).pop(key)
+    return renamed
 
 
 def take_cells(model: Any, adata: AnnData | MuData) -> None:

@@ -1,0 +1,87 @@
+"""Models of every release of scvi-tools give what that release gave, map a query and become bundles.
+
+``benchmarks/layouts.py`` does all of it for all folders, bundles in a fresh process.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_models import cells
+
+import scarches_plus as sp
+from scarches_plus.model import SCANVI, SCVI
+
+FOLDER = Path(__file__).parent / "golden_models"
+GOLDEN = json.loads((FOLDER / "golden.json").read_text())["folders"]
+#: One of each way in which releases differ.
+MAPPED = (
+    "0.8.1-scvi-old_torch", "0.8.1-scanvi-donor", "0.8.1-totalvi-donor", "0.14.6-scvi-donor-stress-converted",
+    "0.20.3-totalvi-mudata-donor", "1.2.2.post2-totalvi-mudata-donor", "1.5.1-totalvi-donor", "1.5.1-scanvi-minified",
+)  # fmt: skip
+
+
+def part_of(name, part):
+    return (cells.mdata if GOLDEN[name]["setup"] == "mudata" else cells.adata)(part)
+
+
+def truth(name, what):
+    return np.load(FOLDER / name / f"{what}.npy")
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_latent_means_and_predictions(name):
+    model = sp.load(FOLDER / name / "model")
+    assert type(model).__name__ == GOLDEN[name]["class"]
+    assert model.state.origin == f"scvi-tools {GOLDEN[name]['release']}"
+    reference = part_of(name, "reference")
+    np.testing.assert_allclose(model.embed(reference), truth(name, "latent"), atol=1e-6)
+    if isinstance(model, SCANVI):
+        model.take_cells(reference)
+        soft = model.predict(soft=True)
+        np.testing.assert_allclose(soft[cells.LABELS].to_numpy(), truth(name, "soft"), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_a_query_maps_and_a_bundle_is_the_same(name, tmp_path):
+    model = sp.load(FOLDER / name / "model")
+    query = part_of(name, "query")
+    short = {"reduce_lr_on_plateau": False, "early_stopping": False} if "totalvi" in name else {}
+    mapped = sp.tl.map_query(query, model, max_epochs=1, train_kwargs=short)
+    assert mapped.state.lineage[-1]["drift"]["weights"] == 0
+    assert np.isfinite(query.obsm["X_scarches"]).all()
+    sp.hub.save_bundle(model, tmp_path / "bundle", summary=False)
+    again = sp.load(tmp_path / "bundle")
+    assert again.state.origin == model.state.origin
+    reference = part_of(name, "reference")
+    np.testing.assert_array_equal(again.embed(reference), model.embed(reference))
+
+
+@pytest.mark.parametrize("name", [name for name, known in GOLDEN.items() if known["minified"]])
+def test_minified_cells_beside_a_model(name):
+    cls = {"SCVI": SCVI, "SCANVI": SCANVI}[GOLDEN[name]["class"]]
+    model = cls.load(FOLDER / name / "model")
+    assert model.minified_data_type is not None
+    np.testing.assert_allclose(model.get_latent_representation(), truth(name, "latent"), atol=1e-6)
+    adata = sp.hub.import_reference(FOLDER / name / "model")
+    np.testing.assert_allclose(adata.obsm["X_scarches"], truth(name, "latent"), atol=1e-6)
+
+
+def test_proteins_in_obsm_without_names_are_taken_in_order():
+    name = "1.4.2-totalvi-donor"
+    model = sp.load(FOLDER / name / "model")
+    reference = part_of(name, "reference")
+    reference.obsm["proteins"] = reference.obsm["proteins"].to_numpy()
+    np.testing.assert_allclose(model.embed(reference), truth(name, "latent"), atol=1e-6)
+    reference.obsm["proteins"] = reference.obsm["proteins"][:, :4]
+    with pytest.raises(sp.pp.QueryError, match=r"none of the proteins in obsm\['proteins'\]"):
+        sp.tl.embed(reference, model)
+
+
+def test_proteins_of_a_query_take_part():
+    name = "1.4.2-totalvi-donor"
+    model = sp.load(FOLDER / name / "model")
+    with_proteins, without = part_of(name, "reference"), part_of(name, "reference")
+    del without.obsm["proteins"]
+    assert np.abs(model.embed(with_proteins) - model.embed(without)).max() > 1e-3
