@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scvi.data._compat import registry_from_setup_dict
 
-from scarches_plus._pickles import FORMER_FILES, UnsafeFileError, read_former_folder, read_pickle_file
+from scarches_plus._pickles import FORMER_FILES, Table, UnsafeFileError, read_former_folder, read_pickle_file
 
 from ._foreign import family_of
 from ._saved_model import SavedModel
@@ -49,6 +49,7 @@ def read_former(folder: Path, prefix: str) -> SavedModel:
     former = read_former_folder(folder, prefix)
     name = _class_of(former.weights)
     attributes = {key: value for key, value in former.attributes.items() if key != _SETUP and key.endswith("_")}
+    attributes["history_"] = _tables(attributes.get("history_"))
     setup = _as_of_today(former.attributes[_SETUP])
     try:
         registry = registry_from_setup_dict(SimpleNamespace(__name__=name), setup, _unlabeled(former.attributes, name))
@@ -62,6 +63,12 @@ def read_former(folder: Path, prefix: str) -> SavedModel:
     return SavedModel(
         path, former.weights, np.array(former.var_names, dtype=object), attributes | {"registry_": registry}, {}
     )
+
+
+def _tables(history: Any) -> dict[str, Any]:
+    """Return the series of a training that have the epochs with them; before 0.9 they were bare lists."""
+    series = history if isinstance(history, dict) else {}
+    return {name: values for name, values in series.items() if isinstance(values, Table)}
 
 
 def _class_of(weights: Iterable[str]) -> str:
