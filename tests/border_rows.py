@@ -42,12 +42,15 @@ class Border:
     test
         Name of the test, for messages.
     body
-        Where it is written, if it is a parametrised one.
+        Where it is written; all cases of a parametrised test have the same.
+    place
+        Its number among the tests.
     """
 
     rows: list = field(repr=False)
     test: str
     body: str = ""
+    place: int = 0
 
     def refused(self, call, errors, says, *, kind, case, shown):
         """Require that ``call()`` raises one of the documented errors, with every text of ``says`` in its message."""
@@ -115,7 +118,8 @@ class Border:
     def _row(self, kind, case, call, outcome, message):
         row = {"kind": kind, "case": case, "call": call, "outcome": outcome, "message": message, "body": self.body}
         # names of files may hold bytes that are no text, which workers cannot send
-        self.rows.append({name: text.encode(errors="backslashreplace").decode() for name, text in row.items()})
+        row = {name: text.encode(errors="backslashreplace").decode() for name, text in row.items()}
+        self.rows.append({**row, "place": self.place})
 
 
 @dataclass
