@@ -37,6 +37,15 @@ def check_options(
     return {key: rules[key](key, one) if key in rules else one for key, one in value.items()}
 
 
+def by_name(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments by name, as a function with these parameters takes them."""
+    positional = signature(function).bind_partial(*args).arguments
+    if twice := sorted(set(positional) & set(kwargs)):
+        message = f"{function.__name__} got two values for {', '.join(twice)}"
+        raise TypeError(message)
+    return {**positional, **kwargs}
+
+
 def or_none(rule: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """Return a rule that takes ``None``, too."""
     return lambda name, value: None if value is None else rule(name, value)

@@ -4,6 +4,7 @@ from typing import Any
 
 import scvi.model
 
+from scarches_plus._options import by_name
 from scarches_plus.module import VAE
 from scarches_plus.module._network_options import check_network
 from scarches_plus.module._signature import extends
@@ -50,4 +51,5 @@ class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
 
     @extends(scvi.model.SCVI.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **check_network(kwargs, type(self), VAE, name="SCVI"))
+        make = super().__init__
+        make(**check_network(by_name(make, args, kwargs), type(self), VAE, name="SCVI"))

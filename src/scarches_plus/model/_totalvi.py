@@ -15,6 +15,7 @@ from scvi import REGISTRY_KEYS
 from scarches_plus import _arguments as check
 from scarches_plus._cells import gene_cells
 from scarches_plus._logging import logger
+from scarches_plus._options import by_name
 from scarches_plus.module import TOTALVAE
 from scarches_plus.module._network_options import check_network
 from scarches_plus.module._signature import extends
@@ -26,7 +27,7 @@ from ._multimodal import columns_stay_where_they_are, registrable
 from ._prepare import prepare_cells
 from ._saved._stand_ins import stand_ins
 from ._setup import checked_setup
-from ._spec import modalities_of, reference_spec, spec_of_registry
+from ._spec import modalities_of, reference_spec, require_model, spec_of_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +68,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
     @extends(scvi.model.TOTALVI.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **check_network(kwargs, type(self), TOTALVAE, name="TOTALVI"))
+        make = super().__init__
+        make(**check_network(by_name(make, args, kwargs), type(self), TOTALVAE, name="TOTALVI"))
 
     @classmethod
     def setup_anndata(cls, *args: Any, **kwargs: Any) -> None:
@@ -106,11 +108,13 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         NotImplementedError
             If there is a ``panel_key``.
         """
+        check.cells("mdata", mdata, mudata=True)
         if panel_key is not None:
             message = "panel_key is not supported; proteins that a batch did not measure may be 0 in all of its cells"
             raise NotImplementedError(message)
         with columns_stay_where_they_are():
-            super().setup_mudata(mdata, *args, **checked_setup(kwargs))
+            setup = super().setup_mudata
+            setup(**checked_setup(by_name(setup, (mdata, *args), kwargs)))
 
     def train(self, *args: Any, plan_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Train the model as :meth:`SCVI.train` does.
@@ -211,11 +215,13 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         **kwargs
             As in :meth:`SCVI.load_query_data`.
         """
+        check.cells("adata", adata, mudata=True)
         if adata.n_obs == 1:
             message = "there is 1 cell, and totalVI registers no fewer than 2: map it together with others of its batch"
             raise ValueError(message)
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)
+        require_model("reference_model", reference_model)
         with advice_unsaid():
             model = super().load_query_data(adata, reference_model, **kwargs)
         own = model.module.protein_batch_mask
@@ -260,6 +266,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         model
             Model that was set up with MuData. It is not changed.
         """
+        require_model("model", model)
         cells: Any = False
         if model.adata is not None:
             spec = reference_spec(model)

@@ -17,11 +17,10 @@ import torch
 from scvi.data import AnnDataManager
 
 from scarches_plus import _arguments as check
-from scarches_plus._arguments import at_home
 from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 from scarches_plus._pickles import read_former_folder
-from scarches_plus.model._spec import use_text_categories
+from scarches_plus.model._spec import require_model, use_text_categories
 from scarches_plus.model._state import restore_state
 
 from ._clean_folder import write_clean_folder, write_clean_former_folder
@@ -147,6 +146,8 @@ class LoadingMixin:
         dir_path, prefix
             As in :meth:`load`.
         """
+        check.path("dir_path", dir_path)
+        check.texts_or_none(prefix=prefix)
         saved, _ = read_saved(dir_path, prefix)
         return saved.attribute("registry_")  # type: ignore[no-any-return]
 
@@ -177,7 +178,10 @@ class LoadingMixin:
         dir_path, output_dir_path, overwrite, prefix, **save_kwargs
             As in scvi-tools.
         """
-        former = read_former_folder(at_home(dir_path), prefix or "")
+        output_dir_path = check.path("output_dir_path", output_dir_path)
+        check.flags(overwrite=overwrite)
+        check.texts_or_none(prefix=prefix)
+        former = read_former_folder(check.path("dir_path", dir_path), prefix or "")
         with TemporaryDirectory() as folder:
             write_clean_former_folder(former, Path(folder), prefix or "")
             super().convert_legacy_save(folder, str(output_dir_path), overwrite, prefix, **save_kwargs)  # type: ignore[misc]
@@ -195,6 +199,7 @@ class LoadingMixin:
         *args, **kwargs
             As in scvi-tools.
         """
+        check.cells("adata", adata)
         return scvi.model.base.ArchesMixin.prepare_query_anndata(adata, _opened(reference_model), *args, **kwargs)
 
     @staticmethod
@@ -210,6 +215,7 @@ class LoadingMixin:
         *args, **kwargs
             As in scvi-tools.
         """
+        check.cells("mdata", mdata, mudata=True)
         return scvi.model.base.ArchesMixin.prepare_query_mudata(mdata, _opened(reference_model), *args, **kwargs)
 
 
@@ -268,4 +274,7 @@ def _saved_cells(folder: Path, prefix: str, saved: SavedModel) -> Any:
 def _opened(model: Any) -> Any:
     from scarches_plus.model._load import load  # which knows all classes
 
-    return load(model) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        return load(model)
+    require_model("reference_model", model)
+    return model
