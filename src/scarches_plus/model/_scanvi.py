@@ -13,10 +13,8 @@ from scvi.train._callbacks import SubSampleLabels
 
 from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
-from scarches_plus._options import by_name
+from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import SCANVAE
-from scarches_plus.module._network_options import check_network
-from scarches_plus.module._signature import extends
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
 from ._data_splitter import SemiSupervisedDataSplitter

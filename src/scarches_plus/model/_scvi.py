@@ -4,10 +4,8 @@ from typing import Any
 
 import scvi.model
 
-from scarches_plus._options import by_name
+from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import VAE
-from scarches_plus.module._network_options import check_network
-from scarches_plus.module._signature import extends
 
 from ._differential_expression import DifferentialExpressionMixin
 from ._mixin import ReferenceMixin

@@ -15,10 +15,8 @@ from scvi import REGISTRY_KEYS
 from scarches_plus import _arguments as check
 from scarches_plus._cells import gene_cells
 from scarches_plus._logging import logger
-from scarches_plus._options import by_name
+from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import TOTALVAE
-from scarches_plus.module._network_options import check_network
-from scarches_plus.module._signature import extends
 from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered

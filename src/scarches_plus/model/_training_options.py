@@ -11,8 +11,7 @@ import torch
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus._options import check_options, or_none, parameters_of
-from scarches_plus.train._plan_options import check_plan
+from scarches_plus._options import check_options, check_plan, or_none, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Options by name, such as ``plan_kwargs``: known ones only, each checked by its rule."""
+"""Require known options, each checked by its rule, and name arguments that are given by position."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
-from . import _arguments as check
+from scarches_plus import _arguments as check
 
 
 def check_options(
