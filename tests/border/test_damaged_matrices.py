@@ -188,7 +188,7 @@ def test_files_read_block_by_block(border, tmp_path, change, rows):
 
     border.in_child(
         check, (ValueError, OSError), "", kind="A4", case=f"a file with wrong {change}, {rows}",
-        shown="check_query(backed, model)", n_bytes=400 * 2**20,
+        shown="check_query(backed, model)",
     )  # fmt: skip
 
 
