@@ -12,6 +12,7 @@ from small_models import cells, with_proteins
 
 from scarches_plus import _arguments as check
 from scarches_plus._options import by_name, check_options, or_none, parameters_of
+from scarches_plus.model import SCVI
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ from scarches_plus._options import by_name, check_options, or_none, parameters_o
         (lambda: check.mapping("k", {"a": 1}), {"a": 1}),
         (lambda: check.shown(AnnData()), "an AnnData"),
         (lambda: check.shown(pd.Series([1])), "a Series"),
-        (lambda: check.shown(AnnData), "<class 'anndata._core.anndata.AnnData'>"),
+        (lambda: check.shown(SCVI), "<class 'scarches_plus.model._scvi.SCVI'>"),
         (lambda: check.shown("a" * 500), check.shown("a" * 500)[:100]),
         (lambda: check.nearest("conditon", ["condition", "all", 3]), "; did you mean 'condition'?"),
         (lambda: check.nearest("xyz", ["condition", "all"]), ""),
@@ -93,7 +94,7 @@ def test_what_is_taken(call, right):
         (lambda: check.path("k", b"x"), TypeError, "k must be a path, not b'x'"),
         (lambda: check.path("k", "a\0"), ValueError, "k must be a path"),
         (lambda: check.at_home("a\0"), ValueError, "a character that no name can have"),
-        (lambda: check.array("k", [1j]), TypeError, "k must be an array of numbers"),
+        (lambda: check.array("k", np.array([1j])), TypeError, "k must be an array of numbers"),
         (lambda: check.array("k", 1), TypeError, "k must be an array of numbers, not 1"),
         (lambda: check.mapping("k", []), TypeError, r"k must be a dict, not \[\]"),
         (lambda: by_name(check.text, ("k",), {"name": 1}), TypeError, "text got two values for name"),

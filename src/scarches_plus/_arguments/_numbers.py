@@ -47,7 +47,7 @@ def number(
 
 def flag(name: str, value: Any) -> bool:
     """Return True or False; a number or text is neither."""
-    if isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:  # numpy's
+    if type(value).__name__ == "bool":  # Python's and numpy's
         return bool(value)
     message = f"{name} must be True or False, not {shown(value)}"
     raise TypeError(message)
