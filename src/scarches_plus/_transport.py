@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: What is lost of a transfer that breaks off.
 _CHUNK = 2**14
-_TIMEOUT = (10, 60)
+_TIMEOUT = (_limits.CONNECT_SECONDS, _limits.WINDOW_SECONDS)
 REDIRECTS = range(300, 400)
 
 

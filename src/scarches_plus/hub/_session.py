@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ._services import Token
 
-_TIMEOUT = (10, 300)
+_TIMEOUT = (_limits.CONNECT_SECONDS, _limits.REGISTRY_SECONDS)
 _HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 #: What may be repeated without doing it twice.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
 #: A tag of a term in OBO, up to its comment or qualifiers.
 _OBO_TAG = re.compile(r"^[ \t]*(id|name|is_a|is_obsolete)[ \t]*:([^!{\n]*)", re.MULTILINE)
-#: Letters of a line with a label and its parent.
-_LONGEST_LINE = 10_000
 
 
 def label_tree(
@@ -219,7 +217,7 @@ def _of_text(text: str) -> Containers:
     if len(lines) > 2 * _limits.HIERARCHY_LABELS:
         message = f"the hierarchy has {len(lines)} lines, and {2 * _limits.HIERARCHY_LABELS} are the most"
         raise ValueError(message)
-    pairs = [_fields(line) if len(line) < _LONGEST_LINE else [line] for line in lines]
+    pairs = [_fields(line) if len(line) < _limits.HIERARCHY_LINE_CHARACTERS else [line] for line in lines]
     for line, pair in zip(lines, pairs, strict=True):
         if len(pair) != 2 or not all(pair):
             message = (
