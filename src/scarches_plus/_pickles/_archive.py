@@ -124,7 +124,7 @@ def _entry(contents: memoryview, at: int, end: int) -> tuple[str, int, int, int,
 
 
 def _large(extra: memoryview) -> Iterator[int]:
-    """Return the numbers that do not fit into an entry."""
+    """Return the 64-bit numbers of an entry, which stand in its extra field."""
     at = 0
     while at + 4 <= len(extra):
         kind, n_bytes = struct.unpack_from("<2H", extra, at)

@@ -1,4 +1,4 @@
-"""The stack, marks and memo of an unpickler that makes nothing."""
+"""An unpickler that only keeps records: its stack, marks and memo, and the steps it knows."""
 
 from __future__ import annotations
 

@@ -158,13 +158,13 @@ def _key(value: Any) -> Any:
 
 
 def is_mapping(record: Record) -> bool:
-    """Whether a record describes a dictionary of some kind."""
+    """Return whether a record describes a dictionary of some kind."""
     function = record.function
     return isinstance(function, Name) and _KNOWN.get((function.module, function.name)) is Maker._mapping
 
 
 def refuse_unknown(one: Any) -> Any:
-    """Refuse what no value is made of."""
+    """Refuse a record of anything that is not known to be harmless."""
     if isinstance(one, Record):
         _refuse(f"it wants to call {one.function if isinstance(one.function, Name) else 'what another call returns'}")
     if isinstance(one, Name | Tag):
