@@ -88,6 +88,21 @@ def test_indices_in_packed_chunks(tmp_path, shuffle):
         check_hdf5(path)
 
 
+def test_checksums_without_compression(tmp_path):
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(100.0), chunks=(64,), fletcher32=True)
+        file.create_dataset("y", data=np.arange(100.0), chunks=(64,), shuffle=True)
+    check_hdf5(tmp_path / "cells.h5")
+
+
+def test_the_most_bytes_of_all_data_sets(tmp_path):
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file["x"] = file["y"] = np.zeros(100)
+    check_hdf5(tmp_path / "cells.h5", max_bytes=1600)
+    with pytest.raises(ValueError, match=r"cells\.h5 is refused: /y: the file declares more than 1599 bytes of data"):
+        check_hdf5(tmp_path / "cells.h5", max_bytes=1599)
+
+
 def test_older_layouts(tmp_path):
     """Columns of one compound data set, categories by reference, and sparse matrices of h5sparse."""
     path = tmp_path / "old.h5ad"

@@ -168,7 +168,7 @@ def join_address(base: str, reference: str) -> str:
     whole = base.partition("?")[0]
     scheme, _, rest = whole.partition("://")
     host, _, path = rest.partition("/")
-    if _SCHEME.match(reference) or "\\" in reference:
+    if _SCHEME.match(reference):
         return check_address(reference)
     if reference.startswith("//"):
         return check_address(f"{scheme}:{reference}")
