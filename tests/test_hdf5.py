@@ -76,10 +76,8 @@ def test_indices_in_packed_chunks(tmp_path, shuffle):
     with h5py.File(path, "a") as file:
         values = file["X/indices"][:]
         del file["X/indices"]
-        data = file.create_dataset("X/indices", (len(values) + 50,), "i4", chunks=(100,), maxshape=(None,), compression="gzip",
-                                   shuffle=shuffle)  # fmt: skip
-        data[:] = 999
-        data.resize((len(values),))
+        data = file.create_dataset("X/indices", values.shape, "i4", chunks=(100,), compression="gzip", shuffle=shuffle,
+                                   fillvalue=999)  # fmt: skip
         data[:] = values
     assert (read_h5ad(path).X != adata.X).nnz == 0
     with h5py.File(path, "a") as file:

@@ -141,14 +141,7 @@ def _places_of(record: Any, make: Callable[[Any], Any]) -> list[int] | None:
         bounds = record.arguments
         if not isinstance(bounds, tuple) or any(type(one) not in {int, type(None)} for one in bounds) or not bounds:
             return None
-        if any(isinstance(one, int) and not 0 <= one <= PICKLE_TABLE_COLUMNS for one in bounds) or 0 in bounds[2:]:
-            return None
         return list(range(PICKLE_TABLE_COLUMNS))[slice(*bounds[:3])]
     places = make(record)
-    fits = (
-        isinstance(places, np.ndarray)
-        and places.ndim == 1
-        and places.dtype.kind == "i"
-        and len(places) <= PICKLE_TABLE_COLUMNS
-    )
+    fits = isinstance(places, np.ndarray) and places.ndim == 1 and places.dtype.kind == "i"
     return places.tolist() if fits else None

@@ -123,6 +123,17 @@ def heap_object(index, size):
     return lambda file: damage
 
 
+def long_heap(file):
+    """Let a heap of texts be longer than the file."""
+
+    def damage(path):
+        contents = bytearray(path.read_bytes())
+        struct.pack_into("<Q", contents, contents.index(b"GCOL") + 8, 2**40)
+        path.write_bytes(contents)
+
+    return damage
+
+
 def huge_shape(file):
     """Let a matrix of columns be of 10^12 cells that nobody describes."""
     del file["X"], file["obs"], file["obsm"], file["layers"]
@@ -159,6 +170,7 @@ A3 = {
     "texts that are all the same": (shared_texts, "/uns/t: texts share their storage"),
     "texts of an attribute that are all the same": (shared_attribute, "/obs (attribute 'order'): texts share their storage"),
     "a text of nearly 2^64 bytes": (heap_object(1, 2**64 - 16), "sizes of texts do not add up"),
+    "a heap beyond the file": (long_heap, "it ends beyond the file"),
     "free space of no bytes": (heap_object(0, 0), "sizes of texts do not add up"),
     "a shape of 10^12 cells": (huge_shape, "/X: its sparse matrix has the shape (1000000000000, 40), larger"),
     "10^12 cells without columns": (put("X", shape=(10**12, 0), dtype="f4"), "/X: its shape is (1000000000000, 0)"),

@@ -62,6 +62,18 @@ A4 = {
     "indptr of fewer rows": (edited("X/indptr", lambda one: one[: len(one) // 2]), "/X: indptr of its sparse matrix"),
     "indptr without rows": (edited("X/indptr", lambda one: one[:0]), "/X: indptr of its sparse matrix"),
     "fewer values than indices": (edited("X/data", lambda one: one[:-1]), "/X: its sparse matrix has"),
+    "values that are texts": (
+        edited("X/data", lambda one: one.astype("S3")),
+        "/X: indices of its sparse matrix are int32, int32, and data |S3",
+    ),
+    "indices in two dimensions": (
+        edited("X/indices", lambda one: one[:, None]),
+        "/X: data, indices and indptr of its sparse matrix are not",
+    ),
+    "a shape with fewer rows": (
+        attribute("X", shape=[60, 40]),
+        "/X: its sparse matrix has the shape (60, 40), and indptr is of 120",
+    ),
     "indices that are no integers": (edited("X/indices", lambda one: one.astype("f8")), "/X: indices of its sparse"),
     "a shape with fewer columns": (attribute("X", shape=[120, 2]), "/X: its sparse matrix has the index 39"),
     "a shape below 0": (attribute("X", shape=[-120, 40]), "/X: its sparse matrix has the shape"),

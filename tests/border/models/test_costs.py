@@ -2,13 +2,15 @@
 
 import io
 import os
+import re
 import struct
 import zipfile
 import zlib
 
+import pandas as pd
 import pytest
 import torch
-from pickle_attacks import archive, integer, tensor, text
+from pickle_attacks import archive, integer, opcodes_of, tensor, text
 
 import scarches_plus as sp
 from scarches_plus._pickles import UnsafeFileError, read_torch_file
@@ -67,6 +69,14 @@ def overlapping():
     return start + directory + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 10, 10, len(directory), len(start), 0)
 
 
+def long_table(n_rows):
+    """Opcodes of a table of one value, and far more numbers of rows."""
+    code = opcodes_of(pd.DataFrame({"a": [1.0]}, index=pd.RangeIndex(77)[:1]))
+    one = re.compile(re.escape(text("stop")) + rb"(q.|r....)K\x01", re.DOTALL)
+    assert len(one.findall(code)) == 1
+    return one.sub(text("stop") + integer(n_rows), code)
+
+
 KEYS = b"".join(integer(i * (2**61 - 1)) + b"N" for i in range(1, 20_000))
 COSTS = {
     "LONG_BINPUT 2**28": (file_of(b"K\x01r\0\0\0\x10"), None),
@@ -106,6 +116,7 @@ MORE_COSTS = {
         "far larger than the file",
     ),
     "20,000 keys of one hash": (file_of(b"}(" + KEYS + b"u"), "a key that is no plain value"),
+    "a table of 67 million rows": (file_of(long_table(2**26)), "it holds a table that is stored in an unknown way"),
     "1,000 tensors of one storage": (
         file_of(
             b"](" + tensor(0, [2**18], [1], None).replace(integer(4), integer(2**18)) * 1000 + b"e",
