@@ -18,6 +18,19 @@ PICKLE_STEPS = 2**19
 PICKLE_VALUES = 2**21
 #: Lists, tuples, dictionaries and objects of a pickle: a model has some thousands.
 PICKLE_CONTAINERS = 2**15
+#: Values within values of a pickle: a registry of scvi-tools has eight.
+PICKLE_DEPTH = 64
+#: A whole number of a pickle: a random state has 16 bytes.
+PICKLE_INTEGER_BYTES = 32
+#: A name in a saved model: of a class, or of a member of its archive.
+PICKLE_NAME_BYTES = 512
+#: A table of a pickle: the history of a training has one column, and a row for each epoch.
+PICKLE_TABLE_COLUMNS = 1_000
+PICKLE_TABLE_ROWS = 2**20
+#: Dimensions of an array or tensor.
+ARRAY_DIMENSIONS = 8
+#: Attributes of a saved model, which has some ten.
+MODEL_ATTRIBUTES = 1_000
 #: Members of an archive, one for each tensor: a model has some hundred.
 ARCHIVE_MEMBERS = 2**14
 #: An HDF5 file may declare so many times the bytes that a data set has in it: dense counts of few genes pack 100:1 ...
@@ -58,8 +71,14 @@ TEXT_EXPANSION = 200
 TEXT_FREE_BYTES = 8 * 2**20
 #: Entries of a matrix in text that a packed byte may hold; real ones take two bytes or more.
 ENTRIES_PER_PACKED_BYTE = 4
+#: Columns of a list of names beside a matrix in text: Cell Ranger ARC writes six.
+NAME_COLUMNS = 50
+#: Lines that are looked at before the first row of a table or matrix, comments and blank ones included.
+HEAD_LINES = 10_000
 #: A table of gene names, unpacked: all genes of human and mouse with every old name make 10 MB.
 GENE_TABLE_BYTES = 64 * 2**20
+#: A line of text with a label and its parent.
+HIERARCHY_LINE_CHARACTERS = 10_000
 #: Labels of a hierarchy: the Cell Ontology has 17,000 with all that it takes from others.
 HIERARCHY_LABELS = 50_000
 #: Steps from all labels to the top: those of 17,000 terms take 1,500,000.
@@ -82,6 +101,10 @@ REGISTRY_SECONDS = 300.0
 #: How long a server may ask to be left alone; one with an index is left alone for good after less.
 LONGEST_WAIT = 120.0
 LONGEST_INDEX_WAIT = 10.0
+#: How long a server may take to pick up.
+CONNECT_SECONDS = 10.0
+#: Records of an account at a registry; InvenioRDM shows no more.
+MOST_RECORDS = 10_000
 #: Lines of an answer that are none of its contents: headers, and one for each chunk of so many bytes.
 MOST_LINES = 1_000
 LINE_BYTES = 64

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LINES = 20
-#: Lines that are looked at, comments and blank ones included.
-_MOST_LINES = 10_000
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
 _SEPARATORS = ("\t", ",", ";", " ")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -192,7 +190,7 @@ def _first_lines(text: str, *, whole: bool) -> tuple[int, list[str], str]:
     skip = max(above.count("\n"), above.count("\r"))
     lines: list[str] = []
     comment = ""
-    for found in islice(_LINE.finditer(start), _MOST_LINES):
+    for found in islice(_LINE.finditer(start), _limits.HEAD_LINES):
         line = found[1]
         if not line.strip() or (not lines and _NO_HEADER.match(line)):
             skip += not lines

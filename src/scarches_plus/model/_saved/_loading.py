@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class LoadingMixin:
-    """``load`` of scvi-tools, and whatever else of it opens files."""
+    """Adds ``load`` and the other methods of scvi-tools that open files; nothing in the files is executed."""
 
     @classmethod
     def load(

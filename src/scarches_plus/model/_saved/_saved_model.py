@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scarches_plus._arguments import at_home
+from scarches_plus._limits import MODEL_ATTRIBUTES
 from scarches_plus._pickles import FORMER_FILES, UnsafeFileError, read_torch_file
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.pt"
 #: Attributes that scvi-tools saves and sets when it loads; others would take the place of methods.
 _ATTRIBUTE = re.compile(r"(?!__)\w+_")
-_MOST_ATTRIBUTES = 1000
 _WEIGHTS, _NAMES, _ATTRIBUTES = "model_state_dict", "var_names", "attr_dict"
 _MANIFEST = "manifest.json"
 
@@ -129,7 +129,7 @@ def read_model(folder: Path, prefix: str) -> SavedModel:
         raise UnsafeFileError(message)
     attributes, refused = {}, {}
     saved = parts[_ATTRIBUTES].parts()
-    if len(saved) > _MOST_ATTRIBUTES:
+    if len(saved) > MODEL_ATTRIBUTES:
         message = f"{path} holds no model: it has {len(saved)} attributes, and models have some ten"
         raise UnsafeFileError(message)
     for name, one in saved.items():
