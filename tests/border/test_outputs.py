@@ -259,6 +259,16 @@ def test_a_model_is_kept(place, model, border, monkeypatch):
     assert not (place / "model").exists()
 
 
+def test_what_can_be_kept_nowhere(place, border):
+    def write(_):
+        raise PermissionError(13, "Permission denied")
+
+    border.refused(
+        lambda: _files.write_file(place / "x.h5ad", write), OSError, ["x.h5ad cannot be written (Permission denied)", "neither"],
+        kind="C1", case="a result that can be kept nowhere", shown="write_file(path, adata.write_h5ad)",
+    )  # fmt: skip
+
+
 def test_a_page_is_called_one(border, tmp_path):
     import pandas as pd
 
