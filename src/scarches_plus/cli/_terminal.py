@@ -161,6 +161,10 @@ class _Lines(logging.Handler):
         _say(f"{'note' if record.levelno < logging.WARNING else 'warning'}: {for_line(record.getMessage())}")
 
 
+def _ignored(*_: object) -> None:
+    pass
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Print notes of the package and warnings as one line each, and turn down the chatter of libraries."""
@@ -187,7 +191,7 @@ def _quiet() -> Iterator[None]:
 
     hooks = sys.excepthook, sys.unraisablehook
     # errors that end nothing: HDF5 has one for each object that it cannot write to a full disk
-    sys.excepthook = sys.unraisablehook = lambda *_: None
+    sys.excepthook = sys.unraisablehook = _ignored
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
