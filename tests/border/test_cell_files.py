@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import os
+import random
 import re
 import zipfile
 
@@ -297,6 +298,21 @@ def test_files_of_other_versions_and_without_names(seeds, tmp_path):
 
 
 MTX = b"%%MatrixMarket matrix coordinate integer general\n"
+
+
+def table(n_columns, rows):
+    """Return a table of counts, whose rows are given as text."""
+    return b"," + b",".join(b"x%d" % i for i in range(n_columns)) + b"\n" + b"\n".join(b"y," + row for row in rows)
+
+
+def nearly_zero(n_columns, n):
+    """Return the text of a row in which some counts are 1."""
+    row = [b"0"] * n_columns
+    for i in random.Random(0).sample(range(n_columns), n):
+        row[i] = b"1"
+    return b",".join(row)
+
+
 HOSTILE = {
     "an mtx that declares more than it holds": (
         "matrix.mtx", b"%%MatrixMarket matrix coordinate integer general\n2000000000 2000000000 4000000000\n1 1 1\n"),
@@ -314,6 +330,9 @@ HOSTILE = {
     "packed blank lines": ("counts.csv.gz", gzip.compress(b"\n" * 2**26)),
     "a header of a million fields": ("counts.csv", b"," * 10**6 + b"\nx,1\n"),
     "brackets in brackets": ("counts.csv", b'"' * 2**20 + b"\nx,1\n"),
+    "counts of which one in 200 is not 0, packed 187:1": (
+        "counts.csv.gz", gzip.compress(table(20_000, [nearly_zero(20_000, 100)] * 1_500))),
+    "100,000 columns of three rows": ("counts.csv", table(100_000, [nearly_zero(100_000, 10_000)] * 3)),
 }  # fmt: skip
 
 
@@ -328,6 +347,18 @@ def test_hostile_files_cost_little(border, tmp_path, case):
     border.in_child(
         lambda: read_cells(tmp_path / name), ValueError, name, kind="D", case=case, shown=f"read_cells({name!r})"
     )
+
+
+def test_honest_tables_open(border, tmp_path):
+    """Cells of 600 genes in 60,000, packed as far as gzip can; and more cells in columns than there are genes."""
+    rows = [nearly_zero(60_000, 600)] * 100
+    (tmp_path / "cells.csv.gz").write_bytes(gzip.compress(table(60_000, rows), 9))
+    (tmp_path / "genes.csv").write_bytes(table(70_000, [nearly_zero(70_000, 700)] * 120))
+    border.works(
+        lambda: (read_cells(tmp_path / "cells.csv.gz").shape, read_cells(tmp_path / "genes.csv").shape),
+        lambda shapes: shapes == ((100, 60_000), (120, 70_000)),
+        kind="D", case="large tables that are nearly all zero", shown="read_cells('cells.csv.gz')",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("contents", [b"a\n" * 10**8, b"a" + b"\t" * 10**8], ids=["many names", "many columns"])

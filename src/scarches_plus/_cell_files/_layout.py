@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _limits
-from scarches_plus._files import unpacked
+from scarches_plus._files import unpack_rest, unpacked
 from scarches_plus._logging import logger
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def layout_of(path: Path) -> Layout:
     with unpacked(path) as file:
         sample = file.read(_limits.TABLE_SAMPLE_BYTES)
         whole = not file.read(1)
+        unpack_rest(file)
     encoding, text = decoded(path, sample, whole=whole)
     skip, lines, comment = _first_lines(text, whole=whole)
     if not lines:
@@ -119,6 +120,12 @@ def layout_of(path: Path) -> Layout:
     header, body = rows[0], rows[1:]
     if not body:
         message = "it has one line only: a header, then one line for each cell (or gene) is needed"
+        raise ValueError(message)
+    if len(header) > _limits.TABLE_COLUMNS and whole and text.count("\n") < _limits.ROWS_OF_A_WIDE_TABLE:
+        message = (
+            f"it has {len(header)} columns, more than there are genes, and fewer than {_limits.ROWS_OF_A_WIDE_TABLE} lines: "
+            "it is not a table of counts; one of cells in so many columns has a line for each gene"
+        )
         raise ValueError(message)
     width = len(body[0])
     if len(header) not in {width, width - 1}:
