@@ -1,4 +1,4 @@
-"""How a table of counts is laid out: encoding, separator, header, decimal sign, and which side the genes are on."""
+"""Find the layout of a table of counts: encoding, separator, header, decimal sign, and whether genes are rows or columns."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _CELL_CORNERS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table is written.
+    """The layout of a table of counts.
 
     Attributes
     ----------
@@ -89,12 +89,12 @@ class Layout:
 
 
 def layout_of(path: Path) -> Layout:
-    """Return how a table is laid out.
+    """Return the layout of a table of counts.
 
     Raises
     ------
     ValueError
-        If it is no table, or has no header.
+        If it is not a table, or has no header.
     """
     with unpacked(path) as file:
         sample = file.read(_limits.TABLE_SAMPLE_BYTES)
@@ -106,7 +106,7 @@ def layout_of(path: Path) -> Layout:
         message = (
             "it holds no table"
             if whole
-            else f"its first line is longer than {_limits.TABLE_SAMPLE_BYTES} characters: it is no table"
+            else f"its first line is longer than {_limits.TABLE_SAMPLE_BYTES} characters: it is not a table"
         )
         raise ValueError(message)
     separator = _separator(lines)
@@ -115,7 +115,7 @@ def layout_of(path: Path) -> Layout:
     try:
         rows = [[one.strip() for one in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
     except csv.Error as error:
-        message = f"a field is longer than any name or number ({error}): it is no table of counts"
+        message = f"a field is longer than any name or number ({error}): it is not a table of counts"
         raise ValueError(message) from error
     header, body = rows[0], rows[1:]
     if not body:
@@ -238,7 +238,7 @@ def _separator(lines: list[str]) -> str:
     counted = {one: min(line.count(one) for line in lines) for one in _SEPARATORS}
     separator = max(counted, key=lambda one: counted[one])
     if not counted[separator]:
-        message = f"it is text, but no table of counts: {lines[0][:60]!r} has no tab, comma, semicolon or blank between fields"
+        message = f"it is text, but not a table of counts: {lines[0][:60]!r} has no tab, comma, semicolon or blank between fields"
         raise ValueError(message)
     return separator
 

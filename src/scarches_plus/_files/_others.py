@@ -1,4 +1,4 @@
-"""Files that stay when the folder around them is replaced."""
+"""Keep a user's other files when the folder around them is replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reaches the terminal of a command: results, one line a note, a warning, an error; never a traceback."""
+"""Run commands and end them in one message, never a traceback; print notes and warnings as one line each."""
 
 from __future__ import annotations
 
