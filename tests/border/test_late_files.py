@@ -213,4 +213,5 @@ def test_all_is_on_the_disk_before_the_exchange(folder, monkeypatch, request, li
     monkeypatch.setattr(_write_folder, "place", place)
     replace(folder)
     assert at == []
+    assert folder.stat().st_ino in flushed, "and what came late"
     assert folder.parent.stat().st_ino in flushed, "and that the new folder is there"
