@@ -65,10 +65,10 @@ HISTORY_SERIES = HISTORY_EPOCHS = 1000
 STATE_RECORDS = 10_000
 #: The text of a hierarchy of labels: the Cell Ontology has 10 MB.
 HIERARCHY_BYTES = 32 * 2**20
-#: Text that is packed may unpack to so many times its bytes: tables of counts that are nearly all zero pack 100:1 ...
-TEXT_EXPANSION = 200
+#: Text that is packed may unpack to so many times its bytes: counts of 60,000 genes of which 600 are not zero pack 80:1 to 130:1 ...
+TEXT_EXPANSION = 140
 #: ... and to so many bytes beside.
-TEXT_FREE_BYTES = 8 * 2**20
+TEXT_FREE_BYTES = 4 * 2**20
 #: Entries of a matrix in text that a packed byte may hold; real ones take two bytes or more.
 ENTRIES_PER_PACKED_BYTE = 4
 #: Columns of a list of names beside a matrix in text: Cell Ranger ARC writes six.
@@ -125,5 +125,7 @@ NAMES_BYTES = 16 * 2**20
 COLUMNS_BYTES = 2**31
 #: What is looked at of a table of counts before it is read; a header of 60,000 genes takes 1 MB.
 TABLE_SAMPLE_BYTES = 16 * 2**20
+#: Columns of a table of counts, unless it has so many lines: more columns are cells, and the lines genes.
+TABLE_COLUMNS, ROWS_OF_A_WIDE_TABLE = 2**16, 100
 #: A description in a .zarr folder: that of all 1,000 arrays has 1 MB.
 ZARR_JSON_BYTES = 4 * 2**20

@@ -26,6 +26,22 @@ def border(request):
     return Border(_ROWS, request.node.name, body, request.session.items.index(request.node))
 
 
+@pytest.fixture
+def seeds(border, tmp_path):
+    """Read a file by the command seeds, and return the cells it wrote."""
+    import anndata
+    from cell_files import MARKERS
+
+    def run(file, case, *options, says="wrote", status=0, kind="D"):
+        (tmp_path / "markers.json").write_text(MARKERS)
+        out = tmp_path / "out" / "seeds.h5ad"
+        words = ["seeds", file, "--markers", tmp_path / "markers.json", "--n-seeds", 3, "--out", out, *options]
+        border.command(words, says, kind=kind, case=case, status=status)
+        return anndata.read_h5ad(out) if status == 0 else None
+
+    return run
+
+
 def pytest_sessionfinish(session):
     """Hand the rows of a worker to the process that prints; end with status 1 if the table is not as it should be."""
     if hasattr(session.config, "workeroutput"):

@@ -92,8 +92,9 @@ def _names(path: Path, longest: int) -> pd.DataFrame:
     if not head.strip():
         message = f"{path} is empty"
         raise ValueError(message)
-    if head.split(b"\n", 1)[0].count(b"\t") >= _limits.NAME_COLUMNS:
-        message = f"{path} has more than {_limits.NAME_COLUMNS} columns: it is no list of names"
+    if head.split(b"
+", 1)[0].count(b"	") >= _limits.NAME_COLUMNS:
+        message = f"{path} has more than {_limits.NAME_COLUMNS} columns: it is not a list of names"
         raise ValueError(message)
     with unpacked(path) as file:
         table = pd.read_csv(file, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, nrows=longest + 2)
@@ -123,7 +124,7 @@ def _require_plausible(matrix: Path, names: list[Path]) -> int:
                 break
             line = file.readline(65_536)
     if b"complex" in banner.lower():
-        message = f"{matrix.name} holds complex numbers, which are no counts"
+        message = f"{matrix.name} holds complex numbers, which are not counts"
         raise ValueError(message)
     numbers = line.split()
     if len(numbers) < 2 or not all(one.isdigit() for one in numbers):

@@ -12,7 +12,16 @@ from ._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
 from ._inputs import open_model, read_cells, read_hierarchy, require_columns, require_counts, require_different
 from ._outputs import CELLS, output_file, output_files, output_folder, require_room, size_of, write_cells
 from ._penalties import parse_penalties
-from ._steps import build_model, console, map_cells, save_with_cells, split_cells, transfer_and_report, without_counts
+from ._steps import (
+    build_model,
+    console,
+    map_cells,
+    save_with_cells,
+    split_cells,
+    trained_model_kept,
+    transfer_and_report,
+    without_counts,
+)
 
 
 @app.command
@@ -148,17 +157,18 @@ def build(
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
     require_counts(adata, reference, layer)
     require_room(out, adata)
-    model = build_model(
-        adata,
-        batch_key,
-        labels_key,
-        recipe=recipe,
-        penalties=penalties,
-        hierarchy=tree,
-        layer=layer,
-        max_epochs=max_epochs,
-        seed=seed,
-    )
+    with trained_model_kept(out):
+        model = build_model(
+            adata,
+            batch_key,
+            labels_key,
+            recipe=recipe,
+            penalties=penalties,
+            hierarchy=tree,
+            layer=layer,
+            max_epochs=max_epochs,
+            seed=seed,
+        )
     try:
         if importance or anchors:
             from scarches_plus import train
@@ -253,19 +263,20 @@ def map_(
     hint = "; if all cells are of one batch, name it: --batch NAME"
     require_columns(adata, query, hint=hint, batch_key=key)
     require_counts(adata, query, layer)
-    mapped = map_cells(
-        adata,
-        reference,
-        strategy=strategy,
-        penalties=penalties,
-        layer=layer,
-        batch_key=batch_key,
-        shared_batches=shared_batches,
-        max_epochs=max_epochs,
-        engine=engine,
-        seed=seed,
-        on_problem=on_problem,
-    )
+    with trained_model_kept(save_model):
+        mapped = map_cells(
+            adata,
+            reference,
+            strategy=strategy,
+            penalties=penalties,
+            layer=layer,
+            batch_key=batch_key,
+            shared_batches=shared_batches,
+            max_epochs=max_epochs,
+            engine=engine,
+            seed=seed,
+            on_problem=on_problem,
+        )
     try:
         if save_model is not None:
             mapped.save(save_model, overwrite=overwrite)
