@@ -16,7 +16,9 @@ def cells(labels, **obs):
 @pytest.fixture
 def groups():
     labels = ["a"] * 30 + ["b"] * 10 + ["a"] * 20 + ["b"] * 38 + ["c"] * 2
-    return cells(labels, group=["first"] * 40 + ["second"] * 60, donor_of_group=["p"] * 40 + ["q"] * 60, one=["x"] * 100)
+    return cells(
+        labels, group=["first"] * 40 + ["second"] * 60, donor_of_group=["p"] * 40 + ["q"] * 60, one=["x"] * 100
+    )
 
 
 def test_certain_labels_give_dirichlet_posteriors(groups):
