@@ -123,12 +123,20 @@ def test_the_variance_of_poisson_counts_is_one():
         (lambda x: x * np.random.default_rng(0).integers(1, 6, x.shape[1]), "normalised"),
         (tpm, "normalised"),
         (lambda x: np.rint(tpm(x)), "normalised"),
-        (lambda x: np.rint(tpm(x))[:, ::3], "normalised"),
         (lambda x: np.sort(x).mean(axis=0)[x.argsort().argsort()], "normalised"),
     ],
 )
 def test_kinds(change, kind):
     assert kinds(change(counts())) == {kind}
+
+
+@pytest.mark.parametrize("change", [lambda x: x, np.rint], ids=["as they are", "rounded"])
+def test_small_values_are_lacking_in_tpm_of_some_genes(change):
+    some = change(tpm(counts(60, 600))[:, ::3])
+    (verdict,) = told(some).values()
+    assert "TPM or FPKM" in verdict.what
+    low = np.median([cell[cell > 0].min() for cell in some])
+    assert f"smallest value of the median cell is {low:,.0f}," in verdict.figure
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
