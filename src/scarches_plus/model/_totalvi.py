@@ -155,6 +155,9 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         """
         check.cells("adata", adata, mudata=True)
         check.texts_or_none(layer=layer, batch_key=batch_key)
+        return self._means_of_checked(adata, layer, batch_key)
+
+    def _means_of_checked(self, adata: Any, layer: str | None, batch_key: str | None) -> np.ndarray:
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)
         trained: bool = self.is_trained_  # type: ignore[has-type]
