@@ -92,8 +92,7 @@ def _names(path: Path, longest: int) -> pd.DataFrame:
     if not head.strip():
         message = f"{path} is empty"
         raise ValueError(message)
-    if head.split(b"
-", 1)[0].count(b"	") >= _limits.NAME_COLUMNS:
+    if head.split(b"\n", 1)[0].count(b"\t") >= _limits.NAME_COLUMNS:
         message = f"{path} has more than {_limits.NAME_COLUMNS} columns: it is not a list of names"
         raise ValueError(message)
     with unpacked(path) as file:
