@@ -4,6 +4,7 @@ Every method records a row (kind of `docs/guide/border.md`, case, call, outcome,
 `make test-border` prints.
 """
 
+import gc
 import os
 import pickle
 import resource
@@ -42,12 +43,15 @@ class Border:
     test
         Name of the test, for messages.
     body
-        Where it is written, if it is a parametrised one.
+        Where it is written; all cases of a parametrised test have the same.
+    place
+        Its number among the tests.
     """
 
     rows: list = field(repr=False)
     test: str
     body: str = ""
+    place: int = 0
 
     def refused(self, call, errors, says, *, kind, case, shown):
         """Require that ``call()`` raises one of the documented errors, with every text of ``says`` in its message."""
@@ -115,7 +119,8 @@ class Border:
     def _row(self, kind, case, call, outcome, message):
         row = {"kind": kind, "case": case, "call": call, "outcome": outcome, "message": message, "body": self.body}
         # names of files may hold bytes that are no text, which workers cannot send
-        self.rows.append({name: text.encode(errors="backslashreplace").decode() for name, text in row.items()})
+        row = {name: text.encode(errors="backslashreplace").decode() for name, text in row.items()}
+        self.rows.append({**row, "place": self.place})
 
 
 @dataclass
@@ -155,6 +160,7 @@ def run_in_child(call):
 def _child(call, write):
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_HANGS)
+    gc.freeze()  # what earlier tests left is no cost of this call
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     error, text = None, ""
     try:

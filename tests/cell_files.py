@@ -1,6 +1,7 @@
-"""Write cells in the formats that users have, without the readers' help."""
+"""Write cells in the formats that users have, without the readers' help, and compare what was read."""
 
 import gzip
+import random
 from io import BytesIO
 
 import h5py
@@ -80,3 +81,24 @@ def write_loom(adata, path):
 def table_of(adata, *, transposed=False):
     table = pd.DataFrame(dense(adata), index=adata.obs_names, columns=adata.var_names)
     return table.T if transposed else table
+
+
+def same(found, cells):
+    np.testing.assert_array_equal(found.X.toarray(), cells.X.toarray())
+    assert list(found.var_names) == list(cells.var_names)
+    assert list(found.obs_names) == list(cells.obs_names)
+    assert (found.obs["seed_label"] != "Unknown").sum() >= 4
+    return True
+
+
+def table(n_columns, rows):
+    """Return a table of counts, whose rows are given as text."""
+    return b"," + b",".join(b"x%d" % i for i in range(n_columns)) + b"\n" + b"\n".join(b"y," + row for row in rows)
+
+
+def nearly_zero(n_columns, n):
+    """Return the text of a row in which some counts are 1."""
+    row = [b"0"] * n_columns
+    for i in random.Random(0).sample(range(n_columns), n):
+        row[i] = b"1"
+    return b",".join(row)

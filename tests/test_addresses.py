@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 import scarches_plus as sp
+from scarches_plus import _limits
 from scarches_plus._addresses import (
     AddressError,
     address_below,
@@ -38,6 +39,30 @@ BASE = "https://lab.example:8443/a/b/index.json?q=1"
 )
 def test_addresses_as_they_are_asked_for(given_, right):
     assert check_address(given_) == right
+
+
+def test_the_longest_address():
+    longest = "https://lab.example/".ljust(_limits.ADDRESS_CHARACTERS, "x")
+    assert check_address(longest) == longest
+    with pytest.raises(AddressError, match=f"it has more than {_limits.ADDRESS_CHARACTERS} characters"):
+        check_address(longest + "x")
+
+
+def test_the_longest_host_and_the_last_port():
+    longest = ".".join(["x" * 61] * 4) + ".abcde"
+    assert len(longest) == 253
+    assert origin_of(f"https://{longest}:65535").port == 65535
+    with pytest.raises(AddressError, match="its host is no name"):
+        check_address(f"https://{longest}f/")
+    with pytest.raises(AddressError, match="its port is none"):
+        check_address("https://lab.example:65536/")
+
+
+@pytest.mark.parametrize("read", [{"host": "evil.example"}, {"auth": "x"}, {"port": 8443}, {"scheme": "http"}])
+def test_what_the_library_that_connects_reads_otherwise(monkeypatch, read):
+    monkeypatch.setattr("urllib3.util.parse_url", lambda text: parse_url(text)._replace(**read))
+    with pytest.raises(AddressError, match="two programs may read it in two ways"):
+        check_address("https://lab.example/x")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 import scarches_plus
 from scarches_plus import _files
-from scarches_plus._files import _private_folder, _swap
+from scarches_plus._files import _locks, _private_folder, _swap
 
 #: What replaces or moves files, and what makes temporary ones that have names.
 _REPLACES = re.compile(
@@ -124,3 +125,139 @@ def test_limits_of_what_is_read(tmp_path):
     ):
         with pytest.raises(OSError, match=says):
             _files.read_file(tmp_path / name, at_most=at_most)
+
+
+def test_all_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Whatever a power cut leaves, it is the old file or the new one."""
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def record(name, call):
+        return lambda one, *to: (events.append((name, os.stat(one).st_ino)), call(one, *to))  # noqa: PTH116 (or a descriptor)
+
+    monkeypatch.setattr(os, "fsync", record("fsync", fsync))
+    monkeypatch.setattr(os, "replace", record("replace", replace))
+    _files.write_file(tmp_path / "x", b"1")
+    file, folder = (tmp_path / "x").stat().st_ino, tmp_path.stat().st_ino
+    assert events == [("fsync", file), ("replace", file), ("fsync", folder)]
+    monkeypatch.setattr(os, "rename", record("rename", os.rename))
+    events.clear()
+    _files.write_folder(tmp_path / "y", lambda new: ((new / "sub").mkdir(), (new / "sub" / "a").write_bytes(b"1")))
+    new = tmp_path / "y"
+    made = {one.stat().st_ino for one in (new, new / "sub", new / "sub" / "a")}
+    (at,) = [i for i, (name, _) in enumerate(events) if name == "rename"]
+    assert made <= {number for _, number in events[:at]}
+    assert ("fsync", folder) in events[at:]
+
+
+def test_what_is_not_to_be_kept(tmp_path):
+    def fails(_):
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(PermissionError, match="denied"):
+        _files.write_file(tmp_path / "x", fails, keep=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_replacement_that_was_interrupted_between_renames(tmp_path):
+    folder, before = tmp_path / "x", tmp_path / ".x.previous"
+    for there in (False, True):  # the new folder
+        _files.write_folder(folder, {"a": b"1"}, overwrite=True)
+        folder.rename(before)
+        assert _files.current(folder) == before
+        with pytest.raises(FileExistsError, match="overwrite=True"):
+            _files.write_folder(folder, {"a": b"2"})
+        if there:
+            folder.mkdir()
+        _files.write_folder(folder, {"a": b"2"}, overwrite=True)
+        assert (folder / "a").read_bytes() == b"2"
+        assert [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_the_mode_of_a_folder_stays(tmp_path):
+    folder = tmp_path / "x"
+    _files.write_folder(folder, {"a": b"1"})
+    folder.chmod(0o750)
+    _files.write_folder(folder, {"a": b"2"}, overwrite=True)
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_short_reader_is_waited_for(tmp_path):
+    folder, began = tmp_path / "x", threading.Event()
+    _files.write_folder(folder, {"a": b"1"})
+
+    def read():
+        handle = _locks.lock(folder, shared=True)
+        began.set()
+        time.sleep(0.2)
+        _locks.unlock(handle)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    began.wait(10)
+    _files.write_folder(folder, {"a": b"2"}, overwrite=True)
+    thread.join()
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+
+
+def test_private_folders_are_closed_to_others_and_leave_nothing_open(tmp_path):
+    handles = Path("/proc/self/fd")
+    n_open = len(list(handles.iterdir())) if handles.is_dir() else None
+    with _private_folder.private_folder(tmp_path / "x") as private:
+        assert private.stat().st_mode & 0o777 == 0o700
+        assert _locks.is_locked(private)
+    assert not private.exists()
+    if n_open is not None:
+        assert len(list(handles.iterdir())) == n_open
+
+
+def test_a_folder_that_changes_while_it_is_locked(tmp_path, monkeypatch):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    flock = _locks.fcntl.flock
+
+    def replaced(handle, how):
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        flock(handle, how)
+
+    monkeypatch.setattr(_locks.fcntl, "flock", replaced)
+    with pytest.raises(FileNotFoundError, match="was removed"):
+        _locks.lock(folder)
+
+
+@pytest.mark.parametrize("stop", [OSError, KeyboardInterrupt])
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch, stop):
+    folder = tmp_path / "x"
+    _files.write_folder(folder, {"a": b"1"})
+    rename = Path.rename
+
+    def refused(path, target):
+        if path.parent.parent == tmp_path and Path(target) == folder:
+            raise stop("no")
+        return rename(path, target)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_swap, "_function", lambda: None)
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(stop):
+        _files.write_folder(folder, {"a": b"2"}, overwrite=True)
+    assert (folder / "a").read_bytes() == b"1"
+    assert not (tmp_path / ".x.previous").exists()
+
+
+def test_what_is_kept_replaces_nothing(tmp_path, monkeypatch):
+    """Neither beside its place nor in the working folder, which has a file of that name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").write_bytes(b"mine")
+    place = tmp_path / "place" / "x"
+
+    def write(path):
+        if path.is_relative_to(place.parent):
+            raise PermissionError(13, "Permission denied")
+        path.write_bytes(b"result")
+
+    with pytest.raises(OSError, match="kept as") as said:
+        _files.write_file(place, write)
+    kept = Path(str(said.value).rpartition("kept as ")[2])
+    assert (kept.parent, kept.read_bytes()) == (tmp_path, b"result")
+    assert (tmp_path / "x").read_bytes() == b"mine"

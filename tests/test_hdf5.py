@@ -76,16 +76,29 @@ def test_indices_in_packed_chunks(tmp_path, shuffle):
     with h5py.File(path, "a") as file:
         values = file["X/indices"][:]
         del file["X/indices"]
-        data = file.create_dataset("X/indices", (len(values) + 50,), "i4", chunks=(100,), maxshape=(None,), compression="gzip",
-                                   shuffle=shuffle)  # fmt: skip
-        data[:] = 999
-        data.resize((len(values),))
+        data = file.create_dataset("X/indices", values.shape, "i4", chunks=(99,), compression="gzip", shuffle=shuffle,
+                                   fillvalue=999)  # fmt: skip
         data[:] = values
     assert (read_h5ad(path).X != adata.X).nnz == 0
     with h5py.File(path, "a") as file:
         file["X/indices"][len(values) - 1] = 40
     with pytest.raises(ValueError, match=r"cells\.h5ad is refused: /X: its sparse matrix has the index 40"):
         check_hdf5(path)
+
+
+def test_checksums_without_compression(tmp_path):
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(100.0), chunks=(64,), fletcher32=True)
+        file.create_dataset("y", data=np.arange(100.0), chunks=(64,), shuffle=True)
+    check_hdf5(tmp_path / "cells.h5")
+
+
+def test_the_most_bytes_of_all_data_sets(tmp_path):
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file["x"] = file["y"] = np.zeros(100)
+    check_hdf5(tmp_path / "cells.h5", max_bytes=1600)
+    with pytest.raises(ValueError, match=r"cells\.h5 is refused: /y: the file declares more than 1599 bytes of data"):
+        check_hdf5(tmp_path / "cells.h5", max_bytes=1599)
 
 
 def test_older_layouts(tmp_path):

@@ -2,14 +2,17 @@
 
 import os
 import pickle
+import re
+import struct
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from pickle_attacks import Call, archive, named, text, values
+from pickle_attacks import Call, archive, integer, named, text, values
 
+from scarches_plus import _limits
 from scarches_plus._pickles import UnsafeFileError, read_former_folder, read_pickle_file, read_torch_file
 
 
@@ -79,10 +82,27 @@ def test_tables_of_other_pandas(tmp_path, version):
     assert again.columns == ["elbo"]
 
 
-def history(version):
-    """Opcodes of a table with one column."""
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"block": [[1.5, 2.5, 3.5]]},
+        {"block": [[1.5, 2.5], [3.5, 4.5]]},
+        {"block": [1.5, 2.5]},
+        {"places": (1, 2, 1)},
+        {"places": (0, 2, 1)},
+        {"places": (0, 0, 1)},
+    ],
+)
+@pytest.mark.parametrize("version", ["1.2", "2.3"])
+def test_tables_whose_parts_do_not_agree(tmp_path, version, parts):
+    with pytest.raises(UnsafeFileError, match="it holds a table that is stored in an unknown way"):
+        read(tmp_path / "attr.pkl", b"\x80\x02}(" + text("elbo") + history(version, **parts) + b"u.")
+
+
+def history(version, block=((1.5, 2.5),), places=(0, 1, 1)):
+    """Opcodes of a table with one column and two rows, whose values and places may be others."""
     array = lambda one: pickle.dumps(one, 2)[2:-1]  # noqa: E731
-    block, names, rows = array(np.array([[1.5, 2.5]])), array(np.array(["elbo"], dtype=object)), array(np.arange(2))
+    block, names, rows = array(np.array(block)), array(np.array(["elbo"], dtype=object)), array(np.arange(2))
     if version == "3.1":
         wide = named("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked") + values(
             named("pandas.arrays", "StringArray"), b"K\x01", b"N"
@@ -97,7 +117,7 @@ def history(version):
         + b"R"
     )
     axes = b"](" + index(kinds, names, b"N") + index(row_kind, rows, text("epoch")) + b"e"
-    places = named("__builtin__", "slice") + values(b"K\x00", b"K\x01", b"K\x01") + b"R"
+    places = named("__builtin__", "slice") + values(*map(integer, places)) + b"R"
     manager = named("pandas.core.internals.managers", "BlockManager")
     if version == "1.2":
         stored = b"}(" + text("values") + block + text("mgr_locs") + places + b"u"
@@ -125,6 +145,53 @@ def test_nothing_is_called(tmp_path, monkeypatch):
     assert not Path("executed").exists()
 
 
+def changed(place, form, *numbers):
+    """Return the change of a file by which other numbers stand at a place of it."""
+
+    def change(contents):
+        struct.pack_into(form, contents, place(contents), *numbers)
+
+    return change
+
+
+def renamed(contents):
+    place = contents.index(b"archive/version")
+    contents[place : place + 15] = b"archive/byteord"
+
+
+END = -22
+DAMAGE = {
+    "a comment": (changed(lambda _: END + 20, "<H", 1), "it has a comment"),
+    "more members than it says": (changed(lambda _: END + 8, "<2H", 2, 2), "holds more members than it says"),
+    "fewer members than it says": (changed(lambda _: END + 8, "<2H", 9, 9), "holds fewer members than it says"),
+    "an encrypted member": (
+        changed(lambda one: one.index(b"PK\x01\x02") + 8, "<H", 1),
+        "is packed, as torch never does",
+    ),
+    "another name before its contents": (renamed, "version is not where its directory says"),
+    "another checksum": (
+        changed(lambda one: one.index(b"PK\x01\x02") + 16, "<L", 1),
+        "the checksum of data.pkl is another",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_archives_that_torch_did_not_write(tmp_path, case):
+    change, says = DAMAGE[case]
+    contents = bytearray(archive(b"\x80\x02}."))
+    assert read(tmp_path / "model.pt", bytes(contents)) == {}
+    change(contents)
+    with pytest.raises(UnsafeFileError, match=re.escape(says)):
+        read(tmp_path / "model.pt", bytes(contents))
+
+
+def test_an_archive_with_a_member_twice(tmp_path):
+    contents = archive(b"\x80\x02}.", {"0": b"x", "1": b"x"}).replace(b"archive/data/1", b"archive/data/0")
+    with pytest.raises(UnsafeFileError, match=r"it holds a member twice \(data/0\)"):
+        read(tmp_path / "model.pt", contents)
+
+
 def test_circles(tmp_path):
     inner = []
     one = (inner, 1)
@@ -143,6 +210,12 @@ def test_folders_of_scvi_tools_before_0_15(tmp_path):
     assert former.attributes == {"init_params_": {"n_latent": 5}, "scvi_setup_dict_": {"scvi_version": "0.8.1"}}
     assert former.var_names == ["gene0", "gene1"]
     assert torch.equal(former.weights["weight"], torch.ones(2))
+    with (tmp_path / "var_names.csv").open("ab") as file:
+        file.truncate(_limits.GENE_TABLE_BYTES + 1)
+    with pytest.raises(
+        UnsafeFileError, match=r"var_names\.csv is refused: it has .* bytes, and names of genes take less"
+    ):
+        read_former_folder(tmp_path)
     (tmp_path / "attr.pkl").write_bytes(pickle.dumps({"init_params_": {}}))
     with pytest.raises(UnsafeFileError, match=r"attr\.pkl is refused: it lacks \['scvi_setup_dict_'\]"):
         read_former_folder(tmp_path)

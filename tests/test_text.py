@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scarches_plus._text import (
     for_csv,
     for_figure,
+    for_html,
     for_json,
     for_line,
     for_markdown,
@@ -28,6 +29,40 @@ from scarches_plus._text import (
 )  # fmt: skip
 def test_markdown(given_, right):
     assert for_markdown(given_) == right
+
+
+@pytest.mark.parametrize(
+    ("found", "right"),
+    [
+        (for_terminal("a\u200bb\u202ec\x9bd\ud800e\u2028f"), "abcdef"),
+        (for_terminal("a\tb\nc"), "a\tb\nc"),
+        (for_message("a" * 50, 50), "a" * 50),
+        (for_message("a" * 51, 50), "a" * 47 + "..."),
+        (for_json('"\u200b\n\U0001d173\U000e0300"'), '"\\u200b\n\\ud834\\udd73\\udb40\\udf00"'),
+        (for_html("<b onclick='\"x\"'>"), "&lt;b onclick=&#x27;&quot;x&quot;&#x27;&gt;"),
+        (for_table("\uff1d1"), "'\uff1d1"),
+        (for_table(" =1"), "' =1"),
+        (for_table("\u200b=1"), "'=1"),
+        (for_table("-1.5e-3"), "-1.5e-3"),
+        (for_table("-1.5e-3 "), "'-1.5e-3 "),
+        (for_figure(["_a", "a", "a\n", ""]), ["_a", "a", "a (2)", " "]),
+        (for_figure(["_a"], in_legend=True), [" _a"]),
+        (for_figure(["a" * 61]), ["a" * 57 + "..."]),
+    ],
+)
+def test_cases(found, right):
+    assert found == right
+
+
+def test_names_of_tables():
+    table = pd.DataFrame([["=x"]], index=pd.Index(["+r"], name="@i"), columns=pd.Index(["-c"], name="=n"))
+    safe = for_csv(table)
+    assert (safe.index.tolist(), safe.index.name) == (["'+r"], "'@i")
+    assert (safe.columns.tolist(), safe.columns.name) == (["'-c"], "'=n")
+    assert safe.iloc[0, 0] == "'=x"
+    nested = for_csv(table.set_index(pd.MultiIndex.from_tuples([("=a", 1)], names=["=b", None])))
+    assert nested.index.tolist() == [("'=a", 1)]
+    assert nested.index.names == ["'=b", None]
 
 
 @given(st.text())

@@ -1,12 +1,16 @@
 """Transfers end, and tell nothing; more of it is in tests/border."""
 
 import socket
+import threading
+import time
 
 import pytest
+import requests
 from file_server import FileServer
 
 from scarches_plus import _limits
-from scarches_plus._transport import TransferError, TryLaterError, chunks, follow
+from scarches_plus._transport import TransferError, TryLaterError, chunks, follow, new_session
+from scarches_plus._watch import Watch
 
 
 @pytest.fixture
@@ -65,3 +69,45 @@ def test_circles(server):
     with pytest.raises(TransferError, match="from place to place"):
         fetched(server)
     assert len(server.requests) == _limits.MOST_REDIRECTS
+
+
+def test_contents_have_a_window_of_their_own(monkeypatch):
+    """An answer that is slow to begin, and then slow to move on, may take longer than one window."""
+    monkeypatch.setattr(_limits, "WINDOW_SECONDS", 1.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                time.sleep(1.0)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+                time.sleep(1.0)
+                connection.sendall(b"x")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with follow(f"http://127.0.0.1:{listening.getsockname()[1]}", {}) as got:
+            assert b"".join(chunks(got)) == b"x"
+
+
+def test_connections_that_come_too_late():
+    """Once a transfer is broken, further connections of it are too."""
+    ours, theirs = socket.socketpair()
+    watch = Watch(0.01)
+    watch.start()
+    while not watch.broken:
+        time.sleep(0.01)
+    with ours, theirs:
+        theirs.settimeout(5)
+        watch.add(ours)
+        assert theirs.recv(1) == b"", "the connection is still open"
+    watch.stop()
+
+
+def test_passwords_of_netrc_stay_at_home(tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine lab.example login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    request = requests.Request("GET", "https://lab.example/x")
+    assert "Authorization" in requests.Session().prepare_request(request).headers
+    with new_session("https://lab.example/x", Watch(1.0)) as session:
+        assert "Authorization" not in session.prepare_request(request).headers

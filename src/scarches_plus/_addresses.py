@@ -41,11 +41,11 @@ _SAFE_SEGMENT = re.compile(r"[^A-Za-z0-9._~@:+,=-]")
 
 
 class AddressError(OSError, ValueError):
-    """An address is none, or may not be asked."""
+    """An address is malformed, or must not be contacted."""
 
 
 class Origin(NamedTuple):
-    """What a server is known by."""
+    """Scheme, host and port of an address; a token goes to servers of the same origin only."""
 
     scheme: str
     host: str
@@ -53,24 +53,24 @@ class Origin(NamedTuple):
 
     @property
     def machine(self) -> IPv4Address | IPv6Address | None:
-        """The number of the machine, if the address gives it instead of a name."""
+        """The IP address, if the host is one; ``None`` for a name."""
         return _machine(self.host)
 
     @property
     def is_loopback(self) -> bool:
-        """Whether this machine is meant."""
+        """True for addresses of this machine: ``localhost`` and loopback IP addresses."""
         return self.host == "localhost" if self.machine is None else self.machine.is_loopback
 
     @property
     def is_public(self) -> bool:
-        """Whether it means the same machine everywhere."""
+        """True for hosts of the internet, and false for those of a private network."""
         if self.machine is None:
             return "." in self.host and not self.host.endswith(_LOCAL_NAMES)
         return self.machine.is_global
 
 
 def is_address(text: str) -> bool:
-    """Whether text means an address of the web, valid or not, rather than a file."""
+    """Return whether text is an address of the web (valid or not) rather than a file."""
     return "://" in text
 
 
@@ -123,7 +123,7 @@ def origin_of(address: str) -> Origin:
 
 
 def require_https(address: str) -> None:
-    """Raise if others could read along: if an address is neither https nor on this machine.
+    """Raise if an address is neither https nor on this machine, so that others could read what is sent.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def require_step(source: str, target: str) -> None:
 
 
 def join_address(base: str, reference: str) -> str:
-    """Return the address that a reference of a page or a redirect means, as RFC 3986 has it.
+    """Resolve a reference (of a redirect, or in a page) against the address it came from, as RFC 3986 does.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def join_address(base: str, reference: str) -> str:
     whole = base.partition("?")[0]
     scheme, _, rest = whole.partition("://")
     host, _, path = rest.partition("/")
-    if _SCHEME.match(reference) or "\\" in reference:
+    if _SCHEME.match(reference):
         return check_address(reference)
     if reference.startswith("//"):
         return check_address(f"{scheme}:{reference}")

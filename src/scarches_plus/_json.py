@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 3
 #: Numbers that may be infinite, or are long; others need no look.
-_HUGE = re.compile(rb"[eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{100}")
+_HUGE = re.compile(rb"[eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{%d}" % _limits.JSON_DIGITS)
 
 
 def parse_json(text: bytes) -> Any:

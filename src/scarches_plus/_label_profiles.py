@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _arguments as check
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -57,6 +59,7 @@ class LabelProfiles:
 
     def at_depth(self, depth: float) -> tuple[NDArray, NDArray]:
         """Return expected agreement and losses for cells of so many counts, linear in the logarithm of the depth."""
+        check.number("depth", depth, above=0)
         at = np.clip(np.log(depth), np.log(self.depths[0]), np.log(self.depths[-1]))
         above = int(np.searchsorted(np.log(self.depths), at))
         if above == 0:

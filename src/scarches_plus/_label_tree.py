@@ -113,7 +113,7 @@ class LabelTree:
 
     def path(self, node: str) -> tuple[str, ...]:
         """Return the labels from the top down to a label, which is the last of them."""
-        self.require([node])
+        self.require([check.text("node", node)])
         path = [node]
         while (above := self.parents[path[-1]]) is not None:
             path.append(above)
@@ -127,6 +127,7 @@ class LabelTree:
         ValueError
             If some are not, naming them.
         """
+        labels = check.names("labels", labels, of=object)
         if strange := sorted({str(label) for label in labels} - set(self.parents)):
             message = (
                 f"{what} {strange} are not in the hierarchy; add them, or rename them to some of its {len(self.nodes)} "
@@ -155,14 +156,9 @@ class LabelTree:
         numpy.ndarray
             Shape ``(n_cells, n_nodes)``, in the order of :attr:`nodes`.
         """
-        n_labels = len(self.leaves if labels is None else labels)
-        if np.ndim(probabilities) != 2 or np.shape(probabilities)[1] != n_labels:
-            message = (
-                f"probabilities must have shape (cells, {n_labels} labels); its shape is {np.shape(probabilities)}"
-            )
-            raise ValueError(message)
+        labels = self.leaves if labels is None else check.names("labels", labels)
+        _require_columns("probabilities", probabilities, len(labels), "labels")
         position = {node: i for i, node in enumerate(self.nodes)}
-        labels = self.leaves if labels is None else labels
         upward = np.zeros((len(labels), len(self.nodes)), dtype=probabilities.dtype)
         for row, label in enumerate(labels):
             upward[row, [position[node] for node in self.path(label)]] = 1
@@ -192,6 +188,7 @@ class LabelTree:
         An inner label that contains all leaves says nothing: it is the top.
         """
         check.number("unknown_above", unknown_above, least=0, most=1)
+        _require_columns("node_probabilities", node_probabilities, len(self.nodes), "nodes")
         n_cells = len(node_probabilities)
         cells = np.arange(n_cells)
         position: dict[str | None, int] = {node: i for i, node in enumerate(self.nodes)} | {None: -1}
@@ -227,3 +224,9 @@ class LabelTree:
 
     def __str__(self) -> str:
         return "\n".join(f"{'  ' * (len(self.path(node)) - 1)}{for_line(node)}" for node in self.nodes)
+
+
+def _require_columns(name: str, values: NDArray[Any], n_columns: int, of: str) -> None:
+    if np.ndim(values) != 2 or np.shape(values)[1] != n_columns:
+        message = f"{name} must have shape (cells, {n_columns} {of}); its shape is {np.shape(values)}"
+        raise ValueError(message)

@@ -22,6 +22,19 @@ PICKLE_STEPS = 2**19
 PICKLE_VALUES = 2**21
 #: Lists, tuples, dictionaries and objects of a pickle: a model has some thousands.
 PICKLE_CONTAINERS = 2**15
+#: Values within values of a pickle: a registry of scvi-tools has eight.
+PICKLE_DEPTH = 64
+#: A whole number of a pickle: a random state has 16 bytes.
+PICKLE_INTEGER_BYTES = 32
+#: A name in a saved model: of a class, or of a member of its archive.
+PICKLE_NAME_BYTES = 512
+#: A table of a pickle: the history of a training has one column, and a row for each epoch.
+PICKLE_TABLE_COLUMNS = 1_000
+PICKLE_TABLE_ROWS = 2**20
+#: Dimensions of an array or tensor.
+ARRAY_DIMENSIONS = 8
+#: Attributes of a saved model, which has some ten.
+MODEL_ATTRIBUTES = 1_000
 #: Members of an archive, one for each tensor: a model has some hundred.
 ARCHIVE_MEMBERS = 2**14
 #: Files and folders that are looked at for a model that lies further down, and how far down.
@@ -65,14 +78,20 @@ HISTORY_SERIES = HISTORY_EPOCHS = 1000
 STATE_RECORDS = 10_000
 #: The text of a hierarchy of labels: the Cell Ontology has 10 MB.
 HIERARCHY_BYTES = 32 * 2**20
-#: Text that is packed may unpack to so many times its bytes: tables of counts that are nearly all zero pack 100:1 ...
-TEXT_EXPANSION = 200
+#: Text that is packed may unpack to so many times its bytes: counts of 60,000 genes of which 600 are not zero pack 80:1 to 130:1 ...
+TEXT_EXPANSION = 140
 #: ... and to so many bytes beside.
-TEXT_FREE_BYTES = 8 * 2**20
+TEXT_FREE_BYTES = 4 * 2**20
 #: Entries of a matrix in text that a packed byte may hold; real ones take two bytes or more.
 ENTRIES_PER_PACKED_BYTE = 4
+#: Columns of a list of names beside a matrix in text: Cell Ranger ARC writes six.
+NAME_COLUMNS = 50
+#: Lines that are looked at before the first row of a table or matrix, comments and blank ones included.
+HEAD_LINES = 10_000
 #: A table of gene names, unpacked: all genes of human and mouse with every old name make 10 MB.
 GENE_TABLE_BYTES = 64 * 2**20
+#: A line of text with a label and its parent.
+HIERARCHY_LINE_CHARACTERS = 10_000
 #: Labels of a hierarchy: the Cell Ontology has 17,000 with all that it takes from others.
 HIERARCHY_LABELS = 50_000
 #: Steps from all labels to the top: those of 17,000 terms take 1,500,000.
@@ -95,6 +114,10 @@ REGISTRY_SECONDS = 300.0
 #: How long a server may ask to be left alone; one with an index is left alone for good after less.
 LONGEST_WAIT = 120.0
 LONGEST_INDEX_WAIT = 10.0
+#: How long a server may take to pick up.
+CONNECT_SECONDS = 10.0
+#: Records of an account at a registry; InvenioRDM shows no more.
+MOST_RECORDS = 10_000
 #: Lines of an answer that are none of its contents: headers, and one for each chunk of so many bytes.
 MOST_LINES = 1_000
 LINE_BYTES = 64
@@ -115,5 +138,7 @@ NAMES_BYTES = 16 * 2**20
 COLUMNS_BYTES = 2**31
 #: What is looked at of a table of counts before it is read; a header of 60,000 genes takes 1 MB.
 TABLE_SAMPLE_BYTES = 16 * 2**20
+#: Columns of a table of counts, unless it has so many lines: more columns are cells, and the lines genes.
+TABLE_COLUMNS, ROWS_OF_A_WIDE_TABLE = 2**16, 100
 #: A description in a .zarr folder: that of all 1,000 arrays has 1 MB.
 ZARR_JSON_BYTES = 4 * 2**20

@@ -1,4 +1,4 @@
-"""Ask servers for files: no redirect is followed unseen, and nothing is told to anybody who was not asked."""
+"""Fetch files: every redirect is checked, and nothing but the request is sent, to nobody else."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 #: What is lost of a transfer that breaks off.
 _CHUNK = 2**14
-_TIMEOUT = (10, 60)
+_TIMEOUT = (_limits.CONNECT_SECONDS, _limits.WINDOW_SECONDS)
 REDIRECTS = range(300, 400)
 
 
 class TransferError(OSError):
-    """A server does not deliver."""
+    """A server cannot be reached, or sends something unusable."""
 
 
 class TryLaterError(TransferError):
@@ -54,7 +54,7 @@ class Answer:
         self.close()
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._watch.stop()
         self._response.close()
 
@@ -156,7 +156,7 @@ def follow(
 
 
 def user_agent() -> str:
-    """Return what servers know this package by."""
+    """Return the User-Agent header: name and version of this package."""
     return f"scarches_plus/{version('scarches-plus')}"
 
 

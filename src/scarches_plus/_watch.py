@@ -1,4 +1,4 @@
-"""Break connections that bring too little: a server that drips bytes never runs into the time-out of a socket."""
+"""Break connections that are too slow: a server that sends a byte a second never meets the time-out of a socket."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Watch:
             self._set_timer()
 
     def answered(self) -> None:
-        """Give the contents of an answer a window of their own."""
+        """Begin a new window: the answer is there, and its contents follow."""
         with self._lock:
             if self._timer is not None and not self.broken:
                 self._set_timer()
@@ -53,7 +53,7 @@ class Watch:
         self._moved += n_bytes
 
     def stop(self) -> None:
-        """End to watch."""
+        """Stop watching."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -96,13 +96,13 @@ class Watch:
 
 
 def _break(connection: Any) -> None:
-    """End a connection for whoever waits for it, in any thread; encryption has its own idea of this method."""
+    """Shut a connection down, which wakes whoever waits for it in any thread; an encrypted one by the socket below."""
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class _FewLines:
-    """What a connection brings, unless headers, promises to go on or sizes of chunks are most of it."""
+    """File of a connection that refuses answers made of little but headers, interim answers and sizes of chunks."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -137,7 +137,7 @@ def _adapter(add: Callable[[Any], None]) -> Any:
     from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
-        """Tells of every connection."""
+        """Adapter of requests that reports every connection to the watch."""
 
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
             super().init_poolmanager(*args, **kwargs)
@@ -166,7 +166,7 @@ def _telling(pool: Any, add: Callable[[Any], None]) -> Any:
             self.fp: Any = _FewLines(self.fp)
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
-        """Tells of itself once it is there."""
+        """Connection that reports itself to the watch."""
 
         response_class = Response
 

@@ -8,7 +8,7 @@ import pytest
 from border_rows import Border
 
 _ROWS = []
-#: How many rows each kind has at least, and how many of a parametrised body are shown and counted.
+#: How many rows each kind has at least, and how many of the body of one test are counted: the first ones, as they are written.
 KINDS = [f"A{i}" for i in range(1, 7)] + [f"B{i}" for i in range(1, 12)] + [f"C{i}" for i in range(1, 6)] + ["D", "S"]
 FEWEST = dict.fromkeys(KINDS, 8) | {f"C3/{row}": 1 for row in range(1, 49)}
 MOST_OF_A_BODY = 15
@@ -22,8 +22,24 @@ def pytest_addoption(parser):
 @pytest.fixture
 def border(request):
     """Run a case, require its right outcome and record it as a row of the table."""
-    body = request.node.nodeid.partition("[")[0] if hasattr(request.node, "callspec") else ""
-    return Border(_ROWS, request.node.name, body)
+    body = request.node.nodeid.partition("[")[0]
+    return Border(_ROWS, request.node.name, body, request.session.items.index(request.node))
+
+
+@pytest.fixture
+def seeds(border, tmp_path):
+    """Read a file by the command seeds, and return the cells it wrote."""
+    import anndata
+    from cell_files import MARKERS
+
+    def run(file, case, *options, says="wrote", status=0, kind="D"):
+        (tmp_path / "markers.json").write_text(MARKERS)
+        out = tmp_path / "out" / "seeds.h5ad"
+        words = ["seeds", file, "--markers", tmp_path / "markers.json", "--n-seeds", 3, "--out", out, *options]
+        border.command(words, says, kind=kind, case=case, status=status)
+        return anndata.read_h5ad(out) if status == 0 else None
+
+    return run
 
 
 def pytest_sessionfinish(session):
@@ -41,43 +57,47 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print the table (kind, case, call, outcome and message), and how many rows each kind has."""
+    """Print the table (kind, case, call, outcome and message), what is not counted apart, and how many rows each kind has."""
     if not _ROWS:
         return
-    rows, further = _shown()
-    terminalreporter.section("the border")
-    for row in sorted(rows, key=lambda one: (_in_order(one["kind"]), one["case"])):
-        message = textwrap.shorten(" ".join(row["message"].split()), 400)
-        terminalreporter.write_line(f"{row['kind']:<5} {row['case']} | {row['call']} | {row['outcome']} | {message}")
+    rows, further = _counted()
+    _print(terminalreporter, "the border", rows)
+    if further:
+        _print(terminalreporter, f"run but not counted: beyond {MOST_OF_A_BODY} rows of the body of one test", further)
     terminalreporter.section("rows by kind")
-    counts = Counter(row["kind"] for row in rows)
+    counts, not_counted = (Counter(row["kind"] for row in some) for some in (rows, further))
     for kind in sorted({*KINDS, *counts}, key=_in_order):
         if "/" not in kind:
-            terminalreporter.write_line(f"{kind:<3} {counts[kind]:>4} of at least {FEWEST.get(kind, 0)}")
+            beyond = f" (and {not_counted[kind]} not counted)" if not_counted[kind] else ""
+            terminalreporter.write_line(f"{kind:<3} {counts[kind]:>4} of at least {FEWEST.get(kind, 0)}{beyond}")
     catalogue = [kind for kind in FEWEST if "/" in kind]
     there = sum(counts[kind] > 0 for kind in catalogue)
     terminalreporter.write_line(f"C3/ {there:>3} of the {len(catalogue)} rows of the catalogue of cells")
-    terminalreporter.write_line(
-        f"{len(rows)} rows; {further} further cases of bodies with more than {MOST_OF_A_BODY} are not shown"
-    )
+    terminalreporter.write_line(f"{len(_ROWS)} rows were run, {len(rows)} of them are counted")
     if config.getoption("whole_border", False):
         for line in _shortcomings():
             terminalreporter.write_line(f"FAILED: {line}", red=True)
 
 
-def _shown():
-    """Return the rows to show, and how many are left out."""
-    seen, rows = Counter(), []
-    for row in _ROWS:
+def _print(terminalreporter, title, rows):
+    terminalreporter.section(title)
+    for row in sorted(rows, key=lambda one: (_in_order(one["kind"]), one["case"])):
+        message = textwrap.shorten(" ".join(row["message"].split()), 400)
+        terminalreporter.write_line(f"{row['kind']:<5} {row['case']} | {row['call']} | {row['outcome']} | {message}")
+
+
+def _counted():
+    """Return the rows that are counted, and those that are not, whichever worker ran them first."""
+    seen, counted, further = Counter(), [], []
+    for row in sorted(_ROWS, key=lambda one: one["place"]):
         seen[row["body"]] += 1
-        if not row["body"] or seen[row["body"]] <= MOST_OF_A_BODY:
-            rows.append(row)
-    return rows, len(_ROWS) - len(rows)
+        (further if seen[row["body"]] > MOST_OF_A_BODY else counted).append(row)
+    return counted, further
 
 
 def _shortcomings():
     """Yield what the table lacks."""
-    counts = Counter(row["kind"] for row in _shown()[0])
+    counts = Counter(row["kind"] for row in _counted()[0])
     for kind in sorted(FEWEST, key=_in_order):
         if counts[kind] < FEWEST[kind]:
             yield f"kind {kind} has {counts[kind]} rows, and at least {FEWEST[kind]} are asked for"

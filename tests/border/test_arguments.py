@@ -1,6 +1,6 @@
 """Arguments: a text for a list, names that files cannot hold, numbers beyond reason, columns that are the same.
 
-``tests/test_arguments.py`` gives every parameter of every public function wrong values; these are the cases that hurt.
+``tests/arguments/`` gives every parameter of every public function wrong values; these are the cases that hurt.
 """
 
 import math

@@ -74,6 +74,18 @@ def test_results_are_written(border, files, case):
     assert "X_scarches" in anndata.read_h5ad(out).obsm, shown
 
 
+def test_a_disk_that_fills(border, files):
+    """HDF5 2.0 complains of each of its objects, and crashes at the end of the process."""
+    words = "seeds query.h5ad --markers markers.json --n-seeds 2 --out full.h5ad"
+    status, shown = border.works(
+        lambda: shell(files, words, before="ulimit -f 20;"),
+        lambda ended: ended[0] == 2,
+        kind="C1", case="no file above 20 kB can be written, in a process", shown=f"scarches-plus {words}",
+    )  # fmt: skip
+    assert shown.splitlines()[-1].startswith("error: full.h5ad cannot be written (File too large)"), status
+    assert not [path.name for path in files.iterdir() if "full" in path.name]
+
+
 @pytest.mark.parametrize("engine", ["fast", "scvi"])
 def test_only_results_are_on_the_standard_output(border, files, engine):
     words = f"{MAP.format('out.h5ad')} --engine {engine}"

@@ -114,7 +114,7 @@ def test_errors_of_libraries_name_the_file(border, files, monkeypatch):
         ("an option of a penalty", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--penalty", "mmd:z=1"], "z=1"),
         ("0 epochs", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--max-epochs", "0"], "between 1 and 1,000,000"),
         ("2.5 neighbours", ["transfer", "q.h5ad", "--reference", "r.h5ad", "--labels-key", "l", "--out", "o.h5ad", "--k", "2.5"],
-         "no whole number"),
+         "not a whole number"),
         ("a negative seed", ["build", "cells.h5ad", "--batch-key", "batch", "--out", "m", "--seed", "-1"], "--seed"),
         ("alpha of 1", ["novel", "q.h5ad", "--reference", "r.h5ad", "--out", "o.h5ad", "--alpha", "1"], "between 0 and 1"),
         ("unknown_above NaN",
@@ -167,11 +167,11 @@ def test_columns_are_looked_for_before_training(border, files):
 @pytest.mark.parametrize(
     ("case", "contents", "says"),
     [
-        ("no JSON", "{a: 1}", ["markers.json is no JSON", '["MS4A1"']),
+        ("no JSON", "{a: 1}", ["markers.json is not JSON", '["MS4A1"']),
         ("a list", '["a"]', ["markers.json holds no labels", "a list"]),
         ("a label twice", '{"a": ["gene0"], "a": ["gene1"]}', ["markers.json", "'a' is given twice"]),
-        ("brackets in brackets", "[" * 100_000, ["markers.json is no JSON"]),
-        ("not UTF-8", b"\xff\xfe\xfa", ["markers.json is no JSON"]),
+        ("brackets in brackets", "[" * 100_000, ["markers.json is not JSON"]),
+        ("not UTF-8", b"\xff\xfe\xfa", ["markers.json is not JSON"]),
     ],
 )
 def test_files_of_names(border, files, case, contents, says):
@@ -211,6 +211,12 @@ def test_outputs_come_first(border, files, monkeypatch):
          "build: --out is there", ["photos exists", "--overwrite"]),
         (["map", files / "cells.h5ad", "--model", files / "m", "--out", files / "o.h5ad", "--save-model", files / "o.h5ad"],
          "map: two outputs the same", ["--out and --save-model are the same"]),
+        (["map", files / "cells.h5ad", "--model", files / "m", "--out", files / "dir.h5ad"],
+         "map: --out is a folder", ["dir.h5ad is a folder"]),
+        (["map", files / "cells.h5ad", "--model", files / "m", "--out", files / "photos"],
+         "map: --out is a folder of other files", ["photos is a folder", "name of a file in it"]),
+        (["map", files / "cells.h5ad", "--model", files / "m", "--out", files / "o.csv"],
+         "map: an h5ad named .csv", ["o.csv", ".h5ad"]),
         (["map", files / "cells.h5ad", "--model", files / "m", "--out", files / "o.h5mu"],
          "map: .h5mu of an .h5ad", ["o.h5mu", ".h5ad"]),
         (["transfer", files / "cells.h5ad", *reference, "--labels-key", "l", "--out", files / "cells.h5ad"],
@@ -296,7 +302,7 @@ def test_real_processes(border, files):
         border,
         _process(["seeds", files / "no.h5ad", "--markers", "x", "--out", "y.h5ad"]),
         2,
-        ["no.h5ad is no file"],
+        ["no.h5ad is not a file"],
         "a missing file",
     )
     read, write = os.pipe()

@@ -25,7 +25,7 @@ N = _limits.JSON_VALUES // 2 - 1000
 T = _limits.JSON_TABLES - 100
 K = _limits.JSON_KEYS - 100
 MANIFESTS = {
-    "empty tables": (b'{"state":{"lineage":[' + many(1_600_000, b"{}") + b"]}}", "tables and lists"),
+    "empty tables": (b'{"state":{"lineage":[' + many(2_700_000, b"{}") + b"]}}", "tables and lists"),
     "empty lists": (b'{"card":{"evaluation":{"a":[' + many(T, b"[]") + b"]}}}", "is no manifest"),
     "lists in lists": (b'{"card":{"evaluation":{"a":[' + many(T // 2, b"[[]]") + b"]}}}", "is no manifest"),
     "numbers for names": (b'{"cells":{"var_names":[' + many(2 * N) + b"]}}", "is no manifest"),
@@ -68,6 +68,7 @@ def index(models):
 
 
 INDEXES = {
+    "40,000 keys, one of them twice": (b"{" + named(40_000) + b',"7":0}', "['7'] twice"),
     "a key that is given 100,000 times": (b"{" + many(100_000, b'"a":1') + b"}", "100000 keys"),
     "a key that is given 20,000 times": (b"{" + many(20_000, b'"a":1') + b"}", "['a'] twice"),
     "empty models": (index(many(12_000, b"{}")), "models.0"),

@@ -299,6 +299,21 @@ def test_tables_of_commands(border, tmp_path):
         assert not [one for row in rows for one in row if one[:1] in "=+@-" and one and not number.fullmatch(one)]
 
 
+def test_names_in_a_whole_demo(border, tmp_path):
+    """Names that look like markup or TeX end no command after its work."""
+    cells = sp.datasets.simulate(120, 30, 2, n_batches=2, mean_depth=300.0, rng=0)
+    cells.obs["batch"] = cells.obs["batch"].astype(str).replace({"batch0": "[/red]r", "batch1": "[/red]q"})
+    cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace({"type0": "$a_{$", "type1": "[bold]b"})
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    out = border.command(
+        ["demo", "--data", tmp_path / "cells.h5ad", "--reference-batches", "[/red]r", "--max-epochs", 1,
+         "--out", tmp_path / "demo"],
+        "report.html", kind="A6", case="demo: batches and labels of markup and TeX", status=0,
+    )  # fmt: skip
+    assert "[/red]q" in out
+    assert "$a_{$" in (tmp_path / "demo" / "report.html").read_text()
+
+
 # --- Figures ---
 
 LABELS = [

@@ -113,6 +113,25 @@ def test_advice_works_for_a_reference(border, models, query, odd):
     advice_works(border, query(GENES), models(ODD[odd]), f"{odd} in the reference")
 
 
+@pytest.mark.parametrize("of_the_query", [True, False])
+@pytest.mark.parametrize("odd", ["15 % with a trailing blank", "zero-width characters", "ids with versions"])
+def test_odd_names_are_counted(border, models, query, odd, of_the_query):
+    plain = IDS if odd.startswith("ids") else GENES
+    names, known = (ODD[odd], plain) if of_the_query else (plain, ODD[odd])
+    n = sum(one != other for one, other in zip(names, known, strict=True))
+    border.works(
+        lambda: str(check_query(query(names), models(known))),
+        lambda told: f"{n} of the reference's 40 genes are not found by name, and {n} of them are there" in told,
+        kind="B4", case=f"{odd} in the {'query' if of_the_query else 'reference'}", shown="check_query(q, m)",
+    )  # fmt: skip
+
+
+def test_advice_works_for_versions_on_one_side(border, models, query):
+    versions = ODD["ids with versions"]
+    advice_works(border, query(IDS), models(versions), "versions of ids in the reference alone")
+    advice_works(border, query(versions), models(IDS), "versions of ids in the query alone")
+
+
 @pytest.mark.parametrize("missing", [np.nan, None, pd.NA, "", "nan", "NA"], ids=repr)
 def test_genes_without_a_name(border, models, query, missing):
     model = models(GENES)

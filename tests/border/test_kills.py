@@ -62,9 +62,7 @@ def told(border):
     """Write down how many kills a test made."""
 
     def told(case, call, n):
-        border.rows.append(
-            {"kind": "kills", "case": case, "call": call, "outcome": f"{n} kills", "message": "", "body": ""}
-        )
+        border._row("kills", case, call, f"{n} kills", "")
 
     return told
 

@@ -40,8 +40,8 @@ FILES = {
     "below a file": ("file/x.h5ad", {}, NotADirectoryError, "is not a folder"),
     "deep below a file": ("file/a/b/x.h5ad", {}, NotADirectoryError, "is not a folder"),
     "below a dangling link": ("link/x.h5ad", {}, NotADirectoryError, "is not a folder"),
-    "a device": ("/dev/null", {}, FileExistsError, "no regular file"),
-    "a pipe": ("pipe", {}, FileExistsError, "no regular file"),
+    "a device": ("/dev/null", {}, FileExistsError, "not a regular file"),
+    "a pipe": ("pipe", {}, FileExistsError, "not a regular file"),
     "write-protected": ("protected.h5ad", {}, PermissionError, "chmod u+w"),
     "a name that is too long": ("x" * 300 + ".h5ad", {}, OSError, "too long"),
     "a folder whose name is too long": ("x" * 300 + "/x.h5ad", {}, OSError, "too long"),
@@ -257,6 +257,16 @@ def test_a_model_is_kept(place, model, border, monkeypatch):
     kept = message.rpartition("kept as ")[2]
     assert SCVI.load(kept, adata=False).is_trained
     assert not (place / "model").exists()
+
+
+def test_what_can_be_kept_nowhere(place, border):
+    def write(_):
+        raise PermissionError(13, "Permission denied")
+
+    border.refused(
+        lambda: _files.write_file(place / "x.h5ad", write), OSError, ["x.h5ad cannot be written (Permission denied)", "neither"],
+        kind="C1", case="a result that can be kept nowhere", shown="write_file(path, adata.write_h5ad)",
+    )  # fmt: skip
 
 
 def test_a_page_is_called_one(border, tmp_path):

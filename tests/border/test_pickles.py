@@ -77,6 +77,17 @@ def test_dtypes_that_are_set_up(border, place, case):
     )  # fmt: skip
 
 
+def test_an_imported_model_that_is_set_up(border, place):
+    scalar = DTYPES["object dtype without flags, scalar"]
+    parts = {"model_state_dict": {}, "attr_dict": {"registry_": scalar}, "var_names": scalar}
+    (place / "model").mkdir()
+    (place / "model" / "model.pt").write_bytes(archive(pickle.dumps(parts, 2)))
+    border.in_child(
+        lambda: sp.hub.import_model(place / "model"), ValueError, ["model.pt is refused", "made by hand"],
+        kind="A2", case="dtype: object without flags, in a model", shown="sp.hub.import_model('folder')",
+    )  # fmt: skip
+
+
 ARRAYS = {
     "more values than bytes": Call(
         RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (2**40,), dtype("f8"), False, bytes(8))

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from killing import command, forked, names_in, run_whole
+from killing import command, forked, killed_at_rename, names_in, run_whole
 from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, split
 
 import scarches_plus as sp
@@ -75,6 +75,27 @@ def test_reading_while_it_is_replaced(models, tmp_path, border, protocol, opens)
         os.waitpid(child, 0)
     models[0].save(folder, overwrite=True, save_anndata=True)
     assert names_in(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_writer_that_is_killed_between_renames(models, tmp_path, border, protocol, after):
+    """``make test-kills`` has many more of them."""
+    folder = tmp_path / "model"
+    models[0].save(folder, save_anndata=True)
+    killed = killed_at_rename(
+        lambda: models[1].save(folder, overwrite=True, save_anndata=True), 0, after=after,
+        exchange=protocol == "one exchange",
+    )  # fmt: skip
+    border.works(
+        lambda: killed and belongs_together(_files.current(folder)), bool, kind="C2",
+        case=f"killed just {'after' if after else 'before'} the first rename ({protocol})",
+        shown="model.save(folder, overwrite=True)",
+    )  # fmt: skip
+    models[1].save(folder, overwrite=True, save_anndata=True)
+    border.works(
+        lambda: names_in(tmp_path), lambda found: found == ["model"], kind="C2",
+        case=f"no temporary is left by the next one ({protocol})", shown="model.save(folder, overwrite=True)",
+    )  # fmt: skip
 
 
 OTHERS = {

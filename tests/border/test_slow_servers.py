@@ -149,6 +149,20 @@ def test_indexes_of_servers_that_want_to_hurt(border, quick, tmp_path, what):
         server.close()
 
 
+def test_a_command_does_not_wait_for_ever(border, quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCARCHES_PLUS_CACHE", str(tmp_path))
+    server = RawServer(drips(b" ", first=OK + b"Content-Length: 100000\r\n\r\n"))
+    try:
+        border.command(
+            ["hub", "list", "--index", f"{server.address}/index.json"], "simulated-scvi", kind="A3",
+            case="hub list: a server sends a byte at a time, its index is left out", status=0,
+        )  # fmt: skip
+        with pytest.warns(UserWarning, match="an index is left out.*is too slow"):
+            sp.hub.list_models(index=f"{server.address}/index.json")
+    finally:
+        server.close()
+
+
 def test_a_whole_index_has_its_time(border, quick, tmp_path, monkeypatch):
     monkeypatch.setattr(_limits, "WINDOW_SECONDS", 0.2)
     monkeypatch.setattr(_limits, "SLOWEST", 10)

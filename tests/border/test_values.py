@@ -47,6 +47,10 @@ def test_dense_and_sparse_have_one_verdict(border):
     adata = with_x(query(), lambda x: np.log1p(per_cell(x)))
     told = check_query(adata, model()).problems
     adata.X = adata.X.toarray()
+    border.refused(
+        lambda: sp.tl.map_query(adata, model(), **FAST), QueryError, "log1p of counts normalised to 10,000", kind="B1",
+        case="logarithms as a dense array", shown="map_query(query, model)",
+    )  # fmt: skip
     border.works(
         lambda: check_query(adata, model()).problems, lambda found: found == told, kind="B1",
         case="logarithms as a dense array", shown="check_query(query, model)",

@@ -207,7 +207,7 @@ def test_demo_on_any_file(tmp_path):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.h5ad is no file"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.h5ad is not a file"):
         run("map", tmp_path / "nowhere.h5ad", "--model", tmp_path, "--out", tmp_path / "x.h5ad")
 
 
@@ -267,7 +267,7 @@ def test_errors_are_one_line(folder, tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
-    assert "nowhere.h5ad is no file" in result.stderr
+    assert "nowhere.h5ad is not a file" in result.stderr
     assert "Traceback" not in result.stderr
 
 

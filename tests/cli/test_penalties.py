@@ -22,7 +22,18 @@ def test_words():
     assert parse_penalties(()) == ()
 
 
-@pytest.mark.parametrize("word", ["mdm", "mmd:place=z", "mmd:weight"])
-def test_what_is_wrong_is_named(word):
-    with pytest.raises(ValueError, match=word.split(":")[-1].split("=")[0]):
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("mdm", "there is no penalty 'mdm'; choose from"),
+        ("mmd:place=z", "'place=z' is no option of penalty mmd; write option=value, with one of"),
+        ("mmd:weight", "'weight' is no option of penalty mmd; write option=value"),
+        ("mmd:on=a b", "penalty 'mmd:on=a b': on must be one of"),
+        ("ewc:weight=-1", "penalty 'ewc:weight=-1': weight must be at least 0"),
+        ("ewc:weight=" + "(" * 201, r"\(\.\.\. is no value of an option: it has 201 letters"),
+        ("ewc:weight=" + "(" * 200, "weight must be a number"),
+    ],
+)
+def test_what_is_wrong_is_named(word, says):
+    with pytest.raises(ValueError, match=says):
         parse_penalties([word])

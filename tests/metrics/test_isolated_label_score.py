@@ -108,6 +108,11 @@ def test_errors():
     embedding, batches, labels = example()
     with pytest.raises(ValueError, match="max_batches must be at least 1, not 0"):
         isolated_label_score(embedding, batches, labels, max_batches=0)
+    halves = np.resize(["a", "b"], 120)
+    with pytest.raises(
+        ValueError, match="no label has at most max_batches=1 batches: the fewest that a label has is 3"
+    ):
+        isolated_label_score(embedding, batches, halves, max_batches=1)
     with pytest.raises(ValueError, match="labels is missing for 120 of 120 cells: remove"):
         isolated_label_score(embedding, batches, np.full(120, None))
     with pytest.raises(ValueError, match="batches must have one entry"):

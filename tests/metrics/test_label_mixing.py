@@ -97,7 +97,7 @@ def test_errors():
     with pytest.raises(ValueError, match="labels is missing for 1 of 120 cells: remove these cells first"):
         label_mixing(embedding, batches, holes)
     for share in (0, 1.2):
-        with pytest.raises(ValueError, match="min_share must be"):
+        with pytest.raises(ValueError, match=f"min_share must be above 0 and at most 1, not {share}"):
             label_mixing(embedding, batches, labels, min_share=share)
     with pytest.raises(ValueError, match="k=120"):
         label_mixing(embedding, batches, labels, k=120)

@@ -276,8 +276,13 @@ def test_what_it_prints():
 
 def test_errors():
     embedding, batches, labels = example()
-    for radius in (0, -1, np.inf, np.nan):
-        with pytest.raises(ValueError, match=r"radius must be (above 0|a number)"):
+    for radius, said in (
+        (0, "above 0, not 0"),
+        (-1, "above 0, not -1"),
+        (np.inf, "a number, not inf"),
+        (np.nan, "a number, not nan"),
+    ):
+        with pytest.raises(ValueError, match=f"radius must be {said}"):
             rbni(embedding, batches, labels, radius=radius)
     with pytest.raises(ValueError, match="max_same_batch must be above 0"):
         rbni(embedding, batches, labels, max_same_batch=0)

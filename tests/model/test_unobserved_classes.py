@@ -133,9 +133,12 @@ def test_labels_for_all_cells_leave_nothing_to_learn():
         train(SCANVI(adata, n_unobserved=1, **NETWORK), max_epochs=1)
 
 
-@pytest.mark.parametrize("n_unobserved", [-1, 1.5, True])
-def test_only_whole_numbers(n_unobserved):
-    with pytest.raises((TypeError, ValueError), match="n_unobserved must be"):
+@pytest.mark.parametrize(
+    ("n_unobserved", "error", "said"),
+    [(-1, ValueError, "at least 0"), (1.5, ValueError, "a whole number"), (True, TypeError, "a whole number")],
+)
+def test_only_whole_numbers(n_unobserved, error, said):
+    with pytest.raises(error, match=f"n_unobserved must be {said}, not {n_unobserved}"):
         SCANVAE(10, n_labels=2, n_unobserved=n_unobserved)
 
 

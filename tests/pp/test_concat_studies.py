@@ -266,7 +266,7 @@ class TestUnmeasuredGenes:
             (pd.DataFrame({"x": True}, index=list("abcda")), ValueError, "exactly one row"),
             (pd.DataFrame({"x": True}, index=list("ab")), ValueError, r"lacks 2, for example \['c', 'd'\]"),
             ("x", ValueError, "must be 'auto'.*not 'x'"),
-            (["a"], TypeError, "gene_mask must be"),
+            (["a"], TypeError, r"a mapping or a DataFrame, not \['a'\]"),
         ],
     )
     def test_masks_that_cannot_be(self, mask, error, message):

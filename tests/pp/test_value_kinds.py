@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus.pp._checks._count_signs import expected_above_one, relative_variance, same_sum, whole_ratios
+from scarches_plus.pp._checks._count_signs import (
+    expected_above_one,
+    expected_below,
+    relative_variance,
+    same_sum,
+    whole_ratios,
+)
 from scarches_plus.pp._checks._count_summary import summarize_counts
 
 ONE = np.array([[1, 2, 0, 5], [0, 1, 1, 0], [3, 0, 0, 1]], dtype=float)
@@ -17,6 +23,10 @@ def counts(n_cells=60, n_genes=80, seed=0, mean=2.0, shape=0.7):
     rng = np.random.default_rng(seed)
     rates = rng.gamma(0.5, 2 * mean, n_genes) * rng.lognormal(0, 0.4, (n_cells, 1))
     return rng.poisson(rates * rng.gamma(shape, 1 / shape, (n_cells, n_genes))).astype(float)
+
+
+def tpm(values):
+    return normalized(values / np.random.default_rng(1).lognormal(7.5, 0.8, values.shape[1]), 1e6)
 
 
 def told(values, batches=None):
@@ -38,6 +48,29 @@ def normalized(values, target=1e4):
 def test_expected_values_above_one_in_closed_form():
     # 12 values in 4 cells of 3 genes, all 1: rates 3 * 4 / 12 = 1 each, and rate^2 / 2 summed over 12 pairs
     assert expected_above_one(sparse.csr_matrix(np.ones((4, 3)))) == pytest.approx(6)
+
+
+def test_values_below_the_smallest_in_closed_form():
+    values = np.repeat([2.0, 3.0, 4.0], [300, 150, 50])
+    of_cells = np.resize(values, (10, 50))
+    assert expected_below(sparse.csr_matrix(of_cells), 2) == pytest.approx(2 / 3 * 300**2 / 150)
+    assert expected_below(sparse.csr_matrix(of_cells - 1), 1) == pytest.approx(1 / 2 * 300**2 / 150)
+    assert expected_below(sparse.csr_matrix(np.where(np.eye(10, 50), 0, of_cells - 1)), 1) == 0  # there are zeros
+    assert expected_below(sparse.csr_matrix(of_cells[:2]), 2) == pytest.approx(2 / 3 * 100**2)
+    assert expected_below(sparse.csr_matrix(of_cells[:2, 1:]), 2) == 0  # 98 are too few
+    assert expected_below(sparse.csr_matrix(of_cells.reshape(50, 10)), 2) == 0  # 10 genes are
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), smallest=st.integers(1, 6), shape=st.floats(0.2, 50), mean=st.floats(0.5, 20))
+def test_counts_have_as_many_values_below_as_are_expected(seed, smallest, shape, mean):
+    values = counts(200, 200, seed, mean, shape)
+    n_left_out = int((values == smallest - 1).sum())
+    kept = sparse.csr_matrix(np.where(values >= smallest, values, 0))
+    kept.eliminate_zeros()
+    if smallest == 1:  # nothing is 0
+        kept = sparse.csr_matrix(kept.data[: kept.nnz // 200 * 200].reshape(-1, 200))
+    assert expected_below(kept, smallest) <= 1.3 * n_left_out + 30
 
 
 def test_sums_of_cells_in_closed_form():
@@ -83,10 +116,27 @@ def test_the_variance_of_poisson_counts_is_one():
         (lambda x: np.argsort(np.argsort(x, axis=1), axis=1) + 1.0, "ranks"),
         (lambda x: (x - x.mean(0)) / np.maximum(x.std(0), 1e-9), "scaled"),
         (lambda x: np.log1p(x) - np.log1p(x).mean(), "residuals"),
+        (lambda x: x + 1, "shifted"),
+        (lambda x: x + 0.5, "shifted"),
+        (lambda x: np.where(x > 0, x + 1, 0), "cut off"),
+        (lambda x: np.where(x > 2, x, 0), "cut off"),
+        (lambda x: x * np.random.default_rng(0).integers(1, 6, x.shape[1]), "normalised"),
+        (tpm, "normalised"),
+        (lambda x: np.rint(tpm(x)), "normalised"),
+        (lambda x: np.sort(x).mean(axis=0)[x.argsort().argsort()], "normalised"),
     ],
 )
 def test_kinds(change, kind):
     assert kinds(change(counts())) == {kind}
+
+
+@pytest.mark.parametrize("change", [lambda x: x, np.rint], ids=["as they are", "rounded"])
+def test_small_values_are_lacking_in_tpm_of_some_genes(change):
+    some = change(tpm(counts(60, 600))[:, ::3])
+    (verdict,) = told(some).values()
+    assert "TPM or FPKM" in verdict.what
+    low = np.median([cell[cell > 0].min() for cell in some])
+    assert f"smallest value of the median cell is {low:,.0f}," in verdict.figure
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -92,6 +92,20 @@ def test_survives_h5ad(tmp_path):
     assert again.uns["scarches_plus"]["embeddings"]["X_scarches"]["space"] == model.state.space
 
 
+def test_blanks_in_gene_names_are_said_and_the_fix_works():
+    adata = cells()
+    right = adata.var_names.tolist()
+    adata.var_names = [f"{name} " if i % 2 else f" {name}" for i, name in enumerate(right)]
+    with pytest.warns(UserWarning, match=f"{len(right)} gene names hold blanks") as caught:
+        model = sp.tl.build_reference(adata, "batch", **FAST)
+    said = [warning for warning in caught if "gene names" in str(warning.message)]
+    assert [warning.filename for warning in said] == [__file__]
+    sp.tl.embed(adata, model)  # names that are the reference's are right: warnings are errors
+    exec(str(said[0].message).split("Fix: ")[1], {"adata": adata})  # noqa: S102
+    assert adata.var_names.tolist() == right
+    sp.tl.build_reference(adata, "batch", **FAST)
+
+
 class TestRefusals:
     def test_recipe(self):
         with pytest.raises(ValueError, match=r"recipe must be one of .*not 'magic'"):

@@ -16,7 +16,9 @@ def cells(labels, **obs):
 @pytest.fixture
 def groups():
     labels = ["a"] * 30 + ["b"] * 10 + ["a"] * 20 + ["b"] * 38 + ["c"] * 2
-    return cells(labels, group=["first"] * 40 + ["second"] * 60)
+    return cells(
+        labels, group=["first"] * 40 + ["second"] * 60, donor_of_group=["p"] * 40 + ["q"] * 60, one=["x"] * 100
+    )
 
 
 def test_certain_labels_give_dirichlet_posteriors(groups):
@@ -160,6 +162,8 @@ def test_the_same_seed_gives_the_same_table(groups):
         ({"groupby": "donor"}, KeyError, "donor"),
         ({"groupby": "group", "groups": ["first", "third"]}, ValueError, r"\['third'\] not found"),
         ({"groupby": "group", "groups": ["first"]}, ValueError, "two groups are compared"),
+        ({"groupby": "one"}, ValueError, "two groups are compared"),
+        ({"groupby": "group", "sample_key": "donor_of_group"}, ValueError, "'first' has one sample only"),
         ({"groupby": "group", "groups": "ab"}, TypeError, "not 'ab'"),
         ({"groupby": "label"}, ValueError, "labels_key and groupby are both 'label'"),
         ({"groupby": "group", "sample_key": "group"}, ValueError, "groupby and sample_key are both 'group'"),

@@ -35,6 +35,19 @@ def test_from_a_folder(reference, model, tmp_path):
     np.testing.assert_array_equal(reference.obsm["X_other"], reference.obsm["X_scarches"])
 
 
+def test_what_is_odd_is_said_once(reference, model):
+    reference.X = reference.X * np.float32(0.3)
+    with pytest.warns(UserWarning, match="counts multiplied by 0.3") as said:
+        sp.tl.embed(reference, model)
+    assert [warning.filename for warning in said] == [__file__]
+
+
+def test_a_few_cells_of_known_batches_are_as_good_as_many(reference, model):
+    few = reference[::60].copy()
+    sp.tl.embed(few, model)  # warnings are errors
+    np.testing.assert_allclose(few.obsm["X_scarches"], reference.obsm["X_scarches"][::60], rtol=1e-5, atol=1e-6)
+
+
 def test_unknown_batches_are_refused(model, query):
     with pytest.raises(ValueError, match="map_query"):
         sp.tl.embed(query, model)
@@ -64,7 +77,7 @@ def test_backed_cells(reference, model, tmp_path):
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, np.asarray])
 def test_backed_cells_are_not_loaded(reference, model, tmp_path, monkeypatch, kind):
-    n_cells, n_more = 6000, 1500  # the check looks closely at 100 cells of each batch
+    n_cells, n_more = 3000, 1500
     more = [f"more{i}" for i in range(n_more)]
     counts = np.tile(np.arange(3, dtype=np.float32), (n_cells, (n_more + reference.n_vars) // 3 + 1))
     names = [*more, *reference.var_names[::-1]]

@@ -232,6 +232,13 @@ def test_drift_over_queries_in_sequence(reference, model, query):
     assert "elbo_after" not in still
 
 
+def test_odd_cells_of_drift_are_said_once(reference, model, query):
+    reference.X = reference.X * np.float32(0.3)
+    with pytest.warns(UserWarning, match="drift_cells: warning: .*counts multiplied by 0.3") as said:
+        sp.tl.map_query(query, model, drift_cells=reference, **FAST)
+    assert [warning.filename for warning in said] == [__file__]
+
+
 def test_drift_in_elbo_is_that_of_scvi_tools(reference, model):
     from scarches_plus.tl._drift import mean_elbo
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 
+from scarches_plus.pp import QueryError
 from scarches_plus.tl._drift import mean_elbo
 from scarches_plus.train import CellReplay
 
@@ -44,5 +45,9 @@ def test_refusals():
     stranger.obs["batch"] = "elsewhere"
     with pytest.raises(ValueError, match="elsewhere"):
         train(mapped, 1, penalties=[CellReplay(cells=stranger)])
+    normalised = ref.copy()
+    normalised.X = np.log1p(normalised.X)
+    with pytest.raises(QueryError, match="log-normalised values"):
+        train(mapped, 1, penalties=[CellReplay(cells=normalised)])
     with pytest.raises(ValueError, match="n_cells must be at least 1"):
         CellReplay(cells=ref, n_cells=0)

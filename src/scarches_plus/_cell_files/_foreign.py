@@ -1,4 +1,4 @@
-"""Files that are no cells, told by their first bytes, with what to do about each."""
+"""Files that hold no cells, told by their first bytes, with what to do about each."""
 
 from __future__ import annotations
 

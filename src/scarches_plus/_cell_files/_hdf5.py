@@ -59,7 +59,7 @@ def read_loom(path: Path) -> AnnData:
     with h5py.File(path, "r") as file:
         matrices = {"matrix": file["matrix"], **dict(file.get("layers", {}))}
         if any(_is_no_matrix(one) or one.shape != file["matrix"].shape for one in matrices.values()):
-            message = "matrix and layers are no matrices of numbers of one shape"
+            message = "matrix and layers are not matrices of numbers of one shape"
             raise ValueError(message)
         names, columns = {}, {}
         for axis, length, known in zip(

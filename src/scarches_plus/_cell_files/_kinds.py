@@ -71,7 +71,7 @@ def kind_of(path: str | Path) -> Kind:
         if not path.exists():  # what file names begin with
             return "10x mtx"
         if not stat.S_ISREG(path.stat().st_mode):
-            message = f"{path} is no regular file but a pipe or a device: save it as a file, and pass that"
+            message = f"{path} is not a regular file but a pipe or a device: save it as a file, and pass that"
             raise ValueError(message)
         if path.stat().st_size == 0:
             message = f"{path} is empty: fetch or write it again"
@@ -173,7 +173,7 @@ def _hdf5(path: Path) -> Kind:
 def _missing(path: Path) -> str:
     if _ADDRESS.match(str(path)):
         return f"{path} is an address, and no file: download it, and pass the file"
-    message = f"{path} is no file"
+    message = f"{path} is not a file"
     try:
         near = get_close_matches(path.name, [one.name for one in path.parent.iterdir()], n=3)
     except OSError:

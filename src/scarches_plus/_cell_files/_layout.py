@@ -1,4 +1,4 @@
-"""How a table of counts is laid out: encoding, separator, header, decimal sign, and which side the genes are on."""
+"""Find the layout of a table of counts: encoding, separator, header, decimal sign, and whether genes are rows or columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _limits
-from scarches_plus._files import unpacked
+from scarches_plus._files import unpack_rest, unpacked
 from scarches_plus._logging import logger
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LINES = 20
-#: Lines that are looked at, comments and blank ones included.
-_MOST_LINES = 10_000
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
 _SEPARATORS = ("\t", ",", ";", " ")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -63,7 +61,7 @@ _CELL_CORNERS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table is written.
+    """The layout of a table of counts.
 
     Attributes
     ----------
@@ -89,23 +87,24 @@ class Layout:
 
 
 def layout_of(path: Path) -> Layout:
-    """Return how a table is laid out.
+    """Return the layout of a table of counts.
 
     Raises
     ------
     ValueError
-        If it is no table, or has no header.
+        If it is not a table, or has no header.
     """
     with unpacked(path) as file:
         sample = file.read(_limits.TABLE_SAMPLE_BYTES)
         whole = not file.read(1)
+        unpack_rest(file)
     encoding, text = decoded(path, sample, whole=whole)
     skip, lines, comment = _first_lines(text, whole=whole)
     if not lines:
         message = (
             "it holds no table"
             if whole
-            else f"its first line is longer than {_limits.TABLE_SAMPLE_BYTES} characters: it is no table"
+            else f"its first line is longer than {_limits.TABLE_SAMPLE_BYTES} characters: it is not a table"
         )
         raise ValueError(message)
     separator = _separator(lines)
@@ -114,11 +113,17 @@ def layout_of(path: Path) -> Layout:
     try:
         rows = [[one.strip() for one in row] for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)]
     except csv.Error as error:
-        message = f"a field is longer than any name or number ({error}): it is no table of counts"
+        message = f"a field is longer than any name or number ({error}): it is not a table of counts"
         raise ValueError(message) from error
     header, body = rows[0], rows[1:]
     if not body:
         message = "it has one line only: a header, then one line for each cell (or gene) is needed"
+        raise ValueError(message)
+    if len(header) > _limits.TABLE_COLUMNS and whole and text.count("\n") < _limits.ROWS_OF_A_WIDE_TABLE:
+        message = (
+            f"it has {len(header)} columns, more than there are genes, and fewer than {_limits.ROWS_OF_A_WIDE_TABLE} lines: "
+            "it is not a table of counts; one of cells in so many columns has a line for each gene"
+        )
         raise ValueError(message)
     width = len(body[0])
     if len(header) not in {width, width - 1}:
@@ -192,7 +197,7 @@ def _first_lines(text: str, *, whole: bool) -> tuple[int, list[str], str]:
     skip = max(above.count("\n"), above.count("\r"))
     lines: list[str] = []
     comment = ""
-    for found in islice(_LINE.finditer(start), _MOST_LINES):
+    for found in islice(_LINE.finditer(start), _limits.HEAD_LINES):
         line = found[1]
         if not line.strip() or (not lines and _NO_HEADER.match(line)):
             skip += not lines
@@ -231,7 +236,7 @@ def _separator(lines: list[str]) -> str:
     counted = {one: min(line.count(one) for line in lines) for one in _SEPARATORS}
     separator = max(counted, key=lambda one: counted[one])
     if not counted[separator]:
-        message = f"it is text, but no table of counts: {lines[0][:60]!r} has no tab, comma, semicolon or blank between fields"
+        message = f"it is text, but not a table of counts: {lines[0][:60]!r} has no tab, comma, semicolon or blank between fields"
         raise ValueError(message)
     return separator
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _PER_ENTRY, _FEWEST_PER_ENTRY = 32, 4
 #: Entries and names that a small file may have, whatever its size.
 _FEW = 2**18
-#: Columns of a table of names; Cell Ranger ARC writes six.
-_MOST_COLUMNS = 50
 _BARCODES = ("barcodes", "cells", "obs")
 _FEATURES = ("features", "genes", "var")
 _COLUMNS = ("gene_ids", "name", "feature_types")
@@ -94,8 +92,8 @@ def _names(path: Path, longest: int) -> pd.DataFrame:
     if not head.strip():
         message = f"{path} is empty"
         raise ValueError(message)
-    if head.split(b"\n", 1)[0].count(b"\t") >= _MOST_COLUMNS:
-        message = f"{path} has more than {_MOST_COLUMNS} columns: it is no list of names"
+    if head.split(b"\n", 1)[0].count(b"\t") >= _limits.NAME_COLUMNS:
+        message = f"{path} has more than {_limits.NAME_COLUMNS} columns: it is not a list of names"
         raise ValueError(message)
     with unpacked(path) as file:
         table = pd.read_csv(file, sep="\t", header=None, dtype=str, keep_default_na=False, quoting=3, nrows=longest + 2)
@@ -120,12 +118,12 @@ def _require_plausible(matrix: Path, names: list[Path]) -> int:
     """Refuse sizes that the files cannot hold, before memory is taken for them; return the longer side of the matrix."""
     with unpacked(matrix) as file:
         banner = line = file.readline(65_536)
-        for _ in range(10_000):
+        for _ in range(_limits.HEAD_LINES):
             if not line or (line.strip() and not line.startswith(b"%")):
                 break
             line = file.readline(65_536)
     if b"complex" in banner.lower():
-        message = f"{matrix.name} holds complex numbers, which are no counts"
+        message = f"{matrix.name} holds complex numbers, which are not counts"
         raise ValueError(message)
     numbers = line.split()
     if len(numbers) < 2 or not all(one.isdigit() for one in numbers):

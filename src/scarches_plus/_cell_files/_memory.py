@@ -1,4 +1,4 @@
-"""How much a file may unpack to."""
+"""Tell how much memory this process may have."""
 
 import os
 from pathlib import Path

@@ -27,7 +27,7 @@ def add_columns(adata: AnnData, path: str | Path) -> None:
     Raises
     ------
     ValueError
-        If it is no table, names a cell twice, or lacks cells.
+        If it is not a table, names a cell twice, or lacks cells.
     OSError
         If it is not there or cannot be read.
     """
@@ -35,7 +35,7 @@ def add_columns(adata: AnnData, path: str | Path) -> None:
 
     path = resolved(path)
     if kind_of(path) != "table":
-        message = f"{path} is no table (.csv, .tsv) of columns of cells"
+        message = f"{path} is not a table (.csv, .tsv) of columns of cells"
         raise ValueError(message)
     with unpacked(path) as file:
         _, text = decoded(path, file.read(_limits.COLUMNS_BYTES), whole=True)

@@ -39,7 +39,7 @@ def read_table(path: Path, *, transpose: bool = False) -> AnnData:
     Raises
     ------
     ValueError
-        If there is no header, or a value is no number, naming its row and column.
+        If there is no header, or a value is not a number, naming its row and column.
     """
     import pandas as pd
     from anndata import AnnData
@@ -170,7 +170,7 @@ def _numbers(chunk: pd.DataFrame, rows: list[str], layout: Layout) -> np.ndarray
         wrong = [row for row, text in enumerate(texts) if not is_number(text, layout.decimal)]
         if wrong:
             value = chunk[column].iloc[wrong[0]]
-            what = "is empty" if _is_missing(value) else f"holds {texts[wrong[0]][:40]!r}, which is no number"
+            what = "is empty" if _is_missing(value) else f"holds {texts[wrong[0]][:40]!r}, which is not a number"
             message = (
                 f"row {rows[wrong[0]]!r}, column {layout.columns[column]!r} {what}; write a count there, 0 for none"
                 + (f" ({len(wrong)} such values in this column)" if len(wrong) > 1 else "")

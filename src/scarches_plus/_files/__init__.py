@@ -9,7 +9,7 @@ from ._read_file import open_regular, read_file
 from ._read_folder import read_folder
 from ._shared import append_line, cache_subfolder, locked, open_part, place_part
 from ._swap import current
-from ._unpacked import read_unpacked, unpacked
+from ._unpacked import read_unpacked, unpack_rest, unpacked
 from ._write_file import write_file
 from ._write_folder import write_folder
 
@@ -30,6 +30,7 @@ __all__ = [
     "read_file",
     "read_folder",
     "read_unpacked",
+    "unpack_rest",
     "unpacked",
     "write_file",
     "write_folder",

@@ -52,7 +52,7 @@ def check_output_file(path: str | Path, *, suffixes: tuple[str, ...] = (), n_byt
         message = f"{target} is a folder; give the name of a file in it"
         raise IsADirectoryError(message)
     if found and target.exists() and not target.is_file():
-        message = f"{target} is no regular file; choose another name"
+        message = f"{target} is not a regular file; choose another name"
         raise FileExistsError(message)
     if found and stat.S_ISREG(found.st_mode):
         _require_unprotected(target, found)

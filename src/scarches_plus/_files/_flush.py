@@ -1,4 +1,4 @@
-"""Make what was written last."""
+"""Bring files and folders to the disk, so that they survive a power cut."""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""Files that stay when the folder around them is replaced."""
+"""Keep a user's other files when the folder around them is replaced."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+import warnings
 from typing import TYPE_CHECKING
+
+from ._flush import flush
+from ._private_folder import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,22 +20,47 @@ def bring_others(old: Path, new: Path, goes: Callable[[str], bool]) -> None:
     for one in old.iterdir():
         if not goes(one.name):
             _bring(one, new / one.name)
+    flush(new)
 
 
 def bring_late(old: Path, new: Path, goes: Callable[[str], bool]) -> None:
-    """Move what appeared or was replaced in the old folder while the new one took its place."""
+    """Move what appeared or was replaced in the old folder while the new one took its place.
+
+    The old folder is kept, with a warning that says where, if not all of it could be moved.
+    """
+    all_moved = False
+    try:
+        all_moved = _move_late(old, new, goes)
+    except OSError:
+        pass
+    finally:
+        if not all_moved:
+            kept = old.rename(old.with_name(KEPT))
+            message = (
+                f"{new} is written, but files that came into the old folder meanwhile could not be moved into it; "
+                f"the old folder is kept as {kept}"
+            )
+            warnings.warn(message, UserWarning, stacklevel=2)
+
+
+def _move_late(old: Path, new: Path, goes: Callable[[str], bool]) -> bool:
+    """Return whether all of it could be moved."""
+    all_moved = True
     for one in old.iterdir():
         if goes(one.name):
             continue
         there = new / one.name
-        if not os.path.lexists(there):
-            with suppress(OSError):
+        try:
+            if not os.path.lexists(there):
                 one.rename(there)
-        elif _is_folder(one) and _is_folder(there):
-            bring_late(one, there, lambda _: False)
-        elif _changed(one, there):
-            with suppress(OSError):
+            elif _is_folder(one) and _is_folder(there):
+                all_moved &= _move_late(one, there, lambda _: False)
+            elif _changed(one, there):
                 one.replace(there)
+        except OSError:
+            all_moved = False
+    flush(new)
+    return all_moved
 
 
 def _bring(source: Path, target: Path) -> None:
@@ -41,6 +69,7 @@ def _bring(source: Path, target: Path) -> None:
         for one in source.iterdir():
             _bring(one, target / one.name)
         shutil.copystat(source, target)
+        flush(target)
         return
     try:
         os.link(source, target, follow_symlinks=False)
@@ -49,6 +78,8 @@ def _bring(source: Path, target: Path) -> None:
     except (OSError, NotImplementedError):
         if source.is_file() or source.is_symlink():
             shutil.copy2(source, target, follow_symlinks=False)
+            if not target.is_symlink():
+                flush(target)
 
 
 def _is_folder(path: Path) -> bool:

@@ -24,6 +24,8 @@ _LONGEST_NAME = 200
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 #: Where folders are put aside: the one that was replaced, and that of an earlier replacement that was interrupted.
 ASIDE, FORMER = "previous", "former"
+#: What is in a folder of this name is a user's, and never removed; no target is called so.
+KEPT = f"kept-{secrets.token_hex(4)}"
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def private_folder(target: Path) -> Iterator[Path]:
         _remove_leftovers(target, folder)
         yield folder
     finally:
-        if not _is_read(folder):  # else the next writer removes it
+        if not _is_read(folder) and not (folder / KEPT).exists():  # what is read, the next writer removes
             shutil.rmtree(folder, ignore_errors=True)
         unlock(handle)
 

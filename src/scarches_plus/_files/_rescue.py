@@ -24,18 +24,19 @@ def rescue(target: Path, error: Exception, write: Callable[[Path], object]) -> N
     Raises
     ------
     OSError
-        Always, saying where the result is; the error itself if it cannot be written anywhere.
+        Always, saying where the result is, or that it cannot be written anywhere.
     """
+    number = getattr(error, "errno", None)
+    why = os.strerror(number) if number else str(error)
     for place in _places(target, error):
         try:
             write(place)
         except TROUBLE:
             continue
-        number = getattr(error, "errno", None)
-        why = os.strerror(number) if number else str(error)
         message = f"{target} cannot be written ({why}); the result is kept as {place}"
         raise OSError(message) from error
-    raise error
+    message = f"{target} cannot be written ({why}), and neither can the working folder and the temporary one"
+    raise OSError(message) from error
 
 
 def _places(target: Path, error: Exception) -> Iterator[Path]:

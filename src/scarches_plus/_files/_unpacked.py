@@ -15,34 +15,51 @@ from ._read_file import open_regular
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Bytes of a packed file that are read at a time.
+_PART = 2**14
+
 
 def unpacked(path: Path) -> IO[bytes]:
     """Open a file, packed with gzip or bzip2 or not.
 
-    Reading raises OSError where far more is packed in it than a real file of its size holds.
+    Reading raises OSError as soon as far more came out of it than what was read of a real file holds.
     """
     with path.open("rb") as file:
         head = file.read(3)
     opener = gzip.open if head.startswith(b"\x1f\x8b") else bz2.open if head.startswith(b"BZh") else None
     if opener is None:
         return path.open("rb")
-    return io.BufferedReader(_Limited(path, opener(path, "rb")))  # type: ignore[arg-type]
+    return io.BufferedReader(_Limited(path, opener))
+
+
+def unpack_rest(file: IO[bytes]) -> None:
+    """Unpack what is left of a packed file, which is far faster than to read the table in it.
+
+    Raises
+    ------
+    OSError
+        If far more is packed in it than in a real file.
+    """
+    if isinstance(file, io.BufferedReader) and isinstance(file.raw, _Limited):
+        while file.read(2**20):
+            pass
 
 
 class _Limited(io.RawIOBase):
-    """What is packed in a file, as long as it is not far larger than the file."""
+    """What is packed in a file, as long as it is not far larger than what was read of the file."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
-        self._path, self._file = path, file
-        self._left = TEXT_EXPANSION * path.stat().st_size + TEXT_FREE_BYTES
+    def __init__(self, path: Path, opener: Any) -> None:
+        self._path, self._packed = path, _InSmallParts(path)
+        self._file = opener(self._packed, "rb")
+        self._unpacked = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         contents = self._file.read(len(buffer))
-        self._left -= len(contents)
-        if self._left < 0:
+        self._unpacked += len(contents)
+        if self._unpacked > TEXT_EXPANSION * self._packed.tell() + TEXT_FREE_BYTES:
             message = (
                 f"{self._path} unpacks to more than {TEXT_EXPANSION} times its size; unpack it first if you trust it"
             )
@@ -52,7 +69,15 @@ class _Limited(io.RawIOBase):
 
     def close(self) -> None:
         self._file.close()
+        self._packed.close()
         super().close()
+
+
+class _InSmallParts(io.FileIO):
+    """A file that is not read ahead of what is unpacked."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(_PART if size is None or size < 0 else min(size, _PART))
 
 
 def read_unpacked(path: str | Path, *, at_most: int) -> bytes:

@@ -83,11 +83,11 @@ def _write(target: Path, fill: Fill, replaced: Callable[[str], bool] | None, req
                 bring_others(target, new, goes)
             shutil.copymode(target, new)
         place(new, target)
-        flush(target.parent)
         if goes:
             for old in (private / name for name in (target.name, ASIDE)):
                 if old.is_dir():
                     bring_late(old, target, goes)
+        flush(target.parent)
         _wait_for_readers(private)
 
 

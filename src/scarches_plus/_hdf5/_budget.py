@@ -1,4 +1,4 @@
-"""Memory that a file may take: in proportion to its bytes."""
+"""Limit the memory that an HDF5 file may take, in proportion to its size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEXT = 64
 
 
 class Budget:
-    """What data sets and attributes of a file declare, held against its size.
+    """Adds up what data sets and attributes of a file declare, and refuses more than its size allows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Chunks of data sets: HDF5 trusts them to unpack to the size that a chunk has, and reads beyond them if they do not."""
+"""Check that chunks of data sets unpack to the size of a chunk; HDF5 does not, and reads beyond shorter ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _POINTER = 8
 
 
 def check_storage(path: Path, dataset: Any, look: Callable[[np.ndarray], None] | None = None) -> bool:
-    """Refuse chunks that do not unpack to the size which the data set declares, and filters that nobody needs.
+    """Refuse chunks that do not unpack to the size that the data set declares, and unknown filters.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Read cells from a file that has been looked through."""
+"""Read cells from an HDF5 file after checking it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Cells = TypeVar("Cells")
 
 
 def read_h5ad(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> AnnData:
-    """Read an h5ad file that has been looked through, as :func:`read_checked`."""
+    """Check an h5ad file and read it, as :func:`read_checked`."""
     from anndata import read_h5ad
 
     return read_checked(path, read_h5ad, max_bytes=max_bytes)  # type: ignore[no-any-return]
 
 
 def read_checked(path: str | os.PathLike[str], read: Callable[[Path], Cells], *, max_bytes: int | None = None) -> Cells:
-    """Read cells from an HDF5 file: the file is looked through before.
+    """Check an HDF5 file, then read cells from it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sparse matrices in HDF5 files, which compiled code reads without looking."""
+"""Check sparse matrices in HDF5 files, whose indices compiled code uses unchecked."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _BLOCK = 2**22
 
 
 class Extremes:
-    """The smallest and the largest of all numbers that were looked at."""
+    """The smallest and the largest of all numbers that :meth:`look` was given."""
 
     def __init__(self) -> None:
         self.least, self.most = 0, -1
 
     def look(self, values: np.ndarray) -> None:
-        """Look at some more numbers."""
+        """Include more numbers."""
         if len(values):
             self.least = min(self.least, int(values.min()))
             self.most = max(self.most, int(values.max()))
@@ -40,7 +40,7 @@ class Extremes:
 
 
 def is_sparse_group(group: Any) -> bool:
-    """Whether a group holds a sparse matrix: of anndata, of the h5sparse format, or of 10x."""
+    """Return whether a group holds a sparse matrix: of anndata, of the h5sparse format, or of 10x."""
     return all(name in group for name in _PARTS)
 
 
@@ -87,7 +87,7 @@ def check_sparse_group(path: Path, group: Any, extremes: Extremes | None) -> Non
 
 
 def _minor_length(path: Path, group: Any, n_major: int) -> float:
-    """Return below what indices have to be; infinity if the group does not tell."""
+    """Return the length that indices have to be below; infinity if the group does not tell."""
     shape = next((group.attrs[name] for name in _SHAPES if name in group.attrs), None)
     if shape is None and "shape" in group:
         shape = group["shape"][()]

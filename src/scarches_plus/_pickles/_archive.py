@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, NoReturn
 
-from scarches_plus._limits import ARCHIVE_MEMBERS
+from scarches_plus._limits import ARCHIVE_MEMBERS, PICKLE_NAME_BYTES
 from scarches_plus._text import for_line
 
 from ._records import UnsafeFileError
@@ -28,7 +28,6 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x41
 _LARGE = 0xFFFFFFFF
-_LONGEST_NAME = 512
 
 
 def members_of(contents: memoryview) -> dict[str, memoryview]:
@@ -43,7 +42,7 @@ def members_of(contents: memoryview) -> dict[str, memoryview]:
         If it is no archive of ``torch.save``, or a member's checksum is another.
     """
     n_entries, start, size, shift = _directory(contents)
-    if n_entries > ARCHIVE_MEMBERS or size > ARCHIVE_MEMBERS * (_ENTRY.size + _LONGEST_NAME):
+    if n_entries > ARCHIVE_MEMBERS or size > ARCHIVE_MEMBERS * (_ENTRY.size + PICKLE_NAME_BYTES):
         _refuse(f"is refused: it holds more than {ARCHIVE_MEMBERS} members")
     members: dict[str, memoryview] = {}
     at, end, total = start, start + size, 0
@@ -104,7 +103,7 @@ def _entry(contents: memoryview, at: int, end: int) -> tuple[str, int, int, int,
         _ENTRY.unpack_from(contents, at)
     )
     following = at + _ENTRY.size + n_name + n_extra + n_comment
-    if following > end or n_name > _LONGEST_NAME:
+    if following > end or n_name > PICKLE_NAME_BYTES:
         _refuse("is damaged: its directory is cut off")
     place = at + _ENTRY.size
     try:
@@ -125,7 +124,7 @@ def _entry(contents: memoryview, at: int, end: int) -> tuple[str, int, int, int,
 
 
 def _large(extra: memoryview) -> Iterator[int]:
-    """Return the numbers that do not fit into an entry."""
+    """Return the 64-bit numbers of an entry, which stand in its extra field."""
     at = 0
     while at + 4 <= len(extra):
         kind, n_bytes = struct.unpack_from("<2H", extra, at)

@@ -8,12 +8,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from scarches_plus._limits import ARRAY_DIMENSIONS
+
 from ._records import FETCH, TRUST, Record, UnsafeFileError
 
 _PLAIN = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|O8?|[US][0-9]{1,7}")
 _BYTE_ORDERS = {"<", ">", "=", "|"}
 _LAST_CHARACTER = 0x10FFFF
-_MOST_DIMENSIONS = 8
 #: Where a dtype's state has its version, byte order and, none of which is allowed, a subtype, names and fields.
 _ORDER, _FIELDS = 1, slice(2, 5)
 
@@ -112,7 +113,7 @@ def number_of_values(shape: Any) -> int:
     UnsafeFileError
         If it is no shape.
     """
-    if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
+    if not isinstance(shape, tuple) or len(shape) > ARRAY_DIMENSIONS:
         _refuse("an array without a shape")
     if any(type(one) is not int or not 0 <= one < 2**48 for one in shape):
         _refuse("an array whose shape is no row of whole numbers")

@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._limits import GENE_TABLE_BYTES
+
 from ._read import read_pickle_file, read_torch_file, refuse
 from ._records import UnsafeFileError
 
@@ -18,7 +20,6 @@ FORMER_FILES = ("attr.pkl", "model_params.pt", "var_names.csv")
 #: A scANVI of 0.8 carries the whole model it was made from, with its cells.
 _NEVER_READ = {"pretrained_model"}
 _SETUP = "scvi_setup_dict_"
-_LARGEST_NAMES = 2**26
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def read_former_folder(folder: Path, prefix: str = "") -> FormerModel:
     lacking = {"init_params_", _SETUP} - set(parts)
     if lacking:
         refuse(attributes, f"it lacks {sorted(lacking)}")
-    if names.stat().st_size > _LARGEST_NAMES:
+    if names.stat().st_size > GENE_TABLE_BYTES:
         refuse(names, f"it has {names.stat().st_size} bytes, and names of genes take less")
     made = {"init_params_": parts["init_params_"].make_but(_NEVER_READ), _SETUP: parts[_SETUP].make()}
     for name in set(parts) - set(made):

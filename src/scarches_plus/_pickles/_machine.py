@@ -1,4 +1,4 @@
-"""The stack, marks and memo of an unpickler that makes nothing."""
+"""An unpickler that only keeps records: its stack, marks and memo, and the steps it knows."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import struct
 from itertools import chain, starmap
 from typing import Any, NoReturn
 
-from scarches_plus._limits import PICKLE_CONTAINERS, PICKLE_VALUES
+from scarches_plus._limits import PICKLE_CONTAINERS, PICKLE_INTEGER_BYTES, PICKLE_NAME_BYTES, PICKLE_VALUES
 
 from ._records import TRUST, Items, Name, Pairs, Record, Tag, UnsafeFileError
 
 BYTE, SHORT, INTEGER, LENGTH, LONGEST, FLOAT = map(struct.Struct, ("<B", "<H", "<i", "<I", "<Q", ">d"))
 _NEWEST_PROTOCOL = 5
-#: Bytes of an integer. A file of a model has counts, and at most the 128 bits of a random state.
-_LONGEST_INTEGER = 32
-_LONGEST_NAME = 512
 #: How integers, floats and references in a row are unpacked.
 IN_RUNS = {ord(code): form for code, form in zip("KMJGhj", ("<xB", "<xH", "<xi", ">xd", "<xB", "<xI"), strict=True)}
 _REFERENCES = b"hj"
@@ -56,7 +53,7 @@ class Machine:
         return found
 
     def line(self) -> str:
-        end = self.contents.find(b"\n", self.at, self.at + _LONGEST_NAME)
+        end = self.contents.find(b"\n", self.at, self.at + PICKLE_NAME_BYTES)
         if end < 0:
             refuse_pickle(f"byte {self.at}: a name is too long")
         found, self.at = self.contents[self.at : end], end + 1
@@ -134,7 +131,7 @@ class Machine:
             self.pop()
 
     def integer(self, n_bytes: int) -> None:
-        if not 0 <= n_bytes <= _LONGEST_INTEGER:
+        if not 0 <= n_bytes <= PICKLE_INTEGER_BYTES:
             refuse_pickle(f"an integer of {n_bytes} bytes")
         self.stack.append(int.from_bytes(self.take(n_bytes), "little", signed=True))
 

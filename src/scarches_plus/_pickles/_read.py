@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Content:
-    """Part of what a file describes, of which nothing is made before it is asked for.
+    """Part of a file; its values are made when :meth:`make` is called, not before.
 
     Parameters
     ----------

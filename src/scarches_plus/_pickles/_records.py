@@ -1,4 +1,4 @@
-"""Inert records: what a file says of an object, without the object."""
+"""Records of the objects that a file describes; the objects themselves are never made."""
 
 from __future__ import annotations
 

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scarches_plus._limits import PICKLE_TABLE_COLUMNS, PICKLE_TABLE_ROWS
+
 from ._records import Name, Pairs, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-#: A history has one.
-_MOST_COLUMNS = 1000
-_MOST_ROWS = 2**20
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def _index_of(record: Any, make: Callable[[Any], Any]) -> tuple[np.ndarray, str 
             return None
         rows = range(*bounds)  # type: ignore[arg-type]
         # every row has a value somewhere in the file, which the blocks are compared with
-        return (np.arange(rows.start, rows.stop, rows.step), name) if len(rows) <= _MOST_ROWS else None
+        return (np.arange(rows.start, rows.stop, rows.step), name) if len(rows) <= PICKLE_TABLE_ROWS else None
     data = told.get("data")
     if (
         isinstance(data, Record)
@@ -143,14 +141,7 @@ def _places_of(record: Any, make: Callable[[Any], Any]) -> list[int] | None:
         bounds = record.arguments
         if not isinstance(bounds, tuple) or any(type(one) not in {int, type(None)} for one in bounds) or not bounds:
             return None
-        if any(isinstance(one, int) and not 0 <= one <= _MOST_COLUMNS for one in bounds) or 0 in bounds[2:]:
-            return None
-        return list(range(_MOST_COLUMNS))[slice(*bounds[:3])]
+        return list(range(PICKLE_TABLE_COLUMNS))[slice(*bounds[:3])]
     places = make(record)
-    fits = (
-        isinstance(places, np.ndarray)
-        and places.ndim == 1
-        and places.dtype.kind == "i"
-        and len(places) <= _MOST_COLUMNS
-    )
+    fits = isinstance(places, np.ndarray) and places.ndim == 1 and places.dtype.kind == "i"
     return places.tolist() if fits else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from scarches_plus._limits import ARRAY_DIMENSIONS
+
 from ._records import FETCH, TRUST, Name, Tag, UnsafeFileError
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ _STORAGES = {
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }  # fmt: skip
-_MOST_DIMENSIONS = 8
 _BYTES = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
 }  # fmt: skip
@@ -99,7 +100,7 @@ def parts_of_storage(tag: Any) -> tuple[int, Any, Any]:
 def _require_sizes(offset: Any, size: Any, strides: Any) -> None:
     if not isinstance(size, tuple) or not isinstance(strides, tuple) or len(size) != len(strides):
         _refuse("without a size")
-    if len(size) > _MOST_DIMENSIONS or any(
+    if len(size) > ARRAY_DIMENSIONS or any(
         type(one) is not int or not 0 <= one < _LARGEST for one in (offset, *size, *strides)
     ):
         _refuse("whose size, strides or offset are no whole numbers from 0 on")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from scarches_plus._limits import PICKLE_EXPANSION
+from scarches_plus._limits import PICKLE_DEPTH, PICKLE_EXPANSION
 
 from ._arrays import array_of_bytes, array_of_objects, dtype_of, number_of_values, scalar
 from ._records import TRUST, Items, Name, Pairs, Record, Tag, UnsafeFileError
@@ -14,8 +14,6 @@ from ._tensors import tensor_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Values in values. A registry of scvi-tools has eight.
-_DEEPEST = 64
 #: Numbers below this are their own hash; larger ones can be chosen so that all have the same.
 _LARGEST_KEY = 2**61 - 1
 _PLAIN = {str, int, float, bool, bytes, type(None)}
@@ -49,8 +47,8 @@ class Maker:
         """
         if type(one) in _PLAIN:
             return one
-        if depth > _DEEPEST:
-            _refuse(f"it nests more than {_DEEPEST} deep, or in a circle")
+        if depth > PICKLE_DEPTH:
+            _refuse(f"it nests more than {PICKLE_DEPTH} deep, or in a circle")
         self._visits_left -= 1
         if isinstance(one, list | tuple):
             made = self._all(one, depth)
@@ -160,13 +158,13 @@ def _key(value: Any) -> Any:
 
 
 def is_mapping(record: Record) -> bool:
-    """Whether a record describes a dictionary of some kind."""
+    """Return whether a record describes a dictionary of some kind."""
     function = record.function
     return isinstance(function, Name) and _KNOWN.get((function.module, function.name)) is Maker._mapping
 
 
 def refuse_unknown(one: Any) -> Any:
-    """Refuse what no value is made of."""
+    """Refuse a record of anything that is not known to be harmless."""
     if isinstance(one, Record):
         _refuse(f"it wants to call {one.function if isinstance(one.function, Name) else 'what another call returns'}")
     if isinstance(one, Name | Tag):

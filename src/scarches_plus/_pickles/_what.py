@@ -1,4 +1,4 @@
-"""Tell by its first bytes what a file is that should be a model, and what to do about it."""
+"""Say what a file is that should be a model and is none, by its first bytes, and what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check a bundle through and through."""
+"""Check everything about a bundle."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
     try:
         return int(tokens[0].value)
     except ValueError:
-        message = f"{tokens[0].value!r} is no whole number"
+        message = f"{tokens[0].value!r} is not a whole number"
         raise ValueError(message) from None
 
 
@@ -53,7 +53,7 @@ Recipe = Literal["scvi", "scanvi", "scanvi_alternating", "cvae", "trvae", "trvae
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Reading:
-    """How the first file of cells is read.
+    """Options for reading the first file of cells.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def check_(
 ) -> None:
     """Say what is wrong with cells and how to mend it, before anything is trained.
 
-    What values that are no raw counts probably are, names of genes, batches and cells without counts. The exit status is 2 if
+    What values that are not raw counts probably are, names of genes, batches and cells without counts. The exit status is 2 if
     the cells cannot be used as they are.
 
     Parameters

@@ -15,7 +15,16 @@ from ._inputs import read_cells, read_hierarchy, require_columns, require_counts
 from ._models import open_model
 from ._outputs import CELLS, output_file, output_files, output_folder, require_room, size_of, write_cells
 from ._penalties import parse_penalties
-from ._steps import build_model, console, map_cells, save_with_cells, split_cells, transfer_and_report, without_counts
+from ._steps import (
+    build_model,
+    console,
+    map_cells,
+    save_with_cells,
+    split_cells,
+    trained_model_kept,
+    transfer_and_report,
+    without_counts,
+)
 
 
 @app.command
@@ -161,17 +170,18 @@ def build(
     require_counts(adata, reference, layer)
     for folder in filter(None, (out, bundle)):
         require_room(folder, adata)
-    model = build_model(
-        adata,
-        batch_key,
-        labels_key,
-        recipe=recipe,
-        penalties=penalties,
-        hierarchy=tree,
-        layer=layer,
-        max_epochs=max_epochs,
-        seed=seed,
-    )
+    with trained_model_kept(out or bundle):  # type: ignore[arg-type]
+        model = build_model(
+            adata,
+            batch_key,
+            labels_key,
+            recipe=recipe,
+            penalties=penalties,
+            hierarchy=tree,
+            layer=layer,
+            max_epochs=max_epochs,
+            seed=seed,
+        )
     try:
         if importance or anchors:
             from scarches_plus import train
@@ -270,19 +280,20 @@ def map_(
     hint = "; if all cells are of one batch, name it: --batch NAME"
     require_columns(adata, query, hint=hint, batch_key=key)
     require_counts(adata, query, layer)
-    mapped = map_cells(
-        adata,
-        reference,
-        strategy=strategy,
-        penalties=penalties,
-        layer=layer,
-        batch_key=batch_key,
-        shared_batches=shared_batches,
-        max_epochs=max_epochs,
-        engine=engine,
-        seed=seed,
-        on_problem=on_problem,
-    )
+    with trained_model_kept(save_model):
+        mapped = map_cells(
+            adata,
+            reference,
+            strategy=strategy,
+            penalties=penalties,
+            layer=layer,
+            batch_key=batch_key,
+            shared_batches=shared_batches,
+            max_epochs=max_epochs,
+            engine=engine,
+            seed=seed,
+            on_problem=on_problem,
+        )
     try:
         if save_model is not None:
             mapped.save(save_model, overwrite=overwrite)

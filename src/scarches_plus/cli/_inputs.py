@@ -42,13 +42,13 @@ def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is no JSON.
+        If it is not JSON.
     TypeError
-        If it is no object.
+        If it is not an object.
     """
     path = at_home(path)
     if not path.is_file():
-        message = f"{path} is no file; {what} are written like {example}"
+        message = f"{path} is not a file; {what} are written like {example}"
         raise FileNotFoundError(message)
     try:
         if path.stat().st_size > _limits.NAMES_BYTES:
@@ -56,7 +56,7 @@ def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:
             raise ValueError(message)
         given = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        message = f"{path} is no JSON of {what}: {error}; write it like {example}"
+        message = f"{path} is not JSON of {what}: {error}; write it like {example}"
         raise ValueError(message) from error
     if not isinstance(given, dict):
         message = f"{path} holds no {what}, but a {type(given).__name__}; write it like {example}"
@@ -71,7 +71,7 @@ def read_hierarchy(file: Path | None) -> LabelTree | None:
         return None
     file = at_home(file)
     if not file.is_file():
-        message = f"{file} is no file"
+        message = f"{file} is not a file"
         raise FileNotFoundError(message)
     from scarches_plus.pp import label_tree
 

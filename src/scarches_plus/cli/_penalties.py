@@ -32,7 +32,7 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
             key, equals, text = option.partition("=")
             if not equals or key not in allowed:
                 message = (
-                    f"{option!r} is no option of penalty {name}; write option=value, with one of {sorted(allowed)}"
+                    f"{option!r} is not an option of penalty {name}; write option=value, with one of {sorted(allowed)}"
                 )
                 raise ValueError(message)
             arguments[key] = _value(text)
@@ -46,7 +46,7 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
 
 def _value(text: str) -> Any:
     if len(text) > _LONGEST:
-        message = f"{text[:20]}... is no value of an option: it has {len(text)} letters"
+        message = f"{text[:20]}... is not a value of an option: it has {len(text)} letters"
         raise ValueError(message)
     try:
         return literal_eval(text)

@@ -1,17 +1,21 @@
-"""What several commands do, between files and verbs."""
+"""Steps that several commands share."""
 
 from __future__ import annotations
 
+import secrets
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scarches_plus import _keys
 from scarches_plus._cells import names_of
 from scarches_plus._files import write_file, write_folder
+from scarches_plus._logging import logger
 
 from ._console import console
 from ._outputs import write_cells
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from anndata import AnnData
@@ -52,6 +56,22 @@ def build_model(
 
     set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def trained_model_kept(out: Path | None) -> Iterator[None]:
+    """Save the model of a training, or of what comes after it, that Ctrl-C or an error stops: beside ``out``, which means a finished one."""
+    try:
+        yield
+    except BaseException as stop:
+        model = getattr(stop, "model", None)
+        if out is not None and getattr(model, "is_trained", False):
+            kept = out.with_name(f"{out.name}-{secrets.token_hex(4)}")
+            model.save(kept)  # type: ignore[union-attr]
+            logger.info("the model, with the weights of its last step, is kept as %s", kept)
+        else:
+            logger.info("nothing was written")
+        raise
 
 
 def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:

@@ -1,4 +1,4 @@
-"""What reaches the terminal of a command: results, one line a note, a warning, an error; never a traceback."""
+"""Run commands and end them in one message, never a traceback; print notes and warnings as one line each."""
 
 from __future__ import annotations
 
@@ -60,8 +60,24 @@ def run(call: Callable[[], object]) -> int:
                 f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more memory{_files('')}"
             )
         except Exception as error:  # noqa: BLE001 (the last resort)
-            return _say(f"error: {_message(error)}")
+            status = _say(f"error: {_message(error)}")
+            if _is_of_writing_hdf5(error):  # HDF5 2.0 crashes at the end of a process that could not write a file
+                with contextlib.suppress(OSError, ValueError):
+                    sys.stdout.flush()
+                os._exit(status)
+            return status
     return 0
+
+
+def _is_of_writing_hdf5(error: BaseException | None) -> bool:
+    """Return whether an error, or what it comes from, was raised by HDF5 while a file was written."""
+    while error is not None:
+        names = {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
+        written = any(name.startswith("scarches_plus._files._write_") for name in names)
+        if written and any(name.partition(".")[0] == "h5py" for name in names):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _require_here() -> None:
@@ -145,6 +161,10 @@ class _Lines(logging.Handler):
         _say(f"{'note' if record.levelno < logging.WARNING else 'warning'}: {for_line(record.getMessage())}")
 
 
+def _ignored(*_: object) -> None:
+    pass
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Print notes of the package and warnings as one line each, and turn down the chatter of libraries."""
@@ -169,6 +189,9 @@ def _quiet() -> Iterator[None]:
             seen.add(text)
             _say(f"warning: {text}")
 
+    hooks = sys.excepthook, sys.unraisablehook
+    # errors that end nothing: HDF5 has one for each object that it cannot write to a full disk
+    sys.excepthook = sys.unraisablehook = _ignored
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -177,5 +200,6 @@ def _quiet() -> Iterator[None]:
             warnings.showwarning = show
             yield
     finally:
+        sys.excepthook, sys.unraisablehook = hooks
         logger.removeHandler(handler)
         logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""Leaving overloaded servers alone for a while."""
+"""Wait and try again when a server is overloaded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def patiently(once: Callable[[], T], *, longest: float = LONGEST_WAIT) -> T:
 
 
 def is_overloaded(status: int) -> bool:
-    """Whether the same request may succeed later."""
+    """Return whether a status says that the same request may succeed later."""
     return status == TOO_MANY or status >= SERVER_ERROR
 
 

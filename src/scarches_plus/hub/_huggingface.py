@@ -110,7 +110,7 @@ class HuggingFace:
         raise ValueError(message)
 
     def _restrict(self, info: Any, parcel: Parcel) -> None:
-        """Let nobody see a public repository whom its owner does not let in, if that is asked for."""
+        """Make a public repository gated, if that is asked for: its owner then decides who may see it."""
         if info.gated and not parcel.restricted:
             message = f"{info.id} is open only to whom you let in; pass restricted=True, or open it there"
             raise ValueError(message)
@@ -136,7 +136,7 @@ class HuggingFace:
         return commit
 
     def _digest(self, info: Any) -> str:
-        """Return the hash of the manifest, by which git does not know it."""
+        """Return the sha256 of the manifest at a commit; git lists another hash."""
         with TemporaryDirectory() as folder:
             self._ask("hf_hub_download", info.id, MANIFEST, revision=info.sha, local_dir=folder)
             return sha256_of(read_file(Path(folder), MANIFEST, at_most=MANIFEST_BYTES))
@@ -181,7 +181,7 @@ def _is_bundle(info: Any) -> bool:
 
 
 def _is_same(found: Any, parcel: Parcel, name: str) -> bool:
-    """Whether a file has the hash that git, or its extension for large files, has of it."""
+    """Return whether a file has the hash that git (or Git LFS) lists for it."""
     if found is None or found.size != parcel.files[name].size:
         return False
     if found.lfs is not None:

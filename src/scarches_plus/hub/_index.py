@@ -129,7 +129,7 @@ class Listed:
 
     @property
     def embedded(self) -> bool:
-        """Whether the model comes with the package; it is then read in place."""
+        """True if the model comes with the package; it is then read in place."""
         return self.source == str(EMBEDDED)
 
 
@@ -221,7 +221,7 @@ def lists_doi(doi: str, listing: Listing) -> bool:
 
 
 def says_version(name: str, entry: IndexEntry) -> bool:
-    """Whether a name, in any spelling of a DOI, stands for this version and no other."""
+    """Return whether a name (in any spelling of a DOI) stands for this version and no other."""
     if doi := doi_of(name):
         return doi == entry.doi.lower()
     return name == f"{entry.name}@{entry.version}"
@@ -294,6 +294,6 @@ def _address(mirror: str, name: str, source: str) -> str:
 
 
 def _order(version: str) -> list[tuple[int, int, str]]:
-    """Return what sorts ``1.10`` after ``1.9``."""
+    """Return a sort key of versions, by which ``1.10`` comes after ``1.9``."""
     parts = version.replace("-", ".").replace("+", ".").split(".")
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]

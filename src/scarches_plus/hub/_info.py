@@ -1,4 +1,4 @@
-"""What a model says about itself."""
+"""Show what a model says about itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models there are."""
+"""List the models of all indexes."""
 
 from __future__ import annotations
 

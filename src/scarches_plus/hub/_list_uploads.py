@@ -1,4 +1,4 @@
-"""What lies at a registry."""
+"""List the uploads of an account at a registry."""
 
 from __future__ import annotations
 

@@ -66,5 +66,5 @@ class Parcel:
 
     @property
     def digest(self) -> str:
-        """What the bundle is known by."""
+        """The hash of its manifest, which identifies the bundle."""
         return self.files[MANIFEST].sha256

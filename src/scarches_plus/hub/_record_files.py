@@ -132,5 +132,5 @@ class _Reader:
 
 
 def _md5(contents: bytes = b"") -> Any:
-    """Return the hash that Zenodo compares with; it guards against damage, the sha256 of the index against forgery."""
+    """Return the md5, which Zenodo lists, against damage; the sha256 of the index guards against forgery."""
     return hashlib.md5(contents, usedforsecurity=False)

@@ -18,7 +18,7 @@ Backend = Literal["zenodo", "huggingface"]
 
 
 class Registry(Protocol):
-    """What a registry can do with the uploads of an account."""
+    """Lists, sends, publishes and deletes the uploads of an account."""
 
     def __enter__(self) -> Registry: ...
 

@@ -1,4 +1,4 @@
-"""What names stand for, and a record of those without a version."""
+"""Find the version that a name stands for, and keep a record of names without a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where models are published, and whose secrets go where."""
+"""Services where models are published, and their tokens: each goes to its own service only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to a service that knows the user."""
+"""Requests to a service with the token of the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ._services import Token
 
-_TIMEOUT = (10, 300)
+_TIMEOUT = (_limits.CONNECT_SECONDS, _limits.REGISTRY_SECONDS)
 _HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 #: What may be repeated without doing it twice.
@@ -154,7 +154,7 @@ class Session:
 
 
 class _Watched:
-    """A file that is sent, and tells the watch."""
+    """A file that is sent; it reports to the watch how much of it was."""
 
     def __init__(self, file: Any, watch: Watch) -> None:
         self._file, self._watch = file, watch
@@ -182,5 +182,5 @@ def reason(values: Any) -> str:
 
 
 def _may_repeat(method: str, status: int) -> bool:
-    """Whether nothing can have been done yet, or doing it again changes nothing."""
+    """Return whether a request may be repeated: it was not carried out, or carrying it out again changes nothing."""
     return method in _REPEATABLE or status in {_backoff.TOO_MANY, _backoff.UNAVAILABLE}

@@ -1,4 +1,4 @@
-"""Requests for what anybody may fetch, or who has the token of the environment."""
+"""Fetch files that are public, or open to the token of the environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_THERE = {404, 410}
 
 
 def is_offline(*, offline: bool = False) -> bool:
-    """Whether nothing may be fetched."""
+    """Return whether nothing may be fetched, by the argument or the environment."""
     return offline or os.environ.get(OFFLINE_VARIABLE, "") not in {"", "0"}
 
 

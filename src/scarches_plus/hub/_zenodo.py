@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from pydantic import BaseModel, Field, ValidationError
 
 from scarches_plus._addresses import address_below
+from scarches_plus._limits import MOST_RECORDS
 from scarches_plus._logging import logger
 from scarches_plus._text import for_message
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from ._services import Token
 
 _PAGE = 100
-#: InvenioRDM shows no more results.
-_MOST_RESULTS = 10_000
 _OF_DOI = re.compile(r".*zenodo\.(\d+)", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9-]{1,40}")
 
@@ -71,7 +70,7 @@ class _Record(BaseModel):
 
 class _Hits(BaseModel):
     hits: list[dict[str, Any]]
-    total: int = _MOST_RESULTS
+    total: int = MOST_RECORDS
 
 
 class _Results(BaseModel):
@@ -143,7 +142,7 @@ class Zenodo:
     def _listed(self) -> Iterator[dict[str, Any]]:
         """Return what the service lists of the account."""
         seen: set[str] = set()
-        for page in range(1, _MOST_RESULTS // _PAGE + 1):
+        for page in range(1, MOST_RECORDS // _PAGE + 1):
             params = {"page": page, "size": _PAGE, "sort": "newest", "allversions": "true"}
             found = self._session.ask("GET", "user/records", params=params)
             try:

@@ -29,6 +29,7 @@ from ._threads import threads_for_chunks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mudata import MuData
     from torch import Tensor
 
     from scarches_plus._reference import ReferenceSpec
@@ -87,6 +88,11 @@ class EmbeddingMixin:
         """
         check.cells("adata", adata)
         check.texts_or_none(layer=layer, batch_key=batch_key)
+        if self.spec.counts:
+            _warn_unless_counts(stored_counts(adata, counts_layer(layer, self.spec.layer)))
+        return self._means_of_checked(adata, layer, batch_key)
+
+    def _means_of_checked(self, adata: AnnData, layer: str | None, batch_key: str | None) -> np.ndarray:
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)  # type: ignore[attr-defined]
         spec = self.spec
@@ -95,8 +101,6 @@ class EmbeddingMixin:
             covariates = covariates_of(prepare_obs(adata.obs, spec, batch_key=batch_key), spec)
         genes = _genes_of_columns(adata.var_names, spec.var_names)
         counts = stored_counts(adata, counts_layer(layer, spec.layer))
-        if spec.counts:
-            _warn_unless_counts(counts)
         return _latent_means(CountEncoder(self.module, genes), counts, covariates)  # type: ignore[attr-defined]
 
     def get_latent_representation(  # noqa: PLR0917 (scvi-tools' signature)
@@ -151,6 +155,13 @@ class EmbeddingMixin:
         return super().get_latent_representation(  # type: ignore[misc]
             adata, indices, give_mean, mc_samples, batch_size, return_dist, dataloader, **data_loader_kwargs
         )
+
+
+def embed_checked(
+    model: Any, adata: AnnData | MuData, *, layer: str | None = None, batch_key: str | None = None
+) -> np.ndarray:
+    """Return the latent means of cells that passed the query check, without looking at their values again."""
+    return model._means_of_checked(adata, layer, batch_key)  # type: ignore[no-any-return]
 
 
 def _latent_means(

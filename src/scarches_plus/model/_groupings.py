@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data._constants import _SCVI_UUID_KEY
 
 from scarches_plus._cells import gene_cells, name_of
+from scarches_plus.pp import check_query
 from scarches_plus.train import Grouping, Setting
 
 from ._multimodal import registrable
@@ -53,7 +55,7 @@ def setting_of(model: Any, entries: Entries | None) -> Setting:
         importance=state.importance,
         # of another latent space they would say where the reference was, before the model moved
         anchors=state.anchors if state.anchors is not None and state.anchors.space == state.space else None,
-        load=partial(load_tensors, model),
+        load=partial(_load_checked, model),
     )
 
 
@@ -108,6 +110,16 @@ def load_tensors(model: Any, cells: AnnData | MuData) -> dict[str, Tensor]:
     """Return cells as the tensors of one large minibatch."""
     with registered(model, cells) as known, torch.random.fork_rng(devices=[]):  # a loader draws from the global stream
         return next(iter(model._make_data_loader(adata=known, batch_size=max(1, known.n_obs), shuffle=False)))  # type: ignore[no-any-return]
+
+
+def _load_checked(model: Any, cells: AnnData | MuData) -> dict[str, Tensor]:
+    """Return cells that the query check passes as :func:`load_tensors` does, and warn of what it finds."""
+    spec = reference_spec(model)
+    report = check_query(cells, spec, shared_batches=spec.batches)
+    report.raise_for_problems()
+    for problem in report.problems:
+        warn(str(problem), UserWarning, stacklevel=2)
+    return load_tensors(model, cells)
 
 
 def _present(model: Any, tensor: str, column: int, n_groups: int) -> tuple[int, ...]:

@@ -13,16 +13,15 @@ from scvi.train._callbacks import SubSampleLabels
 
 from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
+from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import SCANVAE
-from scarches_plus.module._network_options import check_network
-from scarches_plus.module._signature import extends
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
 from ._data_splitter import SemiSupervisedDataSplitter
 from ._differential_expression import DifferentialExpressionMixin
 from ._label_expression import LabelExpressionMixin
 from ._mixin import ReferenceMixin
-from ._spec import categories, state_registry
+from ._spec import categories, require_model, state_registry
 from ._state import get_state, update_state
 
 if TYPE_CHECKING:
@@ -77,11 +76,12 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
     def __init__(
         self, *args: Any, hierarchy: LabelTree | Mapping[str, str | None] | None = None, **kwargs: Any
     ) -> None:
-        kwargs = check_network(kwargs, type(self), SCANVAE, name="SCANVI")
+        make = super().__init__
+        kwargs = check_network(by_name(make, args, kwargs), type(self), SCANVAE, name="SCANVI")
         if hierarchy is not None:
             self._hierarchy = LabelTree.of(hierarchy)
             kwargs["hierarchy"] = self._hierarchy.to_plain()
-        super().__init__(*args, **kwargs)
+        make(**kwargs)
         if self._hierarchy is not None:
             self.n_labels = self.module.n_labels
             leaves = self._hierarchy.covers(categories(self, "labels")[:-1])
@@ -103,6 +103,7 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         *args, **kwargs
             As in scvi-tools.
         """
+        require_model("scvi_model", scvi_model)
         model = super().from_scvi_model(scvi_model, *args, **kwargs)
         update_state(model, unmeasured=get_state(scvi_model).unmeasured)
         return model
@@ -200,6 +201,7 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         pandas.DataFrame
             Cells x labels, depth first. Without a hierarchy, what :meth:`predict` gives with ``soft=True``.
         """
+        check.cells("adata", adata, or_none=True)
         leaves = super().predict(adata, indices, True, *args, **kwargs)  # noqa: FBT003 (scvi-tools' signature)
         tree = self._tree
         observed = leaves.to_numpy()[:, : len(tree.leaves)]  # beyond are classes that no cell is labelled with

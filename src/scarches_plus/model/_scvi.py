@@ -4,9 +4,8 @@ from typing import Any
 
 import scvi.model
 
+from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import VAE
-from scarches_plus.module._network_options import check_network
-from scarches_plus.module._signature import extends
 
 from ._differential_expression import DifferentialExpressionMixin
 from ._mixin import ReferenceMixin
@@ -50,4 +49,5 @@ class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
 
     @extends(scvi.model.SCVI.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **check_network(kwargs, type(self), VAE, name="SCVI"))
+        make = super().__init__
+        make(**check_network(by_name(make, args, kwargs), type(self), VAE, name="SCVI"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
+from scarches_plus._options import by_name
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_NAMES = ("batch_key", "labels_key", "layer", "size_factor_key", "rna_layer", "protein_layer")
 _COVARIATES = ("categorical_covariate_keys", "continuous_covariate_keys")
 
 
@@ -34,7 +36,8 @@ class SetupMixin:
             If two arguments name the same column.
         """
         check.cells("adata", adata)
-        super().setup_anndata(adata, *args, **checked_setup(kwargs))  # type: ignore[misc]
+        setup = super().setup_anndata  # type: ignore[misc]
+        setup(**checked_setup(by_name(setup, (adata, *args), kwargs)))
 
 
 def checked_setup(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +53,10 @@ def checked_setup(kwargs: dict[str, Any]) -> dict[str, Any]:
     if kwargs.get("source_registry") is not None:  # as a model was set up
         return kwargs
     lists = {name: list(check.names(name, kwargs[name])) for name in _COVARIATES if kwargs.get(name) is not None}
-    check.texts_or_none(**{name: kwargs.get(name) for name in ("batch_key", "labels_key", "layer")})
+    check.texts_or_none(**{name: kwargs.get(name) for name in _NAMES})
+    if "unlabeled_category" in kwargs:
+        check.texts(labels_key=kwargs.get("labels_key"), unlabeled_category=kwargs["unlabeled_category"])
+    if "modalities" in kwargs:
+        check.mapping("modalities", kwargs["modalities"])
     check.distinct(**{name: kwargs.get(name) for name in ("batch_key", "labels_key")}, **lists)
     return {**kwargs, **lists}

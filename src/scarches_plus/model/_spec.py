@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scvi import REGISTRY_KEYS
+from scvi.model.base import BaseModelClass
 
+from scarches_plus import _arguments as check
 from scarches_plus._cells import name_of
 from scarches_plus._reference import ReferenceSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scvi.model.base import BaseModelClass
+
+def require_model(name: str, value: Any) -> None:
+    """Require a model of this package or of scvi-tools."""
+    if not isinstance(value, BaseModelClass):
+        message = f"{name} must be a model (sp.model.load opens saved ones), not {check.shown(value)}"
+        raise TypeError(message)
 
 
 def state_registry(model: BaseModelClass, key: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from scarches_plus._logging import logger
 
 from ._multimodal import registrable
 from ._prepare import prepare_cells
-from ._spec import n_categories, reference_spec, with_all_labels, with_text_categories
+from ._spec import n_categories, reference_spec, require_model, with_all_labels, with_text_categories
 from ._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
 from ._strategies import (
     STRATEGIES,
@@ -115,6 +115,7 @@ class SurgeryMixin:
         check.flags(train_reference_columns=train_reference_columns, use_query_labels=use_query_labels)
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)  # type: ignore[attr-defined]
+        require_model("reference_model", reference_model)
         reference = with_all_labels(with_text_categories(reference_model))
         spec = reference_spec(reference)
         prepared = prepare_cells(

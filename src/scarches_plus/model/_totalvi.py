@@ -15,9 +15,8 @@ from scvi import REGISTRY_KEYS
 from scarches_plus import _arguments as check
 from scarches_plus._load import load_as
 from scarches_plus._logging import logger
+from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import TOTALVAE
-from scarches_plus.module._network_options import check_network
-from scarches_plus.module._signature import extends
 from scarches_plus.train import AdversarialTrainingPlan
 
 from ._groupings import registered
@@ -25,7 +24,7 @@ from ._mixin import ReferenceMixin
 from ._multimodal import columns_stay_where_they_are
 from ._saved._stand_ins import stand_ins
 from ._setup import checked_setup
-from ._spec import modalities_of, spec_of_registry
+from ._spec import modalities_of, require_model, spec_of_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +65,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
     @extends(scvi.model.TOTALVI.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **check_network(kwargs, type(self), TOTALVAE, name="TOTALVI"))
+        make = super().__init__
+        make(**check_network(by_name(make, args, kwargs), type(self), TOTALVAE, name="TOTALVI"))
 
     @classmethod
     def setup_anndata(cls, *args: Any, **kwargs: Any) -> None:
@@ -105,11 +105,13 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         NotImplementedError
             If there is a ``panel_key``.
         """
+        check.cells("mdata", mdata, mudata=True)
         if panel_key is not None:
             message = "panel_key is not supported; proteins that a batch did not measure may be 0 in all of its cells"
             raise NotImplementedError(message)
         with columns_stay_where_they_are():
-            super().setup_mudata(mdata, *args, **checked_setup(kwargs))
+            setup = super().setup_mudata
+            setup(**checked_setup(by_name(setup, (mdata, *args), kwargs)))
 
     def train(self, *args: Any, plan_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Train the model as :meth:`SCVI.train` does.
@@ -152,6 +154,9 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         """
         check.cells("adata", adata, mudata=True)
         check.texts_or_none(layer=layer, batch_key=batch_key)
+        return self._means_of_checked(adata, layer, batch_key)
+
+    def _means_of_checked(self, adata: Any, layer: str | None, batch_key: str | None) -> np.ndarray:
         if self.surgery is None:  # a query model is of use before it is trained, by its reference's weights
             self._check_if_trained(warn=False)
         trained: bool = self.is_trained_  # type: ignore[has-type]
@@ -207,11 +212,13 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         **kwargs
             As in :meth:`SCVI.load_query_data`.
         """
+        check.cells("adata", adata, mudata=True)
         if adata.n_obs == 1:
             message = "there is 1 cell, and totalVI registers no fewer than 2: map it together with others of its batch"
             raise ValueError(message)
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)
+        require_model("reference_model", reference_model)
         with advice_unsaid():
             model = super().load_query_data(adata, reference_model, **kwargs)
         own = model.module.protein_batch_mask
@@ -256,6 +263,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         model
             Model that was set up with MuData or AnnData. It is not changed.
         """
+        require_model("model", model)
         with TemporaryDirectory() as folder:
             model.save(folder, overwrite=True)
             converted = load_as(cls, folder, False if model.adata is None else model.adata)

@@ -12,6 +12,7 @@ from scvi import settings
 
 from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
+from scarches_plus._options import by_name
 from scarches_plus.train import TrainingPlan
 from scarches_plus.train._penalty_sum import name_terms
 
@@ -92,11 +93,7 @@ class TrainingMixin:
         check.choice("engine", engine, ENGINES)
         check.choice("module_mode", module_mode, ("train", "eval", None))
         parent = super().train  # type: ignore[misc]
-        positional = signature(parent).bind_partial(*args).arguments
-        if set(positional) & set(kwargs):
-            message = f"train got two values for {', '.join(sorted(set(positional) & set(kwargs)))}"
-            raise TypeError(message)
-        plan_kwargs, kwargs = check_training(type(self), plan_kwargs, {**positional, **kwargs}, name="train")
+        plan_kwargs, kwargs = check_training(type(self), plan_kwargs, by_name(parent, args, kwargs), name="train")
         surgery = self.surgery
         partial = surgery is not None and surgery.strategy != "all"
         plan_kwargs = {

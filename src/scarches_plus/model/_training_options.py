@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch
 import scvi.train
+import torch
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus._options import check_options, or_none, parameters_of
-from scarches_plus.train._plan_options import check_plan
+from scarches_plus._options import check_options, check_plan, or_none, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 #: What scvi-tools takes without naming it.
 _UNSAID = {"ckpt_path"}
 _COUNT = partial(check.whole, least=1)
+
+
+def _classifier(name: str, value: Any) -> Any:
+    return value if isinstance(value, torch.nn.Module | None) else check.flag(name, value)
+
+
 _RULES: dict[str, Callable[[str, Any], Any]] = {
     "max_epochs": or_none(partial(check.whole, least=1, most=_limits.EPOCHS)),
     "batch_size": or_none(_COUNT),
@@ -37,6 +43,7 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "n_epochs_kl_warmup": or_none(partial(check.whole, least=0)),
     "n_steps_kl_warmup": or_none(partial(check.whole, least=0)),
     "reduce_lr_on_plateau": check.flag,
+    "adversarial_classifier": _classifier,
 }
 
 

@@ -13,11 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
+from scarches_plus._options import check_network, extends
 
 from ._adapted import AdaptedMixin
 from ._hierarchical_classifier import HierarchicalClassifier
-from ._network_options import check_network
-from ._signature import extends
 from ._unobserved_classes import UnobservedClassesMixin
 
 if TYPE_CHECKING:

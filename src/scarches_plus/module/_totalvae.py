@@ -10,10 +10,9 @@ from scvi import REGISTRY_KEYS
 from scvi.distributions import NegativeBinomial, NegativeBinomialMixture, ZeroInflatedNegativeBinomial
 
 from scarches_plus import _arguments as check
+from scarches_plus._options import check_network, extends
 
 from ._gene_mask import MeasuredGenes
-from ._network_options import check_network
-from ._signature import extends
 from ._summed_in_parts import sum_in_parts
 
 if TYPE_CHECKING:

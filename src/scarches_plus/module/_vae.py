@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import scvi.module
 
+from scarches_plus._options import check_network, extends
+
 from ._adapted import AdaptedMixin
-from ._network_options import check_network
-from ._signature import extends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

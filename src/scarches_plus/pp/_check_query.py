@@ -9,7 +9,16 @@ from warnings import warn
 import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells import counts_layer, gene_cells, in_modality, is_mudata, matrix_of, names_of, read_record
+from scarches_plus._cells import (
+    counts_layer,
+    gene_cells,
+    in_modality,
+    is_mudata,
+    matrix_of,
+    name_of,
+    names_of,
+    read_record,
+)
 from scarches_plus._reference import ReferenceSpec
 
 from ._checks._columns import SMALL_BATCH, check_batches, check_column, check_covariates, check_spelling, present
@@ -91,7 +100,7 @@ def check_query(
     batches = present(cells.obs, batch_key)
     labels = present(cells.obs, spec.labels_key)
     problems = [
-        *_check_shape(cells),
+        *_check_shape(cells, corrected=bool(set(batches) - set(map(name_of, shared_batches)))),
         *check_genes(cells, spec),
         *_check_studies(cells, spec),
         *check_counts(cells, counts_layer(layer, spec.layer), genes=genes, batch_key=batch_key, counts=spec.counts),
@@ -179,10 +188,10 @@ def _worst_first(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: order[problem.severity]))
 
 
-def _check_shape(adata: AnnData) -> Iterator[Problem]:
+def _check_shape(adata: AnnData, *, corrected: bool = True) -> Iterator[Problem]:
     if adata.n_obs == 0 or adata.n_vars == 0:
         yield Problem("fatal", f"there are {adata.n_obs} cells and {adata.n_vars} genes", "pass cells, and genes")
-    elif adata.n_obs < SMALL_BATCH:
+    elif corrected and adata.n_obs < SMALL_BATCH:
         yield Problem("warning", f"there are only {adata.n_obs} cells", "expect an uncertain correction of its batch")
 
 

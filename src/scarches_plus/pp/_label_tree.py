@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: A name in quotes in Newick; a quote in it is doubled.
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
-#: Letters of a line with a label and its parent.
-_LONGEST_LINE = 10_000
+#: A tag of a term in OBO, up to its comment or qualifiers.
+_OBO_TAG = re.compile(r"^[ \t]*(id|name|is_a|is_obsolete)[ \t]*:([^!{\n]*)", re.MULTILINE)
 
 
 def label_tree(
@@ -217,7 +217,7 @@ def _of_text(text: str) -> Containers:
     if len(lines) > 2 * _limits.HIERARCHY_LABELS:
         message = f"the hierarchy has {len(lines)} lines, and {2 * _limits.HIERARCHY_LABELS} are the most"
         raise ValueError(message)
-    pairs = [_fields(line) if len(line) < _LONGEST_LINE else [line] for line in lines]
+    pairs = [_fields(line) if len(line) < _limits.HIERARCHY_LINE_CHARACTERS else [line] for line in lines]
     for line, pair in zip(lines, pairs, strict=True):
         if len(pair) != 2 or not all(pair):
             message = (
@@ -278,13 +278,12 @@ def _of_obo(text: str) -> Containers:
     names: dict[str, str] = {}
     above: dict[str, list[str]] = {}
     for stanza in re.split(r"\n\s*\n|\n(?=\[)", text):
-        lines = stanza.strip().splitlines()
-        if not lines or lines[0].strip() != "[Term]":
+        kind, _, rest = stanza.strip().partition("\n")
+        if kind.strip() != "[Term]":
             continue
         tags: dict[str, list[str]] = {}
-        for line in lines[1:]:
-            tag, _, value = line.partition(":")
-            tags.setdefault(tag.strip(), []).append(re.split(r"\s*[!{]", value.strip())[0].strip())
+        for tag, value in _OBO_TAG.findall(rest):
+            tags.setdefault(tag, []).append(value.strip())
         if "id" not in tags or "true" in tags.get("is_obsolete", []):
             continue
         (identifier, *_) = tags["id"]
@@ -302,17 +301,23 @@ def _closures(containers: Containers, labels: Iterable[str]) -> dict[str, set[st
     above: dict[str, set[str]] = {}
     steps = 0
     for label in labels:
-        above[label] = set()
+        found = above[label] = set()
         waiting = list(containers[label])
         while waiting:
             one = waiting.pop()
-            if one not in above[label]:
-                above[label].add(one)
+            if one in found:
+                continue
+            found.add(one)
+            if one in above:
+                found |= above[one]
+                steps += len(above[one])
+            else:
                 waiting += containers[one]
-                steps += 1 + len(containers[one])
-                if steps > _limits.HIERARCHY_STEPS:
-                    message = f"the hierarchy nests too deep: more than {_limits.HIERARCHY_STEPS} steps from labels to the top"
-                    raise ValueError(message)
+                steps += len(containers[one])
+        steps += len(found)
+        if steps > _limits.HIERARCHY_STEPS:
+            message = f"the hierarchy nests too deep: more than {_limits.HIERARCHY_STEPS} steps from labels to the top"
+            raise ValueError(message)
     return above
 
 

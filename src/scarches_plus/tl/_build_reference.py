@@ -102,6 +102,7 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
         If an argument is of another kind, such as a text where a list is meant.
     """
     from scarches_plus._cells import unmeasured_genes
+    from scarches_plus._options import check_network
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._defaults import default_epochs
     from scarches_plus.model._interrupt import trained_model_kept
@@ -109,7 +110,6 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     from scarches_plus.model._surgery import release_cells_with
     from scarches_plus.model._training_options import check_training
     from scarches_plus.module import SCANVAE, VAE
-    from scarches_plus.module._network_options import check_network
     from scarches_plus.train._penalty_sum import name_terms
 
     check.cells("adata", adata)

@@ -31,6 +31,7 @@ def measure_drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI, cells: AnnDat
         ``obsm`` slot of the cells' embedding by the first reference, if they have one.
     """
     from scarches_plus.metrics import reference_drift
+    from scarches_plus.model._embedding import embed_checked
     from scarches_plus.model._surgery import weight_change
 
     drift = {"weights": weight_change(reference, mapped)}
@@ -43,7 +44,7 @@ def measure_drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI, cells: AnnDat
     labels_key = reference.spec.labels_key
     labels = names_of(cells.obs[labels_key]).astype(str) if labels_key in cells.obs else None
     k = min(_NEIGHBORS, cells.n_obs - 1)
-    before, after = reference.embed(cells), mapped.embed(cells)
+    before, after = embed_checked(reference, cells), embed_checked(mapped, cells)
     step = reference_drift(before, after, labels, k=k)
     drift |= {"cells": cells.n_obs} | _numbers(step)
     drift |= {"max_displacement": step.max_displacement}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from warnings import warn
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
@@ -66,8 +67,14 @@ def embed(
         If the encoder sees a batch that the model does not know; map such cells with :func:`map_query`.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
+
+    Warns
+    -----
+    UserWarning
+        For each problem of the cells that embedding gets over.
     """
     from scarches_plus.model import load
+    from scarches_plus.model._embedding import embed_checked
     from scarches_plus.pp import check_query
 
     check.cells("adata", adata, mudata=True)
@@ -82,7 +89,9 @@ def embed(
         batch_key = None
     report = check_query(adata, spec, layer=layer, batch_key=batch_key, shared_batches=spec.batches)
     report.raise_for_problems()
-    embedding = model.embed(adata, layer=layer, batch_key=batch_key)
+    for problem in report.problems:
+        warn(str(problem), UserWarning, stacklevel=2)
+    embedding = embed_checked(model, adata, layer=layer, batch_key=batch_key)
     adata = copy_of(adata) if copy else adata
     write_embedding(adata, key_added, embedding, model, layer=layer)
     return adata if copy else None

@@ -77,6 +77,10 @@ class LabelCalibration:
         numpy.ndarray
             The same shape; rows of nothing stay so.
         """
+        shares = check.array("shares", shares)
+        if shares.ndim != 2:
+            message = f"shares must have shape (cells, labels); its shape is {shares.shape}"
+            raise ValueError(message)
         return scaled(shares, self.exponent, self.floor)
 
     def to_plain(self) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     -----
     UserWarning
         If the latent space moved and a summary of labels cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``), or
-        for each problem with ``on_problem="warn"``.
+        for each problem of the cells that mapping gets over, or goes over with ``on_problem="warn"``.
 
     References
     ----------
@@ -153,7 +153,10 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
         warn(str(problem), UserWarning, stacklevel=2)
 
     if drift_cells is not None:
-        _check_drift_cells(drift_cells, reference).raise_for_problems(on_problem)
+        drift_report = _check_drift_cells(drift_cells, reference)
+        drift_report.raise_for_problems(on_problem)
+        for problem in drift_report.problems:
+            warn(f"drift_cells: {problem}", UserWarning, stacklevel=2)
 
     epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     mapped = type(reference).load_query_data(

@@ -8,12 +8,12 @@ import scvi.train
 import torch
 
 from scarches_plus import _arguments as check
+from scarches_plus._options import check_plan
 
 from ._alternating import AlternatingMixin
 from ._epoch_log import EpochLogMixin
 from ._free_entries import FreeEntries
 from ._penalty_plan import PenaltyMixin
-from ._plan_options import check_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

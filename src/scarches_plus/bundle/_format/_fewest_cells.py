@@ -1,4 +1,4 @@
-"""No part of a bundle that describes labels stands for a few cells only."""
+"""Check that no part of a bundle that describes labels stands for a few cells only."""
 
 from __future__ import annotations
 

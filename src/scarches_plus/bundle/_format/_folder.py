@@ -1,4 +1,4 @@
-"""Folders of bundles, read with suspicion."""
+"""Read folders of bundles, and check every file in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model remembers beside its weights, as files of tensors."""
+"""Files of tensors for the state of a model: importance, anchors and summaries."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def unpack_summaries(
 
 
 def _require_mixture(summary: LatentSummary, name: str, key: str) -> None:
-    """Refuse what no mixture of Gaussians is."""
+    """Refuse a summary that is no mixture of Gaussians."""
     import torch
 
     covariances = summary.covariances.double()

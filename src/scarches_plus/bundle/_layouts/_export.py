@@ -68,7 +68,7 @@ def to_scvi_file(model: Any) -> bytes:
 
 
 def is_export(path: Path) -> bool:
-    """Whether :func:`to_scvi_file` wrote a file: it has a state of this package, and no training history."""
+    """Return whether :func:`to_scvi_file` wrote a file: it has a state of this package, and no training history."""
     try:
         attributes = read_torch_file(path).parts()["attr_dict"].parts()
         return ATTRIBUTE in attributes and attributes["history_"].make() is None

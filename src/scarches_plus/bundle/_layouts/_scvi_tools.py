@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from scarches_plus._limits import MODEL_ATTRIBUTES
 from scarches_plus._pickles import UnsafeFileError, read_torch_file
 
 from ._foreign import family_of
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 #: Attributes that scvi-tools saves and sets when it loads; others would take the place of methods.
 _ATTRIBUTE = re.compile(r"(?!__)\w+_")
-_MOST_ATTRIBUTES = 1000
 _WEIGHTS, _NAMES, _ATTRIBUTES = "model_state_dict", "var_names", "attr_dict"
 
 
@@ -43,7 +43,7 @@ def read_model(path: Path) -> SavedModel:
         raise UnsafeFileError(message)
     attributes, refused = {}, {}
     saved = parts[_ATTRIBUTES].parts()
-    if len(saved) > _MOST_ATTRIBUTES:
+    if len(saved) > MODEL_ATTRIBUTES:
         message = f"{path} holds no model: it has {len(saved)} attributes, and models have some ten"
         raise UnsafeFileError(message)
     for name, one in saved.items():

@@ -1,4 +1,4 @@
-"""What a file says of a model, held against its weights before any memory is taken for it."""
+"""Check what a file says of a model against its weights, before any memory is taken for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Positions that a file gives, held against the weights and names that they count."""
+"""Check the positions that a file gives against the weights and names that they count."""
 
 from __future__ import annotations
 

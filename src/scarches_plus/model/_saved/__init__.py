@@ -1,1 +1,1 @@
-"""Save and load models: folders of scvi-tools, models as plain data, and what such data may not say."""
+"""Save and load models: folders of scvi-tools, models as plain data, and checks of such data."""

@@ -15,7 +15,7 @@ from scvi.data import AnnDataManager
 
 from scarches_plus import _arguments as check
 from scarches_plus._load import load, load_as, registry_of
-from scarches_plus.model._spec import use_text_categories
+from scarches_plus.model._spec import require_model, use_text_categories
 from scarches_plus.model._state import restore_state
 
 from ._own_cells import is_minified, take_cells, with_names_of_today
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LoadingMixin:
-    """``load`` of scvi-tools, and whatever else of it opens files."""
+    """Adds ``load`` and the other methods of scvi-tools that open files; nothing in the files is executed."""
 
     @classmethod
     def load(
@@ -128,6 +128,8 @@ class LoadingMixin:
         dir_path, prefix
             As in :meth:`load`.
         """
+        check.path("dir_path", dir_path)
+        check.texts_or_none(prefix=prefix)
         return registry_of(dir_path, prefix)
 
     @staticmethod
@@ -157,7 +159,10 @@ class LoadingMixin:
         dir_path, output_dir_path, overwrite, prefix, **save_kwargs
             As in scvi-tools.
         """
-        model = cls.load(dir_path, False, prefix=prefix)  # noqa: FBT003
+        output_dir_path = check.path("output_dir_path", output_dir_path)
+        check.flags(overwrite=overwrite)
+        check.texts_or_none(prefix=prefix)
+        model = cls.load(check.path("dir_path", dir_path), False, prefix=prefix)  # noqa: FBT003
         model.save(output_dir_path, prefix, overwrite, **save_kwargs)
 
     @staticmethod
@@ -173,6 +178,7 @@ class LoadingMixin:
         *args, **kwargs
             As in scvi-tools.
         """
+        check.cells("adata", adata)
         return scvi.model.base.ArchesMixin.prepare_query_anndata(adata, _opened(reference_model), *args, **kwargs)
 
     @staticmethod
@@ -188,8 +194,12 @@ class LoadingMixin:
         *args, **kwargs
             As in scvi-tools.
         """
+        check.cells("mdata", mdata, mudata=True)
         return scvi.model.base.ArchesMixin.prepare_query_mudata(mdata, _opened(reference_model), *args, **kwargs)
 
 
 def _opened(model: Any) -> Any:
-    return load(model) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        return load(model)
+    require_model("reference_model", model)
+    return model

@@ -1,4 +1,4 @@
-"""Saving that never destroys a saved model."""
+"""Save models; a saved model is only replaced by a whole one."""
 
 from __future__ import annotations
 

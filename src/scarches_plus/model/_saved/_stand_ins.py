@@ -1,4 +1,4 @@
-"""Cells of no one, by which scvi-tools learns what a model expects where its cells are not at hand."""
+"""Make artificial cells that show scvi-tools what a model expects, where its own cells are not at hand."""
 
 from __future__ import annotations
 

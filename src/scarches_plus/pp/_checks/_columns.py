@@ -37,7 +37,8 @@ def check_batches(
     if batch_key not in obs or obs[batch_key].ndim != 1:
         return
     sizes = pd.Series(names_of(obs[batch_key]), dtype=object).value_counts()
-    reused = sorted((set(sizes.index) & set(spec.batches)) - set(map(name_of, shared)))
+    known = set(map(name_of, shared))
+    reused = sorted((set(sizes.index) & set(spec.batches)) - known)
     if reused:
         yield Problem(
             "fatal",
@@ -52,7 +53,7 @@ def check_batches(
             f"name them in obs[{batch_key!r}], or leave these cells out",
         )
     yield from check_spelling(obs, batch_key, spec.batches)
-    small = sizes[sizes < SMALL_BATCH]
+    small = sizes[(sizes < SMALL_BATCH) & ~sizes.index.isin(known)]  # others are corrected as the model does already
     if len(small):
         yield Problem(
             "warning",

@@ -39,6 +39,8 @@ _MANY_VALUES = 20
 _PILE = 20
 _ENDS_OF_BITS = (2**7, 2**8, 2**15, 2**16)
 _LAST = 7 / 8
+#: Values that are the smallest one, at least, where there should be some below.
+_MANY = 100
 
 
 def whole_ratios(
@@ -96,6 +98,20 @@ def expected_above_one(cells: sparse.csr_matrix) -> float:
     present = sparse.csr_matrix((np.ones(cells.nnz), cells.indices, cells.indptr), cells.shape)
     of_cells, of_genes = np.asarray(present.sum(axis=1)).ravel(), np.asarray(present.sum(axis=0)).ravel()
     return float(np.sum(of_cells**2) * np.sum(of_genes**2) / (2 * max(cells.nnz, 1) ** 2))
+
+
+def expected_below(cells: sparse.csr_matrix, smallest: float) -> float:
+    r"""Return how many values next below the smallest one there would be at least if these were counts, given that there are none.
+
+    For any mixture of Poisson distributions :math:`(k! p_k)^2 \le (k-1)! p_{k-1} (k+1)! p_{k+1}` (Cauchy and Schwarz).
+    """
+    if smallest == 1 and cells.nnz < cells.shape[0] * cells.shape[1]:
+        return 0.0  # there are zeros
+    lowest = cells.data == smallest
+    if lowest.sum() < _MANY or len(np.unique(cells.indices[lowest])) < _GENES:
+        return 0.0
+    n_next = int((cells.data == smallest + 1).sum())
+    return float(smallest / (smallest + 1) * lowest.sum() ** 2 / max(n_next, 1))
 
 
 def are_ranks(cells: sparse.csr_matrix, sums: NDArray) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Cells of a batch that are looked at closely, and of all batches together; more would not change the verdict.
-_CELLS, _FEWEST_CELLS, _ALL_CELLS = 100, 20, 2000
+_CELLS, _FEWEST_CELLS, _ALL_CELLS = 80, 20, 2000
 #: Larger values are none that float32 keeps apart from infinity, or that anything was counted to.
 _LARGEST = 1e12
 

@@ -35,7 +35,7 @@ def check_genes(adata: AnnData, spec: ReferenceSpec | None) -> Iterator[Problem]
     yield from _check_names(adata.var_names, names, reference)
     if reference:
         yield from _check_overlap(adata, names, reference)
-    if spec is None:
+    if spec is None or (reference is None and not spec.batches):  # cells alone, or of a reference to be
         yield from _check_blanks(names)
 
 

@@ -17,6 +17,7 @@ from ._count_signs import (
     common_divisors,
     cut_off,
     expected_above_one,
+    expected_below,
     relative_variance,
     rounded_to,
     same_sum,
@@ -45,7 +46,7 @@ _UNDONE: dict[str, tuple[Callable[[NDArray], NDArray], str]] = {
 _LARGEST_LOG = 20.0
 #: Share of values that have to be whole multiples of one number.
 _SHARE = 0.8
-#: Values above 1 that Poisson counts would have, at which their absence is no chance (e^-20).
+#: Values that Poisson counts would have above 1, or below the smallest, at which their absence is no chance (e^-20).
 _EXPECTED = 20.0
 _FEWEST_VALUES = 30
 #: Cells that show what all were made by: so many, and this share.
@@ -70,7 +71,7 @@ class Verdict(NamedTuple):
     kind
         ``"counts"``; ``"estimated counts"`` and ``"rescaled"`` (by one factor), with which a model of counts can do; or what is
         none: ``"logarithms"``, ``"normalised"``, ``"multiplied"``, ``"binarised"``, ``"compressed"``, ``"ranks"``,
-        ``"cut off"``, ``"scaled"``, ``"residuals"``.
+        ``"cut off"``, ``"shifted"``, ``"scaled"``, ``"residuals"``.
     what
         The same in words for a message.
     figure
@@ -106,9 +107,14 @@ def tell_fractional(cells: sparse.csr_matrix, share: float) -> Verdict:
     if agree is not None and agree >= _SHARE:
         if spread(factors) < SAME:
             factor = float(np.median(factors))
-            return Verdict(
-                "rescaled", f"counts multiplied by {factor:.6g}", f"{seen}, all of them multiples of {factor:.6g}"
-            )
+            multiples = f"{seen}, all of them multiples of {factor:.6g}"
+            whole = (cells / factor).rint()
+            within = tell_whole(whole, float(whole.data.min()), float(whole.data.max()))
+            if within.kind != "counts" and same_sum(cells, values) is not None:
+                return _normalised(cells, values, "", seen)
+            if within.kind != "counts":
+                return Verdict(within.kind, f"{within.what}, times {factor:.6g}", f"{multiples}; {within.figure}")
+            return Verdict("rescaled", f"counts multiplied by {factor:.6g}", multiples)
         if share > _FRACTIONAL:
             return _normalised(cells, values, "", seen)
     if share > _FRACTIONAL and same_sum(cells, values) is not None:
@@ -127,18 +133,22 @@ def tell_fractional(cells: sparse.csr_matrix, share: float) -> Verdict:
             "or transformed in another way",
             f"{seen}, and none is larger than {values.max(initial=0):.3g}",
         )
-    if share > _FRACTIONAL:
-        of_genes = cells.T.tocsr()
-        agree = whole_ratios(of_genes, of_genes.data, near=_EXACTLY)[1]
-        if agree is not None and agree >= _SHARE:
-            what = (
-                "counts of which each gene was divided by a number of its own, such as its length or its largest value"
-            )
-            return Verdict("normalised", what, f"{seen}, and the values of each gene are multiples of one number")
-        if (ratio := relative_variance(cells, largest_mean=_LARGEST_LOG)) is not None:
-            what = "square roots, logarithms, or smoothed or imputed values"
-            return Verdict("compressed", what, f"{seen}, and {_too_even(ratio)}")
+    if share > _FRACTIONAL and (otherwise := _scaled_or_smoothed(cells, seen)):
+        return otherwise
     return Verdict("estimated counts", "estimated counts", seen)
+
+
+def _scaled_or_smoothed(cells: sparse.csr_matrix, seen: str) -> Verdict | None:
+    """Tell whether each gene has a scale of its own, small values are lacking, or genes vary less than counts."""
+    of_genes = cells.T.tocsr()
+    agree = whole_ratios(of_genes, of_genes.data, near=_EXACTLY)[1]
+    if agree is not None and agree >= _SHARE:
+        what = "counts of which each gene was divided by a number of its own, such as its length or its largest value"
+        return Verdict("normalised", what, f"{seen}, and the values of each gene are multiples of one number")
+    if (ratio := relative_variance(cells, largest_mean=_LARGEST_LOG)) is not None:
+        what = "square roots, logarithms, or smoothed or imputed values"
+        return Verdict("compressed", what, f"{seen}, and {_too_even(ratio)}")
+    return _without_small_values(cells, smallest_values(cells, cells.data))
 
 
 def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float) -> Verdict:
@@ -174,12 +184,7 @@ def tell_whole(cells: sparse.csr_matrix, smallest: float, largest: float) -> Ver
         )
     if (ratio := relative_variance(cells)) is not None:
         return Verdict("compressed", "rounded logarithms, square roots, ranks or bins", _too_even(ratio))
-    if rounded := _normalised_and_rounded(cells, lows):
-        return rounded
-    if n_end := cut_off(cells, largest):
-        what = "counts (or bins) that were cut off, or stored in too few bits"
-        return Verdict("cut off", what, f"{n_end:,} values lie at the largest number, {largest:,.0f}, and none beyond")
-    return COUNTS
+    return _cut_off(cells, largest) or _cut_off_below(cells, smallest) or _normalised_and_rounded(cells, lows) or COUNTS
 
 
 def _multiplied(cells: sparse.csr_matrix) -> Verdict | None:
@@ -187,15 +192,17 @@ def _multiplied(cells: sparse.csr_matrix) -> Verdict | None:
     divisor = int(np.gcd.reduce(cells.data.astype(np.int64)))
     if divisor > 1 and cells.nnz >= _FEWEST_VALUES:
         return Verdict("multiplied", f"counts multiplied by {divisor}", f"every value is a multiple of {divisor}")
-    divisors = common_divisors(cells)
-    n = int((divisors > 1).sum())
-    if n < max(_FEWEST_CELLS, _SOME * len(divisors)):
-        return None
-    return Verdict(
-        "normalised",
-        "counts of which each cell was multiplied by a number of its own",
-        f"all values of a cell are multiples of {sorted(set(divisors[divisors > 1].tolist()))[:3]} in {n} of {len(divisors)} cells",
-    )
+    for of, one in ((cells, "cell"), (cells.T.tocsr(), "gene")):
+        divisors = common_divisors(of)
+        n = int((divisors > 1).sum())
+        if n >= max(_FEWEST_CELLS, _SOME * len(divisors)):
+            return Verdict(
+                "normalised",
+                f"counts of which each {one} was multiplied by a number of its own",
+                f"all values of a {one} are multiples of {sorted(set(divisors[divisors > 1].tolist()))[:3]} in {n} of "
+                f"{len(divisors)} {one}s",
+            )
+    return None
 
 
 def _normalised_and_rounded(cells: sparse.csr_matrix, lows: NDArray) -> Verdict | None:
@@ -206,14 +213,34 @@ def _normalised_and_rounded(cells: sparse.csr_matrix, lows: NDArray) -> Verdict 
             f"single counts are larger than 1 in {apart.sum()} of {len(lows)} cells, and hardly any value follows them"
         )
         return Verdict("normalised", "normalised counts that were rounded", told)
+    return _without_small_values(cells, lows)
+
+
+def _without_small_values(cells: sparse.csr_matrix, lows: NDArray) -> Verdict | None:
+    """Tell whether even the smallest of many values of a cell are large."""
     low = float(np.median(lows))
     if low < _LARGE or cells.nnz < _MANY_VALUES * len(lows) or len(lows) < _FEWEST_CELLS:
         return None
-    factors, agree = whole_ratios(cells, cells.data, informative=np.ones(cells.nnz, dtype=bool), near=0.1)
-    if agree is None or agree < _SHARE or spread(factors) < SAME:
+    told = f"the smallest value of the median cell is {low:,.0f}, where counts have many of 1"
+    return Verdict("normalised", "normalised counts, such as CPM, TPM or FPKM", told)
+
+
+def _cut_off_below(cells: sparse.csr_matrix, smallest: float) -> Verdict | None:
+    """Tell whether values end below as counts do not."""
+    if (n_expected := expected_below(cells, smallest)) < _EXPECTED:
         return None
-    told = f"the smallest value of the median cell is {low:,.0f}, and the others are multiples of it"
-    return Verdict("normalised", "normalised counts that were rounded", told)
+    told = f"no value is {smallest - 1:,.0f}, where at least {n_expected:,.0f} would be if they were counts"
+    if cells.nnz == cells.shape[0] * cells.shape[1]:
+        return Verdict("shifted", f"counts with {smallest:,.0f} added to each", told)
+    return Verdict("cut off", f"counts of which those below {smallest:,.0f} were left out or changed", told)
+
+
+def _cut_off(cells: sparse.csr_matrix, largest: float) -> Verdict | None:
+    """Tell whether values pile up at the largest number."""
+    if not (n_end := cut_off(cells, largest)):
+        return None
+    what = "counts (or bins) that were cut off, or stored in too few bits"
+    return Verdict("cut off", what, f"{n_end:,} values lie at the largest number, {largest:,.0f}, and none beyond")
 
 
 def _too_even(ratio: float) -> str:

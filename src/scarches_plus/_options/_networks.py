@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus._options import check_options, parameters_of
+
+from ._check import check_options, or_none, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "dropout_rate_decoder": _SHARE,
     "dispersion": _DISPERSION,
     "gene_dispersion": _DISPERSION,
+    "protein_dispersion": partial(check.choice, options=("protein", "protein-batch", "protein-label")),
     "gene_likelihood": partial(check.choice, options=("zinb", "nb", "poisson", "normal", "mse", "sse")),
     "latent_distribution": partial(check.choice, options=("normal", "ln")),
     "use_batch_norm": _WHERE,
@@ -36,6 +38,8 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "deeply_inject_covariates": check.flag,
     "use_observed_lib_size": check.flag,
     "linear_classifier": check.flag,
+    "empirical_protein_background_prior": or_none(check.flag),
+    "override_missing_proteins": check.flag,
     "batch_free_decoder_layer": check.flag,
     "normalize_encoder_input": check.flag,
     "reconstruction_weight": partial(check.number, above=0),

@@ -1,4 +1,4 @@
-"""Options by name, such as ``plan_kwargs``: known ones only, each checked by its rule."""
+"""Require known options, each checked by its rule, and name arguments that are given by position."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
-from . import _arguments as check
+from scarches_plus import _arguments as check
 
 
 def check_options(
@@ -35,6 +35,15 @@ def check_options(
             message = f"{name} has {key!r}, which is no option{check.nearest(key, there) or f': they are {there}'}"
             raise TypeError(message)
     return {key: rules[key](key, one) if key in rules else one for key, one in value.items()}
+
+
+def by_name(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments by name, as a function with these parameters takes them."""
+    positional = signature(function).bind_partial(*args).arguments
+    if twice := sorted(set(positional) & set(kwargs)):
+        message = f"{function.__name__} got two values for {', '.join(twice)}"
+        raise TypeError(message)
+    return {**positional, **kwargs}
 
 
 def or_none(rule: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

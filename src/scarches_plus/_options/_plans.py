@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
-from scarches_plus._options import check_options, or_none, parameters_of
+
+from ._check import check_options, or_none, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,0 +1,34 @@
+"""Check arguments of public functions in one way: each function returns the value, or raises with the argument's name.
+
+Public functions call these by name at their head, before any work: ``from scarches_plus import _arguments as check``, then
+``k = check.whole("k", k, least=1)``. All raise ``TypeError`` for a value of another kind, and ``ValueError`` for one out of
+range. ``None`` is refused except where a function says so.
+"""
+
+from ._messages import nearest, shown
+from ._names import choice, distinct, names, slot, text, texts, texts_or_none
+from ._numbers import array, flag, flags, number, seed, whole
+from ._objects import at_home, cells, mapping, path, table
+
+__all__ = [
+    "array",
+    "at_home",
+    "cells",
+    "choice",
+    "distinct",
+    "flag",
+    "flags",
+    "mapping",
+    "names",
+    "nearest",
+    "number",
+    "path",
+    "seed",
+    "shown",
+    "slot",
+    "table",
+    "text",
+    "texts",
+    "texts_or_none",
+    "whole",
+]
