@@ -4,7 +4,7 @@
 KINDS = {
     "adata": "cells", "reference": "cells", "query": "cells", "model": "model", "hierarchy": "mapping",
     "drift_cells": "cells?", "mapped": "model", "path": "path", "bundle": "path", "folder": "path", "index": "paths",
-    "name": "name", "cache_dir": "path?", "source": "model", "prefix": "name?", "token": None,
+    "name": "name", "cache_dir": "path?", "what": "model", "prefix": "name?", "token": None,
     "labels_key": "name", "batch_key": "name", "layer": "name?", "use_rep": "name", "unknown_category": "name",
     "unlabeled_category": "name", "groupby": "name", "novel_key": "name?", "sample_key": "name?", "role_key": "name",
     "key": "name", "predictions": "name?", "predicted_key": "name?", "uncertainty_key": "name?", "cluster_key": "name",
@@ -62,7 +62,7 @@ KINDS = {
         "seed",
     ),
     "build_reference.hierarchy": "mapping?", "transfer_labels.hierarchy": "mapping?", "evaluate.reference_mask": "model?",
-    "model.load.adata": "cells?",  "calibrate_labels.n_cells": "size", "store_anchors.n_cells": "size",
+    "load.adata": "cells?", "load.accelerator": "name", "load.device": None, "known": "flag", "with_cells": "flag", "calibrate_labels.n_cells": "size", "store_anchors.n_cells": "size",
     "check_query.model": "model?", "match_gene_names.reference": "model",
     "map_gene_ids.to": "choice?", "map_gene_ids.species": "choice?", "map_gene_ids.table": "source?",
     "map_gene_ids.many_to_one": "choice?", "map_orthologs.to": "choice?", "map_orthologs.many_to_one": "choice?",

@@ -84,7 +84,13 @@ def load(
     if adata is not False:
         check.cells("adata", adata, mudata=True, or_none=True)
     check.texts_or_none(prefix=prefix)
-    check.flags(trust_pickle=trust_pickle)
+    check.texts(accelerator=accelerator)
+    check.flags(trust_pickle=trust_pickle, allow_latest=allow_latest, offline=offline, progress=progress)
+    for one in check.names("index", [index] if isinstance(index, str | Path) else index, of=object):
+        check.path("index", one)
+    if cache_dir is not None:
+        check.path("cache_dir", cache_dir)
+    max_bytes = check.whole("max_bytes", max_bytes, least=1)
     if not isinstance(what, str | Path):
         from .model._convert import as_own
 

@@ -23,7 +23,7 @@ def valid(path):
     shares = np.linspace(0, 1, 90)
     vote = {"adata": adata, "reference": adata, "labels_key": "cell_type"}
     plain = {
-        "adata": adata, "query": adata, "reference": adata, "model": model, "mapped": model, "source": model,
+        "adata": adata, "query": adata, "reference": adata, "model": model, "mapped": model, "what": model,
         "labels_key": "cell_type", "batch_key": "batch", "groupby": "batch", "rows": "cell_type", "columns": "batch",
         "genes": ["gene0"], "keys": ["batch"], "n": 2, "clusters": "cluster", "labels": labels, "predictions": labels,
         "embedding": embedding, "separate": embedding, "batches": batches, "ordering": shares, "proteins": embedding,
@@ -49,7 +49,6 @@ def valid(path):
         "pp.label_tree": {"source": adata, "columns": ["clade_1", "cell_type"]},
         "pp.concat_studies": {"keys": ["a", "b"]},
         "pl.label_summary": {"summary": pd.DataFrame()},
-        "model.load": {"source": model},
         "tl.cluster_table": {"columns": ["batch"]},
         "pp.map_gene_ids": {"columns": None},
         "pp.map_orthologs": {"columns": None},

@@ -23,6 +23,7 @@ METHODS = {
         {"adata": "cells", "reference_model": "model", "strategy": "choice", "shared_batches": "values", "layer": "name?", "batch_key": "name?",
          "train_reference_columns": "flag", "use_query_labels": "flag"},
     ),
+    "take_cells": ({"adata": None}, {"adata": "cells"}),
     "embed": ({"adata": None}, {"adata": "cells", "layer": "name?", "batch_key": "name?"}),
     "save": ({"dir_path": "no_such_folder"}, {"dir_path": "path", "prefix": "name?", "overwrite": "flag"}),
     "label_differential_expression": (

@@ -38,23 +38,23 @@ def test_one_bit_anywhere(border, folder):
 
 def test_a_folder_that_is_replaced_while_it_is_read(border, tmp_path, model, monkeypatch):
     """Weights and cells come from the same folder."""
-    from scarches_plus.model._saved import _loading
+    from scarches_plus.bundle._layouts import _scvi_tools
 
     ref = split(cells(), "batch2")[0]
     model.save(tmp_path / "model", save_anndata=True)
     other = reference(SCVI, ref[:100].copy())
     other.save(tmp_path / "other", save_anndata=True)
     replaced = []
-    original = _loading.read_model
+    original = _scvi_tools.read_model
 
-    def read_model(folder, prefix):
-        found = original(folder, prefix)
+    def read_model(path):
+        found = original(path)
         if not replaced:
             replaced.append((tmp_path / "model").rename(tmp_path / "away"))
             (tmp_path / "other").rename(tmp_path / "model")
         return found
 
-    monkeypatch.setattr(_loading, "read_model", read_model)
+    monkeypatch.setattr(_scvi_tools, "read_model", read_model)
     border.works(
         lambda: SCVI.load(tmp_path / "model"),
         lambda one: (one.adata.n_obs, one.state.weights) == (100, other.state.weights) and replaced,
