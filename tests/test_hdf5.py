@@ -93,6 +93,14 @@ def test_checksums_without_compression(tmp_path):
     check_hdf5(tmp_path / "cells.h5")
 
 
+def test_records_of_texts(tmp_path):
+    with h5py.File(tmp_path / "cells.h5", "w") as file:
+        file.create_dataset(
+            "x", (3,), [("name", h5py.string_dtype()), ("pair", h5py.string_dtype(), (2,)), ("n", "f8", (2,))]
+        )
+    check_hdf5(tmp_path / "cells.h5")
+
+
 def test_the_most_bytes_of_all_data_sets(tmp_path):
     with h5py.File(tmp_path / "cells.h5", "w") as file:
         file["x"] = file["y"] = np.zeros(100)

@@ -219,3 +219,22 @@ def test_folders_of_scvi_tools_before_0_15(tmp_path):
     (tmp_path / "attr.pkl").write_bytes(pickle.dumps({"init_params_": {}}))
     with pytest.raises(UnsafeFileError, match=r"attr\.pkl is refused: it lacks \['scvi_setup_dict_'\]"):
         read_former_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("contents", "says"),
+    [
+        (b"\x80\x06}.", "it is a pickle of protocol 6; 5 is the newest that is known"),
+        (b"\x80\x02}(K\x01u.", "it sets keys of what is no dictionary"),
+    ],
+)
+def test_pickles_that_no_pickler_wrote(tmp_path, contents, says):
+    with pytest.raises(UnsafeFileError, match=says):
+        read(tmp_path / "attr.pkl", contents)
+
+
+@pytest.mark.parametrize("read_file", [read_torch_file, read_pickle_file])
+def test_pipes_are_no_files(tmp_path, read_file):
+    os.mkfifo(tmp_path / "model.pt")
+    with pytest.raises(UnsafeFileError, match=r"model\.pt is refused: it is no regular file"):
+        read_file(tmp_path / "model.pt")

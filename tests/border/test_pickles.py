@@ -61,6 +61,7 @@ DTYPES = {
     ),
     "void": Call(SCALAR, dtype("V16"), bytes(16)),
     "another byte order": Call(SCALAR, dtype("f8", (3, "?", None, None, None, -1, -1, 0)), bytes(8)),
+    "a byte order by another name": Call(SCALAR, dtype("f8", (3, "S", None, None, None, -1, -1, 0)), bytes(8)),
     "a type by a list of fields": Call(SCALAR, Call(np.dtype, [("a", "O")]), bytes(8)),
     "texts without a length": Call(RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (2**40,), dtype("U0"), False, b"")),
     "characters that there are not": Call(SCALAR, dtype("U1", (3, "<", None, None, None, 4, 4, 8)), b"\xff" * 4),
@@ -96,6 +97,9 @@ ARRAYS = {
     "a shape of texts": Call(RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, ("8",), dtype("f8"), False, bytes(8))),
     "objects that are calls": Call(
         RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (1,), dtype("O8"), False, [Call(os.system, TOUCH)])
+    ),
+    "objects of a negative shape": Call(
+        RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (-1,), dtype("O8"), False, ["a"])
     ),
     "objects that are lists": Call(RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (1,), dtype("O8"), False, [[1]])),
     "a subclass": Call(RECONSTRUCT, np.matrix, (0,), b"b", state=None),
@@ -162,6 +166,8 @@ OPCODES = {
         text("os") + text("path.os.system") + b"\x93" + values(WORDS) + b"R",
         "call os.path.os.system",
     ),
+    "a value from before a mark": (b"](K\x01a", "takes a value where there is none"),
+    "a tuple of what is before a mark": (b"K\x01(\x85", "takes a value where there is none"),
     "STACK_GLOBAL of numbers": (b"K\x01K\x02\x93", "names a class by something else than text"),
     "BUILD with __dict__": (
         named("builtins", "object") + b")R}(" + text("__class__") + EVIL + b"ub",

@@ -29,7 +29,7 @@ def ended(tmp_path, monkeypatch):
     [
         ([*BUILD, "--max-epochs", "0"], "between 1 and 1,000,000"),
         ([*BUILD, "--max-epochs", "1000001"], "between 1 and 1,000,000"),
-        ([*BUILD, "--max-epochs", "2.5"], "'2.5' is no whole number"),
+        ([*BUILD, "--max-epochs", "2.5"], "'2.5' is not a whole number"),
         ([*BUILD, "--seed", "-1"], "--seed"),
         ([*BUILD, "--seed", 2**32], "between 0 and 4,294,967,295"),
         ([*TRANSFER, "--k", "0"], "at least 1"),
@@ -57,4 +57,4 @@ def test_beyond_the_limits(ended, words, says):
     ],
 )
 def test_at_the_limits_the_file_is_what_is_missing(ended, words):
-    assert "no_such.h5ad is no file" in ended(words)
+    assert "no_such.h5ad is not a file" in ended(words)

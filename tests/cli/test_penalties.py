@@ -26,11 +26,11 @@ def test_words():
     ("word", "says"),
     [
         ("mdm", "there is no penalty 'mdm'; choose from"),
-        ("mmd:place=z", "'place=z' is no option of penalty mmd; write option=value, with one of"),
-        ("mmd:weight", "'weight' is no option of penalty mmd; write option=value"),
+        ("mmd:place=z", "'place=z' is not an option of penalty mmd; write option=value, with one of"),
+        ("mmd:weight", "'weight' is not an option of penalty mmd; write option=value"),
         ("mmd:on=a b", "penalty 'mmd:on=a b': on must be one of"),
         ("ewc:weight=-1", "penalty 'ewc:weight=-1': weight must be at least 0"),
-        ("ewc:weight=" + "(" * 201, r"\(\.\.\. is no value of an option: it has 201 letters"),
+        ("ewc:weight=" + "(" * 201, r"\(\.\.\. is not a value of an option: it has 201 letters"),
         ("ewc:weight=" + "(" * 200, "weight must be a number"),
     ],
 )

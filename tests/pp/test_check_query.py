@@ -127,6 +127,15 @@ class TestCounts:
         assert problem.severity == "error"
         assert "log-normalised" in problem.message
 
+    def test_a_few_cells_that_happen_to_be_whole_are_as_the_others(self):
+        adata = query()
+        values = np.log1p(adata.X.toarray() * 1.37)
+        for n_whole, of in ((2, ""), (10, "20 of 30 cells (batches ['c']): ")):
+            values[:n_whole] = np.sign(values[:n_whole])
+            adata.X = sparse.csr_matrix(values)
+            found = [problem.message for problem in problems(adata) if "log-normalised" in problem.message]
+            assert [message.startswith(f"{of}100% of the non-zero values") for message in found] == [True]
+
     def test_fractional_counts_warn(self):
         adata = query()
         adata.X = adata.X * np.float32(1000.5)

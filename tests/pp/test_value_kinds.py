@@ -180,6 +180,12 @@ def test_each_batch_is_judged_by_itself():
     assert found == {0: "counts", 1: "binarised", 2: "logarithms"}
 
 
+def test_constant_genes_tell_nothing():
+    values = counts(60)
+    values[:, :40] = np.resize([2, 4], 40)
+    assert kinds(values) == {"counts"}
+
+
 def test_empty_cells_and_genes_tell_nothing():
     values = counts(60)
     values[:20], values[:, :30] = 0, 0

@@ -229,6 +229,14 @@ def test_wrong_input(adata, kwargs, error, match):
     assert "rank_genes_groups" not in adata.uns
 
 
+def test_counts_that_were_only_multiplied_are_normalised(adata):
+    expected = sp.tl.rank_genes(adata, "group", copy=True)
+    adata.X = adata.X * 3
+    with pytest.warns(UserWarning, match="counts multiplied by 3"):
+        sp.tl.rank_genes(adata, "group")
+    np.testing.assert_allclose(by_gene(adata, "1")["scores"], by_gene(expected, "1")["scores"], rtol=1e-5)
+
+
 def test_counts_that_are_none(adata):
     with pytest.raises(ValueError, match=r"log1p of counts normalised to 10,000"):
         sp.tl.rank_genes(normalized(adata), "group")

@@ -37,6 +37,7 @@ def test_covariates_and_genes_in_any_order():
     assert given.uns.keys() == ref[:, ::-1].copy().uns.keys()
 
 
+@pytest.mark.filterwarnings("ignore:adata.X does not contain unnormalized count data")  # scvi-tools' own words
 def test_refusals():
     ref, query = split(cells(), "batch2")
     model = reference(SCVI, ref)
@@ -45,6 +46,10 @@ def test_refusals():
     stranger.obs["batch"] = "elsewhere"
     with pytest.raises(ValueError, match="elsewhere"):
         train(mapped, 1, penalties=[CellReplay(cells=stranger)])
+    multiplied = ref.copy()
+    multiplied.X = multiplied.X * np.float32(0.3)
+    with pytest.warns(UserWarning, match=r"counts multiplied by 0\.3"):
+        train(mapped, 1, penalties=[CellReplay(cells=multiplied)])
     normalised = ref.copy()
     normalised.X = np.log1p(normalised.X)
     with pytest.raises(QueryError, match="log-normalised values"):

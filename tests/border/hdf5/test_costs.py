@@ -151,6 +151,14 @@ def ragged(file):
     file.create_dataset("uns/ragged", (2,), h5py.vlen_dtype("i8"))
 
 
+def ragged_records(file):
+    file.create_dataset("uns/ragged", (2,), [("a", "f8"), ("b", h5py.vlen_dtype("i8"))])
+
+
+def ragged_attribute(file):
+    file.attrs.create("sizes", [np.arange(3), np.arange(2)], (2,), h5py.vlen_dtype("i8"))
+
+
 def wide_records(file):
     file.create_dataset("uns/wide", (100,), np.dtype([("a", "V4000000"), ("b", "f8")]), chunks=(1,))
 
@@ -176,6 +184,8 @@ A3 = {
     "10^12 cells without columns": (put("X", shape=(10**12, 0), dtype="f4"), "/X: its shape is (1000000000000, 0)"),
     "a name that is no text": (no_text, "/uns: it holds b'\\xff\\xfe', whose name is no UTF-8 text"),
     "lists of any length": (ragged, "/uns/ragged: it holds values of variable length"),
+    "records of lists of any length": (ragged_records, "/uns/ragged: it holds values of variable length"),
+    "an attribute of lists of any length": (ragged_attribute, "/ (attribute 'sizes'): it holds values of variable length"),
     "records of 4 MB each": (wide_records, "/uns/wide: it declares more data"),
 }  # fmt: skip
 

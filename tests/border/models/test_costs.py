@@ -77,6 +77,13 @@ def long_table(n_rows):
     return one.sub(text("stop") + integer(n_rows), code)
 
 
+def repeated(n_pairs, n_times):
+    """Opcodes of a list that holds one dictionary many times."""
+    pairs = b"".join(text(str(i)) + b"N" for i in range(n_pairs))
+    return b"](}r\0\0\0\0(" + pairs + b"u" + b"j\0\0\0\0" * n_times + b"e"
+
+
+TENSOR = {"0": bytes(2**24)}
 KEYS = b"".join(integer(i * (2**61 - 1)) + b"N" for i in range(1, 20_000))
 COSTS = {
     "LONG_BINPUT 2**28": (file_of(b"K\x01r\0\0\0\x10"), None),
@@ -115,6 +122,11 @@ MORE_COSTS = {
         ),
         "far larger than the file",
     ),
+    "a billion laughs beside 16 MB": (
+        file_of(doubled(40, lambda two: b"](" + two + b"e"), **TENSOR),
+        "far larger than the file",
+    ),
+    "a dictionary 50,000 times beside 16 MB": (file_of(repeated(1000, 50_000), **TENSOR), "far larger than the file"),
     "20,000 keys of one hash": (file_of(b"}(" + KEYS + b"u"), "a key that is no plain value"),
     "a table of 67 million rows": (file_of(long_table(2**26)), "it holds a table that is stored in an unknown way"),
     "1,000 tensors of one storage": (

@@ -123,10 +123,13 @@ def are_ranks(cells: sparse.csr_matrix, sums: NDArray) -> bool:
     return bool(many.any() and consecutive[many].all())
 
 
-def common_divisors(cells: sparse.csr_matrix) -> NDArray[np.int64]:
-    """Return the largest number that divides all values of a cell, for each cell with values enough to tell."""
+def common_divisors(cells: sparse.csr_matrix, *, varying: bool = False) -> NDArray[np.int64]:
+    """Return the largest number that divides all values of a cell, for each cell with values enough to tell, and that vary if asked."""
     divisors = np.gcd.reduceat(cells.data.astype(np.int64), _starts(cells))
-    return divisors[_sizes(cells) >= _FEWEST]
+    tell = _sizes(cells) >= _FEWEST
+    if varying:
+        tell &= np.maximum.reduceat(cells.data, _starts(cells)) > smallest_values(cells, cells.data)
+    return divisors[tell]
 
 
 def cut_off(cells: sparse.csr_matrix, largest: float) -> int:

@@ -35,7 +35,8 @@ def check_genes(adata: AnnData, spec: ReferenceSpec | None) -> Iterator[Problem]
     yield from _check_names(adata.var_names, names, reference)
     if reference:
         yield from _check_overlap(adata, names, reference)
-    if spec is None or (reference is None and not spec.batches):  # cells alone, or of a reference to be
+    to_be = spec is not None and reference is None and spec.batch_key is not None and not spec.batches
+    if spec is None or to_be:  # cells alone, or of a reference to be
         yield from _check_blanks(names)
 
 

@@ -193,7 +193,7 @@ def _multiplied(cells: sparse.csr_matrix) -> Verdict | None:
     if divisor > 1 and cells.nnz >= _FEWEST_VALUES:
         return Verdict("multiplied", f"counts multiplied by {divisor}", f"every value is a multiple of {divisor}")
     for of, one in ((cells, "cell"), (cells.T.tocsr(), "gene")):
-        divisors = common_divisors(of)
+        divisors = common_divisors(of, varying=one == "gene")
         n = int((divisors > 1).sum())
         if n >= max(_FEWEST_CELLS, _SOME * len(divisors)):
             return Verdict(
