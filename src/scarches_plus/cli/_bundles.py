@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 from typing import TYPE_CHECKING, Any
+
+from cyclopts import Parameter
 
 from scarches_plus._arguments import at_home
 from scarches_plus._files import check_apart, check_output_folder
 
 from ._console import console
+from ._inputs import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from anndata import AnnData
 
@@ -37,6 +41,40 @@ def bundle_folder(out: Path, reads: Mapping[str, Path | None], *, overwrite: boo
         raise FileExistsError(message)
     check_apart({"--bundle": folder}, reads)
     return check_output_folder(folder, overwrite=overwrite, foreign=no_bundle)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class About:
+    """What people want to know of a model.
+
+    Parameters
+    ----------
+    card
+        A JSON file of what people want to know, such as {"title": "...", "license": "CC-BY-4.0", "citation": "..."}.
+    name, version
+        Name and version of the model, for hub push.
+    license
+        SPDX identifier of the licence, such as CC-BY-4.0, for hub push.
+    """
+
+    card: Path | None = None
+    name: str | None = None
+    version: str | None = None
+    license: str | None = None
+
+    def read(self) -> dict[str, Any]:
+        """Return the card: that of the file, with what was given beside it."""
+        card = (
+            {}
+            if self.card is None
+            else read_json(self.card, "the card", example='{"title": "...", "license": "CC-BY-4.0"}')
+        )
+        given = {"name": self.name, "version": self.version, "license": self.license}
+        return card | {key: value for key, value in given.items() if value is not None}
+
+
+NOTHING_SAID = About()
 
 
 def known_profiles(adata: AnnData, labels_key: str, batch_key: str, layer: str | None) -> LabelProfiles | None:

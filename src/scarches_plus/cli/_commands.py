@@ -10,7 +10,7 @@ from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
 
 from ._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
-from ._bundles import bundle_folder, known_profiles, write_bundle
+from ._bundles import NOTHING_SAID, About, bundle_folder, known_profiles, write_bundle
 from ._inputs import read_cells, read_hierarchy, require_columns, require_counts, require_different
 from ._models import open_model
 from ._outputs import CELLS, output_file, output_files, output_folder, require_room, size_of, write_cells
@@ -105,6 +105,7 @@ def build(
     labels_key: str | None = None,
     out: Path | None = None,
     bundle: Path | None = None,
+    about: About = NOTHING_SAID,
     recipe: Recipe = "scvi",
     penalty: Words = (),
     hierarchy: Path | None = None,
@@ -160,10 +161,14 @@ def build(
     if recipe.startswith("scanvi") and labels_key is None:
         message = f"recipe {recipe} trains on labels: name their column with --labels-key, or take --recipe scvi"
         raise ValueError(message)
-    reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy}
+    reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy, "--card": about.card}
     out = out and output_folder(out, reads, overwrite=overwrite)
     bundle = bundle and bundle_folder(bundle, reads, overwrite=overwrite)
     check_apart({"--out": out, "--bundle": bundle} if out and bundle else {})
+    described = about.read()
+    if described and bundle is None:
+        message = "--card, --name, --version and --license go with --bundle"
+        raise ValueError(message)
     penalties, tree = parse_penalties(penalty) or None, read_hierarchy(hierarchy)
     adata = read_cells(reference, reading)
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
@@ -196,7 +201,8 @@ def build(
             console.print(f"wrote {out}")
         if bundle is not None:
             profiles = labels_key and known_profiles(adata, labels_key, batch_key, layer)
-            write_bundle(model, bundle, anchors=bool(anchors), profiles=profiles, overwrite=overwrite, saved=out)
+            options = {"card": described, "anchors": bool(anchors), "profiles": profiles}
+            write_bundle(model, bundle, overwrite=overwrite, saved=out, **options)
 
 
 @app.command(name="map")

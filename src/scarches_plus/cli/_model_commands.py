@@ -9,8 +9,8 @@ from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_space
 
 from ._app import AS_IT_IS, Reading, Whole, Words, app
-from ._bundles import bundle_folder, known_profiles, write_bundle
-from ._inputs import read_cells, read_json, require_columns, require_counts
+from ._bundles import NOTHING_SAID, About, bundle_folder, known_profiles, write_bundle
+from ._inputs import read_cells, require_columns, require_counts
 from ._models import open_model
 from ._outputs import CELLS, output_file, size_of, write_cells
 from ._steps import console
@@ -70,9 +70,7 @@ def bundle(
     calibrate: bool = False,
     importance: bool = False,
     anchors: Whole = 0,
-    card: Path | None = None,
-    name: str | None = None,
-    version: str | None = None,
+    about: About = NOTHING_SAID,
     overwrite: bool = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
@@ -102,21 +100,14 @@ def bundle(
         Keep how much each weight matters, for strategy clcvae and penalty ewc; what the model has is always kept.
     anchors
         Keep so many cells without counts, for mapping a query of one batch with penalty mmd. These are data of single cells.
-    card
-        A JSON file of what people want to know, such as {"title": "...", "license": "CC-BY-4.0", "citation": "..."}.
-    name
-        Name of the model in the card, for hub push.
-    version
-        Version of the model in the card.
     overwrite
         Replace a bundle that is there.
     """
     from scarches_plus import load, tl, train
 
-    reads = {"the model": at_home(model), "--reference": reference, "--columns": reading.columns, "--card": card}
+    reads = {"the model": at_home(model), "--reference": reference, "--columns": reading.columns, "--card": about.card}
     out = bundle_folder(out, reads, overwrite=overwrite)
-    described = {} if card is None else read_json(card, "the card", example='{"title": "...", "license": "CC-BY-4.0"}')
-    described |= {key: value for key, value in (("name", name), ("version", version)) if value is not None}
+    described = about.read()
     needs = {"--with-cells": with_cells, "--calibrate": calibrate, "--importance": importance, "--anchors": anchors}
     asked = [option for option, given in needs.items() if given]
     if reference is None and asked:

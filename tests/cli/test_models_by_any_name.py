@@ -1,0 +1,154 @@
+"""The shell session from a file of cells to somebody else's report, with the model as a folder, a DOI and a name of a hub."""
+
+import anndata
+import pytest
+from invenio_server import TOKEN, InvenioServer
+from small_models import split
+
+import scarches_plus as sp
+from scarches_plus.cli import (  # noqa: F401 (they register themselves)
+    _annotation_commands,
+    _check_command,
+    _commands,
+    _gene_commands,
+    _hub_commands,
+    _model_commands,
+    _novelty_commands,
+    _scoring_commands,
+)
+from scarches_plus.cli._app import app
+from scarches_plus.datasets import simulate
+from scarches_plus.hub import _services
+
+
+def run(*words):
+    return app(list(map(str, words)), result_action="return_value", exit_on_error=False, print_error=False)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """What a lab does: build a reference as a bundle, add cells without counts and a name, publish it, list it."""
+    with pytest.MonkeyPatch.context() as patch:
+        lab = tmp_path_factory.mktemp("lab")
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("ZENODO_SANDBOX_TOKEN", TOKEN)
+        server = InvenioServer()
+        service = _services.Service(server.address, "ZENODO_SANDBOX_TOKEN")
+        patch.setitem(_services.SERVICES, "zenodo sandbox", service)
+        ref, query = split(simulate(300, 60, 3, n_batches=3, mean_depth=400.0, rng=0), "batch2")
+        ref.write_h5ad(lab / "ref.h5ad")
+        query.write_h5ad(lab / "query.h5ad")
+        columns = ("--batch-key", "batch", "--labels-key", "cell_type")
+        run("build", lab / "ref.h5ad", *columns, "--recipe", "scanvi", "--bundle", lab / "built", "--max-epochs", 2)
+        run(
+            "bundle", lab / "built", "--reference", lab / "ref.h5ad", "--labels-key", "cell_type", "--with-cells", "latent", "labels",
+            "--calibrate", "--name", "small", "--version", "1", "--license", "CC0-1.0", "--out", lab / "bundles" / "small",
+        )  # fmt: skip
+        push = (
+            "hub",
+            "push",
+            lab / "bundles" / "small",
+            "--creators",
+            "Doe, Jane",
+            "--allow-cells",
+            "--publish",
+            "--yes",
+        )
+        run(*push)
+        (record,) = server.records
+        sp.hub.write_index(lab / "bundles", uploads=list(sp.hub.list_uploads()))
+        patch.delenv("ZENODO_SANDBOX_TOKEN")
+        patch.setenv("SCARCHES_PLUS_HUB_INDEX", str(lab / "bundles"))
+        yield lab, {"bundle": lab / "bundles" / "small", "doi": f"10.5072/zenodo.{record}", "name": "small@1"}
+        server.close()
+
+
+@pytest.mark.parametrize("by", ["bundle", "doi", "name"])
+def test_the_session(by, lab, tmp_path, monkeypatch, capsys):
+    folder, names = lab
+    monkeypatch.setenv("SCARCHES_PLUS_CACHE", str(tmp_path / "cache"))
+    if by == "doi":
+        monkeypatch.delenv("SCARCHES_PLUS_HUB_INDEX")  # no index knows it
+        run("hub", "pull", names[by])
+        assert "cache" in capsys.readouterr().out
+    model = names[by]
+    run("hub", "info", model)
+    assert '"small"' in capsys.readouterr().out
+    run("check", folder / "query.h5ad", "--model", model)
+    mapped, labelled, novel = (tmp_path / f"{name}.h5ad" for name in ("mapped", "labelled", "novel"))
+    run("map", folder / "query.h5ad", "--model", model, "--out", mapped, "--max-epochs", 2)
+    run("transfer", mapped, "--reference", model, "--labels-key", "cell_type", "--out", labelled)
+    run("novel", folder / "query.h5ad", "--reference", model, "--out", novel)
+    run("embed", folder / "ref.h5ad", "--model", model, "--out", tmp_path / "embedded.h5ad")
+    run("abundance", labelled, "--reference", model, "--labels-key", "cell_type", "--out", tmp_path / "shares.csv")
+    run("report", labelled, "--reference", model, "--labels-key", "cell_type", "--out", tmp_path / "report")
+    assert "cell_type_pred" in anndata.read_h5ad(labelled).obs
+    assert "novel" in anndata.read_h5ad(novel).obs
+    assert "accuracy" in (tmp_path / "report" / "report.html").read_text()
+    assert anndata.read_h5ad(tmp_path / "embedded.h5ad").obsm["X_scarches"].shape[1] == sp.hub.info(
+        lab[1]["bundle"]
+    ).model.arguments.get("n_latent", 10)
+
+
+def test_a_bundle_without_cells_labels_by_its_summary(lab, tmp_path):
+    folder, _ = lab
+    mapped, labelled = tmp_path / "mapped.h5ad", tmp_path / "labelled.h5ad"
+    run("map", folder / "query.h5ad", "--model", folder / "built", "--out", mapped, "--max-epochs", 2)
+    run("transfer", mapped, "--reference", folder / "built", "--labels-key", "cell_type", "--out", labelled)
+    assert "cell_type_pred" in anndata.read_h5ad(labelled).obs
+    for verb in ("report", "abundance"):
+        out = tmp_path / ("out" if verb == "report" else "out.csv")
+        with pytest.raises(ValueError, match="--with-cells"):
+            run(verb, labelled, "--reference", folder / "built", "--labels-key", "cell_type", "--out", out)
+
+
+def test_what_is_asked_for_needs_cells(lab, tmp_path):
+    folder, _ = lab
+    with pytest.raises(ValueError, match="--with-cells needs the reference's cells"):
+        run("bundle", folder / "built", "--with-cells", "latent", "--out", tmp_path / "b")
+    with pytest.raises(ValueError, match="name what to write"):
+        run("build", folder / "ref.h5ad", "--batch-key", "batch")
+    assert not list(tmp_path.iterdir())
+
+
+def test_importance_and_anchors_are_made_from_the_cells(lab, tmp_path):
+    folder, _ = lab
+    run(
+        "bundle", folder / "built", "--reference", folder / "ref.h5ad", "--importance", "--anchors", 20, "--out", tmp_path / "b",
+    )  # fmt: skip
+    model = sp.load(tmp_path / "b")
+    assert model.state.importance is not None
+    assert len(model.state.anchors.z_mean) == 20
+    run(
+        "map",
+        folder / "query.h5ad",
+        "--model",
+        tmp_path / "b",
+        "--strategy",
+        "clcvae",
+        "--out",
+        tmp_path / "m.h5ad",
+        "--max-epochs",
+        1,
+    )
+
+
+def test_a_model_that_fits_no_bundle_is_kept(lab, tmp_path, monkeypatch):
+    folder, _ = lab
+
+    def refuse(*_, **__):
+        message = "it does not fit"
+        raise ValueError(message)
+
+    monkeypatch.setattr("scarches_plus.hub.save_bundle", refuse)
+    with pytest.raises(ValueError, match=r"it does not fit; the trained model is kept as .*b-model"):
+        run("build", folder / "ref.h5ad", "--batch-key", "batch", "--bundle", tmp_path / "b", "--max-epochs", 1)
+    assert sp.load(tmp_path / "b-model").is_trained
+
+
+def test_a_typo_is_told_with_near_names(lab, tmp_path):
+    folder, _ = lab
+    with pytest.raises(KeyError, match="pbmc68k-scanvi"):
+        run("map", folder / "query.h5ad", "--model", "pbmc68k-scamvi", "--out", tmp_path / "m.h5ad")
+    with pytest.raises(FileNotFoundError, match="bundles/smal"):
+        run("map", folder / "query.h5ad", "--model", folder / "bundles" / "smal", "--out", tmp_path / "m.h5ad")
