@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from cell_files import few_cells, nearly_zero, same, table, table_of
 
+from scarches_plus import _limits
 from scarches_plus._cell_files import read_cells
+from scarches_plus._cell_files._layout import layout_of
 
 pytestmark = [
     pytest.mark.border,
@@ -145,3 +147,10 @@ def test_honest_tables_open(border, tmp_path):
         lambda shapes: shapes == ((100, 60_000), (120, 70_000)),
         kind="D", case="large tables that are nearly all zero", shown="read_cells('cells.csv.gz')",
     )  # fmt: skip
+
+
+def test_tables_of_long_lines_open(tmp_path, monkeypatch):
+    """Lines that were not looked at are not missing."""
+    monkeypatch.setattr(_limits, "TABLE_SAMPLE_BYTES", 2**20)
+    (tmp_path / "genes.csv").write_bytes(table(70_000, [nearly_zero(70_000, 700)] * 20))
+    assert len(layout_of(tmp_path / "genes.csv").columns) == 70_000

@@ -28,6 +28,13 @@ def test_statuses(capsys, error, status, says):
     assert run(lambda: None) == 0
 
 
+def test_an_error_that_comes_from_itself(capsys):
+    error = OSError("no space")
+    error.__cause__ = error
+    assert run(_raises(error)) == 2
+    assert capsys.readouterr().err == "error: no space\n"
+
+
 def test_secrets_are_not_told(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
     text = without_secrets(

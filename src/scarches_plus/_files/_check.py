@@ -216,7 +216,9 @@ def _require_writable(target: Path, n_bytes: int) -> None:
     except OSError as error:
         if any(one.is_symlink() and not one.exists() for one in (parent, *parent.parents)):
             raise _below_a_file(target) from error
-        raise error if str(target) in str(error) else _cannot(target, error) from error
+        if str(target) in str(error):
+            raise
+        raise _cannot(target, error) from error
     finally:
         for folder in reversed(made):
             with suppress(OSError):

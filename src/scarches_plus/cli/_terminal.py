@@ -69,14 +69,14 @@ def run(call: Callable[[], object]) -> int:
     return 0
 
 
-def _is_of_writing_hdf5(error: BaseException | None) -> bool:
+def _is_of_writing_hdf5(error: BaseException) -> bool:
     """Return whether an error, or what it comes from, was raised by HDF5 while a file was written."""
-    while error is not None:
-        names = {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
+    for one in (error, error.__cause__):
+        frames = traceback.walk_tb(one.__traceback__ if one else None)
+        names = {str(frame.f_globals.get("__name__")) for frame, _ in frames}
         written = any(name.startswith("scarches_plus._files._write_") for name in names)
         if written and any(name.partition(".")[0] == "h5py" for name in names):
             return True
-        error = error.__cause__
     return False
 
 
