@@ -1,6 +1,7 @@
 """One door: whatever names a model opens it, or says what is there instead; nothing is executed, and a typo asks nobody."""
 
 import bz2
+import contextlib
 import gzip
 import pickle
 import shutil
@@ -164,6 +165,20 @@ class TestEveryEntrance:
     def test_a_bundle_of_a_path(self, saved, model, tmp_path):
         sp.hub.save_bundle(saved / "folder", tmp_path / "bundle")
         assert same(sp.load(tmp_path / "bundle"), model)
+
+
+class TestTrust:
+    def test_a_file_of_another_name_is_the_one_that_is_opened(self, saved, model, ref, tmp_path):
+        other = reference(SCVI, ref.copy())
+        other.save(tmp_path / "there", save_anndata=True)
+        shutil.copy(saved / "folder" / "model.pt", tmp_path / "there" / "mine.pt")
+        for trust_pickle in (False, True):
+            assert same(sp.load(tmp_path / "there" / "mine.pt", trust_pickle=trust_pickle), model)
+        assert SCANVI.load(tmp_path / "there" / "mine.pt").adata is None
+
+    @pytest.mark.parametrize("layout", ["folder", "prefixed", "bundle"])
+    def test_every_layout_opens_with_trust(self, layout, saved, model):
+        assert same(sp.load(saved / layout, trust_pickle=True), model)
 
 
 class TestAbsent:
@@ -331,6 +346,27 @@ class TestHostileArchives:
         for n_bytes in (600, len(whole) // 4, len(whole) // 2):
             (tmp_path / name).write_bytes(whole[:n_bytes])
             with pytest.raises((ValueError, FileNotFoundError)):
+                sp.load(tmp_path / name)
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_other_methods(self, method, tmp_path):
+        with zipfile.ZipFile(tmp_path / "m.zip", "w", method) as archive:
+            archive.writestr("model.pt", b"x" * 100)
+        with pytest.raises(ValueError, match="another method than deflate"):
+            sp.load(tmp_path / "m.zip")
+
+    def test_an_error_names_the_archive(self, tmp_path):
+        with pytest.raises(ValueError, match=r"m\.zip/model\.pt") as caught:
+            sp.load(zip_of(tmp_path / "m.zip", ("model.pt", b"<html>")))
+        assert "/tmp/tmp" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["m.zip", "m.tar.gz", "m.tar.bz2"])
+    def test_any_other_byte(self, name, saved, tmp_path):
+        whole = packed(saved / "folder", tmp_path / name).read_bytes()
+        rng = np.random.default_rng(0)
+        for at in rng.integers(0, len(whole), 40):
+            (tmp_path / name).write_bytes(whole[:at] + bytes([rng.integers(256)]) + whole[at + 1 :])
+            with contextlib.suppress(ValueError, FileNotFoundError):
                 sp.load(tmp_path / name)
 
     def test_without_a_model(self, tmp_path):

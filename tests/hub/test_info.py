@@ -24,7 +24,7 @@ def test_the_manifest_alone_is_fetched(bundle, tmp_path):
 def test_unknown(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("nothing", tmp_path / "nothing", tmp_path / "empty"):
-        with pytest.raises(KeyError, match=r"(nothing|empty) is no folder with a manifest\.json, and no index lists"):
+        with pytest.raises(KeyError, match=r"(nothing|empty) is no folder with a manifest\.json"):
             sp.hub.info(name, cache_dir=tmp_path)
 
 

@@ -332,14 +332,18 @@ class TestRefusals:
             sp.tl.map_query(query, reference(sp.model.SCVI, ref), max_epochs=1)
 
     @pytest.mark.filterwarnings("ignore:We recommend using setup_mudata:DeprecationWarning")
-    def test_a_model_set_up_with_anndata(self, tmp_path):
+    def test_a_model_set_up_with_anndata_is_taken_with_proteins_in_obsm(self, tmp_path):
         ref, _ = split(cells(n_batches=4), "batch2", "batch3")
         ref.obsm["proteins"] = as_taken(TOTALVI, ref).mod["protein"].to_df()
         scvi.model.TOTALVI.setup_anndata(ref, protein_expression_obsm_key="proteins", batch_key="batch")
-        model = scvi.model.TOTALVI(ref, **network(TOTALVI))
-        model.save(tmp_path / "model")
-        with pytest.raises(TypeError, match="set up with AnnData"):
-            sp.model.load(tmp_path / "model")
+        plain = scvi.model.TOTALVI(ref, **network(TOTALVI))
+        plain.is_trained_ = True
+        plain.module.eval()
+        plain.save(tmp_path / "model")
+        expected = plain.get_latent_representation()
+        clean = ref.copy()
+        for opened in (sp.load(tmp_path / "model"), sp.load(plain), sp.load(tmp_path / "model", trust_pickle=True)):
+            np.testing.assert_allclose(opened.embed(clean), expected, atol=1e-6)
 
     def test_no_fast_path(self, pair):
         model, query = pair

@@ -151,7 +151,7 @@ class TestRefusals:
         reference.obs["empty"] = "Unknown"
         with pytest.raises(ValueError, match="no cell of the reference"):
             sp.tl.transfer_labels(query, reference, "empty")
-        with pytest.raises(TypeError, match="AnnData"):
+        with pytest.raises(KeyError, match="no index lists a model 'model'"):
             sp.tl.transfer_labels(query, "model", "cell_type")
 
 
@@ -291,7 +291,7 @@ class TestFromAModelWithASummary:
         moved.uns["scarches_plus"]["embeddings"]["X_scarches"]["space"] = "elsewhere"
         with pytest.raises(ValueError, match="different latent spaces"):
             sp.tl.transfer_labels(moved, model, "cell_type")
-        with pytest.raises(TypeError, match="not 'model/'"):
+        with pytest.raises(FileNotFoundError, match="model"):
             sp.tl.transfer_labels(query, "model/", "cell_type")
 
 

@@ -23,7 +23,8 @@ def former_parts_of(contents: memoryview) -> tuple[Any, int, dict[str, memoryvie
     UnsafeFileError
         If it is damaged, or was written by a machine of another byte order.
     """
-    whole, at, found = bytes(contents), len(MAGIC), []
+    whole = contents.obj if isinstance(contents.obj, bytes) else bytes(contents)
+    at, found = len(MAGIC), []
     for _ in range(4):
         machine = run(whole, at)
         at = machine.at
@@ -45,7 +46,7 @@ def former_parts_of(contents: memoryview) -> tuple[Any, int, dict[str, memoryvie
         if key not in sizes:
             _refuse("it holds a storage that no tensor has")
         storages[key], at = _storage(contents, at, sizes[key])
-    return described, found[2].n_steps + found[2].n_values, storages
+    return described, sum(one.n_steps + one.n_values for one in found), storages
 
 
 def _storage(contents: memoryview, at: int, n_bytes: int) -> tuple[memoryview, int]:

@@ -89,7 +89,12 @@ def parts_of_storage(tag: Any) -> tuple[int, Any, Any]:
     UnsafeFileError
         If it refers to something else, or to part of a storage, or to one of an unknown type.
     """
-    if not isinstance(tag, tuple) or len(tag) not in {5, 6} or tag[0] != "storage" or tag[5:] not in {(), (None,)}:
+    if (
+        not isinstance(tag, tuple)
+        or len(tag) not in {5, 6}
+        or tag[0] != "storage"
+        or (len(tag) == 6 and tag[5] is not None)
+    ):
         _refuse("without a storage")
     kind = tag[1]
     if not isinstance(kind, Name) or kind.module != "torch" or kind.name not in _STORAGES:

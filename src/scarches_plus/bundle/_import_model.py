@@ -16,17 +16,14 @@ if TYPE_CHECKING:
 
 
 def import_model(path: str | Path, *, prefix: str | None = None, trust_pickle: bool = False) -> SCVI | SCANVI | TOTALVI:
-    """Open a folder that scvi-tools wrote (``model.pt``), without letting the file call anything.
+    """Open a model that scvi-tools or this package saved; :func:`scarches_plus.load` with errors of this module.
 
-    scvi-tools itself executes whatever such a file says. Here, tensors, arrays and plain values are read; what a model needs and is
-    anything else is refused, and the training history is passed over (:func:`scarches_plus.model.load` keeps it, and opens as safely).
-    Files of scvi-tools 1.5 and pandas 3, which scvi-tools 1.4 cannot open, open here. Models of scvi-hub, minified ones too, are such
-    folders: :func:`import_reference` opens their cells.
+    Models of scvi-hub, minified ones too, are such folders: :func:`import_reference` opens their cells.
 
     Parameters
     ----------
     path
-        Folder with ``model.pt``, as ``model.save`` of scvi-tools or of this package wrote it.
+        Folder, file or archive.
     prefix
         What file names in the folder begin with.
     trust_pickle

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from ._layouts._find import Place
     from ._layouts._saved_model import SavedModel
 
 
@@ -47,7 +48,7 @@ def open_path(
     prefix
         What the names of its files begin with.
     trust_pickle
-        Let scvi-tools open its own file, which executes what it says.
+        Let scvi-tools open its own file, which executes what it says; without meaning for other layouts.
     **options
         ``accelerator`` and ``device``; with ``trust_pickle`` whatever else ``load`` of scvi-tools takes.
 
@@ -62,10 +63,11 @@ def open_path(
         If the model is of a class that this package does not support.
     """
     with located(at_home(path), prefix, with_cells=adata is None) as (folder, place):
+        adata = False if adata is None and place.file else adata  # cells beside a file of another name are not its own
         if place.layout == BUNDLE:
             return _of_bundle(folder, adata, expected, options)
         if trust_pickle and place.layout != FORMER:
-            return _trusted(folder, adata, expected, prefix=place.prefix, **options)
+            return _trusted(folder, place, adata, expected, **options)
         saved, cells = read_folder(folder, lambda there: _read(there, place, with_cells=adata is None))
         return _of_saved(saved, adata if cells is None else cells, expected, prepared=cells is not None, **options)
 
@@ -120,18 +122,22 @@ def _of_bundle(folder: Path, adata: Any, expected: Any, options: dict[str, Any])
     return model
 
 
-def _trusted(folder: Path, adata: Any, expected: Any, *, prefix: str, **options: Any) -> Any:
-    """Let scvi-tools open its own file."""
-    import scvi.model
-
+def _trusted(folder: Path, place: Place, adata: Any, expected: Any, **options: Any) -> Any:
+    """Let torch unpickle a file of scvi-tools; it may hold anything, and totalVI's is brought into the form it has here."""
     from scarches_plus.model._convert import class_of
 
-    name = scvi.model.SCVI.load_registry(str(folder), prefix=prefix)["model_name"]
-    _require_class(name, expected, folder)
-    return class_of(name)._load_with_cells(folder, adata, prefix=prefix or None, **options)
+    from ._layouts._scvi_tools import unpickle_model
+
+    saved = unpickle_model(folder / place.name)
+    name = saved.model_class
+    _require_class(name, expected, saved.path)
+    if name == "TOTALVI" or place.file:
+        cells = _cells_beside(folder, place, saved) if adata is None else None
+        return _of_saved(saved, adata if cells is None else cells, expected, prepared=cells is not None, **options)
+    return class_of(name)._load_with_cells(folder, adata, prefix=place.prefix or None, **options)
 
 
-def _read(folder: Path, place: Any, *, with_cells: bool) -> tuple[SavedModel, AnnData | MuData | None]:
+def _read(folder: Path, place: Place, *, with_cells: bool) -> tuple[SavedModel, AnnData | MuData | None]:
     """Return a model, and cells that were saved with it, from one and the same folder."""
     if place.layout == FORMER:
         from ._layouts._former import read_former
@@ -141,11 +147,12 @@ def _read(folder: Path, place: Any, *, with_cells: bool) -> tuple[SavedModel, An
         from ._layouts._scvi_tools import read_model
 
         saved = read_model(folder / place.name)
-    return saved, _cells_beside(folder, place.prefix, saved) if with_cells else None
+    return saved, _cells_beside(folder, place, saved) if with_cells else None
 
 
-def _cells_beside(folder: Path, prefix: str, saved: SavedModel) -> Any:
+def _cells_beside(folder: Path, place: Place, saved: SavedModel) -> Any:
     """Return the cells beside a model, ``None`` if there are none."""
+    prefix = place.prefix
     from scarches_plus._hdf5 import read_checked
 
     if saved.attribute("registry_").get("setup_method_name") == "setup_mudata":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,13 @@ from cyclopts import Parameter
 
 from scarches_plus._arguments import at_home
 from scarches_plus._files import check_apart, check_output_folder
+from scarches_plus._logging import logger
 
 from ._console import console
 from ._inputs import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from anndata import AnnData
 
@@ -88,8 +91,9 @@ def known_profiles(adata: AnnData, labels_key: str, batch_key: str, layer: str |
         return None
 
 
-def write_bundle(model: SCVI | SCANVI, out: Path, *, saved: Path | None = None, **options: Any) -> None:
-    """Write a bundle; if that fails, a model that is not saved yet is kept beside it.
+@contextmanager
+def model_kept(model: SCVI | SCANVI, out: Path, *, saved: Path | None) -> Iterator[None]:
+    """Keep a trained model beside the bundle that could not be made of it, if it is not saved yet.
 
     Parameters
     ----------
@@ -99,23 +103,30 @@ def write_bundle(model: SCVI | SCANVI, out: Path, *, saved: Path | None = None, 
         Folder of the bundle.
     saved
         Where the model is saved already.
+    """
+    try:
+        yield
+    except BaseException:
+        if saved is None:
+            kept = out.with_name(f"{out.name}-{secrets.token_hex(4)}")
+            model.save(kept)
+            logger.info("the trained model is kept as %s: make a bundle of it with scarches-plus bundle %s", kept, kept)
+        raise
+
+
+def write_bundle(model: SCVI | SCANVI, out: Path, **options: Any) -> None:
+    """Write a bundle, and say so.
+
+    Parameters
+    ----------
+    model
+        Trained model.
+    out
+        Folder of the bundle.
     **options
         Options of :func:`scarches_plus.hub.save_bundle`.
-
-    Raises
-    ------
-    ValueError
-        If the model does not fit into a bundle; the message says where it is kept.
     """
     from scarches_plus.hub import save_bundle
 
-    try:
-        save_bundle(model, out, **options)
-    except ValueError as error:
-        if saved is not None:
-            raise
-        kept = out.with_name(f"{out.name}-model")
-        model.save(kept, overwrite=True)
-        message = f"{error}; the trained model is kept as {kept}: make a bundle of it with scarches-plus bundle {kept}"
-        raise ValueError(message) from error
+    save_bundle(model, out, **options)
     console.print(f"wrote {out}")

@@ -10,7 +10,7 @@ from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
 
 from ._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
-from ._bundles import NOTHING_SAID, About, bundle_folder, known_profiles, write_bundle
+from ._bundles import NOTHING_SAID, About, bundle_folder, known_profiles, model_kept, write_bundle
 from ._inputs import read_cells, read_hierarchy, require_columns, require_counts, require_different
 from ._models import open_model
 from ._outputs import CELLS, output_file, output_files, output_folder, require_room, size_of, write_cells
@@ -200,9 +200,11 @@ def build(
             save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
             console.print(f"wrote {out}")
         if bundle is not None:
-            profiles = labels_key and known_profiles(adata, labels_key, batch_key, layer)
-            options = {"card": described, "anchors": bool(anchors), "profiles": profiles}
-            write_bundle(model, bundle, overwrite=overwrite, saved=out, **options)
+            with model_kept(model, bundle, saved=out):
+                profiles = None if labels_key is None else known_profiles(adata, labels_key, batch_key, layer)
+                write_bundle(
+                    model, bundle, card=described, anchors=bool(anchors), profiles=profiles, overwrite=overwrite
+                )
 
 
 @app.command(name="map")

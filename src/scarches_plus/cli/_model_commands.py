@@ -140,7 +140,6 @@ def bundle(
     write_bundle(
         opened,
         out,
-        saved=at_home(model),
         card=described,
         labels_key=labels_key,
         anchors=bool(anchors),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._arguments import at_home
+from scarches_plus._keys import EMBEDDING
 
 from ._inputs import files_read, read_cells
 from ._steps import REFERENCE
@@ -50,9 +52,13 @@ def read_reference(what: str, *, or_model: bool = False) -> Any:
         return read_cells(Path(what), keep_modalities=True)
     if (folder / REFERENCE).is_file():
         return read_cells(folder / REFERENCE, keep_modalities=True)
-    from scarches_plus.hub import BundleError, load_reference
+    from scarches_plus.hub import BundleError, import_reference, load_reference
 
     files_read.append(folder)
+    if (folder / "adata.h5ad").is_file():  # of scvi-hub
+        cells = import_reference(folder)
+        if EMBEDDING in cells.obsm:
+            return cells
     try:
         return load_reference(folder)
     except BundleError as error:
@@ -67,10 +73,17 @@ def read_profiles(what: str) -> LabelProfiles | None:
     folder = _model_path(what)
     if folder is None:
         return None
-    from scarches_plus.hub import load_profiles
+    from scarches_plus.hub import BundleError, load_profiles
 
     files_read.append(folder)
-    return load_profiles(folder)
+    try:
+        return load_profiles(folder)
+    except BundleError as error:
+        message = (
+            f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out BUNDLE "
+            "keeps them, or pass the reference's cells with counts"
+        )
+        raise ValueError(message) from error
 
 
 def _model_path(what: str) -> Path | None:
@@ -82,5 +95,5 @@ def _model_path(what: str) -> Path | None:
     if path.exists():
         is_model = (path / REFERENCE).is_file() or layout_at(path) is not None
         return path if is_model else None
-    begins = path.parent.is_dir() and any(path.parent.glob(f"{path.name}*"))  # names of the three files of 10x
-    return None if begins else local_path(what)
+    of_10x = path.parent.is_dir() and any(path.parent.glob(f"{escape(path.name)}*matrix.mtx*"))
+    return None if of_10x else local_path(what)

@@ -11,6 +11,7 @@ from scarches_plus.bundle._manifest import MANIFEST
 
 from ._doi import doi_of
 from ._fetch_file import fetch_file
+from ._local import is_path
 from ._pull import pull
 from ._records import place_of
 from ._resolved import resolve, resolve_doi
@@ -65,6 +66,8 @@ def info(
     known = resolve_doi(str(name), **where) if doi_of(str(name)) else None  # type: ignore[arg-type]
     if known is None and place_of(str(name)) is not None:
         return read_folder(pull(str(name), **where), _of_folder, hold=False)  # type: ignore[arg-type]
+    if known is None and is_path(str(name)):  # a typo of a path asks nobody
+        raise KeyError(no_folder)
     try:
         listed = known or resolve(str(name), **where)  # type: ignore[arg-type]
     except KeyError as error:

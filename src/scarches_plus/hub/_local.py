@@ -56,7 +56,7 @@ def local_path(
         # a path may end in what names of files begin with; no error for a name that is too long
         if any(os.path.exists(one) for one in (path, f"{path}{SAVED_MODEL}")):  # noqa: PTH110
             return path
-        if not isinstance(what, str) or (not doi_of(what) and _is_path(what)):
+        if not isinstance(what, str) or (not doi_of(what) and is_path(what)):
             message = f"there is no file or folder {str(path)!r}{_nearest(path)}"
             raise FileNotFoundError(message)
     return pull(
@@ -65,8 +65,8 @@ def local_path(
     )  # fmt: skip
 
 
-def _is_path(text: str) -> bool:
-    """Whether text has a separator, or the suffix of a file; the number of a version is none."""
+def is_path(text: str) -> bool:
+    """Return whether text has a separator, or the suffix of a file; the number of a version is none."""
     suffix = os.path.splitext(text.partition("@")[0])[1]  # noqa: PTH122 (also of ".h5ad")
     return any(one in text for one in "/\\") or (len(suffix) > 1 and not suffix[1].isdigit())
 

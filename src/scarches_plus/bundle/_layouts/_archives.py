@@ -35,7 +35,10 @@ _LOCATOR_BYTES, _LONGEST_COMMENT = 20, 2**16
 _ENTRY_BYTES = 200
 _ENCRYPTED = 1
 _CHUNK = 2**20
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+_BROKEN = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, NotImplementedError, UnicodeDecodeError,
+)  # fmt: skip
+_PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 class _Member(NamedTuple):
@@ -169,6 +172,8 @@ def _kind_in_zip(info: zipfile.ZipInfo) -> str:
     mode = info.external_attr >> 16
     if info.flag_bits & _ENCRYPTED:
         return "encrypted"
+    if info.compress_type not in _PACKED:
+        return "packed by another method than deflate,"
     if info.is_dir():
         return "folder"
     return "file" if stat.S_IFMT(mode) in {0, stat.S_IFREG} else "a link, or a device,"
@@ -192,7 +197,11 @@ def _require_small_directory(path: Path) -> None:
         raise zipfile.BadZipFile(message)
     n_bytes = _END.unpack_from(tail, at)[5]
     large = at - _LOCATOR_BYTES - _END_64.size
-    if large >= 0 and tail[large : large + 4] == b"PK\x06\x06":
+    if at >= _LOCATOR_BYTES and tail[at - _LOCATOR_BYTES :].startswith(b"PK\x06\x07"):
+        place = int.from_bytes(tail[at - _LOCATOR_BYTES + 8 : at - 4], "little")
+        if large < 0 or place != size - len(tail) + large:
+            message = "its end does not agree with itself"
+            raise zipfile.BadZipFile(message)
         n_bytes = max(n_bytes if n_bytes != 2**32 - 1 else 0, _END_64.unpack_from(tail, large)[8])
     if n_bytes > ARCHIVE_FILES * _ENTRY_BYTES:
         _refuse(path, f"it holds more than {ARCHIVE_FILES} files; unpack it, and give the folder of the model")
@@ -253,7 +262,10 @@ class _TarStream:
         self._read = 0
 
     def read(self, size: int) -> bytes:
-        contents = self._file.read(size)
+        try:
+            contents = self._file.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            raise tarfile.ReadError(str(error)) from error
         self._read += len(contents)
         _require_expansion(self._path, self._read)
         return contents

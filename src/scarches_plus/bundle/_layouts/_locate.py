@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HERE = PurePosixPath()
+_ZARR = (".zgroup", "zarr.json")
 _NAMES = (MODEL_FILE, MANIFEST, *FORMER_FILES)
 
 
@@ -43,14 +44,21 @@ def located(path: Path, prefix: str | None, *, with_cells: bool = False) -> Iter
     """
     if path.is_file() and not path.name.endswith(_NAMES) and is_archive(path):
         with unpacked(path, prefix, with_cells=with_cells) as (folder, place):
-            yield folder, place
+            try:
+                yield folder, place
+            except (ValueError, TypeError, OSError) as error:
+                if str(folder) not in str(error) or len(error.args) != 1:
+                    raise
+                raise type(error)(str(error).replace(str(folder), str(path))) from error
     else:
         yield _on_disk(path, prefix)
 
 
 def looks_like_model(path: Path) -> bool:
     """Tell whether a path is worth a look for a model: a folder, an archive, or a file that is named or made like one."""
-    return path.is_dir() or path.name.endswith(_NAMES) or is_archive(path) or is_of_torch(path)
+    if path.is_dir():
+        return not any((path / name).exists() for name in _ZARR)
+    return path.name.endswith(_NAMES) or is_archive(path) or is_of_torch(path)
 
 
 def _on_disk(path: Path, prefix: str | None) -> tuple[Path, Place]:
@@ -71,7 +79,7 @@ def _on_disk(path: Path, prefix: str | None) -> tuple[Path, Place]:
 def _of_file(path: Path, prefix: str | None) -> tuple[Path, Place]:
     for layout, names in ((SCVI_TOOLS, (MODEL_FILE,)), (FORMER, FORMER_FILES), (BUNDLE, (MANIFEST,))):
         ending = next((name for name in names if path.name.endswith(name)), None)
-        if ending is None:
+        if ending is None or (layout == BUNDLE and path.name != ending):
             continue
         found = path.name.removesuffix(ending)
         if prefix is not None and prefix != found:

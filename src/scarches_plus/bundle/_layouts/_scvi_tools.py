@@ -21,6 +21,22 @@ _ATTRIBUTE = re.compile(r"(?!__)\w+_")
 _WEIGHTS, _NAMES, _ATTRIBUTES = "model_state_dict", "var_names", "attr_dict"
 
 
+def unpickle_model(path: Path) -> SavedModel:
+    """Let torch unpickle a model's file, which executes what it says.
+
+    Raises
+    ------
+    UnsafeFileError
+        If it holds something else than a model.
+    """
+    parts = torch.load(path, map_location="cpu", weights_only=False)
+    if not isinstance(parts, dict) or not {_WEIGHTS, _NAMES, _ATTRIBUTES} <= set(parts):
+        message = f"{path} holds no model of scvi-tools 0.15 or later"
+        raise UnsafeFileError(message)
+    weights = {name: one for name, one in parts[_WEIGHTS].items() if isinstance(one, torch.Tensor)}
+    return SavedModel(path, weights, parts[_NAMES], parts[_ATTRIBUTES], {})
+
+
 def read_model(path: Path) -> SavedModel:
     """Read a model's file.
 

@@ -34,14 +34,20 @@ def as_mudata(saved: SavedModel) -> SavedModel:
         If the file lacks what a model has to have.
     KeyError
         If its registry lacks genes or proteins.
+    TypeError
+        If the model has panels, which are not supported.
     """
     registry, arguments = saved.attribute("registry_"), saved.attribute("init_params_")
     names: Any = saved.var_names
+    if registry["setup_args"].get("panel_key") is not None:
+        message = f"{saved.path} holds a totalVI model with panels (panel_key), which are not supported"
+        raise TypeError(message)
     if not registry["setup_args"].get("modalities"):
         proteins = str(registry["setup_args"]["protein_expression_obsm_key"])
         fields = registry["field_registries"]
-        names = {GENES: names, proteins: names_of(np.asarray(fields["proteins"]["state_registry"]["column_names"]))}
-        registry = _of_mudata(registry, proteins, names)
+        genes = GENES if proteins != GENES else f"{GENES}_genes"
+        names = {genes: names, proteins: names_of(np.asarray(fields["proteins"]["state_registry"]["column_names"]))}
+        registry = _of_mudata(registry, genes, proteins, names)
     elif not isinstance(names, dict):  # up to 1.0 names of genes and proteins stood in one row
         names = _by_modality(registry)
     if _version_of(registry) < _SOFTPLUS_SINCE:
@@ -56,17 +62,17 @@ def as_mudata(saved: SavedModel) -> SavedModel:
     return replace(saved, var_names=names, weights=weights, attributes=attributes)
 
 
-def _of_mudata(registry: Mapping[str, Any], proteins: str, names: Mapping[str, Any]) -> dict[str, Any]:
+def _of_mudata(registry: Mapping[str, Any], genes: str, proteins: str, names: Mapping[str, Any]) -> dict[str, Any]:
     setup = registry["setup_args"]
     kept = {name: value for name, value in setup.items() if name not in _OF_ANNDATA}
-    places = {"rna_layer": GENES, "protein_layer": proteins}
+    places = {"rna_layer": genes, "protein_layer": proteins}
     # where cells lie is another matter now, and registered anew; totalVI knows no labels
     fields = {
         name: {part: dict(field[part]) for part in ("state_registry", "summary_stats")}
         for name, field in registry["field_registries"].items()
         if name != "labels" and field["state_registry"]
     }
-    for field, part in (("X", GENES), ("proteins", proteins)):
+    for field, part in (("X", genes), ("proteins", proteins)):
         fields[field]["state_registry"]["column_names"] = np.asarray(names[part])
     return {
         **registry,
@@ -85,7 +91,9 @@ def _by_modality(registry: Mapping[str, Any]) -> dict[str, Any]:
 def _with_options(arguments: Mapping[str, Any], **options: Any) -> dict[str, Any]:
     """Return arguments of a constructor with options of the network that are not given."""
     groups = dict(arguments["kwargs"]) if "kwargs" in arguments else dict(arguments)
-    groups["model_kwargs"] = {**options, **(groups.get("model_kwargs") or {})}
+    given = groups.get("model_kwargs") or {}
+    deeper = {name: {**one, **(given.get(name) or {})} for name, one in options.items() if isinstance(one, dict)}
+    groups["model_kwargs"] = {**options, **given, **deeper}
     return {**arguments, "kwargs": groups} if "kwargs" in arguments else groups
 
 
