@@ -102,6 +102,8 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
     import matplotlib as mpl
 
     mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
     from ._report import mapping_report, text_of
 
     result = mapping_report(reference, query, labels_key)
@@ -109,6 +111,8 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
     umap = result.figures["Reference and query"]
     write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
     result.write_html(out / "report.html", title)
+    for figure in result.figures.values():
+        plt.close(figure)
     console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
 
 
