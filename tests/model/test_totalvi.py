@@ -334,7 +334,7 @@ class TestRefusals:
     @pytest.mark.filterwarnings("ignore:We recommend using setup_mudata:DeprecationWarning")
     def test_a_model_set_up_with_anndata_is_taken_with_proteins_in_obsm(self, tmp_path):
         ref, _ = split(cells(n_batches=4), "batch2", "batch3")
-        ref.obsm["proteins"] = as_taken(TOTALVI, ref).mod["protein"].to_df()
+        ref.obsm["proteins"] = as_taken(TOTALVI, ref).mod["protein"].X.copy()
         scvi.model.TOTALVI.setup_anndata(ref, protein_expression_obsm_key="proteins", batch_key="batch")
         plain = scvi.model.TOTALVI(ref, **network(TOTALVI))
         plain.is_trained_ = True
