@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import pickle
-import re
 import shutil
 import tarfile
 
@@ -32,36 +31,34 @@ def test_other_places(border, folder, tmp_path, model, monkeypatch):
     border.works(
         lambda: sp.model.load("~/model"), same, kind="C3", case="the home folder", shown="sp.model.load('~/model')"
     )
-    message = border.refused(
-        lambda: sp.model.load(tmp_path), FileNotFoundError, ["holds no saved model (model.pt)", "in its folder 'model'"],
-        kind="C3", case="the folder above", shown="sp.model.load('above')",
-    )  # fmt: skip
-    sp.model.load(tmp_path / re.search(r"folder '(.*?)'", message)[1])
+    border.works(
+        lambda: sp.model.load(tmp_path), same, kind="C3", case="the folder above", shown="sp.model.load('above')"
+    )
     model.save(tmp_path / "named", prefix="mine_")
-    message = border.refused(
-        lambda: sp.model.load(tmp_path / "named"), FileNotFoundError, ["(model.pt)", "prefix='mine_'"],
-        kind="C3", case="a prefix that was not given", shown="sp.model.load('folder')",
-    )  # fmt: skip
-    prefix = re.search(r"prefix='(.*?)'", message)[1]
-    assert same(sp.model.load(tmp_path / "named", prefix=prefix))
-    assert same(sp.model.load(tmp_path / "named" / f"{prefix}model.pt"))
+    border.works(
+        lambda: sp.model.load(tmp_path / "named"),
+        same,
+        kind="C3",
+        case="a prefix that was not given",
+        shown="sp.model.load('folder')",
+    )
+    assert same(sp.model.load(tmp_path / "named", prefix="mine_"))
+    assert same(sp.model.load(tmp_path / "named" / "mine_model.pt"))
     border.refused(
         lambda: sp.model.load(tmp_path / "named" / "mine_model.pt", prefix="other_"), ValueError, ["prefix 'mine_'"],
         kind="C3", case="a file and another prefix", shown="sp.model.load('mine_model.pt', prefix='other_')",
     )  # fmt: skip
     sp.hub.save_bundle(model, tmp_path / "bundle")
-    message = border.refused(
-        lambda: sp.model.load(tmp_path / "bundle"), FileNotFoundError, ["is a bundle", "sp.hub.load_bundle"],
-        kind="C3", case="a bundle", shown="sp.model.load('bundle')",
-    )  # fmt: skip
-    assert same(eval(re.search(r"sp\.hub\.load_bundle\(.*?\)", message)[0]))
+    border.works(
+        lambda: sp.model.load(tmp_path / "bundle"), same, kind="C3", case="a bundle", shown="sp.model.load('bundle')"
+    )
     border.refused(
-        lambda: sp.model.load(tmp_path / "nothing"), FileNotFoundError, ["is no folder", "sp.hub.load"],
+        lambda: sp.model.load(tmp_path / "nothing"), FileNotFoundError, ["there is no file or folder", "nothing"],
         kind="C3/40", case="a folder that is not there", shown="sp.model.load('nothing')",
     )  # fmt: skip
     (tmp_path / "query.h5ad").write_bytes(b"x")
     border.refused(
-        lambda: sp.model.load(tmp_path / "query.h5ad"), FileNotFoundError, ["is a file and no saved model"],
+        lambda: sp.model.load(tmp_path / "query.h5ad"), ValueError, ["query.h5ad", "no file of torch"],
         kind="C3", case="a file of cells", shown="sp.model.load('query.h5ad')",
     )  # fmt: skip
 
@@ -85,12 +82,9 @@ def test_what_is_packed_opens_unpacked(folder, model):
     assert sp.model.load(folder / "unpacked").state == model.state
 
 
-def test_what_an_old_torch_wrote_opens_written_anew(folder, model):
+def test_what_an_old_torch_wrote_opens(folder, model):
     path = folder / "model.pt"
     torch.save(torch.load(path, weights_only=False), path, _use_new_zipfile_serialization=False)
-    with pytest.raises(UnsafeFileError, match=r"torch before 1\.6") as caught:
-        sp.model.load(folder)
-    eval(re.search(r"`(torch\.save.*?)`", str(caught.value))[1], {"torch": torch, "path": path})
     assert sp.model.load(folder).state == model.state
 
 
@@ -101,11 +95,12 @@ def test_what_scvi_tools_before_0_15_wrote_opens_converted(border, tmp_path, mod
     old = tmp_path / "old"
     old.mkdir()
     write_former(model, old)
-    message = border.refused(
-        lambda: sp.model.load(old), FileNotFoundError, ["scvi-tools before 0.15 wrote it (attr.pkl)", "convert_legacy_save"],
+    expected = model.embed(ref)
+    border.works(
+        lambda: sp.model.load(old), lambda one: np.allclose(one.embed(ref), expected, atol=1e-5),
         kind="C3/40", case="a folder of scvi-tools 0.8", shown="sp.model.load('old')",
     )  # fmt: skip
-    eval(re.search(r"sp\.model\.SCVI\.convert_legacy_save\(.*?\)", message)[0])
+    sp.model.SCVI.convert_legacy_save(old, "new folder")
     again = sp.model.SCVI.load("new folder", ref.copy())
     np.testing.assert_allclose(again.get_latent_representation(), model.get_latent_representation(ref), atol=1e-5)
     np.testing.assert_allclose(sp.model.load("new folder").embed(ref), model.embed(ref), atol=1e-5)
