@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus.hub import _backoff, _services
+from scarches_plus.hub._web import _backoff, _services
 
 WEIGHTS = "weights.safetensors"
 USUAL = re.compile(r"(GET|POST|PUT) .*/draft(/files.*)? -> 20")

@@ -211,7 +211,7 @@ def main() -> None:
     if asked.bundle:
         _in_fresh_process(next(case for case in cases if case.name == asked.of), Path(asked.bundle), Path(asked.found))
         return
-    bad = 0
+    bad, n_cases, untrue = 0, 0, {"latent": 0, "predict": 0}
     print(f"{'model':<36}{'class, release':<24}{'latent':<10}{'predict':<10}{'map':<22}bundle")
     for case in cases:
         if asked.only in case.name:
@@ -220,8 +220,14 @@ def main() -> None:
                 f"{case.name:<36}{row['open']:<24}{row['latent']:<10}{row['predict']:<10}{row['map']:<22}{row['bundle']}",
                 flush=True,
             )
+            n_cases += 1
+            for step in untrue:
+                untrue[step] += row[step] == NO_TRUTH
             numbers = [row[step] for step in ("latent", "predict", "bundle") if row[step] not in {"-", NO_TRUTH}]
             bad += any("FAILED" in value for value in row.values()) or any(float(one) > FARTHEST for one in numbers)
+    print(
+        f"{n_cases} models, {untrue['latent']} without true latent means, {untrue['predict']} without true predictions"
+    )
     print(f"{bad} of the models fail, or are further away than {FARTHEST}")
     sys.exit(bool(bad))
 

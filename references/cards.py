@@ -10,9 +10,17 @@ from build import FOLDER, card_of
 import scarches_plus as sp
 from scarches_plus._files import write_folder
 from scarches_plus._json import write_json
-from scarches_plus.bundle._format._card import card_text
-from scarches_plus.bundle._format._folder import CHECKSUMS, checksums, no_bundle, read_listed, read_manifest, sha256_of
-from scarches_plus.bundle._manifest import MANIFEST, README
+from scarches_plus.bundle import (
+    CHECKSUMS,
+    MANIFEST,
+    README,
+    card_text,
+    checksums,
+    no_bundle,
+    read_listed,
+    read_manifest,
+    sha256_of,
+)
 
 
 def rewrite(folder: Path) -> None:

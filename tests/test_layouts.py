@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from golden_models import cells
 
 import scarches_plus as sp
@@ -85,3 +86,15 @@ def test_proteins_of_a_query_take_part():
     with_proteins, without = part_of(name, "reference"), part_of(name, "reference")
     del without.obsm["proteins"]
     assert np.abs(model.embed(with_proteins) - model.embed(without)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name, known in GOLDEN.items() if known["class"] == "TOTALVI"])
+def test_the_background_of_proteins_is_made_as_that_release_made_it(name, tmp_path):
+    """scvi-tools changed the decoder's background from exp to softplus in 1.2; the latent space does not show it."""
+    model = sp.load(FOLDER / name / "model")
+    sp.hub.save_bundle(model, tmp_path / "bundle", summary=False)
+    release = tuple(int(part) for part in GOLDEN[name]["release"].split(".")[:2])
+    made_by = torch.exp if release < (1, 2) else torch.nn.functional.softplus
+    values = torch.linspace(-2, 2, 9)
+    for one in (model, sp.load(tmp_path / "bundle")):
+        torch.testing.assert_close(one.module.decoder.activation_function_bg(values), made_by(values))

@@ -6,9 +6,11 @@ import gzip
 import pickle
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ import torch
 from small_models import SCANVI, SCVI, cells, reference, split
 
 import scarches_plus as sp
+from scarches_plus.datasets import simulate
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +123,84 @@ class TestPaths:
         with pytest.raises(ValueError, match="holds 2 models"):
             sp.load(tmp_path / "top")
 
+    def test_a_folder_with_a_manifest_of_something_else(self, saved, model, tmp_path):
+        shutil.copytree(saved / "folder", tmp_path / "m")
+        (tmp_path / "m" / "manifest.json").write_text("{}")
+        assert same(sp.load(tmp_path / "m"), model)
+
+    @pytest.mark.parametrize("lacking", ["SHA256SUMS", "weights.safetensors"])
+    def test_a_bundle_that_lacks_a_file_is_a_damaged_bundle(self, lacking, saved, tmp_path):
+        shutil.copytree(saved / "bundle", tmp_path / "b")
+        (tmp_path / "b" / lacking).unlink()
+        with pytest.raises(sp.hub.BundleError, match=lacking):
+            sp.load(tmp_path / "b")
+
+    def test_what_was_converted_in_place_is_one_model(self, saved, model, tmp_path):
+        shutil.copytree(saved / "folder", tmp_path / "m")
+        for name in ("attr.pkl", "model_params.pt", "var_names.csv"):
+            (tmp_path / "m" / name).write_bytes(b"of before")
+        assert same(sp.load(tmp_path / "m"), model)
+
+    def test_links_to_folders_are_not_searched(self, saved, tmp_path):
+        (tmp_path / "top").mkdir()
+        (tmp_path / "top" / "there").symlink_to(saved / "folder", target_is_directory=True)
+        (tmp_path / "top" / "round").symlink_to(tmp_path / "top", target_is_directory=True)
+        with pytest.raises(FileNotFoundError, match="no saved model"):
+            sp.load(tmp_path / "top")
+        (tmp_path / "direct").symlink_to(saved / "folder", target_is_directory=True)
+        assert sp.load(tmp_path / "direct").is_trained
+
+    @pytest.mark.parametrize(("depth", "found"), [(3, True), (4, False)])
+    def test_how_far_down(self, depth, found, saved, tmp_path):
+        shutil.copytree(saved / "folder", tmp_path / "top" / "/".join("abcdef"[:depth]))
+        if found:
+            assert sp.load(tmp_path / "top").is_trained
+        else:
+            with pytest.raises(FileNotFoundError, match="no saved model"):
+                sp.load(tmp_path / "top")
+
+    def test_a_folder_of_many_files(self, tmp_path):
+        (tmp_path / "top" / "many").mkdir(parents=True)
+        for number in range(10_001):
+            (tmp_path / "top" / "many" / str(number)).touch()
+        with pytest.raises(ValueError, match="more than 10000 files: name the folder of the model"):
+            sp.load(tmp_path / "top")
+
+    def test_the_thin_names_take_archives_and_folders_above(self, model, ref, tmp_path):
+        embedded = ref.copy()
+        sp.tl.embed(embedded, model)
+        profiles = sp.tl.label_profiles(simulated := simulate(300, 60, 3, n_batches=3, rng=0), "cell_type", "batch")
+        del simulated
+        sp.hub.save_bundle(model, tmp_path / "top" / "b", reference=embedded, include="latent", profiles=profiles)
+        for place in (
+            tmp_path / "top",
+            tmp_path / "top" / "b" / "manifest.json",
+            packed(tmp_path / "top", tmp_path / "b.zip"),
+        ):
+            assert same(sp.hub.load_bundle(place), model)
+            assert sp.hub.load_reference(place).n_obs == ref.n_obs
+            assert list(sp.hub.load_profiles(place).labels) == list(profiles.labels)
+
+    @pytest.mark.parametrize("opens", [sp.hub.load_bundle, sp.hub.load_reference, sp.hub.load_profiles])
+    def test_an_archive_of_a_saved_model_is_no_bundle(self, opens, saved, tmp_path):
+        with pytest.raises(sp.hub.BundleError, match=r"m\.zip holds a saved model, and is no bundle"):
+            opens(packed(saved / "folder", tmp_path / "m.zip"))
+
+    def test_a_prefix_is_for_folders(self, saved, tmp_path):
+        shutil.copy(saved / "folder" / "model.pt", tmp_path / "atlas.pt")
+        with pytest.raises(ValueError, match="prefix='best_' chooses among files"):
+            sp.load(tmp_path / "atlas.pt", prefix="best_")
+
+    def test_options_of_scvi_tools_are_for_its_files(self, saved):
+        with pytest.raises(TypeError, match=r"manifest\.json takes no backup_url"):
+            SCANVI.load(saved / "bundle", False, trust_pickle=True, backup_url="x")
+
+    @pytest.mark.parametrize("layout", ["folder", "bundle"])
+    def test_a_device(self, layout, saved, model):
+        assert same(sp.load(saved / layout, accelerator="cpu"), model)
+        with pytest.raises(Exception, match=r"nonsense|accelerator|not"):
+            sp.load(saved / layout, accelerator="nonsense")
+
     def test_cells_in_an_archive(self, model, ref, tmp_path):
         model.save(tmp_path / "with", save_anndata=True)
         found = SCANVI.load(packed(tmp_path / "with", tmp_path / "with.zip"))
@@ -190,7 +271,7 @@ class TestAbsent:
             sp.load(what)
 
     def test_a_name_that_no_index_has(self):
-        with pytest.raises(KeyError, match="pbmc68k-scanvi"):
+        with pytest.raises(KeyError, match=r"pbmc68k-scanvi.*nor is there a file or folder 'pbmc68k-scamvi'"):
             sp.load("pbmc68k-scamvi")
 
     @pytest.mark.parametrize(
@@ -222,6 +303,7 @@ class TestOthersModels:
         [
             ("scPoli", {"cell_type_keys_": ["t"], "condition_keys_": ["b"], "conditions_": {}}),
             ("expiMap", {"mask_": [[1]], "conditions_": ["b"], "soft_mask_": False}),
+            ("scGen", {"x_dim_": 10, "z_dim_": 5, "hidden_layer_sizes_": [8]}),
             ("trVAE", {"conditions_": ["b"], "condition_key_": "batch", "beta_": 1.0}),
         ],
     )
@@ -245,7 +327,7 @@ class TestOthersModels:
         contents = torch.load(saved / "folder" / "model.pt", weights_only=False)
         contents["attr_dict"]["registry_"]["model_name"] = name
         torch.save(contents, tmp_path / "model.pt")
-        with pytest.raises(TypeError, match=f"class {name} are not supported"):
+        with pytest.raises(TypeError, match=rf"model\.pt: models of class {name} are not supported"):
             sp.load(tmp_path)
 
 
@@ -354,6 +436,40 @@ class TestHostileArchives:
             archive.writestr("model.pt", b"x" * 100)
         with pytest.raises(ValueError, match="another method than deflate"):
             sp.load(tmp_path / "m.zip")
+
+    def test_a_directory_of_a_million_files_is_not_read(self, tmp_path):
+        whole = zip_of(tmp_path / "m.zip", ("x", b"")).read_bytes()
+        at = whole.index(b"PK\x01\x02")
+        end = whole.index(b"PK\x05\x06")
+        directory = whole[at:end] * 1_000_000
+        record = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), at, 0)
+        (tmp_path / "m.zip").write_bytes(whole[:at] + directory + record)
+        start = perf_counter()
+        with pytest.raises(ValueError, match="more than 10000 files"):
+            sp.load(tmp_path / "m.zip")
+        assert perf_counter() - start < 1
+
+    @pytest.mark.parametrize("shift", [-1, 0, 1])
+    def test_an_end_that_does_not_agree_with_itself(self, shift, saved, model, tmp_path):
+        """Large archives have two ends, and programs differ in how they find the other."""
+        whole = packed(saved / "folder", tmp_path / "m.zip").read_bytes()
+        end = whole.rindex(b"PK\x05\x06")
+        _, *_, n_files, size, start, _ = struct.unpack("<4s4H2LH", whole[end : end + 22])
+        large = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, n_files, n_files, size, start)
+        locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end + shift, 1)
+        (tmp_path / "m.zip").write_bytes(whole[:end] + large + locator + whole[end:])
+        if shift:
+            with pytest.raises(ValueError, match="does not agree with itself"):
+                sp.load(tmp_path / "m.zip")
+        else:
+            assert same(sp.load(tmp_path / "m.zip"), model)
+
+    def test_cells_are_not_unpacked_unless_asked_for(self, saved, model, tmp_path):
+        members = [("model.pt", (saved / "folder" / "model.pt").read_bytes()), ("adata.h5ad", bytes(2**26))]
+        zip_of(tmp_path / "m.zip", *members)
+        assert same(sp.load(tmp_path / "m.zip"), model)
+        with pytest.raises(ValueError, match="20 times its size"):
+            SCANVI.load(tmp_path / "m.zip")
 
     def test_an_error_names_the_archive(self, tmp_path):
         with pytest.raises(ValueError, match=r"m\.zip/model\.pt") as caught:

@@ -102,7 +102,7 @@ def load(
             model.take_cells(adata)
         return model
     from .bundle import open_path
-    from .hub._local import local_path
+    from .hub import local_path
 
     path = local_path(
         what,
@@ -138,7 +138,7 @@ def load_as(cls: Any, what: str | Path, adata: Any, **options: Any) -> Any:
         Options of :func:`~scarches_plus.bundle.open_path`.
     """
     from .bundle import open_path
-    from .hub._local import local_path
+    from .hub import local_path
 
     return open_path(local_path(what), adata, expected=cls, **options)
 

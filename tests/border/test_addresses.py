@@ -9,10 +9,11 @@ from invenio_server import TOKEN, InvenioServer
 import scarches_plus as sp
 from scarches_plus._addresses import AddressError, address_below, check_address, join_address, origin_of, require_step
 from scarches_plus.datasets._download import RemoteFile, fetch
-from scarches_plus.hub import BundleError, _backoff, _services
+from scarches_plus.hub import BundleError
 from scarches_plus.hub._index import EMBEDDED
-from scarches_plus.hub._services import Token
-from scarches_plus.hub._session import Session
+from scarches_plus.hub._web import _backoff, _services
+from scarches_plus.hub._web._services import Token
+from scarches_plus.hub._web._session import Session
 
 pytestmark = pytest.mark.border
 

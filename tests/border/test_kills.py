@@ -26,7 +26,7 @@ from small_models import SCVI, cells, reference, split
 
 import scarches_plus as sp
 from scarches_plus._files import current
-from scarches_plus.hub import _backoff, _services
+from scarches_plus.hub._web import _backoff, _services
 from scarches_plus.model._state import hash_of
 
 pytestmark = pytest.mark.kills

@@ -8,7 +8,7 @@ from small_models import SCVI, reference
 
 import scarches_plus as sp
 from scarches_plus import _files
-from scarches_plus.hub import _backoff
+from scarches_plus.hub._web import _backoff
 
 pytestmark = pytest.mark.border
 PRECIOUS = b"years of work"

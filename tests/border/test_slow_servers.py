@@ -13,7 +13,7 @@ from invenio_server import TOKEN
 import scarches_plus as sp
 from scarches_plus import _limits, _transport
 from scarches_plus.datasets._download import RemoteFile, fetch
-from scarches_plus.hub import _backoff, _services
+from scarches_plus.hub._web import _backoff, _services
 
 pytestmark = pytest.mark.border
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -231,8 +231,8 @@ UPLOADS = {
 
 @pytest.mark.parametrize("what", UPLOADS)
 def test_registries_that_want_to_hurt(border, quick, monkeypatch, tmp_path, what):
-    from scarches_plus.hub._services import Token
-    from scarches_plus.hub._session import Session
+    from scarches_plus.hub._web._services import Token
+    from scarches_plus.hub._web._session import Session
 
     answer, reads, says = UPLOADS[what]
     server = RawServer(answer, reads=reads)

@@ -1,9 +1,11 @@
 """The shell session from a file of cells to somebody else's report, with the model as a folder, a DOI and a name of a hub."""
 
 import anndata
+import mudata
 import pytest
+from cyclopts import CoercionError
 from invenio_server import TOKEN, InvenioServer
-from small_models import split
+from small_models import TOTALVI, reference, split, with_proteins
 
 import scarches_plus as sp
 from scarches_plus.cli import (  # noqa: F401 (they register themselves)
@@ -18,7 +20,7 @@ from scarches_plus.cli import (  # noqa: F401 (they register themselves)
 )
 from scarches_plus.cli._app import app
 from scarches_plus.datasets import simulate
-from scarches_plus.hub import _services
+from scarches_plus.hub._web import _services
 
 
 def run(*words):
@@ -102,10 +104,50 @@ def test_a_bundle_without_cells_labels_by_its_summary(lab, tmp_path):
             run(verb, labelled, "--reference", folder / "built", "--labels-key", "cell_type", "--out", out)
 
 
+def test_names_that_other_files_begin_with(lab, tmp_path, monkeypatch):
+    """A file of the name of a hub's model, and a path that ends in what names of files begin with."""
+    folder, names = lab
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCARCHES_PLUS_CACHE", str(tmp_path / "cache"))
+    run("map", folder / "query.h5ad", "--model", names["name"], "--out", "small@1.h5ad", "--max-epochs", 1)
+    run("transfer", "small@1.h5ad", "--reference", names["name"], "--labels-key", "cell_type", "--out", "labelled.h5ad")
+    model = sp.load(names["bundle"])
+    model.save(tmp_path / "there", prefix="a_")
+    run(
+        "transfer",
+        "small@1.h5ad",
+        "--reference",
+        tmp_path / "there" / "a_",
+        "--labels-key",
+        "cell_type",
+        "--out",
+        "again.h5ad",
+    )
+
+
 def test_what_is_asked_for_needs_cells(lab, tmp_path):
     folder, _ = lab
     with pytest.raises(ValueError, match="--with-cells needs the reference's cells"):
         run("bundle", folder / "built", "--with-cells", "latent", "--out", tmp_path / "b")
+    for words, said in (
+        (("--layer", "X"), "--layer needs the reference's cells"),
+        (("--batch-key", "batch"), "--batch-key needs the reference's cells"),
+        (("--reference", folder / "ref.h5ad", "--calibrate"), "--calibrate needs --labels-key"),
+        (("--reference", folder / "ref.h5ad", "--with-cells", "labels"), "--with-cells labels needs --labels-key"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            run("bundle", folder / "built", *words, "--out", tmp_path / "b")
+    with pytest.raises(CoercionError, match="umpa"):
+        run(
+            "bundle",
+            folder / "built",
+            "--reference",
+            folder / "ref.h5ad",
+            "--with-cells",
+            "umpa",
+            "--out",
+            tmp_path / "b",
+        )
     with pytest.raises(ValueError, match="name what to write"):
         run("build", folder / "ref.h5ad", "--batch-key", "batch")
     assert not list(tmp_path.iterdir())
@@ -154,3 +196,32 @@ def test_a_typo_is_told_with_near_names(lab, tmp_path):
         run("map", folder / "query.h5ad", "--model", "pbmc68k-scamvi", "--out", tmp_path / "m.h5ad")
     with pytest.raises(FileNotFoundError, match="bundles/smal"):
         run("map", folder / "query.h5ad", "--model", folder / "bundles" / "smal", "--out", tmp_path / "m.h5ad")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The lr scheduler dict"
+)  # of lightning, about a monitor that manual steps read themselves
+def test_genes_with_proteins(tmp_path):
+    """A totalVI model, from .h5mu files to labels and novel cells by a bundle."""
+    parts = split(simulate(300, 60, 3, n_batches=3, mean_depth=400.0, rng=0), "batch2")
+    for name, part in zip(("ref", "query"), parts, strict=True):
+        joint = with_proteins(part)
+        joint.obs["cell_type"] = part.obs["cell_type"].to_numpy()
+        joint.write(tmp_path / f"{name}.h5mu")
+    reference(TOTALVI, with_proteins(parts[0])).save(tmp_path / "model")
+    cells = ("--reference", tmp_path / "ref.h5mu", "--labels-key", "cell_type", "--with-cells", "latent", "labels")
+    run("bundle", tmp_path / "model", *cells, "--out", tmp_path / "b")
+    run("map", tmp_path / "query.h5mu", "--model", tmp_path / "b", "--out", tmp_path / "m.h5mu", "--max-epochs", 1)
+    run(
+        "transfer",
+        tmp_path / "m.h5mu",
+        "--reference",
+        tmp_path / "b",
+        "--labels-key",
+        "cell_type",
+        "--out",
+        tmp_path / "t.h5mu",
+    )
+    run("novel", tmp_path / "query.h5mu", "--reference", tmp_path / "b", "--out", tmp_path / "n.h5ad")
+    assert "cell_type_pred" in mudata.read_h5mu(tmp_path / "t.h5mu").obs
+    assert "novel" in anndata.read_h5ad(tmp_path / "n.h5ad").obs

@@ -7,7 +7,7 @@ from invenio_server import TOKEN, InvenioServer
 from small_models import SCANVI, SCVI, cells, reference, split
 
 import scarches_plus as sp
-from scarches_plus.hub import _backoff, _services
+from scarches_plus.hub._web import _backoff, _services
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,11 @@ def test_the_page_shows_the_list():
 
 
 def _row(one):
-    cells, genes = ("" if number is None else f"{number:,}" for number in (one.cells, one.genes))
-    facts = (one.tissue, one.model, one.gene_ids, cells, genes, f"`{one.address}`", one.license, one.verified)
-    return f"| `{one.name}` | {one.species}: " + " | ".join(facts) + " |"
+    """Four columns, as wide as a page: name; species, tissue, cells; class, genes; address with licence and verification."""
+    cells = "" if one.cells is None else f", {one.cells:,} cells"
+    genes = "genes" if one.genes is None else f"{one.genes:,} genes"
+    names = {"unknown": ""}.get(one.gene_ids, f" ({one.gene_ids})")
+    return (
+        f"| `{one.name}` | {one.species} {one.tissue}{cells} | {one.model}, {genes}{names} | "
+        f"`{one.address}`, licence {one.license}, {one.verified} |"
+    )

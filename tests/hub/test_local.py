@@ -7,9 +7,9 @@ import pytest
 from hugging_face_server import HuggingFaceServer
 
 import scarches_plus as sp
-from scarches_plus.hub import _services
 from scarches_plus.hub._index import EMBEDDED
 from scarches_plus.hub._local import local_path
+from scarches_plus.hub._web import _services
 
 
 @pytest.fixture

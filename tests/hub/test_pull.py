@@ -12,7 +12,8 @@ from file_server import FileServer
 
 import scarches_plus as sp
 from scarches_plus import _transport
-from scarches_plus.hub import BundleError, _backoff
+from scarches_plus.hub import BundleError
+from scarches_plus.hub._web import _backoff
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +247,7 @@ PULL = """
 KILLED = """
     import os
 
-    from scarches_plus.hub import _fetch_file
+    from scarches_plus.hub._web import _fetch_file
 
     def die(response, chunks=_fetch_file.chunks):
         yield next(chunks(response))

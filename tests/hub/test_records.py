@@ -80,7 +80,7 @@ def test_saved_models(fetch, zenodo):
     assert sum("adata.h5ad" in line for line in zenodo.log) == 1
 
 
-@pytest.mark.parametrize("name", ["model.zip", "Model v1.TAR.GZ", "modèle.tgz", "lung_model.pt"])
+@pytest.mark.parametrize("name", ["model.zip", "Model v1.TAR.GZ", "modèle.tgz", "m.tar", "m.tar.bz2", "lung_model.pt"])
 def test_the_only_archive(name, fetch, zenodo):
     number = zenodo.put({name: MODEL, "README.txt": b"", "cells.h5ad": b""})
     path = fetch(doi(number))

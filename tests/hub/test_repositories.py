@@ -8,9 +8,10 @@ import shutil
 import pytest
 from hugging_face_server import TOKEN, HuggingFaceServer
 
-from scarches_plus.hub import BundleError, _backoff, _services, pull
+from scarches_plus.hub import BundleError, pull
 from scarches_plus.hub._index import EMBEDDED
 from scarches_plus.hub._local import local_path
+from scarches_plus.hub._web import _backoff, _services
 
 MODEL = bytes(range(256)) * 20
 REPOSITORY = {

@@ -8,7 +8,7 @@ import pytest
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus.hub import _backoff, _session
+from scarches_plus.hub._web import _backoff, _session
 
 
 def files_of(folder):

@@ -8,7 +8,8 @@ import pytest
 from invenio_server import TOKEN
 
 import scarches_plus as sp
-from scarches_plus.hub import BundleError, _backoff
+from scarches_plus.hub import BundleError
+from scarches_plus.hub._web import _backoff
 
 CARD = {"name": "small", "version": "1", "license": "CC-BY-4.0", "contacts": ["Jane Doe <jane@lab.example>"]}
 

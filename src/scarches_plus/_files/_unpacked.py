@@ -46,7 +46,7 @@ def unpack_rest(file: IO[bytes]) -> None:
 
 
 class _Limited(io.RawIOBase):
-    """What is packed in a file, as long as it is not far larger than what was read of the file."""
+    """Limit what a packed file unpacks to, by the bytes of it that were read."""
 
     def __init__(self, path: Path, opener: Any) -> None:
         self._path, self._packed = path, _InSmallParts(path)

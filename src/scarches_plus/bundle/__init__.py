@@ -1,26 +1,62 @@
 """Models on disk: the bundles of this package and what scvi-tools saved, from path to model. Nothing here knows a network.
 
-Its public functions are names of ``hub``; ``sp.load`` opens all of it.
+Its public functions are names of ``hub``; ``sp.load`` opens all of it. What else is listed is what ``hub`` needs of the format.
 """
 
+from scarches_plus._pickles import FORMER_FILES
+
 from ._export_model import export_model
-from ._format._folder import no_bundle
+from ._format._card import card_text
+from ._format._folder import all_files, checksums, no_bundle, read_file, read_listed, read_manifest, sha256_of
 from ._import_model import import_model
 from ._import_reference import import_reference
-from ._layouts._find import BUNDLE
+from ._layouts._find import BUNDLE, CELL_FILES, MODEL_FILE
+from ._layouts._locate import layout_at
 from ._load_bundle import load_bundle
 from ._load_profiles import load_profiles
 from ._load_reference import load_reference
-from ._manifest import BundleError, Card, Manifest
-from ._open import layout_at, open_path, read_registry
+from ._manifest import (
+    CHECKSUMS,
+    MANIFEST,
+    README,
+    SCHEMA_VERSION,
+    WEIGHTS,
+    BundleError,
+    Card,
+    Count,
+    FileEntry,
+    FileName,
+    Manifest,
+    Sha256,
+    StrictModel,
+    Texts,
+)
+from ._open import open_path, read_registry
 from ._save_bundle import save_bundle
 from ._verify_bundle import verify_bundle
 
 __all__ = [
     "BUNDLE",
+    "CELL_FILES",
+    "CHECKSUMS",
+    "FORMER_FILES",
+    "MANIFEST",
+    "MODEL_FILE",
+    "README",
+    "SCHEMA_VERSION",
+    "WEIGHTS",
     "BundleError",
     "Card",
+    "Count",
+    "FileEntry",
+    "FileName",
     "Manifest",
+    "Sha256",
+    "StrictModel",
+    "Texts",
+    "all_files",
+    "card_text",
+    "checksums",
     "export_model",
     "import_model",
     "import_reference",
@@ -30,7 +66,11 @@ __all__ = [
     "load_reference",
     "no_bundle",
     "open_path",
+    "read_file",
+    "read_listed",
+    "read_manifest",
     "read_registry",
     "save_bundle",
+    "sha256_of",
     "verify_bundle",
 ]

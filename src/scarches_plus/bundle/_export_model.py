@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
 
-from ._format._folder import SAVED_MODEL
+from ._layouts._find import MODEL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, 
 
     check.flags(overwrite=overwrite)
     folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
-    write_folder(folder, {SAVED_MODEL: to_scvi_file(model_of(model))}, overwrite=overwrite, foreign=_no_export)
+    write_folder(folder, {MODEL_FILE: to_scvi_file(model_of(model))}, overwrite=overwrite, foreign=_no_export)
     return folder
 
 
@@ -61,7 +61,7 @@ def _no_export(folder: Path) -> str | None:
     """Return why a folder is none that :func:`export_model` wrote; ``None`` if it is one."""
     from ._layouts._export import is_export
 
-    strays = sorted(file.name for file in folder.iterdir() if file.name != SAVED_MODEL or not file.is_file())
+    strays = sorted(file.name for file in folder.iterdir() if file.name != MODEL_FILE or not file.is_file())
     if strays:
         return f"it holds {strays[0]}, which no export does"
-    return None if is_export(folder / SAVED_MODEL) else f"its {SAVED_MODEL} is no export"
+    return None if is_export(folder / MODEL_FILE) else f"its {MODEL_FILE} is no export"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._files import read_folder
 
 from ._format._folder import read_listed, read_manifest
 from ._format._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
 from ._format._tensors import unpack
+from ._layouts._locate import read_bundle
 from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
     Parameters
     ----------
     path
-        Folder with the bundle.
+        Folder or archive with the bundle.
 
     Returns
     -------
@@ -46,9 +46,7 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
     BundleError
         If anything in it is damaged, missing or not what the manifest says; the message names the file.
     """
-    return read_folder(
-        check.path("path", path), lambda folder: open_model(folder, read_manifest(folder)[0]), hold=False
-    )
+    return read_bundle(check.path("path", path), lambda folder: open_model(folder, read_manifest(folder)[0]))
 
 
 def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._files import read_folder
 
 from ._format._folder import read_listed, read_manifest
 from ._format._reference_cells import unpack_reference
-from ._layouts._find import BUNDLE
-from ._layouts._locate import located
+from ._layouts._locate import read_bundle
 from ._manifest import MANIFEST, REFERENCE, BundleError
 
 if TYPE_CHECKING:
@@ -40,11 +38,7 @@ def load_reference(path: str | Path) -> AnnData:
     BundleError
         If the bundle carries no cells, or anything is damaged.
     """
-    with located(check.path("path", path), None) as (folder, place):
-        if place.layout != BUNDLE:
-            message = f"{folder} holds a model and no bundle; make one of it with sp.hub.save_bundle"
-            raise BundleError(message)
-        return read_folder(folder, _read, hold=False)
+    return read_bundle(check.path("path", path), _read)
 
 
 def _read(folder: Path) -> AnnData:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 
 from scarches_plus import _limits
 from scarches_plus._json import first_problem, parse_json
@@ -13,6 +22,7 @@ from scarches_plus._text import for_terminal
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+CHECKSUMS = "SHA256SUMS"
 WEIGHTS = "weights.safetensors"
 IMPORTANCE = "importance.safetensors"
 ANCHORS = "anchors.safetensors"
@@ -50,6 +60,16 @@ def _each_once(names: list[str]) -> list[str]:
 
 
 Names = Annotated[Texts, AfterValidator(_each_once)]
+
+
+def _few_epochs(series: Any) -> Any:
+    """Refuse a series of a training that is too long before its values are looked at."""
+    if isinstance(series, list | tuple) and any(
+        isinstance(one, list) and len(one) > _limits.HISTORY_EPOCHS for one in series
+    ):
+        message = f"it has {max(len(one) for one in series if isinstance(one, list))} epochs, of {_limits.HISTORY_EPOCHS} at most"
+        raise ValueError(message)
+    return series
 
 
 class BundleError(ValueError):
@@ -199,7 +219,8 @@ class TrainingSection(StrictModel):
 
     n_cells: Count
     history: Annotated[
-        dict[str, Annotated[tuple[Positions, Numbers], _FROM_LIST]], Field(max_length=_limits.HISTORY_SERIES)
+        dict[str, Annotated[tuple[Positions, Numbers], _FROM_LIST, BeforeValidator(_few_epochs)]],
+        Field(max_length=_limits.HISTORY_SERIES),
     ]
 
     @field_validator("history")
@@ -208,10 +229,8 @@ class TrainingSection(StrictModel):
         cls, history: dict[str, tuple[list[int], list[float]]]
     ) -> dict[str, tuple[list[int], list[float]]]:
         for name, (epochs, values) in history.items():
-            if len(epochs) != len(values) or len(epochs) > _limits.HISTORY_EPOCHS:
-                message = (
-                    f"{name} has {len(epochs)} epochs and {len(values)} values, of {_limits.HISTORY_EPOCHS} at most"
-                )
+            if len(epochs) != len(values):
+                message = f"{name} has {len(epochs)} epochs and {len(values)} values"
                 raise ValueError(message)
         return history
 

@@ -12,8 +12,8 @@ from scarches_plus._arguments import at_home
 from scarches_plus._files import read_folder
 from scarches_plus._logging import logger
 
-from ._layouts._find import BUNDLE, FORMER
-from ._layouts._locate import located, looks_like_model
+from ._layouts._find import BUNDLE, FORMER, SCVI_TOOLS
+from ._layouts._locate import located
 from ._load_bundle import load_bundle
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ def open_path(
     """
     with located(at_home(path), prefix, with_cells=adata is None) as (folder, place):
         adata = False if adata is None and place.file else adata  # cells beside a file of another name are not its own
+        further = sorted(set(options) - {"accelerator", "device"})
+        if further and place.layout != SCVI_TOOLS:
+            message = f"{folder / place.name} takes no {', '.join(further)}: scvi-tools does not open it"
+            raise TypeError(message)
         if place.layout == BUNDLE:
             return _of_bundle(folder, adata, expected, options)
         if trust_pickle and place.layout != FORMER:
@@ -79,18 +83,6 @@ def model_of(source: Any) -> Any:
     from scarches_plus.model._convert import as_own
 
     return as_own(source)
-
-
-def layout_at(path: str | Path) -> str | None:
-    """Return the layout of the model at a path; ``None`` if there is none."""
-    path = at_home(path)
-    if not path.exists() or not looks_like_model(path):
-        return None
-    try:
-        with located(path, None) as (_, place):
-            return place.layout
-    except FileNotFoundError:
-        return None
 
 
 def read_registry(path: str | Path, prefix: str | None = None) -> dict[str, Any]:
@@ -114,27 +106,25 @@ def _of_bundle(folder: Path, adata: Any, expected: Any, options: dict[str, Any])
     _require_class(type(model).__name__, expected, folder)
     if adata is not None and adata is not False:
         model.take_cells(adata)
-    if options.get("accelerator", "auto") != "auto" or options.get("device", "auto") != "auto":
+    accelerator, device = options.get("accelerator", "auto"), options.get("device", "auto")
+    if (accelerator, device) != ("auto", "auto"):
         from scvi.model._utils import parse_device_args
 
-        _, _, device = parse_device_args(**options, return_device="torch", validate_single_device=True)
-        model.to_device(device)
+        *_, place = parse_device_args(accelerator, device, return_device="torch", validate_single_device=True)
+        model.to_device(place)
     return model
 
 
 def _trusted(folder: Path, place: Place, adata: Any, expected: Any, **options: Any) -> Any:
     """Let torch unpickle a file of scvi-tools; it may hold anything, and totalVI's is brought into the form it has here."""
-    from scarches_plus.model._convert import class_of
-
     from ._layouts._scvi_tools import unpickle_model
 
     saved = unpickle_model(folder / place.name)
-    name = saved.model_class
-    _require_class(name, expected, saved.path)
-    if name == "TOTALVI" or place.file:
+    cls = _class_of(saved, expected)
+    if cls.__name__ == "TOTALVI" or place.file:
         cells = _cells_beside(folder, place, saved) if adata is None else None
         return _of_saved(saved, adata if cells is None else cells, expected, prepared=cells is not None, **options)
-    return class_of(name)._load_with_cells(folder, adata, prefix=place.prefix or None, **options)
+    return cls._load_with_cells(folder, adata, prefix=place.prefix or None, **options)
 
 
 def _read(folder: Path, place: Place, *, with_cells: bool) -> tuple[SavedModel, AnnData | MuData | None]:
@@ -152,9 +142,9 @@ def _read(folder: Path, place: Place, *, with_cells: bool) -> tuple[SavedModel, 
 
 def _cells_beside(folder: Path, place: Place, saved: SavedModel) -> Any:
     """Return the cells beside a model, ``None`` if there are none."""
-    prefix = place.prefix
     from scarches_plus._hdf5 import read_checked
 
+    prefix = place.prefix
     if saved.attribute("registry_").get("setup_method_name") == "setup_mudata":
         from mudata import read_h5mu
 
@@ -168,7 +158,6 @@ def _cells_beside(folder: Path, place: Place, saved: SavedModel) -> Any:
 
 def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = False, **options: Any) -> Any:
     """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
-    from scarches_plus.model._convert import class_of
     from scarches_plus.model._saved._own_cells import with_names_of_today
     from scarches_plus.model._state import note_origin
 
@@ -176,9 +165,8 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
     from ._layouts._complete import complete
     from ._layouts._saved_model import with_path
 
-    name = saved.model_class
-    _require_class(name, expected, saved.path)
-    cls = class_of(name)
+    cls = _class_of(saved, expected)
+    name = cls.__name__
     if saved.refused:
         logger.info(f"{saved.path}: left out {sorted(saved.refused)}, which are no plain values")
     if prepared:
@@ -195,6 +183,17 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
         model = with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
     note_origin(model, saved.attribute("registry_"))
     return model
+
+
+def _class_of(saved: SavedModel, expected: Any) -> Any:
+    from scarches_plus.model._convert import class_of
+
+    _require_class(saved.model_class, expected, saved.path)
+    try:
+        return class_of(saved.model_class)
+    except TypeError as error:
+        message = f"{saved.path}: {error}; use it with scvi-tools"
+        raise TypeError(message) from None
 
 
 def _require_class(name: str, expected: Any, path: Path) -> None:

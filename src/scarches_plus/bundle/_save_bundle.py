@@ -16,13 +16,14 @@ from scarches_plus._options import check_options
 
 from ._format._card import card_text
 from ._format._fewest_cells import require_enough_cells
-from ._format._folder import CHECKSUMS, checksums, no_bundle, sha256_of
+from ._format._folder import checksums, no_bundle, sha256_of
 from ._format._profile_tensors import pack_profiles
 from ._format._reference_cells import labels_of, pack_reference
 from ._format._state_tensors import pack_anchors, pack_importance, pack_summaries
 from ._format._tensors import pack
 from ._manifest import (
     ANCHORS,
+    CHECKSUMS,
     IMPORTANCE,
     MANIFEST,
     PROFILES,

@@ -8,11 +8,11 @@ from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
 
 from ._format._fewest_cells import require_enough_cells
-from ._format._folder import CHECKSUMS, read_listed, read_manifest
+from ._format._folder import read_listed, read_manifest
 from ._format._profile_tensors import unpack_profiles
 from ._format._reference_cells import unpack_reference
 from ._load_bundle import open_model
-from ._manifest import MANIFEST, PROFILES, REFERENCE, BundleError
+from ._manifest import CHECKSUMS, MANIFEST, PROFILES, REFERENCE, BundleError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -174,7 +174,10 @@ def transfer(
     reads = {"--reference": at_home(reference), "--hierarchy": hierarchy, "--columns": reading.columns}
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=mapped)
     tree = read_hierarchy(hierarchy)
-    adata, cells = read_cells(mapped, reading, keep_modalities=True), read_reference(reference, or_model=True)
+    adata, cells = (
+        read_cells(mapped, reading, keep_modalities=True),
+        read_reference(reference, or_model=True, keep_modalities=True),
+    )
     require_columns(adata, mapped, novel_key=novel_key, hint=_OF_NOVEL)
     if hasattr(cells, "obs"):
         for key in labels_key:

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
-from scarches_plus._arguments import at_home
-from scarches_plus._files import check_apart, check_output_folder
 from scarches_plus._logging import logger
 
 from ._console import console
 from ._inputs import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from anndata import AnnData
 
@@ -26,30 +24,10 @@ if TYPE_CHECKING:
     from scarches_plus.model import SCANVI, SCVI
 
 
-def bundle_folder(out: Path, reads: Mapping[str, Path | None], *, overwrite: bool) -> Path:
-    """Return the folder of a bundle to write, checked before any work.
-
-    Raises
-    ------
-    OSError
-        If it is there and is not to be replaced, or cannot be written.
-    ValueError
-        If the command reads something in it.
-    """
-    from scarches_plus.bundle import no_bundle
-
-    folder = at_home(out)
-    if folder.exists() and not overwrite:
-        message = f"{folder} exists; choose another folder or pass --overwrite"
-        raise FileExistsError(message)
-    check_apart({"--bundle": folder}, reads)
-    return check_output_folder(folder, overwrite=overwrite, foreign=no_bundle)
-
-
 @Parameter(name="*")
 @dataclass(frozen=True)
 class About:
-    """What people want to know of a model.
+    """Describe the model in the card of its bundle.
 
     Parameters
     ----------

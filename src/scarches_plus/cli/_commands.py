@@ -10,7 +10,7 @@ from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
 
 from ._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
-from ._bundles import NOTHING_SAID, About, bundle_folder, known_profiles, model_kept, write_bundle
+from ._bundles import NOTHING_SAID, About, known_profiles, model_kept, write_bundle
 from ._inputs import read_cells, read_hierarchy, require_columns, require_counts, require_different
 from ._models import open_model
 from ._outputs import CELLS, output_file, output_files, output_folder, require_room, size_of, write_cells
@@ -163,7 +163,7 @@ def build(
         raise ValueError(message)
     reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy, "--card": about.card}
     out = out and output_folder(out, reads, overwrite=overwrite)
-    bundle = bundle and bundle_folder(bundle, reads, overwrite=overwrite)
+    bundle = bundle and output_folder(bundle, reads, option="--bundle", overwrite=overwrite, bundle=True)
     check_apart({"--out": out, "--bundle": bundle} if out and bundle else {})
     described = about.read()
     if described and bundle is None:

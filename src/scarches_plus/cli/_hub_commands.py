@@ -195,7 +195,7 @@ def card(bundle: Path) -> None:
     bundle
         Folder.
     """
-    from scarches_plus.bundle._format._card import card_text
+    from scarches_plus.bundle import card_text
     from scarches_plus.hub import info as info_of
 
     console.print(card_text(info_of(bundle).model_dump()))

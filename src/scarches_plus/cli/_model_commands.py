@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
-from scarches_plus._files import check_space
 
 from ._app import AS_IT_IS, Reading, Whole, Words, app
-from ._bundles import NOTHING_SAID, About, bundle_folder, known_profiles, write_bundle
+from ._bundles import NOTHING_SAID, About, known_profiles, write_bundle
 from ._inputs import read_cells, require_columns, require_counts
 from ._models import open_model
-from ._outputs import CELLS, output_file, size_of, write_cells
+from ._outputs import CELLS, output_file, output_folder, size_of, write_cells
 from ._steps import console
+
+Parts = Annotated[
+    tuple[Literal["latent", "variance", "labels", "umap", "counts"], ...], Parameter(consume_multiple=True)
+]
 
 
 @app.command
@@ -65,7 +71,7 @@ def bundle(
     labels_key: Words = (),
     batch_key: str | None = None,
     layer: str | None = None,
-    with_cells: Words = (),
+    with_cells: Parts = (),
     profiles: bool = True,
     calibrate: bool = False,
     importance: bool = False,
@@ -93,7 +99,7 @@ def bundle(
     with_cells
         What to keep of every reference cell: latent, variance, labels, umap, counts. These are data of single cells.
     profiles
-        Keep what labels look like in counts, for the command novel, if labels are named.
+        Keep what labels (of the first column named) look like in counts, for the command novel.
     calibrate
         Keep how often the vote of neighbours is right, learned from the reference's batches in turn.
     importance
@@ -106,20 +112,28 @@ def bundle(
     from scarches_plus import load, tl, train
 
     reads = {"the model": at_home(model), "--reference": reference, "--columns": reading.columns, "--card": about.card}
-    out = bundle_folder(out, reads, overwrite=overwrite)
+    out = output_folder(out, reads, overwrite=overwrite, n_bytes=size_of(at_home(model)), bundle=True)
     described = about.read()
-    needs = {"--with-cells": with_cells, "--calibrate": calibrate, "--importance": importance, "--anchors": anchors}
+    needs = {
+        "--with-cells": with_cells, "--calibrate": calibrate, "--importance": importance, "--anchors": anchors,
+        "--batch-key": batch_key, "--layer": layer, "--columns": reading.columns,
+    }  # fmt: skip
     asked = [option for option, given in needs.items() if given]
     if reference is None and asked:
         message = f"{asked[0]} needs the reference's cells: name their file with --reference"
         raise ValueError(message)
-    check_space(out, size_of(at_home(model)))
+    if not labels_key and (calibrate or "labels" in with_cells):
+        message = f"{'--calibrate' if calibrate else '--with-cells labels'} needs --labels-key"
+        raise ValueError(message)
     opened = open_model(model)
     options: dict[str, object] = {}
     if reference is not None:
         adata = read_cells(reference, reading, keep_modalities=True)
         key = batch_key or opened.spec.batch_key
         require_columns(adata, reference, batch_key=key)
+        if calibrate and key is None:
+            message = f"--calibrate needs a column of batches, and {model} has none: name one with --batch-key"
+            raise ValueError(message)
         for one in labels_key:
             require_columns(adata, reference, labels_key=one)
         require_counts(adata, reference, layer or opened.spec.layer)
@@ -130,7 +144,8 @@ def bundle(
         if anchors:
             train.store_anchors(opened, n_cells=anchors)
         if profiles and labels_key and key is not None:
-            options["profiles"] = known_profiles(adata, labels_key[0], key, layer or opened.spec.layer)
+            genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
+            options["profiles"] = known_profiles(genes, labels_key[0], key, layer or opened.spec.layer)
         if calibrate and key is not None:
             options["calibration"] = {
                 one: tl.calibrate_labels(adata, one, batch_key=key).to_plain() for one in labels_key

@@ -32,7 +32,7 @@ def model_or_cells(what: str) -> Any:
     return read_cells(Path(what)) if _model_path(what) is None else open_model(what)
 
 
-def read_reference(what: str, *, or_model: bool = False) -> Any:
+def read_reference(what: str, *, or_model: bool = False, keep_modalities: bool = False) -> Any:
     """Return a reference's cells: those of a file, those that ``build`` left beside its model, or those of a bundle.
 
     Parameters
@@ -41,17 +41,19 @@ def read_reference(what: str, *, or_model: bool = False) -> Any:
         File of cells, or what names a model.
     or_model
         Return the model where it came without cells.
+    keep_modalities
+        Keep all modalities of an .h5mu file.
 
     Raises
     ------
     ValueError
         If a model came without cells, and they are needed.
     """
-    folder = _model_path(what)
+    folder = _model_path(what, with_cells=True)
     if folder is None:
-        return read_cells(Path(what), keep_modalities=True)
+        return read_cells(Path(what), keep_modalities=keep_modalities)
     if (folder / REFERENCE).is_file():
-        return read_cells(folder / REFERENCE, keep_modalities=True)
+        return read_cells(folder / REFERENCE, keep_modalities=keep_modalities)
     from scarches_plus.hub import BundleError, import_reference, load_reference
 
     files_read.append(folder)
@@ -61,7 +63,7 @@ def read_reference(what: str, *, or_model: bool = False) -> Any:
             return cells
     try:
         return load_reference(folder)
-    except BundleError as error:
+    except (BundleError, FileNotFoundError) as error:
         if or_model:
             return open_model(str(folder))
         message = f"{error}; this command needs cells: {_MAKE_ONE}"
@@ -78,7 +80,7 @@ def read_profiles(what: str) -> LabelProfiles | None:
     files_read.append(folder)
     try:
         return load_profiles(folder)
-    except BundleError as error:
+    except (BundleError, FileNotFoundError) as error:
         message = (
             f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out BUNDLE "
             "keeps them, or pass the reference's cells with counts"
@@ -86,14 +88,16 @@ def read_profiles(what: str) -> LabelProfiles | None:
         raise ValueError(message) from error
 
 
-def _model_path(what: str) -> Path | None:
-    """Return where the model lies that something names; ``None`` for cells."""
+def _model_path(what: str, *, with_cells: bool = False) -> Path | None:
+    """Return where the model lies that something names, fetched with its cells if asked; ``None`` for cells."""
     from scarches_plus.bundle import layout_at
-    from scarches_plus.hub._local import local_path
+    from scarches_plus.hub import local_path
 
     path = at_home(what)
+    if path.with_name(f"{path.name}model.pt").is_file():  # a path may end in what names of files begin with
+        return path
     if path.exists():
         is_model = (path / REFERENCE).is_file() or layout_at(path) is not None
         return path if is_model else None
     of_10x = path.parent.is_dir() and any(path.parent.glob(f"{escape(path.name)}*matrix.mtx*"))
-    return None if of_10x else local_path(what)
+    return None if of_10x else local_path(what, with_cells=with_cells)

@@ -59,9 +59,15 @@ def output_file(
 
 
 def output_folder(
-    out: Path, reads: Mapping[str, Path | None], *, option: str = "--out", overwrite: bool = False, n_bytes: int = 0
+    out: Path,
+    reads: Mapping[str, Path | None],
+    *,
+    option: str = "--out",
+    overwrite: bool = False,
+    n_bytes: int = 0,
+    bundle: bool = False,
 ) -> Path:
-    """Return the path of the folder of a model to write as a whole, checked.
+    """Return the path of the folder of a model or bundle to write as a whole, checked.
 
     Parameters
     ----------
@@ -75,6 +81,8 @@ def output_folder(
         Replace a model that is there.
     n_bytes
         How large the model will be, if that is known.
+    bundle
+        Whether a bundle is written, and only a bundle may be replaced; else only a model.
 
     Raises
     ------
@@ -89,7 +97,9 @@ def output_folder(
         raise FileExistsError(message)
     if overwrite:
         check_apart({option: folder}, reads)
-    return check_output_folder(folder, overwrite=overwrite, n_bytes=max(_FEWEST, n_bytes), foreign=_no_model)
+    return check_output_folder(
+        folder, overwrite=overwrite, n_bytes=max(_FEWEST, n_bytes), foreign=_no_bundle if bundle else _no_model
+    )
 
 
 def output_files(folder: Path, names: Iterable[str], reads: Mapping[str, Path | None]) -> Path:
@@ -129,3 +139,9 @@ def write_cells(adata: Any, path: Path) -> None:
 
 def _no_model(folder: Path) -> str | None:
     return None if (folder / "model.pt").is_file() else "it holds no model"
+
+
+def _no_bundle(folder: Path) -> str | None:
+    from scarches_plus.bundle import no_bundle
+
+    return no_bundle(folder)

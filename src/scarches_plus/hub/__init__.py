@@ -22,6 +22,7 @@ from ._delete_draft import delete_draft
 from ._info import info
 from ._list_models import list_models
 from ._list_uploads import list_uploads
+from ._local import local_path as local_path
 from ._pull import pull
 from ._upload import Upload, upload
 from ._write_index import write_index

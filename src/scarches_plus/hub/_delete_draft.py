@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 
 from ._registry import open_registry
-from ._services import Token
+from ._web._services import Token
 
 if TYPE_CHECKING:
     from ._registry import Backend

@@ -12,8 +12,7 @@ from scarches_plus._addresses import address_below
 from scarches_plus._limits import MANIFEST_BYTES
 from scarches_plus._logging import logger
 from scarches_plus._text import for_message
-from scarches_plus.bundle._format._folder import CHECKSUMS, read_file, sha256_of
-from scarches_plus.bundle._manifest import MANIFEST
+from scarches_plus.bundle import CHECKSUMS, MANIFEST, read_file, sha256_of
 
 from ._index import FILE
 from ._parcel import Upload
@@ -21,10 +20,10 @@ from ._parcel import Upload
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from scarches_plus.bundle._manifest import Card
+    from scarches_plus.bundle import Card
 
     from ._parcel import Parcel
-    from ._services import Token
+    from ._web._services import Token
 
 
 class HuggingFace:

@@ -25,7 +25,7 @@ from scarches_plus._limits import (
     README_BYTES,
 )
 from scarches_plus._text import for_message, for_terminal
-from scarches_plus.bundle._manifest import MANIFEST, README, BundleError, Count, FileEntry, FileName, StrictModel, Texts
+from scarches_plus.bundle import MANIFEST, README, BundleError, Count, FileEntry, FileName, StrictModel, Texts
 
 from ._cached_index import cached_index
 from ._doi import doi_of
@@ -216,7 +216,7 @@ def find(name: str, listing: Listing, *, allow_latest: bool = False) -> Listed:
 
 
 def lists_doi(doi: str, listing: Listing) -> bool:
-    """Whether an index lists a DOI, of a version or of all versions."""
+    """Return whether an index lists a DOI, of a version or of all versions."""
     return any(doi in {one.entry.doi.lower(), one.entry.concept_doi.lower()} for one in listing.models)
 
 

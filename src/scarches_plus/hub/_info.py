@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import read_folder
-from scarches_plus.bundle._format._folder import CHECKSUMS, SAVED_MODEL, read_manifest
-from scarches_plus.bundle._manifest import MANIFEST
+from scarches_plus.bundle import CHECKSUMS, MANIFEST, MODEL_FILE, read_manifest
 
 from ._doi import doi_of
-from ._fetch_file import fetch_file
 from ._local import is_path
 from ._pull import pull
 from ._records import place_of
 from ._resolved import resolve, resolve_doi
+from ._web._fetch_file import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from scarches_plus.bundle._manifest import Manifest
+    from scarches_plus.bundle import Manifest
 
 
 def info(
@@ -81,7 +80,7 @@ def info(
 
 
 def _of_folder(folder: Path) -> Manifest:
-    if not any((folder / name).is_file() for name in (MANIFEST, SAVED_MODEL)):
+    if not any((folder / name).is_file() for name in (MANIFEST, MODEL_FILE)):
         message = f"{folder} is no folder with a {MANIFEST}"
         raise FileNotFoundError(message)
     return read_manifest(folder)[0]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from scarches_plus._addresses import check_address
 from scarches_plus._json import parse_json
-from scarches_plus.bundle._manifest import Count, StrictModel
+from scarches_plus.bundle import Count, StrictModel
 
 _FILE = Path(__file__).parent / "known_references.json"
 #: What the package fetches by itself: a DOI, a repository of Hugging Face.

@@ -1,4 +1,4 @@
-"""Where a model lies on this machine, whatever it is given as."""
+"""Find a model on this machine by path, or fetch it by name, DOI or address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus._addresses import is_address
-from scarches_plus.bundle._format._folder import SAVED_MODEL
+from scarches_plus.bundle import MODEL_FILE
 
 from ._doi import doi_of
 from ._pull import pull
@@ -54,15 +54,21 @@ def local_path(
     check.flags(allow_latest=allow_latest, offline=offline, progress=progress, with_cells=with_cells)
     if not (isinstance(what, str) and is_address(what)):
         # a path may end in what names of files begin with; no error for a name that is too long
-        if any(os.path.exists(one) for one in (path, f"{path}{SAVED_MODEL}")):  # noqa: PTH110
+        if any(os.path.exists(one) for one in (path, f"{path}{MODEL_FILE}")):  # noqa: PTH110
             return path
         if not isinstance(what, str) or (not doi_of(what) and is_path(what)):
             message = f"there is no file or folder {str(path)!r}{_nearest(path)}"
             raise FileNotFoundError(message)
-    return pull(
-        what, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline, max_bytes=max_bytes, progress=progress,
-        with_cells=with_cells,
-    )  # fmt: skip
+    try:
+        return pull(
+            what, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline, max_bytes=max_bytes, progress=progress,
+            with_cells=with_cells,
+        )  # fmt: skip
+    except KeyError as error:
+        if is_address(what) or doi_of(what):
+            raise
+        message = f"{error.args[0]}; nor is there a file or folder {what!r}"
+        raise KeyError(message) from error
 
 
 def is_path(text: str) -> bool:

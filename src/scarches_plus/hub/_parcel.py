@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from scarches_plus.bundle._manifest import MANIFEST
+from scarches_plus.bundle import MANIFEST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scarches_plus.bundle._manifest import FileEntry, Manifest
+    from scarches_plus.bundle import FileEntry, Manifest
 
 
 @dataclass(frozen=True)

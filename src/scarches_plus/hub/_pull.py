@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_space
-from scarches_plus.bundle._format._folder import read_manifest
-from scarches_plus.bundle._manifest import BundleError
+from scarches_plus.bundle import BundleError, read_manifest
 
 from ._doi import doi_of
-from ._fetch_file import fetch_file
 from ._records import fetch_record, place_of
 from ._resolved import resolve, resolve_doi
+from ._web._fetch_file import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

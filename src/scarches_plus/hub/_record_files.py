@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scarches_plus._logging import logger
-from scarches_plus.bundle._manifest import BundleError
+from scarches_plus.bundle import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scarches_plus.bundle._manifest import FileEntry
+    from scarches_plus.bundle import FileEntry
 
     from ._parcel import Parcel
-    from ._session import Session
+    from ._web._session import Session
 
 
 def send_files(session: Session, path: str, parcel: Parcel) -> None:

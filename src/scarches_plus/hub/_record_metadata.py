@@ -10,7 +10,7 @@ from scarches_plus._addresses import AddressError, check_address
 from scarches_plus._text import for_html
 
 if TYPE_CHECKING:
-    from scarches_plus.bundle._manifest import Card
+    from scarches_plus.bundle import Card
 
     from ._parcel import Parcel
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from scarches_plus import _arguments as check
 
-from ._services import SERVICES, token_for
+from ._web._services import SERVICES, token_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._parcel import Parcel, Upload
-    from ._services import Token
+    from ._web._services import Token
 
 Backend = Literal["zenodo", "huggingface"]
 

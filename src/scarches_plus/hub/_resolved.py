@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import append_line, cache_folder, cache_subfolder
 from scarches_plus._logging import logger
-from scarches_plus.bundle._manifest import MANIFEST
+from scarches_plus.bundle import MANIFEST
 
 from ._doi import doi_of
 from ._index import find, lists_doi, read_indexes, says_version

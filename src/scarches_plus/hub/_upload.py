@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, get_args
 from scarches_plus import _arguments as check
 from scarches_plus._files import current
 from scarches_plus._logging import logger
-from scarches_plus.bundle._format._folder import all_files
-from scarches_plus.bundle._verify_bundle import verify_bundle
+from scarches_plus.bundle import all_files, verify_bundle
 
 from ._parcel import Parcel, Upload
 from ._registry import Backend, open_registry
-from ._services import Token
+from ._web._services import Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from scarches_plus.bundle._manifest import Manifest
+    from scarches_plus.bundle import Manifest
 
 __all__ = ["Upload", "upload"]
 

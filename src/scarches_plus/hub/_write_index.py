@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
 from scarches_plus._json import write_json
-from scarches_plus.bundle._format._folder import all_files
-from scarches_plus.bundle._manifest import MANIFEST, SCHEMA_VERSION
-from scarches_plus.bundle._verify_bundle import verify_bundle
+from scarches_plus.bundle import MANIFEST, SCHEMA_VERSION, all_files, verify_bundle
 
 from ._index import INDEX, IndexEntry, check_mirror, parse_index
 

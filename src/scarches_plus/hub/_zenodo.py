@@ -19,13 +19,13 @@ from ._index import FILE
 from ._parcel import Upload
 from ._record_files import send_files
 from ._record_metadata import digest_in, record_metadata
-from ._session import Session, reason
+from ._web._session import Session, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._parcel import Parcel
-    from ._services import Token
+    from ._web._services import Token
 
 _PAGE = 100
 _OF_DOI = re.compile(r".*zenodo\.(\d+)", re.IGNORECASE)

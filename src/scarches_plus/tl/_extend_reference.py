@@ -16,6 +16,7 @@ from ._provenance import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ _TOLERATED = 0.01
 
 def extend_reference(
     adata: AnnData,
-    model: SCANVI,
+    model: SCANVI | str | Path,
     labels_key: str,
     *,
     reference: AnnData | None = None,
@@ -55,7 +56,7 @@ def extend_reference(
         Cells with labels that the model knows help to tell these from the new ones; missing values and ``unknown_category`` are
         no label. Not changed.
     model
-        scANVI model as :func:`map_query` returned it, or as it was saved. It is not changed.
+        scANVI model as :func:`map_query` returned it, or what names it for :func:`scarches_plus.load`. It is not changed.
     labels_key
         ``obs`` column of ``adata``.
     reference

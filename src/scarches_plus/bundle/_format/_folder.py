@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, get_args
 
 from scarches_plus import _limits
 from scarches_plus._files import open_regular
-from scarches_plus.bundle._manifest import MANIFEST, README, BundleError, FileEntry, FileName, Manifest, parse_manifest
+from scarches_plus.bundle._layouts._find import MODEL_FILE
+from scarches_plus.bundle._manifest import (
+    CHECKSUMS,
+    MANIFEST,
+    README,
+    BundleError,
+    FileEntry,
+    FileName,
+    Manifest,
+    parse_manifest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-CHECKSUMS = "SHA256SUMS"
 _POINTER = b"version https://git-lfs"
-#: What scvi-tools calls the file of a model.
-SAVED_MODEL = "model.pt"
 
 
 def sha256_of(contents: bytes) -> str:
@@ -51,7 +58,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     if not folder.is_dir():
         message = f"{folder} is no folder"
         raise FileNotFoundError(message)
-    if not (folder / MANIFEST).exists() and (folder / SAVED_MODEL).exists():
+    if not (folder / MANIFEST).exists() and (folder / MODEL_FILE).exists():
         message = (
             f"{folder} holds a saved model, and is no bundle: make one of it, sp.hub.save_bundle(sp.model.load({str(folder)!r}), "
             "'bundle')"

@@ -142,7 +142,7 @@ def unpack_summaries(
 
 
 def _require_mixture(summary: LatentSummary, name: str, key: str) -> None:
-    """Refuse a summary that is no mixture of Gaussians."""
+    """Refuse a summary whose tensors do not make a mixture of Gaussians."""
     import torch
 
     covariances = summary.covariances.double()

@@ -18,15 +18,13 @@ from scarches_plus._files import check_space
 from scarches_plus._limits import ARCHIVE_EXPANSION, ARCHIVE_FILES, ARCHIVE_FREE_BYTES
 from scarches_plus._pickles import FORMER_FILES, UnsafeFileError
 from scarches_plus._text import for_message
-from scarches_plus.bundle._format._folder import CHECKSUMS
-from scarches_plus.bundle._manifest import MANIFEST, FileName
+from scarches_plus.bundle._manifest import CHECKSUMS, MANIFEST, FileName
 
-from ._find import BUNDLE, MODEL_FILE, Place, nearest_places, only_one
+from ._find import BUNDLE, CELL_FILES, MODEL_FILE, Place, nearest_places, only_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CELL_FILES = ("adata.h5ad", "mdata.h5mu")
 _ZIP, _GZIP, _BZIP2 = b"PK\x03\x04", b"\x1f\x8b", b"BZh"
 _TAR, _TAR_AT = b"ustar", 257
 _HEADER, _LOCAL_HEADER = 512, 30
@@ -98,12 +96,7 @@ def unpacked(path: Path, prefix: str | None, *, with_cells: bool) -> Iterator[tu
         many, or they are far larger than the archive.
     """
     with _opened(path) as (members, extract):
-        place = only_one(
-            nearest_places(member.path for member in members),
-            prefix,
-            str(path),
-            advice="unpack it, and name the folder of one",
-        )
+        place = _place_among(members, path, prefix)
         if place is None:
             names = [str(member.path) for member in members[:5]]
             message = f"{path} holds no saved model ({MODEL_FILE}) and no bundle: {for_message(', '.join(names)) or 'it is empty'}"
@@ -119,6 +112,23 @@ def unpacked(path: Path, prefix: str | None, *, with_cells: bool) -> Iterator[tu
             except _BROKEN as error:
                 _refuse(path, f"it is damaged ({error}); get it again")
             yield Path(folder), Place(place.layout, PurePosixPath(), place.prefix)
+
+
+def place_in_archive(path: Path) -> Place | None:
+    """Return where the model of an archive lies, ``None`` if it holds none; nothing is unpacked.
+
+    Raises
+    ------
+    ValueError
+        As :func:`unpacked`.
+    """
+    with _opened(path) as (members, _):
+        return _place_among(members, path, None)
+
+
+def _place_among(members: list[_Member], path: Path, prefix: str | None) -> Place | None:
+    advice = "unpack it, and name the folder of one"
+    return only_one(nearest_places(member.path for member in members), prefix, str(path), advice=advice)
 
 
 def _files_of(place: Place, *, with_cells: bool) -> set[str]:
@@ -157,7 +167,7 @@ def _checked(path: Path, found: Iterator[tuple[str, int, str]]) -> list[_Member]
             _refuse(path, f"it holds more than {ARCHIVE_FILES} files; unpack it, and give the folder of the model")
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or "\\" in name or not name.isprintable() or ":" in name:
-            _refuse(path, f"it holds {for_message(name)}, which would lie outside of it, or is no name of a file")
+            _refuse(path, f"it holds {for_message(name)}, which would lie outside of it, or is not the name of a file")
         if kind == "folder":
             continue
         if kind != "file":

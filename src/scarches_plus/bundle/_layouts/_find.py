@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scarches_plus._pickles import FORMER_FILES
+from scarches_plus.bundle._manifest import CHECKSUMS, MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import PurePosixPath
 
-#: What scvi-tools calls the file of a model, and what bundles call theirs.
+#: What scvi-tools calls the file of a model, and those of its cells.
 MODEL_FILE = "model.pt"
-MANIFEST = "manifest.json"
-_CHECKSUMS = "SHA256SUMS"
+CELL_FILES = ("adata.h5ad", "mdata.h5mu")
 #: What was found is named up to so many times.
 _MOST_SHOWN = 10
 
@@ -58,7 +58,7 @@ class Place:
 def places_in(names: Iterable[str], folder: PurePosixPath) -> list[Place]:
     """Return the models in one folder, going by the names of its files."""
     names = set(names)
-    if MANIFEST in names and (_CHECKSUMS in names or MODEL_FILE not in names):
+    if MANIFEST in names and (CHECKSUMS in names or MODEL_FILE not in names):
         return [Place(BUNDLE, folder)]
     of_today = [name.removesuffix(MODEL_FILE) for name in names if name.endswith(MODEL_FILE)]
     former = [

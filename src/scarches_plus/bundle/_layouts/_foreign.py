@@ -18,7 +18,7 @@ _SCARCHES = {
     "scPoli": "cell_type_keys_",
     "expiMap": "mask_",
     "trVAE": "conditions_",
-    "scGen": "corrected_",
+    "scGen": "x_dim_",
 }
 _LIGHTNING = "pytorch-lightning_version"
 

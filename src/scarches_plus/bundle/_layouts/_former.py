@@ -42,9 +42,7 @@ def read_former(folder: Path, prefix: str) -> SavedModel:
     path = folder / f"{prefix}{FORMER_FILES[0]}"
     family = family_of(read_pickle_file(path).parts())
     if family is not None:
-        message = (
-            f"{path} holds a model of {family}, whose network this package does not have; only those of scvi-tools open"
-        )
+        message = f"{path} holds a model of {family}, whose network this package does not have: use it with scarches"
         raise UnsafeFileError(message)
     former = read_former_folder(folder, prefix)
     name = _class_of(former.weights)

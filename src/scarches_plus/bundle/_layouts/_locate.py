@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from scarches_plus._files import read_folder
 from scarches_plus._limits import FOLDER_DEPTH, FOLDER_FILES
 from scarches_plus._pickles import FORMER_FILES
+from scarches_plus.bundle._manifest import MANIFEST, BundleError
 
-from ._archives import is_archive, is_of_torch, unpacked
-from ._find import BUNDLE, FORMER, MANIFEST, MODEL_FILE, SCVI_TOOLS, Place, only_one, places_in
+from ._archives import is_archive, is_of_torch, place_in_archive, unpacked
+from ._find import BUNDLE, FORMER, MODEL_FILE, SCVI_TOOLS, Place, only_one, places_in
 from ._foreign import what_else
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+Result = TypeVar("Result")
 _HERE = PurePosixPath()
 _ZARR = (".zgroup", "zarr.json")
 _NAMES = (MODEL_FILE, MANIFEST, *FORMER_FILES)
@@ -54,11 +57,45 @@ def located(path: Path, prefix: str | None, *, with_cells: bool = False) -> Iter
         yield _on_disk(path, prefix)
 
 
-def looks_like_model(path: Path) -> bool:
-    """Tell whether a path is worth a look for a model: a folder, an archive, or a file that is named or made like one."""
+def layout_at(path: Path) -> str | None:
+    """Return the layout of the model at a path, ``None`` if there is none, such as at cells; nothing is unpacked."""
     if path.is_dir():
-        return not any((path / name).exists() for name in _ZARR)
-    return path.name.endswith(_NAMES) or is_archive(path) or is_of_torch(path)
+        cells = any((path / name).exists() for name in _ZARR)
+        place = None if cells else only_one(_places_below(path), None, str(path))
+    elif not path.is_file():
+        place = None
+    elif path.name.endswith(_NAMES) or is_of_torch(path):
+        place = _of_file(path, None)[1]
+    else:
+        place = place_in_archive(path) if is_archive(path) else None
+    return None if place is None else place.layout
+
+
+def read_bundle(path: Path, read: Callable[[Path], Result]) -> Result:
+    """Return what is read of the folder of a bundle, packed or not.
+
+    Raises
+    ------
+    BundleError
+        If an archive holds something else.
+    """
+    if not (path.is_file() and is_archive(path)):
+        return read_folder(_folder_of_bundle(path), read, hold=False)
+    with located(path, None) as (folder, place):
+        if place.layout != BUNDLE:
+            message = f"{path} holds a saved model, and is no bundle: sp.load opens it"
+            raise BundleError(message)
+        return read(folder)
+
+
+def _folder_of_bundle(path: Path) -> Path:
+    """Return the folder of a bundle that is named by itself, its manifest, or a folder above it."""
+    if path.name == MANIFEST and path.is_file():
+        return path.parent
+    if path.is_dir() and not any((path / name).exists() for name in (MANIFEST, MODEL_FILE)):
+        place = only_one(_places_below(path), None, str(path))
+        return path / place.folder if place is not None and place.layout == BUNDLE else path
+    return path
 
 
 def _on_disk(path: Path, prefix: str | None) -> tuple[Path, Place]:
@@ -86,6 +123,9 @@ def _of_file(path: Path, prefix: str | None) -> tuple[Path, Place]:
             message = f"{path} has the prefix {found!r} and not {prefix!r}; leave prefix out, or give the folder"
             raise ValueError(message)
         return path.parent, Place(layout, _HERE, found)
+    if prefix is not None:
+        message = f"{path} is one file, and prefix={prefix!r} chooses among files of a folder: leave it out"
+        raise ValueError(message)
     return path.parent, Place(SCVI_TOOLS, _HERE, file=path.name)  # whose reader says what it is instead
 
 

@@ -1,4 +1,4 @@
-"""What is read of a model that scvi-tools saved, of any release."""
+"""Hold a model that scvi-tools saved, of any release, as tensors and plain values."""
 
 from __future__ import annotations
 

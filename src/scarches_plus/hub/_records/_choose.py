@@ -1,4 +1,4 @@
-"""Which files of a record or repository are the model."""
+"""Choose the files of the model among those of a record or repository."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 from scarches_plus._text import for_message
-from scarches_plus.bundle._format._folder import CHECKSUMS, SAVED_MODEL
-from scarches_plus.bundle._manifest import MANIFEST, README, WEIGHTS, FileName
+from scarches_plus.bundle import CELL_FILES, CHECKSUMS, FORMER_FILES, MANIFEST, MODEL_FILE, README, WEIGHTS, FileName
 
 from ._place import HUGGING_FACE
 
@@ -17,12 +16,9 @@ if TYPE_CHECKING:
     from ._place import Place
 
 _BUNDLE = (MANIFEST, CHECKSUMS, *get_args(FileName))
-#: What scvi-tools wrote before 0.15.
-_OLD_MODEL = ("model_params.pt", "attr.pkl", "var_names.csv")
 #: What scvi-hub puts beside a model.
 _BESIDE = ("_scvi_required_metadata.json", README)
-_CELLS = ("adata.h5ad", "mdata.h5mu")
-_SINGLE = (".zip", ".tar.gz", ".tgz", SAVED_MODEL)
+_SINGLE = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", MODEL_FILE)
 _MOST_SHOWN = 20
 
 
@@ -55,8 +51,8 @@ def choose(place: Place, paths: Iterable[str], *, left_out: int = 0, with_cells:
         return Choice((place.within,), is_folder=False)
     start = f"{place.within}/" if place.within else ""
     here = {one.removeprefix(start) for one in known if one.startswith(start) and "/" not in one.removeprefix(start)}
-    beside = [*_BESIDE, *(_CELLS if with_cells else ())]
-    for needed, also in (((MANIFEST, CHECKSUMS, WEIGHTS), _BUNDLE), ((SAVED_MODEL,), beside), (_OLD_MODEL, beside)):
+    beside = [*_BESIDE, *(CELL_FILES if with_cells else ())]
+    for needed, also in (((MANIFEST, CHECKSUMS, WEIGHTS), _BUNDLE), ((MODEL_FILE,), beside), (FORMER_FILES, beside)):
         if here.issuperset(needed):
             return Choice(tuple(start + one for one in dict.fromkeys([*needed, *also]) if one in here), is_folder=True)
     single = [start + one for one in sorted(here) if one.lower().endswith(_SINGLE)]
@@ -67,7 +63,7 @@ def choose(place: Place, paths: Iterable[str], *, left_out: int = 0, with_cells:
 
 def _advice(place: Place, known: list[str], single: list[str], left_out: int) -> str:
     folders = {
-        one.rpartition("/")[0] for one in known if one.rpartition("/")[2] in {MANIFEST, SAVED_MODEL, *_OLD_MODEL}
+        one.rpartition("/")[0] for one in known if one.rpartition("/")[2] in {MANIFEST, MODEL_FILE, *FORMER_FILES}
     }
     folders = folders - {place.within, ""} if place.service == HUGGING_FACE else set()
     for what, choices in (("several files that may be the model", single), ("models in folders", sorted(folders))):
@@ -76,7 +72,7 @@ def _advice(place: Place, known: list[str], single: list[str], left_out: int) ->
             return f"{place.whole} holds {what}: {_shown(choices)}; name one, such as {named}"
     more = f", and {left_out} files that cannot be fetched" if left_out else ""
     where = f"{place.whole} holds no {for_message(place.within, 100)!r}" if place.within else f"{place} holds no model"
-    return f"{where} ({SAVED_MODEL}, a bundle, or an archive), only {_shown(known)}{more}"
+    return f"{where} ({MODEL_FILE}, a bundle, or an archive), only {_shown(known)}{more}"
 
 
 def _shown(names: list[str]) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 from scarches_plus._files import cache_folder, cache_subfolder, check_space, locked, open_regular
 from scarches_plus._logging import logger
 from scarches_plus._text import for_message
-from scarches_plus.bundle._manifest import BundleError
-from scarches_plus.hub._expected import Expected
-from scarches_plus.hub._fetch_file import fetch_file
-from scarches_plus.hub._transport import is_offline
+from scarches_plus.bundle import BundleError
+from scarches_plus.hub._web._expected import Expected
+from scarches_plus.hub._web._fetch_file import fetch_file
+from scarches_plus.hub._web._transport import is_offline
 
 from . import _huggingface, _zenodo
 from ._choose import choose

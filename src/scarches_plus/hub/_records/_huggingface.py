@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from scarches_plus._addresses import address_below
 from scarches_plus._limits import RECORD_FILES
-from scarches_plus.bundle._manifest import BundleError, Count, Sha256
+from scarches_plus.bundle import BundleError, Count, Sha256
 
 from ._listing import Listing, Text, answer_of, listing_of
 from ._place import COMMIT, Place

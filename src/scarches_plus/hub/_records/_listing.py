@@ -1,4 +1,4 @@
-"""What a service says of a record or repository."""
+"""Read the list of files that a service gives of a record or repository."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, ValidationError
 from scarches_plus._json import first_problem, parse_json
 from scarches_plus._limits import ANSWER_BYTES
 from scarches_plus._text import for_message
-from scarches_plus.bundle._manifest import BundleError
-from scarches_plus.hub._transport import fetch_small
+from scarches_plus.bundle import BundleError
+from scarches_plus.hub._web._transport import fetch_small
 
 from ._pins import PinnedFile
 from ._place import is_plain

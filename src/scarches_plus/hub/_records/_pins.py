@@ -11,8 +11,7 @@ from scarches_plus._files import cache_subfolder, write_file
 from scarches_plus._json import first_problem, parse_json
 from scarches_plus._limits import ANSWER_BYTES, RECORD_FILES
 from scarches_plus._text import for_message
-from scarches_plus.bundle._format._folder import read_file
-from scarches_plus.bundle._manifest import BundleError, Count, Sha256, StrictModel
+from scarches_plus.bundle import BundleError, Count, Sha256, StrictModel, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from scarches_plus._addresses import AddressError, address_below, is_address, se
 from scarches_plus._limits import FILE_NAME_BYTES
 from scarches_plus._text import for_message
 from scarches_plus.hub._doi import doi_of
-from scarches_plus.hub._services import SERVICES
+from scarches_plus.hub._web._services import SERVICES
 
 HUGGING_FACE = "huggingface"
 #: Beginnings of the DOIs of each service.

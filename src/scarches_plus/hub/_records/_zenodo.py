@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from scarches_plus._addresses import address_below
 from scarches_plus._limits import RECORD_FILES
 from scarches_plus._text import for_message
-from scarches_plus.bundle._manifest import BundleError, Count
+from scarches_plus.bundle import BundleError, Count
 
 from ._listing import Listing, Text, answer_of, as_list, listing_of
 

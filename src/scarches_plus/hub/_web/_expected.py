@@ -1,4 +1,4 @@
-"""What a file must be like."""
+"""Compare a fetched file with the size and checksum that were announced."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scarches_plus._text import for_message
-from scarches_plus.bundle._format._folder import sha256_of
-from scarches_plus.bundle._manifest import BundleError
+from scarches_plus.bundle import BundleError, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,5 +55,5 @@ class Expected:
         return self.checksum.partition(":")[0]
 
     def fits(self, contents: bytes) -> bool:
-        """Whether a file with these contents is the one that is expected."""
+        """Return whether contents have the size and the checksum."""
         return len(contents) == self.size and _HASHES[self.kind](contents) == self.checksum.partition(":")[2]

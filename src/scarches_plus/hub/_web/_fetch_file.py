@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from scarches_plus._addresses import is_address
 from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
 from scarches_plus._transport import Answer, TryLaterError, chunks
-from scarches_plus.bundle._format._folder import read_file
-from scarches_plus.bundle._manifest import BundleError
+from scarches_plus.bundle import BundleError, read_file
 
 from . import _backoff
 from ._expected import Expected
@@ -19,7 +18,7 @@ from ._transport import PARTIAL, get, is_offline, require_success
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scarches_plus.bundle._manifest import FileEntry
+    from scarches_plus.bundle import FileEntry
 
 _BEYOND = 416
 

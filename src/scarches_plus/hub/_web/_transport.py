@@ -6,7 +6,7 @@ import os
 
 from scarches_plus import _limits
 from scarches_plus._transport import Answer, TryLaterError, chunks, follow
-from scarches_plus.bundle._manifest import BundleError
+from scarches_plus.bundle import BundleError
 
 from . import _backoff
 from ._services import Token, service_of

@@ -1,0 +1,1 @@
+"""Talk to servers: requests, retries, tokens, and files that are fetched once and checked."""
