@@ -48,6 +48,8 @@ autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 napoleon_google_docstring = False
 
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_theme = "sphinx_book_theme"
 html_title = "scarches_plus"
 html_theme_options = {
