@@ -1,6 +1,7 @@
 """What torch wrote before 1.6 is read as torch reads it, and refused where it is damaged."""
 
 import random
+import re
 from collections import OrderedDict
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_storage_of_another_size(numel, path):
     assert int.from_bytes(whole[at : at + 8], "little") == 5
     path.write_bytes(whole[:at] + numel.to_bytes(8, "little", signed=True) + whole[at + 8 :])
     with pytest.raises(UnsafeFileError, match="ends too early"):
+        read_torch_file(path)
+
+
+def test_a_storage_of_two_types(path):
+    whole = save({"a": torch.arange(4.0), "b": torch.arange(4.0).double()}, path).read_bytes()
+    first, second, *_ = dict.fromkeys(re.findall(rb"\d{9,}", whole))
+    path.write_bytes(whole.replace(second, first, 1))
+    with pytest.raises(UnsafeFileError, match="of two types"):
+        read_torch_file(path)
+
+
+def test_part_of_a_storage(path):
+    whole = save({"a": torch.arange(5.0)}, path).read_bytes()
+    assert whole.count(b"K\x05Nt") == 1
+    path.write_bytes(whole.replace(b"K\x05Nt", b"K\x05\x88t"))
+    with pytest.raises(UnsafeFileError, match="without a storage"):
         read_torch_file(path)
 
 

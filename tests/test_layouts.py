@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ def test_latent_means_and_predictions(name):
     assert type(model).__name__ == GOLDEN[name]["class"]
     assert model.state.origin == f"scvi-tools {GOLDEN[name]['release']}"
     reference = part_of(name, "reference")
+    if isinstance(model, SCVI | SCANVI) and "converted" not in name:  # convert_legacy_save drops it
+        assert model.summary_stats.n_cells == reference.n_obs
     np.testing.assert_allclose(model.embed(reference), truth(name, "latent"), atol=1e-6)
     if isinstance(model, SCANVI):
         model.take_cells(reference)
@@ -98,3 +101,34 @@ def test_the_background_of_proteins_is_made_as_that_release_made_it(name, tmp_pa
     values = torch.linspace(-2, 2, 9)
     for one in (model, sp.load(tmp_path / "bundle")):
         torch.testing.assert_close(one.module.decoder.activation_function_bg(values), made_by(values))
+
+
+def test_a_totalvi_that_is_trusted_is_of_mudata_too():
+    name = "1.4.2-totalvi-donor"
+    model = sp.load(FOLDER / name / "model", trust_pickle=True)
+    assert model.registry_["setup_method_name"] == "setup_mudata"
+    np.testing.assert_allclose(model.embed(part_of(name, "reference")), truth(name, "latent"), atol=1e-6)
+
+
+def test_a_totalvi_with_panels_is_refused_by_name(tmp_path):
+    shutil.copytree(FOLDER / "1.4.2-totalvi-donor" / "model", tmp_path / "model")
+    path = tmp_path / "model" / "model.pt"
+    contents = torch.load(path, weights_only=False)
+    contents["attr_dict"]["registry_"]["setup_args"]["panel_key"] = "panel"
+    torch.save(contents, path)
+    with pytest.raises(TypeError, match=r"model\.pt.*panel_key.*not supported"):
+        sp.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("log_variational", [True, False])
+def test_former_encoders_of_totalvi_see_counts(log_variational):
+    """Up to scvi-tools 1.3 totalVI's encoder saw counts, or their logarithm, as they are."""
+    name = "1.2.2.post2-totalvi-mudata-donor"
+    model, reference = sp.load(FOLDER / name / "model"), part_of(name, "reference")
+    model.module.log_variational = log_variational
+    seen = []
+    model.module.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numpy()))
+    model.embed(reference)
+    counts = np.hstack([reference[part].X for part in ("rna", "protein")])
+    expected = np.log1p(counts) if log_variational else counts
+    np.testing.assert_allclose(np.vstack(seen)[:, : counts.shape[1]], expected, rtol=1e-6)

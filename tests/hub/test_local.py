@@ -69,6 +69,9 @@ def test_a_path_that_is_not_there_is_asked_for_nowhere(what, why, here, requests
     with pytest.raises(FileNotFoundError) as caught:
         local_path(what)
     assert why in str(caught.value)
+    if isinstance(what, str):
+        with pytest.raises((KeyError, OSError)):
+            sp.hub.info(what)
     assert requests_made() == []
 
 
