@@ -4,7 +4,6 @@
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,12 +109,39 @@ def test_a_totalvi_that_is_trusted_is_of_mudata_too():
     np.testing.assert_allclose(model.embed(part_of(name, "reference")), truth(name, "latent"), atol=1e-6)
 
 
+def with_another_registry(name, path, change):
+    """Write a folder of another release with a registry that is changed in place."""
+    contents = torch.load(FOLDER / name / "model" / "model.pt", weights_only=False)
+    change(contents["attr_dict"]["registry_"])
+    path.mkdir()
+    torch.save(contents, path / "model.pt")
+    return path
+
+
+def test_proteins_in_obsm_may_be_called_as_genes_are_here(tmp_path):
+    def change(registry):
+        registry["setup_args"]["protein_expression_obsm_key"] = "rna"
+        registry["field_registries"]["proteins"]["data_registry"]["attr_key"] = "rna"
+
+    name = "1.4.2-totalvi-donor"
+    model = sp.load(with_another_registry(name, tmp_path / "model", change))
+    reference = part_of(name, "reference")
+    reference.obsm["rna"] = reference.obsm.pop("proteins")
+    np.testing.assert_allclose(model.embed(reference), truth(name, "latent"), atol=1e-6)
+
+
+@pytest.mark.parametrize("release", ["1.4.2\x1b[2J", "1.4.2\n- forged", "", None, "9" * 400])
+def test_a_release_that_is_none_does_not_go_into_the_record(release, tmp_path):
+    path = with_another_registry(
+        "1.4.2-scvi-donor-stress", tmp_path / "model", lambda it: it.update(scvi_version=release)
+    )
+    assert sp.load(path).state.origin == "scvi-tools"
+
+
 def test_a_totalvi_with_panels_is_refused_by_name(tmp_path):
-    shutil.copytree(FOLDER / "1.4.2-totalvi-donor" / "model", tmp_path / "model")
-    path = tmp_path / "model" / "model.pt"
-    contents = torch.load(path, weights_only=False)
-    contents["attr_dict"]["registry_"]["setup_args"]["panel_key"] = "panel"
-    torch.save(contents, path)
+    with_another_registry(
+        "1.4.2-totalvi-donor", tmp_path / "model", lambda it: it["setup_args"].update(panel_key="panel")
+    )
     with pytest.raises(TypeError, match=r"model\.pt.*panel_key.*not supported"):
         sp.load(tmp_path / "model")
 

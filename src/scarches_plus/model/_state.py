@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: scvi-tools saves attributes that end in an underscore.
 ATTRIBUTE = "scarches_plus_"
-_RELEASE = re.compile(r"[0-9A-Za-z.+-]{1,40}")
+_RELEASE = re.compile(r"[0-9][0-9A-Za-z.+-]{0,39}")
 #: What encoders are called in scvi-tools' modules.
 _ENCODERS = ("z_encoder.", "encoder.")
 

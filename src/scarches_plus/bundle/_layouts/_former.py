@@ -14,7 +14,7 @@ from ._foreign import family_of
 from ._saved_model import SavedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
 #: The folder does not say what class a model is of: by which weights it is known.
@@ -25,7 +25,6 @@ _CLASSES = {
     "PEAKVI": "region_factors",
     "SCVI": "decoder.px_scale_decoder.",
 }
-_UNLABELED = "unlabeled_category"
 _SETUP = "scvi_setup_dict_"
 
 
@@ -49,8 +48,9 @@ def read_former(folder: Path, prefix: str) -> SavedModel:
     attributes = {key: value for key, value in former.attributes.items() if key != _SETUP and key.endswith("_")}
     attributes["history_"] = _tables(attributes.get("history_"))
     setup = _as_of_today(former.attributes[_SETUP])
+    unlabeled = former.attributes.get("unlabeled_category_") if name == "SCANVI" else None
     try:
-        registry = registry_from_setup_dict(SimpleNamespace(__name__=name), setup, _unlabeled(former.attributes, name))
+        registry = registry_from_setup_dict(SimpleNamespace(__name__=name), setup, unlabeled)
         registry["field_registries"]["X"]["summary_stats"]["n_cells"] = setup["summary_stats"]["n_cells"]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         message = (
@@ -75,15 +75,6 @@ def _class_of(weights: Iterable[str]) -> str:
         if any(one.startswith(part) for one in names):
             return name
     return "unknown"
-
-
-def _unlabeled(attributes: Mapping[str, Any], name: str) -> Any:
-    """Return what cells without a label are called."""
-    if name != "SCANVI":
-        return None
-    given = attributes["init_params_"]
-    given = given.get("non_kwargs", given)
-    return given.get(_UNLABELED, attributes.get(f"{_UNLABELED}_"))
 
 
 def _as_of_today(setup: Any) -> Any:
