@@ -91,7 +91,7 @@ def build(folder, name, reference, query, recipe, **options):
         model,
         folder / name,
         card={"name": name, "version": VERSION, "contacts": CONTACTS, "evaluation": scores, **card},
-        # 3 MB is all there is: one reference to look for novel cells with
+        # all files together stay below 4 MB: one reference to look for novel cells with
         profiles=sp.tl.label_profiles(reference, "cell_type", "batch") if card["species"] == "human" else None,
         calibration={"cell_type": calibration.to_plain()},
     )

@@ -4,10 +4,13 @@
 """
 
 import json
+import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scvi
 import torch
 from golden_models import cells
 
@@ -158,3 +161,53 @@ def test_former_encoders_of_totalvi_see_counts(log_variational):
     counts = np.hstack([reference[part].X for part in ("rna", "protein")])
     expected = np.log1p(counts) if log_variational else counts
     np.testing.assert_allclose(np.vstack(seen)[:, : counts.shape[1]], expected, rtol=1e-6)
+
+
+def test_files_before_0_15_are_named(tmp_path):
+    shutil.copytree(FOLDER / "0.14.6-scvi-donor-stress" / "model", tmp_path / "model")
+    path = tmp_path / "model" / "model_params.pt"
+    weights = torch.load(path, weights_only=True)
+    lacking = weights.popitem()[0]
+    torch.save(weights, path)
+    for trust_pickle in (False, True):
+        with pytest.raises(
+            ValueError, match=rf"attr\.pkl with model_params\.pt .*no tensor \['{lacking}'\].*fetch it again"
+        ) as caught:
+            sp.load(tmp_path / "model", trust_pickle=trust_pickle)
+        assert "trust_pickle" not in str(caught.value)
+    (tmp_path / "model" / "attr.pkl").unlink()
+    with pytest.raises(FileNotFoundError, match=r"before 0\.15, which lacks attr\.pkl"):
+        sp.load(path)
+
+
+def test_minified_totalvi_of_anndata(tmp_path):
+    path = tmp_path / "model"
+    reference = cells.adata("reference")
+    with warnings.catch_warnings():  # scvi-tools recommends MuData
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scvi.model.TOTALVI.setup_anndata(reference, batch_key="batch", protein_expression_obsm_key="proteins")
+    plain = scvi.model.TOTALVI(reference, n_latent=4, n_hidden=8)
+    plain.is_trained_ = True
+    means, variances = plain.get_latent_representation(return_dist=True)
+    reference.obsm["X_latent_qzm"], reference.obsm["X_latent_qzv"] = means, variances
+    plain.minify_adata()
+    plain.save(str(path), save_anndata=True)
+    np.testing.assert_array_equal(sp.hub.import_reference(path).obsm["X_scarches"], means)
+    assert sp.load(path).adata is None
+    with pytest.raises(TypeError, match=r"model\.pt.*minified AnnData.*open the model without them"):
+        sp.model.TOTALVI.load(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_cells_beside_models_are_found_as_models_are(packed, tmp_path):
+    folder = FOLDER / "1.4.2-scanvi-minified" / "model"
+    known = sp.hub.import_reference(folder)
+    if packed:
+        what = Path(shutil.make_archive(str(tmp_path / "atlas"), "zip", folder.parent, "model"))
+    else:
+        what = tmp_path / "above"
+        shutil.copytree(folder, what / "deeper" / "model")
+    np.testing.assert_array_equal(sp.hub.import_reference(what).obsm["X_scarches"], known.obsm["X_scarches"])
+    np.testing.assert_array_equal(
+        sp.hub.import_reference(folder / "model.pt").obsm["X_scarches"], known.obsm["X_scarches"]
+    )

@@ -3,6 +3,7 @@
 import bz2
 import contextlib
 import gzip
+import os
 import pickle
 import shutil
 import stat
@@ -488,3 +489,80 @@ class TestHostileArchives:
     def test_without_a_model(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"no saved model .* and no bundle: notes.txt"):
             sp.load(zip_of(tmp_path / "m.zip", ("notes.txt", b"x")))
+
+
+# --- Functions that take a model's path take its name ---
+
+
+def test_functions_of_the_hub_take_names(model, tmp_path):
+    name = "pbmc68k-scanvi"
+    known = sp.load(name)
+    assert same(sp.hub.load_bundle(name), known)
+    assert same(sp.hub.load_bundle(path=name), known)
+    assert same(sp.hub.import_model(name), known)
+    assert sp.hub.verify_bundle(name) == sp.hub.info(name)
+    assert same(sp.load(sp.hub.save_bundle(name, tmp_path / "again", summary=False)), known)
+    assert sp.hub.load_profiles(name).labels == sp.hub.load_profiles(sp.hub.pull(name)).labels
+    query = sp.datasets.pbmc68k()
+    assert sp.pp.check_query(query, name).n_cells == query.n_obs
+    assert sp.pp.match_gene_names(query, name)[1] == sp.pp.match_gene_names(query, known)[1]
+
+
+@pytest.mark.parametrize(
+    "options", [{"prefix": "x"}, {"trust_pickle": True}, {"accelerator": "nonsense"}, {"device": 7}]
+)
+def test_a_model_takes_no_options_of_files(options, model):
+    with pytest.raises(ValueError, match="is a model already"):
+        sp.load(model, **options)
+
+
+def test_a_bundle_goes_where_other_models_go(model, tmp_path, monkeypatch):
+    """With "auto", scvi-tools chooses the device: also for bundles."""
+    asked = []
+    original = scvi.model._utils.parse_device_args
+
+    def parse(*args, **options):
+        asked.append(args)
+        return original(*args, **options)
+
+    sp.hub.save_bundle(model, tmp_path / "bundle", summary=False)
+    monkeypatch.setattr(scvi.model._utils, "parse_device_args", parse)
+    sp.load(tmp_path / "bundle")
+    assert asked == [("auto", "auto")]
+
+
+# --- What is no model that opens says what it is ---
+
+
+def test_a_checkpoint_of_lightning_is_named(tmp_path):
+    torch.save({"pytorch-lightning_version": "2.5.0", "state_dict": {}}, tmp_path / "last.ckpt")
+    for what in (tmp_path, tmp_path / "last.ckpt"):
+        with pytest.raises(
+            (ValueError, FileNotFoundError),
+            match=r"last\.ckpt.*checkpoint of a training by lightning.*BA-scVI.*model\.save",
+        ):
+            sp.load(what)
+
+
+def test_a_pipe_is_no_model(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileNotFoundError, match="neither a folder nor a regular file"):
+        sp.load(tmp_path / "pipe")
+
+
+# --- Cells beside a model ---
+
+
+def test_cells_beside_a_fetched_model_do_not_depend_on_the_cache(model, tmp_path, monkeypatch):
+    """What ``SCVI.load`` returns is the same before and after somebody pulled the cells, too."""
+    local = tmp_path / "local"
+    model.save(local, save_anndata=True)
+    monkeypatch.setattr("scarches_plus.hub.local_path", lambda what, **_: local if what == "atlas" else Path(what))
+    assert type(model).load(local).adata is not None
+    assert type(model).load("atlas").adata is None
+
+
+def test_a_bundle_has_its_cells_elsewhere(model, tmp_path):
+    sp.hub.save_bundle(model, tmp_path / "bundle", summary=False)
+    with pytest.raises(FileNotFoundError, match=r"is a bundle.*sp\.hub\.load_reference"):
+        sp.hub.import_reference(tmp_path / "bundle")

@@ -157,7 +157,10 @@ def test_dir_lists_the_namespaces():
 def test_a_name_lives_in_the_file_of_its_name(path):
     namespace, name = path.split(".")
     home = import_module(f"{HOMES.get(path, f'scarches_plus.{namespace}')}._{word(path)}")
-    assert getattr(home, name) is resolve(path)
+    one, other = getattr(home, name), resolve(path)
+    if namespace == "hub":  # which lets functions of bundle take names
+        other = getattr(other, "__wrapped__", other)
+    assert one is other
 
 
 @pytest.mark.parametrize("path", PUBLIC)

@@ -92,6 +92,9 @@ def load(
         check.path("cache_dir", cache_dir)
     max_bytes = check.whole("max_bytes", max_bytes, least=1)
     if not isinstance(what, str | Path):
+        if prefix is not None or trust_pickle or (accelerator, device) != ("auto", "auto"):
+            message = "prefix, trust_pickle, accelerator and device are for models on disk, and this is a model already: leave them out"
+            raise ValueError(message)
         from .model._convert import as_own
 
         model = as_own(what)
@@ -133,18 +136,21 @@ def load_as(cls: Any, what: str | Path, adata: Any, **options: Any) -> Any:
     what
         What names the model, as in :func:`load`.
     adata
-        Its cells; ``None`` for those that were saved with it, if any, ``False`` for none.
+        Its cells; ``None`` for those that lie beside it, if it is on disk, ``False`` for none.
     **options
         Options of :func:`~scarches_plus.bundle.open_path`.
     """
     from .bundle import open_path
     from .hub import local_path
 
-    return open_path(local_path(what), adata, expected=cls, **options)
+    path = local_path(what)
+    fetched = path != check.path("what", what)
+    return open_path(path, False if adata is None and fetched else adata, expected=cls, **options)
 
 
 def registry_of(path: str | Path, prefix: str | None = None) -> dict[str, Any]:
-    """Return scvi-tools' registry of a model that is saved on disk, of any layout."""
+    """Return scvi-tools' registry of a saved model of any layout, whatever names it."""
     from .bundle import read_registry
+    from .hub import local_path
 
-    return read_registry(path, prefix)
+    return read_registry(local_path(path), prefix)

@@ -1,5 +1,7 @@
 """The shell session from a file of cells to somebody else's report, with the model as a folder, a DOI and a name of a hub."""
 
+import shutil
+
 import anndata
 import mudata
 import pytest
@@ -225,3 +227,42 @@ def test_genes_with_proteins(tmp_path):
     run("novel", tmp_path / "query.h5mu", "--reference", tmp_path / "b", "--out", tmp_path / "n.h5ad")
     assert "cell_type_pred" in mudata.read_h5mu(tmp_path / "t.h5mu").obs
     assert "novel" in anndata.read_h5ad(tmp_path / "n.h5ad").obs
+
+
+@pytest.fixture(scope="module")
+def with_counts(lab, tmp_path_factory):
+    """A model whose cells lie beside it as scvi-tools saves them: with counts, labels and batches, without an embedding."""
+    folder, names = lab
+    adata = anndata.read_h5ad(folder / "ref.h5ad")
+    place = tmp_path_factory.mktemp("with_counts")
+    model = sp.load(names["bundle"])
+    model.save(place / "model")
+    adata.write_h5ad(place / "model" / "adata.h5ad")
+    shutil.make_archive(str(place / "packed"), "zip", place / "model")
+    return place
+
+
+@pytest.mark.parametrize("what", ["model", "packed.zip", "model/model.pt", "."])
+def test_cells_beside_a_model_serve_every_verb(what, with_counts, lab, tmp_path, monkeypatch):
+    folder, names = lab
+    if what == ".":
+        monkeypatch.chdir(with_counts / "model")
+    reference = what if what == "." else with_counts / what
+    mapped, labelled = tmp_path / "mapped.h5ad", tmp_path / "labelled.h5ad"
+    run("map", folder / "query.h5ad", "--model", names["bundle"], "--out", mapped, "--max-epochs", 1)
+    columns = ("--labels-key", "cell_type", "--batch-key", "batch")
+    run("transfer", mapped, "--reference", reference, "--labels-key", "cell_type", "--out", labelled)
+    run("novel", folder / "query.h5ad", "--reference", reference, *columns, "--out", tmp_path / "novel.h5ad")
+    run("report", labelled, "--reference", reference, "--labels-key", "cell_type", "--out", tmp_path / "report")
+    assert "cell_type_pred" in anndata.read_h5ad(labelled).obs
+    assert "novel" in anndata.read_h5ad(tmp_path / "novel.h5ad").obs
+
+
+@pytest.mark.parametrize("what", [".", ".."])
+def test_the_folder_one_is_in(what, lab, tmp_path, monkeypatch):
+    folder, _ = lab
+    (folder / "built" / "deeper").mkdir(exist_ok=True)
+    monkeypatch.chdir(folder / "built" / ("deeper" if what == ".." else ""))
+    out = tmp_path / "query.h5ad"
+    run("genes", folder / "query.h5ad", "--model", what, "--out", out)
+    assert out.exists()

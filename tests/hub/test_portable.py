@@ -177,9 +177,9 @@ def parts(adata):
 def test_weights_of_another_network(parts):
     first = next(iter(parts.weights))
     others = {
-        "lacks": {name: value for name, value in parts.weights.items() if name != first},
-        "stray": {**parts.weights, "stray": torch.zeros(1)},
-        "describes": {**parts.weights, first: torch.zeros(3)},
+        "there is no tensor": {name: value for name, value in parts.weights.items() if name != first},
+        r"has no \['stray'\]": {**parts.weights, "stray": torch.zeros(1)},
+        "has one of": {**parts.weights, first: torch.zeros(3)},
         "float64": {**parts.weights, first: parts.weights[first].double()},
     }
     for message, weights in others.items():
@@ -191,7 +191,7 @@ def test_arguments_that_ask_for_the_impossible(parts):
     with pytest.raises(ValueError, match="larger than the weights"):
         put_together(replace(parts, arguments={**parts.arguments, "n_hidden": 10**9}))
     # within bounds, but no memory is taken before the weights are known to be others
-    with pytest.raises(ValueError, match="describes"):
+    with pytest.raises(ValueError, match="has one of"):
         put_together(replace(parts, arguments={**parts.arguments, "n_hidden": 10_000, "n_latent": 10_000}))
     with pytest.raises(ValueError, match="no argument 'unheard_of'"):
         put_together(replace(parts, arguments={**parts.arguments, "unheard_of": 1}))

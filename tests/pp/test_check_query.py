@@ -280,7 +280,7 @@ class TestReport:
         assert adata.obs.equals(before.obs)
         assert (adata.X != before.X).nnz == 0
 
-    @pytest.mark.parametrize(("adata", "model"), [(None, SPEC), (query(), "model")])
+    @pytest.mark.parametrize(("adata", "model"), [(None, SPEC), (query(), 3)])
     def test_types(self, adata, model):
         with pytest.raises(TypeError):
             check_query(adata, model)

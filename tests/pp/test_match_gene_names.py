@@ -178,9 +178,11 @@ def test_what_a_reference_may_be():
     model.spec = spec
     for reference in (spec, model, cells(["TP53"]), ["TP53"], ("TP53",), pd.Index(["TP53"]), np.array(["TP53"])):
         assert names(adata, reference) == ["TP53"]
-    for reference in ("TP53", None, 3, {"TP53": 1}):
+    for reference in (None, 3, {"TP53": 1}):
         with pytest.raises(TypeError, match="must be a model"):
             match_gene_names(adata, reference)
+    with pytest.raises(KeyError, match="no index lists a model 'TP53'"):
+        match_gene_names(adata, "TP53")
 
 
 def test_options():

@@ -6,10 +6,11 @@ harmless becomes tensors, arrays and tables, from checked bytes. Whatever knows 
 
 from ._former import FORMER_FILES, FormerModel, read_former_folder
 from ._read import Content, read_pickle_file, read_torch_file
-from ._records import TRUST, UnsafeFileError
+from ._records import FETCH, TRUST, UnsafeFileError
 from ._tables import Table
 
 __all__ = [
+    "FETCH",
     "FORMER_FILES",
     "TRUST",
     "Content",

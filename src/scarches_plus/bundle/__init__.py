@@ -11,7 +11,7 @@ from ._format._folder import all_files, checksums, no_bundle, read_file, read_li
 from ._import_model import import_model
 from ._import_reference import import_reference
 from ._layouts._find import BUNDLE, CELL_FILES, MODEL_FILE
-from ._layouts._locate import layout_at
+from ._layouts._locate import layout_at, read_bundle
 from ._load_bundle import load_bundle
 from ._load_profiles import load_profiles
 from ._load_reference import load_reference
@@ -66,6 +66,7 @@ __all__ = [
     "load_reference",
     "no_bundle",
     "open_path",
+    "read_bundle",
     "read_file",
     "read_listed",
     "read_manifest",

@@ -106,11 +106,13 @@ def _of_bundle(folder: Path, adata: Any, expected: Any, options: dict[str, Any])
     _require_class(type(model).__name__, expected, folder)
     if adata is not None and adata is not False:
         model.take_cells(adata)
-    accelerator, device = options.get("accelerator", "auto"), options.get("device", "auto")
-    if (accelerator, device) != ("auto", "auto"):
-        from scvi.model._utils import parse_device_args
+    from scvi.model._utils import parse_device_args
 
-        *_, place = parse_device_args(accelerator, device, return_device="torch", validate_single_device=True)
+    where = {"accelerator": "auto", "device": "auto", **options}
+    *_, place = parse_device_args(
+        where["accelerator"], where["device"], return_device="torch", validate_single_device=True
+    )
+    if place != model.device:
         model.to_device(place)
     return model
 
@@ -122,7 +124,7 @@ def _trusted(folder: Path, place: Place, adata: Any, expected: Any, **options: A
     saved = unpickle_model(folder / place.name)
     cls = _class_of(saved, expected)
     if cls.__name__ == "TOTALVI" or place.file:
-        cells = _cells_beside(folder, place, saved) if adata is None else None
+        cells = _cells_beside(folder, place) if adata is None else None
         return _of_saved(saved, adata if cells is None else cells, expected, prepared=cells is not None, **options)
     return cls._load_with_cells(folder, adata, prefix=place.prefix or None, **options)
 
@@ -137,28 +139,23 @@ def _read(folder: Path, place: Place, *, with_cells: bool) -> tuple[SavedModel, 
         from ._layouts._scvi_tools import read_model
 
         saved = read_model(folder / place.name)
-    return saved, _cells_beside(folder, place, saved) if with_cells else None
+    return saved, _cells_beside(folder, place) if with_cells else None
 
 
-def _cells_beside(folder: Path, place: Place, saved: SavedModel) -> Any:
+def _cells_beside(folder: Path, place: Place) -> Any:
     """Return the cells beside a model, ``None`` if there are none."""
     from scarches_plus._hdf5 import read_checked
 
-    prefix = place.prefix
-    if saved.attribute("registry_").get("setup_method_name") == "setup_mudata":
-        from mudata import read_h5mu
+    from ._layouts._cells_beside import cells_beside, reader_of
 
-        path, read = folder / f"{prefix}mdata.h5mu", read_h5mu
-    else:
-        from anndata import read_h5ad
-
-        path, read = folder / f"{prefix}adata.h5ad", read_h5ad
-    return read_checked(path, read) if path.exists() else None
+    file = cells_beside(folder, place.prefix)
+    return None if file is None else read_checked(file, reader_of(file))
 
 
 def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = False, **options: Any) -> Any:
     """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
-    from scarches_plus.model._saved._own_cells import with_names_of_today
+    from scarches_plus._cells import is_mudata
+    from scarches_plus.model._saved._own_cells import is_minified, with_names_of_today
     from scarches_plus.model._state import note_origin
 
     from ._layouts._clean_folder import write_clean_folder
@@ -171,7 +168,14 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
         logger.info(f"{saved.path}: left out {sorted(saved.refused)}, which are no plain values")
     if prepared:
         adata = with_names_of_today(adata)
-        prepared = hasattr(adata, "mod") or name != "TOTALVI"  # which takes AnnData apart
+        prepared = is_mudata(adata) or name != "TOTALVI"  # which takes AnnData apart
+    has_cells = adata is not None and adata is not False
+    if has_cells and name == "TOTALVI" and not is_mudata(adata) and is_minified(adata):
+        message = (
+            f"{saved.path}: the cells are minified AnnData, which a totalVI does not take here: open the model without them "
+            "(sp.load(path)), and the cells with sp.hub.import_reference(path)"
+        )
+        raise TypeError(message)
     with TemporaryDirectory() as folder:
         write_clean_folder(complete(saved), Path(folder))
 
@@ -180,7 +184,7 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
             with _private_folder_unsaid():
                 return take(Path(folder), adata, **options)
 
-        model = with_path(saved, load, "cannot be opened") if adata is None or adata is False else load()
+        model = with_path(saved, load, "cannot be opened") if not has_cells else load()
     note_origin(model, saved.attribute("registry_"))
     return model
 

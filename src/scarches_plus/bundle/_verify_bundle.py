@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._files import read_folder
 
 from ._format._fewest_cells import require_enough_cells
 from ._format._folder import read_listed, read_manifest
 from ._format._profile_tensors import unpack_profiles
 from ._format._reference_cells import unpack_reference
+from ._layouts._locate import read_bundle
 from ._load_bundle import open_model
 from ._manifest import CHECKSUMS, MANIFEST, PROFILES, REFERENCE, BundleError
 
@@ -26,7 +26,7 @@ def verify_bundle(path: str | Path) -> Manifest:
     Parameters
     ----------
     path
-        Folder with the bundle.
+        Folder or archive with the bundle.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def verify_bundle(path: str | Path) -> Manifest:
         If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20 cells; the message
         names the file.
     """
-    return read_folder(check.path("path", path), _verified, hold=False)
+    return read_bundle(check.path("path", path), _verified)
 
 
 def _verified(folder: Path) -> Manifest:

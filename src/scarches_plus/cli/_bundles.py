@@ -33,8 +33,10 @@ class About:
     ----------
     card
         A JSON file of what people want to know, such as {"title": "...", "license": "CC-BY-4.0", "citation": "..."}.
-    name, version
-        Name and version of the model, for hub push.
+    name
+        Name of the model, for hub push.
+    version
+        Version of the model, for hub push.
     license
         SPDX identifier of the licence, such as CC-BY-4.0, for hub push.
     """

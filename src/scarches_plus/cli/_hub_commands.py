@@ -36,11 +36,23 @@ def list_(*, known: bool = False, index: Words = (), offline: bool = False) -> N
 
     table = list_models(known=known, index=index, offline=offline)
     if known:
-        columns = ["name", "species", "tissue", "model", "gene_ids", "cells", "genes", "openable", "address"]
+        columns = [
+            "name",
+            "species",
+            "tissue",
+            "model",
+            "gene_ids",
+            "cells",
+            "genes",
+            "license",
+            "openable",
+            "verified",
+            "address",
+        ]
         console.print(_as_text(table[columns].assign(openable=table["openable"].map({True: "yes", False: "no"}))))
         console.print(
             "\nTo open one: sp.load(ADDRESS), such as sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or --model ADDRESS."
-            "\nsp.hub.list_models(known=True) has titles, licences, citations, notes, and how far each was verified."
+            "\nsp.hub.list_models(known=True) has titles, citations, notes, and the source of each fact."
         )
         return
     columns = [

@@ -86,7 +86,7 @@ def _known(reference: str, labels_key: str | None, batch_key: str | None, layer:
         message = f"name the columns of {reference} with --labels-key and --batch-key; only a bundle needs none"
         raise ValueError(message)
     file = Path(reference)
-    cells: AnnData = read_cells(file)
+    cells: AnnData = read_reference(reference, embedded=False)
     require_columns(cells, file, labels_key=labels_key, batch_key=batch_key)
     require_counts(cells, file, layer)
     return cells

@@ -3,21 +3,11 @@
 What a model looks like on disk is known to ``bundle``; what is done with a model belongs into ``tl``.
 """
 
+from scarches_plus import bundle as _bundle
 from scarches_plus._load import load
-from scarches_plus.bundle import (
-    BundleError,
-    Card,
-    Manifest,
-    export_model,
-    import_model,
-    import_reference,
-    load_bundle,
-    load_profiles,
-    load_reference,
-    save_bundle,
-    verify_bundle,
-)
+from scarches_plus.bundle import BundleError, Card, Manifest
 
+from ._by_name import by_name as _by_name
 from ._delete_draft import delete_draft
 from ._info import info
 from ._list_models import list_models
@@ -26,6 +16,15 @@ from ._local import local_path as local_path
 from ._pull import pull
 from ._upload import Upload, upload
 from ._write_index import write_index
+
+export_model = _by_name(_bundle.export_model)
+import_model = _by_name(_bundle.import_model)
+import_reference = _by_name(_bundle.import_reference, with_cells=True)
+load_bundle = _by_name(_bundle.load_bundle)
+load_profiles = _by_name(_bundle.load_profiles)
+load_reference = _by_name(_bundle.load_reference, with_cells=True)
+save_bundle = _by_name(_bundle.save_bundle)
+verify_bundle = _by_name(_bundle.verify_bundle, with_cells=True)
 
 __all__ = [
     "BundleError",

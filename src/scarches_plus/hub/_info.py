@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._files import read_folder
-from scarches_plus.bundle import CHECKSUMS, MANIFEST, MODEL_FILE, read_manifest
+from scarches_plus._arguments import at_home
+from scarches_plus.bundle import CHECKSUMS, MANIFEST, MODEL_FILE, read_bundle, read_manifest
 
 from ._doi import doi_of
 from ._local import is_path
@@ -35,7 +35,7 @@ def info(
     Parameters
     ----------
     name
-        Folder of a bundle, or a name as in :func:`pull`.
+        Folder or archive of a bundle, or a name as in :func:`pull`.
     index, cache_dir, allow_latest, offline
         As in :func:`pull`.
 
@@ -58,14 +58,14 @@ def info(
     check.path("name", name)
     check.flags(allow_latest=allow_latest, offline=offline)
     try:
-        return read_folder(name, _of_folder, hold=False)
+        return read_bundle(at_home(name), _of_folder)
     except FileNotFoundError as error:
         no_folder = str(error)
     where = {"index": index, "cache_dir": cache_dir, "allow_latest": allow_latest, "offline": offline}
     known = resolve_doi(str(name), **where) if doi_of(str(name)) else None  # type: ignore[arg-type]
     if known is None and place_of(str(name)) is not None:
-        return read_folder(pull(str(name), **where), _of_folder, hold=False)  # type: ignore[arg-type]
-    if known is None and is_path(str(name)):  # a typo of a path asks nobody
+        return read_bundle(pull(str(name), **where), _of_folder)  # type: ignore[arg-type]
+    if known is None and is_path(str(name)) and not doi_of(str(name)):  # a typo of a path asks nobody
         raise KeyError(no_folder)
     try:
         listed = known or resolve(str(name), **where)  # type: ignore[arg-type]

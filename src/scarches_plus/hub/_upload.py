@@ -91,6 +91,9 @@ def upload(
     check.flags(sandbox=sandbox, publish=publish, restricted=restricted, allow_cells=allow_cells, progress=progress)
     creators = check.names("creators", creators, or_one=True)
     folder = current(check.path("bundle", bundle).absolute())
+    if folder.is_file():
+        message = f"{folder} is a file: unpack it, since a bundle is sent file by file"
+        raise ValueError(message)
     manifest = verify_bundle(folder)
     parcel = Parcel(
         folder=folder,

@@ -25,10 +25,12 @@ from ._checks._columns import SMALL_BATCH, check_batches, check_column, check_co
 from ._checks._counts import check_counts
 from ._checks._genes import FEW_GENES, TOO_FEW_GENES, check_genes
 from ._checks._proteins import check_proteins
+from ._opened import opened
 from ._query_report import Problem, QueryError, QueryReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from anndata import AnnData
     from mudata import MuData
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 def check_query(
     adata: AnnData | MuData,
-    model: HasSpec | ReferenceSpec | None = None,
+    model: HasSpec | ReferenceSpec | str | Path | None = None,
     *,
     layer: str | None = None,
     batch_key: str | None = None,
@@ -57,7 +59,7 @@ def check_query(
         Query with raw counts, MuData for a totalVI model. It is not changed. Counts on disk are read once, a block of cells
         at a time, and never held as a whole.
     model
-        Reference model of this package (:func:`scarches_plus.model.load` opens others), or its ``spec``. ``None``: only what
+        Reference model of this package, what :func:`scarches_plus.load` opens, or a model's ``spec``. ``None``: only what
         is wrong with any model is found, such as values that are no counts.
     layer, batch_key
         Where the query keeps counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
@@ -77,6 +79,7 @@ def check_query(
     check.cells("adata", adata, mudata=True)
     check.texts_or_none(layer=layer, batch_key=batch_key)
     shared_batches = check.names("shared_batches", shared_batches, of=object)
+    model = opened(model)
     spec = model if model is None or isinstance(model, ReferenceSpec) else getattr(model, "spec", None)
     if model is not None and not isinstance(spec, ReferenceSpec):
         message = f"expected a model of scarches_plus (sp.model.load opens others), not {check.shown(model)}"

@@ -11,9 +11,11 @@ from ._genes._known import SOURCE
 from ._genes._match import kinds, match_genes, other_species
 from ._genes._names import as_text, is_missing
 from ._genes._rename import sum_genes
+from ._opened import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from typing import Any, Protocol
 
     from anndata import AnnData
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 def match_gene_names(
     adata: AnnData,
-    reference: HasSpec | ReferenceSpec | AnnData | Sequence[str],
+    reference: HasSpec | ReferenceSpec | AnnData | Sequence[str] | str | Path,
     *,
     unmapped: Unmapped = "keep",
     layer: str | None = None,
@@ -48,7 +50,7 @@ def match_gene_names(
     adata
         Cells with raw counts. It is not changed.
     reference
-        Reference model, its ``spec``, its cells, or the names of its genes.
+        Reference model, what :func:`scarches_plus.load` opens, a spec, cells, or a list of gene names.
     unmapped
         ``"keep"`` or ``"drop"`` genes that the reference lacks. Those without a name (NaN, ``""``) are always dropped.
     layer
@@ -82,7 +84,7 @@ def match_gene_names(
     check.cells("adata", adata)
     check.choice("unmapped", unmapped, ("keep", "drop"))
     check.texts_or_none(layer=layer)
-    names, wanted = as_text(adata.var_names), names_of(reference)
+    names, wanted = as_text(adata.var_names), names_of(opened(reference))
     match = match_genes(adata.var_names, wanted, adata.var)
     mapped = np.array([target is not None for target in match.targets], dtype=bool)
     if not mapped.any():

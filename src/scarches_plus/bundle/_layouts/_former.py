@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scvi.data._compat import registry_from_setup_dict
 
-from scarches_plus._pickles import FORMER_FILES, Table, UnsafeFileError, read_former_folder, read_pickle_file
+from scarches_plus._pickles import FETCH, FORMER_FILES, Table, UnsafeFileError, read_former_folder, read_pickle_file
 
-from ._foreign import family_of
+from ._foreign import require_of_scvi_tools
 from ._saved_model import SavedModel
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def read_former(folder: Path, prefix: str) -> SavedModel:
         If one cannot be read.
     """
     path = folder / f"{prefix}{FORMER_FILES[0]}"
-    family = family_of(read_pickle_file(path).parts())
-    if family is not None:
-        message = f"{path} holds a model of {family}, whose network this package does not have: use it with scarches"
-        raise UnsafeFileError(message)
+    require_of_scvi_tools(path, read_pickle_file(path).parts())
     former = read_former_folder(folder, prefix)
     name = _class_of(former.weights)
     attributes = {key: value for key, value in former.attributes.items() if key != _SETUP and key.endswith("_")}
@@ -59,7 +56,13 @@ def read_former(folder: Path, prefix: str) -> SavedModel:
         )
         raise UnsafeFileError(message) from error
     return SavedModel(
-        path, former.weights, np.array(former.var_names, dtype=object), attributes | {"registry_": registry}, {}
+        path,
+        former.weights,
+        np.array(former.var_names, dtype=object),
+        attributes | {"registry_": registry},
+        {},
+        beside=f"{prefix}{FORMER_FILES[1]}",
+        advice=FETCH,
     )
 
 

@@ -107,6 +107,8 @@ def _on_disk(path: Path, prefix: str | None) -> tuple[Path, Place]:
             return _of_file(named, prefix)
         message = f"{path} is no folder: there is no saved model of that name"
         raise FileNotFoundError(message)
+    if not path.is_dir():
+        raise FileNotFoundError(what_else(path, prefix))
     place = only_one(_places_below(path), prefix, str(path))
     if place is None:
         raise FileNotFoundError(what_else(path, prefix))
@@ -122,6 +124,8 @@ def _of_file(path: Path, prefix: str | None) -> tuple[Path, Place]:
         if prefix is not None and prefix != found:
             message = f"{path} has the prefix {found!r} and not {prefix!r}; leave prefix out, or give the folder"
             raise ValueError(message)
+        if layout == FORMER and not all((path.parent / f"{found}{name}").is_file() for name in FORMER_FILES):
+            raise FileNotFoundError(what_else(path.parent, found))
         return path.parent, Place(layout, _HERE, found)
     if prefix is not None:
         message = f"{path} is one file, and prefix={prefix!r} chooses among files of a folder: leave it out"

@@ -32,6 +32,10 @@ class SavedModel:
         Name to value of what scvi-tools saves of a model.
     refused
         Name to reason of attributes that are no plain values.
+    beside
+        Name of the file that holds the weights, if it is another.
+    advice
+        What to do about a file that is refused.
     """
 
     path: Path
@@ -39,6 +43,13 @@ class SavedModel:
     var_names: Any
     attributes: Mapping[str, Any]
     refused: Mapping[str, UnsafeFileError]
+    beside: str = ""
+    advice: str = TRUST
+
+    @property
+    def files(self) -> str:
+        """What messages call the model: its file, or its files."""
+        return f"{self.path} with {self.beside}" if self.beside else str(self.path)
 
     def attribute(self, name: str) -> Any:
         """Return an attribute that a model has to have.
@@ -51,7 +62,7 @@ class SavedModel:
         if name in self.refused:
             raise self.refused[name]
         if name not in self.attributes:
-            message = f"{self.path} holds no model of scvi-tools 0.15 or later: it lacks {name}"
+            message = f"{self.path} holds no model of scvi-tools: it lacks {name}"
             raise UnsafeFileError(message)
         return self.attributes[name]
 
@@ -67,20 +78,21 @@ class SavedModel:
         registry = self.attribute("registry_")
         name = registry.get("model_name") if isinstance(registry, dict) else None
         if not isinstance(name, str):
-            message = f"{self.path} holds no model of scvi-tools 0.15 or later: its registry names no class"
+            message = f"{self.path} holds no model of scvi-tools: its registry names no class"
             raise UnsafeFileError(message)
         return name
 
 
-def with_path(
-    saved: SavedModel, make: Callable[[], Result], what: str = "holds no model of scvi-tools 0.15 or later"
-) -> Result:
+def with_path(saved: SavedModel, make: Callable[[], Result], what: str = "holds no model of scvi-tools") -> Result:
     """Return what is made of a file, with errors that name it."""
     try:
         return make()
     except Exception as error:  # what a model file may say wrong has no end
-        if isinstance(error, UnsafeFileError) or (isinstance(error, TypeError) and "not supported" in str(error)):
+        if isinstance(error, UnsafeFileError):
             raise
+        if isinstance(error, TypeError) and "not supported" in str(error):
+            message = f"{saved.path}: {error}"
+            raise TypeError(message) from error
         why = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        message = f"{saved.path} {what}: {why}; {TRUST}"
+        message = f"{saved.files} {what}: {why}; {saved.advice}"
         raise ValueError(message) from error

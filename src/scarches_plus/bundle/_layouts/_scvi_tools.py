@@ -10,7 +10,7 @@ import torch
 from scarches_plus._limits import MODEL_ATTRIBUTES
 from scarches_plus._pickles import UnsafeFileError, read_torch_file
 
-from ._foreign import family_of
+from ._foreign import require_of_scvi_tools
 from ._saved_model import SavedModel
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def unpickle_model(path: Path) -> SavedModel:
     """
     parts = torch.load(path, map_location="cpu", weights_only=False)
     if not isinstance(parts, dict) or not {_WEIGHTS, _NAMES, _ATTRIBUTES} <= set(parts):
-        message = f"{path} holds no model of scvi-tools 0.15 or later"
+        message = f"{path} holds no model of scvi-tools"
         raise UnsafeFileError(message)
     weights = {name: one for name, one in parts[_WEIGHTS].items() if isinstance(one, torch.Tensor)}
     return SavedModel(path, weights, parts[_NAMES], parts[_ATTRIBUTES], {})
@@ -48,9 +48,8 @@ def read_model(path: Path) -> SavedModel:
     parts = read_torch_file(path).parts()
     lacking = {_WEIGHTS, _NAMES, _ATTRIBUTES} - set(parts)
     if lacking:
-        family = family_of(parts)
-        what = f"but that of {family}" if family else f"it lacks {sorted(lacking)}"
-        message = f"{path} holds no model of scvi-tools 0.15 or later: {what}"
+        require_of_scvi_tools(path, parts)
+        message = f"{path} holds no model of scvi-tools: it lacks {sorted(lacking)}"
         raise UnsafeFileError(message)
     weights = parts[_WEIGHTS].make_but({"pyro_param_store"})
     strays = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]

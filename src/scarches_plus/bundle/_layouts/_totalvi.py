@@ -40,7 +40,7 @@ def as_mudata(saved: SavedModel) -> SavedModel:
     registry, arguments = saved.attribute("registry_"), saved.attribute("init_params_")
     names: Any = saved.var_names
     if registry["setup_args"].get("panel_key") is not None:
-        message = f"{saved.path} holds a totalVI model with panels (panel_key), which are not supported"
+        message = "it is a totalVI model with panels (panel_key), which are not supported"
         raise TypeError(message)
     if not registry["setup_args"].get("modalities"):
         proteins = str(registry["setup_args"]["protein_expression_obsm_key"])

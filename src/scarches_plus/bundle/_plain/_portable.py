@@ -203,14 +203,16 @@ def _setup_arguments(parts: PortableModel) -> dict[str, Any]:
 def _require_same_tensors(expected: Mapping[str, Tensor], parts: PortableModel) -> None:
     lacking, stray = sorted(set(expected) - set(parts.weights)), sorted(set(parts.weights) - set(expected))
     if lacking or stray:
-        message = f"a {parts.model_class} of these arguments lacks tensors {stray[:5]} and has {lacking[:5]} instead"
+        found = [f"there is no tensor {lacking[:5]}"] if lacking else []
+        found += [f"a {parts.model_class} of these arguments has no {stray[:5]}"] if stray else []
+        message = ", and ".join(found)
         raise ValueError(message)
     for name, one in expected.items():
         weights = parts.weights[name]
         if (one.shape, one.dtype) != (weights.shape, weights.dtype):
             message = (
-                f"tensor {name!r} is {tuple(weights.shape)} of {weights.dtype}; the manifest describes one of "
-                f"{tuple(one.shape)} of {one.dtype}"
+                f"tensor {name!r} is {tuple(weights.shape)} of {weights.dtype}, and a {parts.model_class} of these arguments and cells "
+                f"has one of {tuple(one.shape)} of {one.dtype}"
             )
             raise ValueError(message)
 
