@@ -32,6 +32,8 @@ def test_list_info_pull_verify_card(run):
     assert sp.hub.verify_bundle(folder).card.name == "pbmc68k-scanvi"
     assert "is whole" in run("verify", folder)
     assert "# PBMC 68k, five lanes" in run("card", folder)
+    assert "# PBMC 68k, five lanes" in run("card", "pbmc68k-scanvi")
+    assert "is whole" in run("verify", "pbmc68k-scanvi")
 
 
 def test_list_known(run):
@@ -55,7 +57,7 @@ def test_list_known(run):
 def test_errors_say_what_to_do(run, tmp_path):
     with pytest.raises(KeyError, match="no index lists"):
         run("pull", "nothing", "--offline")
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
         run("verify", tmp_path / "nothing")
     for verb in ("info", "card", "push"):
         with pytest.raises(KeyError, match="nothing is no folder"):

@@ -184,13 +184,13 @@ def push(
 
 
 @hub.command
-def verify(bundle: Path) -> None:
+def verify(bundle: str) -> None:
     """Check every file of a bundle, and that its model can be built.
 
     Parameters
     ----------
     bundle
-        Folder.
+        Folder or archive of a bundle, or name@version.
     """
     from scarches_plus.hub import verify_bundle
 
@@ -199,13 +199,13 @@ def verify(bundle: Path) -> None:
 
 
 @hub.command
-def card(bundle: Path) -> None:
+def card(bundle: str) -> None:
     """Show the card of a bundle.
 
     Parameters
     ----------
     bundle
-        Folder.
+        Folder or archive of a bundle, or name@version.
     """
     from scarches_plus.bundle import card_text
     from scarches_plus.hub import info as info_of
