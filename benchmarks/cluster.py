@@ -23,7 +23,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import scarches_plus as sp
 from scarches_plus._neighbors import nearest_within
-from scarches_plus.tl._propagate import propagate, symmetric_graph
+from scarches_plus.tl._groups._propagate import propagate, symmetric_graph
 
 try:
     import igraph

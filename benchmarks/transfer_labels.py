@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 import scarches_plus as sp
 from scarches_plus._neighbors import nearest
-from scarches_plus.tl._transfer import best_labels, kernel_weights, vote
+from scarches_plus.tl._votes._neighbor_votes import best_labels, kernel_weights, vote
 
 N_LABELS, K, LOOP_CELLS = 30, 50, 1000
 COLUMNS = [f"label{i}" for i in range(5)]

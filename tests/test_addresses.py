@@ -10,7 +10,7 @@ from urllib3.util import parse_url
 
 import scarches_plus as sp
 from scarches_plus import _limits
-from scarches_plus._addresses import (
+from scarches_plus._http import (
     AddressError,
     address_below,
     check_address,

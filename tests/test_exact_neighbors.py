@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from scarches_plus import _exact_neighbors
-from scarches_plus._exact_neighbors import exact_neighbors
+from scarches_plus._neighbors import _exact_neighbors
+from scarches_plus._neighbors._exact_neighbors import exact_neighbors
 
 
 def naive(query, reference, k):

@@ -267,7 +267,9 @@ class TestAbsent:
     @pytest.mark.parametrize("what", ["no/such/model", "model.pt", "atlas.zip", "./atlas", "atlas.h5ad", "no_such/"])
     def test_a_path_is_never_a_name(self, what, monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("scarches_plus.hub._index.read_indexes", lambda *_, **__: pytest.fail("an index was read"))
+        monkeypatch.setattr(
+            "scarches_plus.hub._indexes._index.read_indexes", lambda *_, **__: pytest.fail("an index was read")
+        )
         with pytest.raises(FileNotFoundError, match=what.split("/")[-1] or "no_such"):
             sp.load(what)
 

@@ -9,8 +9,7 @@ import requests
 from file_server import FileServer
 
 from scarches_plus import _limits
-from scarches_plus._transport import TransferError, TryLaterError, chunks, follow, new_session
-from scarches_plus._watch import Watch
+from scarches_plus._http import TransferError, TryLaterError, Watch, chunks, follow, new_session
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from sklearn.neighbors import LocalOutlierFactor
 
 import scarches_plus as sp
 from scarches_plus._neighbors import nearest, nearest_within
-from scarches_plus.tl._pools import own_components
+from scarches_plus.tl._novelty._pools import own_components
 
 sys.path.append(str(Path(__file__).parent.parent / "surgery"))
 from _common import QUIET, quiet, show, split

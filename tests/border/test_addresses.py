@@ -7,10 +7,17 @@ from file_server import FileServer
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus._addresses import AddressError, address_below, check_address, join_address, origin_of, require_step
-from scarches_plus.datasets._download import RemoteFile, fetch
+from scarches_plus._http import (
+    AddressError,
+    address_below,
+    check_address,
+    join_address,
+    origin_of,
+    require_step,
+)
+from scarches_plus.datasets._sources._download import RemoteFile, fetch
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.hub._indexes._index import EMBEDDED
 from scarches_plus.hub._web import _backoff, _services
 from scarches_plus.hub._web._services import Token
 from scarches_plus.hub._web._session import Session
@@ -181,7 +188,7 @@ def test_where_one_address_may_not_lead(border, form):
 def test_an_index_of_the_web_does_not_lead_to_this_machine(border, tmp_path, monkeypatch):
     (entry,) = (one for one in json.loads(EMBEDDED.read_text())["models"] if one["name"] == "simulated-scvi")
     text = json.dumps({"schema_version": 1, "models": [entry | {"name": "x", "mirrors": ["http://127.0.0.1:6379/"]}]})
-    monkeypatch.setattr("scarches_plus.hub._cached_index.fetch_small", lambda *_, **__: text.encode())
+    monkeypatch.setattr("scarches_plus.hub._indexes._cached_index.fetch_small", lambda *_, **__: text.encode())
     border.warned(
         lambda: sp.hub.list_models(index="https://lab.example/index.json", cache_dir=tmp_path),
         ["left out", "127.0.0.1:6379", "only https"],

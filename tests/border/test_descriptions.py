@@ -8,7 +8,7 @@ import pytest
 import scarches_plus as sp
 from scarches_plus import _limits
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.hub._indexes._index import EMBEDDED
 
 pytestmark = pytest.mark.border
 

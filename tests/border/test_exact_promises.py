@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, split, train
 
-from scarches_plus.module._summed_in_parts import sum_of_parts
+from scarches_plus.module._layers._summed_in_parts import sum_of_parts
 
 pytestmark = pytest.mark.border
 WIDE = cells(n_cells=400, n_batches=9)
@@ -69,7 +69,7 @@ def test_a_reference_does_not_move(border, cls, n_batches, n_continuous, n_categ
             some = taken(cls, ref[rows].copy())
             largest = max(largest, np.abs(model.embed(some) - mapped.embed(some)).max())
         adata = taken(cls, ref[:64].copy())
-        from scarches_plus.model._groupings import load_tensors
+        from scarches_plus.model._cells._groupings import load_tensors
 
         inputs = (
             [one.module._get_inference_input(load_tensors(one, adata)) for one in (model, mapped)]

@@ -17,7 +17,7 @@ import scarches_plus as sp
 from scarches_plus._text import for_csv
 from scarches_plus.bundle._format._card import card_text
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.hub._indexes._index import EMBEDDED
 from scarches_plus.metrics import Report
 from scarches_plus.pp._query_report import Problem, QueryError, QueryReport
 
@@ -219,7 +219,7 @@ def test_warnings_of_indexes(border, tmp_path, monkeypatch):
 
 
 def test_pages(border, tmp_path):
-    from scarches_plus.cli._report import MappingReport
+    from scarches_plus.cli._files._report import MappingReport
 
     text = "<script>alert(1)</script>\x1b'\""
     table = pd.DataFrame({text: [text]}, index=pd.Index([text], name=text))

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, network, reference, setup, split, train
 
 import scarches_plus as sp
-from scarches_plus.model import _fast_training
+from scarches_plus.model._speed import _fast_training
 
 pytestmark = pytest.mark.border
 CLASSES = [SCVI, SCANVI, TOTALVI]
@@ -175,7 +175,7 @@ def test_after_the_training(border, monkeypatch, tmp_path, verb, moment, stop):
 
 
 def test_an_evaluation(border, monkeypatch):
-    from scarches_plus.metrics import _evaluate
+    from scarches_plus.metrics._evaluation import evaluate as _evaluate
 
     adata, n_calls, scored = cells(), [], _evaluate.scored
     adata.obsm["X_a"] = np.random.default_rng(0).normal(size=(adata.n_obs, 3))

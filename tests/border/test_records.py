@@ -9,7 +9,7 @@ from invenio_server import TOKEN, InvenioServer
 
 from scarches_plus import _limits
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._local import local_path
+from scarches_plus.hub._names._local import local_path
 from scarches_plus.hub._web import _backoff, _services
 
 pytestmark = pytest.mark.border

@@ -11,8 +11,9 @@ import pytest
 from invenio_server import TOKEN
 
 import scarches_plus as sp
-from scarches_plus import _limits, _transport
-from scarches_plus.datasets._download import RemoteFile, fetch
+from scarches_plus import _limits
+from scarches_plus._http import _transport
+from scarches_plus.datasets._sources._download import RemoteFile, fetch
 from scarches_plus.hub._web import _backoff, _services
 
 pytestmark = pytest.mark.border
@@ -181,7 +182,7 @@ def test_a_whole_index_has_its_time(border, quick, tmp_path, monkeypatch):
 def test_a_file_that_drips(border, quick, tmp_path):
     import json
 
-    from scarches_plus.hub._index import EMBEDDED
+    from scarches_plus.hub._indexes._index import EMBEDDED
 
     server = RawServer(drips(b"x", first=OK + b"\r\n"))
     (entry,) = (one for one in json.loads(EMBEDDED.read_text())["models"] if one["name"] == "simulated-scvi")

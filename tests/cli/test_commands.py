@@ -13,7 +13,6 @@ from small_models import SCVI, cells, split
 from small_models import reference as small_reference
 
 import scarches_plus as sp
-from scarches_plus.cli import _annotation_commands, _commands, _novelty_commands, _scoring_commands  # noqa: F401 (they register themselves)
 from scarches_plus.cli._app import app
 
 

@@ -10,16 +10,6 @@ from invenio_server import TOKEN, InvenioServer
 from small_models import TOTALVI, reference, split, with_proteins
 
 import scarches_plus as sp
-from scarches_plus.cli import (  # noqa: F401 (they register themselves)
-    _annotation_commands,
-    _check_command,
-    _commands,
-    _gene_commands,
-    _hub_commands,
-    _model_commands,
-    _novelty_commands,
-    _scoring_commands,
-)
 from scarches_plus.cli._app import app
 from scarches_plus.datasets import simulate
 from scarches_plus.hub._web import _services

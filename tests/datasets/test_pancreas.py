@@ -14,7 +14,7 @@ from scipy import sparse
 
 from scarches_plus._files import CACHE_VARIABLE, cache_folder
 from scarches_plus.datasets import _pancreas, pancreas, simulate
-from scarches_plus.datasets._download import RemoteFile, fetch
+from scarches_plus.datasets._sources._download import RemoteFile, fetch
 
 
 class Server:

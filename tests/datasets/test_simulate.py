@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 
 from scarches_plus.datasets import _simulate, simulate
-from scarches_plus.datasets._simulate_design import _apportion
+from scarches_plus.datasets._sources._simulate_design import _apportion
 
 
 def true_means(adata):

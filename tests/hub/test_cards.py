@@ -6,7 +6,7 @@ import pytest
 
 import scarches_plus as sp
 from scarches_plus.bundle._format._card import card_text
-from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.hub._indexes._index import EMBEDDED
 
 BUNDLES = sorted(one.parent for one in EMBEDDED.parent.glob("*/README.md"))
 

@@ -11,7 +11,7 @@ from invenio_server import InvenioServer
 
 import scarches_plus as sp
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.hub._indexes._index import EMBEDDED
 from scarches_plus.hub._web import _backoff, _services
 
 TOKEN = "s3cret-t0ken"

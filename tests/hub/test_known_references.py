@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import scarches_plus as sp
-from scarches_plus.hub._known_references import KnownReference, known_references
+from scarches_plus.hub._indexes._known_references import KnownReference, known_references
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "published_references.md"
 ROWS = known_references()

@@ -8,7 +8,7 @@ import scvi
 from golden_references import N_GOLDEN, cells_of, query_of
 
 import scarches_plus as sp
-from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.hub._indexes._index import EMBEDDED
 from scarches_plus.model import RECIPES
 
 GOLDEN = Path(__file__).parent / "golden" / "references.npz"

@@ -12,7 +12,7 @@ from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, spli
 
 import scarches_plus as sp
 from scarches_plus.model import RECIPES
-from scarches_plus.model._strategies import STRATEGIES
+from scarches_plus.model._surgery._strategies import STRATEGIES
 
 SILENT = {"enable_progress_bar": False}
 

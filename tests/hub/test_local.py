@@ -7,8 +7,8 @@ import pytest
 from hugging_face_server import HuggingFaceServer
 
 import scarches_plus as sp
-from scarches_plus.hub._index import EMBEDDED
-from scarches_plus.hub._local import local_path
+from scarches_plus.hub._indexes._index import EMBEDDED
+from scarches_plus.hub._names._local import local_path
 from scarches_plus.hub._web import _services
 
 

@@ -23,7 +23,7 @@ from small_models import (
 )
 
 from scarches_plus.bundle._plain._portable import put_together, take_apart
-from scarches_plus.model._strategies import STRATEGIES
+from scarches_plus.model._surgery._strategies import STRATEGIES
 
 COVARIATES = {
     "categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"], "size_factor_key": "size",

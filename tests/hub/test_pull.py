@@ -11,7 +11,7 @@ import pytest
 from file_server import FileServer
 
 import scarches_plus as sp
-from scarches_plus import _transport
+from scarches_plus._http import _transport
 from scarches_plus.hub import BundleError
 from scarches_plus.hub._web import _backoff
 

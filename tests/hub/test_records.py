@@ -9,10 +9,11 @@ import pytest
 from invenio_server import TOKEN
 
 import scarches_plus as sp
-from scarches_plus import _limits, _transport
+from scarches_plus import _limits
+from scarches_plus._http import _transport
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._index import EMBEDDED
-from scarches_plus.hub._local import local_path
+from scarches_plus.hub._indexes._index import EMBEDDED
+from scarches_plus.hub._names._local import local_path
 
 MODEL = bytes(range(256)) * 20
 BUNDLE = EMBEDDED.parent / "simulated-scvi"

@@ -9,8 +9,8 @@ import pytest
 from hugging_face_server import TOKEN, HuggingFaceServer
 
 from scarches_plus.hub import BundleError, pull
-from scarches_plus.hub._index import EMBEDDED
-from scarches_plus.hub._local import local_path
+from scarches_plus.hub._indexes._index import EMBEDDED
+from scarches_plus.hub._names._local import local_path
 from scarches_plus.hub._web import _backoff, _services
 
 MODEL = bytes(range(256)) * 20

@@ -6,7 +6,7 @@ from golden_references import cells_of
 from round_trips import deviations, strategies_of
 
 import scarches_plus as sp
-from scarches_plus.hub._index import EMBEDDED
+from scarches_plus.hub._indexes._index import EMBEDDED
 from scarches_plus.model import RECIPES
 
 NAMES = ["pbmc68k-scanvi", *(f"simulated-{recipe.replace('_', '-')}" for recipe in RECIPES)]

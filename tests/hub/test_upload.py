@@ -249,7 +249,7 @@ def test_a_file_that_changes_while_it_is_sent(send, zenodo, bundles, tmp_path, m
         path.write_bytes(path.read_bytes()[:-1] + b"x" + b"more than was announced")
         original(*args)
 
-    monkeypatch.setattr("scarches_plus.hub._zenodo.send_files", change_then_send)
+    monkeypatch.setattr("scarches_plus.hub._registries._zenodo.send_files", change_then_send)
     with pytest.raises(BundleError, match=r"weights\.safetensors has changed while"):
         send(folder)
     (record,) = zenodo.records.values()

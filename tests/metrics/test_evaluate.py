@@ -256,7 +256,7 @@ def test_what_takes_the_square_takes_some_cells(adata):
 
 
 def test_the_draw_keeps_shares(adata):
-    from scarches_plus.metrics._scored_cells import stratified_draw
+    from scarches_plus.metrics._parts._scored_cells import stratified_draw
 
     batches, labels = (adata.obs[key].to_numpy() for key in ("batch", "cell_type"))
     rows = stratified_draw(batches, labels, 100, 0)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
 from scarches_plus._neighbors import nearest_within
-from scarches_plus.metrics import KNIScore, _kni, kni
+from scarches_plus.metrics import KNIScore, kni
+from scarches_plus.metrics._mixing import kni as _kni
 
 
 def example(n=90, n_batches=3, n_types=4, shift=0.6, seed=0):
@@ -280,7 +281,7 @@ def test_subsample_is_a_run_on_fewer_cells():
 
 
 def test_every_cell_is_equally_likely_to_be_drawn():
-    from scarches_plus.metrics._neighbor_vote import _draw
+    from scarches_plus.metrics._parts._neighbor_vote import _draw
 
     batches = np.array([0] * 7 + [1] * 2 + [2])
     draws = [_draw(batches, 4, np.random.default_rng(seed)) for seed in range(3000)]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scarches_plus.metrics import RbNIScore, _rbni, kni, rbni
+from scarches_plus.metrics import RbNIScore, kni, rbni
+from scarches_plus.metrics._mixing import rbni as _rbni
 
 
 def example(n=90, n_types=3, shift=0.8, seed=0):

@@ -11,8 +11,8 @@ from scvi import dataloaders
 from scvi.dataloaders import AnnDataLoader
 from small_models import SCANVI, SCVI, cells, reference, setup, train
 
-from scarches_plus.model import _data_splitter
-from scarches_plus.model._data_splitter import DataSplitter, SemiSupervisedDataSplitter
+from scarches_plus.model._speed import _data_splitter
+from scarches_plus.model._speed._data_splitter import DataSplitter, SemiSupervisedDataSplitter
 
 
 def manager(cls=SCVI, adata=None, **kwargs):

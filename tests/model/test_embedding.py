@@ -16,7 +16,8 @@ from scipy import sparse
 from small_models import NETWORK, cells, reference, setup, split, train
 
 from scarches_plus._cells import _counts
-from scarches_plus.model import SCANVI, SCVI, _embedding
+from scarches_plus.model import SCANVI, SCVI
+from scarches_plus.model._mixins import _embedding
 
 CLASSES = {SCVI: scvi.model.SCVI, SCANVI: scvi.model.SCANVI}
 COVARIATES = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"]}

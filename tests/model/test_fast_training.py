@@ -10,12 +10,12 @@ from scipy import sparse
 from small_models import SCANVI, SCVI, cells, reference, split, train
 
 from scarches_plus.model import load
-from scarches_plus.model._fast_training import _draws, minibatch_moments, train_fast
-from scarches_plus.model._groupings import setting_of
-from scarches_plus.model._training import _as_tensors
-from scarches_plus.module._condensed import Condensed
+from scarches_plus.model._cells._groupings import setting_of
+from scarches_plus.model._mixins._training import _as_tensors
+from scarches_plus.model._speed._condensed import Condensed
+from scarches_plus.model._speed._fast_training import _draws, minibatch_moments, train_fast
 from scarches_plus.train import MMD, AdamStrides, Penalty, Step, store_anchors
-from scarches_plus.train._activations import caught
+from scarches_plus.train._penalty_parts._activations import caught
 
 PLAN = {"module_mode": "eval", "freeze_norms": True, "weight_decay": 0.0}
 PENALTIES = (MMD(weight=20.0, anchors=True), MMD(on="decoder", weight=20.0, anchors=True, warmup_epochs=3))
@@ -298,7 +298,7 @@ def test_an_interrupt_keeps_what_was_learned(pair, monkeypatch):
             raise KeyboardInterrupt
         return minibatch_moments(*args)
 
-    monkeypatch.setattr("scarches_plus.model._fast_training.minibatch_moments", interrupt_third)
+    monkeypatch.setattr("scarches_plus.model._speed._fast_training.minibatch_moments", interrupt_third)
     with pytest.raises(KeyboardInterrupt, match="interrupted"):
         train(model, 5, engine="fast")
     after = free_entries(model)
@@ -315,7 +315,7 @@ def test_more_visits_than_cells_or_fewer_give_the_same(pair, monkeypatch):
         model = query_model(pair)
         scvi.settings.seed = 0
         if not kept:
-            monkeypatch.setattr("scarches_plus.model._fast_training._Cells.__init__", _without_memory)
+            monkeypatch.setattr("scarches_plus.model._speed._fast_training._Cells.__init__", _without_memory)
         train(model, 3, engine="fast")
         results.append(free_entries(model))
     for name, value in results[0].items():

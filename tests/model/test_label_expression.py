@@ -89,7 +89,7 @@ def test_every_label_against_the_others(model):
 def test_pseudocounts_come_from_the_counts_of_the_label(model):
     from scvi.model.base._differential import estimate_pseudocounts_offset
 
-    from scarches_plus.model._label_expression import _mean_counts
+    from scarches_plus.model._mixins._label_expression import _mean_counts
 
     posterior = model.predict(soft=True)
     expected = posterior.T.to_numpy() @ model.adata.X.toarray() / posterior.sum().to_numpy()[:, None]

@@ -9,7 +9,7 @@ from scipy import sparse
 from small_models import NETWORK, SCANVI, SCVI, cells, reference, setup, split, train
 
 from scarches_plus.model import load
-from scarches_plus.model._strategies import STRATEGIES
+from scarches_plus.model._surgery._strategies import STRATEGIES
 
 LIKELIHOODS = ("mse", "sse")
 

@@ -8,7 +8,7 @@ import torch
 from small_models import cells, reference, setup, split, train
 
 from scarches_plus.model import SCANVI, SCVI
-from scarches_plus.model._strategies import STRATEGIES, column_sources
+from scarches_plus.model._surgery._strategies import STRATEGIES, column_sources
 
 CLASSES = [SCVI, SCANVI]
 

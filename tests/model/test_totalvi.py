@@ -8,7 +8,7 @@ import torch
 from small_models import MODALITIES, N_PROTEINS, TOTALVI, as_taken, cells, network, reference, setup, split, train
 
 import scarches_plus as sp
-from scarches_plus.model._surgery import weight_change
+from scarches_plus.model._surgery._query_model import weight_change
 
 SILENT = {"enable_progress_bar": False}
 LONG = {"reduce_lr_on_plateau": False, "early_stopping": False, "log_every_n_steps": 1, **SILENT}

@@ -10,7 +10,7 @@ from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 
 from scarches_plus.model import load
 from scarches_plus.module import SCANVAE, VAE
-from scarches_plus.module._batch_free_layer import LateCovariates
+from scarches_plus.module._layers._batch_free_layer import LateCovariates
 
 COVARIATES = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"]}
 NETWORK = {"batch_free_decoder_layer": True, "n_layers": 3}

@@ -7,8 +7,8 @@ import torch
 from scvi import REGISTRY_KEYS
 from small_models import SCANVI, SCVI, cells, reference, split
 
-from scarches_plus.model._training import _as_tensors
-from scarches_plus.module._condensed import Condensed, obstacle_to
+from scarches_plus.model._mixins._training import _as_tensors
+from scarches_plus.model._speed._condensed import Condensed, obstacle_to
 
 LABELLED = {"use_query_labels": True}
 MODELS = {

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scvi.distributions import NegativeBinomial, ZeroInflatedNegativeBinomial
 
-from scarches_plus.module import _count_head
-from scarches_plus.module._count_head import CountHead
+from scarches_plus.module._likelihoods import _count_head
+from scarches_plus.module._likelihoods._count_head import CountHead
 
 N_HIDDEN = 6
 

@@ -12,7 +12,7 @@ from small_models import NETWORK, cells, setup, train
 
 from scarches_plus import model as models
 from scarches_plus.module import SCANVAE, VAE
-from scarches_plus.module._gene_mask import MeasuredGenes
+from scarches_plus.module._likelihoods._gene_mask import MeasuredGenes
 
 
 def pair(name, adata, **kwargs):

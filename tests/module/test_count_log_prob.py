@@ -4,7 +4,7 @@ import pytest
 import torch
 from scvi.distributions import NegativeBinomial, ZeroInflatedNegativeBinomial
 
-from scarches_plus.module._count_log_prob import count_log_prob
+from scarches_plus.module._likelihoods._count_log_prob import count_log_prob
 
 LIKELIHOODS = ["nb", "zinb"]
 

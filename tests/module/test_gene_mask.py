@@ -8,7 +8,7 @@ from scvi.distributions import NegativeBinomial
 from small_models import reference
 
 from scarches_plus.model import SCANVI, SCVI
-from scarches_plus.module._gene_mask import MeasuredGenes
+from scarches_plus.module._likelihoods._gene_mask import MeasuredGenes
 
 
 def test_log_prob_is_zero_where_unmeasured():

@@ -8,7 +8,7 @@ from scvi.module import Classifier
 
 from scarches_plus._label_tree import LabelTree
 from scarches_plus.module import SCANVAE
-from scarches_plus.module._hierarchical_classifier import HierarchicalClassifier
+from scarches_plus.module._layers._hierarchical_classifier import HierarchicalClassifier
 
 #: Two levels, with a group of one type and a type without a group.
 PAIR = LabelTree({"a1": "a", "a2": "a", "a3": "a", "b1": "b", "b2": "b", "c1": "c", "d": None})

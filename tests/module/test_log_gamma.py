@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 import torch
 
-from scarches_plus.module._log_gamma import log_gamma_and_slope
+from scarches_plus.module._likelihoods._log_gamma import log_gamma_and_slope
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 5e-8), (torch.float32, 2e-6)])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from scarches_plus.module._squared_error import SquaredError, scaled
+from scarches_plus.module._likelihoods._squared_error import SquaredError, scaled
 
 TARGET = torch.tensor(1e4)
 

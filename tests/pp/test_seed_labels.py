@@ -11,7 +11,7 @@ from scipy import sparse
 from small_models import NETWORK
 
 import scarches_plus as sp
-from scarches_plus.pp._seeds import pick_seeds, signature_scores
+from scarches_plus.pp._seeding._marker_scores import pick_seeds, signature_scores
 
 MARKERS = {"a": {"positive": ["g1", "g2"], "negative": ["g3"]}, "b": ["g4"]}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scarches_plus.tl._composition import draw_centers, draw_compositions, draw_counts
+from scarches_plus.tl._groups._composition import draw_centers, draw_compositions, draw_counts
 
 N_DRAWS = 20_000
 

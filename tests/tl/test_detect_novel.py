@@ -12,8 +12,8 @@ from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
 import scarches_plus as sp
-from scarches_plus.tl._contrasts import _shared_directions, correlations, explain
-from scarches_plus.tl._pools import FLOOR, pooled
+from scarches_plus.tl._novelty._contrasts import _shared_directions, correlations, explain
+from scarches_plus.tl._novelty._pools import FLOOR, pooled
 
 
 def reference_and_query(effect=0.6, unseen=("type4", "type5"), shares=None, n=900, seed=0):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus.tl._expression import grouped_sums, log_normalized
+from scarches_plus.tl._groups._expression_sums import grouped_sums, log_normalized
 
 
 def blocks_of(counts, rows):

@@ -72,7 +72,7 @@ def extended(batches, mapped):
 @pytest.fixture
 def few_steps(monkeypatch):
     """Where the networks that are conditioned on labels need not be good."""
-    monkeypatch.setattr("scarches_plus.train._fit_labels._STEPS", 5)
+    monkeypatch.setattr("scarches_plus.train._estimation._fit_labels._STEPS", 5)
 
 
 def probabilities(model, latent):

@@ -174,7 +174,7 @@ def test_new_covariate_categories_are_named(adata):
 
 
 def test_drift_is_measured_on_some_cells_of_a_large_reference(model, query, monkeypatch):
-    monkeypatch.setattr("scarches_plus.tl._drift._CELLS", 10)
+    monkeypatch.setattr("scarches_plus.tl._records._drift._CELLS", 10)
     mapped = sp.tl.map_query(query, model, strategy="all", **FAST)
     drift = mapped.state.lineage[-1]["drift"]
     assert drift["cells"] == 10
@@ -240,7 +240,7 @@ def test_odd_cells_of_drift_are_said_once(reference, model, query):
 
 
 def test_drift_in_elbo_is_that_of_scvi_tools(reference, model):
-    from scarches_plus.tl._drift import mean_elbo
+    from scarches_plus.tl._records._drift import mean_elbo
 
     values = [float(model.get_elbo(model.adata)) for _ in range(10)]
     assert mean_elbo(model, reference) == pytest.approx(-np.mean(np.abs(values)), rel=0.01)

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import kneighbors_graph
 
-from scarches_plus.tl._propagate import _connected, by_size, majority, propagate, symmetric_graph
+from scarches_plus.tl._groups._propagate import _connected, by_size, majority, propagate, symmetric_graph
 
 
 def random_graph(n, density, seed):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from scarches_plus.tl._transfer import KERNELS, best_labels, kernel_weights, vote
+from scarches_plus.tl._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
 
 distances = arrays(np.float64, (4, 6), elements=st.integers(0, 3000).map(lambda x: x / 100))
 
@@ -70,7 +70,7 @@ def test_best_labels_in_chunks(monkeypatch):
         return vote(codes[indices[rows]], weights[rows], 3)
 
     whole = best_labels(shares_of, 33, "abc")
-    monkeypatch.setattr("scarches_plus.tl._transfer._CHUNK", 4)
+    monkeypatch.setattr("scarches_plus.tl._votes._neighbor_votes._CHUNK", 4)
     chunked = best_labels(shares_of, 33, "abc")
     np.testing.assert_array_equal(whole[0], chunked[0])
     np.testing.assert_array_equal(whole[1], chunked[1])

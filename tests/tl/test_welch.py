@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import ttest_ind, ttest_ind_from_stats
 
-from scarches_plus.tl._welch import mean_and_variance, welch
+from scarches_plus.tl._groups._welch import mean_and_variance, welch
 
 values = arrays(np.float64, st.tuples(st.integers(2, 8), st.just(4)), elements=st.integers(0, 40).map(lambda x: x / 8))
 

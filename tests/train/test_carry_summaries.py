@@ -6,7 +6,7 @@ from small_models import SCVI, cells, reference, split, train
 
 import scarches_plus as sp
 from scarches_plus.train import EWC, carry_summaries, estimate_importance, summarize_reference
-from scarches_plus.train._carry_summaries import _moved, _transport
+from scarches_plus.train._memory.carry_summaries import _moved, _transport
 
 SILENT = {"enable_progress_bar": False}
 

@@ -7,7 +7,7 @@ import torch
 from small_models import NETWORK, cells, reference, setup, split, train
 from torch import nn
 
-import scarches_plus.train._cell_gradients as cell_gradients
+import scarches_plus.train._estimation._cell_gradients as cell_gradients
 from scarches_plus.model import SCANVI, SCVI
 from scarches_plus.model._state import update_state
 from scarches_plus.train import estimate_importance

@@ -8,8 +8,8 @@ from scipy.special import logsumexp
 from scvi.module import SCANVAE, Classifier
 
 from scarches_plus._label_tree import LabelTree
-from scarches_plus.module._hierarchical_classifier import HierarchicalClassifier
-from scarches_plus.train._fit_labels import fit_classifier, fit_conditional
+from scarches_plus.module._layers._hierarchical_classifier import HierarchicalClassifier
+from scarches_plus.train._estimation._fit_labels import fit_classifier, fit_conditional
 
 
 def cells(n=300, seed=0):

@@ -5,7 +5,7 @@ from small_models import SCANVI, SCVI, cells, reference, split, train
 
 from scarches_plus.metrics import reference_drift
 from scarches_plus.train import LatentReplay, Step, store_anchors
-from scarches_plus.train._rehearsal import Rehearsal
+from scarches_plus.train._penalty_parts._sampled_cells import Rehearsal
 
 
 @pytest.fixture(scope="module", params=[SCVI, SCANVI])
@@ -17,7 +17,7 @@ def built(request):
 
 
 def term_of(model, **options):
-    from scarches_plus.model._groupings import setting_of
+    from scarches_plus.model._cells._groupings import setting_of
 
     return LatentReplay(**options).prepare(setting_of(model, None))
 

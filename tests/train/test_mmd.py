@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from scarches_plus.train import MMD, Anchors, Grouping, Setting, Step
-from scarches_plus.train._kernel_distances import KernelSum, pair_coefficients, squared_distances
+from scarches_plus.train._penalty_parts._kernel_distances import KernelSum, pair_coefficients, squared_distances
 
 RELEASED = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 5, 10, 15, 20, 25, 30, 35, 100, 1e3, 1e4, 1e5, 1e6]
 

@@ -4,8 +4,8 @@ from penalty_cases import GAMMAS, naive_mmd
 from torch.distributions import Normal
 
 from scarches_plus.train import MMD, Grouping, Penalty, Setting, Step
-from scarches_plus.train._over_minibatches import over_minibatches
-from scarches_plus.train._penalty_sum import PenaltySum
+from scarches_plus.train._penalty_parts._over_minibatches import over_minibatches
+from scarches_plus.train._penalty_parts._penalty_sum import PenaltySum
 
 BATCH = Grouping("batch", 0, ("a", "b"), (0, 1))
 

@@ -9,8 +9,8 @@ from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, spli
 
 from scarches_plus.model import load
 from scarches_plus.train import store_anchors, summarize_reference
-from scarches_plus.train._fit_mixture import fit_mixture
-from scarches_plus.train._held_out_temperature import best_temperature, held_out_temperature
+from scarches_plus.train._estimation._fit_mixture import fit_mixture
+from scarches_plus.train._estimation._held_out_temperature import best_temperature, held_out_temperature
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_it_is_the_larger_the_more_batches_differ_and_never_below_one():
 
 
 def test_many_batches_are_held_out_in_five_parts_and_a_single_one_in_fifths(monkeypatch):
-    from scarches_plus.train import _held_out_temperature as module
+    from scarches_plus.train._estimation import _held_out_temperature as module
 
     fits = []
     monkeypatch.setattr(

@@ -12,6 +12,7 @@ from ._import_model import import_model
 from ._import_reference import import_reference
 from ._layouts._find import BUNDLE, CELL_FILES, MODEL_FILE
 from ._layouts._locate import layout_at, read_bundle
+from ._layouts._open import open_path, read_registry
 from ._load_bundle import load_bundle
 from ._load_profiles import load_profiles
 from ._load_reference import load_reference
@@ -31,7 +32,6 @@ from ._manifest import (
     StrictModel,
     Texts,
 )
-from ._open import open_path, read_registry
 from ._save_bundle import save_bundle
 from ._verify_bundle import verify_bundle
 

@@ -49,7 +49,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, 
         If an argument is of another kind, such as a text where a list is meant.
     """
     from ._layouts._export import to_scvi_file
-    from ._open import model_of
+    from ._layouts._open import model_of
 
     check.flags(overwrite=overwrite)
     folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 
+from ._layouts._open import open_path
 from ._manifest import BundleError
-from ._open import open_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -129,7 +129,7 @@ def save_bundle(  # noqa: PLR0915 (arguments are checked one by one)
     TypeError
         If an argument of the model is no plain value, or profiles are none.
     """
-    from ._open import model_of
+    from ._layouts._open import model_of
     from ._plain._portable import take_apart
 
     folder = check.path("path", path).absolute()

@@ -23,17 +23,31 @@ def _command() -> None:
     import contextlib
     import sys
 
-    from . import (  # noqa: F401 (they register themselves)
-        _annotation_commands,
-        _check_command,
-        _commands,
-        _gene_commands,
-        _hub_commands,
-        _model_commands,
-        _novelty_commands,
-        _scoring_commands,
-    )
     from ._app import app
+    from ._commands import (
+        _annotation as _annotation_commands,
+    )
+    from ._commands import (
+        _check as _check_command,
+    )
+    from ._commands import (
+        _genes as _gene_commands,
+    )
+    from ._commands import (
+        _hub as _hub_commands,
+    )
+    from ._commands import (
+        _mapping as _commands,
+    )
+    from ._commands import (
+        _models as _model_commands,
+    )
+    from ._commands import (
+        _novelty as _novelty_commands,
+    )
+    from ._commands import (
+        _scoring as _scoring_commands,
+    )
     from ._console import console
 
     command, options, _ = app.parse_args(sys.argv[1:], exit_on_error=False, print_error=False)

@@ -12,7 +12,7 @@ from scarches_plus._files import write_file, write_folder
 from scarches_plus._logging import logger
 
 from ._console import console
-from ._outputs import write_cells
+from ._files._outputs import write_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def build_model(
 ) -> SCVI | SCANVI:
     """Build a reference from a seed."""
     from scarches_plus import tl
-    from scarches_plus.model._defaults import set_seed
+    from scarches_plus.model._training._defaults import set_seed
 
     set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ def trained_model_kept(out: Path | None) -> Iterator[None]:
 def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:
     """Map a query from a seed, and say what trained."""
     from scarches_plus import tl
-    from scarches_plus.model._defaults import set_seed
+    from scarches_plus.model._training._defaults import set_seed
 
     set_seed(seed)
     mapped = tl.map_query(adata, model, **options)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    from ._report import mapping_report, text_of
+    from ._files._report import mapping_report, text_of
 
     result = mapping_report(reference, query, labels_key)
     console.print(text_of(result.scores))

@@ -114,7 +114,7 @@ def _is_ours(error: Exception) -> bool:
 
 def _files(text: str) -> str:
     """Return which files the command had read, if the message names none of them."""
-    from ._inputs import files_read
+    from ._files._inputs import files_read
 
     if not files_read or any(path.name in text for path in files_read):
         return ""
@@ -168,7 +168,7 @@ def _ignored(*_: object) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Print notes of the package and warnings as one line each, and turn down the chatter of libraries."""
-    from ._inputs import files_read
+    from ._files._inputs import files_read
 
     files_read.clear()
     for name in ("stdout", "stderr"):

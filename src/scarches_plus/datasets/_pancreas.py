@@ -7,7 +7,7 @@ from scipy import sparse
 
 from scarches_plus import _keys
 
-from ._download import RemoteFile, fetch, read_published
+from ._sources._download import RemoteFile, fetch, read_published
 
 if TYPE_CHECKING:
     import os

@@ -11,7 +11,7 @@ from scipy import sparse
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
 
-from ._simulate_design import is_count, is_number, place_cells, require
+from ._sources._simulate_design import is_count, is_number, place_cells, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

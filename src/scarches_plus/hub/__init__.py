@@ -7,12 +7,12 @@ from scarches_plus import bundle as _bundle
 from scarches_plus._load import load
 from scarches_plus.bundle import BundleError, Card, Manifest
 
-from ._by_name import by_name as _by_name
 from ._delete_draft import delete_draft
 from ._info import info
 from ._list_models import list_models
 from ._list_uploads import list_uploads
-from ._local import local_path as local_path
+from ._names._by_name import by_name as _by_name
+from ._names._local import local_path as local_path
 from ._pull import pull
 from ._upload import Upload, upload
 from ._write_index import write_index

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 
-from ._registry import open_registry
+from ._registries._registry import open_registry
 from ._web._services import Token
 
 if TYPE_CHECKING:
-    from ._registry import Backend
+    from ._registries._registry import Backend
 
 
 def delete_draft(name: str, *, token: str | None = None, backend: Backend = "zenodo", sandbox: bool = True) -> None:

@@ -8,11 +8,11 @@ from scarches_plus import _arguments as check
 from scarches_plus._arguments import at_home
 from scarches_plus.bundle import CHECKSUMS, MANIFEST, MODEL_FILE, read_bundle, read_manifest
 
-from ._doi import doi_of
-from ._local import is_path
+from ._names._doi import doi_of
+from ._names._local import is_path
+from ._names._resolve import resolve, resolve_doi
 from ._pull import pull
 from ._records import place_of
-from ._resolved import resolve, resolve_doi
 from ._web._fetch_file import fetch_file
 
 if TYPE_CHECKING:

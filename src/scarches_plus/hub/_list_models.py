@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._text import for_line
 
-from ._index import read_indexes
-from ._known_references import KnownReference, known_references
+from ._indexes._index import read_indexes
+from ._indexes._known_references import KnownReference, known_references
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

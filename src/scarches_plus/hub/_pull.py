@@ -8,16 +8,16 @@ from scarches_plus import _arguments as check
 from scarches_plus._files import check_space
 from scarches_plus.bundle import BundleError, read_manifest
 
-from ._doi import doi_of
+from ._names._doi import doi_of
+from ._names._resolve import resolve, resolve_doi
 from ._records import fetch_record, place_of
-from ._resolved import resolve, resolve_doi
 from ._web._fetch_file import fetch_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ._index import Listed
+    from ._indexes._index import Listed
 
 
 def pull(

@@ -9,8 +9,8 @@ from scarches_plus._files import current
 from scarches_plus._logging import logger
 from scarches_plus.bundle import all_files, verify_bundle
 
-from ._parcel import Parcel, Upload
-from ._registry import Backend, open_registry
+from ._registries._parcel import Parcel, Upload
+from ._registries._registry import Backend, open_registry
 from ._web._services import Token
 
 if TYPE_CHECKING:

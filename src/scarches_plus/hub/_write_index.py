@@ -9,13 +9,13 @@ from scarches_plus._files import check_output_file, write_file
 from scarches_plus._json import write_json
 from scarches_plus.bundle import MANIFEST, SCHEMA_VERSION, all_files, verify_bundle
 
-from ._index import INDEX, IndexEntry, check_mirror, parse_index
+from ._indexes._index import INDEX, IndexEntry, check_mirror, parse_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ._parcel import Upload
+    from ._registries._parcel import Upload
 
 
 def write_index(

@@ -4,27 +4,27 @@ Nothing here knows AnnData or a model. One file per measure, named like it; each
 gives the definition, its source, and where published code departs from it.
 """
 
-from ._batch_entropy import batch_entropy
-from ._entropy_batch_mixing import entropy_batch_mixing
-from ._evaluate import evaluate
-from ._graph_connectivity import graph_connectivity
-from ._hierarchical_label_scores import HierarchicalLabelScores, hierarchical_label_scores
-from ._isolated_label_score import isolated_label_score
-from ._kni import KNIScore, kni
-from ._label_mixing import label_mixing
-from ._label_purity import label_purity
-from ._label_transfer_report import LabelTransferReport, label_transfer_report
-from ._mixing_along import mixing_along
-from ._neighbor_preservation import neighbor_preservation
-from ._over_k import over_k
-from ._over_mixing import over_mixing
-from ._protein_discrepancy import protein_discrepancy
-from ._protein_neighbor_overlap import protein_neighbor_overlap
-from ._rbni import RbNIScore, rbni
-from ._reference_drift import ReferenceDrift, reference_drift
-from ._reliability_curve import reliability_curve
-from ._report import Report
-from ._scale_proteins import scale_proteins
+from ._evaluation.evaluate import evaluate
+from ._evaluation.report import Report
+from ._labels.hierarchical_label_scores import HierarchicalLabelScores, hierarchical_label_scores
+from ._labels.isolated_label_score import isolated_label_score
+from ._labels.label_mixing import label_mixing
+from ._labels.label_purity import label_purity
+from ._labels.label_transfer_report import LabelTransferReport, label_transfer_report
+from ._labels.reliability_curve import reliability_curve
+from ._mixing.batch_entropy import batch_entropy
+from ._mixing.entropy_batch_mixing import entropy_batch_mixing
+from ._mixing.graph_connectivity import graph_connectivity
+from ._mixing.kni import KNIScore, kni
+from ._mixing.mixing_along import mixing_along
+from ._mixing.over_k import over_k
+from ._mixing.over_mixing import over_mixing
+from ._mixing.rbni import RbNIScore, rbni
+from ._movement.neighbor_preservation import neighbor_preservation
+from ._movement.reference_drift import ReferenceDrift, reference_drift
+from ._proteins.protein_discrepancy import protein_discrepancy
+from ._proteins.protein_neighbor_overlap import protein_neighbor_overlap
+from ._proteins.scale_proteins import scale_proteins
 
 __all__ = [
     "HierarchicalLabelScores",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scarches_plus import _arguments as check
 from scarches_plus.train import EWC, MMD, BatchAdversary
-from scarches_plus.train._penalty_sum import name_terms
+from scarches_plus.train._penalty_parts._penalty_sum import name_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,11 +17,11 @@ from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import SCANVAE
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
-from ._data_splitter import SemiSupervisedDataSplitter
-from ._differential_expression import DifferentialExpressionMixin
-from ._label_expression import LabelExpressionMixin
-from ._mixin import ReferenceMixin
-from ._spec import categories, require_model, state_registry
+from ._cells._registry import categories, require_model, state_registry
+from ._mixins._differential_expression import DifferentialExpressionMixin
+from ._mixins._label_expression import LabelExpressionMixin
+from ._mixins._mixin import ReferenceMixin
+from ._speed._data_splitter import SemiSupervisedDataSplitter
 from ._state import get_state, update_state
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import scvi.model
 from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import VAE
 
-from ._differential_expression import DifferentialExpressionMixin
-from ._mixin import ReferenceMixin
+from ._mixins._differential_expression import DifferentialExpressionMixin
+from ._mixins._mixin import ReferenceMixin
 
 
 class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):

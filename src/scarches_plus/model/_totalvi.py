@@ -19,12 +19,12 @@ from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import TOTALVAE
 from scarches_plus.train import AdversarialTrainingPlan
 
-from ._groupings import registered
-from ._mixin import ReferenceMixin
-from ._multimodal import columns_stay_where_they_are
+from ._cells._groupings import registered
+from ._cells._multimodal import columns_stay_where_they_are
+from ._cells._registry import modalities_of, require_model, spec_of_registry
+from ._mixins._mixin import ReferenceMixin
+from ._mixins._setup import checked_setup
 from ._saved._stand_ins import stand_ins
-from ._setup import checked_setup
-from ._spec import modalities_of, require_model, spec_of_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,9 +15,9 @@ from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._options import check_network, extends
 
-from ._adapted import AdaptedMixin
-from ._hierarchical_classifier import HierarchicalClassifier
-from ._unobserved_classes import UnobservedClassesMixin
+from ._layers._adapted import AdaptedMixin
+from ._layers._hierarchical_classifier import HierarchicalClassifier
+from ._layers._unobserved_classes import UnobservedClassesMixin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ from scvi.distributions import NegativeBinomial, NegativeBinomialMixture, ZeroIn
 from scarches_plus import _arguments as check
 from scarches_plus._options import check_network, extends
 
-from ._gene_mask import MeasuredGenes
-from ._summed_in_parts import sum_in_parts
+from ._layers._summed_in_parts import sum_in_parts
+from ._likelihoods._gene_mask import MeasuredGenes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ import scvi.module
 
 from scarches_plus._options import check_network, extends
 
-from ._adapted import AdaptedMixin
+from ._layers._adapted import AdaptedMixin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

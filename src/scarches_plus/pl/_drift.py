@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 
-from ._axes import axes_or_none
+from ._drawing._axes import axes_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

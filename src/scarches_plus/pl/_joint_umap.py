@@ -10,9 +10,9 @@ from scarches_plus._cells import name_of
 from scarches_plus._logging import logger
 from scarches_plus._text import for_figure, for_message
 
-from ._axes import axes_or_none
-from ._columns import categorical, column
-from ._texts import plain_texts
+from ._drawing._axes import axes_or_none
+from ._drawing._columns import categorical, column
+from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

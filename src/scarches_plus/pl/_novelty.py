@@ -6,10 +6,10 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._text import for_message
 
-from ._axes import axes_or_none
-from ._boxes import by_median, draw_boxes, name_colors
-from ._columns import categorical, column
-from ._texts import plain_texts
+from ._drawing._axes import axes_or_none
+from ._drawing._boxes import by_median, draw_boxes, name_colors
+from ._drawing._columns import categorical, column
+from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
     from anndata import AnnData

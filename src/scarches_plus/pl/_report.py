@@ -8,8 +8,8 @@ import numpy as np
 from scarches_plus import _arguments as check
 from scarches_plus._text import for_figure
 
-from ._axes import axes_or_none
-from ._texts import plain_texts
+from ._drawing._axes import axes_or_none
+from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from scarches_plus import _keys
 from scarches_plus._cells import names_of
 from scarches_plus._logging import logger
 
-from ._axes import axes_or_none
-from ._boxes import by_median, draw_boxes, name_colors
-from ._columns import categorical, column
-from ._texts import plain_texts
+from ._drawing._axes import axes_or_none
+from ._drawing._boxes import by_median, draw_boxes, name_colors
+from ._drawing._columns import categorical, column
+from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -24,8 +24,8 @@ from scarches_plus._reference import ReferenceSpec
 from ._checks._columns import SMALL_BATCH, check_batches, check_column, check_covariates, check_spelling, present
 from ._checks._counts import check_counts
 from ._checks._genes import FEW_GENES, TOO_FEW_GENES, check_genes
+from ._checks._opened import opened
 from ._checks._proteins import check_proteins
-from ._opened import opened
 from ._query_report import Problem, QueryError, QueryReport
 
 if TYPE_CHECKING:

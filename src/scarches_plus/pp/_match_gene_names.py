@@ -7,11 +7,11 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 
+from ._checks._opened import opened
 from ._genes._known import SOURCE
 from ._genes._match import kinds, match_genes, other_species
 from ._genes._names import as_text, is_missing
 from ._genes._rename import sum_genes
-from ._opened import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

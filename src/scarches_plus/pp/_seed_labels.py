@@ -14,7 +14,7 @@ from scarches_plus._logging import logger
 
 from ._check_query import require_counts
 from ._genes._match import other_names
-from ._seeds import pick_seeds, signature_scores
+from ._seeding._marker_scores import pick_seeds, signature_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from scarches_plus import _keys, _limits
 from scarches_plus._cells import column_of, missing, names_of, require_writable
 from scarches_plus._logging import logger
 
-from ._provenance import write_embedding
+from ._records._provenance import write_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,13 +104,13 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     from scarches_plus._cells import unmeasured_genes
     from scarches_plus._options import check_network
     from scarches_plus.model import SCANVI, SCVI
-    from scarches_plus.model._defaults import default_epochs
-    from scarches_plus.model._interrupt import trained_model_kept
     from scarches_plus.model._state import update_state
-    from scarches_plus.model._surgery import release_cells_with
-    from scarches_plus.model._training_options import check_training
+    from scarches_plus.model._surgery._query_model import release_cells_with
+    from scarches_plus.model._training._defaults import default_epochs
+    from scarches_plus.model._training._interrupt import trained_model_kept
+    from scarches_plus.model._training._training_options import check_training
     from scarches_plus.module import SCANVAE, VAE
-    from scarches_plus.train._penalty_sum import name_terms
+    from scarches_plus.train._penalty_parts._penalty_sum import name_terms
 
     check.cells("adata", adata)
     check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
@@ -236,7 +236,7 @@ def _reference_cells(
 ) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._prepare import prepare_cells
+    from scarches_plus.model._cells._prepare import prepare_cells
     from scarches_plus.pp import check_query
 
     given = None if labels_key is None else names_of(column_of(adata.obs, labels_key))

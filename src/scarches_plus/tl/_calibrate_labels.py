@@ -11,9 +11,9 @@ from scarches_plus import _keys
 from scarches_plus._cells import column_of
 
 from ._label_calibration import LabelCalibration, fit, scaled
-from ._provenance import embedding_of, space_of
-from ._reference_labels import reference_labels
-from ._transfer import KERNELS, Kernel, kernel_weights, vote
+from ._records._provenance import embedding_of, space_of
+from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
+from ._votes._reference_labels import reference_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -117,7 +117,7 @@ def calibrate_labels(
 
 
 def _error(shares: NDArray, codes: NDArray) -> float:
-    from scarches_plus.metrics._reliability_curve import calibration_error
+    from scarches_plus.metrics._labels.reliability_curve import calibration_error
 
     return calibration_error(shares.max(axis=1), shares.argmax(axis=1) == codes)
 

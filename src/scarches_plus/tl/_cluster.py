@@ -12,7 +12,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import require_writable
 from scarches_plus._neighbors import dense
 
-from ._provenance import copy_of, record_of, versions
+from ._records._provenance import copy_of, record_of, versions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -145,7 +145,7 @@ def _label_propagation(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     from scarches_plus._neighbors import nearest_within
 
-    from ._propagate import propagate, symmetric_graph
+    from ._groups._propagate import propagate, symmetric_graph
 
     if len(embedding) == 1:  # it has no neighbour
         return np.zeros(1, dtype=np.int64), {"k": 0, "sweeps": 0, "converged": True}
@@ -160,7 +160,7 @@ def _kmeans(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     from sklearn.cluster import KMeans
 
-    from ._propagate import by_size
+    from ._groups._propagate import by_size
 
     if not 1 <= n_clusters <= len(embedding):
         message = f"n_clusters must lie between 1 and the number of cells, {len(embedding)}, not {n_clusters}"

@@ -143,7 +143,7 @@ def _gene_shares(
     from scarches_plus._cells import counts_layer, row_blocks, stored_counts
     from scarches_plus.pp._check_query import require_counts
 
-    from ._expression import BLOCK, grouped_sums
+    from ._groups._expression_sums import BLOCK, grouped_sums
 
     upper = adata.var_names.astype(str).str.upper()
     chosen = {name: np.array([gene.startswith(prefixes) for gene in upper]) for name, prefixes in _PREFIXES.items()}

@@ -14,10 +14,10 @@ from scarches_plus._cells import require_writable
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
 
-from ._contrasts import Explanation, explain
 from ._label_profiles import label_profiles
-from ._pools import POOL, Pools, pooled
-from ._provenance import copy_of, versions
+from ._novelty._contrasts import Explanation, explain
+from ._novelty._pools import POOL, Pools, pooled
+from ._records._provenance import copy_of, versions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -235,7 +235,7 @@ def _held_out_rates(quantiles: NDArray, alpha: float) -> NDArray:
 
 def _clusters(cells: Pools, novel: NDArray) -> NDArray[np.int64]:
     """Return clusters most of whose cells are novel, numbered from the largest, -1 for other cells."""
-    from ._propagate import propagate, symmetric_graph
+    from ._groups._propagate import propagate, symmetric_graph
 
     clusters = propagate(symmetric_graph(cells.neighbors.indices), max_sweeps=150, rng=0).labels
     mostly = np.bincount(clusters, novel) / np.bincount(clusters) > 0.5

@@ -11,9 +11,9 @@ from scarches_plus import _keys, _limits
 from scarches_plus._cells import column_of, name_of, names_of
 from scarches_plus._logging import logger
 
-from ._composition import draw_centers, draw_compositions, draw_counts
-from ._novel_cells import novel_cells
-from ._reference_labels import labels_of
+from ._groups._composition import draw_centers, draw_compositions, draw_counts
+from ._novelty._novel_cells import novel_cells
+from ._votes._reference_labels import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

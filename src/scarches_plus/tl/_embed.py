@@ -10,7 +10,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import require_writable
 
-from ._provenance import copy_of, write_embedding
+from ._records._provenance import copy_of, write_embedding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def embed(
         For each problem of the cells that embedding gets over.
     """
     from scarches_plus.model import load
-    from scarches_plus.model._embedding import embed_checked
+    from scarches_plus.model._mixins._embedding import embed_checked
     from scarches_plus.pp import check_query
 
     check.cells("adata", adata, mudata=True)

@@ -11,9 +11,9 @@ from scarches_plus import _keys
 from scarches_plus._cells import column_of, names_of
 
 from ._label_calibration import calibrations_for
-from ._provenance import embedding_of, require_same_space
-from ._reference_labels import reference_labels
-from ._transfer import KERNELS, Kernel, kernel_weights, vote
+from ._records._provenance import embedding_of, require_same_space
+from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
+from ._votes._reference_labels import reference_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

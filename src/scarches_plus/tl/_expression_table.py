@@ -76,7 +76,7 @@ def expression_table(
     from scarches_plus._cells import counts_layer, row_blocks, stored_counts
     from scarches_plus.pp._check_query import require_counts
 
-    from ._expression import BLOCK, grouped_sums, log_normalized
+    from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
 
     check.cells("adata", adata)
     check.texts(rows=rows, columns=columns)

@@ -11,8 +11,8 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
-from ._labelled_cells import labels_of, learned_from, reference_cells
-from ._provenance import versions
+from ._novelty._labelled_cells import labels_of, learned_from, reference_cells
+from ._records._provenance import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from scarches_plus.model import SCANVI
 
-    from ._labelled_cells import LabelledCells
+    from ._novelty._labelled_cells import LabelledCells
 
 #: Cells of a label that the new ones are fitted to, at most.
 _MOST_CELLS = 500
@@ -110,8 +110,8 @@ def extend_reference(
     Lotfollahi et al. 2021 (scArches), iterative reference building; Xu et al. 2021 (scANVI).
     """
     from scarches_plus.model import SCANVI, load
-    from scarches_plus.model._label_surgery import with_labels
     from scarches_plus.model._state import hash_of, update_state
+    from scarches_plus.model._surgery._label_surgery import with_labels
 
     check.cells("adata", adata)
     check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
@@ -199,8 +199,8 @@ def _fit(
     """Fit what is new of the model to its own labelled cells, and in the classifier to the reference's."""
     import torch
 
-    from scarches_plus.train._fit_labels import fit_classifier, fit_conditional
-    from scarches_plus.train._observe_cells import observe_cells
+    from scarches_plus.train._estimation._fit_labels import fit_classifier, fit_conditional
+    from scarches_plus.train._estimation._observe_cells import observe_cells
 
     module, device = extended.module, extended.device
     rows, chosen = _some_of_each(of_cells, rng), _some_of_each(old.labels, rng)

@@ -11,7 +11,7 @@ from scarches_plus._cells import column_repeated, counts_layer, counts_of, is_mu
 from scarches_plus._logging import logger
 from scarches_plus.pp._checks._counts import kinds_of
 
-from ._provenance import embedding_of, record_of, require_same_space, space_of
+from ._records._provenance import embedding_of, record_of, require_same_space, space_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

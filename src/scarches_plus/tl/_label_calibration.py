@@ -10,8 +10,8 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 
-from ._provenance import are_cells, space_of
-from ._transfer import KERNELS
+from ._records._provenance import are_cells, space_of
+from ._votes._neighbor_votes import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from scarches_plus._cells import column_of, names_of
 from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
 from scarches_plus._logging import logger
 
-from ._contrasts import correlations, explain
-from ._pools import FLOOR, pooled
+from ._novelty._contrasts import correlations, explain
+from ._novelty._pools import FLOOR, pooled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -87,7 +87,7 @@ def label_profiles(
     import pandas as pd
 
     from scarches_plus._cells import counts_layer, counts_of
-    from scarches_plus.model._prepare import as_text
+    from scarches_plus.model._cells._prepare import as_text
     from scarches_plus.pp._check_query import require_counts
 
     check.cells("adata", adata)

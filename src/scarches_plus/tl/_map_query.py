@@ -12,8 +12,8 @@ from scarches_plus import _keys, _limits
 from scarches_plus._cells import require_writable
 from scarches_plus._logging import logger
 
-from ._drift import measure_drift
-from ._provenance import versions, write_embedding
+from ._records._drift import measure_drift
+from ._records._provenance import versions, write_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,16 +117,16 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     Lotfollahi et al. 2021 (scArches), Fig. 1 and 2; for ``"clcvae"``, CLCVAE 2022.
     """
     from scarches_plus.model import QUERY_RECIPES, load
-    from scarches_plus.model._defaults import current_seed, default_epochs
-    from scarches_plus.model._interrupt import trained_model_kept
+    from scarches_plus.model._mixins._training import ENGINES
     from scarches_plus.model._state import update_state
-    from scarches_plus.model._strategies import STRATEGIES
-    from scarches_plus.model._training import ENGINES
-    from scarches_plus.model._training_options import check_training
-    from scarches_plus.module._expression_likelihood import SQUARED_ERRORS
+    from scarches_plus.model._surgery._strategies import STRATEGIES
+    from scarches_plus.model._training._defaults import current_seed, default_epochs
+    from scarches_plus.model._training._interrupt import trained_model_kept
+    from scarches_plus.model._training._training_options import check_training
+    from scarches_plus.module._likelihoods._expression_likelihood import SQUARED_ERRORS
     from scarches_plus.pp import check_query
     from scarches_plus.train import carry_anchors, carry_summaries
-    from scarches_plus.train._penalty_sum import name_terms
+    from scarches_plus.train._penalty_parts._penalty_sum import name_terms
 
     check.cells("adata", adata, mudata=True)
     check.choice("strategy", strategy, (*STRATEGIES, *QUERY_RECIPES))

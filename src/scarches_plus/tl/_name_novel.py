@@ -11,7 +11,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import name_of, names_of, require_writable
 from scarches_plus._logging import logger
 
-from ._provenance import copy_of
+from ._records._provenance import copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from scarches_plus import _keys
 from scarches_plus._cells import column_of, name_of, require_writable
 from scarches_plus._logging import logger
 
-from ._provenance import copy_of
-from ._reference_labels import labels_of
+from ._records._provenance import copy_of
+from ._votes._reference_labels import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,8 +110,8 @@ def rank_genes(
     from scarches_plus._cells import counts_layer, row_blocks, stored_counts
     from scarches_plus.pp._check_query import require_counts
 
-    from ._expression import BLOCK, grouped_sums, log_normalized
-    from ._welch import mean_and_variance, welch
+    from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
+    from ._groups._welch import mean_and_variance, welch
 
     check.cells("adata", adata)
     check.texts(groupby=groupby)

@@ -15,11 +15,11 @@ from scarches_plus._load import load
 from scarches_plus._logging import logger
 
 from ._label_calibration import calibrations_for
-from ._novel_cells import novel_cells
-from ._provenance import are_cells, copy_of, embedding_of, require_same_space
-from ._reference_labels import reference_labels
-from ._summaries import summaries_for
-from ._transfer import KERNELS, best_labels, kernel_weights, vote
+from ._novelty._novel_cells import novel_cells
+from ._records._provenance import are_cells, copy_of, embedding_of, require_same_space
+from ._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
+from ._votes._reference_labels import reference_labels
+from ._votes._summary_votes import summaries_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from scarches_plus.train import LatentSummary
 
     from ._label_calibration import LabelCalibration
-    from ._transfer import Kernel
+    from ._votes._neighbor_votes import Kernel
 
 
 _RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"

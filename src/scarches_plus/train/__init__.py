@@ -3,23 +3,23 @@
 Torch and scvi-tools' training plans only; nothing here knows AnnData. Networks belong into ``module``.
 """
 
-from ._adam_strides import AdamStrides, stride_lengths
-from ._anchors import Anchors
-from ._batch_adversary import BatchAdversary
-from ._carry_anchors import carry_anchors
-from ._carry_summaries import carry_summaries
-from ._cell_replay import CellReplay
-from ._estimate_importance import estimate_importance
-from ._ewc import EWC
-from ._free_entries import FreeEntries
-from ._importance import Importance
-from ._latent_replay import LatentReplay
-from ._latent_summary import LatentSummary
-from ._mmd import MMD
-from ._penalty import Grouping, Penalty, Setting, Step
-from ._plan import AdversarialTrainingPlan, SemiSupervisedTrainingPlan, TrainingPlan
-from ._store_anchors import store_anchors
-from ._summarize_reference import summarize_reference
+from ._memory.anchors import Anchors
+from ._memory.carry_anchors import carry_anchors
+from ._memory.carry_summaries import carry_summaries
+from ._memory.estimate_importance import estimate_importance
+from ._memory.importance import Importance
+from ._memory.latent_summary import LatentSummary
+from ._memory.store_anchors import store_anchors
+from ._memory.summarize_reference import summarize_reference
+from ._penalties.batch_adversary import BatchAdversary
+from ._penalties.cell_replay import CellReplay
+from ._penalties.ewc import EWC
+from ._penalties.latent_replay import LatentReplay
+from ._penalties.mmd import MMD
+from ._penalties.penalty import Grouping, Penalty, Setting, Step
+from ._plans.adam_strides import AdamStrides, stride_lengths
+from ._plans.free_entries import FreeEntries
+from ._plans.plan import AdversarialTrainingPlan, SemiSupervisedTrainingPlan, TrainingPlan
 
 __all__ = [
     "EWC",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus.bundle._plain._portable import PortableModel, plain_value, plan
-from scarches_plus.model._spec import spec_of_registry, text_registry
+from scarches_plus.model._cells._registry import spec_of_registry, text_registry
 from scarches_plus.model._state import ATTRIBUTE, ModelState
 
 from ._saved_model import with_path

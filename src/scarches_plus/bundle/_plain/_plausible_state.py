@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scarches_plus.model._strategies import STRATEGIES
+from scarches_plus.model._surgery._strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

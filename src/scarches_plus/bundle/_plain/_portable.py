@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scarches_plus.model._convert import CLASSES, as_own
+from scarches_plus.model._cells._registry import reference_spec, with_text_categories
+from scarches_plus.model._saved._convert import CLASSES, as_own
 from scarches_plus.model._saved._stand_ins import stand_ins
-from scarches_plus.model._spec import reference_spec, with_text_categories
 from scarches_plus.model._state import get_state, restore_state, set_state
 from scarches_plus.model._totalvi import TOTALVI, advice_unsaid
 

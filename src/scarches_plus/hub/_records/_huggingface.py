@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from scarches_plus._addresses import address_below
+from scarches_plus._http import address_below
 from scarches_plus._limits import RECORD_FILES
 from scarches_plus.bundle import BundleError, Count, Sha256
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from scarches_plus._addresses import AddressError, address_below, is_address, segments_below, shown
+from scarches_plus._http import AddressError, address_below, is_address, segments_below, shown
 from scarches_plus._limits import FILE_NAME_BYTES
 from scarches_plus._text import for_message
-from scarches_plus.hub._doi import doi_of
+from scarches_plus.hub._names._doi import doi_of
 from scarches_plus.hub._web._services import SERVICES
 
 HUGGING_FACE = "huggingface"

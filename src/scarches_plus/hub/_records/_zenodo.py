@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from scarches_plus._addresses import address_below
+from scarches_plus._http import address_below
 from scarches_plus._limits import RECORD_FILES
 from scarches_plus._text import for_message
 from scarches_plus.bundle import BundleError, Count

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from scarches_plus._http import TryLaterError
 from scarches_plus._limits import LONGEST_WAIT
-from scarches_plus._transport import TryLaterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from scarches_plus._addresses import is_address
 from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
-from scarches_plus._transport import Answer, TryLaterError, chunks
+from scarches_plus._http import Answer, TryLaterError, chunks, is_address
 from scarches_plus.bundle import BundleError, read_file
 
 from . import _backoff

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from scarches_plus._addresses import Origin, origin_of
+from scarches_plus._http import Origin, origin_of
 
 _SECRET = re.compile(r"[\x21-\x7e]+")
 

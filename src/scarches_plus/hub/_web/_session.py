@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _limits
-from scarches_plus._addresses import AddressError, address_below, join_address, origin_of, require_https
+from scarches_plus._http import (
+    REDIRECTS,
+    AddressError,
+    Answer,
+    TransferError,
+    Watch,
+    address_below,
+    chunks,
+    join_address,
+    new_session,
+    origin_of,
+    require_https,
+)
 from scarches_plus._json import parse_json
 from scarches_plus._limits import ANSWER_BYTES
 from scarches_plus._text import for_message
-from scarches_plus._transport import REDIRECTS, Answer, TransferError, chunks, new_session
-from scarches_plus._watch import Watch
 
 from . import _backoff
 

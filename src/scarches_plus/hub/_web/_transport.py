@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from scarches_plus import _limits
-from scarches_plus._transport import Answer, TryLaterError, chunks, follow
+from scarches_plus._http import Answer, TryLaterError, chunks, follow
 from scarches_plus.bundle import BundleError
 
 from . import _backoff

@@ -1,0 +1,1 @@
+"""Commands of ``scarches-plus``, one file for each group."""

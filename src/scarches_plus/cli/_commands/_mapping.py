@@ -1,0 +1,323 @@
+"""The commands of ``scarches-plus`` that build and map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from scarches_plus._arguments import at_home
+from scarches_plus._cell_files import kind_of
+from scarches_plus._files import check_apart
+from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
+from scarches_plus.cli._files._bundles import NOTHING_SAID, About, known_profiles, model_kept, write_bundle
+from scarches_plus.cli._files._inputs import (
+    read_cells,
+    read_hierarchy,
+    require_columns,
+    require_counts,
+    require_different,
+)
+from scarches_plus.cli._files._models import open_model
+from scarches_plus.cli._files._outputs import (
+    CELLS,
+    output_file,
+    output_files,
+    output_folder,
+    require_room,
+    size_of,
+    write_cells,
+)
+from scarches_plus.cli._penalties import parse_penalties
+from scarches_plus.cli._steps import (
+    build_model,
+    console,
+    map_cells,
+    save_with_cells,
+    split_cells,
+    trained_model_kept,
+    transfer_and_report,
+    without_counts,
+)
+
+
+@app.command
+def demo(
+    *,
+    out: Path = Path("demo"),
+    data: Path | None = None,
+    batch_key: str = "batch",
+    labels_key: str = "cell_type",
+    reference_batches: Words = (),
+    withhold: Words = (),
+    layer: str | None = None,
+    recipe: Recipe = "scanvi",
+    max_epochs: Epochs = None,
+    seed: Whole = 0,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Build a reference from some batches, map the others, label, score and draw them.
+
+    Without --data: 10x PBMC that the installed scanpy carries, five lanes as reference with its B cells withheld, three
+    lanes as query. Writes mapped.h5ad, umap.png and report.html.
+
+    Parameters
+    ----------
+    out
+        Folder for the results.
+    data
+        A file of cells with raw counts, batches and labels, to run the same on.
+    batch_key
+        Column of batches.
+    labels_key
+        Column of cell types.
+    reference_batches
+        Batches that make up the reference; the others are the query.
+    withhold
+        Cell types to leave out of the reference: the query's own must come out as unknown.
+    layer
+        Layer with raw counts; X by default.
+    recipe
+        Recipe of the reference.
+    max_epochs
+        Epochs of each training; by default 200, and 20 for scANVI's second part.
+    seed
+        Seed of the training.
+    """
+    require_different(batch_key=batch_key, labels_key=labels_key)
+    out = output_files(out, ("mapped.h5ad", "umap.png", "report.html"), {"--data": data, "--columns": reading.columns})
+    if data is None:
+        from scarches_plus.datasets import pbmc68k
+
+        adata = pbmc68k()
+        lanes = sorted(adata.obs["batch"].unique())
+        reference_batches = reference_batches or tuple(lanes[:5])
+        withhold = withhold or ("CD19+ B",)
+    else:
+        if not reference_batches:
+            message = "name the batches of the reference: --reference-batches A B ..."
+            raise ValueError(message)
+        adata = read_cells(data, reading)
+        require_columns(adata, data, batch_key=batch_key, labels_key=labels_key)
+        require_counts(adata, data, layer)
+    reference, query = split_cells(adata, batch_key, labels_key, reference_batches, withhold)
+    console.print(
+        f"reference: {reference.n_obs} cells of {', '.join(reference_batches)}"
+        + (f", without {', '.join(withhold)}" if withhold else "")
+        + f"\nquery: {query.n_obs} cells of {', '.join(sorted(query.obs[batch_key].astype(str).unique()))}"
+    )
+    model = build_model(reference, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
+    map_cells(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
+    transfer_and_report(query, reference, labels_key, out, "Mapping demo")
+
+
+@app.command
+def build(
+    reference: Path,
+    *,
+    batch_key: str,
+    labels_key: str | None = None,
+    out: Path | None = None,
+    bundle: Path | None = None,
+    about: About = NOTHING_SAID,
+    recipe: Recipe = "scvi",
+    penalty: Words = (),
+    hierarchy: Path | None = None,
+    layer: str | None = None,
+    max_epochs: Epochs = None,
+    seed: Whole = 0,
+    importance: bool = False,
+    anchors: Whole = 0,
+    overwrite: bool = False,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Train a reference model and embed the reference.
+
+    With --out, writes a folder with the model (which plain scvi-tools opens too) and reference.h5ad, the reference's cells with
+    their embedding and labels but no counts. With --bundle, writes a bundle to share, without data of single cells (anchors apart):
+    the command bundle has more choices.
+
+    Parameters
+    ----------
+    reference
+        A file of cells with raw counts.
+    batch_key
+        Column of batches.
+    labels_key
+        Column of cell types; recipe scanvi needs it.
+    out
+        Folder to write.
+    bundle
+        Folder of the bundle to write.
+    recipe
+        Name of the recipe.
+    penalty
+        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10.
+    hierarchy
+        File with a hierarchy of the labels, for recipe scanvi: Newick, OBO, JSON, or lines of parent, child.
+    layer
+        Layer with raw counts; X by default.
+    max_epochs
+        Epochs of training.
+    seed
+        Seed of the training.
+    importance
+        Keep with the model how much each weight matters, for mapping with strategy clcvae or penalty ewc.
+    anchors
+        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd.
+    overwrite
+        Replace a model or bundle that is there.
+    """
+    require_different(batch_key=batch_key, labels_key=labels_key)
+    if out is None and bundle is None:
+        message = "name what to write: --out MODEL, --bundle BUNDLE, or both"
+        raise ValueError(message)
+    if recipe.startswith("scanvi") and labels_key is None:
+        message = f"recipe {recipe} trains on labels: name their column with --labels-key, or take --recipe scvi"
+        raise ValueError(message)
+    reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy, "--card": about.card}
+    out = out and output_folder(out, reads, overwrite=overwrite)
+    bundle = bundle and output_folder(bundle, reads, option="--bundle", overwrite=overwrite, bundle=True)
+    check_apart({"--out": out, "--bundle": bundle} if out and bundle else {})
+    described = about.read()
+    if described and bundle is None:
+        message = "--card, --name, --version and --license go with --bundle"
+        raise ValueError(message)
+    penalties, tree = parse_penalties(penalty) or None, read_hierarchy(hierarchy)
+    adata = read_cells(reference, reading)
+    require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
+    require_counts(adata, reference, layer)
+    for folder in filter(None, (out, bundle)):
+        require_room(folder, adata)
+    with trained_model_kept(out or bundle):  # type: ignore[arg-type]
+        model = build_model(
+            adata,
+            batch_key,
+            labels_key,
+            recipe=recipe,
+            penalties=penalties,
+            hierarchy=tree,
+            layer=layer,
+            max_epochs=max_epochs,
+            seed=seed,
+        )
+    try:
+        if importance or anchors:
+            from scarches_plus import train
+
+            if importance:
+                train.estimate_importance(model)
+            if anchors:
+                train.store_anchors(model, n_cells=anchors)
+    finally:  # what is trained is not lost with what comes after
+        if out is not None:
+            save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
+            console.print(f"wrote {out}")
+        if bundle is not None:
+            with model_kept(model, bundle, saved=out):
+                profiles = None if labels_key is None else known_profiles(adata, labels_key, batch_key, layer)
+                write_bundle(
+                    model, bundle, card=described, anchors=bool(anchors), profiles=profiles, overwrite=overwrite
+                )
+
+
+@app.command(name="map")
+def map_(
+    query: Path,
+    *,
+    model: str,
+    out: Path,
+    strategy: Literal["condition", "input_layers", "all", "clcvae"] = "condition",
+    penalty: Words = (),
+    layer: str | None = None,
+    batch_key: str | None = None,
+    shared_batches: Words = (),
+    max_epochs: Epochs = None,
+    engine: Literal["auto", "fast", "scvi"] = "auto",
+    seed: Whole = 0,
+    on_problem: Literal["raise", "warn"] = "raise",
+    save_model: Path | None = None,
+    overwrite: bool = False,
+    batch: str | None = None,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Map query cells into the latent space of a reference model.
+
+    Parameters
+    ----------
+    query
+        A file of cells with raw counts.
+    model
+        What names the reference model: its folder or file, a bundle, an archive, a name of hub list, a DOI, hf://owner/repository.
+    out
+        The .h5ad file to write (.h5mu for an .h5mu file): the query with its embedding.
+    strategy
+        What trains: condition (the reference stays exactly where it is), input_layers, all, or clcvae (all, with elastic
+        weight consolidation; the reference needs build --importance).
+    penalty
+        Terms of the loss, such as mmd, mmd:on=decoder,weight=10 or ewc:weight=100.
+    layer
+        Layer with raw counts (X for none), if not the reference's.
+    batch_key
+        Column of batches, if not the reference's.
+    shared_batches
+        Batches of the query that are the reference's own.
+    max_epochs
+        Epochs of training; 200 by default.
+    engine
+        fast follows scvi-tools' training in long strides, scvi is that training, auto takes fast where it applies.
+    seed
+        Seed of the training.
+    on_problem
+        raise stops at problems that would mislead, warn goes on where it can.
+    save_model
+        Folder for the mapped model, a reference for the next query.
+    overwrite
+        Replace a model that is there.
+    batch
+        Name of a batch that all cells are of, for files that have no column of batches.
+    """
+    kind = kind_of(query)
+    keeps = kind == "h5mu" and reading.modality is None
+    reads = {"--model": at_home(model), "--columns": reading.columns}
+    out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=query)
+    if save_model is not None:
+        save_model = output_folder(
+            save_model,
+            {"the query": query, **reads},
+            option="--save-model",
+            overwrite=overwrite,
+            n_bytes=size_of(at_home(model)),
+        )
+        check_apart({"--out": out, "--save-model": save_model})
+    penalties = parse_penalties(penalty)
+    reference = open_model(model)
+    adata = read_cells(query, reading, keep_modalities=keeps)
+    key = batch_key or reference.spec.batch_key
+    if batch is not None:
+        if key in adata.obs:
+            message = f"{query} has a column {key!r} of batches: leave --batch out, or name another with --batch-key"
+            raise ValueError(message)
+        adata.obs[key] = batch
+    hint = "; if all cells are of one batch, name it: --batch NAME"
+    require_columns(adata, query, hint=hint, batch_key=key)
+    require_counts(adata, query, layer)
+    with trained_model_kept(save_model):
+        mapped = map_cells(
+            adata,
+            reference,
+            strategy=strategy,
+            penalties=penalties,
+            layer=layer,
+            batch_key=batch_key,
+            shared_batches=shared_batches,
+            max_epochs=max_epochs,
+            engine=engine,
+            seed=seed,
+            on_problem=on_problem,
+        )
+    try:
+        if save_model is not None:
+            mapped.save(save_model, overwrite=overwrite)
+    finally:  # one result is not lost with the other
+        write_cells(adata, out)
+    console.print(f"wrote {out}")

@@ -1,0 +1,196 @@
+"""The commands of ``scarches-plus`` that find new types, name them, and teach them to a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scarches_plus._arguments import at_home
+from scarches_plus.cli._app import AS_IT_IS, Reading, ShareBetween, app
+from scarches_plus.cli._files._inputs import read_cells, read_json, require_columns, require_counts, require_different
+from scarches_plus.cli._files._models import open_model, read_profiles, read_reference
+from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, size_of, write_cells
+from scarches_plus.cli._steps import console
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scarches_plus.tl import LabelProfiles
+
+
+@app.command
+def novel(
+    query: Path,
+    *,
+    reference: str,
+    labels_key: str | None = None,
+    batch_key: str | None = None,
+    out: Path,
+    alpha: ShareBetween = 0.05,
+    layer: str | None = None,
+    reference_layer: str | None = None,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Find the cells of a query that no label of the reference explains.
+
+    Parameters
+    ----------
+    query
+        A file of cells with raw counts, mapped or not.
+    reference
+        The reference's cells with raw counts, or what names a bundle that carries label profiles.
+    labels_key
+        Column of labels in the reference; a bundle needs none.
+    batch_key
+        Column of batches in the reference; a bundle needs none.
+    out
+        The .h5ad file to write.
+    alpha
+        Share of known cells that may be called novel.
+    layer
+        Layer of the query with raw counts, if not X.
+    reference_layer
+        Layer of the reference with raw counts, if not X.
+    """
+    from scarches_plus import tl
+
+    require_different(labels_key=labels_key, batch_key=batch_key)
+    out = output_file(out, CELLS, {"--reference": at_home(reference), "--columns": reading.columns}, updates=query)
+    known = _known(reference, labels_key, batch_key, reference_layer)
+    adata = read_cells(query, reading)
+    require_counts(adata, query, layer)
+    tl.detect_novel(
+        adata,
+        known,
+        labels_key,
+        batch_key=batch_key,
+        alpha=alpha,
+        layer=layer,
+        reference_layer=reference_layer,
+    )
+    write_cells(adata, out)
+    clusters = adata.obs["novel_cluster"].value_counts()
+    console.print(
+        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells"
+    )
+    console.print(f"wrote {out}")
+
+
+def _known(reference: str, labels_key: str | None, batch_key: str | None, layer: str | None) -> AnnData | LabelProfiles:
+    """Return the profiles of a bundle, or the reference's cells with counts."""
+    profiles = read_profiles(reference)
+    if profiles is not None:
+        return profiles
+    if labels_key is None or batch_key is None:
+        message = f"name the columns of {reference} with --labels-key and --batch-key; only a bundle needs none"
+        raise ValueError(message)
+    file = Path(reference)
+    cells: AnnData = read_reference(reference, embedded=False)
+    require_columns(cells, file, labels_key=labels_key, batch_key=batch_key)
+    require_counts(cells, file, layer)
+    return cells
+
+
+@app.command
+def name(
+    query: Path,
+    *,
+    names: Path,
+    out: Path,
+    predictions: str | None = None,
+    key_added: str = "novel_named",
+) -> None:
+    """Name clusters of novel cells.
+
+    Writes the cells with a column of labels: names of novel cells, predictions of known ones, Unknown for all others.
+
+    Parameters
+    ----------
+    query
+        An .h5ad file that the command novel wrote.
+    names
+        A JSON file: cluster to name, such as {"novel 1": "delta"}.
+    out
+        The .h5ad file to write.
+    predictions
+        Column of predicted labels, such as cell_type_pred; by default the labels that the command novel found.
+    key_added
+        Column to write.
+    """
+    from scarches_plus import tl
+
+    out = output_file(out, CELLS, {"--names": names}, updates=query)
+    given = read_json(names, "clusters with their names", example='{"novel 1": "delta"}')
+    adata = read_cells(query)
+    require_columns(adata, query, predictions=predictions)
+    tl.name_novel(adata, given, predictions, key_added=key_added)
+    write_cells(adata, out)
+    console.print(adata.obs[key_added].value_counts(sort=False).to_string())
+    console.print(f"wrote {out}")
+
+
+@app.command
+def extend(
+    cells: Path,
+    *,
+    model: str,
+    labels_key: str,
+    out: Path,
+    reference: str | None = None,
+    parents: Path | None = None,
+    overwrite: bool = False,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Teach a scANVI model the labels of mapped cells that it does not know.
+
+    Writes a folder with the extended model, a reference for the next query.
+
+    Parameters
+    ----------
+    cells
+        The mapped cells with raw counts and labels (.h5ad), such as the command name writes.
+    model
+        What names the model that they were mapped with, such as the folder of map --save-model.
+    labels_key
+        Column of labels.
+    out
+        Folder to write.
+    reference
+        The reference's cells with their embedding: a file, the folder of the command build, or a bundle with cells.
+    parents
+        For a model with a hierarchy, a JSON file: new label to the label that contains it, or to null.
+    overwrite
+        Replace a model that is there.
+    """
+    from scarches_plus import tl
+
+    reads = {
+        "the file of cells": cells,
+        "--model": at_home(model),
+        "--reference": None if reference is None else at_home(reference),
+        "--parents": parents,
+    }
+    out = output_folder(
+        out, reads | {"--columns": reading.columns}, overwrite=overwrite, n_bytes=size_of(at_home(model))
+    )
+    given = (
+        None if parents is None else read_json(parents, "new labels with what contains them", example='{"delta": null}')
+    )
+    known = open_model(model)
+    adata = read_cells(cells, reading)
+    require_columns(adata, cells, labels_key=labels_key)
+    require_counts(adata, cells, None)
+    extended = tl.extend_reference(
+        adata,
+        known,  # type: ignore[arg-type]
+        labels_key,
+        reference=None if reference is None else read_reference(reference),
+        parents=given,
+    )
+    record = extended.state.lineage[-1]
+    extended.save(out, overwrite=overwrite)
+    for label, n_cells in record["new_labels"].items():
+        console.print(f"{label}: learned from {n_cells} cells")
+    if "reference_changed" in record:
+        console.print(f"{record['reference_changed']:.2%} of the reference's cells would be given a new label")
+    console.print(f"wrote {out}")

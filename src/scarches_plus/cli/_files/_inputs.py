@@ -1,0 +1,141 @@
+"""Read what commands are given, with the file named in every error."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus import _limits
+from scarches_plus._arguments import at_home, distinct
+from scarches_plus.cli._app import AS_IT_IS, Reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+
+    from scarches_plus._label_tree import LabelTree
+
+#: What this command has read: errors of the work on cells name these.
+files_read: list[Path] = []
+
+
+def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool = False) -> Any:
+    """Read cells from a file or folder of any format."""
+    from scarches_plus import _cell_files
+
+    adata = _cell_files.read_cells(
+        path, transpose=reading.transpose, modality=reading.modality, keep_modalities=keep_modalities
+    )
+    files_read.append(path)
+    if reading.columns is not None:
+        _cell_files.add_columns(adata, reading.columns)
+        files_read.append(reading.columns)
+    return adata
+
+
+def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON.
+    TypeError
+        If it is not an object.
+    """
+    path = at_home(path)
+    if not path.is_file():
+        message = f"{path} is not a file; {what} are written like {example}"
+        raise FileNotFoundError(message)
+    try:
+        if path.stat().st_size > _limits.NAMES_BYTES:
+            message = f"more than {_limits.NAMES_BYTES / 2**20:.0f} MB"
+            raise ValueError(message)
+        given = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        message = f"{path} is not JSON of {what}: {error}; write it like {example}"
+        raise ValueError(message) from error
+    if not isinstance(given, dict):
+        message = f"{path} holds no {what}, but a {type(given).__name__}; write it like {example}"
+        raise TypeError(message)
+    files_read.append(path)
+    return given
+
+
+def read_hierarchy(file: Path | None) -> LabelTree | None:
+    """Read a hierarchy of labels, if a file is given."""
+    if file is None:
+        return None
+    file = at_home(file)
+    if not file.is_file():
+        message = f"{file} is not a file"
+        raise FileNotFoundError(message)
+    from scarches_plus.pp import label_tree
+
+    files_read.append(file)
+    return label_tree(file)
+
+
+def require_columns(adata: Any, file: Path, *, hint: str = "", **options: str | None) -> None:
+    """Refuse columns that a file does not have, naming those whose names are near.
+
+    Parameters
+    ----------
+    adata
+        Cells.
+    file
+        Where they were read from.
+    hint
+        What else can be done.
+    **options
+        Option to column, ``None`` for those that are not given.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    """
+    parts = (adata, *getattr(adata, "mod", {}).values())
+    there = list(dict.fromkeys(str(name) for part in parts for name in part.obs.columns))
+    for option, column in options.items():
+        if column is None or column in there:
+            continue
+        folded = {name.casefold(): name for name in there}
+        near = [folded[one] for one in get_close_matches(column.casefold(), folded, n=3)]
+        close = f"; near it: {', '.join(map(repr, near))}" if near else ""
+        bare = "; add columns with --columns TABLE" if not there else ""
+        message = f"column {column!r} not found in {file} ({_spelled(option)}); the file has {there}{close}{bare}{hint}"
+        raise KeyError(message)
+
+
+def require_different(**options: str | None) -> None:
+    """Refuse options that name the same column."""
+    distinct(**{_spelled(option): column for option, column in options.items()})
+
+
+def _spelled(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                message = f"{key!r} is given twice"
+                raise ValueError(message)
+            seen.add(key)
+    return found
+
+
+def require_counts(adata: AnnData, file: Path, layer: str | None) -> None:
+    """Refuse a layer that a file does not have, or cells without counts."""
+    if layer is None and getattr(adata, "X", None) is None and not hasattr(adata, "mod"):
+        message = f"{file} holds no counts (X is empty); pass the file that it was made of"
+        raise ValueError(message)
+    if layer not in {None, "X"} and layer not in adata.layers:
+        message = f"layer {layer!r} not found in {file}, which has {sorted(adata.layers)}; leave --layer out for X"
+        raise KeyError(message)

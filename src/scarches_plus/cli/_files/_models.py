@@ -1,0 +1,116 @@
+"""Open what commands are told to take as a model or a reference, whatever names it."""
+
+from __future__ import annotations
+
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._arguments import at_home
+from scarches_plus._keys import EMBEDDING
+from scarches_plus.cli._steps import REFERENCE
+
+from ._inputs import files_read, read_cells
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scarches_plus._label_profiles import LabelProfiles
+    from scarches_plus.model import SCANVI, SCVI
+
+_MAKE_ONE = "scarches-plus bundle MODEL --reference CELLS --with-cells latent labels --out BUNDLE"
+
+
+def open_model(what: str) -> SCVI | SCANVI:
+    """Open a model: a path of any layout, a name of a hub, a DOI or an address."""
+    from scarches_plus import load
+
+    files_read.append(Path(what))
+    return load(what)  # type: ignore[return-value]
+
+
+def model_or_cells(what: str) -> Any:
+    """Return the model that something names, or the cells of a file."""
+    return read_cells(Path(what)) if _model_path(what) is None else open_model(what)
+
+
+def read_reference(what: str, *, or_model: bool = False, keep_modalities: bool = False, embedded: bool = True) -> Any:
+    """Return a reference's cells, embedded: those of a file, those in a bundle, or those that lie beside a saved model.
+
+    Parameters
+    ----------
+    what
+        File of cells, or what names a model.
+    or_model
+        Return the model where it came without cells.
+    keep_modalities
+        Keep all modalities of an .h5mu file.
+    embedded
+        Embed cells that lie beside a model without an embedding.
+
+    Raises
+    ------
+    ValueError
+        If a model came without cells, and they are needed.
+    """
+    path = _model_path(what, with_cells=True)
+    if path is None:
+        return read_cells(Path(what), keep_modalities=keep_modalities)
+    if (path / REFERENCE).is_file():
+        return read_cells(path / REFERENCE, keep_modalities=keep_modalities)
+    files_read.append(path)
+    try:
+        return _cells_of(path, embedded=embedded)
+    except (ValueError, FileNotFoundError) as error:
+        if or_model:
+            return open_model(str(path))
+        message = f"{error}; this command needs cells: {_MAKE_ONE}"
+        raise ValueError(message) from error
+
+
+def _cells_of(path: Path, *, embedded: bool) -> AnnData:
+    """Return the cells in a bundle, or those beside a saved model."""
+    from scarches_plus import tl
+    from scarches_plus.bundle import BUNDLE, layout_at
+    from scarches_plus.hub import import_reference, load_reference
+
+    if layout_at(path) == BUNDLE:
+        return load_reference(path)
+    cells = import_reference(path)
+    if embedded and EMBEDDING not in cells.obsm:
+        tl.embed(cells, open_model(str(path)))
+    return cells
+
+
+def read_profiles(what: str) -> LabelProfiles | None:
+    """Return the label profiles of a bundle, ``None`` for what can only have cells."""
+    from scarches_plus.bundle import BUNDLE, layout_at
+    from scarches_plus.hub import BundleError, load_profiles
+
+    path = _model_path(what, with_cells=True)
+    if path is None or (path / REFERENCE).is_file() or layout_at(path) != BUNDLE:
+        return None
+    files_read.append(path)
+    try:
+        return load_profiles(path)
+    except (BundleError, FileNotFoundError) as error:
+        message = (
+            f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out BUNDLE "
+            "keeps them, or pass the reference's cells with counts"
+        )
+        raise ValueError(message) from error
+
+
+def _model_path(what: str, *, with_cells: bool = False) -> Path | None:
+    """Return where the model lies that something names, fetched with its cells if asked; ``None`` for cells."""
+    from scarches_plus.bundle import MODEL_FILE, layout_at
+    from scarches_plus.hub import local_path
+
+    path = at_home(what)
+    if path.exists():
+        is_model = (path / REFERENCE).is_file() or layout_at(path) is not None
+        return path if is_model else None
+    if Path(f"{path}{MODEL_FILE}").is_file():  # a path may end in what names of files begin with
+        return path
+    of_10x = path.parent.is_dir() and any(path.parent.glob(f"{escape(path.name)}*matrix.mtx*"))
+    return None if of_10x else local_path(what, with_cells=with_cells)

@@ -1,0 +1,1 @@
+"""Indexes of models: of the package, of the web, and the list of references that others published."""

@@ -1,0 +1,1 @@
+"""Resolve what users call a model: path, name, version, DOI, address."""

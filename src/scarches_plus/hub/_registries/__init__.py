@@ -1,0 +1,1 @@
+"""Upload to registries: Zenodo and Hugging Face behind one interface."""

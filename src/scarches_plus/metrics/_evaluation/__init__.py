@@ -1,0 +1,1 @@
+"""All scores of an embedding at once, and their report."""

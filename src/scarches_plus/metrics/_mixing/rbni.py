@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scarches_plus import _arguments as check
+from scarches_plus._neighbors import dense, finite_cells
+from scarches_plus.metrics._parts._neighbor_vote import (
+    UNLABELLED,
+    Intersection,
+    LabelledCells,
+    Votes,
+    labelled_cells,
+    scaled,
+    scores,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+_CHUNK = 2**20  # pairs of cells that one step holds
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RbNIScore(Intersection):
+    """Radius-based neighbours intersection score (RbNI) of an embedding, and what it is made of.
+
+    Every share is of all labelled cells (or those drawn), without the isolated ones if these were dropped; NaN of none.
+
+    Parameters
+    ----------
+    score
+        Share of the cells that are diverse and whose label is the most frequent one among the neighbours from other
+        batches.
+    accuracy_radius
+        Share of the cells whose label is the most frequent one among all neighbours.
+    diverse
+        Share of the cells with enough neighbours from other batches.
+    same_batch
+        Mean share of a cell's neighbours that are of its batch, over cells with neighbours.
+    mean_neighbors
+        Mean number of neighbours.
+    per_batch
+        One row per batch: `n`, `score`, `accuracy_radius` and `diverse`.
+    confusion
+        Counts of the diverse cells, labels by labels predicted from other batches.
+    confusion_radius
+        Counts of the cells with neighbours, labels by labels predicted from all neighbours.
+    n_cells
+        Cells among which neighbours were sought.
+    n_isolated
+        Cells without a neighbour.
+    n_unlabelled
+        Cells without a label, left out.
+    options
+        What was asked for; ``None`` for the threshold that was not used.
+    """
+
+    title = "RbNI"
+
+    score: float
+    accuracy_radius: float
+    diverse: float
+    same_batch: float
+    mean_neighbors: float
+    per_batch: pd.DataFrame
+    confusion: pd.DataFrame
+    confusion_radius: pd.DataFrame
+    n_cells: int
+    n_isolated: int
+    n_unlabelled: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def rbni(
+    embedding: ArrayLike,
+    batches: ArrayLike,
+    labels: ArrayLike,
+    *,
+    radius: float = 1.0,
+    max_same_batch: float = 0.8,
+    min_other_share: float | None = None,
+    drop_isolated: bool = False,
+    unlabelled: Collection[Any] = UNLABELLED,
+    subsample: int | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> RbNIScore:
+    r"""Radius-based neighbours intersection (RbNI): do cells of other batches nearby know a cell's label.
+
+    :func:`kni` with other neighbours: all cells within a Euclidean distance `radius` of the cell, itself excepted, after
+    the same scaling. A cell is diverse if the share of its neighbours that are of its own batch is below
+    `max_same_batch`. A cell without neighbours is not diverse and counts as a failure.
+
+    The search is exact: its time grows with the square of the number of cells (measured in ``benchmarks/kni.py``), its
+    memory with the number of cells.
+
+    Parameters
+    ----------
+    embedding
+        Shape ``(n, d)``.
+    batches
+        Batch of every cell, shape ``(n,)``.
+    labels
+        Cell type of every cell, shape ``(n,)``. Cells without one are left out before anything else.
+    radius
+        Largest distance of a neighbour, in inter-quartile ranges.
+    max_same_batch
+        Share of a cell's neighbours, from which on the cell is not diverse.
+    min_other_share
+        Share of the neighbours from other batches that makes a cell diverse, instead of `max_same_batch`: 0.8 is the
+        paper's text.
+    drop_isolated
+        Leave cells without neighbours out of all shares, as the released code does.
+    unlabelled
+        Labels that say nothing. Missing labels (``None``, NaN) never do.
+    subsample
+        Take this many of the labelled cells, each batch in proportion to its size (to within a cell), as if there were
+        no other: for scores at equal numbers of cells.
+    rng
+        Random generator or seed of the draw.
+
+    Returns
+    -------
+    Score, its parts, a table per batch and confusion matrices.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled cell
+        has no batch or all have the same, `subsample` exceeds the cells, `radius` is not positive and finite, or a
+        threshold is out of range.
+    TypeError
+        If `unlabelled` is a string.
+
+    Notes
+    -----
+    The printed formula asks that more than 80 % of the neighbours are of other batches (at exactly 80 % it is undefined;
+    ``min_other_share`` includes it), while the sentence before it calls the threshold one of the cell's own batch, which
+    the code follows (the default).
+
+    Values of the released code cannot be repeated: its index compares `radius` with the squared distance, visits one of up
+    to 1,000 lists of cells only, and drops an arbitrary neighbour where it means to drop the cell itself. Where distances
+    are concerned, ``radius=r ** 0.5`` is its ``radius=r``.
+
+    References
+    ----------
+    BA-scVI (arXiv 2503.20730), Methods, "Calculation of Radius-based Neighbors Intersection (RbNI) score".
+    """
+    check.number("radius", radius, above=0)
+    check.number("max_same_batch", max_same_batch, above=0, most=1)
+    if min_other_share is not None:
+        check.number("min_other_share", min_other_share, above=0, most=1)
+    check.flags(drop_isolated=drop_isolated)
+    check.names("unlabelled", unlabelled, of=object)
+    subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
+    check.seed("rng", rng)
+    points = dense(embedding)
+    cells = labelled_cells(batches, labels, len(points), unlabelled=unlabelled, subsample=subsample, rng=rng)
+    votes = _votes(cells, scaled(finite_cells(points[cells.rows], "embedding")), radius)
+
+    some = votes.n_all > 0
+    share = np.divide(votes.n_same, votes.n_all, out=np.ones(len(some)), where=some)
+    other = np.divide(votes.n_all - votes.n_same, votes.n_all, out=np.zeros(len(some)), where=some)
+    diverse = share < max_same_batch if min_other_share is None else other >= min_other_share
+    options = {
+        "radius": radius,
+        "max_same_batch": max_same_batch if min_other_share is None else None,
+        "min_other_share": min_other_share,
+        "drop_isolated": drop_isolated,
+    }
+    return RbNIScore(
+        **scores(cells, votes, diverse, "radius", drop_isolated=drop_isolated),
+        mean_neighbors=float(votes.n_all.mean()),
+        n_isolated=int((~some).sum()),
+        options=options,
+    )
+
+
+def _votes(cells: LabelledCells, points: NDArray[np.float64], radius: float) -> Votes:
+    """Go through the cells batch by batch, so that those of the same batch are a block of columns."""
+    order = np.argsort(cells.batches, kind="stable")
+    points, labels = points[order], cells.labels[order]
+    one_hot = np.zeros((len(points), len(cells.label_names)), dtype=np.float32)
+    one_hot[np.arange(len(points)), labels] = 1
+    within = _Within(points, radius)
+    votes, step = Votes.empty(len(points)), max(1, _CHUNK // len(points))
+    edges = np.concatenate([[0], np.cumsum(np.bincount(cells.batches))])
+    for first, last in pairwise(edges.tolist()):
+        for start in range(first, last, step):
+            rows = np.arange(start, min(start + step, last))
+            near = within(rows).astype(np.float32)  # counts are exact below 2**24 cells
+            everyone = near @ one_hot
+            votes.count(order[rows], everyone, everyone - near[:, first:last] @ one_hot[first:last])
+    return votes
+
+
+class _Within:
+    """Which other cells lie within a radius: by a matrix product, and by differences where rounding could decide."""
+
+    def __init__(self, points: NDArray[np.float64], radius: float) -> None:
+        self.points, self.radius = points, radius
+        self.squares = np.einsum("id,id->i", points, points)
+        self.right = np.column_stack([points, self.squares / -2]).T
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Mask of shape ``(rows, cells)``; :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` is what the product gives."""
+        product = np.column_stack([self.points[rows], np.ones(len(rows))]) @ self.right
+        squares = self.squares[rows, None]
+        rounding = 64 * (self.points.shape[1] + 8) * np.finfo(float).eps * (np.sqrt(squares) + self.radius) ** 2
+        middle = (squares - self.radius**2) / 2
+        near = product >= middle - rounding
+        left, right = np.nonzero(near & (product <= middle + rounding))
+        step = max(1, _CHUNK // self.points.shape[1])
+        for start in range(0, len(left), step):
+            i, j = left[start : start + step], right[start : start + step]
+            apart = self.points[rows[i]] - self.points[j]
+            near[i, j] = np.sqrt(np.einsum("pd,pd->p", apart, apart)) <= self.radius
+        near[np.arange(len(rows)), rows] = False
+        return near

@@ -1,0 +1,1 @@
+"""Parts that several metrics share: checks, neighbours, votes, scib-metrics."""

@@ -1,0 +1,1 @@
+"""Cells as a model takes them: registry, preparation, modalities, groups for penalties."""

@@ -1,0 +1,1 @@
+"""Methods that the model classes add to those of scvi-tools, one mixin each."""

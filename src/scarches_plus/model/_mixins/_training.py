@@ -1,0 +1,179 @@
+"""Training with an explicit mode, on exactly what surgery left free."""
+
+from __future__ import annotations
+
+from inspect import signature
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import pandas as pd
+import torch
+from scvi import settings
+
+from scarches_plus import _arguments as check
+from scarches_plus._logging import logger
+from scarches_plus._options import by_name
+from scarches_plus.model._cells._groupings import setting_of
+from scarches_plus.model._speed._data_splitter import DataSplitter
+from scarches_plus.model._speed._fast_training import obstacle_to, train_fast
+from scarches_plus.model._state import refresh_state
+from scarches_plus.model._training._defaults import n_training_cells
+from scarches_plus.model._training._interrupt import InterruptibleRunner, interrupts_restored
+from scarches_plus.model._training._training_options import check_training
+from scarches_plus.train import TrainingPlan
+from scarches_plus.train._penalty_parts._penalty_sum import name_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scarches_plus.model._state import Surgery
+    from scarches_plus.model._surgery._strategies import Entries
+    from scarches_plus.train import Penalty
+
+Engine = Literal["auto", "fast", "scvi"]
+ENGINES: tuple[str, ...] = get_args(Engine)
+
+
+class TrainingMixin:
+    """``train`` of scvi-tools with modes and freezing that are said and kept."""
+
+    _training_plan_cls = TrainingPlan
+    _data_splitter_cls = DataSplitter
+    _train_runner_cls = InterruptibleRunner
+
+    if TYPE_CHECKING:
+
+        @property
+        def surgery(self) -> Surgery | None: ...
+
+    def train(
+        self,
+        *args: Any,
+        penalties: Sequence[Penalty] = (),
+        engine: Engine = "auto",
+        module_mode: Literal["train", "eval"] | None = None,
+        plan_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Train the model; a query model trains exactly what its surgery left free.
+
+        Parameters
+        ----------
+        *args
+            Passed to the ``train`` of scvi-tools; the first is ``max_epochs``.
+        penalties
+            Terms to add to the loss: :class:`~scarches_plus.train.MMD`, :class:`~scarches_plus.train.BatchAdversary`,
+            :class:`~scarches_plus.train.EWC` or a :class:`~scarches_plus.train.Penalty` of your own. The history holds the
+            value of each.
+        engine
+            ``"scvi"``: lightning's loop over minibatches. ``"fast"``: for the columns that strategy ``"condition"``
+            trains, the path of that loop in strides of many steps (:class:`~scarches_plus.train.AdamStrides`), on an
+            objective reduced to what these columns change. ``"auto"``: the fast one where it applies; the log says which.
+        module_mode
+            ``"train"``: dropout and batch statistics are live. ``"eval"``: the network is deterministic. Default:
+            ``"eval"`` for the strategies ``"condition"`` and ``"input_layers"`` (what scvi-tools does, unsaid, in every
+            surgery), else ``"train"`` (which scvi-tools does in the first training of a model only).
+        plan_kwargs
+            Passed to the training plan, for example ``{"weight_decay": 0.0, "lr": 1e-3}``.
+        **kwargs
+            Passed to the ``train`` of scvi-tools.
+
+        Raises
+        ------
+        ValueError
+            If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the reason.
+        KeyboardInterrupt
+            If the user stops the training. The model then holds the weights of the last step and can be used and trained on.
+        TypeError
+            If an argument is of another kind, such as a text where a list is meant.
+        """
+        name_terms(penalties)
+        check.choice("engine", engine, ENGINES)
+        check.choice("module_mode", module_mode, ("train", "eval", None))
+        parent = super().train  # type: ignore[misc]
+        plan_kwargs, kwargs = check_training(type(self), plan_kwargs, by_name(parent, args, kwargs), name="train")
+        surgery = self.surgery
+        partial = surgery is not None and surgery.strategy != "all"
+        plan_kwargs = {
+            "module_mode": module_mode or ("eval" if partial else "train"),
+            "freeze_norms": partial,
+            **plan_kwargs,
+        }
+        entries = None if surgery is None else _as_tensors(surgery.entries)
+        if entries is not None:
+            plan_kwargs["entries"] = entries
+        if name_terms(penalties):
+            plan_kwargs |= {"penalties": tuple(penalties), "setting": setting_of(self, entries)}
+        defaults = {name: parameter.default for name, parameter in signature(parent).parameters.items()}
+        given = {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
+        options = tuple(penalty.options() for penalty in penalties)
+        if _takes_fast_path(self, engine, plan_kwargs, given):
+            try:
+                train_fast(self, plan_kwargs, **kwargs)
+            finally:
+                refresh_state(self, engine="fast", penalties=options)  # type: ignore[arg-type]
+            return
+        if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
+            _set_sizes(kwargs, self.adata.n_obs, defaults.get("batch_size"))  # type: ignore[attr-defined]
+        module = self.module  # type: ignore[attr-defined]
+        n_before = len((self.history or {}).get("elbo_train", ())) if self.is_trained else 0  # type: ignore[attr-defined]
+        trainer = getattr(self, "trainer", None)
+        module.train()  # the plan sets the mode; lightning warns of any other start
+        try:
+            with interrupts_restored():
+                parent(plan_kwargs=plan_kwargs, **kwargs)
+        finally:
+            module.eval()
+            began = getattr(self, "trainer", None) is not trainer
+            if began:
+                _place_in_history(self, n_before)
+            refresh_state(self, **{"engine": "scvi", "penalties": options} if began else {})  # type: ignore[arg-type]
+
+
+def _place_in_history(model: Any, n_before: int) -> None:
+    """Give what the last training logged its place after the epochs before it.
+
+    scvi-tools drops what is logged for the first time, and counts epochs from the length of each record.
+    """
+    logged = getattr(model.trainer.logger, "history", None)
+    if not isinstance(logged, dict) or not isinstance(model.history_, dict):
+        return
+    history: dict[str, pd.DataFrame] = model.history_
+    for name, values in logged.items():
+        record = history.setdefault(name, values)
+        if record.index.name == "epoch":
+            epochs = [*record.index[: len(record) - len(values)], *range(n_before, n_before + len(values))]
+            history[name] = record.set_axis(pd.Index(epochs, name="epoch"))
+
+
+def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> bool:
+    if engine == "scvi":
+        return False
+    obstacle = obstacle_to(model, plan_kwargs, kwargs)
+    if obstacle is None:
+        logger.info("training condition columns on the fast path; engine='scvi' takes lightning's loop")
+        return True
+    if engine == "fast":
+        message = f"the fast path does not apply: {obstacle}. Pass engine='auto' or 'scvi' to train without it"
+        raise ValueError(message)
+    if model.surgery is not None:
+        logger.info("training in lightning's loop, since the fast path does not apply: %s", obstacle)
+    return False
+
+
+def _set_sizes(kwargs: dict[str, Any], n_cells: int, default_batch_size: int | None) -> None:
+    """Choose the share of training cells such that no minibatch has one or two cells, and how often lightning logs.
+
+    Left alone, scvi-tools would choose the same share and warn of it, and lightning would warn of small data.
+    """
+    batch_size = kwargs.get("batch_size") or default_batch_size or settings.batch_size
+    if kwargs.get("train_size") is None:
+        n_train = n_training_cells(n_cells, batch_size)
+        kwargs["train_size"] = (n_train - 0.5) / n_cells  # scvi-tools rounds up
+    else:
+        n_train = ceil(kwargs["train_size"] * n_cells)
+    kwargs.setdefault("log_every_n_steps", min(10, ceil(n_train / batch_size)))
+
+
+def _as_tensors(entries: dict[str, tuple[int, list[int]] | None]) -> Entries:
+    return {name: None if where is None else (where[0], torch.tensor(where[1])) for name, where in entries.items()}

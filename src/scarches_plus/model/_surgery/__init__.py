@@ -1,0 +1,1 @@
+"""Architecture surgery: strategies, query models, further labels."""

@@ -1,0 +1,1 @@
+"""Parts of figures: axes, boxes, texts, columns of ``obs``."""

@@ -1,0 +1,1 @@
+"""Scores of markers, by which cells are chosen as seeds of labels."""

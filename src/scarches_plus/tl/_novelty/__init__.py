@@ -1,0 +1,1 @@
+"""Steps of finding novel cells: pooled expression, contrasts with labels, the cells that were called."""

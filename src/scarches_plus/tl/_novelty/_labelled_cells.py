@@ -1,0 +1,179 @@
+"""Cells by which new labels are told from those that a model knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from warnings import warn
+
+import numpy as np
+
+from scarches_plus._cells import column_of, names_of
+from scarches_plus.tl._records._provenance import embedding_of, space_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from scarches_plus.model import SCANVI
+    from scarches_plus.train import LatentSummary
+
+#: Cells drawn from each component of a summary, where the reference's cells are not at hand.
+_DRAWN = 100
+
+
+@dataclass(frozen=True)
+class LabelledCells:
+    """Labels and latent means, shape ``(n_cells, n_latent)``."""
+
+    labels: NDArray[np.object_]
+    means: NDArray[np.float32]
+
+
+def labels_of(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_]:
+    """Return labels as names, ``None`` for cells without one.
+
+    Parameters
+    ----------
+    adata
+        Cells.
+    key
+        ``obs`` column.
+    nothing
+        Names of no label.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    """
+    labels = names_of(column_of(adata.obs, key))
+    labels[np.isin(labels.astype(str), list(nothing))] = None
+    return labels
+
+
+def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> tuple[AnnData, NDArray[np.object_]]:
+    """Return the cells that a model learns new labels from, and their labels.
+
+    Parameters
+    ----------
+    model
+        Model.
+    adata
+        All or some of its cells, by name. For a model that came without counts, any cells with counts of batches that it knows.
+    labels
+        Label of each of these, ``None`` for none.
+
+    Raises
+    ------
+    QueryError
+        If the model came without counts and the cells cannot be embedded.
+    ValueError
+        If the cells are not the model's own, or of batches that it does not know.
+    """
+    if model.adata is None or model.minified_data_type is not None:
+        from scarches_plus.pp import check_query
+
+        report = check_query(adata, model.spec, shared_batches=model.spec.batches)
+        report.raise_for_problems()
+        if report.new_batches:
+            message = f"the model knows no batches {list(report.new_batches)}; pass the cells that it was mapped with"
+            raise ValueError(message)
+        return adata, labels
+    names = model.adata.obs_names
+    if names.equals(adata.obs_names):
+        return model.adata, labels
+    if not names.is_unique or not adata.obs_names.is_unique:
+        message = "names of cells are not unique, so the model's cells cannot be told; pass all of them, in their order"
+        raise ValueError(message)
+    rows = names.get_indexer(adata.obs_names)
+    if (rows < 0).any():
+        message = (
+            f"{(rows < 0).sum()} of {adata.n_obs} cells are not the model's; pass the cells that it was mapped with"
+        )
+        raise ValueError(message)
+    of_cells = np.full(len(names), None, dtype=object)
+    of_cells[rows] = labels
+    return model.adata, of_cells
+
+
+def reference_cells(
+    model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], *, at_hand: set[str], rng: int
+) -> LabelledCells:
+    """Return cells of the reference, and drawn from the model's summary those of labels that would be left without.
+
+    Parameters
+    ----------
+    model
+        Model.
+    reference
+        Reference cells, with labels in the column that the model was trained on.
+    use_rep
+        Their embedding.
+    nothing
+        Names of no label.
+    at_hand
+        Labels that other cells have.
+    rng
+        Seed of what is drawn.
+
+    Raises
+    ------
+    ValueError
+        If the embedding lies in another latent space than the model's.
+
+    Warns
+    -----
+    UserWarning
+        If there are none, or labels are left without cells.
+    """
+    space, key = model.state.space, str(model.spec.labels_key)
+    summary = model.state.summaries.get(key)
+    if summary is not None and summary.space != space:
+        summary = None
+    if reference is None:
+        if summary is None:
+            message = (
+                "without the reference's cells (reference=...), or a summary of them that the model carries, new labels are told from "
+                "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
+            )
+            warn(message, UserWarning, stacklevel=3)
+            return LabelledCells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
+        return _drawn(summary, list(summary.labels), rng)
+    if space_of(reference, use_rep) != space:
+        message = (
+            f"obsm[{use_rep!r}] of the reference lies in another latent space than the model's; embed the reference "
+            f"with it: sp.tl.embed(reference, model, key_added={use_rep!r})"
+        )
+        raise ValueError(message)
+    labels = labels_of(reference, key, nothing)
+    rows = np.flatnonzero([label is not None for label in labels])
+    cells = LabelledCells(labels[rows], embedding_of(reference, use_rep, "reference")[rows])
+    lacking = _without_cells(model, at_hand | set(cells.labels))
+    described = [] if summary is None else [label for label in lacking if label in summary.labels]
+    if undescribed := [label for label in lacking if label not in described]:
+        message = (
+            f"neither the reference nor the query has cells of {undescribed}, which the model knows; new labels may take theirs. Types "
+            "of earlier rounds: reference=sp.tl.joint_embedding(reference, earlier query)"
+        )
+        warn(message, UserWarning, stacklevel=3)
+    if summary is None or not described:
+        return cells
+    drawn = _drawn(summary, described, rng)
+    return LabelledCells(np.concatenate([cells.labels, drawn.labels]), np.concatenate([cells.means, drawn.means]))
+
+
+def _without_cells(model: SCANVI, labels: set[str]) -> list[str]:
+    """Return the classes of a model that no label is or contains."""
+    known = [label for label in model.spec.labels if label in labels]
+    n_names = model._tree.covers(known).sum(axis=0)
+    return [label for label, n in zip(model.classes, n_names.tolist(), strict=True) if not n]
+
+
+def _drawn(summary: LatentSummary, labels: list[str], rng: int) -> LabelledCells:
+    """Return cells of no one that a summary describes."""
+    import torch
+
+    of_cells = np.array(summary.labels, dtype=object)[summary.of_label.repeat_interleave(_DRAWN).numpy()]
+    rows = np.isin(of_cells, labels)
+    return LabelledCells(of_cells[rows], summary.draw(_DRAWN, torch.Generator().manual_seed(rng)).z_mean.numpy()[rows])

@@ -1,0 +1,1 @@
+"""Votes of reference cells and of label summaries, by which cells get their labels."""

@@ -1,0 +1,1 @@
+"""Estimate what a model remembers: gradients per cell, mixtures, temperatures, observed cells."""

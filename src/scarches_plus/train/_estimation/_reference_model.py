@@ -1,0 +1,68 @@
+"""What functions of this namespace ask of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scarches_plus import _arguments as check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from scarches_plus.train._memory.anchors import Anchors
+    from scarches_plus.train._memory.importance import Importance
+    from scarches_plus.train._memory.latent_summary import LatentSummary
+    from scarches_plus.train._penalties.penalty import Grouping
+
+
+class ReferenceModel(Protocol):
+    """A model of :mod:`scarches_plus.model`, as far as training needs to know it."""
+
+    module: Any
+    adata: Any
+    adata_manager: Any
+    minified_data_type: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module lies."""
+        ...
+
+    @property
+    def state(self) -> Any:
+        """What is remembered about the model."""
+        ...
+
+    @property
+    def groupings(self) -> Mapping[str, Grouping]:
+        """Batch and further categorical covariates."""
+        ...
+
+    def remember(
+        self,
+        *,
+        importance: Importance | None = None,
+        anchors: Anchors | None = None,
+        summaries: Mapping[str, LatentSummary] | None = None,
+    ) -> None:
+        """Keep what was found out about the model with it."""
+        ...
+
+    def _make_data_loader(
+        self, adata: Any, indices: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Any: ...
+
+
+def require_model(model: Any, name: str = "model") -> None:
+    """Require a model of this package.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    """
+    if not hasattr(type(model), "remember"):
+        message = f"{name} must be a model of sp.model (sp.model.load opens others), not {check.shown(model)}"
+        raise TypeError(message)

@@ -1,0 +1,1 @@
+"""Penalties that may be added to the loss of a training, one file each."""

@@ -1,0 +1,1 @@
+"""Parts that training plans share: penalties, alternating schedule, means over an epoch."""

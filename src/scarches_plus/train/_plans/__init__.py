@@ -1,0 +1,1 @@
+"""Training plans, optimiser strides and exact freezing, one file each."""
