@@ -6,6 +6,8 @@ from functools import wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from scarches_plus._arguments import at_home
+
 from ._local import local_path
 
 if TYPE_CHECKING:
@@ -26,15 +28,15 @@ def by_name(function: Function, *, with_cells: bool = False) -> Function:
     """
     first = next(iter(signature(function).parameters))
 
-    def path_of(what: Any) -> Any:
-        return local_path(what, with_cells=with_cells) if isinstance(what, str) else what
-
     @wraps(function)
     def wrapper(*args: Any, **options: Any) -> Any:
-        if args:
-            args = (path_of(args[0]), *args[1:])
-        elif first in options:
-            options[first] = path_of(options[first])
-        return function(*args, **options)
+        what = args[0] if args else options.get(first)
+        try:
+            return function(*args, **options)
+        except FileNotFoundError:  # after all arguments were checked
+            if not isinstance(what, str) or at_home(what).exists():
+                raise
+        path = local_path(what, with_cells=with_cells)
+        return function(path, *args[1:], **options) if args else function(**{**options, first: path})
 
     return cast("Function", wrapper)
