@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+
 #: Control characters (also those of terminals, C1), turns of the direction of writing, halves of characters, breaks of lines.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>|~$&])")
@@ -84,11 +85,9 @@ def for_table(value: object) -> object:
 
 def for_csv(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table for ``to_csv``: cells, names of rows and names of columns as :func:`for_table` has them."""
-    import pandas as pd
-
     safe = table.copy()
     for number, dtype in enumerate(table.dtypes):
-        if not pd.api.types.is_numeric_dtype(dtype):
+        if dtype.kind not in "biufc":  # also of pandas' own numbers
             cells = table.iloc[:, number].astype(object).map(for_table, na_action="ignore")
             safe.isetitem(number, cells)  # type: ignore[arg-type]
     return safe.set_axis(_safe_names(table.index), axis=0).set_axis(_safe_names(table.columns), axis=1)

@@ -8,10 +8,11 @@ import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._messages import shown
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -61,8 +62,6 @@ def flags(**values: Any) -> None:
 
 def seed(name: str, value: Any, *, generator: bool = True) -> None:
     """Require a seed: a whole number from 0, or (``generator``) a numpy Generator or ``None``."""
-    import numpy as np
-
     if generator and (value is None or isinstance(value, np.random.Generator)):
         return
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -74,8 +73,6 @@ def seed(name: str, value: Any, *, generator: bool = True) -> None:
 
 def array(name: str, value: Any) -> NDArray[np.float64]:
     """Return numbers as an array of at least one dimension."""
-    import numpy as np
-
     message = f"{name} must be an array of numbers, not {shown(value)}"
     try:
         found = np.asarray(None if np.iscomplexobj(value) else value, dtype=np.float64)

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+from anndata import AnnData
+
 from ._messages import shown
 
 if TYPE_CHECKING:
@@ -16,8 +19,6 @@ if TYPE_CHECKING:
 
 def cells(name: str, value: Any, *, mudata: bool = False, or_none: bool = False) -> None:
     """Require an AnnData, or (``mudata``) a MuData, or (``or_none``) ``None``."""
-    from anndata import AnnData
-
     if isinstance(value, AnnData) or (mudata and _is_mudata(value)) or (or_none and value is None):
         return
     if _is_mudata(value):
@@ -67,8 +68,6 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:
 
 def table(name: str, value: Any, columns: Sequence[str], *, numbers: Sequence[str], made_by: str) -> None:
     """Require a DataFrame that has columns once, some of them of numbers, as the function that makes such tables returns it."""
-    import pandas as pd
-
     if not isinstance(value, pd.DataFrame):
         message = f"{name} must be a DataFrame, not {shown(value)}"
         raise TypeError(message)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import anndata
+import h5py
+import mudata
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
 
 from scarches_plus._hdf5 import check_hdf5
 
@@ -13,7 +19,6 @@ from ._memory import memory_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anndata import AnnData
     from mudata import MuData
 
 #: Bytes of a dense matrix that are read at a time.
@@ -24,16 +29,12 @@ _LOOM_GENES = ("Gene", "var_names", "gene_names", "gene_name", "gene_symbol", "A
 
 def read_h5ad(path: Path) -> AnnData:
     """Read an .h5ad file."""
-    import anndata
-
     check_hdf5(path, max_bytes=memory_bytes())
     return anndata.read_h5ad(path)
 
 
 def read_h5mu(path: Path) -> MuData:
     """Read an .h5mu file."""
-    import mudata
-
     check_hdf5(path, max_bytes=memory_bytes())
     return mudata.read_h5mu(path)
 
@@ -51,10 +52,6 @@ def read_loom(path: Path) -> AnnData:
 
     loompy, which anndata's reader needs, has no release for NumPy 2; the format is plain HDF5.
     """
-    import h5py
-    import pandas as pd
-    from anndata import AnnData
-
     check_hdf5(path, max_bytes=memory_bytes())
     with h5py.File(path, "r") as file:
         matrices = {"matrix": file["matrix"], **dict(file.get("layers", {}))}
@@ -91,8 +88,6 @@ def _is_column(part: Any, length: int) -> bool:
 
 def _cells_by_genes(dataset: Any) -> Any:
     """Return a genes x cells data set as a sparse cells x genes matrix, read block by block."""
-    from scipy import sparse
-
     n_genes, n_cells = dataset.shape
     step = max(1, _BLOCK // max(1, n_genes * 8))
     blocks = [

@@ -8,6 +8,8 @@ import stat
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
+import h5py
+
 from scarches_plus._arguments import at_home
 
 from ._foreign import HDF5, foreign, head_of, is_packed
@@ -62,8 +64,6 @@ def kind_of(path: str | Path) -> Kind:
     OSError
         If it is not there, or cannot be read.
     """
-    import h5py
-
     path = resolved(path)
     try:
         if path.is_dir():
@@ -138,8 +138,6 @@ def _folder(path: Path) -> Kind:
 
 
 def _hdf5(path: Path) -> Kind:
-    import h5py
-
     try:
         with h5py.File(path, "r") as file:
             names, encoding = set(file), file.attrs.get("encoding-type", "")

@@ -6,6 +6,10 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+from scipy.io import mmread
 
 from scarches_plus import _limits
 from scarches_plus._files import unpacked
@@ -18,8 +22,6 @@ from ._memory import memory_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
-    from anndata import AnnData
 
 #: Bytes that an entry of the matrix takes in memory while it is read, and the fewest that it takes in the file ("1 1\n").
 _PER_ENTRY, _FEWEST_PER_ENTRY = 32, 4
@@ -38,10 +40,6 @@ def read_matrix_market(path: Path) -> AnnData:
     ValueError
         If names are missing or do not fit the matrix, or it declares more entries than its file can hold.
     """
-    from anndata import AnnData
-    from scipy import sparse
-    from scipy.io import mmread
-
     matrix = matrix_of(path)
     if matrix is None:
         message = "it has no matrix.mtx"
@@ -86,8 +84,6 @@ def _names_file(matrix: Path, stems: tuple[str, ...]) -> Path:
 
 def _names(path: Path, longest: int) -> pd.DataFrame:
     """Return a table of names, no more of them than a matrix has at its longer side, and two that tell that there are more."""
-    import pandas as pd
-
     head = head_of(path)
     if not head.strip():
         message = f"{path} is empty"
@@ -150,6 +146,4 @@ def _require_plausible(matrix: Path, names: list[Path]) -> int:
 
 
 def _indexed(names: pd.Series) -> pd.DataFrame:
-    import pandas as pd
-
     return pd.DataFrame(index=pd.Index(names.astype(str).to_numpy(), dtype=object))

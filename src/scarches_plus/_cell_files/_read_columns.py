@@ -6,6 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from scarches_plus import _limits
 from scarches_plus._files import unpacked
 from scarches_plus._logging import logger
@@ -31,8 +33,6 @@ def add_columns(adata: AnnData, path: str | Path) -> None:
     OSError
         If it is not there or cannot be read.
     """
-    import pandas as pd
-
     path = resolved(path)
     if kind_of(path) != "table":
         message = f"{path} is not a table (.csv, .tsv) of columns of cells"

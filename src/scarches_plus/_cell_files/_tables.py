@@ -8,6 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
 
 from scarches_plus._files import unpacked
 from scarches_plus._logging import logger
@@ -18,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pandas as pd
-    from anndata import AnnData
 
 #: Values that are read at a time.
 _VALUES = 2**23
@@ -41,10 +42,6 @@ def read_table(path: Path, *, transpose: bool = False) -> AnnData:
     ValueError
         If there is no header, or a value is not a number, naming its row and column.
     """
-    import pandas as pd
-    from anndata import AnnData
-    from scipy import sparse
-
     layout = layout_of(path)
     names: list[str] = []
     blocks: list[Any] = []
@@ -93,8 +90,6 @@ def read_table(path: Path, *, transpose: bool = False) -> AnnData:
 
 
 def _chunks(path: Path, layout: Layout) -> Iterator[pd.DataFrame]:
-    import pandas as pd
-
     with unpacked(path) as raw, io.TextIOWrapper(raw, encoding=layout.encoding, errors="replace", newline="") as file:
         reader = pd.read_csv(
             file,

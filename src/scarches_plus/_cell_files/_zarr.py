@@ -6,6 +6,9 @@ import json
 import stat
 from typing import TYPE_CHECKING, Any
 
+import anndata
+import mudata
+
 from scarches_plus import _limits
 
 from ._memory import memory_bytes
@@ -33,13 +36,10 @@ def read_zarr(path: Path) -> AnnData | MuData:
     """
     _require_modest(path)
     if _attributes(path).get("encoding-type") == "MuData":
-        import mudata
-
         return mudata.read_zarr(str(path))
     if not ((path / "obs").is_dir() and (path / "var").is_dir()):
         message = f"it holds no cells, but {sorted(one.name for one in path.iterdir() if one.is_dir())[:8]}"
         raise ValueError(message)
-    import anndata
 
     return anndata.read_zarr(path)
 

@@ -7,6 +7,7 @@ import zlib
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numcodecs
 import numpy as np
 
 if TYPE_CHECKING:
@@ -203,7 +204,6 @@ def _first_bytes(packer: str | None, chunk: memoryview) -> bytes:
         return bytes(chunk[:4])
     if packer in {"gzip", "zlib"}:
         return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(chunk, 4)
-    import numcodecs
 
     return bytes(memoryview(numcodecs.get_codec({"id": packer}).decode(bytes(chunk)))[:4])
 

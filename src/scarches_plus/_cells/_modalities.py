@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+from anndata import AnnData
+
 from ._columns import column_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from anndata import AnnData
     from mudata import MuData
 
     from scarches_plus._reference import ReferenceSpec
@@ -58,7 +60,6 @@ def gene_cells(adata: AnnData | MuData, spec: ReferenceSpec, batch_key: str | No
     for key in columns_of(spec, batch_key):
         obs[key] = column_of(_table_of(adata, key, spec.column_modalities.get(key)), key).to_numpy()
     layers = {name: genes.layers[name] for name in genes.layers if name is not None}  # from anndata 0.13 on None is X
-    from anndata import AnnData
 
     return AnnData(genes.X, obs, genes.var, dict(genes.uns), varm=dict(genes.varm), layers=layers, raw=genes.raw)
 
@@ -79,8 +80,6 @@ def protein_cells(adata: AnnData | MuData, spec: ReferenceSpec) -> AnnData | Non
         return None if name is None else adata.mod.get(name)  # type: ignore[union-attr]
     if name not in adata.obsm:
         return None
-    import pandas as pd
-    from anndata import AnnData
 
     found = adata.obsm[name]
     if isinstance(found, pd.DataFrame):

@@ -6,6 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,8 +46,6 @@ def names_of(values: Any) -> NDArray[np.object_]:
     ValueError
         If there is not one value for each cell, or values are lists or the like.
     """
-    import pandas as pd
-
     column = values if isinstance(values, pd.Series | pd.Index | pd.Categorical) else pd.Series(_listed(values))
     if getattr(column, "ndim", 1) != 1:
         message = f"names must be one column, not of shape {column.shape}"
@@ -79,8 +78,6 @@ def _as_seen(name: str) -> str:
 
 def missing(names: NDArray[np.object_]) -> NDArray[np.bool_]:
     """Return which of the names are none, shape ``(n,)``."""
-    import pandas as pd
-
     return np.asarray(pd.isna(names), dtype=bool)
 
 
@@ -92,8 +89,6 @@ def texts_of(values: Any, name: str) -> tuple[NDArray[np.object_], NDArray[np.bo
     TypeError
         If it has not one entry for each cell; ``name`` is the argument's.
     """
-    import pandas as pd
-
     given = values if isinstance(values, pd.Series | pd.Categorical) else np.asarray(values, dtype=object)
     if given.ndim != 1:
         message = f"{name} must have one entry for each cell; its shape is {given.shape}"

@@ -7,6 +7,8 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
+from filelock import FileLock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -108,8 +110,6 @@ def append_line(path: Path, text: str) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Wait until no other process holds a lock file, and hold it; go on without where something else is there."""
     if fcntl is None:
-        from filelock import FileLock
-
         with FileLock(path):
             yield
         return

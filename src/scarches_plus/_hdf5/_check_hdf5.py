@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
+
 from scarches_plus import _limits
 
 from ._budget import Budget
@@ -36,8 +38,6 @@ def check_hdf5(path: str | os.PathLike[str], *, max_bytes: int | None = None) ->
     OSError
         If there is no such file, or it may not be read.
     """
-    import h5py
-
     path = Path(path)
     start = _start(path)
     if not h5py.is_hdf5(path):
@@ -68,8 +68,6 @@ class _Walk:
         self._extremes: dict[str, Extremes] = {}
 
     def through(self, file: Any) -> None:
-        import h5py
-
         groups: list[tuple[Any, int]] = [(file, 0)]
         self._is_new(file)
         self._check_attributes(file)
@@ -95,8 +93,6 @@ class _Walk:
             check_sparse_group(self._path, group, self._extremes.get(f"{group.name}/indices"))
 
     def _open(self, group: Any, name: str | bytes) -> Any:
-        import h5py
-
         if isinstance(name, bytes):  # as h5py returns what it cannot decode
             refuse(self._path, group.name, f"it holds {name!r}, whose name is no UTF-8 text")
         place = f"{group.name.rstrip('/')}/{name}"
@@ -105,8 +101,6 @@ class _Walk:
         return group[name]
 
     def _is_new(self, one: Any) -> bool:
-        import h5py
-
         info = h5py.h5o.get_info(one.id)
         key = info.fileno, info.addr
         new = key not in self._seen
@@ -140,8 +134,6 @@ class _Walk:
 
     def _require_plain(self, dtype: np.dtype, place: str) -> None:
         """Refuse types of variable length other than texts: one value may hold any amount of data."""
-        import h5py
-
         if dtype.subdtype is not None:
             dtype = dtype.base
         for name in dtype.names or ():

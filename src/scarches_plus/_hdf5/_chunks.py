@@ -9,6 +9,7 @@ from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from scarches_plus import _limits
@@ -70,8 +71,6 @@ def check_storage(path: Path, dataset: Any, look: Callable[[np.ndarray], None] |
 
 
 def _filters(path: Path, dataset: Any) -> list[int]:
-    import h5py
-
     plist = dataset.id.get_create_plist()
     found = []
     for i in range(plist.get_nfilters()):
@@ -92,8 +91,6 @@ def _filters(path: Path, dataset: Any) -> list[int]:
 
 def _n_texts(dtype: Any) -> int:
     """Return how many texts of variable length a value has."""
-    import h5py
-
     if dtype.names:
         return sum(_n_texts(dtype[name]) for name in dtype.names)
     if dtype.subdtype is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import anndata
+
 from ._check_hdf5 import check_hdf5
 
 if TYPE_CHECKING:
@@ -18,9 +20,7 @@ Cells = TypeVar("Cells")
 
 def read_h5ad(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> AnnData:
     """Check an h5ad file and read it, as :func:`read_checked`."""
-    from anndata import read_h5ad
-
-    return read_checked(path, read_h5ad, max_bytes=max_bytes)  # type: ignore[no-any-return]
+    return read_checked(path, anndata.read_h5ad, max_bytes=max_bytes)  # type: ignore[no-any-return]
 
 
 def read_checked(path: str | os.PathLike[str], read: Callable[[Path], Cells], *, max_bytes: int | None = None) -> Cells:

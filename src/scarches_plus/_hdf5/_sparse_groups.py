@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from ._refuse import refuse
@@ -61,8 +62,6 @@ def check_sparse_group(path: Path, group: Any, extremes: Extremes | None) -> Non
     ValueError
         If they do not agree.
     """
-    import h5py
-
     data, indices, indptr = (group[name] for name in _PARTS)
     if not all(isinstance(one, h5py.Dataset) and one.ndim == 1 for one in (data, indices, indptr)):
         refuse(path, group.name, "data, indices and indptr of its sparse matrix are not one-dimensional")

@@ -7,6 +7,9 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
 from scarches_plus._limits import ADDRESS_CHARACTERS
 from scarches_plus._text import for_message
 
@@ -87,9 +90,6 @@ def check_address(text: str) -> str:
     AddressError
         If it is no address, or one that two programs may read in two ways.
     """
-    from urllib3.exceptions import LocationParseError
-    from urllib3.util import parse_url
-
     found = _ADDRESS.fullmatch(text) if len(text) <= ADDRESS_CHARACTERS else None
     if found is None or _DISGUISED.search(text):
         raise AddressError(_no_address(text, _why(text)))
@@ -115,8 +115,6 @@ def origin_of(address: str) -> Origin:
     AddressError
         As :func:`check_address`.
     """
-    from urllib3.util import parse_url
-
     parsed = parse_url(check_address(address))
     scheme, host = str(parsed.scheme), str(parsed.host)
     return Origin(scheme, host, parsed.port or _PORTS[scheme])

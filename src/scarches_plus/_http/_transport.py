@@ -5,6 +5,10 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import requests
+from requests import RequestException
+from urllib3.exceptions import HTTPError
+
 from scarches_plus import _limits
 from scarches_plus._text import for_message
 
@@ -67,9 +71,6 @@ class Answer:
         TransferError
             If the contents are packed, which nobody asked for, or too slow; :class:`TryLaterError` if the connection breaks off.
         """
-        from requests import RequestException
-        from urllib3.exceptions import HTTPError
-
         packing = self.headers.get("Content-Encoding", "identity").strip().lower()
         if packing not in {"", "identity"}:
             message = f"sends contents packed as {for_message(packing, 40)}, which was not asked for"
@@ -100,8 +101,6 @@ def new_session(address: str, watch: Watch) -> Any:
     It leaves redirects to us, as it would read all of their bodies and follow them anywhere; takes no password from ``.netrc``; and
     uses no proxy for what is not encrypted, which is on this machine.
     """
-    import requests
-
     session = requests.Session()
     session.headers.update({"User-Agent": user_agent(), "Accept-Encoding": "identity"})
     session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]
@@ -163,8 +162,6 @@ def user_agent() -> str:
 
 def _ask(url: str, headers: Mapping[str, str], auth: Any, watch: Watch) -> Any:
     """Return the answer to one request. Errors of the library hold the request with its headers; those that are raised here do not."""
-    import requests
-
     with new_session(url, watch) as session:
         try:
             return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, auth=auth)

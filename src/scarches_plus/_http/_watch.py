@@ -10,6 +10,8 @@ from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from requests.adapters import HTTPAdapter
+
 from scarches_plus import _limits
 
 if TYPE_CHECKING:
@@ -134,8 +136,6 @@ class _FewLines:
 
 
 def _adapter(add: Callable[[Any], None]) -> Any:
-    from requests.adapters import HTTPAdapter
-
     class Adapter(HTTPAdapter):
         """Adapter of requests that reports every connection to the watch."""
 

@@ -7,6 +7,7 @@ from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,6 @@ def exact_neighbors(
     n_jobs
         Number of threads; ``None`` or -1 takes as many as BLAS.
     """
-    from threadpoolctl import threadpool_limits
-
     indices = np.empty((len(query), k), dtype=np.int64)
     distances = np.empty((len(query), k))
     proven = np.empty(len(query), dtype=bool)
@@ -198,7 +197,6 @@ def _largest(values: NDArray[np.float32], n: int) -> NDArray[np.int64]:
 
 def _in_float64(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> NDArray[np.int64]:
     from sklearn.neighbors import NearestNeighbors
-    from threadpoolctl import threadpool_limits
 
     index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
     with threadpool_limits(None if n_jobs == -1 else n_jobs):  # this search ignores scikit-learn's n_jobs
@@ -206,6 +204,4 @@ def _in_float64(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) 
 
 
 def _blas_threads() -> int:
-    from threadpoolctl import threadpool_info
-
     return max((library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"), default=1)

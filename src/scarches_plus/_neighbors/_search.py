@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from scarches_plus import _arguments as check
 
@@ -116,8 +117,6 @@ def nearest_within(
 
 def dense(values: ArrayLike, name: str = "embedding") -> NDArray:
     """An array of the values; sparse ones are refused."""
-    from scipy.sparse import issparse
-
     if issparse(values):
         message = f"{name} is sparse, and distances need all coordinates: give {name}.toarray()"
         raise ValueError(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
+from scarches_plus._reference import ReferenceSpec
 
 from ._format._folder import read_listed, read_manifest
 from ._format._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
@@ -82,7 +83,6 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
 
 
 def _parts(manifest: Manifest, weights: dict[str, Tensor]) -> PortableModel:
-    from scarches_plus._reference import ReferenceSpec
     from scarches_plus.model._state import ModelState
 
     from ._plain._portable import PortableModel

@@ -1,4 +1,4 @@
-"""The program that commands belong to, and the types of their options, checked before any work."""
+"""The program with its commands, and the types of their options, checked before any work."""
 
 from __future__ import annotations
 
@@ -18,6 +18,42 @@ app = App(
     version=version("scarches-plus"),
     suppress_keyboard_interrupt=False,
 )
+#: Name of a command to its function, which is imported when the command is called, and its line of help.
+_COMMANDS = {
+    "demo": ("_mapping:demo", "Build a reference from some batches, map the others, label, score and draw them."),
+    "build": ("_mapping:build", "Train a reference model and embed the reference."),
+    "map": ("_mapping:map_", "Map query cells into the latent space of a reference model."),
+    "embed": (
+        "_models:embed",
+        "Embed cells without training: of batches that the model knows, or of any if its encoder does not see batches.",
+    ),
+    "bundle": (
+        "_models:bundle",
+        "Write a model as a bundle: plain files to share, that the commands hub push and hub verify take.",
+    ),
+    "check": ("_check:check_", "Say what is wrong with cells and how to mend it, before anything is trained."),
+    "genes": (
+        "_genes:genes",
+        "Rename genes: symbols and Ensembl ids, orthologs of human and mouse, or the names that a model has.",
+    ),
+    "seeds": ("_annotation:seeds", "Label the cells that markers single out, for training with recipe scanvi."),
+    "transfer": ("_annotation:transfer", "Transfer labels from a reference to mapped cells."),
+    "abundance": (
+        "_annotation:abundance",
+        "Compare which share of the cells each label has in two groups, with intervals.",
+    ),
+    "novel": ("_novelty:novel", "Find the cells of a query that no label of the reference explains."),
+    "name": ("_novelty:name", "Name clusters of novel cells."),
+    "extend": ("_novelty:extend", "Teach a scANVI model the labels of mapped cells that it does not know."),
+    "report": ("_scoring:report", "Score and draw a mapped and labelled query."),
+    "evaluate": (
+        "_scoring:evaluate",
+        "Score embeddings: mixing of batches, conservation of biology, types of one batch, mapping.",
+    ),
+    "hub": ("_hub:hub", "Find, fetch and check models that are shared as bundles."),
+}
+for _name, (_function, _help) in _COMMANDS.items():
+    app.command(f"scarches_plus.cli._commands.{_function}", name=_name, help=_help)
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:

@@ -6,19 +6,21 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from scarches_plus import _keys
+import pandas as pd
+from anndata import AnnData
+
+from scarches_plus import _keys, tl
 from scarches_plus._cells import names_of
 from scarches_plus._files import write_file, write_folder
 from scarches_plus._logging import logger
 
 from ._console import console
 from ._files._outputs import write_cells
+from ._files._report import mapping_report, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from anndata import AnnData
 
     from scarches_plus.model import SCANVI, SCVI
 
@@ -30,8 +32,6 @@ def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:
     """Return the cells of the reference and of the query."""
-    import pandas as pd
-
     batches, labels = (
         pd.Series(names_of(adata.obs[key]), adata.obs_names).fillna("nan") for key in (batch_key, labels_key)
     )
@@ -51,7 +51,6 @@ def build_model(
     adata: AnnData, batch_key: str, labels_key: str | None, *, seed: int, **options: object
 ) -> SCVI | SCANVI:
     """Build a reference from a seed."""
-    from scarches_plus import tl
     from scarches_plus.model._training._defaults import set_seed
 
     set_seed(seed)
@@ -76,7 +75,6 @@ def trained_model_kept(out: Path | None) -> Iterator[None]:
 
 def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:
     """Map a query from a seed, and say what trained."""
-    from scarches_plus import tl
     from scarches_plus.model._training._defaults import set_seed
 
     set_seed(seed)
@@ -89,8 +87,6 @@ def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: obj
 
 def transfer_and_report(query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str) -> None:
     """Transfer labels, write the query and its report."""
-    from scarches_plus import tl
-
     tl.transfer_labels(query, reference, labels_key)
     write_cells(query, out / "mapped.h5ad")
     write_report(query, reference, labels_key, out, title)
@@ -103,8 +99,6 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
-
-    from ._files._report import mapping_report, text_of
 
     result = mapping_report(reference, query, labels_key)
     console.print(text_of(result.scores))
@@ -129,7 +123,5 @@ def save_with_cells(model: SCVI | SCANVI, cells: AnnData, out: Path, *, overwrit
 
 def without_counts(adata: AnnData) -> AnnData:
     """Return embeddings and labels only."""
-    from anndata import AnnData as AnnDataClass
-
     uns = {key: value for key, value in adata.uns.items() if key == _keys.UNS or key.endswith(_keys.colors(""))}
-    return AnnDataClass(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)
+    return AnnData(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)

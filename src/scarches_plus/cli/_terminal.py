@@ -14,12 +14,16 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cyclopts import CycloptsError
+
 from scarches_plus._logging import logger
 from scarches_plus._text import for_line, for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+#: What this command has read: errors of the work on cells name these.
+files_read: list[Path] = []
 #: Exit statuses: bad input or a failure, Ctrl-C, and a reader of the output that is gone (128 + SIGPIPE), as shells have them.
 FAILED, INTERRUPTED, NO_READER = 2, 130, 141
 _SECRET = re.compile(
@@ -38,8 +42,6 @@ _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning,
 
 def run(call: Callable[[], object]) -> int:
     """Run a command, and return its exit status; whatever fails ends in one message on stderr."""
-    from cyclopts import CycloptsError
-
     with _quiet():
         try:
             _require_here()
@@ -114,8 +116,6 @@ def _is_ours(error: Exception) -> bool:
 
 def _files(text: str) -> str:
     """Return which files the command had read, if the message names none of them."""
-    from ._files._inputs import files_read
-
     if not files_read or any(path.name in text for path in files_read):
         return ""
     return f" (read: {', '.join(for_line(path) for path in files_read)})"
@@ -168,8 +168,6 @@ def _ignored(*_: object) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Print notes of the package and warnings as one line each, and turn down the chatter of libraries."""
-    from ._files._inputs import files_read
-
     files_read.clear()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed: a file that is opened later must not get its number

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from scarches_plus import _keys
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 #: Counts recovered from rounded log values may miss a whole number by this much.
 _TOLERANCE = 0.1
@@ -49,7 +46,6 @@ def pbmc68k() -> AnnData:
        generative models, Molecular Systems Biology 17, e9620, https://doi.org/10.15252/msb.20209620
     """
     import scanpy as sc
-    from anndata import AnnData
 
     with warnings.catch_warnings():
         # anndata asks pandas 3 for a deprecated option whenever it reads a file

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from scarches_plus import _arguments as check
@@ -16,7 +17,6 @@ from ._sources._simulate_design import is_count, is_number, place_cells, require
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from anndata import AnnData
 
 #: Standard deviation over genes of the log program at the root.
 _BASELINE = 1.0
@@ -121,8 +121,6 @@ def simulate(
     >>> adata.shape
     (300, 500)
     """
-    from anndata import AnnData
-
     n_genes = check.whole("n_genes", n_genes, least=1, most=_limits.GENES)
     n_types = check.whole("n_types", n_types, least=1, most=_limits.ENTRIES // n_genes)
     n_batches = check.whole("n_batches", n_batches, least=1, most=_limits.ENTRIES // n_genes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from scarches_plus import _arguments as check
 from scarches_plus._text import for_line
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import pandas as pd
 
 _COLUMNS = ("name", "version", "title", "species", "tissue", "recipe", "model", "cells", "genes", "license", "doi")
 
@@ -49,8 +50,6 @@ def list_models(
     ValueError
         If ``known`` and ``index`` are both given.
     """
-    import pandas as pd
-
     check.flags(known=known)
     if known:
         if index:

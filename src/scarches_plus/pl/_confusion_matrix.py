@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
@@ -63,7 +64,6 @@ def confusion_matrix(
         If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
-    import pandas as pd
 
     check.cells("adata", adata, mudata=True)
     check.texts(labels_key=labels_key, unknown_category=unknown_category)

@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
@@ -17,8 +20,6 @@ from ._drawing._texts import plain_texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-    from anndata import AnnData
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -116,10 +117,6 @@ def joint_umap(
 
 def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown: str) -> AnnData:
     """A light copy of the cells with one column, its colours and the UMAP: scanpy writes into what it draws."""
-    import pandas as pd
-    from anndata import AnnData
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
     every = column(adata, key, "give a column of the joint embedding")
     chosen = np.random.default_rng(0).permutation(np.flatnonzero(colored))  # no batch lies on top of the others
     uns = {}
@@ -169,7 +166,6 @@ def _legend_width(values: pd.Series) -> float:
 
 def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str, Any]) -> None:
     import scanpy as sc
-    from anndata import AnnData
 
     key = cells.obs.columns[0]
     is_label = hasattr(cells.obs[key], "cat")

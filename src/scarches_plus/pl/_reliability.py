@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scarches_plus import _arguments as check
 from scarches_plus._text import for_figure
 
@@ -36,7 +38,6 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
         If an argument is of another kind, such as a text where a list is meant.
     """
     import matplotlib.pyplot as plt
-    import numpy as np
 
     if not isinstance(curve, Mapping):
         curve = {"": curve}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from scarches_plus import _arguments as check
@@ -16,8 +17,6 @@ from ._genes._match import other_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from anndata import AnnData
 
 
 def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None = None) -> AnnData:
@@ -51,8 +50,6 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    from anndata import AnnData
-
     check.cells("adata", adata)
     var_names = check.names("var_names", var_names, least=1)
     check.texts_or_none(layer=layer)

@@ -6,6 +6,7 @@ from warnings import warn
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData, concat
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -20,8 +21,6 @@ from ._query_report import QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from anndata import AnnData
 
 
 def concat_studies(
@@ -84,8 +83,6 @@ def concat_studies(
     >>> joined.shape
     (200, 60)
     """
-    from anndata import AnnData, concat
-
     check.slot("study_key", study_key)
     check.texts_or_none(layer=layer)
     if not isinstance(adatas, Mapping):

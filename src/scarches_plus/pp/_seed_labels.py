@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from scarches_plus import _arguments as check
@@ -19,7 +20,6 @@ from ._seeding._marker_scores import pick_seeds, signature_scores
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from anndata import AnnData
 
 _SIDES = {"positive": 1, "negative": -1}
@@ -104,8 +104,6 @@ def seed_labels(
     >>> adata.obs["seed_label"].value_counts()["type0"]
     np.int64(20)
     """
-    import pandas as pd
-
     check.cells("adata", adata)
     check.mapping("markers", markers)
     n_seeds = check.whole("n_seeds", n_seeds, least=1)
@@ -148,8 +146,6 @@ def _named(markers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _signs(markers: Mapping[str, Sequence[str] | Mapping[str, Sequence[str]]], genes: pd.Index) -> pd.DataFrame:
     """Return 1 for markers, -1 for those against a label, else 0: genes that are there x labels."""
-    import pandas as pd
-
     if not markers:
         message = "markers is empty: name the marker genes of each label"
         raise ValueError(message)

@@ -9,8 +9,12 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells import column_of, missing, names_of, require_writable
+from scarches_plus._cells import column_of, missing, names_of, require_writable, unmeasured_genes
+from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
+from scarches_plus._options import check_network
+from scarches_plus._reference import ReferenceSpec
+from scarches_plus.pp import check_query
 
 from ._records._provenance import write_embedding
 
@@ -20,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from scarches_plus._label_tree import LabelTree
     from scarches_plus.model import SCANVI, SCVI, Recipe
     from scarches_plus.train import Penalty
 
@@ -101,8 +104,6 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    from scarches_plus._cells import unmeasured_genes
-    from scarches_plus._options import check_network
     from scarches_plus.model import SCANVI, SCVI
     from scarches_plus.model._state import update_state
     from scarches_plus.model._surgery._query_model import release_cells_with
@@ -214,8 +215,6 @@ def _recipe(recipe: str | Recipe) -> Recipe:
 
 def _require_labels(labels: set[str], key: str, of_labels: Mapping[str, Any]) -> None:
     """Raise if there is nothing to tell apart, or a label is not in the hierarchy."""
-    from scarches_plus._label_tree import LabelTree
-
     hierarchy = of_labels.get("hierarchy")
     if len(labels) == 1 and not (hierarchy or of_labels.get("n_unobserved")):
         message = f"{labels.pop()!r} is the only label in obs[{key!r}], nothing to tell apart: take recipe='scvi'"
@@ -235,9 +234,7 @@ def _reference_cells(
     continuous: Sequence[str],
 ) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
-    from scarches_plus._reference import ReferenceSpec
     from scarches_plus.model._cells._prepare import prepare_cells
-    from scarches_plus.pp import check_query
 
     given = None if labels_key is None else names_of(column_of(adata.obs, labels_key))
     spec = ReferenceSpec(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from warnings import warn
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_of
+from scarches_plus._neighbors import nearest
+from scarches_plus.metrics._labels.reliability_curve import calibration_error
 
 from ._label_calibration import LabelCalibration, fit, scaled
 from ._records._provenance import embedding_of, space_of
@@ -83,8 +87,6 @@ def calibrate_labels(
     ----------
     Guo et al. 2017, On Calibration of Modern Neural Networks.
     """
-    from scarches_plus._neighbors import nearest
-
     check.cells("reference", reference, mudata=True)
     check.texts(labels_key=labels_key, batch_key=batch_key, use_rep=use_rep, unknown_category=unknown_category)
     check.distinct(labels_key=labels_key, batch_key=batch_key)
@@ -117,17 +119,11 @@ def calibrate_labels(
 
 
 def _error(shares: NDArray, codes: NDArray) -> float:
-    from scarches_plus.metrics._labels.reliability_curve import calibration_error
-
     return calibration_error(shares.max(axis=1), shares.argmax(axis=1) == codes)
 
 
 def _folds(reference: AnnData, batch_key: str, rng: int) -> NDArray[np.int64]:
     """Return which cells are held out together: those of a batch."""
-    from warnings import warn
-
-    import pandas as pd
-
     folds = pd.factorize(column_of(reference.obs, batch_key, "reference.obs"), use_na_sentinel=False)[0]
     if len(np.unique(folds)) == 1:
         message = f"the reference has one batch in obs[{batch_key!r}]: random fifths of it are held out, which is too easy a test"

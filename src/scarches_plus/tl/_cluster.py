@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from warnings import warn
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import require_writable
-from scarches_plus._neighbors import dense
+from scarches_plus._neighbors import dense, nearest_within
 
+from ._groups._propagate import by_size, propagate, symmetric_graph
 from ._records._provenance import copy_of, record_of, versions
 
 if TYPE_CHECKING:
@@ -143,10 +145,6 @@ def cluster(
 def _label_propagation(
     embedding: np.ndarray, k: int, max_sweeps: int, rng: int | np.random.Generator | None
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    from scarches_plus._neighbors import nearest_within
-
-    from ._groups._propagate import propagate, symmetric_graph
-
     if len(embedding) == 1:  # it has no neighbour
         return np.zeros(1, dtype=np.int64), {"k": 0, "sweeps": 0, "converged": True}
     k = min(k, len(embedding) - 1)
@@ -159,8 +157,6 @@ def _kmeans(
     embedding: np.ndarray, n_clusters: int, max_sweeps: int, rng: int | np.random.Generator | None
 ) -> tuple[np.ndarray, dict[str, Any]]:
     from sklearn.cluster import KMeans
-
-    from ._groups._propagate import by_size
 
     if not 1 <= n_clusters <= len(embedding):
         message = f"n_clusters must lie between 1 and the number of cells, {len(embedding)}, not {n_clusters}"
@@ -188,8 +184,6 @@ def _n_clusters(adata: AnnData, use_rep: str, n_clusters: int | None) -> int:
 
 
 def _write(adata: AnnData, key: str, labels: np.ndarray) -> None:
-    import pandas as pd
-
     names = pd.Index([str(i) for i in range(int(labels.max()) + 1)])
     adata.obs[key] = pd.Categorical.from_codes(labels.tolist(), categories=names)
     adata.uns.pop(_keys.colors(key), None)  # of other clusters

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from scarches_plus import _arguments as check
 from scarches_plus._cells import column_not_found, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -51,8 +52,6 @@ def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str
                cell_type
     cell_type        1.0
     """
-    import pandas as pd
-
     check.cells("adata", adata)
     clusters = check.names("clusters", clusters, or_one=True, least=1)
     labels = check.names("labels", labels, or_one=True, least=1)

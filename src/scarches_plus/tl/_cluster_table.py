@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells import column_not_found
+from scarches_plus._cells import column_not_found, counts_layer, row_blocks, stored_counts
+from scarches_plus.pp._check_query import require_counts
+
+from ._groups._expression_sums import BLOCK, grouped_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from anndata import AnnData
 
 #: Genes that mark dying cells and batch effects, by the beginning of their names.
@@ -80,8 +83,6 @@ def cluster_table(
     >>> table = sp.tl.cluster_table(adata, "cell_type", "batch", min_cells=20, min_values={"batch": 2})
     >>> kept = table.index[table["kept"]]
     """
-    import pandas as pd
-
     check.cells("adata", adata)
     check.texts(cluster_key=cluster_key)
     check.texts_or_none(layer=layer)
@@ -120,8 +121,6 @@ def cluster_table(
 
 def _composition(codes: np.ndarray, n_clusters: int, column: pd.Series, min_cells: int) -> dict[str, np.ndarray]:
     """Return number of values, most frequent value (``None`` without any) and its share, of every cluster."""
-    import pandas as pd
-
     values = pd.Categorical(column)
     known = (codes >= 0) & (values.codes >= 0)
     shape = n_clusters, max(1, len(values.categories))
@@ -140,11 +139,6 @@ def _gene_shares(
     adata: AnnData, layer: str | None, codes: np.ndarray, n_clusters: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the mean share of kinds of genes in every cluster, and its ratio to that of all clustered cells."""
-    from scarches_plus._cells import counts_layer, row_blocks, stored_counts
-    from scarches_plus.pp._check_query import require_counts
-
-    from ._groups._expression_sums import BLOCK, grouped_sums
-
     upper = adata.var_names.astype(str).str.upper()
     chosen = {name: np.array([gene.startswith(prefixes) for gene in upper]) for name, prefixes in _PREFIXES.items()}
     if not any(genes.any() for genes in chosen.values()):

@@ -6,21 +6,25 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import require_writable
+from scarches_plus._cells import counts_layer, counts_of, require_writable
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
+from scarches_plus.pp._check_query import require_counts
 
+from ._groups._propagate import propagate, symmetric_graph
 from ._label_profiles import label_profiles
 from ._novelty._contrasts import Explanation, explain
 from ._novelty._pools import POOL, Pools, pooled
 from ._records._provenance import copy_of, versions
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from numpy.typing import NDArray
 
 #: Pools that the query's centre is found from, and pools looked at in one step.
@@ -31,7 +35,7 @@ _FEWEST_GENES = 50
 _HARDLY = 0.2
 
 
-def detect_novel(  # noqa: PLR0915 (arguments are checked first)
+def detect_novel(
     adata: AnnData,
     reference: AnnData | LabelProfiles,
     labels_key: str | None = None,
@@ -110,12 +114,6 @@ def detect_novel(  # noqa: PLR0915 (arguments are checked first)
     ----------
     Contrasts of pooled cells: this package. Calibration on held-out batches: Vovk, Gammerman and Shafer 2005 (conformal).
     """
-    from anndata import AnnData
-    from mudata import MuData
-
-    from scarches_plus._cells import counts_layer, counts_of
-    from scarches_plus.pp._check_query import require_counts
-
     check.cells("adata", adata)
     check.texts_or_none(labels_key=labels_key, batch_key=batch_key, layer=layer, reference_layer=reference_layer)
     check.distinct(labels_key=labels_key, batch_key=batch_key)
@@ -235,16 +233,12 @@ def _held_out_rates(quantiles: NDArray, alpha: float) -> NDArray:
 
 def _clusters(cells: Pools, novel: NDArray) -> NDArray[np.int64]:
     """Return clusters most of whose cells are novel, numbered from the largest, -1 for other cells."""
-    from ._groups._propagate import propagate, symmetric_graph
-
     clusters = propagate(symmetric_graph(cells.neighbors.indices), max_sweeps=150, rng=0).labels
     mostly = np.bincount(clusters, novel) / np.bincount(clusters) > 0.5
     return np.where(mostly, np.cumsum(mostly) - 1, -1)[clusters]  # type: ignore[no-any-return]
 
 
 def _columns(key: str, labels: tuple[str, ...], label: NDArray, clusters: NDArray) -> dict[str, Any]:
-    import pandas as pd
-
     names = [f"{key} {number + 1}" for number in range(clusters.max() + 1)]
     return {
         _keys.novel_label(key): pd.Categorical.from_codes(label.tolist(), categories=pd.Index(labels)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
@@ -18,7 +19,6 @@ from ._votes._reference_labels import labels_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -128,8 +128,6 @@ def differential_abundance(
     >>> bool(table.loc["type2", "log2_ratio_high"] < 0)
     True
     """
-    import pandas as pd
-
     check.cells("adata", adata)
     check.cells("reference", reference, or_none=True)
     check.texts(labels_key=labels_key, unknown_category=unknown_category)
@@ -219,8 +217,6 @@ def _groups(
 
 
 def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str | None, source: str) -> _Cells:
-    import pandas as pd
-
     labelled = posterior.to_numpy().any(axis=1)
     if not labelled.any():
         message = f"no cell of {name!r} has a label"
@@ -246,8 +242,6 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
 
 def _column(adata: AnnData, key: str) -> pd.Series:
     """Return a column as names, missing values as ``None``."""
-    import pandas as pd
-
     return pd.Series(names_of(column_of(adata.obs, key)), index=adata.obs_names, dtype=object)
 
 
@@ -265,8 +259,6 @@ def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> li
 
 def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str) -> tuple[pd.DataFrame, str]:
     """Return label probabilities of all cells, with zeros for cells without a label, and where they were found."""
-    import pandas as pd
-
     slot = _keys.probabilities(labels_key)
     if slot in adata.obsm:
         given = adata.obsm[slot]

@@ -9,6 +9,7 @@ from warnings import warn
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import require_writable
+from scarches_plus.pp import check_query
 
 from ._records._provenance import copy_of, write_embedding
 
@@ -75,7 +76,6 @@ def embed(
     """
     from scarches_plus.model import load
     from scarches_plus.model._mixins._embedding import embed_checked
-    from scarches_plus.pp import check_query
 
     check.cells("adata", adata, mudata=True)
     check.texts_or_none(layer=layer, batch_key=batch_key)

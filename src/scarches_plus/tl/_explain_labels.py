@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_of, names_of
+from scarches_plus._neighbors import nearest
 
 from ._label_calibration import calibrations_for
 from ._records._provenance import embedding_of, require_same_space
@@ -18,7 +20,6 @@ from ._votes._reference_labels import reference_labels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -88,10 +89,6 @@ def explain_labels(
     ----------
     Lotfollahi et al. 2021 (scArches), eq. 17-22.
     """
-    import pandas as pd
-
-    from scarches_plus._neighbors import nearest
-
     check.cells("adata", adata, mudata=True)
     check.cells("reference", reference, mudata=True)
     check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
@@ -170,8 +167,6 @@ def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> ND
 
 
 def _batches(reference: AnnData, key: str) -> pd.Categorical:
-    import pandas as pd
-
     names = names_of(column_of(reference.obs, key, "reference.obs"))
     return pd.Categorical(["nan" if name is None else name for name in names])
 
@@ -194,8 +189,6 @@ def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:
 
 def _most_frequent(codes: NDArray, names: list[str]) -> NDArray:
     """Return the most frequent names among a cell's neighbours and how many have them, such as ``"alpha 38, beta 12"``."""
-    import pandas as pd
-
     n_cells, known = len(codes), np.array(names, dtype=object)
     flat = np.arange(n_cells)[:, None] * (len(names) + 1) + np.where(codes < 0, len(names), codes)
     counts = np.bincount(flat.ravel(), minlength=n_cells * (len(names) + 1)).reshape(n_cells, -1)[:, :-1]

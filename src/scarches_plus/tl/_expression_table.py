@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from scarches_plus import _arguments as check
-from scarches_plus._cells import column_not_found, column_of
+from scarches_plus._cells import column_not_found, column_of, counts_layer, row_blocks, stored_counts
+from scarches_plus.pp._check_query import require_counts
+
+from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -71,13 +75,6 @@ def expression_table(
     >>> adata = sp.datasets.simulate(200, n_types=3)
     >>> table = sp.tl.expression_table(adata, "cell_type", "batch", genes=["gene0"])
     """
-    import pandas as pd
-
-    from scarches_plus._cells import counts_layer, row_blocks, stored_counts
-    from scarches_plus.pp._check_query import require_counts
-
-    from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
-
     check.cells("adata", adata)
     check.texts(rows=rows, columns=columns)
     check.distinct(rows=rows, columns=columns)

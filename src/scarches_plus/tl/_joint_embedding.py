@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from warnings import warn
 
+import anndata
+import pandas as pd
+
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_repeated, counts_layer, counts_of, is_mudata, name_of, names_of
@@ -16,7 +19,6 @@ from ._records._provenance import embedding_of, record_of, require_same_space, s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
 
@@ -55,9 +57,6 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     UserWarning
         If one has counts where the other has logarithms, for example: ``X`` is then left out.
     """
-    import anndata
-    import pandas as pd
-
     check.cells("reference", reference, mudata=True)
     check.cells("query", query, mudata=True)
     check.texts(use_rep=use_rep)
@@ -120,8 +119,6 @@ class _Genes(NamedTuple):
 
 def _genes_of(cells: AnnData | MuData, use_rep: str, role: str) -> _Genes:
     """Return genes and counts as the record of an embedding names them."""
-    import pandas as pd
-
     record = record_of(cells, use_rep)
     if is_mudata(cells):
         name = str(record.get("modality", ""))
@@ -169,8 +166,6 @@ def _same_units(matrices: dict[str, Any], roles: Mapping[str, AnnData]) -> dict[
 
 def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Give columns the type they had, as h5ad can hold it: categories, integers and Booleans with gaps, text where mixed or times."""
-    import pandas as pd
-
     for column in columns.columns:
         sources = [frame[column] for frame in frames if column in frame]
         if all(isinstance(source.dtype, pd.CategoricalDtype) for source in sources):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.optimize import minimize
 
 from scarches_plus import _arguments as check
 
@@ -155,8 +156,6 @@ def fit(shares: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
     codes
         True labels, shape ``(n_cells,)``.
     """
-    from scipy.optimize import minimize
-
     rows = np.arange(len(codes))
 
     def mean_loss(logs: np.ndarray) -> float:

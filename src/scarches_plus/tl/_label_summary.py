@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from scarches_plus import _arguments as check
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def label_summary(explanation: pd.DataFrame) -> pd.DataFrame:
@@ -32,8 +29,6 @@ def label_summary(explanation: pd.DataFrame) -> pd.DataFrame:
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    import pandas as pd
-
     needed = ["label", "reason", "probability"]
     check.table("explanation", explanation, needed, numbers=["probability"], made_by="sp.tl.explain_labels")
     cells = explanation[explanation["label"].notna()]

@@ -11,6 +11,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
 from scarches_plus._cells import require_writable
 from scarches_plus._logging import logger
+from scarches_plus.pp import check_query
 
 from ._records._drift import measure_drift
 from ._records._provenance import versions, write_embedding
@@ -124,7 +125,6 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     from scarches_plus.model._training._interrupt import trained_model_kept
     from scarches_plus.model._training._training_options import check_training
     from scarches_plus.module._likelihoods._expression_likelihood import SQUARED_ERRORS
-    from scarches_plus.pp import check_query
     from scarches_plus.train import carry_anchors, carry_summaries
     from scarches_plus.train._penalty_parts._penalty_sum import name_terms
 
@@ -225,8 +225,6 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
 
 def _check_drift_cells(cells: AnnData, reference: SCVI | SCANVI | TOTALVI) -> QueryReport:
     """Find before any work what is wrong with the cells on which drift is measured."""
-    from scarches_plus.pp import check_query
-
     report = check_query(cells, reference, shared_batches=reference.spec.batches)
     if report.new_batches:
         message = f"drift_cells are no cells of the reference, which has no batches {list(report.new_batches)[:5]}: pass reference cells"

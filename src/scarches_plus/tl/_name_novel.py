@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
@@ -66,8 +67,6 @@ def name_novel(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    import pandas as pd
-
     check.cells("adata", adata)
     check.mapping("names", names)
     check.texts(key=key, unknown_category=unknown_category)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_of, name_of, require_writable
+from scarches_plus._cells import column_of, counts_layer, name_of, require_writable, row_blocks, stored_counts
 from scarches_plus._logging import logger
+from scarches_plus.pp._check_query import require_counts
 
+from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
+from ._groups._welch import mean_and_variance, welch
 from ._records._provenance import copy_of
 from ._votes._reference_labels import labels_of
 
@@ -107,12 +112,6 @@ def rank_genes(
     >>> adata = sp.datasets.simulate(200, n_types=3)
     >>> sp.tl.rank_genes(adata, "cell_type", n_genes=25)
     """
-    from scarches_plus._cells import counts_layer, row_blocks, stored_counts
-    from scarches_plus.pp._check_query import require_counts
-
-    from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
-    from ._groups._welch import mean_and_variance, welch
-
     check.cells("adata", adata)
     check.texts(groupby=groupby)
     check.texts_or_none(layer=layer)
@@ -207,8 +206,6 @@ def _ranked(names: list[str], n_cells: np.ndarray, groups: Sequence[str] | None,
 
 def _sample(codes: np.ndarray, max_cells: int | None, rng: np.random.Generator) -> np.ndarray:
     """Return at most so many random cells of every group, in their order."""
-    import pandas as pd
-
     order = rng.permutation(np.flatnonzero(codes >= 0))
     if max_cells is not None:
         order = order[pd.Series(order).groupby(codes[order]).cumcount().to_numpy() < max_cells]
@@ -223,8 +220,6 @@ def _result(
     genes: np.ndarray, scores: np.ndarray, pvals: np.ndarray, log_fold: np.ndarray, n_genes: int | None
 ) -> dict[str, Any]:
     """Return what scanpy writes, arrays of groups x genes, best gene first."""
-    from scipy.stats import false_discovery_control
-
     best = np.argsort(-scores, axis=1, kind="stable")[:, :n_genes]
     adjusted = false_discovery_control(pvals, axis=1)
     values = {"scores": scores, "pvals": pvals, "pvals_adj": adjusted, "logfoldchanges": log_fold}

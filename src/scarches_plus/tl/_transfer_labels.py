@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of, require_writable
+from scarches_plus._label_tree import LabelTree
 from scarches_plus._load import load
 from scarches_plus._logging import logger
+from scarches_plus._neighbors import nearest
 
 from ._label_calibration import calibrations_for
 from ._novelty._novel_cells import novel_cells
@@ -24,11 +27,9 @@ from ._votes._summary_votes import summaries_for
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
 
-    from scarches_plus._label_tree import LabelTree
     from scarches_plus._neighbors import Neighbors
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import LatentSummary
@@ -127,9 +128,6 @@ def transfer_labels(
     ----------
     Lotfollahi et al. 2021 (scArches), eq. 17-22.
     """
-    from scarches_plus._label_tree import LabelTree
-    from scarches_plus._neighbors import nearest
-
     check.cells("adata", adata, mudata=True)
     keys = list(check.names("labels_key", labels_key, or_one=True, least=1))
     reference = load(reference) if isinstance(reference, str | Path) else reference
@@ -222,8 +220,6 @@ def _answers(labels: list[str], key: str, tree: LabelTree | None, unknown_catego
 
 def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> pd.Categorical:
     """Return labels by code, in the given order with unknown (code -1) last."""
-    import pandas as pd
-
     codes = np.where(codes < 0, len(names), codes)
     categories: Any = pd.Index([*names, unknown_category])
     return pd.Categorical.from_codes(codes.tolist(), categories=categories)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
 
 from scarches_plus import _keys
 from scarches_plus._cells import name_of, names_of
@@ -15,7 +18,6 @@ from ._tensors import pack, refuse_rest, take, unpack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
     from pandas import Series
@@ -36,8 +38,6 @@ def labels_of(cells: AnnData | MuData, key: str) -> Series | None:
 
 def coded_names(column: Series) -> tuple[NDArray[np.int32], list[str]]:
     """Return labels as codes, -1 where there is none, and their names in the column's order."""
-    import pandas as pd
-
     kept = pd.Categorical(column)
     names = list(dict.fromkeys(name_of(value) for value in kept.categories))
     return pd.Categorical(names_of(column), categories=names).codes.astype(np.int32), names
@@ -107,10 +107,6 @@ def unpack_reference(contents: bytes, manifest: Manifest, name: str) -> AnnData:
     BundleError
         If the file does not hold what the manifest says.
     """
-    import pandas as pd
-    from anndata import AnnData
-    from scipy import sparse
-
     section, genes = manifest.reference, manifest.cells.var_names
     if section is None:
         message = f"{name} is not in the manifest"
@@ -167,7 +163,6 @@ def _coordinates(tensors: dict[str, Any], key: str, n: int, name: str) -> np.nda
 
 def _pack_counts(adata: AnnData, model: Any) -> dict[str, Any]:
     import torch
-    from scipy import sparse
 
     from scarches_plus.pp import align_genes
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from anndata import read_h5ad
+from mudata import read_h5mu
+
 from ._find import CELL_FILES
 
 if TYPE_CHECKING:
@@ -19,9 +22,6 @@ def cells_beside(folder: Path, prefix: str) -> Path | None:
 def reader_of(file: Path) -> Callable[..., Any]:
     """Return what reads a file of cells, by its suffix."""
     if file.suffix == ".h5mu":
-        from mudata import read_h5mu
-
         return read_h5mu  # type: ignore[no-any-return]
-    from anndata import read_h5ad
 
     return read_h5ad

@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._arguments import at_home
+from scarches_plus._cells import is_mudata
 from scarches_plus._files import read_folder
+from scarches_plus._hdf5 import read_checked
 from scarches_plus._logging import logger
 from scarches_plus.bundle._load_bundle import load_bundle
 
@@ -144,8 +146,6 @@ def _read(folder: Path, place: Place, *, with_cells: bool) -> tuple[SavedModel, 
 
 def _cells_beside(folder: Path, place: Place) -> Any:
     """Return the cells beside a model, ``None`` if there are none."""
-    from scarches_plus._hdf5 import read_checked
-
     from ._cells_beside import cells_beside, reader_of
 
     file = cells_beside(folder, place.prefix)
@@ -154,7 +154,6 @@ def _cells_beside(folder: Path, place: Place) -> Any:
 
 def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = False, **options: Any) -> Any:
     """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
-    from scarches_plus._cells import is_mudata
     from scarches_plus.model._saved._own_cells import is_minified, with_names_of_today
     from scarches_plus.model._state import note_origin
 

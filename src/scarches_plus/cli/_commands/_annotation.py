@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from scarches_plus import pp, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
-from scarches_plus.cli._app import AS_IT_IS, Count, Reading, Share, Words, app
+from scarches_plus.cli._app import AS_IT_IS, Count, Reading, Share, Words
 from scarches_plus.cli._files._inputs import (
     read_cells,
     read_hierarchy,
@@ -25,7 +26,6 @@ from scarches_plus.cli._steps import console
 _OF_NOVEL = "; the command novel writes such a column"
 
 
-@app.command
 def seeds(
     cells: Path,
     *,
@@ -55,8 +55,6 @@ def seeds(
     out
         The .h5ad file to write.
     """
-    from scarches_plus import pp
-
     out = output_file(out, CELLS, {"--markers": markers, "--columns": reading.columns}, updates=cells)
     given = read_json(markers, "labels with their markers", example='{"B cell": ["MS4A1", "CD79A"]}')
     adata = read_cells(cells, reading)
@@ -67,7 +65,6 @@ def seeds(
     console.print(f"wrote {out}")
 
 
-@app.command
 def abundance(
     cells: Path,
     *,
@@ -103,8 +100,6 @@ def abundance(
     out
         The .csv file to write.
     """
-    from scarches_plus import tl
-
     require_different(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
     reads = {
         "the file of cells": cells,
@@ -130,7 +125,6 @@ def abundance(
     console.print(f"wrote {out}")
 
 
-@app.command
 def transfer(
     mapped: Path,
     *,
@@ -174,8 +168,6 @@ def transfer(
     probabilities
         Also write the probabilities of all labels, which the command abundance takes.
     """
-    from scarches_plus import tl
-
     keeps = kind_of(mapped) == "h5mu" and reading.modality is None
     reads = {"--reference": at_home(reference), "--hierarchy": hierarchy, "--columns": reading.columns}
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=mapped)

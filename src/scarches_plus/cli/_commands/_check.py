@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 
-from scarches_plus.cli._app import AS_IT_IS, Reading, Words, app
+from scarches_plus import pp
+from scarches_plus.cli._app import AS_IT_IS, Reading, Words
 from scarches_plus.cli._console import console
 from scarches_plus.cli._files._inputs import read_cells
 from scarches_plus.cli._files._models import open_model
 
 
-@app.command(name="check")
 def check_(
     cells: Path,
     *,
@@ -39,8 +39,6 @@ def check_(
     shared_batches
         Batches of the cells that are the reference's own.
     """
-    from scarches_plus import pp
-
     reference = None if model is None else open_model(model)
     adata = read_cells(cells, reading, keep_modalities=reference is not None and bool(reference.spec.modalities))
     report = pp.check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)

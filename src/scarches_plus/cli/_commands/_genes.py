@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from scarches_plus.cli._app import AS_IT_IS, Reading, app
+from scarches_plus import pp
+from scarches_plus.cli._app import AS_IT_IS, Reading
 from scarches_plus.cli._console import console
 from scarches_plus.cli._files._inputs import read_cells, require_counts
 from scarches_plus.cli._files._models import model_or_cells
 from scarches_plus.cli._files._outputs import CELLS, output_file, write_cells
 
 
-@app.command
 def genes(
     cells: Path,
     *,
@@ -54,8 +54,6 @@ def genes(
     out
         The .h5ad file to write.
     """
-    from scarches_plus import pp
-
     _check(to, species, table, model, orthologs=orthologs, paralogs=paralogs, keep_unmapped=keep_unmapped)
     reads = {"--table": table, "--columns": reading.columns, "--model": None if model is None else Path(model)}
     out = output_file(out, CELLS, reads, updates=cells)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
+from scarches_plus import hub as models
 from scarches_plus._text import for_json, for_message
-from scarches_plus.cli._app import Words, app
+from scarches_plus.bundle import card_text
+from scarches_plus.cli._app import Words  # noqa: TC001
 from scarches_plus.cli._console import console
+from scarches_plus.hub import info as info_of
+from scarches_plus.hub import list_models, verify_bundle
 
 if TYPE_CHECKING:
     import pandas as pd
 
 hub = App(name="hub", help="Find, fetch and check models that are shared as bundles.")
-app.command(hub)
 
 
 @hub.command(name="list")
@@ -31,8 +34,6 @@ def list_(*, known: bool = False, index: Words = (), offline: bool = False) -> N
     offline
         Fetch nothing.
     """
-    from scarches_plus.hub import list_models
-
     table = list_models(known=known, index=index, offline=offline)
     if known:
         columns = [
@@ -88,8 +89,6 @@ def info(name: str, *, index: Words = (), offline: bool = False) -> None:
     offline
         Fetch nothing.
     """
-    from scarches_plus import hub as models
-
     console.print(for_json(models.info(name, index=index, offline=offline).model_dump_json(indent=1)))
 
 
@@ -112,8 +111,6 @@ def pull(
     with_cells
         Fetch the cells beside a model of a record or repository, too.
     """
-    from scarches_plus import hub as models
-
     console.print(models.pull(name, index=index, allow_latest=allow_latest, offline=offline, with_cells=with_cells))
 
 
@@ -155,8 +152,6 @@ def push(
     allow_cells
         Send data of single cells as well.
     """
-    from scarches_plus import hub as models
-
     card = models.info(bundle).card
     if publish and not yes:
         where = f"Zenodo's {'sandbox' if sandbox else 'archive'}" if backend == "zenodo" else "Hugging Face"
@@ -191,8 +186,6 @@ def verify(bundle: str) -> None:
     bundle
         Folder or archive of a bundle, or name@version.
     """
-    from scarches_plus.hub import verify_bundle
-
     manifest = verify_bundle(bundle)
     console.print(f"{bundle} is whole: {manifest.model.class_name}, {len(manifest.cells.var_names)} genes")
 
@@ -206,7 +199,4 @@ def card(bundle: str) -> None:
     bundle
         Folder or archive of a bundle, or name@version.
     """
-    from scarches_plus.bundle import card_text
-    from scarches_plus.hub import info as info_of
-
     console.print(card_text(info_of(bundle).model_dump()))

@@ -8,7 +8,7 @@ from typing import Literal
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
-from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words, app
+from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words
 from scarches_plus.cli._files._bundles import NOTHING_SAID, About, known_profiles, model_kept, write_bundle
 from scarches_plus.cli._files._inputs import (
     read_cells,
@@ -38,9 +38,9 @@ from scarches_plus.cli._steps import (
     transfer_and_report,
     without_counts,
 )
+from scarches_plus.datasets import pbmc68k
 
 
-@app.command
 def demo(
     *,
     out: Path = Path("demo"),
@@ -86,8 +86,6 @@ def demo(
     require_different(batch_key=batch_key, labels_key=labels_key)
     out = output_files(out, ("mapped.h5ad", "umap.png", "report.html"), {"--data": data, "--columns": reading.columns})
     if data is None:
-        from scarches_plus.datasets import pbmc68k
-
         adata = pbmc68k()
         lanes = sorted(adata.obs["batch"].unique())
         reference_batches = reference_batches or tuple(lanes[:5])
@@ -110,7 +108,6 @@ def demo(
     transfer_and_report(query, reference, labels_key, out, "Mapping demo")
 
 
-@app.command
 def build(
     reference: Path,
     *,
@@ -220,7 +217,6 @@ def build(
                 )
 
 
-@app.command(name="map")
 def map_(
     query: Path,
     *,

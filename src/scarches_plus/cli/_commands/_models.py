@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from scarches_plus import tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
-from scarches_plus.cli._app import AS_IT_IS, Reading, Whole, Words, app
+from scarches_plus.cli._app import AS_IT_IS, Reading, Whole, Words
 from scarches_plus.cli._files._bundles import NOTHING_SAID, About, known_profiles, write_bundle
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_counts
 from scarches_plus.cli._files._models import open_model
@@ -21,7 +22,6 @@ Parts = Annotated[
 ]
 
 
-@app.command
 def embed(
     cells: Path,
     *,
@@ -46,8 +46,6 @@ def embed(
     batch_key
         Column of batches, if not the reference's.
     """
-    from scarches_plus import tl
-
     keeps = kind_of(cells) == "h5mu" and reading.modality is None
     reads = {"--model": at_home(model), "--columns": reading.columns}
     out = output_file(out, (".h5mu",) if keeps else CELLS, reads, updates=cells)
@@ -61,7 +59,6 @@ def embed(
     console.print(f"wrote {out}")
 
 
-@app.command
 def bundle(
     model: str,
     *,

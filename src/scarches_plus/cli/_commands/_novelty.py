@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scarches_plus import tl
 from scarches_plus._arguments import at_home
-from scarches_plus.cli._app import AS_IT_IS, Reading, ShareBetween, app
+from scarches_plus.cli._app import AS_IT_IS, Reading, ShareBetween
 from scarches_plus.cli._files._inputs import read_cells, read_json, require_columns, require_counts, require_different
 from scarches_plus.cli._files._models import open_model, read_profiles, read_reference
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, size_of, write_cells
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from scarches_plus.tl import LabelProfiles
 
 
-@app.command
 def novel(
     query: Path,
     *,
@@ -52,8 +52,6 @@ def novel(
     reference_layer
         Layer of the reference with raw counts, if not X.
     """
-    from scarches_plus import tl
-
     require_different(labels_key=labels_key, batch_key=batch_key)
     out = output_file(out, CELLS, {"--reference": at_home(reference), "--columns": reading.columns}, updates=query)
     known = _known(reference, labels_key, batch_key, reference_layer)
@@ -91,7 +89,6 @@ def _known(reference: str, labels_key: str | None, batch_key: str | None, layer:
     return cells
 
 
-@app.command
 def name(
     query: Path,
     *,
@@ -117,8 +114,6 @@ def name(
     key_added
         Column to write.
     """
-    from scarches_plus import tl
-
     out = output_file(out, CELLS, {"--names": names}, updates=query)
     given = read_json(names, "clusters with their names", example='{"novel 1": "delta"}')
     adata = read_cells(query)
@@ -129,7 +124,6 @@ def name(
     console.print(f"wrote {out}")
 
 
-@app.command
 def extend(
     cells: Path,
     *,
@@ -162,8 +156,6 @@ def extend(
     overwrite
         Replace a model that is there.
     """
-    from scarches_plus import tl
-
     reads = {
         "the file of cells": cells,
         "--model": at_home(model),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scarches_plus import metrics, pl
 from scarches_plus._arguments import at_home
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
-from scarches_plus.cli._app import AS_IT_IS, Reading, Words, app
+from scarches_plus.cli._app import AS_IT_IS, Reading, Words
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_different
 from scarches_plus.cli._files._models import read_reference
 from scarches_plus.cli._files._outputs import output_files
 from scarches_plus.cli._steps import console, write_report
 
 
-@app.command
 def report(
     mapped: Path, *, reference: str, labels_key: str, out: Path = Path("report"), reading: Reading = AS_IT_IS
 ) -> None:
@@ -40,7 +40,6 @@ def report(
     write_report(query, cells, labels_key, out, f"Mapping of {mapped.name}")
 
 
-@app.command
 def evaluate(
     cells: Path,
     *,
@@ -73,8 +72,6 @@ def evaluate(
     out
         Folder for the results.
     """
-    from scarches_plus import metrics, pl
-
     require_different(batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
     names = ("scores.csv", *(["labels.csv"] if labels_key else []), "evaluation.html", "evaluation.png")
     out = output_files(out, names, {"the file of cells": cells, "--columns": reading.columns})

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
+from scarches_plus import tl
 from scarches_plus._logging import logger
 from scarches_plus.cli._console import console
+from scarches_plus.hub import save_bundle
 
 from ._inputs import read_json
 
@@ -62,8 +64,6 @@ NOTHING_SAID = About()
 
 def known_profiles(adata: AnnData, labels_key: str, batch_key: str, layer: str | None) -> LabelProfiles | None:
     """Return what the labels of a reference look like in counts, ``None`` (and why) if its cells do not tell."""
-    from scarches_plus import tl
-
     try:
         return tl.label_profiles(adata, labels_key, batch_key, layer=layer)
     except ValueError as error:
@@ -106,7 +106,5 @@ def write_bundle(model: SCVI | SCANVI, out: Path, **options: Any) -> None:
     **options
         Options of :func:`scarches_plus.hub.save_bundle`.
     """
-    from scarches_plus.hub import save_bundle
-
     save_bundle(model, out, **options)
     console.print(f"wrote {out}")

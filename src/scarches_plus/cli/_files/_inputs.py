@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import _limits
 from scarches_plus._arguments import at_home, distinct
 from scarches_plus.cli._app import AS_IT_IS, Reading
+from scarches_plus.cli._terminal import files_read
+from scarches_plus.pp import label_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_tree import LabelTree
-
-#: What this command has read: errors of the work on cells name these.
-files_read: list[Path] = []
 
 
 def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool = False) -> Any:
@@ -72,7 +71,6 @@ def read_hierarchy(file: Path | None) -> LabelTree | None:
     if not file.is_file():
         message = f"{file} is not a file"
         raise FileNotFoundError(message)
-    from scarches_plus.pp import label_tree
 
     files_read.append(file)
     return label_tree(file)

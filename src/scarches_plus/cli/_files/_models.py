@@ -6,11 +6,15 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import tl
 from scarches_plus._arguments import at_home
 from scarches_plus._keys import EMBEDDING
+from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
 from scarches_plus.cli._steps import REFERENCE
+from scarches_plus.cli._terminal import files_read
+from scarches_plus.hub import BundleError, import_reference, load_profiles, load_reference, local_path
 
-from ._inputs import files_read, read_cells
+from ._inputs import read_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -70,10 +74,6 @@ def read_reference(what: str, *, or_model: bool = False, keep_modalities: bool =
 
 def _cells_of(path: Path, *, embedded: bool) -> AnnData:
     """Return the cells in a bundle, or those beside a saved model."""
-    from scarches_plus import tl
-    from scarches_plus.bundle import BUNDLE, layout_at
-    from scarches_plus.hub import import_reference, load_reference
-
     if layout_at(path) == BUNDLE:
         return load_reference(path)
     cells = import_reference(path)
@@ -84,9 +84,6 @@ def _cells_of(path: Path, *, embedded: bool) -> AnnData:
 
 def read_profiles(what: str) -> LabelProfiles | None:
     """Return the label profiles of a bundle, ``None`` for what can only have cells."""
-    from scarches_plus.bundle import BUNDLE, layout_at
-    from scarches_plus.hub import BundleError, load_profiles
-
     path = _model_path(what, with_cells=True)
     if path is None or (path / REFERENCE).is_file() or layout_at(path) != BUNDLE:
         return None
@@ -103,9 +100,6 @@ def read_profiles(what: str) -> LabelProfiles | None:
 
 def _model_path(what: str, *, with_cells: bool = False) -> Path | None:
     """Return where the model lies that something names, fetched with its cells if asked; ``None`` for cells."""
-    from scarches_plus.bundle import MODEL_FILE, layout_at
-    from scarches_plus.hub import local_path
-
     path = at_home(what)
     if path.exists():
         is_model = (path / REFERENCE).is_file() or layout_at(path) is not None

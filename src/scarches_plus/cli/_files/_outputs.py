@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._arguments import at_home
+from scarches_plus._cell_files import kind_of, resolved
 from scarches_plus._files import check_apart, check_output_file, check_output_folder, check_space, write_file
+from scarches_plus.bundle import no_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,8 +47,6 @@ def output_file(
     ValueError
         If its name does not end so, or it is a file that the command reads.
     """
-    from scarches_plus._cell_files import kind_of, resolved
-
     if updates is not None:
         updates = resolved(updates)
         if at_home(out).is_dir():
@@ -142,6 +142,4 @@ def _no_model(folder: Path) -> str | None:
 
 
 def _no_bundle(folder: Path) -> str | None:
-    from scarches_plus.bundle import no_bundle
-
     return no_bundle(folder)

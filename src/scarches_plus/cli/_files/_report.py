@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from scarches_plus import _keys
+from scarches_plus import _keys, metrics, pl, tl
 from scarches_plus._cells import names_of
 from scarches_plus._files import write_file
 from scarches_plus._logging import logger
@@ -81,8 +81,6 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
     """
     import scanpy as sc
 
-    from scarches_plus import metrics, tl
-
     predicted = _keys.predicted(labels_key)
     if predicted not in query.obs:
         message = f"obs[{predicted!r}] not found: transfer labels first (scarches-plus transfer)"
@@ -145,8 +143,6 @@ def _figures(
     joint: AnnData, query: AnnData, labels_key: str, known: list[str] | None, batch_key: str
 ) -> dict[str, Figure]:
     import matplotlib.pyplot as plt
-
-    from scarches_plus import pl
 
     panels: list[tuple[str, Literal["query", "reference", "all"], str]] = [
         (_keys.ROLE, "query", "query on reference"),

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pooch
+from tqdm.auto import tqdm
+
 from scarches_plus._files import cache_folder
+from scarches_plus._hdf5 import read_h5ad
 from scarches_plus._http import AddressError, TransferError, chunks, follow
 
 if TYPE_CHECKING:
@@ -55,8 +59,6 @@ def fetch(
         If no mirror delivered the file. Nothing is left in the cache folder, and the message says how to place the
         file by hand.
     """
-    import pooch
-
     path = cache_folder(cache_dir) / file.name
     if path.is_dir():  # pooch would put the file into it, and into what a link leads to
         message = f"{path} is a folder, where the file {file.name} should be; remove it"
@@ -89,8 +91,6 @@ def fetch(
 
 def read_published(path: Path) -> AnnData:
     """Read an h5ad file without the deprecation warnings about its age, which only its publisher could act on."""
-    from scarches_plus._hdf5 import read_h5ad
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", PendingDeprecationWarning)
@@ -99,8 +99,6 @@ def read_published(path: Path) -> AnnData:
 
 def _download(url: str, output_file: str, _pooch: Any) -> None:
     """Download a file for pooch; figshare's firewall answers 202 and an empty page to what is no browser."""
-    from tqdm.auto import tqdm
-
     with follow(url, {}) as answer:
         if answer.status_code != _OK:
             message = f"answers {answer.status_code} and no file; it may want a browser"

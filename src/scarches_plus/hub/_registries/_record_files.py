@@ -6,6 +6,8 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from tqdm.auto import tqdm
+
 from scarches_plus._logging import logger
 from scarches_plus.bundle import BundleError
 
@@ -93,8 +95,6 @@ class _Reader:
     """A file that is hashed while it is sent."""
 
     def __init__(self, file: BinaryIO, path: Path, entry: FileEntry, *, progress: bool) -> None:
-        from tqdm.auto import tqdm
-
         self._file, self._path, self._entry, self._left = file, path, entry, entry.size
         self._md5, self._sha256 = _md5(), hashlib.sha256()
         self._bar = tqdm(total=entry.size, unit="B", unit_scale=True, desc=path.name, disable=not progress)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from tqdm.auto import tqdm
+
 from scarches_plus._files import cache_subfolder, locked, open_part, place_part, write_file
 from scarches_plus._http import Answer, TryLaterError, chunks, is_address
 from scarches_plus.bundle import BundleError, read_file
@@ -113,8 +115,6 @@ def _complete(url: str, file: BinaryIO, entry: Expected, name: str, *, progress:
 
 def _go_on(url: str, file: BinaryIO, entry: Expected, name: str, *, progress: bool) -> bool:
     """Fetch what is missing, and no more than the size that is known; return whether something was there before."""
-    from tqdm.auto import tqdm
-
     start = file.seek(0, os.SEEK_END)
     with get(url, {"Range": f"bytes={start}-"} if start else {}) as answer:
         if answer.status_code == _BEYOND and start:  # what has arrived is of another file

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import requests
+
 from scarches_plus import _limits
 from scarches_plus._http import (
     REDIRECTS,
@@ -101,8 +103,6 @@ class Session:
 
         Errors of the library hold the request with its headers. They end here, as does a token that the service repeats.
         """
-        import requests
-
         url = address_below(self._address, *path.split("/"))
         shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}
         self._watch.start()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus._cells import column_of, names_of
@@ -21,7 +23,6 @@ from .report import Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 _PACKAGES = ("scarches-plus", "scib-metrics", "scikit-learn", "pynndescent", "numpy")
@@ -118,8 +119,6 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     ----------
     Luecken et al. 2022 (scib); Lotfollahi et al. 2021 (scArches); BA-scVI (arXiv 2503.20730).
     """
-    from tqdm.auto import tqdm
-
     check.cells("adata", adata, mudata=True)
     names = check.names("embeddings", embeddings, or_one=True, least=1)
     check.texts(batch_key=batch_key)
@@ -202,8 +201,6 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
 
 
 def _report(rows: list[dict[str, Any]], tables: list[pd.DataFrame], provenance: dict[str, Any]) -> Report:
-    import pandas as pd
-
     per_label = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if len(per_label):
         per_label.insert(0, "embedding", per_label.pop("embedding"))
@@ -230,8 +227,6 @@ def _check_k(k: int, n_cells: int) -> None:
 
 
 def _mask(adata: Any, reference_mask: ArrayLike | str | None) -> NDArray[np.bool_] | None:
-    import pandas as pd
-
     if reference_mask is None:
         return None
     if isinstance(reference_mask, pd.Series) and list(reference_mask.index) != list(adata.obs_names):

@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
 from scarches_plus._text import for_html, for_terminal
@@ -10,7 +12,6 @@ from scarches_plus._text import for_html, for_terminal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
 
 #: Weights of the total, those of scib.
 WEIGHTS = {"mixing": 0.4, "conservation": 0.6}
@@ -48,8 +49,6 @@ class Report:
         :math:`m^{0.4} c^{0.6}`, with the weights of scib: an embedding that mixes everything has a conservation of 0, and so
         has its total. scib adds the two, :math:`0.4 m + 0.6 c` with :math:`c` as it is (``"scib total"``), which noise passes.
         """
-        import pandas as pd
-
         scores = self.scores
         order = scores.drop_duplicates(["kind", "score"])[["kind", "score"]]
         wide = scores.pivot_table(index="embedding", columns=["kind", "score"], values="value", dropna=False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
@@ -10,7 +11,6 @@ from scarches_plus.metrics._parts._checks import coded_batches
 from scarches_plus.metrics._parts._nearest import nearest_others
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike
 
 
@@ -68,8 +68,6 @@ def isolated_label_score(
     ----------
     Luecken et al., Benchmarking atlas-level data integration in single-cell genomics (2022), "Isolated label scores".
     """
-    import pandas as pd
-
     k = check.whole("k", k, least=1)
     max_batches = None if max_batches is None else check.whole("max_batches", max_batches, least=1)
     n_cells = len(dense(embedding))

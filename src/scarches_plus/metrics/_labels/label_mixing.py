@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from scipy.stats import entropy
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
@@ -11,7 +13,6 @@ from scarches_plus.metrics._parts._checks import coded_batches
 from scarches_plus.metrics._parts._nearest import nearest_others
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike
 
 
@@ -67,9 +68,6 @@ def label_mixing(
     scANVI (Xu et al. 2019), Fig. 3: where cell types are not shared, their cells should have a low entropy of batch
     mixing.
     """
-    import pandas as pd
-    from scipy.stats import entropy
-
     k = check.whole("k", k, least=1)
     check.number("min_share", min_share, above=0, most=1)
     n_cells = len(dense(embedding))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
@@ -10,7 +11,6 @@ from scarches_plus.metrics._parts._checks import coded_batches
 from scarches_plus.metrics._parts._nearest import nearest_others
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike
 
 
@@ -55,8 +55,6 @@ def label_purity(
     ----------
     Released code of scArches (Lotfollahi et al. 2020), ``knn_purity`` with ``n_neighbors=30``.
     """
-    import pandas as pd
-
     k = check.whole("k", k, least=1)
     codes, names = coded_batches(labels, len(dense(embedding)), "labels")
     indices = nearest_others(embedding, k, neighbors)

@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import entr
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, nearest_within
@@ -59,9 +61,6 @@ def batch_entropy(
     ----------
     scArches (Lotfollahi et al. 2020), eq. 15 and 16; eq. 15 is printed without its minus sign.
     """
-    from scipy.sparse import csr_array
-    from scipy.special import entr
-
     cells = None if cells is None else rows_of(cells, len(dense(embedding)))
     k = check.whole("k", k, least=1)
     check.flags(normalize=normalize)

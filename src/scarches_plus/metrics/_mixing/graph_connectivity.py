@@ -3,6 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
@@ -10,7 +13,6 @@ from scarches_plus.metrics._parts._checks import coded_batches
 from scarches_plus.metrics._parts._nearest import nearest_others
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike
 
 
@@ -64,10 +66,6 @@ def graph_connectivity(
     Luecken et al., Benchmarking atlas-level data integration in single-cell genomics (2022), "Graph connectivity"; the
     measure that CLCVAE (2022) reports.
     """
-    import pandas as pd
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
     k = check.whole("k", k, least=1)
     check.flags(directed=directed)
     codes, names = coded_batches(labels, len(dense(embedding)), "labels")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
@@ -11,7 +12,6 @@ from scarches_plus.metrics._parts._nearest import nearest_others
 from .batch_entropy import batch_entropy
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike
 
 
@@ -67,8 +67,6 @@ def mixing_along(
     ----------
     scANVI (Xu et al. 2019), Fig. 4c: 20 bins; 50 neighbours in Online Methods, "Batch Entropy Mixing".
     """
-    import pandas as pd
-
     k = check.whole("k", k, least=1)
 
     n_bins = check.whole("n_bins", n_bins, least=1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
@@ -11,7 +12,6 @@ from scarches_plus.metrics._parts._nearest import nearest_others
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -59,8 +59,6 @@ def over_k(
     ----------
     scANVI (Xu et al. 2019) draws such curves for 10 to 500 neighbours, scArches (Lotfollahi et al. 2020) for 15 to 300.
     """
-    import pandas as pd
-
     if not callable(metric):
         message = f"metric must be a function of sp.metrics, not {check.shown(metric)}"
         raise TypeError(message)

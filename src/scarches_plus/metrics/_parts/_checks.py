@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _arguments as check
 
@@ -19,8 +20,6 @@ def as_column(values: ArrayLike) -> NDArray:
 
 def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tuple[NDArray[np.int64], list[Any]]:
     """Integer codes of the batches and their names, in sorted order; batches without a cell do not count."""
-    import pandas as pd
-
     column = as_column(batches)
     if column.ndim != 1:
         given = f"its shape is {column.shape}" if column.ndim else f"it is {check.shown(batches)}"

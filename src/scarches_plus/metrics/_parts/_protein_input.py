@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from scarches_plus import _arguments as check
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 def checked_proteins(proteins: Any, n_cells: int | None = None, *, name: str = "proteins") -> NDArray[np.float64]:
     """The proteins as a finite matrix of at least two cells, as many as the embedding has."""
-    from scipy.sparse import issparse
-
     values = check.array(name, proteins.toarray() if issparse(proteins) else proteins)
     if values.ndim != 2 or len(values) < 2 or not values.shape[1]:
         message = (

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus._neighbors import Neighbors, nearest, nearest_within
 from scarches_plus.metrics._labels.isolated_label_score import isolated_label_score
@@ -26,7 +27,6 @@ from ._undefined import why_undefined
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
     from numpy.typing import NDArray
 
 #: Neighbours that LISI looks at; the others, but for those that a user may ask for, take fewer.
@@ -65,8 +65,6 @@ class ScoredCells:
 
     @cached_property
     def has_label(self) -> NDArray[np.bool_]:
-        import pandas as pd
-
         return ~(pd.isna(self.labels) | np.isin(self.labels.astype(str), list(UNLABELLED)))  # type: ignore[no-any-return]
 
     @cached_property
@@ -97,8 +95,6 @@ class ScoredCells:
 
     @cached_property
     def scib(self) -> dict[str, Callable[[], Any]]:
-        import pandas as pd
-
         batches, _ = coded_batches(self.batches, len(self.embedding))
         labels = batches if self.labels is None else pd.factorize(self.labels, sort=True)[0]
         return scib_functions(self.embedding, self.neighbors, batches, labels)
@@ -177,8 +173,6 @@ def _mapping(cells: ScoredCells) -> dict[str, float]:
 
 def stratified_draw(batches: NDArray, labels: NDArray | None, n_cells: int, seed: int) -> NDArray[np.int64]:
     """Draw cells such that each pair of batch and label keeps its share, to within a cell."""
-    import pandas as pd
-
     strata = pd.factorize(pd.MultiIndex.from_arrays([batches, batches if labels is None else labels]))[0]
     order = np.random.default_rng(seed).permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]  # stratum by stratum, at random within

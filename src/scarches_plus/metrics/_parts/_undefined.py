@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ._neighbor_vote import at_one_point, centered_and_spread
 
@@ -23,8 +24,6 @@ _FEWEST = 10
 
 def why_undefined(score: str, cells: ScoredCells) -> str:
     """Return why a score is not defined on the cells that it takes; nothing if it is."""
-    import pandas as pd
-
     n_cells = len(cells.batches)
     if score == "mapping":
         return _why_no_mapping(cells)

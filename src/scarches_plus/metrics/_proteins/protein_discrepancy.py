@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
@@ -56,8 +57,6 @@ def protein_discrepancy(
     ----------
     scANVI (Xu et al. 2019), "Transferring cell type annotations between datasets" and Fig. 5c.
     """
-    from scipy.sparse import csr_array
-
     k = check.whole("k", k, least=1)
     n_cells = len(dense(embedding))
     values = checked_proteins(proteins, n_cells)

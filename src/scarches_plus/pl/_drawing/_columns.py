@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from scarches_plus._cells import column_not_found, column_of, name_of, names_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -21,8 +22,6 @@ def column(adata: AnnData, key: str, fix: str) -> pd.Series:
 
 def categorical(values: pd.Series) -> pd.Series:
     """The labels as strings, as a categorical with the categories that occur, in their order."""
-    import pandas as pd
-
     if not isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object).astype("category")
     names = list(dict.fromkeys(name_of(value) for value in values.cat.categories))

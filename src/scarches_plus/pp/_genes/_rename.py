@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from scarches_plus._arguments import choice
@@ -21,7 +22,6 @@ from ._names import as_text, strip_version
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from anndata import AnnData
 
 ManyToOne = Literal["raise", "sum"]
 OneToMany = Literal["raise", "first", "drop"]
@@ -104,8 +104,6 @@ def sum_genes(
     ambiguous, changes, table
         For the report.
     """
-    from anndata import AnnData
-
     names = pd.Series(as_text(adata.var_names), dtype=object)
     target = pd.Series(list(targets), dtype=object)
     taken = np.flatnonzero(target.notna())

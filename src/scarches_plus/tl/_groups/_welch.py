@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import stdtr
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,8 +44,6 @@ def welch(
     first, second
         Mean, unbiased variance and number of cells, broadcast against each other.
     """
-    from scipy.special import stdtr
-
     (mean_1, variance_1, n_1), (mean_2, variance_2, n_2) = first, second
     with np.errstate(invalid="ignore", divide="ignore"):
         error_1, error_2 = variance_1 / n_1, variance_2 / n_2

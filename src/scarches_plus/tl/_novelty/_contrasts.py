@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import eigh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -161,8 +162,6 @@ def _shared_directions(logs: NDArray, state: Explanation) -> dict[int, NDArray]:
 
     What varies alike in several types (donor, quality, stress) is no sign of a new type.
     """
-    from scipy.linalg import eigh
-
     loss, label = state.evaluate(logs)
     parts = {}
     for one in map(int, np.flatnonzero(state.present)):

@@ -9,6 +9,7 @@ from warnings import warn
 import numpy as np
 
 from scarches_plus._cells import column_of, names_of
+from scarches_plus.pp import check_query
 from scarches_plus.tl._records._provenance import embedding_of, space_of
 
 if TYPE_CHECKING:
@@ -72,8 +73,6 @@ def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> 
         If the cells are not the model's own, or of batches that it does not know.
     """
     if model.adata is None or model.minified_data_type is not None:
-        from scarches_plus.pp import check_query
-
         report = check_query(adata, model.spec, shared_batches=model.spec.batches)
         report.raise_for_problems()
         if report.new_batches:

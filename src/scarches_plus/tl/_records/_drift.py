@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus._cells import names_of
+from scarches_plus.metrics import reference_drift
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,7 +31,6 @@ def measure_drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI, cells: AnnDat
     key
         ``obsm`` slot of the cells' embedding by the first reference, if they have one.
     """
-    from scarches_plus.metrics import reference_drift
     from scarches_plus.model._mixins._embedding import embed_checked
     from scarches_plus.model._surgery._query_model import weight_change
 

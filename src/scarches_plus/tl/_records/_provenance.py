@@ -5,13 +5,16 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
 from scarches_plus import _keys
+from scarches_plus._cells import counts_layer, in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import numpy as np
-    from anndata import AnnData
 
     from scarches_plus.model import SCANVI, SCVI
 
@@ -43,7 +46,6 @@ def write_embedding(
     **record
         What else to record; only values that h5ad can hold.
     """
-    from scarches_plus._cells import counts_layer
     from scarches_plus.model._state import hash_of
 
     adata.obsm[key] = embedding
@@ -66,9 +68,6 @@ def record_of(adata: AnnData, key: str) -> Mapping[str, Any]:
 
 def are_cells(value: Any) -> TypeGuard[AnnData]:
     """Return whether a value is AnnData or MuData, which have embeddings and columns alike."""
-    from anndata import AnnData
-    from mudata import MuData
-
     return isinstance(value, AnnData | MuData)
 
 
@@ -118,11 +117,6 @@ def embedding_of(adata: AnnData, key: str, owner: str = "adata") -> np.ndarray:
     ValueError
         If it is no table of finite numbers.
     """
-    import numpy as np
-    from scipy import sparse
-
-    from scarches_plus._cells import in_memory
-
     if key not in adata.obsm:
         message = f"embedding {key!r} not found in {owner}.obsm, which holds {sorted(adata.obsm)}"
         raise KeyError(message)

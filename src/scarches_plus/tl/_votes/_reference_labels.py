@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from scarches_plus._cells import column_of, name_of, names_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 
@@ -36,8 +37,6 @@ def labels_of(column: pd.Series, unknown_category: str | None) -> pd.Categorical
     ValueError
         If two labels read the same.
     """
-    import pandas as pd
-
     labels = pd.Categorical(column.where(column.notna() & (names_of(column) != unknown_category)))
     labels = labels.remove_unused_categories()
     names = pd.Index([name_of(label) for label in labels.categories], dtype=object)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 
 def fit_mixture(
@@ -28,9 +30,6 @@ def fit_mixture(
     tuple
         Means, covariances, and responsibilities of shape ``(n_cells, n_components)``.
     """
-    from sklearn.mixture import GaussianMixture
-    from threadpoolctl import threadpool_limits
-
     best, smallest = None, np.inf
     with threadpool_limits(1):
         for n in range(1, max(1, min(max_components, len(latent) // min_cells)) + 1):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 
 from ._fit_mixture import fit_mixture
 from ._mixture_densities import mixture_densities
@@ -89,9 +91,6 @@ def best_temperature(scores: np.ndarray, codes: np.ndarray) -> float:
     codes
         True labels, shape ``(n_cells,)``.
     """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
     rows = np.arange(len(codes))
 
     def mean_loss(log_temperature: float) -> float:
