@@ -60,7 +60,7 @@ def test_the_longest_host_and_the_last_port():
 
 @pytest.mark.parametrize("read", [{"host": "evil.example"}, {"auth": "x"}, {"port": 8443}, {"scheme": "http"}])
 def test_what_the_library_that_connects_reads_otherwise(monkeypatch, read):
-    monkeypatch.setattr("urllib3.util.parse_url", lambda text: parse_url(text)._replace(**read))
+    monkeypatch.setattr("scarches_plus._http._addresses.parse_url", lambda text: parse_url(text)._replace(**read))
     with pytest.raises(AddressError, match="two programs may read it in two ways"):
         check_address("https://lab.example/x")
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array, csr_matrix
 
-from scarches_plus import _neighbors, metrics
-from scarches_plus._neighbors import Neighbors, nearest, nearest_within
+from scarches_plus import metrics
+from scarches_plus._neighbors import Neighbors, _search, nearest, nearest_within
 
 
 def cells(n, d=5, seed=0):
@@ -57,7 +57,7 @@ class FakeDescent:
 def fake_descent(monkeypatch):
     monkeypatch.setattr(FakeDescent, "calls", [])
     monkeypatch.setitem(sys.modules, "pynndescent", SimpleNamespace(NNDescent=FakeDescent))
-    monkeypatch.setattr(_neighbors, "EXACT_PAIRS", 0)
+    monkeypatch.setattr(_search, "EXACT_PAIRS", 0)
     return FakeDescent
 
 
@@ -118,7 +118,7 @@ def test_far_from_the_origin():
 def test_distances_do_not_depend_on_the_chunk(monkeypatch):
     embedding = cells(50)
     whole = nearest_within(embedding, 5)
-    monkeypatch.setattr(_neighbors, "_CHUNK", 1)
+    monkeypatch.setattr(_search, "_CHUNK", 1)
     np.testing.assert_array_equal(nearest_within(embedding, 5).distances, whole.distances)
 
 
@@ -134,7 +134,7 @@ def test_approximate_path_completes_lost_neighbours(fake_descent):
 
 
 def test_the_search_is_exact_up_to_the_limit(monkeypatch, fake_descent):
-    monkeypatch.setattr(_neighbors, "EXACT_PAIRS", 600)
+    monkeypatch.setattr(_search, "EXACT_PAIRS", 600)
     nearest(cells(10), cells(60), 3)
     assert fake_descent.calls == []
     nearest(cells(11), cells(60), 3)
@@ -148,7 +148,7 @@ def test_pynndescent_recall(monkeypatch, k):
     embedding[:100] = embedding[0]
     query = embedding[::5] + 0.5
     exact, exact_within = nearest(query, embedding, k), nearest_within(embedding, k)
-    monkeypatch.setattr(_neighbors, "EXACT_PAIRS", 0)
+    monkeypatch.setattr(_search, "EXACT_PAIRS", 0)
 
     found, found_within = nearest(query, embedding, k), nearest_within(embedding, k)
     assert recall(found, exact) >= 0.98

@@ -155,8 +155,14 @@ def test_dir_lists_the_namespaces():
 
 @pytest.mark.parametrize("path", PUBLIC)
 def test_a_name_lives_in_the_file_of_its_name(path):
+    """``metrics.kni`` in ``metrics/_kni.py``, or in a folder of its topic: ``metrics/_mixing/kni.py``."""
     namespace, name = path.split(".")
-    home = import_module(f"{HOMES.get(path, f'scarches_plus.{namespace}')}._{word(path)}")
+    package = HOMES.get(path, f"scarches_plus.{namespace}")
+    folder = PACKAGE.joinpath(*package.split(".")[1:])
+    by_topic = [file for file in folder.glob(f"_*/{word(path)}.py") if file.is_file()]
+    home = import_module(
+        f"{package}.{by_topic[0].parent.name}.{word(path)}" if by_topic else f"{package}._{word(path)}"
+    )
     one, other = getattr(home, name), resolve(path)
     if namespace == "hub":  # which lets functions of bundle take names
         other = getattr(other, "__wrapped__", other)
@@ -298,7 +304,7 @@ def test_importing_changes_no_global_state():
     in_a_new_python("""
         import logging, os, random, signal, sys, warnings
 
-        import anndata, lightning.pytorch, matplotlib.pyplot, mudata, numpy, pandas, pooch, scanpy, scvi
+        import anndata, lightning.pytorch, matplotlib.pyplot, mudata, numpy, pandas, pooch, requests, scanpy, scvi
         import sklearn.metrics, sklearn.neighbors, torch
 
         def state():

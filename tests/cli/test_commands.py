@@ -13,7 +13,7 @@ from small_models import SCVI, cells, split
 from small_models import reference as small_reference
 
 import scarches_plus as sp
-from scarches_plus.cli._app import app
+from scarches_plus.cli import app
 
 
 @pytest.fixture(scope="module")

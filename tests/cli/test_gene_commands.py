@@ -5,8 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scarches_plus.cli._app import app
-from scarches_plus.cli._commands._mapping import _genes as _gene_commands  # noqa: F401 (it registers itself)
+from scarches_plus.cli import app
 
 MOUSE = ["Gapdh", "Trp53", "Ins1", "Ins2", "mine"]
 

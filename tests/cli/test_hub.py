@@ -6,8 +6,7 @@ import pytest
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus.cli._app import app
-from scarches_plus.cli._commands._mapping import _hub as _hub_commands  # noqa: F401 (it registers itself)
+from scarches_plus.cli import app
 from scarches_plus.hub._web import _services
 
 

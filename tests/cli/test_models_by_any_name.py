@@ -10,7 +10,7 @@ from invenio_server import TOKEN, InvenioServer
 from small_models import TOTALVI, reference, split, with_proteins
 
 import scarches_plus as sp
-from scarches_plus.cli._app import app
+from scarches_plus.cli import app
 from scarches_plus.datasets import simulate
 from scarches_plus.hub._web import _services
 
@@ -174,7 +174,7 @@ def test_a_model_that_fits_no_bundle_is_kept(error, lab, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr("scarches_plus.hub.save_bundle", refuse)
+    monkeypatch.setattr("scarches_plus.cli._files._bundles.save_bundle", refuse)
     with pytest.raises(type(error)):
         run("build", folder / "ref.h5ad", "--batch-key", "batch", "--bundle", tmp_path / "b", "--max-epochs", 1)
     (kept,) = tmp_path.iterdir()

@@ -21,7 +21,7 @@ def table():
 
 
 def test_the_table_is_what_the_file_says(table):
-    file = importlib.resources.files(sp.hub) / "known_references.json"
+    file = importlib.resources.files(sp.hub) / "_indexes" / "known_references.json"
     listed = json.loads(file.read_text(encoding="utf-8"))["references"]
     assert table["name"].tolist() == [one["name"] for one in listed]
     assert table.columns.tolist() == list(listed[0])

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from scarches_plus import _neighbors, metrics
+from scarches_plus._neighbors import _search
 from scarches_plus.metrics import over_k
 
 
@@ -43,8 +44,8 @@ def test_equals_one_search_per_k(metric, arguments):
 
 
 def test_searches_once(monkeypatch):
-    searched, search = [], _neighbors._search
-    monkeypatch.setattr(_neighbors, "_search", lambda *args: searched.append(args[2]) or search(*args))
+    searched, search = [], _search._search
+    monkeypatch.setattr(_search, "_search", lambda *args: searched.append(args[2]) or search(*args))
     over_k(metrics.label_purity, EMBEDDING, [LABELS], ks=(5, 50, 20))
     assert searched == [51]
     over_k(

@@ -8,6 +8,7 @@ import torch
 from small_models import MODALITIES, N_PROTEINS, TOTALVI, as_taken, cells, network, reference, setup, split, train
 
 import scarches_plus as sp
+from scarches_plus.model._cells._groupings import registered
 from scarches_plus.model._surgery._query_model import weight_change
 
 SILENT = {"enable_progress_bar": False}
@@ -78,8 +79,8 @@ def test_new_batches_start_as_if_the_reference_had_not_grown(dispersion):
             torch.testing.assert_close(new[name][:, 2:], old[name].mean(1, keepdim=True).expand(-1, 2))
             assert name in mapped.surgery.entries
     reference_cells = TOTALVI.load_query_data(query, model, strategy="all")
-    with sp.model._groupings.registered(reference_cells, ref) as registered:
-        ours = loss_of(reference_cells.module, load_cells(reference_cells, registered))
+    with registered(reference_cells, ref) as cells:
+        ours = loss_of(reference_cells.module, load_cells(reference_cells, cells))
     theirs = loss_of(model.module, load_cells(model))
     torch.testing.assert_close(ours.loss, theirs.loss, rtol=1e-5, atol=0)
 

@@ -11,6 +11,7 @@ from small_models import SCVI, cells, split
 from small_models import reference as small_reference
 
 import scarches_plus as sp
+from scarches_plus._neighbors import nearest
 
 
 def blobs(n_cells, seed, key="cell_type"):
@@ -89,11 +90,10 @@ def test_unknown_above(reference, query):
 
 
 def test_several_columns_share_one_search(reference, query, monkeypatch):
-    import scarches_plus._neighbors as neighbors
-
     calls = []
-    original = neighbors.nearest
-    monkeypatch.setattr(neighbors, "nearest", lambda *a, **k: calls.append(1) or original(*a, **k))
+    monkeypatch.setattr(
+        "scarches_plus.tl._transfer_labels.nearest", lambda *a, **k: calls.append(1) or nearest(*a, **k)
+    )
     reference.obs["coarse"] = np.where(reference.obs["cell_type"] == "B", "B", "T/NK")
     reference.obs["cell_type_2"] = "x"
     sp.tl.transfer_labels(query, reference, ["cell_type", "coarse"])
