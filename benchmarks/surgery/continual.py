@@ -24,7 +24,7 @@ from penalties import simulated
 from sklearn.metrics import silhouette_samples
 
 import scarches_plus as sp
-from scarches_plus.tl._records._drift import mean_elbo
+from scarches_plus.model import mean_elbo
 from scarches_plus.train import EWC, MMD, CellReplay, LatentReplay
 
 WEIGHTS = (1.0, 10.0, 156.0, 1e3, 1e4, 1e5)

@@ -95,7 +95,7 @@ def load(
         if prefix is not None or trust_pickle or (accelerator, device) != ("auto", "auto"):
             message = "prefix, trust_pickle, accelerator and device are for models on disk, and this is a model already: leave them out"
             raise ValueError(message)
-        from .model._saved._convert import as_own
+        from .model import as_own
 
         model = as_own(what)
         if adata is not None and adata is not False:

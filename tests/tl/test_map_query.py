@@ -240,7 +240,7 @@ def test_odd_cells_of_drift_are_said_once(reference, model, query):
 
 
 def test_drift_in_elbo_is_that_of_scvi_tools(reference, model):
-    from scarches_plus.tl._records._drift import mean_elbo
+    from scarches_plus.model import mean_elbo
 
     values = [float(model.get_elbo(model.adata)) for _ in range(10)]
     assert mean_elbo(model, reference) == pytest.approx(-np.mean(np.abs(values)), rel=0.01)

@@ -4,7 +4,7 @@ import torch
 from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 
 from scarches_plus.pp import QueryError
-from scarches_plus.tl._records._drift import mean_elbo
+from scarches_plus.model import mean_elbo
 from scarches_plus.train import CellReplay
 
 

@@ -83,7 +83,7 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
 
 
 def _parts(manifest: Manifest, weights: dict[str, Tensor]) -> PortableModel:
-    from scarches_plus.model._state import ModelState
+    from scarches_plus.model import ModelState
 
     from ._plain._portable import PortableModel
 

@@ -51,7 +51,7 @@ def build_model(
     adata: AnnData, batch_key: str, labels_key: str | None, *, seed: int, **options: object
 ) -> SCVI | SCANVI:
     """Build a reference from a seed."""
-    from scarches_plus.model._training._defaults import set_seed
+    from scarches_plus.model import set_seed
 
     set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def trained_model_kept(out: Path | None) -> Iterator[None]:
 
 def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:
     """Map a query from a seed, and say what trained."""
-    from scarches_plus.model._training._defaults import set_seed
+    from scarches_plus.model import set_seed
 
     set_seed(seed)
     mapped = tl.map_query(adata, model, **options)  # type: ignore[arg-type]

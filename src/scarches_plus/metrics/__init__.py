@@ -11,6 +11,9 @@ from ._labels.isolated_label_score import isolated_label_score
 from ._labels.label_mixing import label_mixing
 from ._labels.label_purity import label_purity
 from ._labels.label_transfer_report import LabelTransferReport, label_transfer_report
+
+# For other packages of scarches_plus; not public.
+from ._labels.reliability_curve import calibration_error as calibration_error
 from ._labels.reliability_curve import reliability_curve
 from ._mixing.batch_entropy import batch_entropy
 from ._mixing.entropy_batch_mixing import entropy_batch_mixing

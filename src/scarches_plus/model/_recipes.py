@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scarches_plus import _arguments as check
-from scarches_plus.train import EWC, MMD, BatchAdversary
-from scarches_plus.train._penalty_parts._penalty_sum import name_terms
+from scarches_plus.train import EWC, MMD, BatchAdversary, name_terms
+
+from ._surgery._strategies import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,8 +202,9 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-#: Ways of mapping by the name of their paper: strategy of surgery, and penalties.
-QUERY_RECIPES: dict[str, tuple[str, tuple[Penalty, ...]]] = {
+#: Ways of mapping by name: strategy of surgery, and penalties.
+QUERY_RECIPES: dict[str, tuple[Strategy, tuple[Penalty, ...]]] = {
+    **{strategy: (strategy, ()) for strategy in get_args(Strategy)},
     # the notebooks' 10,000 without the factor 1/2, on squared means over minibatches of 128
     "clcvae": ("all", (EWC(weight=156.0),)),
 }

@@ -12,7 +12,6 @@ from scarches_plus import _keys, _limits
 from scarches_plus._cells import column_of, missing, names_of, require_writable, unmeasured_genes
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
-from scarches_plus._options import check_network
 from scarches_plus._reference import ReferenceSpec
 from scarches_plus.pp import check_query
 
@@ -24,18 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from scarches_plus.model import SCANVI, SCVI, Recipe
+    from scarches_plus.model import SCANVI, SCVI, Recipe, ReferenceTraining
     from scarches_plus.train import Penalty
 
-#: Arguments of training, and of its plan, that only scANVI's has.
-_ONLY_SEMI_SUPERVISED = {
-    "n_samples_per_label", "schedule", "classifier_epochs", "classifier_lr", "classification_ratio"
-}  # fmt: skip
-#: Arguments of the model class that only scANVI's has.
-_ONLY_SCANVI = {"n_unobserved", "linear_classifier", "classifier_parameters"}
 
-
-def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
+def build_reference(
     adata: AnnData,
     batch_key: str,
     labels_key: str | None = None,
@@ -104,14 +96,7 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    from scarches_plus.model import SCANVI, SCVI
-    from scarches_plus.model._state import update_state
-    from scarches_plus.model._surgery._query_model import release_cells_with
-    from scarches_plus.model._training._defaults import default_epochs
-    from scarches_plus.model._training._interrupt import trained_model_kept
-    from scarches_plus.model._training._training_options import check_training
-    from scarches_plus.module import SCANVAE, VAE
-    from scarches_plus.train._penalty_parts._penalty_sum import name_terms
+    from scarches_plus.model import trained_model_kept
 
     check.cells("adata", adata)
     check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
@@ -124,35 +109,30 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
         categorical_covariate_keys=categorical_covariate_keys,
         continuous_covariate_keys=continuous_covariate_keys,
     )
-    name_terms(penalties or ())
     check.slot("key_added", key_added)
     max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
     require_writable(adata, copy=None)
-    name = recipe if isinstance(recipe, str) else ""
-    recipe = _recipe(recipe)
-    classes = (SCVI, VAE) if recipe.model == "SCVI" else (SCVI, SCANVI, SCANVAE)
-    model_kwargs = check_network(model_kwargs, *classes, name="model_kwargs")
-    check_network({**recipe.model_kwargs, **recipe.semi_supervised_model_kwargs}, *classes, name="the recipe")
-    check_training(
-        SCVI if recipe.model == "SCVI" else SCANVI, recipe.plan_kwargs, recipe.train_kwargs, name="the recipe"
-    )
-    plan_kwargs, train_kwargs = check_training(SCVI if recipe.model == "SCVI" else SCANVI, plan_kwargs, train_kwargs)
-    if recipe.model == "SCANVI" and labels_key is None:
-        message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
-        raise ValueError(message)
-    if recipe.model != "SCANVI" and hierarchy is not None:
-        message = "this recipe does not train on labels, so hierarchy has no use; leave it out, or take recipe='scanvi'"
-        raise ValueError(message)
-    cells = _reference_cells(
-        adata,
-        batch_key,
-        labels_key,
+    training = _training(recipe, penalties, model_kwargs, plan_kwargs, train_kwargs)
+    _require_use_of_labels(training, labels_key, hierarchy)
+    spec = ReferenceSpec(
+        var_names=tuple(adata.var_names),
         layer=layer,
+        batch_key=batch_key,
+        labels_key=labels_key,
         unlabeled_category=unlabeled_category,
-        categorical=categorical_covariate_keys,
-        continuous=continuous_covariate_keys,
+        categorical_covariates=dict.fromkeys(categorical_covariate_keys, ()),
+        continuous_covariates=tuple(continuous_covariate_keys),
     )
+    cells = _reference_cells(adata, spec)
+    if training.on_labels:
+        _require_labels(set(cells.obs[labels_key]) - {unlabeled_category}, str(labels_key), training, hierarchy)
     unmeasured = unmeasured_genes(cells, cells.obs[batch_key].to_numpy(), gene_mask)
+    logger.info(
+        "counts are %s, batches obs[%r], labels %s%s",
+        "X" if layer in {None, "X"} else f"layers[{layer!r}]", batch_key,
+        f"obs[{labels_key!r}]" if training.on_labels else "not used",
+        "; genes that a batch did not measure leave its likelihood" if unmeasured else "",
+    )  # fmt: skip
     setup = {
         "layer": layer,
         "batch_key": batch_key,
@@ -160,100 +140,73 @@ def build_reference(  # noqa: PLR0915 (arguments are checked one by one)
         "categorical_covariate_keys": list(categorical_covariate_keys) or None,
         "continuous_covariate_keys": list(continuous_covariate_keys) or None,
     }
-    epochs = default_epochs(cells.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
-    given = {**recipe.model_kwargs, **model_kwargs}
-    own = {name: given.pop(name) for name in _ONLY_SCANVI & set(given)} if recipe.model == "SCANVI" else {}
-    of_labels = {
-        **recipe.semi_supervised_model_kwargs,
-        **own,
-        **({} if hierarchy is None else {"hierarchy": hierarchy}),
-    }
-    if recipe.model == "SCANVI":
-        _require_labels(set(cells.obs[labels_key]) - {unlabeled_category}, str(labels_key), of_labels)
-    both = {**recipe.plan_kwargs, **plan_kwargs}
-    plan: dict[str, Any] = {"plan_kwargs": {name: both[name] for name in both if name not in _ONLY_SEMI_SUPERVISED}}
-    plan["penalties"] = recipe.penalties if penalties is None else tuple(penalties)
-    unsupervised = {
-        name: value
-        for name, value in {**recipe.train_kwargs, **train_kwargs, **plan}.items()
-        if recipe.model == "SCVI" or name not in _ONLY_SEMI_SUPERVISED
-    }
-    SCVI.setup_anndata(cells, **setup)
-    model = SCVI(cells, **given)
-    release_cells_with(model)
-    update_state(model, unmeasured=unmeasured, recipe=name)
-    logger.info("training %s on %d cells for %d epochs", recipe.model, adata.n_obs, epochs)
-    logger.info(
-        "counts are %s, batches obs[%r], labels %s%s",
-        "X" if layer in {None, "X"} else f"layers[{layer!r}]", batch_key,
-        f"obs[{labels_key!r}]" if recipe.model == "SCANVI" else "not used",
-        "; genes that a batch did not measure leave its likelihood" if unmeasured else "",
-    )  # fmt: skip
-    model.train(max_epochs=epochs, **unsupervised)
-    if recipe.model == "SCANVI":
-        with trained_model_kept(model):
-            model = SCANVI.from_scvi_model(model, unlabeled_category, **of_labels)
-            release_cells_with(model)
-            update_state(model, unmeasured=unmeasured, recipe=name)
-            semi_supervised = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **train_kwargs, **plan}
-            schedule = recipe.semi_supervised_kwargs.get("plan_kwargs", {})
-            semi_supervised["plan_kwargs"] = {**recipe.plan_kwargs, **schedule, **plan_kwargs}
-            model.train(max_epochs=min(recipe.semi_supervised_epochs, epochs), **semi_supervised)
+    model = training.run(
+        cells,
+        setup,
+        unlabeled_category=unlabeled_category,
+        hierarchy=hierarchy,
+        max_epochs=max_epochs,
+        unmeasured=unmeasured,
+        recipe=recipe if isinstance(recipe, str) else "",
+    )
     with trained_model_kept(model):
         write_embedding(adata, key_added, model.get_latent_representation(), model, layer=layer, role=_keys.REFERENCE)
     return model
 
 
-def _recipe(recipe: str | Recipe) -> Recipe:
-    from scarches_plus.model import RECIPES
+def _training(
+    recipe: str | Recipe, penalties: Sequence[Penalty] | None, model_kwargs: Any, plan_kwargs: Any, train_kwargs: Any
+) -> ReferenceTraining:
+    """Return the training of a recipe, by its name or as it is, with all arguments checked."""
+    from scarches_plus.model import RECIPES, ReferenceTraining
     from scarches_plus.model import Recipe as RecipeClass
+    from scarches_plus.train import name_terms
 
-    if isinstance(recipe, RecipeClass):
-        return recipe
-    return RECIPES[check.choice("recipe", recipe, RECIPES)]
+    name_terms(penalties or ())
+    known = recipe if isinstance(recipe, RecipeClass) else RECIPES[check.choice("recipe", recipe, RECIPES)]
+    own = None if penalties is None else tuple(penalties)
+    return ReferenceTraining(known, own, model_kwargs, plan_kwargs, train_kwargs)
 
 
-def _require_labels(labels: set[str], key: str, of_labels: Mapping[str, Any]) -> None:
+def _require_use_of_labels(training: ReferenceTraining, labels_key: str | None, hierarchy: Any) -> None:
+    """Raise if the recipe lacks labels, or has no use for a hierarchy of them."""
+    if training.on_labels and labels_key is None:
+        message = "this recipe trains on labels: pass labels_key=..., or take recipe='scvi'"
+        raise ValueError(message)
+    if hierarchy is not None and not training.on_labels:
+        message = "this recipe does not train on labels, so hierarchy has no use; leave it out, or take recipe='scanvi'"
+        raise ValueError(message)
+
+
+def _require_labels(
+    labels: set[str],
+    key: str,
+    training: ReferenceTraining,
+    hierarchy: LabelTree | Mapping[str, str | None] | None,
+) -> None:
     """Raise if there is nothing to tell apart, or a label is not in the hierarchy."""
-    hierarchy = of_labels.get("hierarchy")
-    if len(labels) == 1 and not (hierarchy or of_labels.get("n_unobserved")):
+    hierarchy = training.argument("hierarchy") if hierarchy is None else hierarchy
+    if len(labels) == 1 and not (hierarchy or training.argument("n_unobserved")):
         message = f"{labels.pop()!r} is the only label in obs[{key!r}], nothing to tell apart: take recipe='scvi'"
         raise ValueError(message)
     if hierarchy is not None:
         LabelTree.of(hierarchy).require(labels, f"labels of obs[{key!r}]")
 
 
-def _reference_cells(
-    adata: AnnData,
-    batch_key: str,
-    labels_key: str | None,
-    *,
-    layer: str | None,
-    unlabeled_category: str,
-    categorical: Sequence[str],
-    continuous: Sequence[str],
-) -> AnnData:
+def _reference_cells(adata: AnnData, spec: ReferenceSpec) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
-    from scarches_plus.model._cells._prepare import prepare_cells
+    from scarches_plus.model import prepare_cells
 
-    given = None if labels_key is None else names_of(column_of(adata.obs, labels_key))
-    spec = ReferenceSpec(
-        var_names=tuple(adata.var_names),
-        layer=layer,
-        batch_key=batch_key,
-        labels_key=labels_key,
-        unlabeled_category=unlabeled_category,
-        categorical_covariates=dict.fromkeys(categorical, ()),
-        continuous_covariates=tuple(continuous),
-    )
+    key, unlabeled = spec.labels_key, spec.unlabeled_category
+    given = None if key is None else names_of(column_of(adata.obs, key))
     report = check_query(adata, spec)
     report.raise_for_problems()
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=3)
     cells = prepare_cells(adata, spec)
-    if labels_key is not None and given is not None:
-        cells.obs[labels_key] = np.where(missing(given), unlabeled_category, given)
-        if (cells.obs[labels_key] == unlabeled_category).all():
-            message = f"no cell has a label in obs[{labels_key!r}]; pass another column, or leave labels_key out"
+    if given is not None:
+        cells.obs[key] = np.where(missing(given), str(unlabeled), given)
+        if (cells.obs[key] == unlabeled).all():
+            message = f"no cell has a label in obs[{key!r}]; pass another column, or leave labels_key out"
             raise ValueError(message)
     return cells

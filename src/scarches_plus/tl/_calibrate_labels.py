@@ -12,7 +12,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_of
 from scarches_plus._neighbors import nearest
-from scarches_plus.metrics._labels.reliability_curve import calibration_error
+from scarches_plus.metrics import calibration_error
 
 from ._label_calibration import LabelCalibration, fit, scaled
 from ._records._provenance import embedding_of, space_of

@@ -16,7 +16,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import counts_layer, counts_of, require_writable
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
-from scarches_plus.pp._check_query import require_counts
+from scarches_plus.pp import require_counts
 
 from ._groups._propagate import propagate, symmetric_graph
 from ._label_profiles import label_profiles

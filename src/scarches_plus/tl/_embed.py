@@ -74,8 +74,7 @@ def embed(
     UserWarning
         For each problem of the cells that embedding gets over.
     """
-    from scarches_plus.model import load
-    from scarches_plus.model._mixins._embedding import embed_checked
+    from scarches_plus.model import embed_checked, load
 
     check.cells("adata", adata, mudata=True)
     check.texts_or_none(layer=layer, batch_key=batch_key)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._cells import column_not_found, column_of, counts_layer, row_blocks, stored_counts
-from scarches_plus.pp._check_query import require_counts
+from scarches_plus.pp import require_counts
 
 from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
 

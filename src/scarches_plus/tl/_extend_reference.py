@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
     from scarches_plus.model import SCANVI
 
-    from ._novelty._labelled_cells import LabelledCells
-
-#: Cells of a label that the new ones are fitted to, at most.
-_MOST_CELLS = 500
 #: Share of reference cells that may change their label before it is worth a warning.
 _TOLERATED = 0.01
 
@@ -109,9 +105,7 @@ def extend_reference(
     ----------
     Lotfollahi et al. 2021 (scArches), iterative reference building; Xu et al. 2021 (scANVI).
     """
-    from scarches_plus.model import SCANVI, load
-    from scarches_plus.model._state import hash_of, update_state
-    from scarches_plus.model._surgery._label_surgery import with_labels
+    from scarches_plus.model import SCANVI, load, teach_labels
 
     check.cells("adata", adata)
     check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
@@ -146,8 +140,9 @@ def extend_reference(
         raise ValueError(message)
 
     named = np.array([label if label in set(new) else None for label in of_cells], dtype=object)
-    extended, entries = with_labels(model, new, parents=below, cells=cells, of_cells=named)
-    _fit(extended, of_cells, old, new=new, entries=entries, rng=rng)
+    extended = teach_labels(
+        model, new, parents=below, cells=cells, of_cells=of_cells, old_means=old.means, old_labels=old.labels, rng=rng
+    )
     _extend_summary(extended, named, rng)
     record: dict[str, Any] = {
         "new_labels": {label: int((named == label).sum()) for label in new},
@@ -162,7 +157,7 @@ def extend_reference(
         if changed > _TOLERATED:
             message = f"{changed:.1%} of the reference cells would be given a new label: are {new} types of their own?"
             warn(message, UserWarning, stacklevel=2)
-    update_state(extended, weights=hash_of(extended), lineage=(*extended.state.lineage, record))
+    extended.add_to_lineage(record)
     return extended
 
 
@@ -185,59 +180,6 @@ def _parents(model: SCANVI, new: Sequence[str], parents: Mapping[str, str | None
         message = f"{wrong[0]!r} is no inner label of the hierarchy, which are {inner}"
         raise ValueError(message)
     return given
-
-
-def _fit(
-    extended: SCANVI,
-    of_cells: NDArray[np.object_],
-    old: LabelledCells,
-    *,
-    new: Sequence[str],
-    entries: Mapping[str, Any],
-    rng: int,
-) -> None:
-    """Fit what is new of the model to its own labelled cells, and in the classifier to the reference's."""
-    import torch
-
-    from scarches_plus.train._estimation._fit_labels import fit_classifier, fit_conditional
-    from scarches_plus.train._estimation._observe_cells import observe_cells
-
-    module, device = extended.module, extended.device
-    rows, chosen = _some_of_each(of_cells, rng), _some_of_each(old.labels, rng)
-    own = {name: values.to(device) for name, values in observe_cells(extended, rows.tolist()).items()}
-    means = torch.cat([own["z_mean"], torch.as_tensor(old.means[chosen]).to(own["z_mean"])])
-    labels = [*of_cells[rows], *old.labels[chosen]]
-    names = list(dict.fromkeys(labels))
-    covers = np.zeros((len(names), module.n_labels), dtype=bool)
-    # beyond are classes that no cell is labelled with
-    covers[:, : len(extended.classes)] = extended._tree.covers(names)
-    allowed = torch.from_numpy(covers[[names.index(label) for label in labels]]).to(device)
-    prefix = "classifier."
-    of_classifier = {name.removeprefix(prefix): where for name, where in entries.items() if name.startswith(prefix)}
-    fit_classifier(module.classifier, means, allowed, of_classifier)
-
-    # the posteriors of reference cells are taken to be as wide as those of the model's own
-    variances = torch.cat([own["z_var"], own["z_var"].mean(0).expand(len(chosen), -1)])
-    single = allowed.sum(1) == 1
-    is_new = torch.tensor([label in new for label in labels], device=device)
-    columns = {name: where for name, where in entries.items() if not name.startswith(prefix)}
-    fit_conditional(
-        module,
-        means[single],
-        variances[single],
-        allowed[single].int().argmax(1),
-        is_new[single],
-        entries=columns,
-        rng=rng,
-    )
-
-
-def _some_of_each(labels: NDArray[np.object_], seed: int) -> NDArray[np.int64]:
-    """Return positions of at most 500 cells of each label; cells without one are left out."""
-    rng = np.random.default_rng(seed)
-    of_label = (np.flatnonzero(labels == label) for label in dict.fromkeys(labels) if label is not None)
-    parts = [rows if len(rows) <= _MOST_CELLS else rng.choice(rows, _MOST_CELLS, replace=False) for rows in of_label]
-    return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
 
 
 def _extend_summary(extended: SCANVI, named: NDArray[np.object_], rng: int) -> None:

@@ -12,7 +12,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_repeated, counts_layer, counts_of, is_mudata, name_of, names_of
 from scarches_plus._logging import logger
-from scarches_plus.pp._checks._counts import kinds_of
+from scarches_plus.pp import kinds_of
 
 from ._records._provenance import embedding_of, record_of, require_same_space, space_of
 

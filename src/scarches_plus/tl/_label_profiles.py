@@ -14,7 +14,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import column_of, counts_layer, counts_of, names_of
 from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
 from scarches_plus._logging import logger
-from scarches_plus.pp._check_query import require_counts
+from scarches_plus.pp import require_counts
 
 from ._novelty._contrasts import correlations, explain
 from ._novelty._pools import FLOOR, pooled
@@ -86,7 +86,7 @@ def label_profiles(
     In a reference of one batch random halves stand in for batches: losses then know of no batch effect, and more known cells of
     a query are called novel than asked for.
     """
-    from scarches_plus.model._cells._prepare import as_text
+    from scarches_plus.model import as_text
 
     check.cells("adata", adata)
     check.texts(labels_key=labels_key, batch_key=batch_key, unknown_category=unknown_category)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from json import dumps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
@@ -10,10 +9,10 @@ from warnings import warn
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
 from scarches_plus._cells import require_writable
-from scarches_plus._logging import logger
 from scarches_plus.pp import check_query
 
 from ._records._drift import measure_drift
+from ._records._mapping_record import mapping_record
 from ._records._provenance import versions, write_embedding
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 _EPOCHS = 200
 
 
-def map_query(  # noqa: PLR0915 (arguments are checked one by one)
+def map_query(
     adata: AnnData | MuData,
     model: SCVI | SCANVI | TOTALVI | str | Path,
     *,
@@ -117,19 +116,11 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     ----------
     Lotfollahi et al. 2021 (scArches), Fig. 1 and 2; for ``"clcvae"``, CLCVAE 2022.
     """
-    from scarches_plus.model import QUERY_RECIPES, load
-    from scarches_plus.model._mixins._training import ENGINES
-    from scarches_plus.model._state import update_state
-    from scarches_plus.model._surgery._strategies import STRATEGIES
-    from scarches_plus.model._training._defaults import current_seed, default_epochs
-    from scarches_plus.model._training._interrupt import trained_model_kept
-    from scarches_plus.model._training._training_options import check_training
-    from scarches_plus.module._likelihoods._expression_likelihood import SQUARED_ERRORS
-    from scarches_plus.train import carry_anchors, carry_summaries
-    from scarches_plus.train._penalty_parts._penalty_sum import name_terms
+    from scarches_plus.model import ENGINES, QUERY_RECIPES, check_training, default_epochs, load, trained_model_kept
+    from scarches_plus.train import name_terms
 
     check.cells("adata", adata, mudata=True)
-    check.choice("strategy", strategy, (*STRATEGIES, *QUERY_RECIPES))
+    way, own_penalties = QUERY_RECIPES[check.choice("strategy", strategy, QUERY_RECIPES)]
     name_terms(penalties)
     shared_batches = check.names("shared_batches", shared_batches, of=object)
     check.texts_or_none(layer=layer, batch_key=batch_key)
@@ -141,85 +132,44 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
     max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
     start = perf_counter()
     require_writable(adata, copy=None)
-    name = strategy
-    if strategy in QUERY_RECIPES:
-        strategy, own_penalties = QUERY_RECIPES[strategy]  # type: ignore[assignment]
-        penalties = (*own_penalties, *penalties)
     reference = load(model)
     plan_kwargs, train_kwargs = check_training(type(reference), plan_kwargs, train_kwargs)
     report = check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
     report.raise_for_problems(on_problem, offer_warn=True)
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=2)
-
     if drift_cells is not None:
         drift_report = _check_drift_cells(drift_cells, reference)
         drift_report.raise_for_problems(on_problem)
         for problem in drift_report.problems:
             warn(f"drift_cells: {problem}", UserWarning, stacklevel=2)
 
-    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     mapped = type(reference).load_query_data(
         adata,
         reference,
-        strategy=strategy,  # type: ignore[arg-type]
+        strategy=way,
         train_reference_columns=train_reference_columns,
         shared_batches=shared_batches,
         use_query_labels=use_query_labels,
         layer=layer,
         batch_key=batch_key,
     )
-    training = {"weight_decay": 0.0, **plan_kwargs}
-    mapped.train(max_epochs=epochs, penalties=penalties, engine=engine, plan_kwargs=training, **train_kwargs)
-
+    epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
+    mapped.train(
+        max_epochs=epochs,
+        penalties=(*own_penalties, *penalties),
+        engine=engine,
+        plan_kwargs={"weight_decay": 0.0, **plan_kwargs},
+        **train_kwargs,
+    )
     with trained_model_kept(mapped):
-        state = reference.state
-        if state.anchors is not None and state.anchors.space == state.space:
-            carry_anchors(reference, mapped)
-        if mapped.state.summaries:  # surgery took along those of the reference's latent space
-            if (
-                mapped.state.space != state.space
-                and getattr(reference.module, "gene_likelihood", None) in SQUARED_ERRORS
-            ):
-                message = (
-                    f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared error of "
-                    "expression is no distribution of counts to draw cells from; strategy='condition' keeps space and summary"
-                )
-                warn(message, UserWarning, stacklevel=2)
-                mapped.remember(summaries={})
-            else:
-                carry_summaries(reference, mapped)
-
-        surgery = mapped.surgery
-        record: dict[str, Any] = {
-            "strategy": strategy,
-            "recipe": name if name != strategy else "",
-            "penalties": dumps(mapped.state.penalties),  # h5ad files take no lists of dicts
-            "train_reference_columns": train_reference_columns,
-            "trained_parameters": surgery.n_trainable,
-            "total_parameters": surgery.n_total,
-            "max_epochs": epochs,
-            "epochs": int(mapped.history["elbo_train"].index[-1]) + 1,
-            "engine": mapped.state.engine,
-            "seed": current_seed(),
-            "layer": layer or reference.spec.layer or "X",
-            "batch_key": batch_key or reference.spec.batch_key or "",
-            "new_batches": list(report.new_batches),
-            "shared_batches": list(report.shared_batches),
-            "genes_found": report.n_genes_found,
-            "reference_genes": report.n_reference_genes,
-            "reference_hash": surgery.reference_hash,
-        }
-        logger.info(
-            "mapped by counts in %s on %d of the reference's %d genes, batches in obs[%r], %d epochs",
-            record["layer"], report.n_genes_found, report.n_reference_genes, record["batch_key"], record["epochs"],
-        )  # fmt: skip
-        write_embedding(
-            adata, key_added, mapped.get_latent_representation(), mapped, layer=layer, role=_keys.QUERY, mapping=record
-        )
+        mapped.inherit_memory(reference)
+        record = mapping_record(mapped, reference, report, strategy, epochs, layer=layer, batch_key=batch_key)
+        latent = mapped.get_latent_representation()
+        write_embedding(adata, key_added, latent, mapped, layer=layer, role=_keys.QUERY, mapping=record)
         record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
         record["seconds"] = perf_counter() - start
-        update_state(mapped, lineage=(*mapped.state.lineage, {**record, "versions": versions()}))
+        mapped.add_to_lineage({**record, "versions": versions()})
     return mapped
 
 

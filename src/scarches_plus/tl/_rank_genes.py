@@ -12,7 +12,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_of, counts_layer, name_of, require_writable, row_blocks, stored_counts
 from scarches_plus._logging import logger
-from scarches_plus.pp._check_query import require_counts
+from scarches_plus.pp import require_counts
 
 from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
 from ._groups._welch import mean_and_variance, welch

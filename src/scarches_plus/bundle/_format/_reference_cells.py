@@ -55,7 +55,7 @@ def pack_reference(
     """
     import torch
 
-    from scarches_plus.model._mixins._posterior import latent_variances
+    from scarches_plus.model import latent_variances
 
     unknown = sorted(set(include) - set(_PARTS))
     if unknown:

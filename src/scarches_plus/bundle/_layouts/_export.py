@@ -13,7 +13,7 @@ import torch
 
 from scarches_plus._pickles import UnsafeFileError, read_torch_file
 from scarches_plus.bundle._plain._portable import put_together, take_apart
-from scarches_plus.model._state import ATTRIBUTE
+from scarches_plus.model import ATTRIBUTE
 
 if TYPE_CHECKING:
     from pathlib import Path

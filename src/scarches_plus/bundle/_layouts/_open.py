@@ -82,7 +82,7 @@ def model_of(source: Any) -> Any:
     """Return a model of this package: the same one, a copy of one of scvi-tools, or the one at a path."""
     if isinstance(source, str | Path):
         return open_path(source)
-    from scarches_plus.model._saved._convert import as_own
+    from scarches_plus.model import as_own
 
     return as_own(source)
 
@@ -154,8 +154,7 @@ def _cells_beside(folder: Path, place: Place) -> Any:
 
 def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = False, **options: Any) -> Any:
     """Return the model that was read, with cells as the user has them or, ``prepared``, as a model takes them."""
-    from scarches_plus.model._saved._own_cells import is_minified, with_names_of_today
-    from scarches_plus.model._state import note_origin
+    from scarches_plus.model import is_minified, note_origin, with_names_of_today
 
     from ._clean_folder import write_clean_folder
     from ._complete import complete
@@ -189,7 +188,7 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
 
 
 def _class_of(saved: SavedModel, expected: Any) -> Any:
-    from scarches_plus.model._saved._convert import class_of
+    from scarches_plus.model import class_of
 
     _require_class(saved.model_class, expected, saved.path)
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from scarches_plus._cells import names_of
-from scarches_plus.model._cells._registry import modalities_of
+from scarches_plus.model import modalities_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

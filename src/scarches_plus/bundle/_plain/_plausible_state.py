@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scarches_plus.model._surgery._strategies import STRATEGIES
+from scarches_plus.model import STRATEGIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._state import ModelState, Surgery
+    from scarches_plus.model import ModelState, Surgery
 
 
 def require_plausible_state(

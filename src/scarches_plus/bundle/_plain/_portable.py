@@ -11,11 +11,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scarches_plus.model._cells._registry import reference_spec, with_text_categories
-from scarches_plus.model._saved._convert import CLASSES, as_own
-from scarches_plus.model._saved._stand_ins import stand_ins
-from scarches_plus.model._state import get_state, restore_state, set_state
-from scarches_plus.model._totalvi import TOTALVI, advice_unsaid
+from scarches_plus.model import (
+    CLASSES,
+    TOTALVI,
+    advice_unsaid,
+    as_own,
+    get_state,
+    reference_spec,
+    restore_state,
+    set_state,
+    stand_ins,
+    with_text_categories,
+)
 
 from ._plausible import NO_OPTIONS, known_arguments, require_plausible_sizes
 from ._plausible_state import require_plausible_state
@@ -26,9 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._scanvi import SCANVI
-    from scarches_plus.model._scvi import SCVI
-    from scarches_plus.model._state import ModelState
+    from scarches_plus.model import SCANVI, SCVI, ModelState
 
 #: Epochs of a history that are kept, evenly over the training, the first and the last among them.
 _MOST_EPOCHS = 100

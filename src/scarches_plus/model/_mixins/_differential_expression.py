@@ -17,7 +17,7 @@ from scarches_plus._cells import column_of
 from scarches_plus._options import or_none
 from scarches_plus.model._cells._prepare import prepare_cells
 from scarches_plus.model._surgery._query_model import forget_cells
-from scarches_plus.module._likelihoods._expression_likelihood import SQUARED_ERRORS, TARGET_SUM
+from scarches_plus.module import SQUARED_ERRORS, TARGET_SUM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,9 +21,7 @@ from scarches_plus._cells import counts_layer, is_in_memory, row_blocks, stored_
 from scarches_plus.model._cells._prepare import prepare_obs
 from scarches_plus.model._speed._count_encoder import CountEncoder
 from scarches_plus.model._speed._threads import threads_for_chunks
-from scarches_plus.pp._align_genes import locate_genes
-from scarches_plus.pp._checks._counts import kinds_of
-from scarches_plus.pp._checks._value_kinds import COUNTS
+from scarches_plus.pp import COUNTS, kinds_of, locate_genes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

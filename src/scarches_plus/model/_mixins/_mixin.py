@@ -89,6 +89,16 @@ class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, Lo
                 raise TypeError(message)
         update_state(self, **{name: one for name, one in given.items() if one is not None})  # type: ignore[arg-type]
 
+    def add_to_lineage(self, record: Mapping[str, Any]) -> None:
+        """Add a record of what was done, such as the mapping of a query, to ``state.lineage``.
+
+        Parameters
+        ----------
+        record
+            Plain values by name.
+        """
+        update_state(self, lineage=(*self.state.lineage, dict(record)))  # type: ignore[arg-type]
+
     def _validate_anndata(self, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Refuse cells that scvi-tools would fall over, in words that say what to do."""
         if adata is not None and getattr(adata, "n_obs", 1) == 0:

@@ -20,8 +20,7 @@ from scarches_plus.model._state import refresh_state
 from scarches_plus.model._training._defaults import n_training_cells
 from scarches_plus.model._training._interrupt import InterruptibleRunner, interrupts_restored
 from scarches_plus.model._training._training_options import check_training
-from scarches_plus.train import TrainingPlan
-from scarches_plus.train._penalty_parts._penalty_sum import name_terms
+from scarches_plus.train import TrainingPlan, name_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn.functional import linear
 
-from scarches_plus.module._likelihoods._count_head import CountHead
+from scarches_plus.module import CountHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn.functional import embedding_bag, softmax
 
-from scarches_plus.module._layers._summed_in_parts import sum_of_parts
+from scarches_plus.module import sum_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,10 +18,7 @@ from scvi.utils import track
 
 from scarches_plus.model._training._defaults import n_training_cells
 from scarches_plus.model._training._interrupt import TrainingInterrupted
-from scarches_plus.train import AdamStrides, Step, stride_lengths
-from scarches_plus.train._penalty_parts._activations import caught
-from scarches_plus.train._penalty_parts._over_minibatches import over_minibatches
-from scarches_plus.train._penalty_parts._penalty_sum import PenaltySum
+from scarches_plus.train import AdamStrides, PenaltySum, Step, caught, over_minibatches, stride_lengths
 
 from ._condensed import Condensed
 from ._condensed import obstacle_to as obstacle_to_condensing

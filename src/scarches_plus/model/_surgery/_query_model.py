@@ -23,6 +23,7 @@ from scarches_plus.model._cells._registry import (
 )
 from scarches_plus.model._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
 
+from ._inherit import inherit_memory
 from ._strategies import (
     STRATEGIES,
     grow,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from scvi.model.base import BaseModelClass
 
     from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.model._scanvi import SCANVI
+    from scarches_plus.model._scvi import SCVI
 
     from ._strategies import Entries, Strategy
 
@@ -193,6 +196,21 @@ class SurgeryMixin:
             sorted(entries),
         )
         return model
+
+    def inherit_memory(self, reference_model: SCVI | SCANVI) -> None:
+        """Carry anchors and summaries of labels from the reference into this model's latent space, after its training.
+
+        Parameters
+        ----------
+        reference_model
+            Model that this one was made from.
+
+        Warns
+        -----
+        UserWarning
+            If the latent space moved and a summary cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``).
+        """
+        inherit_memory(self, reference_model, stacklevel=4)  # type: ignore[arg-type]
 
 
 def _warn_of_old_importance(reference: BaseModelClass, state: ModelState) -> None:

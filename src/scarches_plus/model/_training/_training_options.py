@@ -73,6 +73,10 @@ def check_training(
         If a value is out of range.
     """
     plan = check_plan(plan_kwargs, model._training_plan_cls, model._module_cls, name="plan_kwargs")
-    trains = [vars(base)["train"] for base in model.__mro__ if "train" in vars(base)]
-    known = parameters_of(*trains, scvi.train.Trainer, lightning.pytorch.Trainer) | _UNSAID
+    known = parameters_of(*trains_of(model), scvi.train.Trainer, lightning.pytorch.Trainer) | _UNSAID
     return plan, check_options(name, train_kwargs, known, _RULES)
+
+
+def trains_of(model: type[Any]) -> list[Any]:
+    """Return ``train`` of a class and of all its bases, which pass arguments on."""
+    return [vars(base)["train"] for base in model.__mro__ if "train" in vars(base)]

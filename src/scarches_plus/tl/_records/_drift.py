@@ -31,8 +31,7 @@ def measure_drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI, cells: AnnDat
     key
         ``obsm`` slot of the cells' embedding by the first reference, if they have one.
     """
-    from scarches_plus.model._mixins._embedding import embed_checked
-    from scarches_plus.model._surgery._query_model import weight_change
+    from scarches_plus.model import embed_checked, mean_elbo, weight_change
 
     drift = {"weights": weight_change(reference, mapped)}
     if cells is None:
@@ -54,23 +53,6 @@ def measure_drift(reference: SCVI | SCANVI, mapped: SCVI | SCANVI, cells: AnnDat
         total = reference_drift(cells.obsm[key], after, labels, k=k)
         drift |= {f"total_{name}": value for name, value in _numbers(total).items()}
     return drift
-
-
-def mean_elbo(model: SCVI | SCANVI, cells: AnnData) -> float:
-    """Return the mean evidence lower bound of cells, by the same random numbers each time."""
-    import torch
-
-    from scarches_plus.model._cells._groupings import load_tensors
-    from scarches_plus.train._estimation._eval_mode import evaluated
-
-    module, total = model.module, 0.0
-    tensors = load_tensors(model, cells)
-    with evaluated(module), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        for rows in torch.arange(cells.n_obs).split(256):
-            *_, losses = module({name: values[rows].to(model.device) for name, values in tensors.items()})
-            total += float(losses.reconstruction_loss_sum + losses.kl_local_sum)
-    return -total / cells.n_obs
 
 
 def _numbers(drift: object) -> dict[str, float]:

@@ -46,7 +46,7 @@ def write_embedding(
     **record
         What else to record; only values that h5ad can hold.
     """
-    from scarches_plus.model._state import hash_of
+    from scarches_plus.model import hash_of
 
     adata.obsm[key] = embedding
     embeddings = adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.EMBEDDINGS, {})
