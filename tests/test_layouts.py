@@ -183,6 +183,7 @@ def test_files_before_0_15_are_named(tmp_path):
 def test_minified_totalvi_of_anndata(tmp_path):
     path = tmp_path / "model"
     reference = cells.adata("reference")
+    reference.obsm["proteins"] = reference.obsm["proteins"].to_numpy().copy()  # pandas 3 lends arrays to read only
     with warnings.catch_warnings():  # scvi-tools recommends MuData
         warnings.simplefilter("ignore", DeprecationWarning)
         scvi.model.TOTALVI.setup_anndata(reference, batch_key="batch", protein_expression_obsm_key="proteins")
