@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _arguments as check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
     from mudata import MuData
@@ -104,21 +104,17 @@ def load(
                 raise ValueError(message)
             model.take_cells(adata)
         return model
-    from .bundle import open_path
-    from .hub import local_path
-
-    path = local_path(
+    return _open(
         what,
-        index=index,
-        cache_dir=cache_dir,
-        allow_latest=allow_latest,
-        offline=offline,
-        max_bytes=max_bytes,
-        progress=progress,
-    )
-    return open_path(
-        path,
         False if adata is None else adata,
+        {
+            "index": index,
+            "cache_dir": cache_dir,
+            "allow_latest": allow_latest,
+            "offline": offline,
+            "max_bytes": max_bytes,
+            "progress": progress,
+        },
         prefix=prefix,
         trust_pickle=trust_pickle,
         accelerator=accelerator,
@@ -140,12 +136,17 @@ def load_as(cls: Any, what: str | Path, adata: Any, **options: Any) -> Any:
     **options
         Options of :func:`~scarches_plus.bundle.open_path`.
     """
+    return _open(what, adata, {}, expected=cls, **options)
+
+
+def _open(what: str | Path, adata: Any, where: Mapping[str, Any], **options: Any) -> Any:
+    """Open what a name, address or path stands for; cells that lie beside a fetched model are not taken unasked."""
     from .bundle import open_path
     from .hub import local_path
 
-    path = local_path(what)
+    path = local_path(what, **where)
     fetched = path != check.path("what", what)
-    return open_path(path, False if adata is None and fetched else adata, expected=cls, **options)
+    return open_path(path, False if adata is None and fetched else adata, **options)
 
 
 def registry_of(path: str | Path, prefix: str | None = None) -> dict[str, Any]:

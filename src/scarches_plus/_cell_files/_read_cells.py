@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus._cells import require_sound_cells
 from scarches_plus._logging import logger
 
+from . import _hdf5
 from ._kinds import kind_of, resolved
+from ._matrix_market import read_matrix_market
+from ._tables import read_table
+from ._zarr import read_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,19 +88,11 @@ def read_cells(
 
 def _read(path: Path, kind: Kind, *, transpose: bool) -> Any:
     if kind == "table":
-        from ._tables import read_table
-
         return read_table(path, transpose=transpose)
     if kind == "10x mtx":
-        from ._matrix_market import read_matrix_market
-
         return read_matrix_market(path)
     if kind == "zarr":
-        from ._zarr import read_zarr
-
         return read_zarr(path)
-    from . import _hdf5
-
     readers: dict[str, Callable[[Path], Any]] = {
         "h5ad": _hdf5.read_h5ad, "h5mu": _hdf5.read_h5mu, "10x h5": _hdf5.read_10x_h5, "loom": _hdf5.read_loom,
     }  # fmt: skip

@@ -8,6 +8,7 @@ from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
 
 from ._layouts._find import MODEL_FILE
+from ._layouts._open import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,20 +49,9 @@ def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, 
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    from ._layouts._export import to_scvi_file
-    from ._layouts._open import model_of
+    from ._layouts._export import no_export, to_scvi_file
 
     check.flags(overwrite=overwrite)
-    folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=_no_export)
-    write_folder(folder, {MODEL_FILE: to_scvi_file(model_of(model))}, overwrite=overwrite, foreign=_no_export)
+    folder = check_output_folder(check.path("path", path).absolute(), overwrite=overwrite, foreign=no_export)
+    write_folder(folder, {MODEL_FILE: to_scvi_file(model_of(model))}, overwrite=overwrite, foreign=no_export)
     return folder
-
-
-def _no_export(folder: Path) -> str | None:
-    """Return why a folder is none that :func:`export_model` wrote; ``None`` if it is one."""
-    from ._layouts._export import is_export
-
-    strays = sorted(file.name for file in folder.iterdir() if file.name != MODEL_FILE or not file.is_file())
-    if strays:
-        return f"it holds {strays[0]}, which no export does"
-    return None if is_export(folder / MODEL_FILE) else f"its {MODEL_FILE} is no export"

@@ -5,23 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
-from scarches_plus._reference import ReferenceSpec
 
-from ._format._folder import read_listed, read_manifest
-from ._format._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
-from ._format._tensors import unpack
+from ._format._folder import read_manifest
 from ._layouts._locate import read_bundle
-from ._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
-
-    from ._manifest import Manifest
-    from ._plain._portable import PortableModel
 
 
 def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
@@ -47,60 +38,6 @@ def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
     BundleError
         If anything in it is damaged, missing or not what the manifest says; the message names the file.
     """
+    from ._format._open_model import open_model
+
     return read_bundle(check.path("path", path), lambda folder: open_model(folder, read_manifest(folder)[0]))
-
-
-def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
-    """Return the model of a bundle whose manifest has been read."""
-    from ._plain._portable import put_together
-
-    for file, section in (
-        (IMPORTANCE, manifest.importance),
-        (ANCHORS, manifest.anchors),
-        (SUMMARIES, manifest.summaries),
-        (PROFILES, manifest.profiles),
-    ):
-        if bool(section) != (file in manifest.files):
-            message = f"{folder / MANIFEST} lists {file} without describing it, or the other way round"
-            raise BundleError(message)
-    weights = unpack(read_listed(folder, manifest, WEIGHTS), str(folder / WEIGHTS))
-    try:
-        model = put_together(_parts(manifest, weights))
-    except Exception as error:  # a manifest that means no harm does not fail
-        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        message = f"{folder / MANIFEST} and {WEIGHTS} do not make a model: {what}"
-        raise BundleError(message) from error
-    if manifest.importance is not None:
-        contents = read_listed(folder, manifest, IMPORTANCE)
-        model.remember(importance=unpack_importance(contents, manifest.importance, weights, str(folder / IMPORTANCE)))
-    if manifest.anchors is not None:
-        contents = read_listed(folder, manifest, ANCHORS)
-        model.remember(anchors=unpack_anchors(contents, manifest.anchors, model, str(folder / ANCHORS)))
-    if manifest.summaries:
-        contents = read_listed(folder, manifest, SUMMARIES)
-        model.remember(summaries=unpack_summaries(contents, manifest.summaries, model, str(folder / SUMMARIES)))
-    return model
-
-
-def _parts(manifest: Manifest, weights: dict[str, Tensor]) -> PortableModel:
-    from scarches_plus.model import ModelState
-
-    from ._plain._portable import PortableModel
-
-    cells = manifest.cells.model_dump()
-    unmeasured_proteins = cells.pop("unmeasured_proteins")
-    state = manifest.state.model_dump()
-    spec = ReferenceSpec(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in cells.items()}
-        | {"categorical_covariates": {key: tuple(values) for key, values in cells["categorical_covariates"].items()}}
-    )
-    return PortableModel(
-        model_class=manifest.model.class_name,
-        arguments=manifest.model.arguments,
-        spec=spec,
-        state=ModelState.from_plain(state),
-        weights=weights,
-        n_cells=manifest.training.n_cells,
-        history=manifest.training.history,
-        unmeasured_proteins=unmeasured_proteins,
-    )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 
 from ._format._folder import read_listed, read_manifest
-from ._format._profile_tensors import unpack_profiles
 from ._layouts._locate import read_bundle
 from ._manifest import MANIFEST, PROFILES, BundleError
 
@@ -41,6 +40,8 @@ def load_profiles(path: str | Path) -> LabelProfiles:
 
 
 def _read(folder: Path) -> LabelProfiles:
+    from ._format._profile_tensors import unpack_profiles
+
     manifest, _ = read_manifest(folder)
     if manifest.profiles is None:
         message = (

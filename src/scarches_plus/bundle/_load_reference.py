@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 
 from ._format._folder import read_listed, read_manifest
-from ._format._reference_cells import unpack_reference
 from ._layouts._locate import read_bundle
 from ._manifest import MANIFEST, REFERENCE, BundleError
 
@@ -42,6 +41,8 @@ def load_reference(path: str | Path) -> AnnData:
 
 
 def _read(folder: Path) -> AnnData:
+    from ._format._reference_cells import unpack_reference
+
     manifest, _ = read_manifest(folder)
     if manifest.reference is None:
         message = (

@@ -158,14 +158,12 @@ def _training(
     recipe: str | Recipe, penalties: Sequence[Penalty] | None, model_kwargs: Any, plan_kwargs: Any, train_kwargs: Any
 ) -> ReferenceTraining:
     """Return the training of a recipe, by its name or as it is, with all arguments checked."""
-    from scarches_plus.model import RECIPES, ReferenceTraining
-    from scarches_plus.model import Recipe as RecipeClass
-    from scarches_plus.train import name_terms
+    from scarches_plus import model, train
 
-    name_terms(penalties or ())
-    known = recipe if isinstance(recipe, RecipeClass) else RECIPES[check.choice("recipe", recipe, RECIPES)]
+    train.name_terms(penalties or ())
+    known = recipe if isinstance(recipe, model.Recipe) else model.RECIPES[check.choice("recipe", recipe, model.RECIPES)]
     own = None if penalties is None else tuple(penalties)
-    return ReferenceTraining(known, own, model_kwargs, plan_kwargs, train_kwargs)
+    return model.ReferenceTraining(known, own, model_kwargs, plan_kwargs, train_kwargs)
 
 
 def _require_use_of_labels(training: ReferenceTraining, labels_key: str | None, hierarchy: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from scarches_plus._label_profiles import N_QUANTILES, LabelProfiles
 from scarches_plus.bundle._manifest import PROFILES, BundleError
@@ -29,8 +30,6 @@ def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[by
     ValueError
         If a value is not finite.
     """
-    import torch
-
     if not isinstance(profiles, LabelProfiles):
         message = f"profiles are made by sp.tl.label_profiles(reference, labels_key, batch_key), and are no {type(profiles).__name__}"
         raise TypeError(message)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from scipy import sparse
 
 from scarches_plus import _keys
 from scarches_plus._cells import name_of, names_of
 from scarches_plus.bundle._manifest import BundleError
+from scarches_plus.pp import align_genes
 
 from ._tensors import pack, refuse_rest, take, unpack
 
@@ -53,8 +55,6 @@ def pack_reference(
     ValueError
         If something is asked for that the cells do not have, or their embedding is of another latent space.
     """
-    import torch
-
     from scarches_plus.model import latent_variances
 
     unknown = sorted(set(include) - set(_PARTS))
@@ -162,10 +162,6 @@ def _coordinates(tensors: dict[str, Any], key: str, n: int, name: str) -> np.nda
 
 
 def _pack_counts(adata: AnnData, model: Any) -> dict[str, Any]:
-    import torch
-
-    from scarches_plus.pp import align_genes
-
     if model.spec.modalities:
         message = "counts of MuData cannot be kept; leave 'counts' out of include"
         raise ValueError(message)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from scarches_plus.bundle._manifest import AnchorsSection, BundleError, ImportanceSection, SummarySection
+from scarches_plus.train import Anchors, Grouping, Importance, LatentSummary
 
 from ._tensors import pack, refuse_rest, require, take, unpack
 
@@ -13,13 +16,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from scarches_plus.train import Anchors, Grouping, Importance, LatentSummary
-
 
 def pack_importance(importance: Importance, weights: Mapping[str, Tensor]) -> tuple[bytes, dict[str, Any]]:
     """Return the file of an importance, and its section; weights that have not moved since are not written twice."""
-    import torch
-
     tensors = {f"fisher/{name}": value for name, value in importance.fisher.items()}
     for name, value in importance.values.items():
         if name not in weights or not torch.equal(value.cpu(), weights[name]):
@@ -31,8 +30,6 @@ def unpack_importance(
     contents: bytes, section: ImportanceSection, weights: Mapping[str, Tensor], name: str
 ) -> Importance:
     """Return an importance of these weights."""
-    from scarches_plus.train import Importance
-
     tensors = unpack(contents, name)
     fisher, values = {}, {}
     for key in [one.removeprefix("fisher/") for one in tensors if one.startswith("fisher/")]:
@@ -60,8 +57,6 @@ def pack_anchors(anchors: Anchors) -> tuple[bytes, dict[str, Any]]:
 
 def unpack_anchors(contents: bytes, section: AnchorsSection, model: Any, name: str) -> Anchors:
     """Return anchors of a model."""
-    from scarches_plus.train import Anchors
-
     tensors, n, d = unpack(contents, name), section.n_cells, model.module.n_latent
     groups = {}
     for key, grouping in model.groupings.items():
@@ -111,8 +106,6 @@ def unpack_summaries(
     contents: bytes, sections: Mapping[str, SummarySection], model: Any, name: str
 ) -> dict[str, LatentSummary]:
     """Return summaries of a model."""
-    from scarches_plus.train import LatentSummary
-
     tensors, d = unpack(contents, name), model.module.n_latent
     covariates, groups = len(model.spec.continuous_covariates), model.groupings
     summaries = {}
@@ -143,8 +136,6 @@ def unpack_summaries(
 
 def _require_mixture(summary: LatentSummary, name: str, key: str) -> None:
     """Refuse a summary whose tensors do not make a mixture of Gaussians."""
-    import torch
-
     covariances = summary.covariances.double()
     require(summary.means.abs() <= _FARTHEST, name, f"{key}/means", f"at most {_FARTHEST:g} from 0")
     require(covariances.abs() <= _FARTHEST**2, name, f"{key}/covariances", f"at most {_FARTHEST**2:g}")

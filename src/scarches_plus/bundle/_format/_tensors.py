@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
 from scarches_plus import _limits
 from scarches_plus._json import parse_json
 from scarches_plus.bundle._manifest import BundleError
@@ -24,8 +28,6 @@ def pack(tensors: Mapping[str, Tensor]) -> bytes:
     ValueError
         If one of them is not finite.
     """
-    from safetensors.torch import save
-
     if (bad := _not_finite(tensors)) is not None:
         message = f"tensor {bad!r} holds values that are not finite, which nobody could use"
         raise ValueError(message)
@@ -41,9 +43,6 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
         If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice. If values are
         not finite, or of a type that no model has.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     size = int.from_bytes(contents[:_LENGTH], "little")
     if len(contents) < _LENGTH or size > len(contents) - _LENGTH:
         message = f"{name} is no safetensors file, or was cut off"
@@ -71,8 +70,6 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
 
 
 def _types() -> set[Any]:
-    import torch
-
     return {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64, torch.bool}
 
 
@@ -104,8 +101,6 @@ def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], na
     if key not in tensors:
         message = f"{name} lacks the tensor {key!r}"
         raise BundleError(message)
-    import torch
-
     value = tensors.pop(key)
     types = {"f": {torch.float32}, "d": {torch.float64}, "i": {torch.int32, torch.int64}}[kind]
     fits = len(value.shape) == len(shape) and all(n in {None, m} for n, m in zip(shape, value.shape, strict=True))

@@ -15,6 +15,8 @@ from scarches_plus._pickles import UnsafeFileError, read_torch_file
 from scarches_plus.bundle._plain._portable import put_together, take_apart
 from scarches_plus.model import ATTRIBUTE
 
+from ._find import MODEL_FILE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -65,6 +67,14 @@ def to_scvi_file(model: Any) -> bytes:
     file = io.BytesIO()
     torch.save(content, file)
     return file.getvalue()
+
+
+def no_export(folder: Path) -> str | None:
+    """Return why a folder is none that :func:`to_scvi_file` was written to; ``None`` if it is one."""
+    strays = sorted(file.name for file in folder.iterdir() if file.name != MODEL_FILE or not file.is_file())
+    if strays:
+        return f"it holds {strays[0]}, which no export does"
+    return None if is_export(folder / MODEL_FILE) else f"its {MODEL_FILE} is no export"
 
 
 def is_export(path: Path) -> bool:

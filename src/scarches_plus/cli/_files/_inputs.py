@@ -6,7 +6,7 @@ import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus import _limits
+from scarches_plus import _cell_files, _limits
 from scarches_plus._arguments import at_home, distinct
 from scarches_plus.cli._app import AS_IT_IS, Reading
 from scarches_plus.cli._terminal import files_read
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool = False) -> Any:
     """Read cells from a file or folder of any format."""
-    from scarches_plus import _cell_files
-
     adata = _cell_files.read_cells(
         path, transpose=reading.transpose, modality=reading.modality, keep_modalities=keep_modalities
     )
