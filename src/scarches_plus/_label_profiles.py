@@ -1,4 +1,4 @@
-"""What the labels of a reference look like in counts, without its cells."""
+"""Hold label profiles: the expression of a reference's labels without its cells."""
 
 from __future__ import annotations
 

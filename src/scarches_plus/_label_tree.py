@@ -1,4 +1,4 @@
-"""Labels that contain one another, as plain data."""
+"""Hold a hierarchy of labels as plain data."""
 
 from __future__ import annotations
 

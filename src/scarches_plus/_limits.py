@@ -1,4 +1,7 @@
-"""Name every limit on what comes from outside: sizes in bytes, times in seconds. docs/guide/border.md explains them."""
+"""Name every limit on input from outside: sizes in bytes, times in seconds.
+
+docs/guide/border.md explains them.
+"""
 
 #: An index of models: one with 60 labels takes 4 kB.
 INDEX_BYTES = 4 * 2**20

@@ -1,4 +1,4 @@
-"""Open a model, whatever names it: the one door of the package.
+"""Load a model from an object, path, archive, hub name, DOI or address.
 
 ``sp.load``, ``sp.model.load`` and ``sp.hub.load`` are this function. What a name or address stands for is found by ``hub``; what
 lies at a path is read by ``bundle``; both are loaded when they are needed.

@@ -1,4 +1,4 @@
-"""What a reference model expects from a query, as plain data."""
+"""Describe as plain data what a reference model expects from a query."""
 
 from __future__ import annotations
 

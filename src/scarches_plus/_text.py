@@ -1,4 +1,4 @@
-"""Escape foreign text where it is put out: one function for each kind of output."""
+"""Escape foreign text for terminals, logs, JSON, HTML, Markdown, figures and CSV tables."""
 
 from __future__ import annotations
 

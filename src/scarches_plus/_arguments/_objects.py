@@ -1,4 +1,4 @@
-"""Check cells, paths, mappings and tables."""
+"""Check cells, paths, mappings and tables that users pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the layout of a table of counts: encoding, separator, header, decimal sign, and whether genes are rows or columns."""
+"""Detect encoding, separator, header, decimal sign and orientation of a table of counts."""
 
 from __future__ import annotations
 

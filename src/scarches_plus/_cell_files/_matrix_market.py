@@ -1,4 +1,7 @@
-"""Read 10x folders: matrix.mtx with its barcodes and features, of Cell Ranger 2 and later, STARsolo, kallisto and others."""
+"""Read 10x Matrix Market folders: matrix.mtx with its barcodes and features.
+
+Those of Cell Ranger 2 and later, STARsolo, kallisto and others.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read cells from whatever file or folder a user has."""
+"""Read cells from any file or folder, with its format recognised by content."""
 
 from __future__ import annotations
 

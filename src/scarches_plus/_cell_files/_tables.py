@@ -1,4 +1,4 @@
-"""Read tables of counts, .csv or .tsv, packed or not."""
+"""Read .csv and .tsv tables of counts, compressed or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read .zarr folders, looked through before."""
+"""Read .zarr folders of AnnData or MuData after checking them."""
 
 from __future__ import annotations
 

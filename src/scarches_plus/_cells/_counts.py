@@ -1,4 +1,4 @@
-"""The count matrix of an AnnData, however it is stored: whole, or by blocks of rows."""
+"""Read the count matrix of an AnnData, whole or by blocks of rows, from memory or disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring a matrix into the form that our code takes, and never hand a damaged one to compiled code.
+"""Convert matrices to CSR or dense arrays, and refuse damaged sparse indices.
 
 Compiled code of scipy, numba and torch trusts the indices of a sparse matrix: one beyond its columns reads foreign memory or
 ends the process. Here they are looked at once, where a matrix enters.

@@ -1,4 +1,7 @@
-"""Which study measured which gene: ``concat_studies`` records it, training and surgery read it."""
+"""Record which study measured which gene, and read that record.
+
+``concat_studies`` writes it, training and surgery read it.
+"""
 
 from __future__ import annotations
 

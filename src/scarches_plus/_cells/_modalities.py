@@ -1,4 +1,4 @@
-"""The genes of cells, whether they come as AnnData or as a modality of MuData."""
+"""Select genes and proteins of AnnData, or of the modalities of MuData."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of outputs, before any work."""
+"""Check before any work that output files and folders can be written."""
 
 from __future__ import annotations
 

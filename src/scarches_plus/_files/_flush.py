@@ -1,4 +1,4 @@
-"""Bring files and folders to the disk, so that they survive a power cut."""
+"""Flush files and folders to disk with fsync, so that they survive a power cut."""
 
 from __future__ import annotations
 

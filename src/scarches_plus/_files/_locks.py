@@ -1,4 +1,4 @@
-"""Locks on folders that end with the process that holds them."""
+"""Lock folders with locks that end with the process that holds them."""
 
 from __future__ import annotations
 

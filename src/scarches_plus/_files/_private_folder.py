@@ -1,4 +1,4 @@
-"""Folders in which files are made before they are put in place."""
+"""Make private temporary folders beside an output, for files before they are put in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read folders that others may replace meanwhile."""
+"""Read a folder consistently while another process may replace it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put a folder in the place of another in one step."""
+"""Swap a new folder with the old one atomically, by renaming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write files that are there whole or not at all."""
+"""Write a file atomically: whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write folders that are there whole or not at all."""
+"""Write a folder atomically: whole or not at all."""
 
 from __future__ import annotations
 

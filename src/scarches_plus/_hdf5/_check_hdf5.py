@@ -1,4 +1,4 @@
-"""Check an HDF5 file: no other files, no circles, nothing that takes much more memory than the file has bytes."""
+"""Check an HDF5 file for external links, cycles and data far larger than the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Check that chunks of data sets unpack to the size of a chunk; HDF5 does not, and reads beyond shorter ones."""
+"""Check that stored chunks of HDF5 data sets unpack to the declared size.
+
+HDF5 does not check this, and reads beyond shorter ones.
+"""
 
 from __future__ import annotations
 

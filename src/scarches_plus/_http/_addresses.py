@@ -1,4 +1,7 @@
-"""Check, join and compare addresses of the web. No other module takes an address apart or puts one together."""
+"""Check, join and compare web addresses (URLs) of HTTP requests.
+
+No other module takes an address apart or puts one together.
+"""
 
 from __future__ import annotations
 

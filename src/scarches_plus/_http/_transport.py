@@ -1,4 +1,7 @@
-"""Fetch files: every redirect is checked, and nothing but the request is sent, to nobody else."""
+"""Fetch files over HTTP, checking every redirect.
+
+Nothing but the request is sent, and to nobody else.
+"""
 
 from __future__ import annotations
 

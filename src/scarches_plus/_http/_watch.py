@@ -1,4 +1,7 @@
-"""Break connections that are too slow: a server that sends a byte a second never meets the time-out of a socket."""
+"""Break HTTP connections that are too slow for a socket's time-out to notice.
+
+A server that sends a byte a second never meets that time-out.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: candidates by matrix products in single precision, their order and the proof in double."""
+"""Find exact nearest neighbours by matrix products in single precision, verified in double."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours by Euclidean distance: exact while that is quick, approximate beyond."""
+"""Search nearest neighbours (kNN), exactly while that is quick, else with pynndescent."""
 
 from __future__ import annotations
 

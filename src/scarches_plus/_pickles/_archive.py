@@ -1,4 +1,7 @@
-"""Archives as ``torch.save`` writes them, taken apart strictly: nothing is packed, twice, shared or unchecked."""
+"""Read the zip archives of ``torch.save``, with strict checks of entries and checksums.
+
+Nothing in them may be packed, shared, or there twice.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays and numbers of numpy, made from checked bytes."""
+"""Build numpy arrays and numbers from checked bytes of a pickle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An unpickler that only keeps records: its stack, marks and memo, and the steps it knows."""
+"""Interpret pickle opcodes on a stack, building inert records instead of objects."""
 
 from __future__ import annotations
 

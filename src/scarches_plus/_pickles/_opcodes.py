@@ -1,4 +1,4 @@
-"""Read the opcodes of a pickle without making anything.
+"""Parse the opcodes of a pickle without creating any object.
 
 Why an interpreter of our own, in Python, and neither :class:`pickle.Unpickler` nor ``torch.load(weights_only=True)``:
 

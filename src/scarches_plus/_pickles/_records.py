@@ -1,4 +1,4 @@
-"""Records of the objects that a file describes; the objects themselves are never made."""
+"""Record the objects that a pickle describes, without ever creating them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors of torch, made from members of an archive whose sizes are checked first."""
+"""Build torch tensors from archive members whose sizes are checked first."""
 
 from __future__ import annotations
 

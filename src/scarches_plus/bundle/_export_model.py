@@ -1,4 +1,4 @@
-"""Write a model for plain scvi-tools."""
+"""Export a model to a folder that plain scvi-tools opens."""
 
 from __future__ import annotations
 

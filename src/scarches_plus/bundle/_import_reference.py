@@ -1,4 +1,4 @@
-"""Open the cells of a model of scvi-hub."""
+"""Import the reference cells that lie beside a scvi-hub model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open a bundle."""
+"""Load the model of a bundle."""
 
 from __future__ import annotations
 

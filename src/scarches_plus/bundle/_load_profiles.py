@@ -1,4 +1,4 @@
-"""Open the label profiles of a bundle."""
+"""Load the label profiles of a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open the reference cells of a bundle."""
+"""Load the reference cells of a bundle."""
 
 from __future__ import annotations
 

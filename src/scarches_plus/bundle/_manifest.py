@@ -1,4 +1,4 @@
-"""What a bundle says about itself."""
+"""Validate the manifest of a bundle, ``manifest.json``, with pydantic models."""
 
 from __future__ import annotations
 

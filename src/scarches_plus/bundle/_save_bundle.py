@@ -1,4 +1,4 @@
-"""Write a model as a bundle."""
+"""Save a model as a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check everything about a bundle."""
+"""Verify every file of a bundle, and that its model can be built."""
 
 from __future__ import annotations
 

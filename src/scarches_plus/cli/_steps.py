@@ -1,4 +1,4 @@
-"""Steps that several commands share."""
+"""Run the steps that several commands share, such as building, mapping and reporting."""
 
 from __future__ import annotations
 

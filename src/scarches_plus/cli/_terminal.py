@@ -1,4 +1,4 @@
-"""Run commands and end them in one message, never a traceback; print notes and warnings as one line each."""
+"""Run commands with one-line errors and warnings instead of tracebacks."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Load 700 cells of the 10x Genomics PBMC 68k data set, with raw counts."""
+
 from __future__ import annotations
 
 import warnings

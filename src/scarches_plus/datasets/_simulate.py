@@ -1,3 +1,5 @@
+"""Simulate counts of cell types on a tree in several batches."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable

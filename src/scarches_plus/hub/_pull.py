@@ -1,4 +1,4 @@
-"""Fetch the files of a model."""
+"""Pull the files of a model from an index, Zenodo or Hugging Face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make an index of bundles."""
+"""Write an index of bundles."""
 
 from __future__ import annotations
 

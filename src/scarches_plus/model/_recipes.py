@@ -1,4 +1,4 @@
-"""Reference models by the name of their paper."""
+"""Define the training recipes of published reference models by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scANVI as a reference model."""
+"""Define scANVI as a reference model."""
 
 from __future__ import annotations
 

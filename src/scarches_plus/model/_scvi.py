@@ -1,4 +1,4 @@
-"""scVI as a reference model."""
+"""Define scVI as a reference model."""
 
 from typing import Any
 

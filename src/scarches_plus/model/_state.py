@@ -1,4 +1,7 @@
-"""What this package remembers about a model, in one attribute that scvi-tools saves and loads."""
+"""Store a model's state in one attribute that scvi-tools saves and loads.
+
+The state is what this package remembers of a model: surgery, gene mask, importance, anchors and summaries.
+"""
 
 from __future__ import annotations
 

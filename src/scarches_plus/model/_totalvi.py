@@ -1,4 +1,4 @@
-"""totalVI as a reference model."""
+"""Define totalVI as a reference model."""
 
 from __future__ import annotations
 

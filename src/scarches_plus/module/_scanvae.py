@@ -1,4 +1,4 @@
-"""scANVI's module, adapted."""
+"""Adapt scANVI's module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""totalVI's module, adapted."""
+"""Adapt totalVI's module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scVI's module, adapted."""
+"""Adapt scVI's module."""
 
 from __future__ import annotations
 

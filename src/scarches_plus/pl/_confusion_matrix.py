@@ -1,3 +1,5 @@
+"""Draw the confusion matrix of true and transferred labels."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Draw reference and query in one UMAP."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal

@@ -1,3 +1,5 @@
+"""Draw the shares of accepted, uncertain and novel cells of each label."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Draw the novelty of the cells of each group, and the threshold."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Draw the reliability diagram of predicted labels."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

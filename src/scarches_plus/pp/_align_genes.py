@@ -1,4 +1,4 @@
-"""Put the genes of a query into a reference's order."""
+"""Align the genes of a query with a reference's order."""
 
 from __future__ import annotations
 

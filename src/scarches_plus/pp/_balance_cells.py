@@ -1,3 +1,5 @@
+"""Subsample cells to balance combinations of annotations."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

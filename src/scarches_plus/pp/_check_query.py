@@ -1,4 +1,4 @@
-"""Find everything that would go wrong before anything is touched."""
+"""Check a query against a reference, and report every problem before anything is touched."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Concatenate studies that measured different genes, and record which measured which."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

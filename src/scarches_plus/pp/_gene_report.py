@@ -1,3 +1,5 @@
+"""Report which genes were renamed, merged or lost."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Hierarchies of labels from where users keep them."""
+"""Parse hierarchies of labels from columns, mappings, Newick or OBO text."""
 
 from __future__ import annotations
 

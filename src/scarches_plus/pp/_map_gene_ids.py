@@ -1,3 +1,5 @@
+"""Map gene ids to other names by a table, such as Ensembl ids to symbols."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Map genes to their orthologues in another species."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Rename genes to the names under which a reference has them."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

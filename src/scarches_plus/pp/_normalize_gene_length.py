@@ -1,3 +1,5 @@
+"""Normalise full-length read counts (Smart-seq2) by transcript length."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is wrong with a query, and how to mend it."""
+"""Report the problems of a query, each with its fix."""
 
 from __future__ import annotations
 

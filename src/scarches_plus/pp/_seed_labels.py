@@ -1,3 +1,5 @@
+"""Seed labels by marker genes, for training scANVI."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Train a reference model."""
+"""Train a reference model and embed the reference."""
 
 from __future__ import annotations
 

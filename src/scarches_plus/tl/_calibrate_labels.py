@@ -1,4 +1,4 @@
-"""Learn from a reference's own batches how far a label vote can be believed."""
+"""Calibrate label transfer on held-out batches of the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well groupings of the same cells agree."""
+"""Compare clusterings and labels by the adjusted Rand index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clusters consist of, and which of them to keep."""
+"""Tabulate the composition of clusters, and which of them pass filters."""
 
 from __future__ import annotations
 

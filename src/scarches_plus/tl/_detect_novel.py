@@ -1,4 +1,4 @@
-"""Which cells of a query does no label of the reference explain?"""
+"""Detect novel cells: cells of a query that no label of the reference explains."""
 
 from __future__ import annotations
 

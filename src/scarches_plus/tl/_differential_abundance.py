@@ -1,4 +1,4 @@
-"""Shifts of composition, as uncertain as the labels are."""
+"""Estimate differential abundance of labels between two groups, with the labels' uncertainty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embed cells whose batches a model knows."""
+"""Embed cells without training a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a cell got its label, or none."""
+"""Explain why a cell got its label in a label transfer, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean expression of genes by two annotations."""
+"""Average the expression of genes by two annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teach a reference model the types that a query has and it lacks."""
+"""Extend a reference model by new labels that a query has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reference and query in one AnnData."""
+"""Join reference and query in one AnnData with a joint embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label probabilities that mean what they say: temperature scaling of smoothed shares."""
+"""Calibrate label probabilities by temperature scaling of smoothed vote shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reference's labels look like, and how well its own batches agree with them."""
+"""Compute label profiles of a reference, and their agreement with held-out batches."""
 
 from __future__ import annotations
 

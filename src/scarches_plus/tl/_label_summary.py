@@ -1,4 +1,4 @@
-"""What became of the cells of each label."""
+"""Count accepted, uncertain and novel cells by label."""
 
 from __future__ import annotations
 

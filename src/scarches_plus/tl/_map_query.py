@@ -1,4 +1,4 @@
-"""Map a query onto a reference model."""
+"""Map a query onto a reference model by architecture surgery."""
 
 from __future__ import annotations
 

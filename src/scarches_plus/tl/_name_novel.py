@@ -1,4 +1,4 @@
-"""Give clusters of novel cells a name."""
+"""Name clusters of novel cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marker genes of clusters."""
+"""Rank marker genes of clusters by Welch's t-test."""
 
 from __future__ import annotations
 

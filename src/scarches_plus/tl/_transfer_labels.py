@@ -1,4 +1,4 @@
-"""Transfer labels from a reference to a query."""
+"""Transfer labels from a reference to a query by kNN votes or label summaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read folders of bundles, and check every file in them."""
+"""Read bundle folders, and check the size and checksum of every file."""
 
 from __future__ import annotations
 

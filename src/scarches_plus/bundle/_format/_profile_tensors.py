@@ -1,4 +1,4 @@
-"""Profiles of labels as a file of tensors."""
+"""Serialise label profiles to safetensors and back."""
 
 from __future__ import annotations
 

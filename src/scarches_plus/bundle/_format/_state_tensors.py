@@ -1,4 +1,4 @@
-"""Files of tensors for the state of a model: importance, anchors and summaries."""
+"""Serialise importance, anchors and label summaries to safetensors and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors as bytes of the safetensors format, read only if they are what is expected."""
+"""Serialise tensors to safetensors bytes, and check names, types and shapes on reading."""
 
 from __future__ import annotations
 

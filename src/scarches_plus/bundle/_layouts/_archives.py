@@ -1,4 +1,4 @@
-"""Unpack the model in a ``.zip`` or ``.tar.gz``: nothing else, and nothing before names, links, number and sizes are looked at."""
+"""Extract the model in a .zip or .tar.gz after checking names, links and sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Complete what was saved of a model: everything that scvi-tools of today registers, held against the weights."""
+"""Complete the registry and arguments of an older saved model, checked against its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find models among names of files, in a folder or an archive alike."""
+"""Find models by file names, in a folder or an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what lies at a path that is no model this package opens, and what to do."""
+"""Explain why a path holds no model that this package opens, and suggest a fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read folders of scvi-tools 0.7 to 0.14: ``attr.pkl``, ``model_params.pt`` and ``var_names.csv``."""
+"""Read models of scvi-tools 0.7 to 0.14 and convert their set-up to today's registry."""
 
 from __future__ import annotations
 

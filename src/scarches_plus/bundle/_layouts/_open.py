@@ -1,4 +1,4 @@
-"""Open the model that lies at a path, of any layout; nothing in its files is executed."""
+"""Open the model at a path, in any layout, without executing its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold a model that scvi-tools saved, of any release, as tensors and plain values."""
+"""Hold a saved scvi-tools model of any release as tensors and plain values."""
 
 from __future__ import annotations
 

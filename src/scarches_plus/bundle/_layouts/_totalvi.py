@@ -1,4 +1,4 @@
-"""Bring what was saved of a totalVI model into the form that models have here: MuData, and arguments that say everything."""
+"""Convert saved totalVI models to MuData and explicit arguments."""
 
 from __future__ import annotations
 

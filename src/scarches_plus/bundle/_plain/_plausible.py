@@ -1,4 +1,7 @@
-"""Check what a file says of a model against its weights, before any memory is taken for it."""
+"""Check sizes and arguments of a saved model against the shapes of its weights.
+
+The check comes before any memory is taken for the network.
+"""
 
 from __future__ import annotations
 

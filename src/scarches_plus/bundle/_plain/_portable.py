@@ -1,4 +1,7 @@
-"""A model as plain data, and back: what a file without code has to hold."""
+"""Serialise a model to plain data and back.
+
+A file without code has to hold what is listed here.
+"""
 
 from __future__ import annotations
 

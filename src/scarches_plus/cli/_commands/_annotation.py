@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that label cells and compare compositions."""
+"""Define commands that label cells and compare compositions: seeds, transfer, abundance."""
 
 from __future__ import annotations
 

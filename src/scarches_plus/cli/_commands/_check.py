@@ -1,4 +1,4 @@
-"""The command of ``scarches-plus`` that checks cells."""
+"""Define the command that checks a query: check."""
 
 from __future__ import annotations
 

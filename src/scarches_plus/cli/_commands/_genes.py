@@ -1,4 +1,4 @@
-"""The command of ``scarches-plus`` that renames genes."""
+"""Define the command that renames genes: genes."""
 
 from __future__ import annotations
 

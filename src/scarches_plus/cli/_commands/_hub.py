@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus hub``."""
+"""Define the commands of ``scarches-plus hub``: list, info, pull, push, verify, card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that build and map."""
+"""Define commands that build a reference and map a query: demo, build, map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that turn a model into a bundle, and cells into an embedding without training."""
+"""Define commands that embed cells and write bundles: embed, bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that score and draw."""
+"""Define commands that score and draw a mapping: report, evaluate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open what commands are told to take as a model or a reference, whatever names it."""
+"""Open models and references for commands, by path, hub name, DOI or address."""
 
 from __future__ import annotations
 

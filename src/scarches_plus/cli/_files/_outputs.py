@@ -1,4 +1,4 @@
-"""Check what commands write before they read, and write it in one step."""
+"""Check output paths before commands read anything, and write results atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores and figures of a mapped query, as text, picture and one HTML page."""
+"""Write scores and figures of a mapped query as text, PNG and one HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells a simulation has: how many of each type and trajectory in each batch, in random order."""
+"""Design a simulation: the number of cells of each type and trajectory in each batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of models: where each file lies, how large it is, and its hash."""
+"""Parse and search indexes: models with the address, size and hash of each file."""
 
 from __future__ import annotations
 

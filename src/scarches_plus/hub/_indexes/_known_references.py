@@ -1,4 +1,7 @@
-"""References that others published: what they are and where they lie, not their files."""
+"""List published references by others: what they are and where they lie.
+
+Their files are not part of the list.
+"""
 
 from __future__ import annotations
 

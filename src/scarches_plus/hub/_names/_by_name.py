@@ -1,4 +1,4 @@
-"""Let functions that take the path of a model take whatever names one."""
+"""Wrap functions that take a model's path, so that they take names, DOIs and addresses."""
 
 from __future__ import annotations
 

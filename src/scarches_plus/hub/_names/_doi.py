@@ -1,4 +1,4 @@
-"""DOIs, in any of their spellings."""
+"""Parse DOIs in any of their spellings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the version that a name stands for, and keep a record of names without a version."""
+"""Resolve model names to index entries, and note the version taken for each name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models at an address: records of Zenodo and repositories of Hugging Face, fetched without an index.
+"""Fetch models by address from Zenodo records and Hugging Face repositories.
 
 ``_place`` reads addresses, ``_zenodo`` and ``_huggingface`` list files, ``_choose`` says which are the model, ``_pins`` remembers what
 was there at first use, ``_fetch`` puts it together.

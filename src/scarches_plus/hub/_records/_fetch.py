@@ -1,4 +1,4 @@
-"""Fetch a model from a record or repository, and keep it."""
+"""Fetch a model from a record or repository into the cache."""
 
 from __future__ import annotations
 

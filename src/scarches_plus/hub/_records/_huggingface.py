@@ -1,4 +1,4 @@
-"""Repositories of Hugging Face, by its public API.
+"""List the files of a Hugging Face repository by its public API.
 
 https://huggingface.co/docs/hub/api: ``blobs=true`` gives each file its size, its git id, and its sha256 if it is in Git LFS.
 """

@@ -1,4 +1,4 @@
-"""Read the list of files that a service gives of a record or repository."""
+"""Validate the list of files that a service returns for a record or repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a place held when it was first used, written down in the cache: trust on first use."""
+"""Pin the files of a record at first use: sizes and checksums in the cache.
+
+This is trust on first use.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model lies: a DOI or the address of a record or repository, taken apart."""
+"""Parse the DOI or address of a record or repository."""
 
 from __future__ import annotations
 

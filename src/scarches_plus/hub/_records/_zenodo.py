@@ -1,4 +1,4 @@
-"""Records of Zenodo, by its public API.
+"""List the files of a Zenodo record by its public API.
 
 Zenodo answers in two forms: its own (``files`` is a list, ``conceptrecid`` the number of all versions), and that of InvenioRDM
 (``files.entries``, ``parent.id``): https://inveniordm.docs.cern.ch/reference/rest_api_drafts_records/. Where files are not public, neither

@@ -1,4 +1,7 @@
-"""Hugging Face: a repository for each model, a commit and a tag for each version, by huggingface_hub."""
+"""Upload bundles to Hugging Face with huggingface_hub.
+
+A model is a repository, a version a commit and a tag.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to a registry, and what is known of it there."""
+"""Describe an upload: the bundle to send, and its record at a registry."""
 
 from __future__ import annotations
 

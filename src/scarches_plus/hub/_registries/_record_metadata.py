@@ -1,4 +1,4 @@
-"""What a record at Zenodo says about a model: its card, in the words of InvenioRDM."""
+"""Convert a model card to the metadata of a Zenodo record (InvenioRDM)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zenodo: drafts, files and records by the REST API of InvenioRDM.
+"""Upload drafts, files and records to Zenodo by the REST API of InvenioRDM.
 
 https://inveniordm.docs.cern.ch/reference/rest_api_drafts_records/
 """

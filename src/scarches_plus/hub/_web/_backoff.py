@@ -1,4 +1,4 @@
-"""Wait and try again when a server is overloaded."""
+"""Retry HTTP requests with exponential back-off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of known size and hash, fetched once and kept."""
+"""Fetch files of known size and hash into the cache, resuming partial downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to a service with the token of the user."""
+"""Send authenticated HTTP requests to a service."""
 
 from __future__ import annotations
 

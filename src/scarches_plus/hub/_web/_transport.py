@@ -1,4 +1,4 @@
-"""Fetch files that are public, or open to the token of the environment."""
+"""Fetch public files over HTTP, or private ones with the token of the environment."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Evaluate embeddings by batch mixing, conservation of biology and label transfer."""
+
 from __future__ import annotations
 
 from importlib.metadata import version

@@ -1,3 +1,5 @@
+"""Report the scores of an evaluation as tables."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

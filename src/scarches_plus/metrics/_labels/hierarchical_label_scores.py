@@ -1,4 +1,4 @@
-"""Scores of labels that respect a hierarchy."""
+"""Score predicted labels along a hierarchy, by lowest common ancestors."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Score how well nearest neighbours identify labels that few batches have."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Measure the entropy of batch mixing for each label."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

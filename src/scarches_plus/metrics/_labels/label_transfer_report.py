@@ -1,3 +1,5 @@
+"""Score label transfer against true labels, over known and unseen types."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields

@@ -1,3 +1,5 @@
+"""Compute reliability curves and the expected calibration error of label transfer."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Compute the K-neighbours intersection score (KNI) of an embedding."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

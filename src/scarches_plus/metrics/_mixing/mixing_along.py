@@ -1,3 +1,5 @@
+"""Compute the entropy of batch mixing along an ordering of cells, such as pseudotime."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

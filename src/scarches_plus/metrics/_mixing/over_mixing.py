@@ -1,3 +1,5 @@
+"""Measure over-mixing: labels of one batch that mix with cells of other batches."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

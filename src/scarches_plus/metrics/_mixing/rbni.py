@@ -1,3 +1,5 @@
+"""Compute the radius-based neighbours intersection score (RbNI) of an embedding."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

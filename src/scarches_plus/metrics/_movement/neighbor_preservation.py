@@ -1,3 +1,5 @@
+"""Measure how much of each batch's own kNN neighbourhoods a joint embedding keeps."""
+
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping

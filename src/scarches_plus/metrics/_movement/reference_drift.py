@@ -1,3 +1,5 @@
+"""Measure the drift of reference cells between two embeddings."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What several metrics ask of their input."""
+"""Check the input of metrics: columns, batches, rows and neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What KNI and RbNI share: the cells that count, their scaling, votes among neighbours and the scores made of them."""
+"""Compute neighbour votes and scores that KNI and RbNI share."""
 
 from __future__ import annotations
 

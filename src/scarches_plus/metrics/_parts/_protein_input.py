@@ -1,4 +1,4 @@
-"""What the measures of proteins ask of their input."""
+"""Check the protein matrix that protein metrics take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scib-metrics' functions, on neighbours that are known already."""
+"""Call scib-metrics' functions on neighbours that are known already."""
 
 from __future__ import annotations
 

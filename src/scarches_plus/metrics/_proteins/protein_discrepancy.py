@@ -1,3 +1,5 @@
+"""Measure the distance of a cell's proteins from those of its nearest neighbours."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Measure the overlap of neighbours in the embedding and in protein space."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

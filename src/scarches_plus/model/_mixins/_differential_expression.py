@@ -1,4 +1,7 @@
-"""Differential expression of cells of any origin, where the decoder predicts normalised expression as well."""
+"""Test differential expression between cells of any origin.
+
+The decoder may predict normalised expression as well.
+"""
 
 from __future__ import annotations
 

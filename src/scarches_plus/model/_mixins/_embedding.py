@@ -1,4 +1,4 @@
-"""Embedding of cells, without training."""
+"""Embed cells by the encoder's latent means, without training."""
 
 from __future__ import annotations
 

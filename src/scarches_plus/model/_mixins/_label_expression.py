@@ -1,4 +1,4 @@
-"""Differential expression between labels instead of cells."""
+"""Test differential expression between labels instead of cells."""
 
 from __future__ import annotations
 

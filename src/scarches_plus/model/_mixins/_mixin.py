@@ -1,4 +1,4 @@
-"""What the model classes of this package add to those of scvi-tools."""
+"""Combine surgery, training, saving and embedding in one mixin for model classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training with an explicit mode, on exactly what surgery left free."""
+"""Train a model in an explicit mode, on exactly the weights that surgery left free."""
 
 from __future__ import annotations
 

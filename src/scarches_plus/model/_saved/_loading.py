@@ -1,4 +1,4 @@
-"""Load saved models without executing what their files say.
+"""Load saved models without unpickling their files.
 
 scvi-tools unpickles a file, which runs whatever it names. Here a file is read as plain values, held against the weights, and
 written anew into a private folder, which is what scvi-tools opens.

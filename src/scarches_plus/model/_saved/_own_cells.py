@@ -1,4 +1,4 @@
-"""Give a loaded model the cells that it was trained on."""
+"""Register a loaded model with the cells that it was trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Save models; a saved model is only replaced by a whole one."""
+"""Save models atomically, replacing a saved model only by a whole one."""
 
 from __future__ import annotations
 

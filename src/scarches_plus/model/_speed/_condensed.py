@@ -1,4 +1,4 @@
-"""A module reduced to what still matters when only its condition columns train."""
+"""Condense a module to the terms that matter when only condition columns train."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoder of an scvi-tools module on counts as they are stored."""
+"""Encode sparse or dense counts with the encoder of an scvi-tools module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of condition columns without lightning, on a reduced objective, in strides."""
+"""Train condition columns in Adam strides on a condensed module, without lightning."""
 
 from __future__ import annotations
 

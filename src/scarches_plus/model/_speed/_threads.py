@@ -1,4 +1,4 @@
-"""Threads for work on chunks of cells."""
+"""Run work on chunks of cells in threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surgery on labels: a model that knows further ones, and is otherwise the same.
+"""Perform label surgery: add labels to a scANVI model and keep all else.
 
 Of scANVI's networks the classifier has an output for each label, and those that are conditioned on labels (``encoder_z2_z1``,
 ``decoder_z1_z2``) a column. What is there keeps its values; cells are embedded as before.

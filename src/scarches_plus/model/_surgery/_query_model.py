@@ -1,4 +1,4 @@
-"""Architecture surgery: a query model from a reference model."""
+"""Perform architecture surgery: make a query model from a reference model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C during training, after which the model can be used and trained on."""
+"""Handle Ctrl-C during training, so that the model stays usable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoder whose first layer knows no batch (BA-scVI)."""
+"""Hide the batch from the first layer of a decoder (BA-scVI)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A classifier that decides level by level down a hierarchy of labels (scANVI, Suppl. Note 4)."""
+"""Classify cells level by level down a hierarchy of labels (scANVI, Suppl. Note 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear layers whose sums do not depend on how many conditions there are."""
+"""Sum linear layers in parts, so that new condition columns change no bit."""
 
 from __future__ import annotations
 

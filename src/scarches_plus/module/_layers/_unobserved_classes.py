@@ -1,4 +1,4 @@
-"""Classes that no cell is labelled with."""
+"""Add classes without labelled cells to scANVI's module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last layer of a decoder with its count likelihood, as one step that costs little more than its matrix products."""
+"""Fuse the decoder's last layer with the count likelihood in one cheap step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-probability of counts with its gradient in closed form."""
+"""Compute the log-probability of counts (NB, ZINB) with a closed-form gradient."""
 
 from __future__ import annotations
 

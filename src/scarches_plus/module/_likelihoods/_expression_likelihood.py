@@ -1,4 +1,4 @@
-"""trVAE's likelihoods of normalised expression in a module of scvi-tools."""
+"""Replace the count likelihood by trVAE's likelihoods of normalised expression."""
 
 from __future__ import annotations
 

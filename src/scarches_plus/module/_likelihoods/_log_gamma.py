@@ -1,4 +1,4 @@
-"""Log-gamma and digamma functions together, for the price of less than one of them."""
+"""Compute log-gamma and digamma together, cheaper than either alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Squared errors of normalised expression in place of a likelihood of counts."""
+"""Compute squared errors of normalised expression in place of a count likelihood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes of values by group."""
+"""Draw box plots of values by group."""
 
 from __future__ import annotations
 

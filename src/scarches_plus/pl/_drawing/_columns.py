@@ -1,4 +1,4 @@
-"""Reading columns of ``obs``."""
+"""Read columns of ``obs`` for figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Measure what tells counts from what was made of them: sums of cells, ratios within a cell, the variance of genes."""
+"""Compute statistics that tell counts from transformed values.
+
+These are sums of cells, ratios within a cell, and the variance of genes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a matrix once, block by block, and keep what tells whether it holds counts."""
+"""Summarise a matrix in one pass by blocks, for telling whether it holds counts."""
 
 from __future__ import annotations
 

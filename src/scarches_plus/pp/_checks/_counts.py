@@ -1,4 +1,4 @@
-"""Find what is wrong with a matrix of counts: its values, and cells that have none."""
+"""Check a matrix of counts: its values, and cells that have none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Find what is wrong with the gene names of a query. Every fix is a line of Python that can be run as it is."""
+"""Check the gene names of a query against those of a reference.
+
+Every fix is a line of Python that can be run as it is.
+"""
 
 from __future__ import annotations
 

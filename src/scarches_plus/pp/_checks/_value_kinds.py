@@ -1,4 +1,6 @@
-"""Tell from values alone what they probably are: counts, or what somebody made of counts. Pure functions of matrices.
+"""Classify the values of a matrix as counts, or as transformed counts.
+
+Pure functions of matrices.
 
 Every rule rests on what counts cannot do. Whole numbers stay whole when a logarithm or a scaling is undone, whatever genes were
 left out since; cells do not all sum to the same; among many counts some are 1 and some are more; and counts of a gene vary at

@@ -1,4 +1,7 @@
-"""The gene tables that come with the package: symbols, Ensembl ids and orthologs of human and mouse (see ``_genes/README.md``)."""
+"""Look up gene symbols, Ensembl ids and orthologs of human and mouse in bundled tables.
+
+See ``_genes/README.md``.
+"""
 
 from __future__ import annotations
 

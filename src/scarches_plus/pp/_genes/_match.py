@@ -1,4 +1,4 @@
-"""Find for each gene of a query the name under which a reference has it."""
+"""Match the genes of a query to the gene names of a reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How gene names are spelt: missing ones, blanks, genome prefixes, versions of ids, dates made by spreadsheets."""
+"""Normalise spellings of gene names: blanks, genome prefixes, id versions, spreadsheet dates."""
 
 from __future__ import annotations
 

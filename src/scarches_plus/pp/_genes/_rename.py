@@ -1,4 +1,4 @@
-"""Give genes other names, and sum those that come to share one."""
+"""Rename genes, and sum the counts of those that come to share a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cells that markers single out: pure functions of arrays."""
+"""Score cells by the marker genes of each label, and pick seeds.
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Draws of what cells are composed of, from probabilities of their labels: pure functions of arrays."""
+"""Draw compositions of cells from the probabilities of their labels.
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Label propagation on a graph: pure functions of arrays."""
+"""Propagate labels on a graph.
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 

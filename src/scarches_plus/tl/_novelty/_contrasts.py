@@ -1,4 +1,6 @@
-"""Do the labels of a reference explain a query's cells, shift of the query aside? Pure functions of arrays.
+"""Correlate pooled expression of query cells with label profiles, less the query's shift.
+
+Pure functions of arrays.
 
 A cell's pool (itself and its nearest neighbours within the query) is compared with the mean expression of every label by the
 correlation of contrasts: the pool's log expression less the query's centre, against the label's less the centre of the

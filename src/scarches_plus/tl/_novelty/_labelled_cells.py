@@ -1,4 +1,4 @@
-"""Cells by which new labels are told from those that a model knows."""
+"""Collect labelled cells for teaching a model new labels beside those that it knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an embedding in an AnnData is, and how it came about."""
+"""Record the provenance of an embedding: model, latent space and versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Weighted k-nearest-neighbour votes: pure functions of scArches' label transfer (eq. 17-22)."""
+"""Compute weighted kNN votes for label transfer (scArches, eq. 17-22).
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 

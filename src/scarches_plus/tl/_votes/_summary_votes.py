@@ -1,4 +1,4 @@
-"""Summaries of labels that a model carries, for cells in its latent space."""
+"""Look up the label summaries that a model carries, for label transfer without cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients of the loss of single cells, from backward passes over minibatches."""
+"""Compute gradients of the loss for single cells from backward passes over minibatches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A module as it is at work, not in training."""
+"""Set a module to evaluation mode, and restore the mode of every part."""
 
 from __future__ import annotations
 

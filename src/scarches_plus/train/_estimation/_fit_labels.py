@@ -1,4 +1,4 @@
-"""Teach networks of scANVI labels they did not know, where all else stays as it is."""
+"""Fit new labels in the networks of scANVI, with all other weights fixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure the mixtures of a summary may be, learned from batches that they have not seen."""
+"""Fit the temperature of label summaries on held-out batches (temperature scaling)."""
 
 from __future__ import annotations
 

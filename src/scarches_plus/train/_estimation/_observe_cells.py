@@ -1,4 +1,4 @@
-"""What a model makes of some of its cells."""
+"""Compute posteriors, library sizes and activations of cells under a model."""
 
 from __future__ import annotations
 

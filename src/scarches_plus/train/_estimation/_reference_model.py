@@ -1,4 +1,4 @@
-"""What functions of this namespace ask of a model."""
+"""Define the protocol of models that functions of this namespace take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take anchors along into the latent space of a model that moved."""
+"""Carry anchors into the latent space of a model that moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take summaries of labels along into the latent space of a model that moved."""
+"""Carry label summaries into the latent space of a model that moved."""
 
 from __future__ import annotations
 

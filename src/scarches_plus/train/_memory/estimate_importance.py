@@ -1,4 +1,4 @@
-"""Find out how much each weight matters to the cells of a model."""
+"""Estimate the importance of weights: the diagonal Fisher information, for EWC."""
 
 from __future__ import annotations
 

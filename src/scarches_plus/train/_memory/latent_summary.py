@@ -1,4 +1,4 @@
-"""What a reference's labels look like in the latent space, without any of its cells."""
+"""Hold a label summary: a Gaussian mixture of latent means for each label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Keep some reference cells with a model, for penalties that compare a query with its reference."""
+"""Store some reference cells with a model as anchors for penalties.
+
+Penalties compare a query with them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep with a model what its labels look like in the latent space, without keeping a cell."""
+"""Summarise the labels of a reference by Gaussian mixtures, without keeping a cell."""
 
 from __future__ import annotations
 

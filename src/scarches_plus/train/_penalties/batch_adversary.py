@@ -1,4 +1,4 @@
-"""The penalty of BA-scVI: discriminators that must not recognise the batch."""
+"""Penalise batch information with adversarial discriminators (BA-scVI)."""
 
 from __future__ import annotations
 

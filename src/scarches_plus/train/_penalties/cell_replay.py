@@ -1,4 +1,4 @@
-"""Rehearsal of the reference from its cells, where these are at hand."""
+"""Replay reference cells during the training of a query model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The penalty of CLCVAE: elastic weight consolidation."""
+"""Penalise changes of important weights: elastic weight consolidation (EWC, CLCVAE)."""
 
 from __future__ import annotations
 

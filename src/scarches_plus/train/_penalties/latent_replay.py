@@ -1,4 +1,4 @@
-"""Rehearsal of the reference from stored latent posteriors, without its counts."""
+"""Replay the reference from stored latent posteriors, without its counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The penalty of trVAE: maximum mean discrepancy between batches."""
+"""Penalise the maximum mean discrepancy (MMD) between batches (trVAE)."""
 
 from __future__ import annotations
 

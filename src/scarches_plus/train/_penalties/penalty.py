@@ -1,4 +1,4 @@
-"""The contract of penalties: what is added to a model's loss while it trains."""
+"""Define the interface of penalties, the terms added to a model's loss."""
 
 from __future__ import annotations
 

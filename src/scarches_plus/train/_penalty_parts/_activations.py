@@ -1,4 +1,4 @@
-"""Outputs of hidden layers, caught while the module computes its loss."""
+"""Capture outputs of hidden layers while a module computes its loss."""
 
 from __future__ import annotations
 

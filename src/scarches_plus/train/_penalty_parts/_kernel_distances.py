@@ -1,4 +1,4 @@
-"""Squared maximum mean discrepancies between groups of cells, as one sum over a kernel matrix."""
+"""Compute squared MMD between groups of cells as one sum over a kernel matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Penalties of a sample that is larger than a minibatch."""
+"""Average penalties over minibatches of a larger sample."""
 
 from __future__ import annotations
 

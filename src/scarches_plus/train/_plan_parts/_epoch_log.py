@@ -1,4 +1,4 @@
-"""Means over an epoch reach lightning once, not once a step."""
+"""Log epoch means to lightning once an epoch instead of once a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The path of Adam over many steps, followed in strides."""
+"""Follow the path of Adam over many steps in strides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scvi-tools' training plans, with explicit modes and exact freezing."""
+"""Extend scvi-tools' training plans by penalties, explicit modes and exact freezing."""
 
 from __future__ import annotations
 
