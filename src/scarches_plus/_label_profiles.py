@@ -31,7 +31,8 @@ class LabelProfiles:
     genes
         Names of genes.
     logs
-        Log expression of the labels, ``log(share of counts + 0.001)``, averaged over batches, shape ``(n_labels, n_genes)``.
+        Log expression of the labels, ``log(share of counts + 0.001)``, averaged over batches, shape
+        ``(n_labels, n_genes)``.
     depths
         Counts of a cell for which the next two hold, from the shallowest, shape ``(n_depths,)``.
     expected

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: Control characters (also those of terminals, C1), turns of the direction of writing, halves of characters, breaks of lines.
+#: Control characters (also those of terminals, C1), turns of the direction of writing, halves of characters, breaks of
+#: lines.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>|~$&])")
 #: What begins a heading, a list or a line across the page.

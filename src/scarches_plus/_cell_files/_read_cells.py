@@ -32,8 +32,8 @@ def read_cells(
     Parameters
     ----------
     path
-        .h5ad, .h5mu, 10x .h5, a 10x folder (or its matrix.mtx, or what its file names begin with), .zarr, .loom, or .csv or .tsv
-        of counts.
+        .h5ad, .h5mu, 10x .h5, a 10x folder (or its matrix.mtx, or what its file names begin with), .zarr, .loom, or
+        .csv or .tsv of counts.
     transpose
         Take a table the other way round than its names say.
     modality

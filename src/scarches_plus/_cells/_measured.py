@@ -101,8 +101,8 @@ def unmeasured_genes(
         Batch of every cell as text, shape ``(n_cells,)``.
     gene_mask
         ``"auto"``: what ``concat_studies`` recorded. Else the batches and the genes they measured, as
-        :func:`scarches_plus.tl.build_reference` takes them; a batch not named measured every gene. ``None``: every batch
-        measured every gene.
+        :func:`scarches_plus.tl.build_reference` takes them; a batch not named measured every gene. ``None``: every
+        batch measured every gene.
 
     Returns
     -------

@@ -70,8 +70,8 @@ def protein_cells(adata: AnnData | MuData, spec: ReferenceSpec) -> AnnData | Non
     Parameters
     ----------
     adata
-        Cells; not changed. AnnData keeps proteins in ``obsm``, under the name of the reference's modality: a table with names, or a
-        matrix whose columns are the reference's proteins in order.
+        Cells; not changed. AnnData keeps proteins in ``obsm``, under the name of the reference's modality: a table with
+        names, or a matrix whose columns are the reference's proteins in order.
     spec
         What the reference expects.
     """

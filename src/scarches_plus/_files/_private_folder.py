@@ -32,8 +32,8 @@ KEPT = f"kept-{secrets.token_hex(4)}"
 def private_folder(target: Path) -> Iterator[Path]:
     """Make a folder beside a place, which nobody else can plant anything into, and remove it in the end.
 
-    What earlier writers to the same place left when they were killed is removed: their locks died with them. Folders of other
-    machines, whose locks cannot be seen, are removed an hour after their last change.
+    What earlier writers to the same place left when they were killed is removed: their locks died with them. Folders of
+    other machines, whose locks cannot be seen, are removed an hour after their last change.
     """
     folder, handle = _make(target)
     try:

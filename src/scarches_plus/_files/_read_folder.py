@@ -30,8 +30,8 @@ def read_folder(path: str | Path, read: Callable[[Path], Result], *, hold: bool 
     read
         Takes the folder and returns what is in it; it may be called several times.
     hold
-        If the folder is replaced again and again, keep it open under another path (Linux only). Else the last result counts:
-        for readers that see themselves whether files belong together.
+        If the folder is replaced again and again, keep it open under another path (Linux only). Else the last result
+        counts: for readers that see themselves whether files belong together.
     """
     folder = at_home(path).absolute()
     for _ in range(1 if hold and _HANDLES.is_dir() else _ATTEMPTS):

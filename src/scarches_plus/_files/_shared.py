@@ -48,8 +48,8 @@ def cache_subfolder(root: Path, *names: str) -> Path:
 def open_part(target: Path) -> tuple[BinaryIO, Path]:
     """Open the part of a file that has arrived, to go on at its end; return it and its path.
 
-    Only a file of one's own is written to. Links, other names of files, pipes and what belongs to others are removed first, and where
-    that is not allowed, the part has another name.
+    Only a file of one's own is written to. Links, other names of files, pipes and what belongs to others are removed
+    first, and where that is not allowed, the part has another name.
 
     Raises
     ------

@@ -23,7 +23,8 @@ _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 def place(new: Path, target: Path) -> None:
     """Put a folder in place; what was there is then where the new one was, or beside that.
 
-    Where two folders cannot be exchanged in one step, three renames do it, and :func:`current` finds the old one between them.
+    Where two folders cannot be exchanged in one step, three renames do it, and :func:`current` finds the old one
+    between them.
     """
     try:
         if not os.path.lexists(target):

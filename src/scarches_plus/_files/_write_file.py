@@ -28,8 +28,8 @@ def write_file(path: str | Path, write: Callable[[Path], object] | bytes, *, kee
     write
         Makes the file whose path it is given (it may be called again with another), or the contents.
     keep
-        If it cannot be put in place, write it elsewhere: beside its place, else into the working folder, else into a temporary
-        one.
+        If it cannot be put in place, write it elsewhere: beside its place, else into the working folder, else into a
+        temporary one.
 
     Raises
     ------

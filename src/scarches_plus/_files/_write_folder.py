@@ -31,8 +31,8 @@ def write_folder(
 ) -> None:
     """Let ``fill`` make files in a private folder, which then takes the place of one of that name in a single step.
 
-    Whatever happens meanwhile, :func:`read_folder` finds either the old folder or the new one, whole. What earlier writes to the same
-    folder left when they were killed is removed.
+    Whatever happens meanwhile, :func:`read_folder` finds either the old folder or the new one, whole. What earlier
+    writes to the same folder left when they were killed is removed.
 
     Parameters
     ----------

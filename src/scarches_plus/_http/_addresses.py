@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
 _PORTS = {"http": 80, "https": 443}
-#: What RFC 3986 allows, without names or passwords; blanks, backslashes, control characters and other alphabets are not in it.
+#: What RFC 3986 allows, without names or passwords; blanks, backslashes, control characters and other alphabets are not
+#: in it.
 _ADDRESS = re.compile(
     r"""(?P<scheme>https?)://
     (?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)

@@ -72,7 +72,8 @@ class Answer:
         Raises
         ------
         TransferError
-            If the contents are packed, which nobody asked for, or too slow; :class:`TryLaterError` if the connection breaks off.
+            If the contents are packed, which nobody asked for, or too slow; :class:`TryLaterError` if the connection
+            breaks off.
         """
         packing = self.headers.get("Content-Encoding", "identity").strip().lower()
         if packing not in {"", "identity"}:
@@ -101,8 +102,8 @@ def chunks(answer: Answer) -> Iterator[bytes]:
 def new_session(address: str, watch: Watch) -> Any:
     """Return a session of requests for an address.
 
-    It leaves redirects to us, as it would read all of their bodies and follow them anywhere; takes no password from ``.netrc``; and
-    uses no proxy for what is not encrypted, which is on this machine.
+    It leaves redirects to us, as it would read all of their bodies and follow them anywhere; takes no password from
+    ``.netrc``; and uses no proxy for what is not encrypted, which is on this machine.
     """
     session = requests.Session()
     session.headers.update({"User-Agent": user_agent(), "Accept-Encoding": "identity"})
@@ -125,7 +126,8 @@ def follow(
     auth
         Adds a token to a request; it goes no further than the origin that was asked first.
     within
-        Seconds for the whole transfer. Besides, an answer has to begin, and its contents to move on, as ``_limits`` says.
+        Seconds for the whole transfer. Besides, an answer has to begin, and its contents to move on, as ``_limits``
+        says.
 
     Raises
     ------

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Watch:
     """Watches the connections of sessions from :meth:`start` to :meth:`stop`.
 
-    A transfer breaks if less than ``_limits.SLOWEST`` bytes a second have moved over ``window`` seconds, or where it takes longer than
-    ``total`` seconds.
+    A transfer breaks if less than ``_limits.SLOWEST`` bytes a second have moved over ``window`` seconds, or where it
+    takes longer than ``total`` seconds.
 
     Attributes
     ----------

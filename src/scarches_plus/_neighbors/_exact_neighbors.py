@@ -26,11 +26,12 @@ def exact_neighbors(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Find the `k` reference cells nearest to every query cell, and their distances, as rounded; equal ones by index.
 
-    The reference is divided into regions, the cells nearest to each of some of its cells; a region whose distance exceeds
-    that of `k` cells already seen is skipped. In the others, scores :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` in single
-    precision single out a few more candidates than wanted, of which float64 differences pick the nearest. Bounds on the
-    rounding and on the distance of what was skipped then prove for each cell that none was missed; cells without proof, such
-    as those with many duplicates, are searched again in float64.
+    The reference is divided into regions, the cells nearest to each of some of its cells; a region whose distance
+    exceeds that of `k` cells already seen is skipped. In the others, scores
+    :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` in single precision single out a few more candidates than wanted, of
+    which float64 differences pick the nearest. Bounds on the rounding and on the distance of what was skipped then
+    prove for each cell that none was missed; cells without proof, such as those with many duplicates, are searched
+    again in float64.
 
     Parameters
     ----------

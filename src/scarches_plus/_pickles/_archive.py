@@ -36,8 +36,8 @@ _LARGE = 0xFFFFFFFF
 def members_of(contents: memoryview) -> dict[str, memoryview]:
     """Return the members of an archive by name without the folder, as parts of its bytes.
 
-    Python's :mod:`zipfile` is not used because it takes what others wrote: comments, packed and overlapping members, and a
-    directory of any size.
+    Python's :mod:`zipfile` is not used because it takes what others wrote: comments, packed and overlapping members,
+    and a directory of any size.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Save and load models on disk: bundles of this package and folders of scvi-tools.
 
 Nothing here knows a network.
-Its public functions are names of ``hub``; ``sp.load`` opens all of it. What else is listed is what ``hub`` needs of the format.
+Its public functions are names of ``hub``; ``sp.load`` opens all of it. What else is listed is what ``hub`` needs of the
+format.
 """
 
 from scarches_plus._pickles import FORMER_FILES

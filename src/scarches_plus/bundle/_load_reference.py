@@ -28,8 +28,8 @@ def load_reference(path: str | Path) -> AnnData:
     Returns
     -------
     AnnData
-        What was put into the bundle: ``obsm["X_scarches"]``, ``obsm["X_scarches_variance"]``, labels in ``obs``, ``obsm["X_umap"]``, counts in ``X``. Cells are
-        named anew.
+        What was put into the bundle: ``obsm["X_scarches"]``, ``obsm["X_scarches_variance"]``, labels in ``obs``,
+        ``obsm["X_umap"]``, counts in ``X``. Cells are named anew.
 
     Raises
     ------

@@ -38,8 +38,8 @@ def verify_bundle(path: str | Path) -> Manifest:
     FileNotFoundError
         If there is no such folder.
     BundleError
-        If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20 cells; the message
-        names the file.
+        If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20
+        cells; the message names the file.
     """
     return read_bundle(check.path("path", path), _verified)
 

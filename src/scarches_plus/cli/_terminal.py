@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 #: What this command has read: errors of the work on cells name these.
 files_read: list[Path] = []
-#: Exit statuses: bad input or a failure, Ctrl-C, and a reader of the output that is gone (128 + SIGPIPE), as shells have them.
+#: Exit statuses: bad input or a failure, Ctrl-C, and a reader of the output that is gone (128 + SIGPIPE), as shells
+#: have them.
 FAILED, INTERRUPTED, NO_READER = 2, 130, 141
 _SECRET = re.compile(
     r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}"

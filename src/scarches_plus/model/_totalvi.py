@@ -40,9 +40,9 @@ _OF_TRAIN = {"lr", "adversarial_classifier", "reduce_lr_on_plateau", "n_epochs_k
 class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
     """:class:`scvi.model.TOTALVI` that maps queries by strategy and can prove that the reference did not move.
 
-    Cells come as MuData, registered with ``TOTALVI.setup_mudata``. Everything of scvi-tools' class works, and files open in
-    both packages. A query may lack genes, which leave the likelihood, and proteins, even all of them (AnnData of genes, or
-    MuData without the modality): the model predicts those.
+    Cells come as MuData, registered with ``TOTALVI.setup_mudata``. Everything of scvi-tools' class works, and files
+    open in both packages. A query may lack genes, which leave the likelihood, and proteins, even all of them (AnnData
+    of genes, or MuData without the modality): the model predicts those.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         *args, **kwargs
             As in :meth:`SCVI.train`, with totalVI's own arguments of scvi-tools.
         plan_kwargs
-            Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its ``train``;
-            here those given hold.
+            Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its
+            ``train``; here those given hold.
         """
         check.mapping("plan_kwargs", plan_kwargs or {})
         plan = dict(plan_kwargs or {})

@@ -44,8 +44,8 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
     n_unobserved
         Classes beyond the labels, for types that no cell is labelled with. To the outside they are one class, the last.
     hierarchy
-        Hierarchy of labels, or its plain form. Its leaves are then the labels of the model, whatever ``n_labels`` is, and
-        cells may have a label at any level (:meth:`set_leaves`).
+        Hierarchy of labels, or its plain form. Its leaves are then the labels of the model, whatever ``n_labels`` is,
+        and cells may have a label at any level (:meth:`set_leaves`).
 
     Raises
     ------
@@ -96,8 +96,8 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         Parameters
         ----------
         leaves
-            Boolean, shape ``(n_codes, n_leaves)``: a row for each code that cells have as their label. The next code means no
-            label. By default the leaves in the order of the hierarchy.
+            Boolean, shape ``(n_codes, n_leaves)``: a row for each code that cells have as their label. The next code
+            means no label. By default the leaves in the order of the hierarchy.
         """
         unlabeled = torch.ones_like(leaves[:1])
         self.register_buffer("_leaves", torch.cat([leaves, unlabeled]), persistent=False)

@@ -34,7 +34,8 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     key
         Its ``key_added``.
     groupby
-        Column of ``obs``, such as predicted labels; by default the label that explains each cell best. Cells without one are left out.
+        Column of ``obs``, such as predicted labels; by default the label that explains each cell best. Cells without
+        one are left out.
     ax
         Axes to draw into.
 

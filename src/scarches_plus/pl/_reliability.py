@@ -24,7 +24,8 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     Parameters
     ----------
     curve
-        Result of :func:`scarches_plus.metrics.reliability_curve`, or several by name. Points are as large as the bins are full.
+        Result of :func:`scarches_plus.metrics.reliability_curve`, or several by name. Points are as large as the bins
+        are full.
     ax
         Axes to draw into.
 

@@ -36,9 +36,9 @@ def concat_studies(
     """Join the cells of studies that measured different genes, and record which study measured which gene.
 
     Genes that a study did not measure are filled with zeros without ever storing them.
-    :func:`scarches_plus.tl.build_reference` reads the record and leaves these genes out of the likelihood of the study's
-    batches; :func:`scarches_plus.tl.map_query` does so for queries. The record lies in ``varm["measured"]``, so it stays
-    right when genes or cells are left out, and is written to h5ad.
+    :func:`scarches_plus.tl.build_reference` reads the record and leaves these genes out of the likelihood of the
+    study's batches; :func:`scarches_plus.tl.map_query` does so for queries. The record lies in ``varm["measured"]``, so
+    it stays right when genes or cells are left out, and is written to h5ad.
 
     Parameters
     ----------

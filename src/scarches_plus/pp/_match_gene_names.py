@@ -41,11 +41,12 @@ def match_gene_names(
 ) -> tuple[AnnData, GeneReport]:
     """Give genes the names under which a reference has them, and report what was changed.
 
-    Names that are equal stay. Others are matched if they differ in blanks or invisible characters, a genome before the name
-    (``GRCh38_TP53``), the version of an id, an id and a symbol in one name (``ENSG00000141510_TP53``), letter case, punctuation
-    (``HLA.A``), or a number that made names unique, on either side. Symbols, older symbols and Ensembl ids of human and mouse are
-    matched by tables that come with the package, and if a column of ``adata.var`` holds more of the reference's names, it is taken.
-    Genes of another species are never matched by letter case: see :func:`map_orthologs`.
+    Names that are equal stay. Others are matched if they differ in blanks or invisible characters, a genome before the
+    name (``GRCh38_TP53``), the version of an id, an id and a symbol in one name (``ENSG00000141510_TP53``), letter
+    case, punctuation (``HLA.A``), or a number that made names unique, on either side. Symbols, older symbols and
+    Ensembl ids of human and mouse are matched by tables that come with the package, and if a column of ``adata.var``
+    holds more of the reference's names, it is taken. Genes of another species are never matched by letter case: see
+    :func:`map_orthologs`.
 
     Parameters
     ----------

@@ -79,9 +79,10 @@ def calibrate_labels(
 
     Notes
     -----
-    Held-out cells whose label no other batch has are left out: no vote could be right. Probabilities are those of the known labels; types that the
-    reference lacks are another question (:func:`detect_novel`). The latent space has seen all batches of the reference, so a
-    query that differs from them more than they do from one another is somewhat less certain than it says.
+    Held-out cells whose label no other batch has are left out: no vote could be right. Probabilities are those of the
+    known labels; types that the reference lacks are another question (:func:`detect_novel`). The latent space has seen
+    all batches of the reference, so a query that differs from them more than they do from one another is somewhat less
+    certain than it says.
 
     References
     ----------

@@ -65,19 +65,20 @@ def explain_labels(
     Returns
     -------
     pandas.DataFrame
-        A row for each cell. ``prediction``: what :func:`transfer_labels` says. ``reason``: ``"accepted"``, ``"uncertain"``,
-        ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``, ``second_probability``: the two best.
-        ``neighbor_labels``: labels of the ``k`` neighbours and how many have them, three at most. ``distance``: mean distance to the
-        neighbours. With ``batch_key``, ``neighbor_batches`` and ``n_batches``. With ``novel_key``, ``novel_score``,
-        ``novel_label`` (the label that explains the cell best), ``novel_cluster`` and ``novel_threshold``.
+        A row for each cell. ``prediction``: what :func:`transfer_labels` says. ``reason``: ``"accepted"``,
+        ``"uncertain"``, ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``,
+        ``second_probability``: the two best. ``neighbor_labels``: labels of the ``k`` neighbours and how many have
+        them, three at most. ``distance``: mean distance to the neighbours. With ``batch_key``, ``neighbor_batches`` and
+        ``n_batches``. With ``novel_key``, ``novel_score``, ``novel_label`` (the label that explains the cell best),
+        ``novel_cluster`` and ``novel_threshold``.
 
     Raises
     ------
     KeyError
         If an embedding, a column, a cell or the record of novel cells is missing.
     ValueError
-        If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another length, cells
-        are chosen by names that are not unique, or the calibration is of another vote.
+        If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another
+        length, cells are chosen by names that are not unique, or the calibration is of another vote.
     TypeError
         If the calibration is none.
 

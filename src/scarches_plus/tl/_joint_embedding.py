@@ -29,19 +29,19 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     Parameters
     ----------
     reference, query
-        Cells with embeddings in the same latent space; of MuData the modality of genes is taken. Not changed, and read into
-        memory if they lie on disk.
+        Cells with embeddings in the same latent space; of MuData the modality of genes is taken. Not changed, and read
+        into memory if they lie on disk.
     use_rep
         ``obsm`` slot of the embedding.
 
     Returns
     -------
     AnnData
-        Reference cells, then query cells: all ``obs`` columns of both in their types (integers with gaps as ``Int64``), the
-        embedding, and ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). ``X`` holds the counts that each embedding was
-        made from, which its record names (``X`` without a record), on the genes they share; it is empty if one has none. Where
-        cell names occur in both, all get the role appended. ``uns["scarches_plus"]["joint"]`` says what was taken from where,
-        as the log does.
+        Reference cells, then query cells: all ``obs`` columns of both in their types (integers with gaps as ``Int64``),
+        the embedding, and ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). ``X`` holds the counts that each
+        embedding was made from, which its record names (``X`` without a record), on the genes they share; it is empty
+        if one has none. Where cell names occur in both, all get the role appended. ``uns["scarches_plus"]["joint"]``
+        says what was taken from where, as the log does.
 
     Raises
     ------

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _FEW, _BATCH = 5, 50
 #: Cells of a batch that are held out at most.
 _HELD_OUT = 1500
-#: A label's expected agreement is this quantile over its cells, drawn to that of all labels as if by so many further cells.
+#: A label's expected agreement is this quantile over its cells, drawn to that of all labels as if by so many further
+#: cells.
 _QUANTILE, _PRIOR = 0.8, 30
 _QUANTILES = np.linspace(0, 1, N_QUANTILES)
 _SHALLOWEST = 250.0
@@ -46,8 +47,8 @@ def label_profiles(
 ) -> LabelProfiles:
     """Summarise the labels of a reference, and hold out its batches one by one to see how well they agree.
 
-    The result holds no cell and can travel with a model (:func:`scarches_plus.hub.save_bundle`): :func:`detect_novel` takes it in
-    the place of the reference.
+    The result holds no cell and can travel with a model (:func:`scarches_plus.hub.save_bundle`): :func:`detect_novel`
+    takes it in the place of the reference.
 
     Parameters
     ----------
@@ -60,8 +61,8 @@ def label_profiles(
     unknown_category
         Name of cells without a label.
     depth
-        Counts of a cell to thin held-out cells to. ``None``: the reference's own median, and a half, a quarter, ... of it
-        down to 250, so that the result serves queries of any depth.
+        Counts of a cell to thin held-out cells to. ``None``: the reference's own median, and a half, a quarter, ... of
+        it down to 250, so that the result serves queries of any depth.
     min_cells
         Labels with fewer cells are left out. Bundles take profiles of labels with at least 20 cells only.
     rng
@@ -76,15 +77,15 @@ def label_profiles(
     KeyError
         If a column or the layer is missing.
     ValueError
-        If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch with 50 cells of
-        two labels that other batches have.
+        If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch
+        with 50 cells of two labels that other batches have.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
-    In a reference of one batch random halves stand in for batches: losses then know of no batch effect, and more known cells of
-    a query are called novel than asked for.
+    In a reference of one batch random halves stand in for batches: losses then know of no batch effect, and more known
+    cells of a query are called novel than asked for.
     """
     from scarches_plus.model._cells._prepare import as_text
 

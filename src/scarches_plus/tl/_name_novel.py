@@ -35,12 +35,13 @@ def name_novel(
     Parameters
     ----------
     adata
-        Query that :func:`detect_novel` has seen. Receives ``obs[key_added]``, categorical: the name for novel cells of a named
-        cluster, the prediction for cells that are neither novel nor in a cluster of novel cells, ``unknown_category`` for all
-        others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names and the column of predictions.
+        Query that :func:`detect_novel` has seen. Receives ``obs[key_added]``, categorical: the name for novel cells of
+        a named cluster, the prediction for cells that are neither novel nor in a cluster of novel cells,
+        ``unknown_category`` for all others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names and the
+        column of predictions.
     names
-        Cluster (of ``obs["{key}_cluster"]``) to name. Several clusters may have one name; a name may be a label of the reference
-        that was not recognised.
+        Cluster (of ``obs["{key}_cluster"]``) to name. Several clusters may have one name; a name may be a label of the
+        reference that was not recognised.
     predictions
         ``obs`` column of predicted labels, such as ``"cell_type_pred"`` of :func:`transfer_labels`; by default
         ``obs["{key}_label"]``, the label that explains a cell best.

@@ -88,7 +88,8 @@ def unpack_anchors(contents: bytes, section: AnchorsSection, model: Any, name: s
     return anchors
 
 
-#: Further out no latent space reaches; squares of larger values would not be finite, and every cell would get the same label.
+#: Further out no latent space reaches; squares of larger values would not be finite, and every cell would get the same
+#: label.
 _FARTHEST = 1e6
 _OF_COMPONENTS = ("of_label", "n_cells", "means", "covariances", "z_var", "library")
 

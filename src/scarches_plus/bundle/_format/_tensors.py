@@ -38,8 +38,8 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
     Raises
     ------
     BundleError
-        If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice. If values are
-        not finite, or of a type that no model has.
+        If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice. If
+        values are not finite, or of a type that no model has.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load

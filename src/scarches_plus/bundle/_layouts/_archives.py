@@ -92,8 +92,8 @@ def unpacked(path: Path, prefix: str | None, *, with_cells: bool) -> Iterator[tu
     FileNotFoundError
         If it holds no model.
     ValueError
-        If it holds several, is damaged, or is refused: a member lies outside of it, is no file, or comes twice, or there are too
-        many, or they are far larger than the archive.
+        If it holds several, is damaged, or is refused: a member lies outside of it, is no file, or comes twice, or
+        there are too many, or they are far larger than the archive.
     """
     with _opened(path) as (members, extract):
         place = _place_among(members, path, prefix)

@@ -59,8 +59,8 @@ def open_path(
     FileNotFoundError
         If there is nothing, or no model; the message says what is there instead.
     ValueError
-        If a file is damaged or something else, or asks for more than a model needs, or the model is of another class, or the
-        cells are others; if there are several models.
+        If a file is damaged or something else, or asks for more than a model needs, or the model is of another class,
+        or the cells are others; if there are several models.
     TypeError
         If the model is of a class that this package does not support.
     """

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from ._saved_model import SavedModel
 
-#: What the modality of the genes is called where a model was set up with AnnData; the proteins' is called as in ``obsm``.
+#: What the modality of the genes is called where a model was set up with AnnData; the proteins' is called as in
+#: ``obsm``.
 GENES = "rna"
 #: From this release on, the decoder's background of proteins is made by softplus, before by exp.
 _SOFTPLUS_SINCE = (1, 2)

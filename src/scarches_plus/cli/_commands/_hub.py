@@ -129,7 +129,8 @@ def push(
 ) -> None:
     """Send a bundle to Zenodo or Hugging Face as a draft, and publish it if asked to.
 
-    The token is read from ZENODO_SANDBOX_TOKEN, ZENODO_TOKEN or HF_TOKEN. A call that broke off is repeated, and goes on.
+    The token is read from ZENODO_SANDBOX_TOKEN, ZENODO_TOKEN or HF_TOKEN. A call that broke off is repeated, and goes
+    on.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ def fetch_record(
 ) -> Path:
     """Return the folder of a model, or its file, in the cache: fetched if it is not there.
 
-    Sizes and checksums are those that the service gives. At first use, they and the sha256 of what was fetched are written down; later they
-    have to be the same.
+    Sizes and checksums are those that the service gives. At first use, they and the sha256 of what was fetched are
+    written down; later they have to be the same.
 
     Raises
     ------

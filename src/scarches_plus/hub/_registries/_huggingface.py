@@ -60,7 +60,8 @@ class HuggingFace:
         Raises
         ------
         ValueError
-            If the repository holds something else, or is public and nothing is to be published, or is open to some and to be open to all.
+            If the repository holds something else, or is public and nothing is to be published, or is open to some and
+            to be open to all.
         """
         card = parcel.manifest.card
         name = parcel.new_version_of or f"{self._ask('whoami')['name']}/{card.name}"

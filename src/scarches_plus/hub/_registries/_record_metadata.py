@@ -20,7 +20,8 @@ _DIGEST = re.compile(r"sha256 of manifest\.json: ([0-9a-f]{64})")
 def record_metadata(parcel: Parcel) -> dict[str, Any]:
     """Return the metadata of a record.
 
-    InvenioRDM's schema: title, creators, date, type, licence, version; the description ends in the hash by which the bundle is found again.
+    InvenioRDM's schema: title, creators, date, type, licence, version; the description ends in the hash by which the
+    bundle is found again.
     """
     card = parcel.manifest.card
     subjects = [card.species, card.tissue, parcel.manifest.state.recipe, "single-cell", "reference mapping"]

@@ -34,8 +34,8 @@ def fetch_file(
 ) -> int:
     """Bring a file to its place in the cache (``cache/hub/bundle/file``), if it is not there, and return which address delivered it.
 
-    Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the rest is asked
-    for. Processes that want the same file wait for each other.
+    Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the
+    rest is asked for. Processes that want the same file wait for each other.
 
     Raises
     ------

@@ -79,7 +79,8 @@ class Session:
         Raises
         ------
         OSError
-            If the service cannot be reached or refuses, with its reason; ``PermissionError`` and ``FileNotFoundError`` if it says so.
+            If the service cannot be reached or refuses, with its reason; ``PermissionError`` and ``FileNotFoundError``
+            if it says so.
         """
         what = f"{method} {self._address}/{path}"
         for attempt in range(_backoff.TRIES):
@@ -101,7 +102,8 @@ class Session:
     ) -> tuple[int | None, Mapping[str, str], bytes]:
         """Return status, headers and text of the answer, or no status and why there is none.
 
-        Errors of the library hold the request with its headers. They end here, as does a token that the service repeats.
+        Errors of the library hold the request with its headers. They end here, as does a token that the service
+        repeats.
         """
         url = address_below(self._address, *path.split("/"))
         shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}

@@ -30,8 +30,9 @@ class HierarchicalLabelScores:
     weighted_f1
         The F1 score of the cells of every true label, averaged over labels: rare types count as much as frequent ones.
     per_level
-        One row for each level, 1 the coarsest: `n_cells` and `n_labels` whose true label reaches the level, the share of
-        them that is `predicted` that far, `accuracy`, `weighted_accuracy` (the mean over true labels) and `macro_f1`.
+        One row for each level, 1 the coarsest: `n_cells` and `n_labels` whose true label reaches the level, the share
+        of them that is `predicted` that far, `accuracy`, `weighted_accuracy` (the mean over true labels) and
+        `macro_f1`.
     """
 
     n_cells: int
@@ -67,8 +68,8 @@ def hierarchical_label_scores(
     Parameters
     ----------
     labels
-        True labels at any level of the hierarchy, shape ``(n,)``. Cells whose label is missing or `unknown_category` are left
-        out.
+        True labels at any level of the hierarchy, shape ``(n,)``. Cells whose label is missing or `unknown_category`
+        are left out.
     predictions
         Predicted labels at any level, shape ``(n,)``, `unknown_category` for cells that were rejected.
     hierarchy

@@ -28,8 +28,8 @@ def isolated_label_score(
     r"""How well labels that few batches have can be told from all others by their neighbours.
 
     A cell looks at its :math:`\min(k, m - 1)` nearest other cells, :math:`m` being the number of cells of its label, so
-    that rare labels are not asked for more cells than they have, and is taken for the label that more than half of these
-    have. The score of a label is the F1 score of that decision over all cells, :math:`2 TP / (2 TP + FP + FN)`.
+    that rare labels are not asked for more cells than they have, and is taken for the label that more than half of
+    these have. The score of a label is the F1 score of that decision over all cells, :math:`2 TP / (2 TP + FP + FN)`.
 
     Parameters
     ----------

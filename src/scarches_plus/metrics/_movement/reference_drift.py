@@ -65,8 +65,8 @@ def reference_drift(
     after
         Embedding of the same cells, in the same order, by the model trained on; shape ``(n, d)``.
     labels
-        Label of every cell, shape ``(n,)``. With them, each cell gets the label that most of its `k` nearest other cells
-        have, before and after.
+        Label of every cell, shape ``(n,)``. With them, each cell gets the label that most of its `k` nearest other
+        cells have, before and after.
     k
         Number of neighbours, as in :func:`neighbor_preservation`.
 

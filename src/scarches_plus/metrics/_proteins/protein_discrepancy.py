@@ -29,8 +29,8 @@ def protein_discrepancy(
     embedding
         Embedding of the cells whose proteins were measured, shape ``(n, d)``.
     proteins
-        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more: see
-        :func:`scale_proteins`.
+        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more:
+        see :func:`scale_proteins`.
     k
         Number of nearest other cells.
     neighbors

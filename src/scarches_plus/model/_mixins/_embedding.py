@@ -69,8 +69,8 @@ class EmbeddingMixin:
         adata
             Cells with raw counts; not changed. Genes may be in any order.
         layer, batch_key
-            Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches are
-            not read where the encoder does not see them.
+            Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches
+            are not read where the encoder does not see them.
 
         Returns
         -------

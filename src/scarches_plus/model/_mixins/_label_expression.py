@@ -55,8 +55,8 @@ class LabelExpressionMixin:
     ) -> pd.DataFrame:
         r"""Test genes for differential expression between labels, without choosing cells.
 
-        Where :meth:`differential_expression` compares cells, this compares what the model expects of labels. No cell needs a
-        label, and none a certain one:
+        Where :meth:`differential_expression` compares cells, this compares what the model expects of labels. No cell
+        needs a label, and none a certain one:
 
         .. math::
             p(H_1 \mid c_a, c_b) = \frac{1}{S} \sum_s \iint P\big(f(z_a, s) > f(z_b, s)\big) \,
@@ -82,13 +82,15 @@ class LabelExpressionMixin:
         silent
             Show no progress bar.
         **kwargs
-            Passed to the Bayes factors of scvi-tools, such as ``pseudocounts``, ``test_mode`` or ``cred_interval_lvls``.
+            Passed to the Bayes factors of scvi-tools, such as ``pseudocounts``, ``test_mode`` or
+            ``cred_interval_lvls``.
 
         Returns
         -------
         pandas.DataFrame
             As :meth:`differential_expression` returns, without statistics of raw counts; with ``mode="vanilla"`` also
-            ``is_de_bf_3``, whether the Bayes factor is above 3 or below -3 (an odds ratio of 20), as the paper calls genes.
+            ``is_de_bf_3``, whether the Bayes factor is above 3 or below -3 (an odds ratio of 20), as the paper calls
+            genes.
 
         Raises
         ------
@@ -99,10 +101,10 @@ class LabelExpressionMixin:
 
         Notes
         -----
-        The paper averages over batches by their frequency, and this, as scvi-tools, over batches. Further covariates are those
-        of random cells of the model, the same on both sides. With ``mode="change"`` and no ``pseudocounts`` given, scvi-tools
-        estimates them from genes without counts; counts of a label are here those of all cells of the model, weighted
-        by the label's probability.
+        The paper averages over batches by their frequency, and this, as scvi-tools, over batches. Further covariates
+        are those of random cells of the model, the same on both sides. With ``mode="change"`` and no ``pseudocounts``
+        given, scvi-tools estimates them from genes without counts; counts of a label are here those of all cells of the
+        model, weighted by the label's probability.
 
         References
         ----------

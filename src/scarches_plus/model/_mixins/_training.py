@@ -63,12 +63,13 @@ class TrainingMixin:
             Passed to the ``train`` of scvi-tools; the first is ``max_epochs``.
         penalties
             Terms to add to the loss: :class:`~scarches_plus.train.MMD`, :class:`~scarches_plus.train.BatchAdversary`,
-            :class:`~scarches_plus.train.EWC` or a :class:`~scarches_plus.train.Penalty` of your own. The history holds the
-            value of each.
+            :class:`~scarches_plus.train.EWC` or a :class:`~scarches_plus.train.Penalty` of your own. The history holds
+            the value of each.
         engine
             ``"scvi"``: lightning's loop over minibatches. ``"fast"``: for the columns that strategy ``"condition"``
             trains, the path of that loop in strides of many steps (:class:`~scarches_plus.train.AdamStrides`), on an
-            objective reduced to what these columns change. ``"auto"``: the fast one where it applies; the log says which.
+            objective reduced to what these columns change. ``"auto"``: the fast one where it applies; the log says
+            which.
         module_mode
             ``"train"``: dropout and batch statistics are live. ``"eval"``: the network is deterministic. Default:
             ``"eval"`` for the strategies ``"condition"`` and ``"input_layers"`` (what scvi-tools does, unsaid, in every
@@ -81,9 +82,11 @@ class TrainingMixin:
         Raises
         ------
         ValueError
-            If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the reason.
+            If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the
+            reason.
         KeyboardInterrupt
-            If the user stops the training. The model then holds the weights of the last step and can be used and trained on.
+            If the user stops the training. The model then holds the weights of the last step and can be used and
+            trained on.
         TypeError
             If an argument is of another kind, such as a text where a list is meant.
         """

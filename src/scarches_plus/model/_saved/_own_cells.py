@@ -56,13 +56,14 @@ def take_cells(model: Any, adata: AnnData | MuData) -> None:
     model
         Model without cells.
     adata
-        The cells it was trained on, with counts, batches and labels where they were then; not changed. Genes may be in any order, and
-        those that a query lacked may be missing. Labels that the model does not know count as none.
+        The cells it was trained on, with counts, batches and labels where they were then; not changed. Genes may be in
+        any order, and those that a query lacked may be missing. Labels that the model does not know count as none.
 
     Raises
     ------
     ValueError
-        If these are other cells: of batches or categories that the model does not know, or without genes that it measured.
+        If these are other cells: of batches or categories that the model does not know, or without genes that it
+        measured.
     KeyError
         If a column or layer is missing.
     """

@@ -92,8 +92,8 @@ class Condensed:
     r"""The objective of a module of which only condition columns train, at a fraction of the cost.
 
     The product of expression with the encoder's first layer is a constant of each cell (:meth:`project`); the decoder's
-    last layer and the likelihood are one step with a closed-form gradient (:class:`CountHead`). Everything between is the
-    module's own code, and so is the loss. The free columns of each layer are a tensor of their own.
+    last layer and the likelihood are one step with a closed-form gradient (:class:`CountHead`). Everything between is
+    the module's own code, and so is the loss. The free columns of each layer are a tensor of their own.
 
     Parameters
     ----------

@@ -74,8 +74,8 @@ class CountEncoder:
         block
             Counts, CSR or dense, shape ``(n_cells, n_columns)``; not changed.
         covariates
-            Tensors of these cells under the keys of scvi-tools' registry, ``(n_cells, n_covariates)`` each. Not read where
-            the module's encoder does not see them.
+            Tensors of these cells under the keys of scvi-tools' registry, ``(n_cells, n_covariates)`` each. Not read
+            where the module's encoder does not see them.
 
         Returns
         -------

@@ -177,8 +177,8 @@ def minibatch_moments(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return the moments of the gradient of a minibatch's loss, estimated from a larger one.
 
-    The gradient of a condition column is a sum over the cells that have the condition, so that its spread over cells gives
-    its spread over minibatches.
+    The gradient of a condition column is a sum over the cells that have the condition, so that its spread over cells
+    gives its spread over minibatches.
 
     Parameters
     ----------

@@ -69,8 +69,8 @@ class SurgeryMixin:
         """Make a query model from a reference model by architecture surgery (scArches).
 
         Genes are put into the reference's order; those the query lacks are filled with zeros and left out of the
-        likelihood. ``adata`` itself is not changed: the model holds its own copy of ``obs``, and shares the counts where
-        genes agree.
+        likelihood. ``adata`` itself is not changed: the model holds its own copy of ``obs``, and shares the counts
+        where genes agree.
 
         Parameters
         ----------

@@ -19,7 +19,8 @@ class TrainingInterrupted(KeyboardInterrupt):
     Parameters
     ----------
     model
-        The model, with the weights of the last step. Where a function made it, a session finds it in ``sys.last_value.model``.
+        The model, with the weights of the last step. Where a function made it, a session finds it in
+        ``sys.last_value.model``.
     trained
         Whether it was trained for a step at least, now or before.
     """

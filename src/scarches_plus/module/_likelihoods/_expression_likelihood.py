@@ -22,10 +22,10 @@ TARGET_SUM = 1e4
 class ExpressionLikelihoodMixin:
     """Reconstructs normalised expression instead of counts, if ``gene_likelihood`` is ``"mse"`` or ``"sse"`` (trVAE).
 
-    The data are counts all the same, and normalised here. The encoder sees the same normalised values (before the logarithm
-    with ``log_variational=False``). The decoder's output is linear and cut off at zero, as in scarches; but it starts at 1,
-    because a gene whose output starts below zero in all cells would never be learned (1 to 20 % of genes, measured). What is
-    ``"mse"`` in scarches sums over genes, and is ``"sse"`` here.
+    The data are counts all the same, and normalised here. The encoder sees the same normalised values (before the
+    logarithm with ``log_variational=False``). The decoder's output is linear and cut off at zero, as in scarches; but
+    it starts at 1, because a gene whose output starts below zero in all cells would never be learned (1 to 20 % of
+    genes, measured). What is ``"mse"`` in scarches sums over genes, and is ``"sse"`` here.
     """
 
     if TYPE_CHECKING:

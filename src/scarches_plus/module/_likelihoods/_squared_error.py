@@ -25,7 +25,8 @@ def scaled(counts: Tensor, target_sum: Tensor) -> Tensor:
 class SquaredError:
     r"""Stands for the distribution of counts where the squared error of their normalised expression is minimised.
 
-    The expression of a count :math:`x_g` is :math:`\log(1 + T x_g / \sum_{g'} x_{g'})`, the sum over the genes of the model.
+    The expression of a count :math:`x_g` is :math:`\log(1 + T x_g / \sum_{g'} x_{g'})`, the sum over the genes of the
+    model.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ from scipy import sparse
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Ratios to the smallest value of a cell that are looked at, how near they have to be to whole numbers, and how many there have
-#: to be. By chance a tenth is so near.
+#: Ratios to the smallest value of a cell that are looked at, how near they have to be to whole numbers, and how many
+#: there have to be. By chance a tenth is so near.
 _RATIOS = 20.0
 _NEAR = 0.05
 _FEWEST = 10
@@ -24,21 +24,23 @@ _SMALLEST_COUNTS = (1, 2, 3)
 SAME = 2e-3
 _ROUNDED = 1e-2
 _TARGETS = np.array([1.0, 1e2, 1e3, 1e4, 1e5, 1e6])
-#: Variance of genes' non-zero values over that of Poisson counts, the median, below which they are no counts (of real counts it
-#: is 1.3 and more), with at least so many genes that have such a mean in such a number of cells; with few genes it has to be less.
+#: Variance of genes' non-zero values over that of Poisson counts, the median, below which they are no counts (of real
+#: counts it is 1.3 and more), with at least so many genes that have such a mean in such a number of cells; with few
+#: genes it has to be less.
 _VARIANCE = 0.7
 _GENES = 20
 _VARIANCE_OF_FEW = 0.5
 _FEW_GENES = 5
 _MEAN = 1.5
 _CELLS = 20
-#: Share of a cell's values that are its smallest, at which these are single counts, and how many of them the next number may have.
+#: Share of a cell's values that are its smallest, at which these are single counts, and how many of them the next
+#: number may have.
 _SINGLE_COUNTS = 0.3
 _NEXT = 0.2
 #: Values of a cell among which single counts are many.
 _MANY_VALUES = 20
-#: Values at the very end of the range, of how many genes at least, that no tail of counts has. An overflow of whole numbers of so
-#: many bits ends the range without a pile, but with many values in its last eighth.
+#: Values at the very end of the range, of how many genes at least, that no tail of counts has. An overflow of whole
+#: numbers of so many bits ends the range without a pile, but with many values in its last eighth.
 _PILE = 20
 _ENDS_OF_BITS = (2**7, 2**8, 2**15, 2**16)
 _LAST = 7 / 8

@@ -2,9 +2,9 @@
 
 Pure functions of matrices.
 
-Every rule rests on what counts cannot do. Whole numbers stay whole when a logarithm or a scaling is undone, whatever genes were
-left out since; cells do not all sum to the same; among many counts some are 1 and some are more; and counts of a gene vary at
-least as much as Poisson's.
+Every rule rests on what counts cannot do. Whole numbers stay whole when a logarithm or a scaling is undone, whatever
+genes were left out since; cells do not all sum to the same; among many counts some are 1 and some are more; and counts
+of a gene vary at least as much as Poisson's.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class Verdict(NamedTuple):
     Attributes
     ----------
     kind
-        ``"counts"``; ``"estimated counts"`` and ``"rescaled"`` (by one factor), with which a model of counts can do; or what is
-        none: ``"logarithms"``, ``"normalised"``, ``"multiplied"``, ``"binarised"``, ``"compressed"``, ``"ranks"``,
-        ``"cut off"``, ``"shifted"``, ``"scaled"``, ``"residuals"``.
+        ``"counts"``; ``"estimated counts"`` and ``"rescaled"`` (by one factor), with which a model of counts can do; or
+        what is none: ``"logarithms"``, ``"normalised"``, ``"multiplied"``, ``"binarised"``, ``"compressed"``,
+        ``"ranks"``, ``"cut off"``, ``"shifted"``, ``"scaled"``, ``"residuals"``.
     what
         The same in words for a message.
     figure

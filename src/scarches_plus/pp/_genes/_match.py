@@ -91,8 +91,9 @@ def match_genes(names: pd.Index, reference: Sequence[str], var: pd.DataFrame) ->
 def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
     """Match names that are equal, then those that differ in spelling, then those of one gene by the tables of the package.
 
-    Names that differ only in blanks, genomes and versions are the same gene, and so are two names of one gene in the tables: several genes of
-    the query may get one name. What is less sure names only genes of the reference that are not found yet.
+    Names that differ only in blanks, genomes and versions are the same gene, and so are two names of one gene in the
+    tables: several genes of the query may get one name. What is less sure names only genes of the reference that are
+    not found yet.
     """
     known = set(reference)
     targets: list[str | None] = [name if name in known else None for name in query]

@@ -2,10 +2,10 @@
 
 Pure functions of arrays.
 
-A cell's pool (itself and its nearest neighbours within the query) is compared with the mean expression of every label by the
-correlation of contrasts: the pool's log expression less the query's centre, against the label's less the centre of the
-labels. What all cells of the query share (technology, chemistry) is no part of a contrast. The centre is that of anchors, the
-pools which agree best with each label, so that cells of other types do not move it.
+A cell's pool (itself and its nearest neighbours within the query) is compared with the mean expression of every label
+by the correlation of contrasts: the pool's log expression less the query's centre, against the label's less the centre
+of the labels. What all cells of the query share (technology, chemistry) is no part of a contrast. The centre is that of
+anchors, the pools which agree best with each label, so that cells of other types do not move it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from scipy.linalg import eigh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Share of a label's pools, those that agree best, that are its anchors; a label with fewer pools than the least has none.
+#: Share of a label's pools, those that agree best, that are its anchors; a label with fewer pools than the least has
+#: none.
 _ANCHORS, _LEAST = 0.3, 5
-#: Directions that other labels' pools vary along, removed from each pool, and the share of pools, best first, they come from.
+#: Directions that other labels' pools vary along, removed from each pool, and the share of pools, best first, they come
+#: from.
 _DIRECTIONS, _TRUSTED = 10, 0.7
-#: Directions of each label's own pools that those are found among, and the share of the largest variance that is rounding.
+#: Directions of each label's own pools that those are found among, and the share of the largest variance that is
+#: rounding.
 _KEPT, _NOTHING = 40, 1e-6
 #: A label needs so many pools to tell directions.
 _ENOUGH = 20
@@ -82,8 +85,8 @@ class Explanation:
     def evaluate(self, logs: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return each pool's loss of agreement under the label that explains it best, and that label.
 
-        The loss is the expected agreement of the label less the pool's: near 0 for the reference's own types, up to 1 and
-        more for others.
+        The loss is the expected agreement of the label less the pool's: near 0 for the reference's own types, up to 1
+        and more for others.
         """
         surplus = self.agreement(logs) - self.expected
         label = surplus.argmax(axis=1)

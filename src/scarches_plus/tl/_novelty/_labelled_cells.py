@@ -61,7 +61,8 @@ def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> 
     model
         Model.
     adata
-        All or some of its cells, by name. For a model that came without counts, any cells with counts of batches that it knows.
+        All or some of its cells, by name. For a model that came without counts, any cells with counts of batches that
+        it knows.
     labels
         Label of each of these, ``None`` for none.
 

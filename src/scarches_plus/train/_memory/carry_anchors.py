@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def carry_anchors(reference: ReferenceModel, mapped: ReferenceModel) -> Anchors:
     """Embed a reference's stored cells again with a model that was mapped onto it and moved, without their counts.
 
-    The reference draws counts from the posteriors it kept; the mapped model embeds them. They stand for the reference in the
-    new latent space, for penalties on the next query. :func:`scarches_plus.tl.map_query` does this where a model has anchors.
+    The reference draws counts from the posteriors it kept; the mapped model embeds them. They stand for the reference
+    in the new latent space, for penalties on the next query. :func:`scarches_plus.tl.map_query` does this where a model
+    has anchors.
 
     Parameters
     ----------

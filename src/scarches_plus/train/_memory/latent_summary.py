@@ -51,8 +51,8 @@ class LatentSummary:
     continuous
         Means of continuous covariates, shape ``(n_components, n_covariates)``, or ``None``.
     temperature
-        What logarithms of joint densities are divided by, so that probabilities are no surer than labels of held-out batches
-        were right; ``None`` if no batch could be held out.
+        What logarithms of joint densities are divided by, so that probabilities are no surer than labels of held-out
+        batches were right; ``None`` if no batch could be held out.
 
     References
     ----------

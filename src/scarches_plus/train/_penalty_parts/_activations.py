@@ -20,8 +20,8 @@ def hidden_layer(module: Module, layer: str) -> Module:
     Parameters
     ----------
     module
-        Module of scvi-tools with an encoder ``z_encoder`` or ``encoder``, and a decoder whose first stack of layers takes
-        the latent variable.
+        Module of scvi-tools with an encoder ``z_encoder`` or ``encoder``, and a decoder whose first stack of layers
+        takes the latent variable.
     layer
         ``"encoder"`` or ``"decoder"``.
 

@@ -23,8 +23,9 @@ def pair_coefficients(groups: Tensor, pairs: Tensor, *, unbiased: bool = False) 
     groups
         Group of each cell, codes from 0, shape ``(n_cells,)``.
     pairs
-        Weight of each pair of groups, symmetric with zeros on its diagonal, shape ``(n_groups, n_groups)``. An unordered
-        pair counts once. Groups without cells must have zeros only, and so must groups of one cell if ``unbiased``.
+        Weight of each pair of groups, symmetric with zeros on its diagonal, shape ``(n_groups, n_groups)``. An
+        unordered pair counts once. Groups without cells must have zeros only, and so must groups of one cell if
+        ``unbiased``.
     unbiased
         Leave out pairs of a cell with itself (U-statistic), instead of eq. 11 of scArches (V-statistic).
 
