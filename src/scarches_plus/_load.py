@@ -94,7 +94,10 @@ def load(
     max_bytes = check.whole("max_bytes", max_bytes, least=1)
     if not isinstance(what, str | Path):
         if prefix is not None or trust_pickle or (accelerator, device) != ("auto", "auto"):
-            message = "prefix, trust_pickle, accelerator and device are for models on disk, and this is a model already: leave them out"
+            message = (
+                "prefix, trust_pickle, accelerator and device are for models on disk, and this is a model already: "
+                "leave them out"
+            )
             raise ValueError(message)
         from .model._saved._convert import as_own
 

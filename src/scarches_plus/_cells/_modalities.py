@@ -119,8 +119,8 @@ def keep_complete_cells(mdata: MuData) -> str:
     first, *others = (f"mdata.mod[{name!r}].obs_names" for name in mdata.mod)
     names = first + "".join(f".intersection({other}, sort=False)" for other in others)
     return (
-        f"keep the cells that have every modality, as muon's intersect_obs does: mdata = mdata[{names}].copy(); or leave the "
-        "modality out"
+        f"keep the cells that have every modality, as muon's intersect_obs does: mdata = mdata[{names}].copy(); or "
+        "leave the modality out"
     )
 
 

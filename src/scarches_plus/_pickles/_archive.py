@@ -117,7 +117,8 @@ def _entry(contents: memoryview, at: int, end: int) -> tuple[str, int, int, int,
     n_bytes, packed, local = (next(large, -1) if one == _LARGE else one for one in (n_bytes, packed, local))
     if not _MEMBER.fullmatch(name):
         _refuse(
-            f"is refused: it holds {for_line(name)!r}, which torch.save does not write; TorchScript is code, and no model"
+            f"is refused: it holds {for_line(name)!r}, which torch.save does not write; TorchScript is code, and no "
+            "model"
         )
     if method != 0 or packed != n_bytes or flags & _ENCRYPTED:
         _refuse(f"is packed, as torch never does ({name})")

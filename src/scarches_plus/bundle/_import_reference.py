@@ -94,7 +94,10 @@ def _with_latent(cells: AnnData | MuData, model: Any) -> AnnData:
         return adata
     latent = np.asarray(cells.obsm[found], dtype=np.float32)
     if latent.shape[1] != model.module.n_latent or not np.isfinite(latent).all():
-        message = f"obsm[{found!r}] has not the {model.module.n_latent} dimensions of the model, or values that are not finite"
+        message = (
+            f"obsm[{found!r}] has not the {model.module.n_latent} dimensions of the model, or values that are not "
+            "finite"
+        )
         raise ValueError(message)
     adata.obsm[_keys.EMBEDDING] = latent
     record = {"space": model.state.space, "model_class": type(model).__name__}

@@ -45,8 +45,8 @@ def _read(folder: Path) -> AnnData:
     manifest, _ = read_manifest(folder)
     if manifest.reference is None:
         message = (
-            f"{folder / MANIFEST} lists no reference cells: the bundle was saved without any. Its model labels cells by its "
-            "summary, if it has one: sp.tl.transfer_labels(query, model, labels_key)"
+            f"{folder / MANIFEST} lists no reference cells: the bundle was saved without any. Its model labels cells "
+            "by its summary, if it has one: sp.tl.transfer_labels(query, model, labels_key)"
         )
         raise BundleError(message)
     return unpack_reference(read_listed(folder, manifest, REFERENCE), manifest, str(folder / REFERENCE))

@@ -67,7 +67,10 @@ def _few_epochs(series: Any) -> Any:
     if isinstance(series, list | tuple) and any(
         isinstance(one, list) and len(one) > _limits.HISTORY_EPOCHS for one in series
     ):
-        message = f"it has {max(len(one) for one in series if isinstance(one, list))} epochs, of {_limits.HISTORY_EPOCHS} at most"
+        message = (
+            f"it has {max(len(one) for one in series if isinstance(one, list))} epochs, of {_limits.HISTORY_EPOCHS} at "
+            "most"
+        )
         raise ValueError(message)
     return series
 

@@ -60,7 +60,8 @@ def run(call: Callable[[], object]) -> int:
             return NO_READER
         except MemoryError as error:
             return _say(
-                f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more memory{_files('')}"
+                f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more "
+                f"memory{_files('')}"
             )
         except Exception as error:  # noqa: BLE001 (the last resort)
             status = _say(f"error: {_message(error)}")

@@ -232,8 +232,8 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
             kwargs["callbacks"] = [*kwargs["callbacks"], SubSampleLabels()]
         if self.module.n_unobserved and not len(self._unlabeled_indices) and self.surgery is None:
             message = (
-                f"n_unobserved={self.module.n_unobserved} has nothing to learn from, since every cell has a label: add the cells "
-                "to annotate, unlabelled, or leave it out"
+                f"n_unobserved={self.module.n_unobserved} has nothing to learn from, since every cell has a label: add "
+                "the cells to annotate, unlabelled, or leave it out"
             )
             warn(message, UserWarning, stacklevel=2)
         super().train(*args, **kwargs)

@@ -263,7 +263,10 @@ def _pairs_of_newick(text: str) -> list[tuple[str | None, str]]:
         if token in "(),":
             name = None
         elif label and name:
-            message = f"the names {label!r} and {name!r} of the Newick text stand together; put names with quotes in them in quotes"
+            message = (
+                f"the names {label!r} and {name!r} of the Newick text stand together; put names with quotes in them in "
+                "quotes"
+            )
             raise ValueError(message)
         elif label:
             name = label

@@ -118,7 +118,10 @@ def names_of(reference: Any) -> list[str]:
     spec = getattr(reference, "spec", reference)
     found = getattr(spec, "var_names", spec)
     if isinstance(found, str | bytes) or not isinstance(found, pd.Index | pd.Series | np.ndarray | list | tuple):
-        message = f"reference must be a model (sp.model.load opens one), cells or a list of gene names, not {check.shown(reference)}"
+        message = (
+            "reference must be a model (sp.model.load opens one), cells or a list of gene names, not "
+            f"{check.shown(reference)}"
+        )
         raise TypeError(message)
     return as_text(found)
 
@@ -130,4 +133,7 @@ def _nothing_matches(names: list[str], wanted: list[str]) -> str:
         if species
         else "give them names of the reference's kind and species with sp.pp.map_gene_ids(adata, table)"
     )
-    return f"the reference ({wanted[:3]}, ...) has none of the genes of adata ({names[:3]}, ...){kinds(names, wanted)}; {hint}"
+    return (
+        f"the reference ({wanted[:3]}, ...) has none of the genes of adata ({names[:3]}, ...){kinds(names, wanted)}; "
+        f"{hint}"
+    )

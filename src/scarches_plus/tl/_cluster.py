@@ -114,8 +114,8 @@ def cluster(
     require_writable(adata, copy=copy)
     if use_rep not in adata.obsm:
         message = (
-            f"embedding {use_rep!r} not found in adata.obsm, which holds {sorted(adata.obsm)}; name one with `use_rep=`, or "
-            "embed the cells first: sp.tl.embed(adata, model)"
+            f"embedding {use_rep!r} not found in adata.obsm, which holds {sorted(adata.obsm)}; name one with "
+            "`use_rep=`, or embed the cells first: sp.tl.embed(adata, model)"
         )
         raise KeyError(message)
     embedding = dense(adata.obsm[use_rep], f"adata.obsm[{use_rep!r}]")

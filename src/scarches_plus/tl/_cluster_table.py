@@ -145,8 +145,8 @@ def _gene_shares(
     chosen = {name: np.array([gene.startswith(prefixes) for gene in upper]) for name, prefixes in _PREFIXES.items()}
     if not any(genes.any() for genes in chosen.values()):
         message = (
-            f"no gene begins with MT-, RPS or RPL (the first are {list(adata.var_names[:3])}): gene names must be symbols, "
-            "see sp.pp.map_gene_ids"
+            f"no gene begins with MT-, RPS or RPL (the first are {list(adata.var_names[:3])}): gene names must be "
+            "symbols, see sp.pp.map_gene_ids"
         )
         raise ValueError(message)
     kinds = np.stack(list(chosen.values()), axis=1).astype(np.float64)

@@ -133,8 +133,8 @@ def detect_novel(
     require_writable(adata, copy=copy)
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
-            "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "
-            f"carries them), not {check.shown(reference)}"
+            "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), "
+            f"where a bundle carries them), not {check.shown(reference)}"
         )
         raise TypeError(message)
     if isinstance(reference, LabelProfiles) and {labels_key, batch_key, reference_layer} != {None}:
@@ -216,7 +216,10 @@ def _explained(cells: Pools, profiles: NDArray, expected: NDArray, rng: int) -> 
     state = explain(cells.logs(rows), profiles, expected)
     reached = (expected - state.losses)[state.present]
     if not len(reached) or reached.max() < _HARDLY:
-        message = "no label of the reference explains any group of the query: are the genes' names, the species, the layer right?"
+        message = (
+            "no label of the reference explains any group of the query: are the genes' names, the species, the layer "
+            "right?"
+        )
         warn(message, UserWarning, stacklevel=4)
     return state
 

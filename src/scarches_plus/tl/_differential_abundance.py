@@ -237,8 +237,8 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
     codes, samples = pd.factorize(column, sort=True)
     if len(samples) < 2:
         message = (
-            f"{name!r} has one sample only in obs[{sample_key!r}], which tells nothing of how samples vary: leave sample_key "
-            "out, and intervals hold for this sample"
+            f"{name!r} has one sample only in obs[{sample_key!r}], which tells nothing of how samples vary: leave "
+            "sample_key out, and intervals hold for this sample"
         )
         raise ValueError(message)
     return _Cells(name, probabilities, codes, len(samples), source)
@@ -273,8 +273,8 @@ def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str)
         values = np.asarray(given, dtype=np.float64)
         if len(names) != values.shape[1]:
             message = (
-                f"the {values.shape[1]} columns of obsm[{slot!r}] have no names: store a DataFrame, or let sp.tl.transfer_labels "
-                "write it"
+                f"the {values.shape[1]} columns of obsm[{slot!r}] have no names: store a DataFrame, or let "
+                "sp.tl.transfer_labels write it"
             )
             raise ValueError(message)
         sums = values.sum(axis=1, keepdims=True)

@@ -182,7 +182,10 @@ def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:
     }
     record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key, {})
     if "threshold" not in record or any(column not in adata.obs for column in columns.values()):
-        message = f"no record of novel cells {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ..., key_added={key!r})"
+        message = (
+            f"no record of novel cells {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ..., "
+            f"key_added={key!r})"
+        )
         raise KeyError(message)
     found = {name: adata.obs[column].array[rows] for name, column in columns.items()}
     return found | {"novel_threshold": float(record["threshold"])}

@@ -124,8 +124,8 @@ def extend_reference(
     model = load(model)  # type: ignore[assignment]
     if not isinstance(model, SCANVI):
         message = (
-            f"a {type(model).__name__} has no classifier to extend; sp.tl.joint_embedding(reference, query) with the named labels "
-            "in the column of labels is the extended reference for sp.tl.transfer_labels"
+            f"a {type(model).__name__} has no classifier to extend; sp.tl.joint_embedding(reference, query) with the "
+            "named labels in the column of labels is the extended reference for sp.tl.transfer_labels"
         )
         raise TypeError(message)
     nothing = {unknown_category, str(model.unlabeled_category_)}
@@ -142,8 +142,8 @@ def extend_reference(
         raise ValueError(message)
     if not len(old.labels) and not {label for label in of_cells if label in known}:
         message = (
-            "nothing tells the new labels from the old: pass reference=..., the reference's cells with their embedding, or label "
-            f"cells of known types in obs[{labels_key!r}], too"
+            "nothing tells the new labels from the old: pass reference=..., the reference's cells with their "
+            f"embedding, or label cells of known types in obs[{labels_key!r}], too"
         )
         raise ValueError(message)
 

@@ -157,8 +157,8 @@ def _same_units(matrices: dict[str, Any], roles: Mapping[str, AnnData]) -> dict[
         return matrices
     held = "; ".join(f"the {role} holds {' and '.join(sorted(kind))}" for role, kind in kinds.items())
     message = (
-        f"X of reference and query is not in the same units, and left out: {held}. Embed or map them with the layer of counts "
-        "(layer=...), or put the same into X of both"
+        f"X of reference and query is not in the same units, and left out: {held}. Embed or map them with the layer of "
+        "counts (layer=...), or put the same into X of both"
     )
     warn(message, UserWarning, stacklevel=3)
     return nothing

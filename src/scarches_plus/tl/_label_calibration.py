@@ -107,16 +107,22 @@ def calibrations_for(
         return {}
     if not are_cells(reference):
         message = (
-            "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out: a model's summary is "
-            "calibrated by itself"
+            "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out: a "
+            "model's summary is calibrated by itself"
         )
         raise ValueError(message)
     plain = {"exponent", "floor"} <= set(calibration) if isinstance(calibration, Mapping) else False
     if plain or not isinstance(calibration, LabelCalibration | Mapping):
-        message = f"calibration must be a LabelCalibration, not {type(calibration).__name__}; of plain values, sp.tl.LabelCalibration(**values) makes one"
+        message = (
+            f"calibration must be a LabelCalibration, not {type(calibration).__name__}; of plain values, "
+            "sp.tl.LabelCalibration(**values) makes one"
+        )
         raise TypeError(message)
     if isinstance(calibration, LabelCalibration) and len(labels_key) > 1:
-        message = f"there are {len(labels_key)} label columns: pass calibration={{column: calibrate_labels(reference, column, ...)}}"
+        message = (
+            f"there are {len(labels_key)} label columns: pass calibration={{column: calibrate_labels(reference, "
+            "column, ...)}"
+        )
         raise ValueError(message)
     by_key = dict.fromkeys(labels_key, calibration) if isinstance(calibration, LabelCalibration) else dict(calibration)
     if lacking := [key for key in labels_key if key not in by_key]:
@@ -126,12 +132,15 @@ def calibrations_for(
     for key in labels_key:
         one = by_key[key]
         if not isinstance(one, LabelCalibration):
-            message = f"the calibration of {key!r} must be a LabelCalibration, not {type(one).__name__}; of plain values, sp.tl.LabelCalibration(**values) makes one"
+            message = (
+                f"the calibration of {key!r} must be a LabelCalibration, not {type(one).__name__}; of plain values, "
+                "sp.tl.LabelCalibration(**values) makes one"
+            )
             raise TypeError(message)
         if (one.k, one.kernel, one.space) != (k, kernel, space):
             message = (
-                f"the calibration of {key!r} is of another vote (k={one.k}, kernel={one.kernel!r}, space {one.space}) than this one "
-                f"(k={k}, kernel={kernel!r}, space {space}); call sp.tl.calibrate_labels with these"
+                f"the calibration of {key!r} is of another vote (k={one.k}, kernel={one.kernel!r}, space {one.space}) "
+                f"than this one (k={k}, kernel={kernel!r}, space {space}); call sp.tl.calibrate_labels with these"
             )
             raise ValueError(message)
     return by_key

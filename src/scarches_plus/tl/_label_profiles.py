@@ -105,7 +105,10 @@ def label_profiles(
         kept = kept & ~names.isin(left_out).to_numpy()
     codes, labels = pd.factorize(names[kept], sort=True)
     if len(labels) < 2:
-        message = f"obs[{labels_key!r}] names {len(labels)} label(s) of {min_cells} cells in the reference; contrasts need two"
+        message = (
+            f"obs[{labels_key!r}] names {len(labels)} label(s) of {min_cells} cells in the reference; contrasts need "
+            "two"
+        )
         raise ValueError(message)
     require_counts(adata, layer, batch_key=batch_key)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[np.flatnonzero(kept)]
@@ -119,8 +122,8 @@ def label_profiles(
     held_out = [cells.hold_out(depth, own, generator) for depth in depths]
     if not held_out[0][2]:
         message = (
-            f"no batch in obs[{batch_key!r}] has {_BATCH} cells of two labels that other batches have too: nothing can be held "
-            "out. Pass another batch_key, or a reference with more cells"
+            f"no batch in obs[{batch_key!r}] has {_BATCH} cells of two labels that other batches have too: nothing can "
+            "be held out. Pass another batch_key, or a reference with more cells"
         )
         raise ValueError(message)
     return LabelProfiles(

@@ -183,8 +183,9 @@ def map_query(  # noqa: PLR0915 (arguments are checked one by one)
                 and getattr(reference.module, "gene_likelihood", None) in SQUARED_ERRORS
             ):
                 message = (
-                    f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared error of "
-                    "expression is no distribution of counts to draw cells from; strategy='condition' keeps space and summary"
+                    f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a "
+                    "squared error of expression is no distribution of counts to draw cells from; strategy='condition' "
+                    "keeps space and summary"
                 )
                 warn(message, UserWarning, stacklevel=2)
                 mapped.remember(summaries={})
@@ -228,6 +229,9 @@ def _check_drift_cells(cells: AnnData, reference: SCVI | SCANVI | TOTALVI) -> Qu
     """Find before any work what is wrong with the cells on which drift is measured."""
     report = check_query(cells, reference, shared_batches=reference.spec.batches)
     if report.new_batches:
-        message = f"drift_cells are no cells of the reference, which has no batches {list(report.new_batches)[:5]}: pass reference cells"
+        message = (
+            f"drift_cells are no cells of the reference, which has no batches {list(report.new_batches)[:5]}: pass "
+            "reference cells"
+        )
         raise ValueError(message)
     return report

@@ -88,7 +88,10 @@ def name_novel(
             raise KeyError(message)
     clusters = adata.obs[_keys.novel_cluster(key)].astype("category")
     if strange := sorted(set(map(name_of, names)) - set(map(name_of, clusters.cat.categories))):
-        message = f"there are no clusters {strange} in obs[{_keys.novel_cluster(key)!r}], only {list(clusters.cat.categories)}"
+        message = (
+            f"there are no clusters {strange} in obs[{_keys.novel_cluster(key)!r}], only "
+            f"{list(clusters.cat.categories)}"
+        )
         raise ValueError(message)
     chosen = pd.Series(list(names.values()), dtype=object)
     if refused := [

@@ -186,7 +186,8 @@ def transfer_labels(
         source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
         _record(
             adata, key, int((best < 0).sum()),
-            labels=source, embedding=use_rep, **votes, unknown_above=-1.0 if unknown_above is None else float(unknown_above),
+            labels=source, embedding=use_rep, **votes,
+            unknown_above=-1.0 if unknown_above is None else float(unknown_above),
             calibrated=key in calibrations, hierarchy=tree is not None, novel_key=novel_key or "",
         )  # fmt: skip
         if probabilities:
@@ -216,7 +217,10 @@ def _answers(labels: list[str], key: str, tree: LabelTree | None, unknown_catego
         named = {node for label in labels for node in tree.path(label)}
         answers = [node for node in tree.nodes if node in named]
     if unknown_category in answers:
-        message = f"{unknown_category!r} is a label of {key!r} and the name of cells without one: pass another unknown_category"
+        message = (
+            f"{unknown_category!r} is a label of {key!r} and the name of cells without one: pass another "
+            "unknown_category"
+        )
         raise ValueError(message)
     return answers
 

@@ -111,7 +111,10 @@ def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], na
     fits = len(value.shape) == len(shape) and all(n in {None, m} for n, m in zip(shape, value.shape, strict=True))
     if not fits or value.dtype not in types:
         expected = ", ".join("any" if n is None else str(n) for n in shape)
-        message = f"{name}: tensor {key!r} is {tuple(value.shape)} of {value.dtype}, not ({expected}) of {sorted(map(str, types))}"
+        message = (
+            f"{name}: tensor {key!r} is {tuple(value.shape)} of {value.dtype}, not ({expected}) of "
+            f"{sorted(map(str, types))}"
+        )
         raise BundleError(message)
     return value
 

@@ -99,7 +99,10 @@ def unpacked(path: Path, prefix: str | None, *, with_cells: bool) -> Iterator[tu
         place = _place_among(members, path, prefix)
         if place is None:
             names = [str(member.path) for member in members[:5]]
-            message = f"{path} holds no saved model ({MODEL_FILE}) and no bundle: {for_message(', '.join(names)) or 'it is empty'}"
+            message = (
+                f"{path} holds no saved model ({MODEL_FILE}) and no bundle: "
+                f"{for_message(', '.join(names)) or 'it is empty'}"
+            )
             raise FileNotFoundError(message)
         wanted = _files_of(place, with_cells=with_cells)
         chosen = {one.path: one.size for one in members if one.path.parent == place.folder and one.path.name in wanted}
@@ -221,7 +224,8 @@ def _require_expansion(path: Path, n_bytes: int) -> None:
     if n_bytes > ARCHIVE_EXPANSION * path.stat().st_size + ARCHIVE_FREE_BYTES:
         _refuse(
             path,
-            f"it unpacks to more than {ARCHIVE_EXPANSION} times its size; unpack it if you trust it, and give the folder",
+            f"it unpacks to more than {ARCHIVE_EXPANSION} times its size; unpack it if you trust it, and give the "
+            "folder",
         )
 
 

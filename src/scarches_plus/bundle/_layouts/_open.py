@@ -97,7 +97,10 @@ def read_registry(path: str | Path, prefix: str | None = None) -> dict[str, Any]
     """
     with located(at_home(path), prefix) as (folder, place):
         if place.layout == BUNDLE:
-            message = f"{folder} is a bundle, which holds no registry of scvi-tools: sp.load(path).registry_ is that of its model"
+            message = (
+                f"{folder} is a bundle, which holds no registry of scvi-tools: sp.load(path).registry_ is that of its "
+                "model"
+            )
             raise ValueError(message)
         saved, _ = read_folder(folder, lambda there: _read(there, place, with_cells=False))
         return saved.attribute("registry_")  # type: ignore[no-any-return]
@@ -171,8 +174,8 @@ def _of_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool = 
     has_cells = adata is not None and adata is not False
     if has_cells and name == "TOTALVI" and not is_mudata(adata) and is_minified(adata):
         message = (
-            f"{saved.path}: the cells are minified AnnData, which a totalVI does not take here: open the model without them "
-            "(sp.load(path)), and the cells with sp.hub.import_reference(path)"
+            f"{saved.path}: the cells are minified AnnData, which a totalVI does not take here: open the model without "
+            "them (sp.load(path)), and the cells with sp.hub.import_reference(path)"
         )
         raise TypeError(message)
     with TemporaryDirectory() as folder:

@@ -214,8 +214,8 @@ def _require_same_tensors(expected: Mapping[str, Tensor], parts: PortableModel) 
         weights = parts.weights[name]
         if (one.shape, one.dtype) != (weights.shape, weights.dtype):
             message = (
-                f"tensor {name!r} is {tuple(weights.shape)} of {weights.dtype}, and a {parts.model_class} of these arguments and cells "
-                f"has one of {tuple(one.shape)} of {one.dtype}"
+                f"tensor {name!r} is {tuple(weights.shape)} of {weights.dtype}, and a {parts.model_class} of these "
+                f"arguments and cells has one of {tuple(one.shape)} of {one.dtype}"
             )
             raise ValueError(message)
 

@@ -51,7 +51,8 @@ def list_(*, known: bool = False, index: Words = (), offline: bool = False) -> N
         ]
         console.print(_as_text(table[columns].assign(openable=table["openable"].map({True: "yes", False: "no"}))))
         console.print(
-            "\nTo open one: sp.load(ADDRESS), such as sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or --model ADDRESS."
+            "\nTo open one: sp.load(ADDRESS), such as sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or "
+            "--model ADDRESS."
             "\nsp.hub.list_models(known=True) has titles, citations, notes, and the source of each fact."
         )
         return

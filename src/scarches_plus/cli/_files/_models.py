@@ -92,8 +92,8 @@ def read_profiles(what: str) -> LabelProfiles | None:
         return load_profiles(path)
     except (BundleError, FileNotFoundError) as error:
         message = (
-            f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out BUNDLE "
-            "keeps them, or pass the reference's cells with counts"
+            f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out "
+            "BUNDLE keeps them, or pass the reference's cells with counts"
         )
         raise ValueError(message) from error
 

@@ -61,8 +61,8 @@ def local_path(
             raise FileNotFoundError(message)
     try:
         return pull(
-            what, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline, max_bytes=max_bytes, progress=progress,
-            with_cells=with_cells,
+            what, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline,
+            max_bytes=max_bytes, progress=progress, with_cells=with_cells,
         )  # fmt: skip
     except KeyError as error:
         if is_address(what) or doi_of(what):

@@ -115,8 +115,8 @@ def _with(place: Place, stands_for: str) -> Place:
 def _refuse_all_versions(place: Place, newest: str) -> NoReturn:
     start = DOIS[place.service]
     message = (
-        f"{start}{place.name} is the DOI of all versions; take that of one of them, the newest is {start}{newest.rpartition('/')[2]}, or "
-        "pass allow_latest=True"
+        f"{start}{place.name} is the DOI of all versions; take that of one of them, the newest is "
+        f"{start}{newest.rpartition('/')[2]}, or pass allow_latest=True"
     )
     raise KeyError(message)
 

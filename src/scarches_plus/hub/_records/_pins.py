@@ -84,7 +84,10 @@ class PinFile:
             if pins.place == str(self._place):
                 return pins
             problem = f"it is about {for_message(pins.place)}"
-        message = f"{self.path} is no list of what {self._place} held ({for_message(problem)}); delete it to trust the place anew"
+        message = (
+            f"{self.path} is no list of what {self._place} held ({for_message(problem)}); delete it to trust the place "
+            "anew"
+        )
         raise BundleError(message)
 
     def write(self, *, stands_for: str = "", files: Mapping[str, PinnedFile] | None = None) -> None:
@@ -107,7 +110,8 @@ class PinFile:
             else f"{for_message(name, 100)} is new" if name not in before
             else f"{for_message(name, 100)} had {before[name].shown}, and has {now[name].shown}"
             for name in sorted({*before, *now})
-            if name not in now or name not in before or (before[name].size, before[name].checksum) != (now[name].size, now[name].checksum)
+            if name not in now or name not in before
+            or (before[name].size, before[name].checksum) != (now[name].size, now[name].checksum)
         ]  # fmt: skip
         if changes:
             more = f" and {len(changes) - _MOST_SHOWN} more" if len(changes) > _MOST_SHOWN else ""
@@ -121,5 +125,8 @@ class PinFile:
         BundleError
             Always.
         """
-        message = f"{self._place} is not what it was when it was first used: {change}. If this is right, delete {self.path} and fetch it again"
+        message = (
+            f"{self._place} is not what it was when it was first used: {change}. If this is right, delete {self.path} "
+            "and fetch it again"
+        )
         raise BundleError(message)

@@ -21,7 +21,10 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,19}")
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_]|[.-](?![.-]))*"
 _REPOSITORY = re.compile(rf"(?=.{{3,97}}$){_PART}/{_PART}")
 _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,99}")
-_KNOWN = "https://zenodo.org/records/123, https://sandbox.zenodo.org/records/123, https://huggingface.co/OWNER/REPOSITORY and hf://OWNER/REPOSITORY"
+_KNOWN = (
+    "https://zenodo.org/records/123, https://sandbox.zenodo.org/records/123, https://huggingface.co/OWNER/REPOSITORY "
+    "and hf://OWNER/REPOSITORY"
+)
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,16 @@ def _of_repository(text: str, parts: list[str]) -> Place:
         or (at and not _REVISION.fullmatch(revision))
         or (within and not is_plain(within))
     ):
-        message = f"{for_message(text)} is no repository, such as hf://OWNER/REPOSITORY, hf://OWNER/REPOSITORY@REVISION/FOLDER"
+        message = (
+            f"{for_message(text)} is no repository, such as hf://OWNER/REPOSITORY, "
+            "hf://OWNER/REPOSITORY@REVISION/FOLDER"
+        )
         raise AddressError(message)
     return Place(HUGGING_FACE, f"{owner}/{name}", revision or _MAIN, within)
 
 
 def _unknown(text: str) -> str:
-    return f"{shown(text)} is no address of a record or repository, such as {_KNOWN}; to use another file, fetch it yourself and pass its path"
+    return (
+        f"{shown(text)} is no address of a record or repository, such as {_KNOWN}; to use another file, fetch it "
+        "yourself and pass its path"
+    )

@@ -60,8 +60,8 @@ def _description(card: Card, parcel: Parcel) -> str:
     cells = parcel.manifest.cells
     paragraphs = [
         card.description,
-        f"{parcel.manifest.model.class_name}: {parcel.manifest.training.n_cells} cells, {len(cells.var_names)} genes. Labels: "
-        + (", ".join(cells.labels) or "none"),
+        f"{parcel.manifest.model.class_name}: {parcel.manifest.training.n_cells} cells, {len(cells.var_names)} genes. "
+        "Labels: " + (", ".join(cells.labels) or "none"),
         card.citation,
         f"A bundle of scarches_plus, name {card.name}: put the files into one folder, and open it with "
         "scarches_plus.hub.load_bundle(folder).",

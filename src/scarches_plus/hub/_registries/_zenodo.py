@@ -178,7 +178,10 @@ class Zenodo:
                 message = f"{what}, and is no version of {parcel.new_version_of}; {first}leave new_version_of out"
                 raise ValueError(message)
         if known.is_published and known.access.files != _access(parcel):
-            message = f"{what}, its files are {known.access.files}; pass restricted={not parcel.restricted}, or change it there"
+            message = (
+                f"{what}, its files are {known.access.files}; pass restricted={not parcel.restricted}, or change it "
+                "there"
+            )
             raise ValueError(message)
 
     def _new(self, parcel: Parcel) -> _Record:
@@ -191,7 +194,10 @@ class Zenodo:
         draft = self._session.ask("PUT", f"records/{name}/draft", values=_values(parcel))
         errors = draft.get("errors") if isinstance(draft, dict) else None
         if errors:
-            message = f"{self._name} does not take the card of {parcel.folder}: {for_message(reason({'errors': errors}), 1000)}"
+            message = (
+                f"{self._name} does not take the card of {parcel.folder}: "
+                f"{for_message(reason({'errors': errors}), 1000)}"
+            )
             raise ValueError(message)
 
     def _with_doi(self, name: str) -> _Record:

@@ -31,7 +31,9 @@ _PACKAGES = ("scarches-plus", "scib-metrics", "scikit-learn", "pynndescent", "nu
 #: Scores of the cheap set, by what they say, and those that the full set adds.
 _CHEAP = {
     "mixing": ("EBM", "iLISI", "kBET"),
-    "conservation": ("cLISI", "graph connectivity", "label purity", "isolated labels", "k-means", "one-batch types apart"),
+    "conservation": (
+        "cLISI", "graph connectivity", "label purity", "isolated labels", "k-means", "one-batch types apart",
+    ),
     "agreement": ("KNI",),
     "mapping": ("mapping",),
 }  # fmt: skip

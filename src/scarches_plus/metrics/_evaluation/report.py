@@ -108,6 +108,9 @@ class Report:
             f"<tr><th>{for_html(str(k))}</th><td>{for_html(str(v))}</td></tr>" for k, v in self.provenance.items()
         )
         parts += ["<h2>Provenance</h2>", f"<table>{rows}</table>"]
-        style = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .6em;text-align:right}"
+        style = (
+            "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
+            "td,th{padding:.2em .6em;text-align:right}"
+        )
         page = f"<!doctype html><meta charset='utf-8'><title>Evaluation</title><style>{style}</style>{''.join(parts)}"
         write_file(path, page.encode())

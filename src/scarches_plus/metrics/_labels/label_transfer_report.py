@@ -172,8 +172,8 @@ def label_transfer_report(
     accepted = predicted != unknown_category
     if alike := look_alike({*types, *predicted}, {*known, unknown_category}):
         message = (
-            f"labels {list(alike)[:5]} look like {list(alike.values())[:5]}, and are others: they differ in blanks or characters that "
-            f"nobody sees. If they are the same, pass labels.astype(object).replace({alike})"
+            f"labels {list(alike)[:5]} look like {list(alike.values())[:5]}, and are others: they differ in blanks or "
+            f"characters that nobody sees. If they are the same, pass labels.astype(object).replace({alike})"
         )
         warn(message, UserWarning, stacklevel=2)
     if foreign := set(predicted[accepted]) - known if known_labels is not None else None:

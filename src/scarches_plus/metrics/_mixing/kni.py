@@ -201,8 +201,8 @@ def _checked_neighbors(k: int, min_other: int | None, *, include_self: bool) -> 
 def _given(neighbors: ArrayLike, cells: LabelledCells, n_neighbors: int, subsample: int | None) -> NDArray:
     if cells.n_unlabelled or subsample is not None:
         message = (
-            f"neighbors were found among all cells, but {cells.n_unlabelled} have no label and subsample is {subsample}: "
-            "take labelled cells only, then search"
+            f"neighbors were found among all cells, but {cells.n_unlabelled} have no label and subsample is "
+            f"{subsample}: take labelled cells only, then search"
         )
         raise ValueError(message)
     return first_neighbors(np.asarray(neighbors), len(cells.rows), n_neighbors)

@@ -247,7 +247,7 @@ def _warn_unless_counts(counts: Any) -> None:
     first = next(row_blocks(counts, _LOOKED_AT), None)
     if first is not None and (found := sorted(kinds_of(first) - {COUNTS.what})):
         message = (
-            f"these are no raw counts, which the model was trained on, but probably {' and '.join(found)}; name the layer that holds "
-            "them with `layer=`"
+            f"these are no raw counts, which the model was trained on, but probably {' and '.join(found)}; name the "
+            "layer that holds them with `layer=`"
         )
         warn(message, UserWarning, stacklevel=3)

@@ -136,7 +136,10 @@ class LabelExpressionMixin:
         kwargs = {**self._options_of_likelihood(), **kwargs}  # type: ignore[attr-defined]
         with_counts = mode == "change" and kwargs.get("pseudocounts") is None
         if with_counts and self.adata is None:  # type: ignore[attr-defined]
-            message = "the model holds no cells to estimate pseudocounts from: pass pseudocounts=..., or load it with its cells"
+            message = (
+                "the model holds no cells to estimate pseudocounts from: pass pseudocounts=..., or load it with its "
+                "cells"
+            )
             raise ValueError(message)
         table = _de_core(
             _LabelManager(labels, batches, _mean_counts(self) if with_counts else None),

@@ -113,7 +113,7 @@ def _require_genes(model: Any, cells: AnnData, spec: ReferenceSpec) -> None:
         if lacking:
             message = (
                 f"batch {batch!r} lacks {len(lacking)} genes that the model was trained on, such as "
-                f"{spec.var_names[lacking[0]]!r}; pass the model's own cells, adata=False for a model without cells, or map "
-                "other cells with sp.tl.map_query"
+                f"{spec.var_names[lacking[0]]!r}; pass the model's own cells, adata=False for a model without cells, "
+                "or map other cells with sp.tl.map_query"
             )
             raise ValueError(message)

@@ -52,8 +52,8 @@ class ExpressionLikelihoodMixin:
         if not self._reconstructs_expression:
             if weight != 1:
                 message = (
-                    f"reconstruction_weight is for gene_likelihood {SQUARED_ERRORS}, not {self.gene_likelihood!r}: weigh "
-                    "the other term of a likelihood of counts, with plan_kwargs={'max_kl_weight': ...}"
+                    f"reconstruction_weight is for gene_likelihood {SQUARED_ERRORS}, not {self.gene_likelihood!r}: "
+                    "weigh the other term of a likelihood of counts, with plan_kwargs={'max_kl_weight': ...}"
                 )
                 raise ValueError(message)
             return
@@ -65,8 +65,8 @@ class ExpressionLikelihoodMixin:
         useless = [option for option, is_given in given.items() if is_given]
         if useless:
             message = (
-                f"gene_likelihood={self.gene_likelihood!r} has no use for {', '.join(useless)}: normalised expression has "
-                "neither a dispersion nor a size. Leave it out"
+                f"gene_likelihood={self.gene_likelihood!r} has no use for {', '.join(useless)}: normalised expression "
+                "has neither a dispersion nor a size. Leave it out"
             )
             raise ValueError(message)
         self.decoder.px_scale_decoder[1] = nn.ReLU()

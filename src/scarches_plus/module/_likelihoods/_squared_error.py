@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _SMALLEST = 1e-8
 #: What to say of everything that needs a distribution.
 NOT_DEFINED = (
-    "gene_likelihood 'mse' and 'sse' have no {}: a squared error of normalised expression is no distribution of counts. "
-    "Use a model with 'nb' or 'zinb' for this"
+    "gene_likelihood 'mse' and 'sse' have no {}: a squared error of normalised expression is no distribution of "
+    "counts. Use a model with 'nb' or 'zinb' for this"
 )
 
 

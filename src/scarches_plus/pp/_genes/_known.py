@@ -127,7 +127,10 @@ def species_of(names: Iterable[str], species: str | None = None) -> Species:
         found = species
     if found not in SPECIES:
         what = "not known to the tables of the package" if found is None else f"of another species ({found}...)"
-        message = f"the genes, such as {list(names)[:3]}, are {what}, which hold human and mouse; pass species='human' or 'mouse', or a table"
+        message = (
+            f"the genes, such as {list(names)[:3]}, are {what}, which hold human and mouse; pass species='human' or "
+            "'mouse', or a table"
+        )
         raise ValueError(message)
     if species is not None and found != species:
         message = f"the genes, such as {list(names)[:3]}, are of {found}, not of {species}; pass {found!r}"

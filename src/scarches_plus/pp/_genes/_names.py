@@ -16,7 +16,10 @@ Kind = Literal["Ensembl ids", "gene symbols"]
 _PLAIN = re.compile(r"^[A-Za-z0-9._:|()/+-]*$")
 #: Ids whose last number is a version: Ensembl, WormBase, FlyBase, RefSeq, TAIR, UCSC. Clones (``AC004556.1``) are not
 #: among them.
-_STABLE_ID = r"(?:ENS[A-Z]*\d{6,}|WBGene\d{8}|FB(?:gn|tr|pp)\d{7}|[NX][MRP]_\d{6,}|AT[1-5CM]G\d{5}|uc\d{3}[a-z]{3}|MGP_\w+?_[GT]\d{7})"
+_STABLE_ID = (
+    r"(?:ENS[A-Z]*\d{6,}|WBGene\d{8}|FB(?:gn|tr|pp)\d{7}|[NX][MRP]_\d{6,}|AT[1-5CM]G\d{5}|"
+    r"uc\d{3}[a-z]{3}|MGP_\w+?_[GT]\d{7})"
+)
 _VERSIONED = re.compile(rf"^({_STABLE_ID})\.\d+((?:_PAR_Y)?)$", re.IGNORECASE)
 _STABLE = re.compile(rf"^{_STABLE_ID}$", re.IGNORECASE)
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}(\.\d+)?$", re.IGNORECASE)

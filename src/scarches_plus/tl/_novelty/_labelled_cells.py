@@ -134,8 +134,9 @@ def reference_cells(
     if reference is None:
         if summary is None:
             message = (
-                "without the reference's cells (reference=...), or a summary of them that the model carries, new labels are told from "
-                "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
+                "without the reference's cells (reference=...), or a summary of them that the model carries, new "
+                "labels are told from old ones by labelled cells of the query only, and types that the query lacks may "
+                "be taken for new"
             )
             warn(message, UserWarning, stacklevel=3)
             return LabelledCells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
@@ -153,8 +154,8 @@ def reference_cells(
     described = [] if summary is None else [label for label in lacking if label in summary.labels]
     if undescribed := [label for label in lacking if label not in described]:
         message = (
-            f"neither the reference nor the query has cells of {undescribed}, which the model knows; new labels may take theirs. Types "
-            "of earlier rounds: reference=sp.tl.joint_embedding(reference, earlier query)"
+            f"neither the reference nor the query has cells of {undescribed}, which the model knows; new labels may "
+            "take theirs. Types of earlier rounds: reference=sp.tl.joint_embedding(reference, earlier query)"
         )
         warn(message, UserWarning, stacklevel=3)
     if summary is None or not described:

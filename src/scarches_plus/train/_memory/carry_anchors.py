@@ -49,8 +49,8 @@ def carry_anchors(reference: ReferenceModel, mapped: ReferenceModel) -> Anchors:
     anchors = reference.state.anchors
     if anchors is None or anchors.space != reference.state.space:
         message = (
-            "the reference has no anchors of its latent space to carry along; call sp.train.store_anchors(reference_model) "
-            "once it is trained"
+            "the reference has no anchors of its latent space to carry along; call "
+            "sp.train.store_anchors(reference_model) once it is trained"
         )
         raise ValueError(message)
     if mapped.state.space != anchors.space:

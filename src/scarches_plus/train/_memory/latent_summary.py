@@ -187,8 +187,8 @@ class LatentSummary:
         """
         if self.space != other.space or set(self.labels) & set(other.labels):
             message = (
-                f"summaries can be joined in one latent space ({self.space}, {other.space}) and if they describe different "
-                f"labels ({list(self.labels)}, {list(other.labels)})"
+                f"summaries can be joined in one latent space ({self.space}, {other.space}) and if they describe "
+                f"different labels ({list(self.labels)}, {list(other.labels)})"
             )
             raise ValueError(message)
 

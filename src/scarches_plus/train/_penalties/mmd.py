@@ -124,8 +124,8 @@ class MMD(Penalty):
         if wants_anchors and setting.anchors is None:
             message = (
                 f"MMD compares groups of cells, and the cells here have only {_named(grouping)} in {name!r}. Call "
-                "sp.train.store_anchors(reference_model) before mapping, so that they can be compared with the reference, "
-                "and sp.train.carry_anchors(reference_model, model) after the model moved"
+                "sp.train.store_anchors(reference_model) before mapping, so that they can be compared with the "
+                "reference, and sp.train.carry_anchors(reference_model, model) after the model moved"
             )
             raise ValueError(message)
         if not wants_anchors and len(grouping.present) < 2:

@@ -220,8 +220,8 @@ def refuse_unless_reference_moves(penalty: Penalty, setting: Setting) -> None:
     """Raise if only columns of new categories train, which leaves nothing to hold."""
     if setting.trained is not None and all(where is not None for where in setting.trained.values()):
         message = (
-            f"{type(penalty).__name__} would have no effect: only columns of the query's batches train, so the reference stays "
-            "where it is. Map with strategy='all', or leave the penalty out"
+            f"{type(penalty).__name__} would have no effect: only columns of the query's batches train, so the "
+            "reference stays where it is. Map with strategy='all', or leave the penalty out"
         )
         raise ValueError(message)
 
