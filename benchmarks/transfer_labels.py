@@ -51,7 +51,9 @@ def scarches_search(query: AnnData, reference: AnnData) -> tuple[np.ndarray, np.
 
 
 def scarches_vote(distances: np.ndarray, indices: np.ndarray, labels: pd.Categorical, names: pd.Index) -> Any:
-    """The rest of ``weighted_knn_transfer``, statement by statement, with one label column; returns labels and uncertainties."""
+    """The rest of ``weighted_knn_transfer``, statement by statement, with one label column; returns labels and
+    uncertainties.
+    """
     spread = ((2.0 / np.std(distances, axis=1)) ** 2).reshape(-1, 1)
     weights = np.exp(-np.true_divide(distances, spread))
     weights = weights / np.sum(weights, axis=1, keepdims=True)

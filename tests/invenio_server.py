@@ -306,7 +306,9 @@ class InvenioServer:
         return max(versions, key=lambda one: int(one["id"]), default=None)
 
     def _public(self, name, files, owner):
-        """Show a published record, or its files, to anybody; InvenioRDM leads from the number of all versions to the newest."""
+        """Show a published record, or its files, to anybody; InvenioRDM leads from the number of all versions to the
+        newest.
+        """
         newest = self._newest(name)
         if newest and self.form == "invenio":
             return 301, f"/api/records/{newest['id']}"

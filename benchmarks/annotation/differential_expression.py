@@ -65,7 +65,9 @@ def simulated(seed, n_cells=1600, n_genes=500, types="abcd"):
 
 
 def pseudobulk(adata, labels, first, second, *, paired=False):
-    """Return Welch's t (or the paired one) of log CPM of the sums over the cells of each sample and label, and its p."""
+    """Return Welch's t (or the paired one) of log CPM of the sums over the cells of each sample and label, and its
+    p.
+    """
     logs = {}
     for label in (first, second):
         groups = adata.obs["sample"].astype(str)[labels == label]

@@ -1,8 +1,8 @@
 """Which score finds the cells of types the reference lacks, and do label probabilities mean what they say?
 
-    python benchmarks/annotation/novelty.py                                   # simulated: strengths of shift x shares of unseen cells
-    python benchmarks/annotation/novelty.py --data-dir data                   # and real data, with types withheld from the reference
-    python benchmarks/annotation/novelty.py --figure reliability.png          # draw what was found
+    python benchmarks/annotation/novelty.py                  # simulated: strengths of shift x shares of unseen cells
+    python benchmarks/annotation/novelty.py --data-dir data  # and real data, with types withheld from the reference
+    python benchmarks/annotation/novelty.py --figure reliability.png  # draw what was found
 
 ``contrast`` is sp.tl.detect_novel. The others see the mapped query: ``vote`` is the uncertainty of the paper's kernel,
 ``calibrated`` the same with sp.tl.calibrate_labels, ``scanvi`` 1 minus the classifier's largest posterior, ``logistic``

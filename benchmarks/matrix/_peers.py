@@ -191,7 +191,9 @@ def cellmapper(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
 
 
 def celltypist(study: Study) -> Mapped:
-    """CellTypist: a logistic regression of labels, no embedding; by gradient descent, as its other solver needs scikit-learn < 1.8."""
+    """CellTypist: a logistic regression of labels, no embedding; by gradient descent, as its other solver needs
+    scikit-learn < 1.8.
+    """
     import celltypist as package
 
     with study.timed("reference"):

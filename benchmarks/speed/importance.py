@@ -1,4 +1,5 @@
-"""Seconds for the importance of weights: squares of single cells, of minibatches, and one cell at a time by torch alone.
+"""Seconds for the importance of weights: squares of single cells, of minibatches, and one cell at a time by torch
+alone.
 
     python benchmarks/speed/importance.py [--cells 2000] [--genes 2000] [--threads 2] [--repeats 5]
 

@@ -58,7 +58,9 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print the table (kind, case, call, outcome and message), what is not counted apart, and how many rows each kind has."""
+    """Print the table (kind, case, call, outcome and message), what is not counted apart, and how many rows each kind
+    has.
+    """
     if not _ROWS:
         return
     rows, further = _counted()

@@ -191,7 +191,10 @@ def decoded(path: Path, sample: bytes, *, whole: bool) -> tuple[str, str]:
 
 
 def _first_lines(text: str, *, whole: bool) -> tuple[int, list[str], str]:
-    """Return how many lines stand before the header, the header with some lines below it, and the comment right above it."""
+    """Return the number of lines before the header, the header with lines below it, and the comment above.
+
+    The comment is the one right above the header.
+    """
     start = text.lstrip()
     above = text[: len(text) - len(start)]
     skip = max(above.count("\n"), above.count("\r"))

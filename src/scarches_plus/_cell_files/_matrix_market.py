@@ -87,7 +87,10 @@ def _names_file(matrix: Path, stems: tuple[str, ...]) -> Path:
 
 
 def _names(path: Path, longest: int) -> pd.DataFrame:
-    """Return a table of names, no more of them than a matrix has at its longer side, and two that tell that there are more."""
+    """Return a table of names, cut two rows beyond the longer side of the matrix.
+
+    The two rows more tell that there are more names than the matrix has rows or columns.
+    """
     head = head_of(path)
     if not head.strip():
         message = f"{path} is empty"
@@ -115,7 +118,10 @@ def _is_header(text: str) -> bool:
 
 
 def _require_plausible(matrix: Path, names: list[Path]) -> int:
-    """Refuse sizes that the files cannot hold, before memory is taken for them; return the longer side of the matrix."""
+    """Refuse sizes that the files cannot hold, and return the longer side of the matrix.
+
+    The check comes before memory is taken for the matrix.
+    """
     with unpacked(matrix) as file:
         banner = line = file.readline(65_536)
         for _ in range(_limits.HEAD_LINES):

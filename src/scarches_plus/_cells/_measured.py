@@ -32,7 +32,10 @@ def write_record(adata: AnnData, study_key: str, measured: pd.DataFrame) -> None
 
 
 def read_record(adata: AnnData) -> tuple[str, pd.DataFrame] | None:
-    """Return the ``obs`` column that names the studies, and which study measured which gene; ``None`` if not recorded."""
+    """Return the ``obs`` column of studies, and which study measured which gene.
+
+    ``None`` if this is not recorded.
+    """
     study_key = adata.uns.get(_keys.UNS, {}).get(STUDY_KEY)
     return None if study_key is None or _keys.MEASURED not in adata.varm else (study_key, adata.varm[_keys.MEASURED])
 

@@ -21,7 +21,9 @@ _HANDLES = Path("/proc/self/fd")
 
 
 def read_folder(path: str | Path, read: Callable[[Path], Result], *, hold: bool = True) -> Result:
-    """Return what is read from a folder, all of it from the same one; read it again if another took its place meanwhile.
+    """Return what is read from a folder, all of it from the same version of the folder.
+
+    It is read again if another folder took its place meanwhile.
 
     Parameters
     ----------

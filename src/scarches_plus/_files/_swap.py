@@ -79,7 +79,10 @@ def current(folder: Path) -> Path:
 
 
 def restore(folder: Path, private: Path) -> None:
-    """Finish a replacement that was interrupted between two renames, with a folder in which to put aside what it left."""
+    """Finish a replacement that was interrupted between two renames.
+
+    What it left is put aside in the given folder.
+    """
     _move(previous(folder), private / FORMER if os.path.lexists(folder) else folder)
 
 

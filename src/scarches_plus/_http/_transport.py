@@ -32,7 +32,10 @@ class TransferError(OSError):
 
 
 class TryLaterError(TransferError):
-    """The same request may succeed later; ``wait`` is how many seconds the server wants to be left alone, if it says so."""
+    """The same request may succeed later.
+
+    ``wait`` is how many seconds the server wants to be left alone, if it says so.
+    """
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -166,7 +169,10 @@ def user_agent() -> str:
 
 
 def _ask(url: str, headers: Mapping[str, str], auth: Any, watch: Watch) -> Any:
-    """Return the answer to one request. Errors of the library hold the request with its headers; those that are raised here do not."""
+    """Return the answer to one request.
+
+    Errors of the library hold the request with its headers; those that are raised here do not.
+    """
     with new_session(url, watch) as session:
         try:
             return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, auth=auth)

@@ -141,7 +141,10 @@ class _Search:
     def _proven(
         self, cells: NDArray[np.float64], farthest: NDArray[np.float64], bar: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
-        """Whether every cell up to the `farthest` neighbour has a score above the bar, whatever the rounding."""
+        """Return whether every cell up to the `farthest` neighbour has a score above the bar.
+
+        This holds whatever the rounding.
+        """
         norm, farthest = np.linalg.norm(cells, axis=1) / self.scale, farthest / self.scale
         reach = norm + farthest  # the largest norm of a cell as near as that
         float32 = np.finfo(np.float32)

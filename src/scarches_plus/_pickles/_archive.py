@@ -80,7 +80,10 @@ def require_end(last: bytes) -> None:
 
 
 def _directory(contents: memoryview) -> tuple[int, int, int, int]:
-    """Return number of entries, start and size of the directory, and how far the archive was moved by what precedes it."""
+    """Return number of entries, start and size of the directory, and the offset of the archive.
+
+    The offset is how far what precedes the archive moved it.
+    """
     at = len(contents) - _END.size
     require_end(bytes(contents[max(0, at) :]))
     _, _, _, _, n_entries, size, start, comment = _END.unpack_from(contents, at)

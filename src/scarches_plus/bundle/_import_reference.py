@@ -29,7 +29,9 @@ _FORMER_KEYS = ("_scvi_latent_qzm", "X_latent_qzm")
 
 
 def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: int = 2**34) -> AnnData:
-    """Open the cells that lie beside a model, as those of scvi-hub do (``adata.h5ad`` or ``mdata.h5mu``), minified or whole.
+    """Open the cells that lie beside a model, minified or whole.
+
+    Models of scvi-hub have such cells (``adata.h5ad`` or ``mdata.h5mu``).
 
     The file is looked through before it is read: links and virtual data that would bring in other files of this
     machine, data that would take far more memory than the file has bytes, and sparse matrices whose parts do not agree,

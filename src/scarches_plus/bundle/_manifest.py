@@ -95,7 +95,9 @@ class StrictModel(BaseModel):
 
 
 class Card(StrictModel):
-    """What people want to know of a model before they use it. Everything is optional.
+    """Facts about a model for people who may use it.
+
+    Everything is optional.
 
     Parameters
     ----------
@@ -164,7 +166,7 @@ class ModelSection(StrictModel):
 
 
 class CellsSection(StrictModel):
-    """What cells are like, as in :class:`scarches_plus._reference.ReferenceSpec`."""
+    """Description of cells, as in :class:`scarches_plus._reference.ReferenceSpec`."""
 
     var_names: Names = Field(min_length=1)
     layer: str | None
@@ -184,7 +186,7 @@ class CellsSection(StrictModel):
 
 
 class SurgerySection(StrictModel):
-    """How a query model was made, as in :class:`scarches_plus.model.Surgery`."""
+    """Record of the surgery of a query model, as in :class:`scarches_plus.model.Surgery`."""
 
     strategy: str
     train_reference_columns: bool
@@ -195,7 +197,7 @@ class SurgerySection(StrictModel):
 
 
 class StateSection(StrictModel):
-    """What is remembered, as in :class:`scarches_plus.model.ModelState`, without tensors."""
+    """State of a model, as in :class:`scarches_plus.model.ModelState`, without tensors."""
 
     space: str
     weights: str
@@ -262,7 +264,7 @@ class SummarySection(StrictModel):
 
 
 class ReferenceSection(StrictModel):
-    """What is there of the reference's cells, and the categories of their labels."""
+    """Description of the reference cells in a bundle, and the categories of their labels."""
 
     n_cells: Count
     space: str
@@ -280,7 +282,7 @@ class ProfilesSection(StrictModel):
 
 
 class Manifest(StrictModel):
-    """What a bundle holds: ``manifest.json``.
+    """Manifest of a bundle: ``manifest.json``.
 
     Parameters
     ----------

@@ -59,7 +59,10 @@ def build_model(
 
 @contextmanager
 def trained_model_kept(out: Path | None) -> Iterator[None]:
-    """Save the model of a training, or of what comes after it, that Ctrl-C or an error stops: beside ``out``, which means a finished one."""
+    """Save the model beside ``out`` if Ctrl-C or an error stops a training, or what comes after it.
+
+    A model at ``out`` itself means a finished one.
+    """
     try:
         yield
     except BaseException as stop:

@@ -106,7 +106,10 @@ def _message(error: Exception) -> str:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Return whether a line of the package raises it, with a message for users, and no library and no mistake of its own."""
+    """Return whether the package raised an error on purpose, with a message for users.
+
+    Errors of libraries and mistakes of the package are none.
+    """
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

@@ -30,7 +30,7 @@ _ENCODERS = ("z_encoder.", "encoder.")
 
 @dataclass(frozen=True)
 class Surgery:
-    """How a query model was made from its reference.
+    """Record of the surgery that made a query model from its reference.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Surgery:
 
 @dataclass(frozen=True)
 class ModelState:
-    """What survives saving, loading and surgery.
+    """State of a model that survives saving, loading and surgery.
 
     Attributes
     ----------

@@ -228,7 +228,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         return model
 
     def _set_protein_mask(self, *masks: Mapping[str, Any] | None) -> None:
-        """Say of every batch which proteins it measured; scvi-tools knows it of the batches of the cells at hand only."""
+        """Set which proteins each batch measured.
+
+        scvi-tools knows it of the batches of the cells at hand only.
+        """
         if self.init_params_["non_kwargs"]["override_missing_proteins"]:
             return
         n_proteins = self.module.n_input_proteins
@@ -273,7 +276,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
 @contextmanager
 def advice_unsaid() -> Iterator[None]:
-    """Keep scvi-tools from advising against missing proteins, and mudata from naming what scvi-tools should not call."""
+    """Silence scvi-tools' advice against missing proteins, and a warning of mudata.
+
+    mudata names what scvi-tools should not call.
+    """
     with catch_warnings():
         filterwarnings("ignore", message="Some proteins have all 0 counts")
         filterwarnings("ignore", message="The method mod_names is deprecated", category=FutureWarning)

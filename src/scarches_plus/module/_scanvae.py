@@ -31,7 +31,9 @@ _LOGITS_SINCE = (1, 1)
 
 
 class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
-    """:class:`scvi.module.SCANVAE` with a gene mask, networks of trVAE and BA-scVI, a hierarchy of labels, and a cheaper likelihood.
+    """:class:`scvi.module.SCANVAE` with a gene mask, further networks, a hierarchy of labels, and a cheaper likelihood.
+
+    The further networks are those of trVAE and BA-scVI.
 
     Genes a batch did not measure can be left out of the likelihood (:meth:`set_gene_mask`).
 
@@ -122,7 +124,10 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         return (logits.logsumexp(-1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)).mean()
 
     def classification_loss(self, labelled_dataset: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the loss of scvi-tools, labels and logits; for scores an inner label is the likeliest leaf below it."""
+        """Return the loss of scvi-tools, labels and logits.
+
+        For scores, an inner label is the likeliest leaf below it.
+        """
         if self._leaves_of_codes is None:
             return super().classification_loss(labelled_dataset)  # type: ignore[no-any-return]
         labels = labelled_dataset[REGISTRY_KEYS.LABELS_KEY]
@@ -141,7 +146,10 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         labelled_tensors: dict[str, Tensor] | None = None,
         classification_ratio: float | None = None,
     ) -> Any:
-        """Return the loss of scvi-tools; with a hierarchy, labelled cells are expected in the leaves of their label only."""
+        """Return the loss of scvi-tools.
+
+        With a hierarchy, labelled cells are expected in the leaves of their label only.
+        """
         if self._leaves_of_codes is None:
             return super().loss(
                 tensors, inference_outputs, generative_ouputs, kl_weight, labelled_tensors, classification_ratio

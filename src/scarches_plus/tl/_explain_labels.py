@@ -192,7 +192,10 @@ def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:
 
 
 def _most_frequent(codes: NDArray, names: list[str]) -> NDArray:
-    """Return the most frequent names among a cell's neighbours and how many have them, such as ``"alpha 38, beta 12"``."""
+    """Return the most frequent names among a cell's neighbours and how many have them.
+
+    The text is such as ``"alpha 38, beta 12"``.
+    """
     n_cells, known = len(codes), np.array(names, dtype=object)
     flat = np.arange(n_cells)[:, None] * (len(names) + 1) + np.where(codes < 0, len(names), codes)
     counts = np.bincount(flat.ravel(), minlength=n_cells * (len(names) + 1)).reshape(n_cells, -1)[:, :-1]

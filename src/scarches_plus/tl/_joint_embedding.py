@@ -165,7 +165,10 @@ def _same_units(matrices: dict[str, Any], roles: Mapping[str, AnnData]) -> dict[
 
 
 def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Give columns the type they had, as h5ad can hold it: categories, integers and Booleans with gaps, text where mixed or times."""
+    """Convert columns to types that h5ad can hold, as near to their own as possible.
+
+    These are categories, integers and Booleans with gaps, and text where values are mixed or times.
+    """
     for column in columns.columns:
         sources = [frame[column] for frame in frames if column in frame]
         if all(isinstance(source.dtype, pd.CategoricalDtype) for source in sources):

@@ -23,7 +23,7 @@ _LEAST_FLOOR = 1e-4
 
 @dataclass(frozen=True)
 class LabelCalibration:
-    r"""How the shares of a label vote become probabilities.
+    r"""Calibration that turns the shares of a label vote into probabilities.
 
     With the shares :math:`s` that the labels have of a cell's votes, its probabilities are
     :math:`p_y = (s_y + f)^a / \sum_{y'} (s_{y'} + f)^a`. The order of the labels does not change.

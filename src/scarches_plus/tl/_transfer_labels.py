@@ -210,7 +210,10 @@ def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> n
 
 
 def _answers(labels: list[str], key: str, tree: LabelTree | None, unknown_category: str) -> list[str]:
-    """Return the labels that cells may get: the reference's and, with a hierarchy, those that contain them, in its order."""
+    """Return the labels that cells may get, in the order of the hierarchy.
+
+    These are the reference's labels and, with a hierarchy, those that contain them.
+    """
     answers = labels
     if tree is not None:
         tree.require(labels, f"the reference's labels of {key!r}")

@@ -26,7 +26,7 @@ FORMER = "scvi-tools before 0.15"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model lies.
+    """Place of a model among files.
 
     Attributes
     ----------

@@ -81,7 +81,10 @@ def _class_of(weights: Iterable[str]) -> str:
 
 
 def _as_of_today(setup: Any) -> Any:
-    """Return a set-up as the last of these releases wrote it: with arrays, and without covariates that no network saw."""
+    """Return a set-up as the last release before scvi-tools 0.15 wrote it.
+
+    It has arrays, and no covariates that no network saw.
+    """
     if not isinstance(setup, dict):
         return setup
     whole = dict(setup)

@@ -123,7 +123,10 @@ def _of_bundle(folder: Path, adata: Any, expected: Any, options: dict[str, Any])
 
 
 def _trusted(folder: Path, place: Place, adata: Any, expected: Any, **options: Any) -> Any:
-    """Let torch unpickle a file of scvi-tools; it may hold anything, and totalVI's is brought into the form it has here."""
+    """Let torch unpickle a file of scvi-tools, which may hold anything.
+
+    A totalVI model is brought into the form that it has here.
+    """
     from ._scvi_tools import unpickle_model
 
     saved = unpickle_model(folder / place.name)

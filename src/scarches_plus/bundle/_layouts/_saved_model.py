@@ -48,7 +48,7 @@ class SavedModel:
 
     @property
     def files(self) -> str:
-        """What messages call the model: its file, or its files."""
+        """Name of the model in messages: its file, or its files."""
         return f"{self.path} with {self.beside}" if self.beside else str(self.path)
 
     def attribute(self, name: str) -> Any:

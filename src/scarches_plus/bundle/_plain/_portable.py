@@ -126,14 +126,16 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
 
 
 class Plan(NamedTuple):
-    """What makes an untrained model, and the registry that it will have."""
+    """Recipe of an untrained model, and the registry that it will have."""
 
     build: Callable[[], Any]
     registry: dict[str, Any]
 
 
 def plan(parts: PortableModel) -> Plan:
-    """Return what makes the untrained model, if class, arguments and weights go together; nothing is made yet.
+    """Return the plan of an untrained model, if class, arguments and weights go together.
+
+    Nothing is made yet.
 
     Raises
     ------
@@ -241,7 +243,10 @@ def plain_value(value: Any, name: str) -> Any:
 
 
 def _plain_history(history: Mapping[str, pd.DataFrame] | None) -> dict[str, tuple[list[int], list[float]]]:
-    """Return what was logged once an epoch, to seven digits, for at most a hundred epochs; missing values are left out."""
+    """Return what was logged once an epoch, to seven digits, for at most a hundred epochs.
+
+    Missing values are left out.
+    """
     records = {}
     for name, table in (history or {}).items():
         if table.index.name == "epoch":

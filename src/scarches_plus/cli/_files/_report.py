@@ -27,7 +27,7 @@ _MIXING_NEIGHBORS = 50
 
 @dataclass(frozen=True)
 class MappingReport:
-    """What a page about a mapped query holds.
+    """Contents of a page about a mapped query.
 
     Attributes
     ----------

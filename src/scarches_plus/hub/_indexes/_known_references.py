@@ -53,7 +53,7 @@ class KnownReference(StrictModel):
 
     @property
     def fetched(self) -> bool:
-        """Whether the package fetches it by itself."""
+        """True if the package fetches it by itself."""
         return _FETCHED.fullmatch(self.address) is not None
 
 

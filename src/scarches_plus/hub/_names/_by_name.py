@@ -17,7 +17,9 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
 def by_name(function: Function, *, with_cells: bool = False) -> Function:
-    """Return a function whose first argument may also be a name, a DOI or an address, as :func:`scarches_plus.load` takes it.
+    """Return a function whose first argument may also be a name, a DOI or an address.
+
+    It takes what :func:`scarches_plus.load` takes.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class PinnedFile(StrictModel):
 
 
 class Pins(StrictModel):
-    """What a place was at first use: another one that it stands for, or files."""
+    """Record of a place at first use: another place that it stands for, or its files."""
 
     schema_version: Literal[1] = 1
     place: str
@@ -49,7 +49,7 @@ class Pins(StrictModel):
 
 
 class PinFile:
-    """Where the pins of a place are written down.
+    """File in the cache that holds the pins of a place.
 
     Parameters
     ----------

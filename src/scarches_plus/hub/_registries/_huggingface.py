@@ -166,7 +166,10 @@ class HuggingFace:
         )
 
     def _ask(self, verb: str, *args: Any, **kwargs: Any) -> Any:
-        """Call the library. Its errors, and those below it, hold the request with its headers; those that are raised here do not."""
+        """Call the library.
+
+        Its errors, and those below it, hold the request with its headers; those that are raised here do not.
+        """
         try:
             answer = getattr(self._api, verb)(*args, **kwargs)
             return list(answer) if isinstance(answer, Iterator) else answer

@@ -42,7 +42,7 @@ class _Pids(BaseModel):
 
 
 class _Parent(BaseModel):
-    """What all versions share."""
+    """Fields that all versions share."""
 
     id: str = ""
     pids: _Pids = _Pids()
@@ -59,7 +59,7 @@ class _Access(BaseModel):
 
 
 class _Record(BaseModel):
-    """What is used of a record or draft."""
+    """Fields of a record or draft that are used."""
 
     id: Annotated[str, Field(pattern=rf"^{_ID.pattern}$")]
     is_published: bool = False
@@ -157,7 +157,10 @@ class Zenodo:
                 return
 
     def _known(self, parcel: Parcel) -> _Record | None:
-        """Return the record of a bundle, or else its draft; a draft of its next version is born with its description, hash included."""
+        """Return the record of a bundle, or else its draft.
+
+        A draft of its next version is born with its description, hash included.
+        """
         draft = None
         for values in self._listed():
             if digest_in(str(values.get("metadata"))) != parcel.digest:

@@ -53,7 +53,10 @@ def _whole(url: str, at_most: int) -> bytes:
 
 
 def get(url: str, headers: dict[str, str], *, within: float = float("inf")) -> Answer:
-    """Ask for a file; once more with the token of the environment if it is not public and lies at the service that it is for."""
+    """Ask for a file; once more with the token of the environment if it is not public.
+
+    The token is sent only if the file lies at the service that it is for.
+    """
     answer = follow(url, headers, within=within)
     service = service_of(url)
     if answer.status_code not in _NOT_PUBLIC or service is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HierarchicalLabelScores:
-    """How well labels of a hierarchy were predicted, made by :func:`hierarchical_label_scores`.
+    """Scores of predicted labels of a hierarchy, made by :func:`hierarchical_label_scores`.
 
     Parameters
     ----------
@@ -43,7 +43,10 @@ class HierarchicalLabelScores:
     per_level: pd.DataFrame
 
     def to_series(self) -> pd.Series:
-        """The single numbers, one entry each; those of a level as ``"accuracy_1"``, and ``"accuracy_leaf"`` for the last."""
+        """Return the single numbers, one entry each.
+
+        Those of a level are ``"accuracy_1"`` and so on, and ``"accuracy_leaf"`` is that of the last.
+        """
         values = {name: getattr(self, name) for name in ("n_cells", "precision", "recall", "f1", "weighted_f1")}
         for level, row in self.per_level.iterrows():
             suffix = "leaf" if level == self.per_level.index[-1] else level

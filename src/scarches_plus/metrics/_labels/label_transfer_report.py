@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelTransferReport:
-    """How well labels were transferred, over cells whose true label is known to the user.
+    """Scores of a label transfer, over cells whose true label is known to the user.
 
     "Known" types are those the reference has, "unseen" types those it lacks. A share of no cells is NaN.
 
@@ -73,7 +73,7 @@ class LabelTransferReport:
     confusion: pd.DataFrame
 
     def to_series(self) -> pd.Series:
-        """The single numbers, one entry each: rows of a table that compares mappings."""
+        """Return the single numbers, one entry each: rows of a table that compares mappings."""
         names = [field.name for field in fields(self) if field.name not in {"per_type", "confusion"}]
         return pd.Series({name: getattr(self, name) for name in names}, name="label_transfer", dtype=float)
 

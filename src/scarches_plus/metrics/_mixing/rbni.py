@@ -203,7 +203,10 @@ def _votes(cells: LabelledCells, points: NDArray[np.float64], radius: float) -> 
 
 
 class _Within:
-    """Which other cells lie within a radius: by a matrix product, and by differences where rounding could decide."""
+    """Search of the other cells within a radius.
+
+    It goes by a matrix product, and by differences where rounding could decide.
+    """
 
     def __init__(self, points: NDArray[np.float64], radius: float) -> None:
         self.points, self.radius = points, radius

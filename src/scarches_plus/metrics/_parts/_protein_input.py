@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def checked_proteins(proteins: Any, n_cells: int | None = None, *, name: str = "proteins") -> NDArray[np.float64]:
-    """The proteins as a finite matrix of at least two cells, as many as the embedding has."""
+    """Return the proteins as a finite matrix of at least two cells, as many as the embedding has."""
     values = check.array(name, proteins.toarray() if issparse(proteins) else proteins)
     if values.ndim != 2 or len(values) < 2 or not values.shape[1]:
         message = (

@@ -169,7 +169,7 @@ class LabelExpressionMixin:
 
 
 class _LabelManager:
-    """What scvi-tools asks of registered cells, answered for labels: one row per label."""
+    """AnnData manager of labels in place of cells for scvi-tools: one row per label."""
 
     def __init__(self, labels: Sequence[str], batches: Sequence[str], counts: np.ndarray | None) -> None:
         names = pd.Index(labels)
@@ -232,7 +232,10 @@ def _covariates_of_random_cells(model: Any, n: int) -> dict[str, Tensor]:
 
 
 def _mean_counts(model: Any) -> np.ndarray:
-    """Return the mean counts of the model's cells by label, weighted by its probability, shape ``(n_labels, n_genes)``."""
+    """Return the mean counts of the model's cells by label, weighted by its probability.
+
+    The result has shape ``(n_labels, n_genes)``.
+    """
     weights = model.predict(soft=True).iloc[:, : len(model.classes)].to_numpy(dtype=np.float64)
     counts = model.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
     sums = (sparse.csr_matrix(counts).T @ weights).T

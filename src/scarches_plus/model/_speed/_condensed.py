@@ -28,7 +28,7 @@ _FIRST = f"{_ENCODER}Layer 0.0.weight"
 
 
 class Call(NamedTuple):
-    """What one use of a :class:`ConditionedLinear` in a forward pass leaves behind.
+    """Record of one use of a :class:`ConditionedLinear` in a forward pass.
 
     Attributes
     ----------

@@ -122,7 +122,10 @@ def _with_cells(model: SCANVI, labels: Sequence[str], arguments: dict[str, Any],
 
 
 def _labelled(model: SCANVI, cells: AnnData, of_cells: NDArray[np.object_]) -> AnnData:
-    """Return a copy of cells, which shares their counts, with the labels that the model and the new labels give them."""
+    """Return a copy of cells with the labels that the model and the new labels give them.
+
+    The copy shares its counts with the cells.
+    """
     spec = reference_spec(model)
     prepared = prepare_cells(cells, spec)
     own = (model.adata if cells is model.adata else prepared).obs[spec.labels_key].astype(object).to_numpy()

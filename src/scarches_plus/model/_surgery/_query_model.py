@@ -196,7 +196,10 @@ class SurgeryMixin:
 
 
 def _warn_of_old_importance(reference: BaseModelClass, state: ModelState) -> None:
-    """Say so if a reference was trained on since its importance was estimated; a query model is held at its reference."""
+    """Warn if a reference was trained on since its importance was estimated.
+
+    A query model is held at its reference.
+    """
     if state.importance is None or state.surgery is not None:
         return
     weights = reference.module.state_dict()

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class SummedInParts(nn.Linear):
-    """A linear layer on features followed by one-hot conditions, whose output no further column of a condition can change.
+    """A linear layer on features and one-hot conditions whose output no added column can change.
+
+    The conditions follow the features, and the column is one more of a condition.
 
     A product of matrices rounds differently once it has another column, even if that is 0 for all cells: by 4e-7 in
     latent representations. Without gradients, features and each condition are multiplied on their own here and added up

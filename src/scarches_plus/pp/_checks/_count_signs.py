@@ -106,7 +106,9 @@ def expected_above_one(cells: sparse.csr_matrix) -> float:
 
 
 def expected_below(cells: sparse.csr_matrix, smallest: float) -> float:
-    r"""Return how many values next below the smallest one there would be at least if these were counts, given that there are none.
+    r"""Return how many values next below the smallest one counts would have at least, where there are none.
+
+    If this number is large, the values are no counts.
 
     For any mixture of Poisson distributions :math:`(k! p_k)^2 \le (k-1)! p_{k-1} (k+1)! p_{k+1}` (Cauchy and Schwarz).
     """
@@ -129,7 +131,10 @@ def are_ranks(cells: sparse.csr_matrix, sums: NDArray) -> bool:
 
 
 def common_divisors(cells: sparse.csr_matrix, *, varying: bool = False) -> NDArray[np.int64]:
-    """Return the largest number that divides all values of a cell, for each cell with values enough to tell, and that vary if asked."""
+    """Return the largest number that divides all values of a cell, for each cell that can tell.
+
+    Such cells have values enough, and if asked, values that vary.
+    """
     divisors = np.gcd.reduceat(cells.data.astype(np.int64), _starts(cells))
     tell = _sizes(cells) >= _FEWEST
     if varying:
@@ -138,7 +143,9 @@ def common_divisors(cells: sparse.csr_matrix, *, varying: bool = False) -> NDArr
 
 
 def cut_off(cells: sparse.csr_matrix, largest: float) -> int:
-    """Return how many values lie at the end of their range as counts do not: they have a tail, and end at no round number of bits.
+    """Return how many values pile up at the end of their range, as counts do not.
+
+    Counts have a tail, and such values end at no round number of bits.
 
     0 if they may be counts.
     """
@@ -156,7 +163,10 @@ def cut_off(cells: sparse.csr_matrix, largest: float) -> int:
 
 
 def relative_variance(cells: sparse.csr_matrix, largest_mean: float = np.inf) -> float | None:
-    """Return the variance of genes' non-zero values over that of Poisson counts of their mean, if it is too small for counts."""
+    """Return the variance of genes' non-zero values as a ratio to Poisson counts of their mean.
+
+    ``None`` if it is not too small for counts.
+    """
     n = np.bincount(cells.indices, minlength=cells.shape[1])
     total = np.bincount(cells.indices, cells.data, cells.shape[1])
     squares = np.bincount(cells.indices, cells.data**2, cells.shape[1])

@@ -44,7 +44,7 @@ class Part:
 
 @dataclass
 class CountSummary:
-    """What the values of a matrix are like.
+    """Summary of the values of a matrix.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ def summarize_counts(
 
 @dataclass
 class _Reader:
-    """What was seen so far."""
+    """Running summary of the blocks that were read."""
 
     n_sample: int
     parts: dict[tuple[int, bool], Part] = field(default_factory=dict)
@@ -157,7 +157,10 @@ class _Reader:
 
 
 def _of_rows(block: Any) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Return for each cell how many values are not zero and how many fractional, and the smallest and largest non-zero one."""
+    """Return for each cell the numbers of non-zero and fractional values, and its extremes.
+
+    The extremes are the smallest and the largest non-zero value.
+    """
     if not sparse.issparse(block):
         return _of_dense_rows(block)
     n_cells = block.shape[0]

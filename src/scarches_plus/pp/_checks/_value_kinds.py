@@ -66,7 +66,7 @@ _NEARLY_ALL = 0.95
 
 
 class Verdict(NamedTuple):
-    """What values probably are.
+    """Probable kind of the values of a matrix.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_counts(self) -> bool:
-        """Whether a model of counts can do with them."""
+        """True if a model of counts can do with them."""
         return self.kind in {"counts", "estimated counts", "rescaled"}
 
 

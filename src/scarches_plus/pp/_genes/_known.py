@@ -89,7 +89,10 @@ def orthologs(species: Species, *, paralogs: bool = False, several: bool = False
 
 
 def recognize_species(names: Iterable[str]) -> str | None:
-    """Return the species of genes: human, mouse, the prefix of another's Ensembl ids, or ``None`` if it is not clear."""
+    """Return the species of genes: human, mouse, or the prefix of another's Ensembl ids.
+
+    ``None`` if it is not clear.
+    """
     names = list(names)
     some = names[:: max(len(names) // _SAMPLE, 1)]
     tidied = [strip_version(strip_genome(tidy(name))) for name in some]
@@ -139,12 +142,15 @@ def species_of(names: Iterable[str], species: str | None = None) -> Species:
 
 
 def is_gene(name: str) -> bool:
-    """Whether a name is one of a human or mouse gene as it is spelt, and longer than a letter."""
+    """Return whether a name is one of a human or mouse gene as it is spelt, and longer than a letter."""
     return len(name) > 1 and any(name in genes(species).numbers or name in genes(species).shared for species in SPECIES)
 
 
 def number_of(name: str, species: Species) -> int | None:
-    """Return the number of a gene by any of its names: id with or without version, symbol of today or before, a clear date."""
+    """Return the number of a gene by any of its names.
+
+    These are its id with or without version, its symbol of today or before, or a clear date.
+    """
     known = genes(species)
     text = strip_version(strip_genome(tidy(name)))
     for one in (text, *map(strip_genome, parts(text))):

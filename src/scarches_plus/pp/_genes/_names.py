@@ -49,7 +49,7 @@ def as_text(names: Iterable[Any]) -> list[str]:
 
 
 def is_missing(name: str) -> bool:
-    """Whether a name stands for none."""
+    """Return whether a name stands for none."""
     return name.strip() in _MISSING
 
 
@@ -87,12 +87,15 @@ def strip_version(name: str) -> str:
 
 
 def is_stable_id(name: str) -> bool:
-    """Whether a name is an id of Ensembl, WormBase, FlyBase, RefSeq, TAIR or UCSC, in any letter case."""
+    """Return whether a name is an id of Ensembl, WormBase, FlyBase, RefSeq, TAIR or UCSC, in any letter case."""
     return bool(_STABLE.match(name))
 
 
 def parts(name: str) -> tuple[str, ...]:
-    """Return the id and the symbol of a joined name (``ENSG00000141510_TP53``), the symbol of ``TP53|7157``, else nothing."""
+    """Return the id and the symbol of a joined name, such as ``ENSG00000141510_TP53``.
+
+    Of ``TP53|7157`` it returns the symbol, of other names nothing.
+    """
     found = _JOINED.match(name)
     if found:
         before, stable_id, after = found.groups()
@@ -103,7 +106,10 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 def date_symbols(name: str) -> tuple[str, ...]:
-    """Return the symbols from which a spreadsheet makes a date: ``2-Sep`` was SEPT2 or SEP2, ``1-Mar`` MARCH1 or MARC1."""
+    """Return the symbols from which a spreadsheet makes a date.
+
+    ``2-Sep`` was SEPT2 or SEP2, ``1-Mar`` MARCH1 or MARC1.
+    """
     found, iso = _DATE.match(name), _ISO_DATE.match(name)
     if found:
         day, month = (found.group(1), found.group(2)) if found.group(1) else (found.group(4), found.group(3))
@@ -115,7 +121,10 @@ def date_symbols(name: str) -> tuple[str, ...]:
 
 
 def letter_case(names: Sequence[str]) -> Literal["upper", "capitalized", "other"]:
-    """Return how most symbols are written: as human ones (``GAPDH``), as those of mouse and rat (``Gapdh``), or neither."""
+    """Return how most symbols are written: like human ones, like mouse ones, or neither.
+
+    Human symbols are written ``GAPDH``, those of mouse and rat ``Gapdh``.
+    """
     symbols = [name for name in names[:2000] if sum(one.isalpha() for one in name) > 1 and not _ENSEMBL.match(name)]
     if not symbols:
         return "other"

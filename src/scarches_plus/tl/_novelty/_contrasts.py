@@ -44,7 +44,7 @@ def correlations(rows: NDArray, columns: NDArray) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """How a query's cells are compared with the labels of a reference.
+    """Comparison of a query's cells with the labels of a reference.
 
     Attributes
     ----------

@@ -100,7 +100,7 @@ def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> 
 def reference_cells(
     model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], *, at_hand: set[str], rng: int
 ) -> LabelledCells:
-    """Return cells of the reference, and drawn from the model's summary those of labels that would be left without.
+    """Return labelled cells of the reference, and draw cells of labels without any from the model's summary.
 
     Parameters
     ----------
@@ -165,14 +165,14 @@ def reference_cells(
 
 
 def _without_cells(model: SCANVI, labels: set[str]) -> list[str]:
-    """Return the classes of a model that no label is or contains."""
+    """Return the classes of a model that no label with cells is or contains."""
     known = [label for label in model.spec.labels if label in labels]
     n_names = model._tree.covers(known).sum(axis=0)
     return [label for label, n in zip(model.classes, n_names.tolist(), strict=True) if not n]
 
 
 def _drawn(summary: LatentSummary, labels: list[str], rng: int) -> LabelledCells:
-    """Return cells of no one that a summary describes."""
+    """Draw artificial cells of the labels that a summary describes."""
     import torch
 
     of_cells = np.array(summary.labels, dtype=object)[summary.of_label.repeat_interleave(_DRAWN).numpy()]

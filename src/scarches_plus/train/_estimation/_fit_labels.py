@@ -129,7 +129,7 @@ def fit_conditional(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """On one thread: these steps are so short that several would mostly wait for each other."""
+    """Run on one thread: these steps are so short that several would mostly wait for each other."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -25,7 +25,9 @@ def held_out_temperature(
     regularization: float,
     seed: int,
 ) -> float | None:
-    """Hold out batches in turn, fit mixtures to the others, and return the temperature that makes true labels most probable.
+    """Fit the temperature under which true labels of held-out batches are most probable.
+
+    Batches are held out in turn, and mixtures are fitted to the others.
 
     Parameters
     ----------

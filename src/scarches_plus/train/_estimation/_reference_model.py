@@ -27,12 +27,12 @@ class ReferenceModel(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the module lies."""
+        """Device of the module."""
         ...
 
     @property
     def state(self) -> Any:
-        """What is remembered about the model."""
+        """State of the model."""
         ...
 
     @property

@@ -52,7 +52,7 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known before training begins.
+    """Facts that penalties know before training begins.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Setting:
 
 @dataclass
 class Step:
-    """What is known about one minibatch, after the model's own loss was computed.
+    """Facts that penalties know about one minibatch, after the model's own loss was computed.
 
     Attributes
     ----------

@@ -16,7 +16,9 @@ _SMALL, _LARGE = 0.01, 750.0
 
 
 def pair_coefficients(groups: Tensor, pairs: Tensor, *, unbiased: bool = False) -> Tensor:
-    r"""Return the matrix :math:`C` for which the discrepancies of pairs of groups sum to :math:`\sum_{ab} C_{ab} k(x_a, x_b)`.
+    r"""Return the coefficients by which kernel values sum to the discrepancies of pairs of groups.
+
+    The matrix :math:`C` makes them :math:`\sum_{ab} C_{ab} k(x_a, x_b)`.
 
     Parameters
     ----------
@@ -47,7 +49,9 @@ def pair_coefficients(groups: Tensor, pairs: Tensor, *, unbiased: bool = False) 
 
 
 class KernelSum(torch.autograd.Function):
-    r"""Compute :math:`\sum_{ab} C_{ab} \sum_l \exp(-\gamma_l \|x_a - x_b\|^2)` and its gradient in one pass over the kernels.
+    r"""Compute a weighted sum over kernels and its gradient in one pass.
+
+    The sum is :math:`\sum_{ab} C_{ab} \sum_l \exp(-\gamma_l \|x_a - x_b\|^2)`.
 
     Autograd would keep the matrices of every kernel; the derivative needs no more than their weighted sum.
     """
@@ -71,7 +75,9 @@ class KernelSum(torch.autograd.Function):
 
 
 def kernel_sum(distances: Tensor, gammas: Sequence[float]) -> tuple[Tensor, Tensor]:
-    r"""Return :math:`\sum_l \exp(-\gamma_l d)` and its derivative for squared distances, to the precision of the numbers.
+    r"""Return the sum of Gaussian kernels and its derivative for squared distances.
+
+    The sum is :math:`\sum_l \exp(-\gamma_l d)`. Both have the precision of the numbers.
 
     Of the released bandwidths, which span twelve orders of magnitude, most are far too wide or too narrow for any one
     minibatch: narrow ones are 0 at every distance, and wide ones are a polynomial together.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PlanMixin:
-    """What every training plan of this package does beside scvi-tools' own.
+    """Behaviour that every training plan of this package adds to scvi-tools' own.
 
     Parameters
     ----------
@@ -111,7 +111,9 @@ class AdversarialTrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train
 class SemiSupervisedTrainingPlan(
     AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
 ):
-    """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing.
+    """:class:`scvi.train.SemiSupervisedTrainingPlan` with penalties, modes and exact freezing.
+
+    It has both of scANVI's schedules.
 
     Parameters
     ----------
