@@ -145,7 +145,9 @@ NAMES_BYTES = 16 * 2**20
 COLUMNS_BYTES = 2**31
 #: What is looked at of a table of counts before it is read; a header of 60,000 genes takes 1 MB.
 TABLE_SAMPLE_BYTES = 16 * 2**20
-#: Columns of a table of counts, unless it has so many lines: more columns are cells, and the lines genes.
-TABLE_COLUMNS, ROWS_OF_A_WIDE_TABLE = 2**16, 100
+#: Columns of a table of counts, unless it has as many lines as the next limit says.
+TABLE_COLUMNS = 2**16
+#: Lines of a table with more columns than that: its columns are cells, and its lines genes.
+ROWS_OF_A_WIDE_TABLE = 100
 #: A description in a .zarr folder: that of all 1,000 arrays has 1 MB.
 ZARR_JSON_BYTES = 4 * 2**20

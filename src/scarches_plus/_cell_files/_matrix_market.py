@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-#: Bytes that an entry of the matrix takes in memory while it is read, and the fewest that it takes in the file
-#: ("1 1\n").
-_PER_ENTRY, _FEWEST_PER_ENTRY = 32, 4
+#: Bytes that an entry of the matrix takes in memory while it is read.
+_PER_ENTRY = 32
+#: The fewest bytes that an entry takes in the file ("1 1\n").
+_FEWEST_PER_ENTRY = 4
 #: Entries and names that a small file may have, whatever its size.
 _FEW = 2**18
 _BARCODES = ("barcodes", "cells", "obs")

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _ABANDONED = 3600.0
 _LONGEST_NAME = 200
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-#: Where folders are put aside: the one that was replaced, and that of an earlier replacement that was interrupted.
-ASIDE, FORMER = "previous", "former"
+#: Where the folder that was replaced is put aside.
+ASIDE = "previous"
+#: Where the folder of an earlier replacement that was interrupted is put aside.
+FORMER = "former"
 #: What is in a folder of this name is a user's, and never removed; no target is called so.
 KEPT = f"kept-{secrets.token_hex(4)}"
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _SCORES = 2**20  # scores that one thread holds
 _ROWS = 512  # query cells that one step takes at most
-_REGION, _MOST_REGIONS = 96, 8192  # reference cells of a region, on average; regions
+_REGION = 96  # reference cells of a region, on average
+_MOST_REGIONS = 8192  # regions at most
 _SPARE = 16  # candidates beyond k
 _FIRST_LOOK = 8  # times as many cells as candidates tell how far to look
 

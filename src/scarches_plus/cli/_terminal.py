@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 #: What this command has read: errors of the work on cells name these.
 files_read: list[Path] = []
-#: Exit statuses: bad input or a failure, Ctrl-C, and a reader of the output that is gone (128 + SIGPIPE), as shells
-#: have them.
-FAILED, INTERRUPTED, NO_READER = 2, 130, 141
+#: Exit status after bad input or a failure; all are as shells have them.
+FAILED = 2
+#: Exit status after Ctrl-C.
+INTERRUPTED = 130
+#: Exit status if the reader of the output is gone (128 + SIGPIPE).
+NO_READER = 141
 _SECRET = re.compile(
     r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}"
 )

@@ -27,8 +27,10 @@ from ._records._provenance import copy_of, versions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Pools that the query's centre is found from, and pools looked at in one step.
-_SAMPLE, _BLOCK = 5000, 4096
+#: Pools that the query's centre is found from.
+_SAMPLE = 5000
+#: Pools that are looked at in one step.
+_BLOCK = 4096
 #: Fewer shared genes tell labels apart by chance.
 _FEWEST_GENES = 50
 #: Agreement of a label's anchors below which it explains nothing.

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-#: A batch with fewer cells of a label says nothing about it; one with fewer cells in all is not held out.
-_FEW, _BATCH = 5, 50
+#: A batch with fewer cells of a label says nothing about it.
+_FEW = 5
+#: A batch with fewer cells in all is not held out.
+_BATCH = 50
 #: Cells of a batch that are held out at most.
 _HELD_OUT = 1500
-#: A label's expected agreement is this quantile over its cells, drawn to that of all labels as if by so many further
-#: cells.
-_QUANTILE, _PRIOR = 0.8, 30
+#: A label's expected agreement is this quantile over its cells.
+_QUANTILE = 0.8
+#: It is drawn to the expected agreement of all labels as if by so many further cells.
+_PRIOR = 30
 _QUANTILES = np.linspace(0, 1, N_QUANTILES)
 _SHALLOWEST = 250.0
 

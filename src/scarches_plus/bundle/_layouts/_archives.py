@@ -25,11 +25,22 @@ from ._find import BUNDLE, CELL_FILES, MODEL_FILE, Place, nearest_places, only_o
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_ZIP, _GZIP, _BZIP2 = b"PK\x03\x04", b"\x1f\x8b", b"BZh"
-_TAR, _TAR_AT = b"ustar", 257
-_HEADER, _LOCAL_HEADER = 512, 30
-_END, _END_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
-_LOCATOR_BYTES, _LONGEST_COMMENT = 20, 2**16
+#: First bytes of archives.
+_ZIP = b"PK\x03\x04"
+_GZIP = b"\x1f\x8b"
+_BZIP2 = b"BZh"
+#: Mark of a ``.tar``, and where it stands.
+_TAR = b"ustar"
+_TAR_AT = 257
+#: Bytes of the header of a member in a ``.tar``.
+_HEADER = 512
+#: Bytes of the header of a member in a ``.zip``, without its name.
+_LOCAL_HEADER = 30
+#: Records at the end of a ``.zip``, and of a ``.zip`` in the 64-bit format.
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_BYTES = 20
+_LONGEST_COMMENT = 2**16
 _ENTRY_BYTES = 200
 _ENCRYPTED = 1
 _CHUNK = 2**20

@@ -38,9 +38,10 @@ _CHOICES = {
 #: No number among a model's arguments, and no number of labels, can be larger than this and than every dimension of its
 #: weights.
 _LARGEST_ARGUMENT = 10_000
-#: So many genes, batches or other names are described within a second; where there are more, each has weights of its
-#: own.
-_MANY_NAMES, _WEIGHTS_OF_NAME = 30_000, 8
+#: So many genes, batches or other names are described within a second.
+_MANY_NAMES = 30_000
+#: Where there are more names, each has at least so many weights of its own.
+_WEIGHTS_OF_NAME = 8
 #: Values of columns of stand-ins that any model may have.
 _FEW_VALUES = 2**24
 

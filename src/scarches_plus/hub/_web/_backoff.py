@@ -19,7 +19,10 @@ T = TypeVar("T")
 TRIES = 4
 #: Seconds before the second try; doubled for each further one.
 WAIT = 1.0
-TOO_MANY, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
+#: HTTP statuses of a server that is overloaded; those from ``SERVER_ERROR`` on are its own errors.
+TOO_MANY = 429
+SERVER_ERROR = 500
+UNAVAILABLE = 503
 
 
 def patiently(once: Callable[[], T], *, longest: float = LONGEST_WAIT) -> T:

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT = (_limits.CONNECT_SECONDS, _limits.REGISTRY_SECONDS)
 _HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-_FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
+#: HTTP statuses; those from ``_FAILED`` on are errors.
+_FAILED = 400
+_UNKNOWN = 401
+_FORBIDDEN = 403
+_NOT_FOUND = 404
 #: What may be repeated without doing it twice.
 _REPEATABLE = {"GET", "PUT", "DELETE"}
 _MOST_TEXT = 300

@@ -12,7 +12,9 @@ from . import _backoff
 from ._services import Token, service_of
 
 OFFLINE_VARIABLE = "SCARCHES_PLUS_OFFLINE"
-OK, PARTIAL = 200, 206
+#: HTTP statuses of a whole file, and of the rest of one.
+OK = 200
+PARTIAL = 206
 #: How services answer who may not see a file.
 _NOT_PUBLIC = {401, 403}
 #: How they answer for what is not there, or no longer.

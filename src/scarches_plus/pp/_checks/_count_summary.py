@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Cells of a batch that are looked at closely, and of all batches together; more would not change the verdict.
-_CELLS, _FEWEST_CELLS, _ALL_CELLS = 80, 20, 2000
+#: Cells of a batch that are looked at closely, at most; more would not change the verdict.
+_CELLS = 80
+#: Cells of a batch that are looked at closely, at least.
+_FEWEST_CELLS = 20
+#: Cells of all batches together that are looked at closely, from which the number for each batch follows.
+_ALL_CELLS = 2000
 #: Larger values are none that float32 keeps apart from infinity, or that anything was counted to.
 _LARGEST = 1e12
 

@@ -28,7 +28,9 @@ _PREFIX = {"human": "ENSG", "mouse": "ENSMUSG"}
 _ID = re.compile(r"^(ENS[A-Z]*G)(\d{11})$")
 _FOLDER = Path(__file__).parent
 #: Share of names that a table must know.
-_ENOUGH, _CLEAR = 0.3, 0.7
+_ENOUGH = 0.3
+#: Share of names above which the table of the other species need not be read.
+_CLEAR = 0.7
 #: So many names tell the species.
 _SAMPLE = 2000
 

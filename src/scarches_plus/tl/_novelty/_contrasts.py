@@ -19,15 +19,18 @@ from scipy.linalg import eigh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Share of a label's pools, those that agree best, that are its anchors; a label with fewer pools than the least has
-#: none.
-_ANCHORS, _LEAST = 0.3, 5
-#: Directions that other labels' pools vary along, removed from each pool, and the share of pools, best first, they come
-#: from.
-_DIRECTIONS, _TRUSTED = 10, 0.7
-#: Directions of each label's own pools that those are found among, and the share of the largest variance that is
-#: rounding.
-_KEPT, _NOTHING = 40, 1e-6
+#: Share of a label's pools, those that agree best, that are its anchors.
+_ANCHORS = 0.3
+#: A label with fewer pools has no anchors.
+_LEAST = 5
+#: Directions that other labels' pools vary along, removed from each pool.
+_DIRECTIONS = 10
+#: Share of pools, best first, that these directions come from.
+_TRUSTED = 0.7
+#: Directions of each label's own pools that these directions are found among.
+_KEPT = 40
+#: Share of the largest variance that is rounding.
+_NOTHING = 1e-6
 #: A label needs so many pools to tell directions.
 _ENOUGH = 20
 _ITERATIONS = 6

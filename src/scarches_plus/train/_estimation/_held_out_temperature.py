@@ -9,9 +9,12 @@ from scipy.special import log_softmax
 from ._fit_mixture import fit_mixture
 from ._mixture_densities import mixture_densities
 
-#: Batches are held out in so many parts at most; cells of a label that take part, at most; held-out cells that it
-#: takes, at least.
-_PARTS, _MOST_CELLS, _FEWEST = 5, 1000, 50
+#: Batches are held out in so many parts at most.
+_PARTS = 5
+#: Cells of a label that take part, at most.
+_MOST_CELLS = 1000
+#: Held-out cells that it takes, at least.
+_FEWEST = 50
 _HOTTEST = 1000.0
 
 

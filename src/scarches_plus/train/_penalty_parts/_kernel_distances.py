@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-#: Below this, three terms of its series are the exponential to single precision; above, double precision holds a 0.
-_SMALL, _LARGE = 0.01, 750.0
+#: Below this, three terms of its series are the exponential to single precision.
+_SMALL = 0.01
+#: Above this, double precision holds a 0 for the exponential.
+_LARGE = 750.0
 
 
 def pair_coefficients(groups: Tensor, pairs: Tensor, *, unbiased: bool = False) -> Tensor:
