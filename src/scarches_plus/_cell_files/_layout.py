@@ -29,8 +29,8 @@ _CELL = re.compile(r"(cell|barcode|sample|spot|nucleus)s?[ _.-]?\d+", re.IGNOREC
 _GENE_ID = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?|FBgn\d{7}|WBGene\d{8}|AT[1-5CM]G\d{5}")
 _NUMBERED_GENE = re.compile(r"(gene|feature)s?[ _.-]?\d+", re.IGNORECASE)
 _GENE = re.compile(
-    r"RP[LS]P?\d+[AXYL]?\d*|MT-\w+|HLA-\w+|CD\d+[A-Z]?|ACTB|GAPDH|B2M|MALAT1|EEF1A1|TMSB4X|FT[LH]1?|VIM|LYZ|NKG7|TYROBP|INS|"
-    r"ALB|MS4A1|PTPRC|GNLY|CST3|S100A\d+|KRT\d+|COL\d+A\d+|APOE|EPCAM",
+    r"RP[LS]P?\d+[AXYL]?\d*|MT-\w+|HLA-\w+|CD\d+[A-Z]?|ACTB|GAPDH|B2M|MALAT1|EEF1A1|TMSB4X|FT[LH]1?|VIM|LYZ|NKG7|"
+    r"TYROBP|INS|ALB|MS4A1|PTPRC|GNLY|CST3|S100A\d+|KRT\d+|COL\d+A\d+|APOE|EPCAM",
     re.IGNORECASE,
 )
 _GENE_CORNERS = {

@@ -88,7 +88,7 @@ def _open_own(path: Path) -> BinaryIO | None:
 
 
 def place_part(part: Path, target: Path) -> None:
-    """Give a file that has arrived its name."""
+    """Rename a file that has arrived to its final name."""
     part.replace(target)
 
 

@@ -46,7 +46,7 @@ def place(new: Path, target: Path) -> None:
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two folders change places in one step; return ``False`` where the system or the file system cannot."""
+    """Exchange two folders atomically; return ``False`` where the system or the file system cannot."""
     function = _function()
     if function is None:
         return False

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_file(path: str | Path, write: Callable[[Path], object] | bytes, *, keep: bool = True) -> None:
-    """Let ``write`` make a file in a private folder beside its place, then put it in place in one step.
+    """Write a file atomically: let ``write`` make it in a private folder, then put it in place in one step.
 
     A link that is there is replaced, and the file it points to left alone.
 

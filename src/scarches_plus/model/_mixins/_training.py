@@ -134,7 +134,7 @@ class TrainingMixin:
 
 
 def _place_in_history(model: Any, n_before: int) -> None:
-    """Give what the last training logged its place after the epochs before it.
+    """Append what the last training logged to the history, after the epochs before it.
 
     scvi-tools drops what is logged for the first time, and counts epochs from the length of each record.
     """

@@ -165,7 +165,7 @@ def train_fast(
 
 
 def _end(model: Any) -> None:
-    """Do what scvi-tools does after a training."""
+    """Finish a training as scvi-tools does."""
     model.trainer = None
     model.train_indices = np.arange(model.adata.n_obs)
     model.validation_indices, model.test_indices = [np.array([], int)] * 2

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def threads_for_chunks() -> Iterator[ThreadPoolExecutor]:
-    """Give torch's threads whole chunks of cells to work on.
+    """Run whole chunks of cells on each of torch's threads.
 
     By itself torch would split every operation among them. These operations are so short that the threads spend a third
     of the time waiting for each other, and all of it as soon as another process wants a core.

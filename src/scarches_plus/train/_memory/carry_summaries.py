@@ -26,7 +26,7 @@ _FEWEST = 200
 
 @torch.no_grad()
 def carry_summaries(reference: ReferenceModel, mapped: ReferenceModel) -> dict[str, LatentSummary]:
-    r"""Bring a reference's summaries into the latent space of a model that was mapped onto it and moved.
+    r"""Carry a reference's summaries into the latent space of a model that was mapped onto it and moved.
 
     Cells of no one are drawn from each component: latent variable, library size and batch. The reference decodes them
     into counts, which both models embed. How these embeddings differ says where each part of the component went; the
