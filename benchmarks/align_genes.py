@@ -2,8 +2,8 @@
 
     python benchmarks/align_genes.py
 
-20,000 cells, 8,000 genes of the reference, of which the query lacks 2,000; alternating runs. Prints seconds, peak memory above
-the start, and ratios.
+20,000 cells, 8,000 genes of the reference, of which the query lacks 2,000; alternating runs. Prints seconds, peak
+memory above the start, and ratios.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python benchmarks/check_query.py
 
-5,000 cells x 2,000 genes, counts as CSR and dense. Prints seconds of the check (median of 7) and of the mapping, and the share.
+5,000 cells x 2,000 genes, counts as CSR and dense. Prints seconds of the check (median of 7) and of the mapping, and
+the share.
 """
 
 from __future__ import annotations

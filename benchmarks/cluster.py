@@ -3,8 +3,9 @@
     python benchmarks/cluster.py            10,000 cells
     python benchmarks/cluster.py --large    100,000 cells
 
-20 dimensions, 12 types, k = 50. The search for neighbours is timed apart, since both need it. igraph is timed with building its graph
-from the same sparse matrix, and without. Marker genes: 2,000 genes, 12 groups, all cells; scanpy's time is of normalisation and test.
+20 dimensions, 12 types, k = 50. The search for neighbours is timed apart, since both need it. igraph is timed with
+building its graph from the same sparse matrix, and without. Marker genes: 2,000 genes, 12 groups, all cells; scanpy's
+time is of normalisation and test.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python benchmarks/concat_studies.py
 
-5 studies of 20,000 cells, each of which measured 3,000 of 4,000 genes in an order of its own; alternating runs, first pair not
-counted. Prints seconds, peak memory above the start, and ratios. concat_studies also checks the counts and makes the record.
+5 studies of 20,000 cells, each of which measured 3,000 of 4,000 genes in an order of its own; alternating runs, first
+pair not counted. Prints seconds, peak memory above the start, and ratios. concat_studies also checks the counts and
+makes the record.
 """
 
 from __future__ import annotations

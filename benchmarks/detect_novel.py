@@ -3,9 +3,9 @@
     python benchmarks/detect_novel.py
     python benchmarks/detect_novel.py --genes 16000 --types 20
 
-The alternative: principal components of the reference's log-normalised cells, the query projected onto them, and scikit-learn's local
-outlier factor (``novelty=True``, 20 neighbours). Both on the same counts, in turns, CPU seconds; and what each finds of two types that the
-reference lacks (AUROC, where a batch effect sets the query apart).
+The alternative: principal components of the reference's log-normalised cells, the query projected onto them, and
+scikit-learn's local outlier factor (``novelty=True``, 20 neighbours). Both on the same counts, in turns, CPU seconds;
+and what each finds of two types that the reference lacks (AUROC, where a batch effect sets the query apart).
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python benchmarks/evaluate.py
     python benchmarks/evaluate.py --cells 100000
 
-The embedding has 20 dimensions, 12 types and 6 batches. The first run of a process compiles (numba, jax), which is part of
-what a user waits for and is printed as part of the total; --twice shows what is left of it.
+The embedding has 20 dimensions, 12 types and 6 batches. The first run of a process compiles (numba, jax), which is part
+of what a user waits for and is printed as part of the total; --twice shows what is left of it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/hub_bundles.py
 
-Models are those that come with the package, and an SCVI of usual size. Each is saved, opened and mapped by every strategy, beside the model
-that was saved. docs/guide/hub.md shows the output.
+Models are those that come with the package, and an SCVI of usual size. Each is saved, opened and mapped by every
+strategy, beside the model that was saved. docs/guide/hub.md shows the output.
 """
 
 import logging

@@ -2,9 +2,9 @@
 
     python benchmarks/kni.py [cells ...]        by default 10000 100000
 
-Cells are Gaussian clusters, one per type, in batches moved against each other by less than a cluster is wide. "given" is
-KNI with neighbours known already. RbNI is timed up to 30,000 cells, its time growing with their square. The loops over
-cells run on 2,000. Figures are medians over three rounds up to 10,000 cells, beyond they are of one run.
+Cells are Gaussian clusters, one per type, in batches moved against each other by less than a cluster is wide. "given"
+is KNI with neighbours known already. RbNI is timed up to 30,000 cells, its time growing with their square. The loops
+over cells run on 2,000. Figures are medians over three rounds up to 10,000 cells, beyond they are of one run.
 """
 
 import os

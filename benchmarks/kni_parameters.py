@@ -3,10 +3,10 @@
     python benchmarks/kni_parameters.py                       simulated cells, and pbmc68k by principal components
     python benchmarks/kni_parameters.py --data mapped.h5ad --use-rep X_scarches --batch batch --labels cell_type
 
-Writes ``kni_parameters_NAME.png`` and ``.csv`` into ``--out``. One parameter moves at a time, the others stay as in the paper
-(k = 50, released code's threshold) but for the radius of RbNI, which is the median distance to the 50th neighbour: the paper's 1.0
-leaves nearly every cell of a space of 20 dimensions isolated. Noise is normal, in units of the embedding's spread; cells are drawn
-from every batch in proportion.
+Writes ``kni_parameters_NAME.png`` and ``.csv`` into ``--out``. One parameter moves at a time, the others stay as in the
+paper (k = 50, released code's threshold) but for the radius of RbNI, which is the median distance to the 50th
+neighbour: the paper's 1.0 leaves nearly every cell of a space of 20 dimensions isolated. Noise is normal, in units of
+the embedding's spread; cells are drawn from every batch in proportion.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python benchmarks/layouts.py                            the golden folders of the tests
     python benchmarks/layouts.py --data-dir shared/data     and models that others published (models/ in there)
 
-Columns: does it open; largest difference of latent means, and of predicted probabilities, from those of the release ("no truth" where
-nobody kept them); does a query map without moving the reference; does a bundle of it, opened by a fresh process without the original,
-give the same latent means and the same mapped query. The exit status is 1 if anything fails or is further away than 1e-4.
+Columns: does it open; largest difference of latent means, and of predicted probabilities, from those of the release
+("no truth" where nobody kept them); does a query map without moving the reference; does a bundle of it, opened by a
+fresh process without the original, give the same latent means and the same mapped query. The exit status is 1 if
+anything fails or is further away than 1e-4.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python benchmarks/metric_scaling.py
     python benchmarks/metric_scaling.py --cells 10000 100000 1000000 --out scaling.csv
 
-Each number of cells has a process of its own. Memory is the peak of the resident set above what was resident when the metric began
-(Linux: the peak is reset between metrics); what is compiled on first use counts. RbNI and silhouettes grow with the square of
-the number of cells and take 20,000 of them, as in ``sp.metrics.evaluate``. The embedding is that of ``evaluate.py``.
+Each number of cells has a process of its own. Memory is the peak of the resident set above what was resident when the
+metric began (Linux: the peak is reset between metrics); what is compiled on first use counts. RbNI and silhouettes grow
+with the square of the number of cells and take 20,000 of them, as in ``sp.metrics.evaluate``. The embedding is that of
+``evaluate.py``.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python benchmarks/transfer_labels.py
     python benchmarks/transfer_labels.py --query 1000000 --reference 200000 --dimensions 10 --runs 1 --no-scarches
 
-Prints wall and CPU seconds of the search and of the vote, with one label column and with five, and the peak memory above what
-the cells take. scarches' side is its published code, restated: the search of scikit-learn (brute force, all threads) and a loop over
-cells and labels, which runs on the first 1,000 cells and is extrapolated. Both sides vote on the same neighbours as well.
+Prints wall and CPU seconds of the search and of the vote, with one label column and with five, and the peak memory
+above what the cells take. scarches' side is its published code, restated: the search of scikit-learn (brute force, all
+threads) and a loop over cells and labels, which runs on the first 1,000 cells and is extrapolated. Both sides vote on
+the same neighbours as well.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def scarches_search(query: AnnData, reference: AnnData) -> tuple[np.ndarray, np.
 
 
 def scarches_vote(distances: np.ndarray, indices: np.ndarray, labels: pd.Categorical, names: pd.Index) -> Any:
-    """The rest of ``weighted_knn_transfer``, statement by statement, with one label column; returns labels and uncertainties."""
+    """The rest of ``weighted_knn_transfer``, statement by statement, with one label column; returns labels and
+    uncertainties.
+    """
     spread = ((2.0 / np.std(distances, axis=1)) ** 2).reshape(-1, 1)
     weights = np.exp(-np.true_divide(distances, spread))
     weights = weights / np.sum(weights, axis=1, keepdims=True)

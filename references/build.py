@@ -1,8 +1,8 @@
 """Build the reference models that come with the package: ``make references``.
 
-Small models of data that anyone has (scanpy's PBMC, simulated cells), each with its card, and all scores of a mapped query in it. What they
-make of some cells goes to tests/hub/golden/references.npz: embeddings of the reference, and of a query after three epochs of mapping.
-What was there is replaced when all models are done.
+Small models of data that anyone has (scanpy's PBMC, simulated cells), each with its card, and all scores of a mapped
+query in it. What they make of some cells goes to tests/hub/golden/references.npz: embeddings of the reference, and of a
+query after three epochs of mapping. What was there is replaced when all models are done.
 """
 
 import shutil

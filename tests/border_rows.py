@@ -83,7 +83,9 @@ class Border:
         return result
 
     def command(self, words, says, *, kind, case, status=2):
-        """Require that a command ends with a status and one line that holds every text of ``says``, without a traceback."""
+        """Require that a command ends with a status and one line that holds every text of ``says``, without a
+        traceback.
+        """
         from scarches_plus.cli import main
 
         status_found, out, err = run_command(main, [str(word) for word in words])
@@ -96,7 +98,9 @@ class Border:
         return out
 
     def in_child(self, call, errors, says, *, kind, case, shown, seconds=MOST_SECONDS, n_bytes=MOST_BYTES):
-        """As :meth:`refused`, in a forked child whose CPU time, memory and end are looked at; ``errors=None``: it works."""
+        """As :meth:`refused`, in a forked child whose CPU time, memory and end are looked at; ``errors=None``: it
+        works.
+        """
         found = run_in_child(call)
         assert found.signal is None, f"{case}: the process died of signal {found.signal}"
         assert found.seconds < seconds, f"{case}: {found.seconds:.2f} s"

@@ -52,7 +52,9 @@ def _no_network():
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Undo what UMAP does to torch, through the OpenMP library that numba and torch share: ten times slower under load."""
+    """Undo what UMAP does to torch, through the OpenMP library that numba and torch share: ten times slower under
+    load.
+    """
     yield
     if "torch" in sys.modules and sys.modules["torch"].get_num_threads() > 1:
         sys.modules["torch"].set_num_threads(1)

@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FileServer:
     """Serves a folder, with ranges.
 
-    ``faults`` maps the end of a path to a list of ``(status, headers, body)``, answered in turn before the file itself; a body that is a
-    number is that many bytes of the file, after which the connection breaks. A header that is ``None`` is not sent.
+    ``faults`` maps the end of a path to a list of ``(status, headers, body)``, answered in turn before the file itself;
+    a body that is a number is that many bytes of the file, after which the connection breaks. A header that is ``None``
+    is not sent.
     """
 
     def __init__(self, folder):

@@ -1,4 +1,6 @@
-"""Run many random inputs in forked children, and say of each how it ended: nothing may crash, hang or fail in an undocumented way."""
+"""Run many random inputs in forked children, and say of each how it ended: nothing may crash, hang or fail in an
+undocumented way.
+"""
 
 import collections
 import contextlib

@@ -14,7 +14,8 @@ TOKEN = "hf_s3cret"
 
 
 class HuggingFaceServer:
-    """Repositories: ``commit`` adds one commit to a branch. ``lines`` holds a line for each request, ``tokens`` what stood in its header.
+    """Repositories: ``commit`` adds one commit to a branch. ``lines`` holds a line for each request, ``tokens`` what
+    stood in its header.
 
     ``change`` is called with what is answered about a repository, and may change it.
     """

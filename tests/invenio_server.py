@@ -31,10 +31,11 @@ class Server(ThreadingHTTPServer):
 class InvenioServer:
     """One account with its records.
 
-    ``faults`` holds ``(method, end of path, answer)``, each used once: an answer is ``(status, headers, body)``, or ``"hang up"`` in the middle
-    of a request, or ``"flip a bit"`` of what arrives, or ``"done, but 502"``, or a number of bytes of the answer, after which the connection breaks.
-    ``form`` is how published records are shown to all: as ``"invenio"`` or ``"zenodo"`` has it. ``log`` holds a line for each request, ``tokens`` what stood in their
-    header, and ``lines`` their first lines.
+    ``faults`` holds ``(method, end of path, answer)``, each used once: an answer is ``(status, headers, body)``, or
+    ``"hang up"`` in the middle of a request, or ``"flip a bit"`` of what arrives, or ``"done, but 502"``, or a number
+    of bytes of the answer, after which the connection breaks. ``form`` is how published records are shown to all: as
+    ``"invenio"`` or ``"zenodo"`` has it. ``log`` holds a line for each request, ``tokens`` what stood in their header,
+    and ``lines`` their first lines.
     """
 
     def __init__(self, page=100):
@@ -305,7 +306,9 @@ class InvenioServer:
         return max(versions, key=lambda one: int(one["id"]), default=None)
 
     def _public(self, name, files, owner):
-        """Show a published record, or its files, to anybody; InvenioRDM leads from the number of all versions to the newest."""
+        """Show a published record, or its files, to anybody; InvenioRDM leads from the number of all versions to the
+        newest.
+        """
         newest = self._newest(name)
         if newest and self.form == "invenio":
             return 301, f"/api/records/{newest['id']}"

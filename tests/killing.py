@@ -53,7 +53,9 @@ def killed_at(call, seconds):
 
 
 def random_kills(call, n, rng, *, late=0.5):
-    """Yield ``n`` times after a kill of ``call()``: a part of them in the last fifth of a run, where files are written."""
+    """Yield ``n`` times after a kill of ``call()``: a part of them in the last fifth of a run, where files are
+    written.
+    """
     seconds = median(run_whole(call) for _ in range(3))
     for _ in range(n):
         low = 0.8 if rng.random() < late else 0.0
@@ -99,7 +101,9 @@ def kills_at_renames(call, *, exchange=True, most=20):
 
 
 def limited(call, n_bytes):
-    """Run ``call()`` in a child that can write no file larger than so many bytes; return whether it failed with an error."""
+    """Run ``call()`` in a child that can write no file larger than so many bytes; return whether it failed with an
+    error.
+    """
     import resource
 
     def run():

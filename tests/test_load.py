@@ -1,4 +1,6 @@
-"""One door: whatever names a model opens it, or says what is there instead; nothing is executed, and a typo asks nobody."""
+"""One door: whatever names a model opens it, or says what is there instead; nothing is executed, and a typo asks
+nobody.
+"""
 
 import bz2
 import contextlib

@@ -1,4 +1,6 @@
-"""Pickles as plain values: what picklers of any protocol and pandas of any version write is read, and nothing is called."""
+"""Pickles as plain values: what picklers of any protocol and pandas of any version write is read, and nothing is
+called.
+"""
 
 import os
 import pickle

@@ -3,16 +3,18 @@
     python benchmarks/annotation/differential_expression.py --seeds 0 1 2 3 4
     python benchmarks/annotation/differential_expression.py --data pbmc_6batch.h5ad --truth kang_ctrl_8donors.h5ad
 
-As in "Hypotheses testing in harmonized datasets" of scANVI (Xu et al. 2021). Simulated: two studies of three donors each, four types, of
-which ``a`` and ``b`` differ in 10 % of the genes (known, log fold changes of 0.3 to 1.2); only the first study has labels. With
-``--data``: cells of 10x from four batches, of which pbmc3k is labelled; B against dendritic cells and CD4 against CD8, and the
-reference is a paired t-test over the eight donors of ``--truth``, which are other cells, on the genes of both.
+As in "Hypotheses testing in harmonized datasets" of scANVI (Xu et al. 2021). Simulated: two studies of three donors
+each, four types, of which ``a`` and ``b`` differ in 10 % of the genes (known, log fold changes of 0.3 to 1.2); only the
+first study has labels. With ``--data``: cells of 10x from four batches, of which pbmc3k is labelled; B against
+dendritic cells and CD4 against CD8, and the reference is a paired t-test over the eight donors of ``--truth``, which
+are other cells, on the genes of both.
 
-Labels of the other study come from the 10 nearest labelled cells in scVI's space (cells, pseudobulk) or from scANVI. Scores: AUROC of the size of the
-Bayes factor (``vanilla``), of the probability of a change, or of the t-statistic, for the genes that differ (simulated: by
-construction; real: adjusted p below 5 %), and Kendall's tau of the signed scores with true log fold changes (real: with the
-reference's t). ``called`` is the share of genes with a Bayes factor beyond 3 (vanilla), a posterior false discovery rate of 5 % (change)
-or an adjusted p below 5 %, and ``false`` the share of these that do not differ.
+Labels of the other study come from the 10 nearest labelled cells in scVI's space (cells, pseudobulk) or from scANVI.
+Scores: AUROC of the size of the Bayes factor (``vanilla``), of the probability of a change, or of the t-statistic, for
+the genes that differ (simulated: by construction; real: adjusted p below 5 %), and Kendall's tau of the signed scores
+with true log fold changes (real: with the reference's t). ``called`` is the share of genes with a Bayes factor beyond 3
+(vanilla), a posterior false discovery rate of 5 % (change) or an adjusted p below 5 %, and ``false`` the share of these
+that do not differ.
 
 A row per run is appended to ``benchmarks/results/annotation_expression.csv``; runs that are there are not repeated.
 """
@@ -63,7 +65,9 @@ def simulated(seed, n_cells=1600, n_genes=500, types="abcd"):
 
 
 def pseudobulk(adata, labels, first, second, *, paired=False):
-    """Return Welch's t (or the paired one) of log CPM of the sums over the cells of each sample and label, and its p."""
+    """Return Welch's t (or the paired one) of log CPM of the sums over the cells of each sample and label, and its
+    p.
+    """
     logs = {}
     for label in (first, second):
         groups = adata.obs["sample"].astype(str)[labels == label]

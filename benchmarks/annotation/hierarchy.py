@@ -3,10 +3,11 @@
     python benchmarks/annotation/hierarchy.py                        # simulated: 265 types in 39 groups, two seeds
     python benchmarks/annotation/hierarchy.py --data kang_ctrl_8donors.h5ad --seeds 0 1 2 3 4
 
-Some cells of every type are labelled (5), the others have to be annotated. One scVI model for each seed; from it scANVI without
-and with the hierarchy, trained jointly and in turns, and with a fifth of the other cells labelled by their group only, which
-plain scANVI cannot use. Beside them the 15 nearest labelled neighbours in scVI's latent space and in 10 principal components.
-A row per run is appended to ``benchmarks/results/hierarchy.csv``; runs that are there are not repeated.
+Some cells of every type are labelled (5), the others have to be annotated. One scVI model for each seed; from it scANVI
+without and with the hierarchy, trained jointly and in turns, and with a fifth of the other cells labelled by their
+group only, which plain scANVI cannot use. Beside them the 15 nearest labelled neighbours in scVI's latent space and in
+10 principal components. A row per run is appended to ``benchmarks/results/hierarchy.csv``; runs that are there are not
+repeated.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
     python benchmarks/annotation/new_labels.py --data-dir data
 
-The query is halved. The first half is mapped, sp.tl.detect_novel finds clusters, each is named by the type that most of its cells
-are (the only use of true labels), and sp.tl.extend_reference adds the names to scANVI's labels. The second half is mapped onto the
-extended model and labelled by its classifier, and by the 15 nearest neighbours in the joint embedding of reference and first half.
-``before`` is the same with the reference as it was. ``--strategy`` is that of the first mapping; the reference is embedded again. A row per run is appended to ``benchmarks/results/new_labels.csv``; runs that are
-there are not repeated.
+The query is halved. The first half is mapped, sp.tl.detect_novel finds clusters, each is named by the type that most of
+its cells are (the only use of true labels), and sp.tl.extend_reference adds the names to scANVI's labels. The second
+half is mapped onto the extended model and labelled by its classifier, and by the 15 nearest neighbours in the joint
+embedding of reference and first half. ``before`` is the same with the reference as it was. ``--strategy`` is that of
+the first mapping; the reference is embedded again. A row per run is appended to ``benchmarks/results/new_labels.csv``;
+runs that are there are not repeated.
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
 """Which score finds the cells of types the reference lacks, and do label probabilities mean what they say?
 
-    python benchmarks/annotation/novelty.py                                   # simulated: strengths of shift x shares of unseen cells
-    python benchmarks/annotation/novelty.py --data-dir data                   # and real data, with types withheld from the reference
-    python benchmarks/annotation/novelty.py --figure reliability.png          # draw what was found
+    python benchmarks/annotation/novelty.py                  # simulated: strengths of shift x shares of unseen cells
+    python benchmarks/annotation/novelty.py --data-dir data  # and real data, with types withheld from the reference
+    python benchmarks/annotation/novelty.py --figure reliability.png  # draw what was found
 
-``contrast`` is sp.tl.detect_novel. The others see the mapped query: ``vote`` is the uncertainty of the paper's kernel, ``calibrated`` the
-same with sp.tl.calibrate_labels, ``scanvi`` 1 minus the classifier's largest posterior, ``logistic`` the same of a logistic regression on expression
-(as CellTypist), ``cellmapper`` that of its own labels in its own joint space,
-``distance`` the mean distance to the 15 nearest reference cells, ``density`` their local outlier factor, ``mixture`` the smallest
-Mahalanobis distance to a label's cells, ``variance`` the posterior's, ``residual`` the reconstruction error, ``adapted`` how far
-EWC moves a cell's embedding from that of the frozen mapping, ``own`` the distance between the query's own neighbours in the latent
-space relative to those among its own principal components. AUROC, and the share of unseen cells found where 5 % of the known ones are
-rejected. ``--epochs 0`` leaves out what needs a model. Where a score has a threshold of its own, the shares called novel by it; where it belongs to a label,
-accuracy and expected calibration error on known types, and the calibration error of all cells that ``contrast`` does not call novel. A row per score is appended to
-``benchmarks/results/novelty.csv``, the bins of reliability diagrams to ``reliability.csv``; runs that are there are not repeated.
+``contrast`` is sp.tl.detect_novel. The others see the mapped query: ``vote`` is the uncertainty of the paper's kernel,
+``calibrated`` the same with sp.tl.calibrate_labels, ``scanvi`` 1 minus the classifier's largest posterior, ``logistic``
+the same of a logistic regression on expression (as CellTypist), ``cellmapper`` that of its own labels in its own joint
+space, ``distance`` the mean distance to the 15 nearest reference cells, ``density`` their local outlier factor,
+``mixture`` the smallest Mahalanobis distance to a label's cells, ``variance`` the posterior's, ``residual`` the
+reconstruction error, ``adapted`` how far EWC moves a cell's embedding from that of the frozen mapping, ``own`` the
+distance between the query's own neighbours in the latent space relative to those among its own principal components.
+AUROC, and the share of unseen cells found where 5 % of the known ones are rejected. ``--epochs 0`` leaves out what
+needs a model. Where a score has a threshold of its own, the shares called novel by it; where it belongs to a label,
+accuracy and expected calibration error on known types, and the calibration error of all cells that ``contrast`` does
+not call novel. A row per score is appended to ``benchmarks/results/novelty.csv``, the bins of reliability diagrams to
+``reliability.csv``; runs that are there are not repeated.
 """
 
 from __future__ import annotations

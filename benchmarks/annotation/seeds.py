@@ -2,13 +2,14 @@
 
     python benchmarks/annotation/seeds.py --seeds 0 1 2 3 4
 
-The experiment of Fig. 6 of scANVI (Xu et al. 2021) on simulated cells, since no public data with sorted T cells are at hand: four
-subsets that part by small effects on many genes, and three marker genes for each (the paper has 12 in all), detected in about one cell in six of its own subset and
-in one in fifty of the others; markers of one subset speak against its neighbours. 50 seeds per subset train scANVI (the recipe's
-joint schedule, and the paper's for one data set: alternating, one epoch of a classifier of 2 x 256). Scored on all cells but the
-seeds: weighted accuracy (mean over subsets). Baselines on the same seeds: k nearest seeds (k = 10) in scVI's latent space,
-logistic regression on log expression (CellTypist's model), and the highest signature score. ``ceiling`` is a vote of neighbours in scVI's
-space who know all labels.
+The experiment of Fig. 6 of scANVI (Xu et al. 2021) on simulated cells, since no public data with sorted T cells are at
+hand: four subsets that part by small effects on many genes, and three marker genes for each (the paper has 12 in all),
+detected in about one cell in six of its own subset and in one in fifty of the others; markers of one subset speak
+against its neighbours. 50 seeds per subset train scANVI (the recipe's joint schedule, and the paper's for one data set:
+alternating, one epoch of a classifier of 2 x 256). Scored on all cells but the seeds: weighted accuracy (mean over
+subsets). Baselines on the same seeds: k nearest seeds (k = 10) in scVI's latent space, logistic regression on log
+expression (CellTypist's model), and the highest signature score. ``ceiling`` is a vote of neighbours in scVI's space
+who know all labels.
 
 A row per run is appended to ``benchmarks/results/annotation_seeds.csv``; runs that are there are not repeated.
 """

@@ -2,10 +2,10 @@
 
     python benchmarks/annotation/unobserved.py --seeds 0 1 2 3 4
 
-Simulated: eight types, two batches, one labelled; of the other two types (12 % of all cells) no cell has a label. Both batches train together, as
-in the paper (Xu et al. 2021, "Maximum Posterior Probability", N + 1 classes). Scores of the unlabelled cells: AUROC of 1 -
-confidence (maximum posterior over the labels) for the unseen types, share of unseen and of known cells that are called unknown,
-and accuracy on the known ones.
+Simulated: eight types, two batches, one labelled; of the other two types (12 % of all cells) no cell has a label. Both
+batches train together, as in the paper (Xu et al. 2021, "Maximum Posterior Probability", N + 1 classes). Scores of the
+unlabelled cells: AUROC of 1 - confidence (maximum posterior over the labels) for the unseen types, share of unseen and
+of known cells that are called unknown, and accuracy on the known ones.
 
 A row per run is appended to ``benchmarks/results/annotation_unobserved.csv``; runs that are there are not repeated.
 """

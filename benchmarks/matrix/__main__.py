@@ -1,6 +1,7 @@
-"""Run a matrix of methods x data sets x seeds, make tables of it, draw it.
+r"""Run a matrix of methods x data sets x seeds, make tables of it, draw it.
 
-    python -m benchmarks.matrix run --config benchmarks/matrix/matrix.yaml --data-dir DATA --out benchmarks/results/full --jobs 2
+    python -m benchmarks.matrix run --config benchmarks/matrix/matrix.yaml --data-dir DATA \
+        --out benchmarks/results/full --jobs 2
     python -m benchmarks.matrix table --config benchmarks/matrix/matrix.yaml --out benchmarks/results/full
     python -m benchmarks.matrix figures --config benchmarks/matrix/matrix.yaml --out benchmarks/results/full
 

@@ -19,8 +19,8 @@ UNKNOWN = "Unknown"
 def reference_and_query(data: Data, folder: Path | None, seed: int, fraction: float = 1.0) -> tuple[AnnData, AnnData]:
     """Return reference and query of a data set, on the genes that vary most in the reference.
 
-    A data set of more than ``data.cells`` cells is thinned to so many, always the same; ``fraction`` of the cells of every batch
-    are then drawn anew with each seed.
+    A data set of more than ``data.cells`` cells is thinned to so many, always the same; ``fraction`` of the cells of
+    every batch are then drawn anew with each seed.
     """
     cells = _normalized(_read(data, folder, seed), data)
     if data.cells is not None and data.cells < cells.n_obs:

@@ -130,7 +130,8 @@ def symphony(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
         reference.var["highly_variable"] = True
         sc.pp.scale(reference, max_value=LARGEST_VALUE)
         sc.pp.pca(reference, n_comps=_possible(n_comps, *reference.shape), zero_center=False, random_state=study.seed)
-        # also for a reference of one batch, which stays where it is: symphonypy without Harmony adds means where sums belong
+        # also for a reference of one batch, which stays where it is: symphonypy without Harmony adds means where sums
+        # belong
         symphonypy.pp.harmony_integrate(reference, key="batch", random_seed=study.seed, ncores=1, **TO_CONVERGENCE)
     with study.timed("query"):
         query = log_normalized(study.query, 1e5)
@@ -190,7 +191,9 @@ def cellmapper(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
 
 
 def celltypist(study: Study) -> Mapped:
-    """CellTypist: a logistic regression of labels, no embedding; by gradient descent, as its other solver needs scikit-learn < 1.8."""
+    """CellTypist: a logistic regression of labels, no embedding; by gradient descent, as its other solver needs
+    scikit-learn < 1.8.
+    """
     import celltypist as package
 
     with study.timed("reference"):

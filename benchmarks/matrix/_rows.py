@@ -47,8 +47,8 @@ def read_rows(path: Path) -> pd.DataFrame:
 class Rows:
     """A table that grows by one row at a time.
 
-    A row is one write to a file opened for appending: a run that is killed leaves whole rows, and at most one that is cut
-    off, which is removed when the table is opened again.
+    A row is one write to a file opened for appending: a run that is killed leaves whole rows, and at most one that is
+    cut off, which is removed when the table is opened again.
     """
 
     def __init__(self, path: Path) -> None:

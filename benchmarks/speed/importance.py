@@ -1,12 +1,13 @@
-"""Seconds for the importance of weights: squares of single cells, of minibatches, and one cell at a time by torch alone.
+"""Seconds for the importance of weights: squares of single cells, of minibatches, and one cell at a time by torch
+alone.
 
     python benchmarks/speed/importance.py [--cells 2000] [--genes 2000] [--threads 2] [--repeats 5]
 
-scVI and scANVI of the recipe "scvi" with random weights, which do not matter to speed, on simulated counts. Runs alternate;
-medians, of wall seconds or, with one thread, of CPU seconds, which other programs disturb least. One cell at a time is timed
-on some cells and extrapolated in proportion. An epoch of gradients (the same minibatches forward and backward, without
-squares) is what any way costs at least. The largest difference is that to one cell at a time, on the same cells and latent
-samples, in units of each parameter's largest importance. Takes three minutes.
+scVI and scANVI of the recipe "scvi" with random weights, which do not matter to speed, on simulated counts. Runs
+alternate; medians, of wall seconds or, with one thread, of CPU seconds, which other programs disturb least. One cell at
+a time is timed on some cells and extrapolated in proportion. An epoch of gradients (the same minibatches forward and
+backward, without squares) is what any way costs at least. The largest difference is that to one cell at a time, on the
+same cells and latent samples, in units of each parameter's largest importance. Takes three minutes.
 """
 
 from __future__ import annotations

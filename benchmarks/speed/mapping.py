@@ -5,12 +5,12 @@
     python benchmarks/speed/mapping.py --data islets.h5ad --query inDrop_Baron --repeats 3
     python benchmarks/speed/mapping.py --case 540-nb 5000-nb --mmd 10
 
-Whole calls from AnnData to embedding on both sides. Prints ratios of time with their range; how well the query's embeddings
-of the two sides agree (shared 15 nearest neighbours, labels transferred from the reference) beside how well two seeds of
-scvi-tools do; and memory at the peak beside that of the counts. scvi-tools maps as scArches recommends (no weight decay). In
-the case of 100,000 cells it trains fewer epochs, of which the time of 200 is extrapolated, and agreement is not measured. With
-``--mmd`` both sides pull the query to the reference's anchors; scvi-tools has no such penalty, so that the other side is
-``map_query(engine="scvi")``, lightning's loop with the same penalty.
+Whole calls from AnnData to embedding on both sides. Prints ratios of time with their range; how well the query's
+embeddings of the two sides agree (shared 15 nearest neighbours, labels transferred from the reference) beside how well
+two seeds of scvi-tools do; and memory at the peak beside that of the counts. scvi-tools maps as scArches recommends (no
+weight decay). In the case of 100,000 cells it trains fewer epochs, of which the time of 200 is extrapolated, and
+agreement is not measured. With ``--mmd`` both sides pull the query to the reference's anchors; scvi-tools has no such
+penalty, so that the other side is ``map_query(engine="scvi")``, lightning's loop with the same penalty.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/speed/penalties.py [--penalty mmd adversary ewc] [--repeats 5]
 
-5,000 cells x 2,000 genes, minibatches of 128, the network of recipe "scvi", NB. Two models train in turns of one epoch within
-one process; a turn's preparation is not counted. MMD with 3, 30 and 100 batches, on the decoder's first layer; EWC beside
-the fine-tuning of all weights; the adversary with two discriminators. CPU seconds on one thread.
+5,000 cells x 2,000 genes, minibatches of 128, the network of recipe "scvi", NB. Two models train in turns of one epoch
+within one process; a turn's preparation is not counted. MMD with 3, 30 and 100 batches, on the decoder's first layer;
+EWC beside the fine-tuning of all weights; the adversary with two discriminators. CPU seconds on one thread.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python benchmarks/speed/reference_training.py [--epochs 8] [--sizes 12000x1300 5000x9000] [--threads 1]
 
-Both train scVI on the same simulated counts, from the same weights and random numbers, in turns of two epochs within one
-process. A turn's first epoch is left out of the times: it makes the cells dense (in 0.1 to 0.3 s) and warms the caches. Times are
-CPU seconds on one thread, which other programs disturb least, and wall seconds on more. The default run takes 4
-minutes on one core.
+Both train scVI on the same simulated counts, from the same weights and random numbers, in turns of two epochs within
+one process. A turn's first epoch is left out of the times: it makes the cells dense (in 0.1 to 0.3 s) and warms the
+caches. Times are CPU seconds on one thread, which other programs disturb least, and wall seconds on more. The default
+run takes 4 minutes on one core.
 """
 
 import argparse

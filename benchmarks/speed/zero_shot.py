@@ -4,9 +4,9 @@
     python benchmarks/speed/zero_shot.py --cells 200000 --repeats 1
 
 A network of four layers of 512 units whose encoder does not see the batch, with random weights (which do not matter to
-speed). ``model.embed`` gets cells as they come, with genes in another order and without any column; scvi-tools takes them
-only after they were put in order, given a known batch and registered, which is not timed. Runs alternate. Prints seconds,
-throughput, ratios with their range over the repeats, and the largest difference.
+speed). ``model.embed`` gets cells as they come, with genes in another order and without any column; scvi-tools takes
+them only after they were put in order, given a known batch and registered, which is not timed. Runs alternate. Prints
+seconds, throughput, ratios with their range over the repeats, and the largest difference.
 """
 
 from __future__ import annotations

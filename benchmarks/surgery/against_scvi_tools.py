@@ -2,8 +2,8 @@
 
     python benchmarks/surgery/against_scvi_tools.py --data islets.h5ad --query inDrop_Baron --seeds 0 1 2 3 4
 
-Both sides train reference (200 epochs) and query (200 epochs) from the same seed, in alternating order, and are scored the
-same way.
+Both sides train reference (200 epochs) and query (200 epochs) from the same seed, in alternating order, and are scored
+the same way.
 """
 
 from __future__ import annotations

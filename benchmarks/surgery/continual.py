@@ -4,10 +4,11 @@
     python benchmarks/surgery/continual.py --seeds 0 1 2          # simulated: two types in the query alone
     python benchmarks/surgery/continual.py --sequence 5 --seeds 0
 
-All ways start from the same reference and train for the same epochs: surgery (condition), fine-tuning of all weights, EWC at several
-weights, latent replay, replay of cells. Scores as in strategies.py, drift of the reference (displacement over spread, neighbours
-kept, labels of neighbours kept, ELBO), and the separation of types that the reference lacks from all others (silhouette). With
-``--sequence`` simulated queries are mapped one after another, and the drift since the first reference is printed after each.
+All ways start from the same reference and train for the same epochs: surgery (condition), fine-tuning of all weights,
+EWC at several weights, latent replay, replay of cells. Scores as in strategies.py, drift of the reference (displacement
+over spread, neighbours kept, labels of neighbours kept, ELBO), and the separation of types that the reference lacks
+from all others (silhouette). With ``--sequence`` simulated queries are mapped one after another, and the drift since
+the first reference is printed after each.
 """
 
 from __future__ import annotations

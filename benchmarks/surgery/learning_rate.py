@@ -2,7 +2,8 @@
 
     python benchmarks/surgery/learning_rate.py --data islets.h5ad --query inDrop_Baron --seeds 0 1 2
 
-The same reference, mapped with several learning rates: accuracy on types the reference has, AUROC for types it lacks, mixing.
+The same reference, mapped with several learning rates: accuracy on types the reference has, AUROC for types it lacks,
+mixing.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""How strongly penalties mix batches, and at what price: a curve over the weight of each.
+r"""How strongly penalties mix batches, and at what price: a curve over the weight of each.
 
     python benchmarks/surgery/penalties.py --data islets.h5ad --query inDrop_Baron --seeds 0 1 2 3 4
-    python benchmarks/surgery/penalties.py --data islets.h5ad --query inDrop_Baron --methods mmd_query --weights 1 10 100
-    python benchmarks/surgery/penalties.py --seeds 0 1 2        # simulated: strong batch effects, two types in the query alone
+    python benchmarks/surgery/penalties.py --data islets.h5ad --query inDrop_Baron --methods mmd_query --weights \
+        1 10 100
+    python benchmarks/surgery/penalties.py --seeds 0 1 2 # simulated: strong batch effects, two types in the query alone
 
-Each method trains a reference, maps the query and is scored as in strategies.py: mixing of all cells (EBM), of cells of types
-that one batch alone has (must stay low), preservation of each batch's own neighbourhoods, accuracy on known types and AUROC for
-unseen ones. A row per run is appended to ``benchmarks/results/penalties_strength.csv``; runs that are there are not repeated.
+Each method trains a reference, maps the query and is scored as in strategies.py: mixing of all cells (EBM), of cells of
+types that one batch alone has (must stay low), preservation of each batch's own neighbourhoods, accuracy on known types
+and AUROC for unseen ones. A row per run is appended to ``benchmarks/results/penalties_strength.csv``; runs that are
+there are not repeated.
 """
 
 from __future__ import annotations

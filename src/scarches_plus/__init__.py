@@ -1,4 +1,4 @@
-"""Reference mapping of single-cell data on scvi-tools.
+"""Map single-cell queries onto reference models of scvi-tools.
 
 Namespaces load when first used, so ``import scarches_plus as sp`` imports neither torch nor scvi-tools.
 """

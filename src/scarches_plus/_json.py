@@ -1,4 +1,4 @@
-"""JSON as strict as its standard, and no larger than what it is for: no key twice, no number that is none."""
+"""Parse and write strict JSON of limited size, without duplicate keys or NaN."""
 
 from __future__ import annotations
 

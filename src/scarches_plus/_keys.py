@@ -1,4 +1,4 @@
-"""Every slot this package writes into an AnnData, named once."""
+"""Name every slot that this package writes into an AnnData."""
 
 #: ``obsm`` slot of the latent embedding.
 EMBEDDING = "X_scarches"

@@ -1,4 +1,4 @@
-"""What the labels of a reference look like in counts, without its cells."""
+"""Hold label profiles: the expression of a reference's labels without its cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class LabelProfiles:
     genes
         Names of genes.
     logs
-        Log expression of the labels, ``log(share of counts + 0.001)``, averaged over batches, shape ``(n_labels, n_genes)``.
+        Log expression of the labels, ``log(share of counts + 0.001)``, averaged over batches, shape
+        ``(n_labels, n_genes)``.
     depths
         Counts of a cell for which the next two hold, from the shallowest, shape ``(n_depths,)``.
     expected

@@ -1,4 +1,4 @@
-"""Labels that contain one another, as plain data."""
+"""Hold a hierarchy of labels as plain data."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class LabelTree:
     Parameters
     ----------
     parents
-        Every label with the label that contains it, ``None`` at the top. Labels that occur as parents only are at the top,
-        too. The order decides the order of everything else: depth first, siblings as given.
+        Every label with the label that contains it, ``None`` at the top. Labels that occur as parents only are at the
+        top, too. The order decides the order of everything else: depth first, siblings as given.
 
     Raises
     ------
@@ -179,13 +179,13 @@ class LabelTree:
         Returns
         -------
         tuple
-            Position of each cell's last node in :attr:`nodes`, -1 for cells that stop at the top, and its probability; where a
-            cell stops at the top, that of the node it did not enter. Shape ``(n_cells,)`` each.
+            Position of each cell's last node in :attr:`nodes`, -1 for cells that stop at the top, and its probability;
+            where a cell stops at the top, that of the node it did not enter. Shape ``(n_cells,)`` each.
 
         Notes
         -----
-        With ``unknown_above`` of at most 0.5 the result is the deepest node whose probability is at least ``1 - unknown_above``.
-        An inner label that contains all leaves says nothing: it is the top.
+        With ``unknown_above`` of at most 0.5 the result is the deepest node whose probability is at least
+        ``1 - unknown_above``. An inner label that contains all leaves says nothing: it is the top.
         """
         check.number("unknown_above", unknown_above, least=0, most=1)
         _require_columns("node_probabilities", node_probabilities, len(self.nodes), "nodes")

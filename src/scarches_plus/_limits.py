@@ -1,4 +1,7 @@
-"""Name every limit on what comes from outside: sizes in bytes, times in seconds. docs/guide/border.md explains them."""
+"""Name every limit on input from outside: sizes in bytes, times in seconds.
+
+docs/guide/border.md explains them.
+"""
 
 #: An index of models: one with 60 labels takes 4 kB.
 INDEX_BYTES = 4 * 2**20
@@ -10,7 +13,8 @@ MANIFEST_BYTES = 16 * 2**20
 ANSWER_BYTES = 16 * 2**20
 #: Files of a record or repository: Zenodo takes 100, and repositories of models have some dozens.
 RECORD_FILES = 10_000
-#: The name of a file that is fetched from there; with the name of its folder it makes that of a lock, of 255 bytes at most.
+#: The name of a file that is fetched from there; with the name of its folder it makes that of a lock, of 255 bytes at
+#: most.
 FILE_NAME_BYTES = 120
 #: A saved model, which is read whole; those of large atlases have some hundred MB.
 MODEL_BYTES = 2**33
@@ -78,7 +82,8 @@ HISTORY_SERIES = HISTORY_EPOCHS = 1000
 STATE_RECORDS = 10_000
 #: The text of a hierarchy of labels: the Cell Ontology has 10 MB.
 HIERARCHY_BYTES = 32 * 2**20
-#: Text that is packed may unpack to so many times its bytes: counts of 60,000 genes of which 600 are not zero pack 80:1 to 130:1 ...
+#: Text that is packed may unpack to so many times its bytes: counts of 60,000 genes of which 600 are not zero pack 80:1
+#: to 130:1 ...
 TEXT_EXPANSION = 140
 #: ... and to so many bytes beside.
 TEXT_FREE_BYTES = 4 * 2**20
@@ -104,7 +109,8 @@ ADDRESS_CHARACTERS = 8_192
 MOST_REDIRECTS = 10
 #: Places at which the files of a model lie.
 MOST_MIRRORS = 8
-#: Bytes a second that a transfer has to bring, seen over a window of so many seconds; an answer has to begin within one.
+#: Bytes a second that a transfer has to bring, seen over a window of so many seconds; an answer has to begin within
+#: one.
 SLOWEST = 4 * 2**10
 WINDOW_SECONDS = 60.0
 #: All of an index.
@@ -123,7 +129,8 @@ MOST_LINES = 1_000
 LINE_BYTES = 64
 #: The message of an error about a foreign file.
 MESSAGE_CHARACTERS = 4_000
-#: Epochs of a training, layers of a network and units of a layer: more is a slip of the finger, and would end in memory.
+#: Epochs of a training, layers of a network and units of a layer: more is a slip of the finger, and would end in
+#: memory.
 EPOCHS = 1_000_000
 LAYERS = 100
 UNITS = 100_000
@@ -138,7 +145,9 @@ NAMES_BYTES = 16 * 2**20
 COLUMNS_BYTES = 2**31
 #: What is looked at of a table of counts before it is read; a header of 60,000 genes takes 1 MB.
 TABLE_SAMPLE_BYTES = 16 * 2**20
-#: Columns of a table of counts, unless it has so many lines: more columns are cells, and the lines genes.
-TABLE_COLUMNS, ROWS_OF_A_WIDE_TABLE = 2**16, 100
+#: Columns of a table of counts, unless it has as many lines as the next limit says.
+TABLE_COLUMNS = 2**16
+#: Lines of a table with more columns than that: its columns are cells, and its lines genes.
+ROWS_OF_A_WIDE_TABLE = 100
 #: A description in a .zarr folder: that of all 1,000 arrays has 1 MB.
 ZARR_JSON_BYTES = 4 * 2**20

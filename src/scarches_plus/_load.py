@@ -1,7 +1,7 @@
-"""Open a model, whatever names it: the one door of the package.
+"""Load a model from an object, path, archive, hub name, DOI or address.
 
-``sp.load``, ``sp.model.load`` and ``sp.hub.load`` are this function. What a name or address stands for is found by ``hub``; what
-lies at a path is read by ``bundle``; both are loaded when they are needed.
+``sp.load``, ``sp.model.load`` and ``sp.hub.load`` are this function. What a name or address stands for is found by
+``hub``; what lies at a path is read by ``bundle``; both are loaded when they are needed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def load(
 ) -> SCVI | SCANVI | TOTALVI:
     """Open a model: an object, a folder, a file, an archive, the name of a model of a hub, a DOI or an address.
 
-    Nothing that a file says is executed. What exists on disk is a path; what has a separator or the suffix of a file is never a
-    name, so that a typo asks nobody.
+    Nothing that a file says is executed. What exists on disk is a path; what has a separator or the suffix of a file is
+    never a name, so that a typo asks nobody.
 
     Parameters
     ----------
@@ -47,13 +47,14 @@ def load(
 
         - a model of this package, which comes back as it is, or of scvi-tools, which is copied;
         - a bundle (:func:`scarches_plus.hub.save_bundle`);
-        - a folder that ``save`` of this package or of scvi-tools 0.7 or later wrote, models of scvi-hub included, or its ``model.pt``;
+        - a folder that ``save`` of this package or of scvi-tools 0.7 or later wrote, models of scvi-hub included, or
+          its ``model.pt``;
         - a folder, a ``.zip`` or a ``.tar.gz`` with one of these somewhere in it;
         - ``"name"`` or ``"name@version"`` of a model that an index lists (:func:`scarches_plus.hub.list_models`);
         - the DOI or the address of a record of Zenodo, or ``"hf://owner/repository@revision"`` (Hugging Face).
     adata
-        Cells the model was trained on; not changed. Without them the model can still map and embed queries. A model object that has
-        none gets them.
+        Cells the model was trained on; not changed. Without them the model can still map and embed queries. A model
+        object that has none gets them.
     prefix
         What file names in a folder of scvi-tools begin with.
     trust_pickle
@@ -93,7 +94,10 @@ def load(
     max_bytes = check.whole("max_bytes", max_bytes, least=1)
     if not isinstance(what, str | Path):
         if prefix is not None or trust_pickle or (accelerator, device) != ("auto", "auto"):
-            message = "prefix, trust_pickle, accelerator and device are for models on disk, and this is a model already: leave them out"
+            message = (
+                "prefix, trust_pickle, accelerator and device are for models on disk, and this is a model already: "
+                "leave them out"
+            )
             raise ValueError(message)
         from .model import as_own
 

@@ -1,4 +1,4 @@
-"""The package's logger: silent until the user configures logging."""
+"""Set up the package's logger, silent until the user configures logging."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What a reference model expects from a query, as plain data."""
+"""Describe as plain data what a reference model expects from a query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReferenceSpec:
-    """What a query must bring to be mapped onto a reference model.
+    """Requirements of a reference model on the queries that are mapped onto it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Escape foreign text where it is put out: one function for each kind of output."""
+"""Escape foreign text for terminals, logs, JSON, HTML, Markdown, figures and CSV tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: Control characters (also those of terminals, C1), turns of the direction of writing, halves of characters, breaks of lines.
+#: Control characters (also those of terminals, C1), turns of the direction of writing, halves of characters, breaks of
+#: lines.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>|~$&])")
 #: What begins a heading, a list or a line across the page.
@@ -26,7 +27,10 @@ _FIGURE_CHARACTERS = 60
 
 
 def for_terminal(text: object) -> str:
-    """Return text without control characters, and without those that turn the direction of writing; newlines and tabs stay."""
+    """Return text without control characters and changes of the writing direction.
+
+    Newlines and tabs stay.
+    """
     plain = str(text)
     if plain.isprintable():
         return plain
@@ -63,7 +67,10 @@ def for_markdown(text: object) -> str:
 
 
 def for_figure(names: Iterable[object], *, in_legend: bool = False) -> list[str]:
-    """Return names for a figure: each on one line, not too long, none twice; in a legend none with the underscore that hides it."""
+    """Return names for a figure: each on one line, not too long, none twice.
+
+    In a legend, none has the underscore that hides it.
+    """
     shown: dict[str, None] = {}
     for name in names:
         text = for_message(name, _FIGURE_CHARACTERS) or " "
@@ -74,7 +81,10 @@ def for_figure(names: Iterable[object], *, in_legend: bool = False) -> list[str]
 
 
 def for_table(value: object) -> object:
-    """Return a value for a cell of a CSV table; text that a spreadsheet would run as a formula gets a quote before it."""
+    """Return a value for a cell of a CSV table, safe from spreadsheet formulas.
+
+    Text that a spreadsheet would run as a formula gets a quote before it.
+    """
     if not isinstance(value, str):
         return value
     plain = for_terminal(value)

@@ -1,4 +1,6 @@
-"""Constructors of public classes, and methods of others than models, refuse what makes no sense by the argument's name."""
+"""Constructors of public classes, and methods of others than models, refuse what makes no sense by the argument's
+name.
+"""
 
 import inspect
 

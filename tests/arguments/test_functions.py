@@ -1,4 +1,5 @@
-"""Every argument of every public function refuses what makes no sense: by its name, before any work, leaving cells alone.
+"""Every argument of every public function refuses what makes no sense: by its name, before any work, leaving cells
+alone.
 
 A new parameter needs a kind in `argument_kinds.py`, else :func:`test_every_parameter_has_a_kind` fails.
 """

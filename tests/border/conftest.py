@@ -8,7 +8,8 @@ import pytest
 from border_rows import Border
 
 _ROWS = []
-#: How many rows each kind has at least, and how many of the body of one test are counted: the first ones, as they are written.
+#: How many rows each kind has at least, and how many of the body of one test are counted: the first ones, as they are
+#: written.
 KINDS = [f"A{i}" for i in range(1, 7)] + [f"B{i}" for i in range(1, 12)] + [f"C{i}" for i in range(1, 6)] + ["D", "S"]
 FEWEST = dict.fromkeys(KINDS, 8) | {f"C3/{row}": 1 for row in range(1, 49)}
 MOST_OF_A_BODY = 15
@@ -57,7 +58,9 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print the table (kind, case, call, outcome and message), what is not counted apart, and how many rows each kind has."""
+    """Print the table (kind, case, call, outcome and message), what is not counted apart, and how many rows each kind
+    has.
+    """
     if not _ROWS:
         return
     rows, further = _counted()

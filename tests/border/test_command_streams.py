@@ -1,4 +1,6 @@
-"""Commands whose output nobody reads or that cannot be written, odd places to run, and odd names of files: the work is done."""
+"""Commands whose output nobody reads or that cannot be written, odd places to run, and odd names of files: the work is
+done.
+"""
 
 import contextlib
 import os

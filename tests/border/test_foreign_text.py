@@ -25,7 +25,8 @@ pytestmark = [
     pytest.mark.border,
     pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning"),
 ]
-#: What acts on a terminal: escapes of seven and eight bits, bells, backspaces, lines written over, turned directions, hidden links.
+#: What acts on a terminal: escapes of seven and eight bits, bells, backspaces, lines written over, turned directions,
+#: hidden links.
 NASTY = {
     "escape": "\x1b[31mred\x1b[0m",
     "title of the window": "\x1b]0;owned\x07",

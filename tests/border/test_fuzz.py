@@ -1,4 +1,5 @@
-"""Ten minutes of random files and matrices: no crash, no hang, and every refusal is a documented error that names the file.
+"""Ten minutes of random files and matrices: no crash, no hang, and every refusal is a documented error that names the
+file.
 
 ``FUZZ_SECONDS`` (600 in all), ``FUZZ_SEED`` (printed), and ``FUZZ_ONLY="bundle 123"`` to run one input again.
 """

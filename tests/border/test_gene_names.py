@@ -1,4 +1,6 @@
-"""Gene names with blanks, versions, gaps and of another kind, in the query or in the reference: named, with advice that works."""
+"""Gene names with blanks, versions, gaps and of another kind, in the query or in the reference: named, with advice that
+works.
+"""
 
 import numpy as np
 import pandas as pd

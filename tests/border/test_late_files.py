@@ -189,7 +189,9 @@ def test_what_cannot_be_copied_stops_the_replacement(folder, tmp_path, monkeypat
 
 @pytest.mark.parametrize("links", [True, False])
 def test_all_is_on_the_disk_before_the_exchange(folder, monkeypatch, request, links):
-    """Whatever a power cut leaves, it is the old folder or the new one: all is brought to the disk before the exchange."""
+    """Whatever a power cut leaves, it is the old folder or the new one: all is brought to the disk before the
+    exchange.
+    """
     if not links:
         request.getfixturevalue("no_hard_links")
     (folder / "sub").mkdir()

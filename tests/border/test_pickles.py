@@ -1,4 +1,6 @@
-"""A2: pickles that want to run, set up or reach something: nothing is executed, whichever entrance they come through."""
+"""A2: pickles that want to run, set up or reach something: nothing is executed, whichever entrance they come
+through.
+"""
 
 import importlib
 import os

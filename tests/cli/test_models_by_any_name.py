@@ -1,4 +1,6 @@
-"""The shell session from a file of cells to somebody else's report, with the model as a folder, a DOI and a name of a hub."""
+"""The shell session from a file of cells to somebody else's report, with the model as a folder, a DOI and a name of a
+hub.
+"""
 
 import shutil
 
@@ -221,7 +223,9 @@ def test_genes_with_proteins(tmp_path):
 
 @pytest.fixture(scope="module")
 def with_counts(lab, tmp_path_factory):
-    """A model whose cells lie beside it as scvi-tools saves them: with counts, labels and batches, without an embedding."""
+    """A model whose cells lie beside it as scvi-tools saves them: with counts, labels and batches, without an
+    embedding.
+    """
     folder, names = lab
     adata = anndata.read_h5ad(folder / "ref.h5ad")
     place = tmp_path_factory.mktemp("with_counts")

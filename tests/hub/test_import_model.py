@@ -184,7 +184,9 @@ def test_a_member_twice_and_sizes_beyond_the_file(folder):
 
 
 def test_former_formats_are_refused(folder, script, tmp_path):
-    """What asks for a call in files before torch 1.6, and its tar files before 0.1.10, also where an archive is appended."""
+    """What asks for a call in files before torch 1.6, and its tar files before 0.1.10, also where an archive is
+    appended.
+    """
     path, touched = folder / "model.pt", tmp_path / "touched"
     old, tar = io.BytesIO(), io.BytesIO()
     torch.save(Evil(touched), old, _use_new_zipfile_serialization=False)

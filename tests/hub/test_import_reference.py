@@ -93,7 +93,9 @@ def test_files_that_reach_out(folder, tmp_path):
 
 
 def shared_text(path, write, n, length):
-    """Let texts of a data set or an attribute all be the first one: their references are 16 bytes each, side by side."""
+    """Let texts of a data set or an attribute all be the first one: their references are 16 bytes each, side by
+    side.
+    """
     with h5py.File(path, "a") as file:
         write(file, np.array(["x" * length, *(f"text {i}" for i in range(n - 1))], dtype=object))
     contents = bytearray(path.read_bytes())

@@ -121,7 +121,9 @@ def test_the_page_shows_the_list():
 
 
 def _row(one):
-    """Four columns, as wide as a page: name; species, tissue, cells; class, genes; address with licence and verification."""
+    """Four columns, as wide as a page: name; species, tissue, cells; class, genes; address with licence and
+    verification.
+    """
     cells = "" if one.cells is None else f", {one.cells:,} cells"
     genes = "genes" if one.genes is None else f"{one.genes:,} genes"
     names = {"unknown": ""}.get(one.gene_ids, f" ({one.gene_ids})")

@@ -76,7 +76,8 @@ def test_calibration_error_by_hand():
     labels = ["A"] * 7 + ["Z"]
     predictions = ["A", "B", "A", "A", "B", "Unknown", "A", "A"]
     uncertainty = [0.75, 0.80, 0.40, 0.45, 0.0, 0.9, 0.0, 0.3]
-    # confidence of accepted known cells: .25 .20 | .60 .55 | 1 1 in bins (0, .5], (.5, .75], (.75, 1] of 4: (0,.25] has both
+    # confidence of accepted known cells: .25 .20 | .60 .55 | 1 1 in bins (0, .5], (.5, .75], (.75, 1] of 4: (0,.25] has
+    # both
     report = label_transfer_report(labels, predictions, uncertainty, known_labels=["A", "B"], n_bins=4)
     low = abs((1 - 0.25) + (0 - 0.20))
     middle = abs((1 - 0.60) + (1 - 0.55))

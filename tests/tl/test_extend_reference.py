@@ -84,7 +84,9 @@ def probabilities(model, latent):
 
 
 def require_the_rest_is_kept(before, after, z):
-    """Old labels keep their probabilities, divided by their sum; weights that do not depend on labels keep every bit."""
+    """Old labels keep their probabilities, divided by their sum; weights that do not depend on labels keep every
+    bit.
+    """
     old, new = probabilities(before, z), probabilities(after, z)
     kept = new[:, [after.classes.index(label) for label in before.classes]]
     np.testing.assert_allclose(kept / kept.sum(1, keepdims=True), old / old.sum(1, keepdims=True), atol=1e-6)
@@ -197,7 +199,9 @@ def test_saved_loaded_bundled_and_trained_on(batches, extended, tmp_path):
 
 
 def test_what_asks_for_labels_gets_the_new_ones(batches, base):
-    """Of a model that is trained long enough for its old labels to tell cells: new labels are fitted as well as old ones are."""
+    """Of a model that is trained long enough for its old labels to tell cells: new labels are fitted as well as old
+    ones are.
+    """
     ref, first, _ = batches
     mapped = mapped_onto(scanvi(base, n_epochs=60), first)
     extended = sp.tl.extend_reference(first, mapped, "named", reference=embedded(ref, mapped))

@@ -188,7 +188,9 @@ def shared_neighbors(one, other, k=15):
 
 @pytest.mark.slow
 def test_engines_agree_as_seeds_do_on_real_cells():
-    """Real PBMC: the fast path is as near to scvi-tools' training as that is to itself, and transfers the same labels."""
+    """Real PBMC: the fast path is as near to scvi-tools' training as that is to itself, and transfers the same
+    labels.
+    """
     adata = sp.datasets.pbmc68k()
     query = adata.obs["batch"].isin(["lane1", "lane2", "lane3"]).to_numpy()
     reference, query = adata[~query].copy(), adata[query].copy()

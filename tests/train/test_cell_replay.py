@@ -3,8 +3,8 @@ import pytest
 import torch
 from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 
-from scarches_plus.pp import QueryError
 from scarches_plus.model import mean_elbo
+from scarches_plus.pp import QueryError
 from scarches_plus.train import CellReplay
 
 

@@ -1,8 +1,8 @@
-"""Check arguments of public functions in one way: each function returns the value, or raises with the argument's name.
+"""Check arguments of public functions, with errors that name the argument.
 
-Public functions call these by name at their head, before any work: ``from scarches_plus import _arguments as check``, then
-``k = check.whole("k", k, least=1)``. All raise ``TypeError`` for a value of another kind, and ``ValueError`` for one out of
-range. ``None`` is refused except where a function says so.
+Public functions call these by name at their head, before any work: ``from scarches_plus import _arguments as check``,
+then ``k = check.whole("k", k, least=1)``. All raise ``TypeError`` for a value of another kind, and ``ValueError`` for
+one out of range. ``None`` is refused except where a function says so.
 """
 
 from ._messages import nearest, shown

@@ -1,4 +1,4 @@
-"""Words for messages: a value in short, and the nearest option."""
+"""Format values and suggest the nearest option in error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check names: of options, columns and slots, one or several."""
+"""Check text arguments: options, column names and slots."""
 
 from __future__ import annotations
 

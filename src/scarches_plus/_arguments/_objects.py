@@ -1,4 +1,4 @@
-"""Check cells, paths, mappings and tables."""
+"""Check cells, paths, mappings and tables that users pass."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:
 
 
 def table(name: str, value: Any, columns: Sequence[str], *, numbers: Sequence[str], made_by: str) -> None:
-    """Require a DataFrame that has columns once, some of them of numbers, as the function that makes such tables returns it."""
+    """Require a DataFrame with unique columns, some of them of numbers.
+
+    The function that makes such tables returns them so.
+    """
     if not isinstance(value, pd.DataFrame):
         message = f"{name} must be a DataFrame, not {shown(value)}"
         raise TypeError(message)

@@ -1,6 +1,7 @@
-"""Files of cells as users have them, read into AnnData or MuData; errors name the file, and what to do about it.
+"""Read files of cells into AnnData or MuData, whatever format users have.
 
-One module a format. What was chosen while reading (orientation, names, features left out) goes to the log.
+One module a format. Errors name the file and say what to do about it. What was chosen while reading (orientation,
+names, features left out) goes to the log.
 """
 
 from ._kinds import kind_of, resolved

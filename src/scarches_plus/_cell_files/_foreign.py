@@ -1,4 +1,4 @@
-"""Files that hold no cells, told by their first bytes, with what to do about each."""
+"""Detect files that hold no cells by their first bytes, and suggest a fix for each."""
 
 from __future__ import annotations
 

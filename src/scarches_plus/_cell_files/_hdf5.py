@@ -1,4 +1,4 @@
-"""Read .h5ad, .h5mu, 10x .h5 and .loom files, looked through before."""
+"""Read .h5ad, .h5mu, 10x .h5 and .loom files after checking them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognise a file or folder of cells by its content, whatever it is called."""
+"""Recognise the format of a file or folder of cells by its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the layout of a table of counts: encoding, separator, header, decimal sign, and whether genes are rows or columns."""
+"""Detect encoding, separator, header, decimal sign and orientation of a table of counts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _CELL = re.compile(r"(cell|barcode|sample|spot|nucleus)s?[ _.-]?\d+", re.IGNOREC
 _GENE_ID = re.compile(r"ENS[A-Z]*G\d{6,}(\.\d+)?|FBgn\d{7}|WBGene\d{8}|AT[1-5CM]G\d{5}")
 _NUMBERED_GENE = re.compile(r"(gene|feature)s?[ _.-]?\d+", re.IGNORECASE)
 _GENE = re.compile(
-    r"RP[LS]P?\d+[AXYL]?\d*|MT-\w+|HLA-\w+|CD\d+[A-Z]?|ACTB|GAPDH|B2M|MALAT1|EEF1A1|TMSB4X|FT[LH]1?|VIM|LYZ|NKG7|TYROBP|INS|ALB|"
-    r"MS4A1|PTPRC|GNLY|CST3|S100A\d+|KRT\d+|COL\d+A\d+|APOE|EPCAM",
+    r"RP[LS]P?\d+[AXYL]?\d*|MT-\w+|HLA-\w+|CD\d+[A-Z]?|ACTB|GAPDH|B2M|MALAT1|EEF1A1|TMSB4X|FT[LH]1?|VIM|LYZ|NKG7|"
+    r"TYROBP|INS|ALB|MS4A1|PTPRC|GNLY|CST3|S100A\d+|KRT\d+|COL\d+A\d+|APOE|EPCAM",
     re.IGNORECASE,
 )
 _GENE_CORNERS = {
@@ -121,8 +121,8 @@ def layout_of(path: Path) -> Layout:
         raise ValueError(message)
     if len(header) > _limits.TABLE_COLUMNS and whole and text.count("\n") < _limits.ROWS_OF_A_WIDE_TABLE:
         message = (
-            f"it has {len(header)} columns, more than there are genes, and fewer than {_limits.ROWS_OF_A_WIDE_TABLE} lines: "
-            "it is not a table of counts; one of cells in so many columns has a line for each gene"
+            f"it has {len(header)} columns, more than there are genes, and fewer than {_limits.ROWS_OF_A_WIDE_TABLE} "
+            "lines: it is not a table of counts; one of cells in so many columns has a line for each gene"
         )
         raise ValueError(message)
     width = len(body[0])
@@ -191,7 +191,10 @@ def decoded(path: Path, sample: bytes, *, whole: bool) -> tuple[str, str]:
 
 
 def _first_lines(text: str, *, whole: bool) -> tuple[int, list[str], str]:
-    """Return how many lines stand before the header, the header with some lines below it, and the comment right above it."""
+    """Return the number of lines before the header, the header with lines below it, and the comment above.
+
+    The comment is the one right above the header.
+    """
     start = text.lstrip()
     above = text[: len(text) - len(start)]
     skip = max(above.count("\n"), above.count("\r"))
@@ -236,7 +239,10 @@ def _separator(lines: list[str]) -> str:
     counted = {one: min(line.count(one) for line in lines) for one in _SEPARATORS}
     separator = max(counted, key=lambda one: counted[one])
     if not counted[separator]:
-        message = f"it is text, but not a table of counts: {lines[0][:60]!r} has no tab, comma, semicolon or blank between fields"
+        message = (
+            f"it is text, but not a table of counts: {lines[0][:60]!r} has no tab, comma, semicolon or blank between "
+            "fields"
+        )
         raise ValueError(message)
     return separator
 
@@ -248,7 +254,10 @@ def _decimal(body: list[list[str]], separator: str) -> str:
     if not commas:
         return "."
     if all(re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", one) for one in commas):
-        message = f"{commas[0]!r} may stand for {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}: write numbers without commas"
+        message = (
+            f"{commas[0]!r} may stand for {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}: write numbers "
+            "without commas"
+        )
         raise ValueError(message)
     logger.info("numbers have decimal commas, such as %s", commas[0])
     return ","
@@ -263,7 +272,7 @@ def _require_header(header: list[str], body: list[list[str]], decimal: str) -> N
         return
     what = "cells" if _kind([row[0] for row in (header, *body)]) == "genes" else "columns"
     message = (
-        f"its first line holds numbers ({', '.join(header[:4])} ...), so that its {what} have no names: put a line with the "
-        "names of genes (or cells) above it"
+        f"its first line holds numbers ({', '.join(header[:4])} ...), so that its {what} have no names: put a line "
+        "with the names of genes (or cells) above it"
     )
     raise ValueError(message)

@@ -1,4 +1,7 @@
-"""Read 10x folders: matrix.mtx with its barcodes and features, of Cell Ranger 2 and later, STARsolo, kallisto and others."""
+"""Read 10x Matrix Market folders: matrix.mtx with its barcodes and features.
+
+Those of Cell Ranger 2 and later, STARsolo, kallisto and others.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-#: Bytes that an entry of the matrix takes in memory while it is read, and the fewest that it takes in the file ("1 1\n").
-_PER_ENTRY, _FEWEST_PER_ENTRY = 32, 4
+#: Bytes that an entry of the matrix takes in memory while it is read.
+_PER_ENTRY = 32
+#: The fewest bytes that an entry takes in the file ("1 1\n").
+_FEWEST_PER_ENTRY = 4
 #: Entries and names that a small file may have, whatever its size.
 _FEW = 2**18
 _BARCODES = ("barcodes", "cells", "obs")
@@ -83,7 +88,10 @@ def _names_file(matrix: Path, stems: tuple[str, ...]) -> Path:
 
 
 def _names(path: Path, longest: int) -> pd.DataFrame:
-    """Return a table of names, no more of them than a matrix has at its longer side, and two that tell that there are more."""
+    """Return a table of names, cut two rows beyond the longer side of the matrix.
+
+    The two rows more tell that there are more names than the matrix has rows or columns.
+    """
     head = head_of(path)
     if not head.strip():
         message = f"{path} is empty"
@@ -111,7 +119,10 @@ def _is_header(text: str) -> bool:
 
 
 def _require_plausible(matrix: Path, names: list[Path]) -> int:
-    """Refuse sizes that the files cannot hold, before memory is taken for them; return the longer side of the matrix."""
+    """Refuse sizes that the files cannot hold, and return the longer side of the matrix.
+
+    The check comes before memory is taken for the matrix.
+    """
     with unpacked(matrix) as file:
         banner = line = file.readline(65_536)
         for _ in range(_limits.HEAD_LINES):

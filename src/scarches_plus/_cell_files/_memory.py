@@ -1,4 +1,4 @@
-"""Tell how much memory this process may have."""
+"""Return the memory that this process may use, on a machine or in a container."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Read cells from whatever file or folder a user has."""
+"""Read cells from any file or folder, with its format recognised by content."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def read_cells(
     Parameters
     ----------
     path
-        .h5ad, .h5mu, 10x .h5, a 10x folder (or its matrix.mtx, or what its file names begin with), .zarr, .loom, or .csv or .tsv
-        of counts.
+        .h5ad, .h5mu, 10x .h5, a 10x folder (or its matrix.mtx, or what its file names begin with), .zarr, .loom, or
+        .csv or .tsv of counts.
     transpose
         Take a table the other way round than its names say.
     modality

@@ -60,8 +60,8 @@ def add_columns(adata: AnnData, path: str | Path) -> None:
     lacking = ~adata.obs_names.isin(table.index)
     if lacking.any():
         message = (
-            f"{path} lacks {int(lacking.sum())} of {adata.n_obs} cells, such as {adata.obs_names[lacking][0]!r}; its first column "
-            f"must hold their names, and holds {table.index[:2].tolist()}"
+            f"{path} lacks {int(lacking.sum())} of {adata.n_obs} cells, such as {adata.obs_names[lacking][0]!r}; its "
+            f"first column must hold their names, and holds {table.index[:2].tolist()}"
         )
         raise ValueError(message)
     for name in table.columns:

@@ -1,4 +1,4 @@
-"""Read tables of counts, .csv or .tsv, packed or not."""
+"""Read .csv and .tsv tables of counts, compressed or not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ _NO_VALUE = {"", "na", "n/a", "nan", "null", "none", "inf", "-inf", "-", "."}
 
 
 def read_table(path: Path, *, transpose: bool = False) -> AnnData:
-    """Read counts of cells x genes or genes x cells; names tell which, and columns of text describe what is in the rows.
+    """Read counts of cells x genes or genes x cells.
+
+    Names tell which of the two. Columns of text describe what is in the rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Read .zarr folders, looked through before."""
+"""Read .zarr folders of AnnData or MuData after checking them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def _require_modest(path: Path) -> None:
 
 
 def _arrays(folder: Path, described: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield where each array lies that a file describes, its own or, in a list of all, those below it; with its description."""
+    """Yield the place and the description of each array that a file describes.
+
+    The array is the file's own or, in a list of all arrays, one of those below it.
+    """
     if "shape" in described:
         yield folder, described
     inside = described.get("consolidated_metadata") or {}

@@ -1,4 +1,4 @@
-"""Arrays of a .zarr folder: how each is packed, and how many bytes it unpacks to, told without unpacking them."""
+"""Compute the unpacked size of arrays in a .zarr folder without unpacking them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Read cells: counts, columns as names, sparse matrices, modalities, which genes were measured; refuse cells that take no results."""
+"""Read counts, columns, modalities and measured genes from AnnData and MuData.
+
+Cells that cannot take a result are refused here, before any work.
+"""
 
 from ._columns import column_not_found, column_of, column_repeated
 from ._counts import counts_layer, counts_of, matrix_of, row_blocks, stored_counts

@@ -1,4 +1,4 @@
-"""Find a column of ``obs``, and say in one way that it is not there."""
+"""Find a column of ``obs``, or raise one error that names similar columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The count matrix of an AnnData, however it is stored: whole, or by blocks of rows."""
+"""Read the count matrix of an AnnData, whole or by blocks of rows, from memory or disk."""
 
 from __future__ import annotations
 
@@ -120,7 +120,10 @@ def matrix_of(adata: AnnData, layer: str | None) -> Any:
 
 def _stored_matrix(adata: AnnData, layer: str | None) -> Any:
     if layer is not None and layer not in adata.layers:
-        message = f"layer {layer!r} not found in adata.layers, which holds {sorted(map(str, filter(None, adata.layers)))}; layer='X' means adata.X"
+        message = (
+            f"layer {layer!r} not found in adata.layers, which holds {sorted(map(str, filter(None, adata.layers)))}; "
+            "layer='X' means adata.X"
+        )
         raise KeyError(message)
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:

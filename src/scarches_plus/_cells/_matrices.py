@@ -1,7 +1,7 @@
-"""Bring a matrix into the form that our code takes, and never hand a damaged one to compiled code.
+"""Convert matrices to CSR or dense arrays, and refuse damaged sparse indices.
 
-Compiled code of scipy, numba and torch trusts the indices of a sparse matrix: one beyond its columns reads foreign memory or
-ends the process. Here they are looked at once, where a matrix enters.
+Compiled code of scipy, numba and torch trusts the indices of a sparse matrix: one beyond its columns reads foreign
+memory or ends the process. Here they are looked at once, where a matrix enters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def is_in_memory(matrix: Any) -> bool:
 def in_memory(matrix: Any, owner: str = "the matrix") -> Any:
     """Return a matrix in memory as our code takes it: CSR if it is sparse, else a plain dense array, of native numbers.
 
-    A sound CSR matrix or dense array of numbers that numpy, scipy and torch all know comes back as it is, without a copy.
+    A sound CSR matrix or dense array of numbers that numpy, scipy and torch all know comes back as it is, without a
+    copy.
 
     Parameters
     ----------

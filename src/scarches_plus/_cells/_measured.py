@@ -1,4 +1,7 @@
-"""Which study measured which gene: ``concat_studies`` records it, training and surgery read it."""
+"""Record which study measured which gene, and read that record.
+
+``concat_studies`` writes it, training and surgery read it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ def write_record(adata: AnnData, study_key: str, measured: pd.DataFrame) -> None
 
 
 def read_record(adata: AnnData) -> tuple[str, pd.DataFrame] | None:
-    """Return the ``obs`` column that names the studies, and which study measured which gene; ``None`` if not recorded."""
+    """Return the ``obs`` column of studies, and which study measured which gene.
+
+    ``None`` if this is not recorded.
+    """
     study_key = adata.uns.get(_keys.UNS, {}).get(STUDY_KEY)
     return None if study_key is None or _keys.MEASURED not in adata.varm else (study_key, adata.varm[_keys.MEASURED])
 
@@ -61,7 +67,10 @@ def measured_genes(adata: AnnData, batches: Sequence[str] | np.ndarray) -> pd.Da
         return None
     study_key, measured = record
     if study_key not in adata.obs:
-        message = f"obs[{study_key!r}] is gone, by which varm[{_keys.MEASURED!r}] tells the genes that a cell's study measured"
+        message = (
+            f"obs[{study_key!r}] is gone, by which varm[{_keys.MEASURED!r}] tells the genes that a cell's study "
+            "measured"
+        )
         raise KeyError(message)
     pairs = pd.DataFrame({"batch": np.asarray(batches), "study": names_of(adata.obs[study_key])}).drop_duplicates()
     unknown = pairs["study"][~pairs["study"].isin(measured.columns)].unique().tolist()
@@ -76,8 +85,9 @@ def measured_genes(adata: AnnData, batches: Sequence[str] | np.ndarray) -> pd.Da
         by_batch[batch] = columns[:, 0]
         if (columns != columns[:, :1]).any():
             message = (
-                f"batch {batch!r} spans the studies {studies.tolist()[:5]}, which measured different genes; keep batches "
-                f"within studies, for example obs['batch'] = obs[{study_key!r}].astype(str) + '-' + obs['batch'].astype(str)"
+                f"batch {batch!r} spans the studies {studies.tolist()[:5]}, which measured different genes; keep "
+                f"batches within studies, for example obs['batch'] = obs[{study_key!r}].astype(str) + '-' + "
+                "obs['batch'].astype(str)"
             )
             raise ValueError(message)
     return pd.DataFrame(by_batch, index=adata.var_names)
@@ -98,8 +108,8 @@ def unmeasured_genes(
         Batch of every cell as text, shape ``(n_cells,)``.
     gene_mask
         ``"auto"``: what ``concat_studies`` recorded. Else the batches and the genes they measured, as
-        :func:`scarches_plus.tl.build_reference` takes them; a batch not named measured every gene. ``None``: every batch
-        measured every gene.
+        :func:`scarches_plus.tl.build_reference` takes them; a batch not named measured every gene. ``None``: every
+        batch measured every gene.
 
     Returns
     -------
@@ -114,7 +124,10 @@ def unmeasured_genes(
     measured: pd.DataFrame | None
     if isinstance(gene_mask, str):
         if gene_mask != "auto":
-            message = f"gene_mask must be 'auto', None, a mapping of batch to measured genes or a DataFrame, not {gene_mask!r}"
+            message = (
+                "gene_mask must be 'auto', None, a mapping of batch to measured genes or a DataFrame, not "
+                f"{gene_mask!r}"
+            )
             raise ValueError(message)
         measured = measured_genes(prepared, batches)
         if measured is None:
@@ -141,7 +154,10 @@ def _given(
     if isinstance(gene_mask, pd.DataFrame):
         missing = genes.difference(gene_mask.index, sort=False)
         if len(missing) or not gene_mask.index.is_unique:
-            message = f"gene_mask needs exactly one row for every gene; it lacks {len(missing)}, for example {missing[:5].tolist()}"
+            message = (
+                f"gene_mask needs exactly one row for every gene; it lacks {len(missing)}, for example "
+                f"{missing[:5].tolist()}"
+            )
             raise ValueError(message)
         lists = {name_of(batch): gene_mask.index[column.to_numpy(dtype=bool)] for batch, column in gene_mask.items()}
         named = gene_mask.index

@@ -1,4 +1,4 @@
-"""The genes of cells, whether they come as AnnData or as a modality of MuData."""
+"""Select genes and proteins of AnnData, or of the modalities of MuData."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def protein_cells(adata: AnnData | MuData, spec: ReferenceSpec) -> AnnData | Non
     Parameters
     ----------
     adata
-        Cells; not changed. AnnData keeps proteins in ``obsm``, under the name of the reference's modality: a table with names, or a
-        matrix whose columns are the reference's proteins in order.
+        Cells; not changed. AnnData keeps proteins in ``obsm``, under the name of the reference's modality: a table with
+        names, or a matrix whose columns are the reference's proteins in order.
     spec
         What the reference expects.
     """
@@ -119,8 +119,8 @@ def keep_complete_cells(mdata: MuData) -> str:
     first, *others = (f"mdata.mod[{name!r}].obs_names" for name in mdata.mod)
     names = first + "".join(f".intersection({other}, sort=False)" for other in others)
     return (
-        f"keep the cells that have every modality, as muon's intersect_obs does: mdata = mdata[{names}].copy(); or leave the "
-        "modality out"
+        f"keep the cells that have every modality, as muon's intersect_obs does: mdata = mdata[{names}].copy(); or "
+        "leave the modality out"
     )
 
 

@@ -1,4 +1,4 @@
-"""Read a column as names, so that the label 1 is the same whether a table holds it as 1, 1.0, "1" or b"1"."""
+"""Read a column of ``obs`` as text names, the same for 1, 1.0, "1" and b"1"."""
 
 from __future__ import annotations
 

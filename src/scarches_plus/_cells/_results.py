@@ -1,4 +1,4 @@
-"""Refuse cells that cannot receive a result, before the work."""
+"""Refuse cells that cannot receive a result, before any work."""
 
 from __future__ import annotations
 

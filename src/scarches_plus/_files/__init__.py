@@ -1,4 +1,6 @@
-"""Replace files and folders in one step, check outputs before the work begins, read what others may change or plant.
+"""Replace files and folders atomically, check outputs early, and read shared files safely.
+
+Nothing else in the package replaces a file or a folder, or writes into a folder that others can write to.
 
 Nothing else in the package replaces a file or a folder, or writes into a folder that others can write to.
 """

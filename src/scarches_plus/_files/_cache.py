@@ -1,4 +1,4 @@
-"""Tell where files that were fetched are kept."""
+"""Return the cache folder for downloaded files."""
 
 from __future__ import annotations
 

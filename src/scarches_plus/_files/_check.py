@@ -1,4 +1,4 @@
-"""Checks of outputs, before any work."""
+"""Check before any work that output files and folders can be written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def check_output_file(path: str | Path, *, suffixes: tuple[str, ...] = (), n_byt
     Parameters
     ----------
     path
-        File to write; ``~`` is the user's home. A file that is there will be replaced, a link too, but not what it points to.
+        File to write; ``~`` is the user's home. A file that is there will be replaced, a link too, but not what it
+        points to.
     suffixes
         What its name may end in, such as ``(".h5ad",)``, whatever the case; empty: anything.
     n_bytes
@@ -39,7 +40,8 @@ def check_output_file(path: str | Path, *, suffixes: tuple[str, ...] = (), n_byt
     Raises
     ------
     OSError
-        If it is a folder or a device, is write-protected, lies below a file, cannot be written, or the disk has less than ``n_bytes`` free.
+        If it is a folder or a device, is write-protected, lies below a file, cannot be written, or the disk has less
+        than ``n_bytes`` free.
     ValueError
         If its name does not end in one of ``suffixes``.
     """

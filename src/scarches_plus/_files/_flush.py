@@ -1,4 +1,4 @@
-"""Bring files and folders to the disk, so that they survive a power cut."""
+"""Flush files and folders to disk with fsync, so that they survive a power cut."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk; where a system cannot open folders, it does so by itself."""
+    """Flush a file, or the names in a folder, to disk with fsync.
+
+    Where a system cannot open folders, it does so by itself.
+    """
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
@@ -25,7 +28,7 @@ def flush(path: Path) -> None:
 
 
 def flush_all(folder: Path) -> None:
-    """Bring a folder and all that is in it to the disk."""
+    """Flush a folder and all that is in it to disk."""
     for place, _, files in os.walk(folder):
         for name in files:
             flush(folder / place / name)

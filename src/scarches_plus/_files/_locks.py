@@ -1,4 +1,4 @@
-"""Locks on folders that end with the process that holds them."""
+"""Lock folders with locks that end with the process that holds them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def lock(folder: Path, *, shared: bool = False) -> int | None:
 
 
 def unlock(handle: int | None) -> None:
-    """Give up a lock."""
+    """Release a lock."""
     if handle is not None:
         os.close(handle)
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def bring_others(old: Path, new: Path, goes: Callable[[str], bool]) -> None:
-    """Bring what stays into the new folder, as further names of the same files; as copies where there are no hard links."""
+    """Hard-link a user's other files into the new folder.
+
+    Where there are no hard links, the files are copied.
+    """
     for one in old.iterdir():
         if not goes(one.name):
             _bring(one, new / one.name)

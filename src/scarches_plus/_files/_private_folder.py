@@ -1,4 +1,4 @@
-"""Folders in which files are made before they are put in place."""
+"""Make private temporary folders beside an output, for files before they are put in place."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _ABANDONED = 3600.0
 _LONGEST_NAME = 200
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-#: Where folders are put aside: the one that was replaced, and that of an earlier replacement that was interrupted.
-ASIDE, FORMER = "previous", "former"
+#: Where the folder that was replaced is put aside.
+ASIDE = "previous"
+#: Where the folder of an earlier replacement that was interrupted is put aside.
+FORMER = "former"
 #: What is in a folder of this name is a user's, and never removed; no target is called so.
 KEPT = f"kept-{secrets.token_hex(4)}"
 
@@ -32,8 +34,8 @@ KEPT = f"kept-{secrets.token_hex(4)}"
 def private_folder(target: Path) -> Iterator[Path]:
     """Make a folder beside a place, which nobody else can plant anything into, and remove it in the end.
 
-    What earlier writers to the same place left when they were killed is removed: their locks died with them. Folders of other
-    machines, whose locks cannot be seen, are removed an hour after their last change.
+    What earlier writers to the same place left when they were killed is removed: their locks died with them. Folders of
+    other machines, whose locks cannot be seen, are removed an hour after their last change.
     """
     folder, handle = _make(target)
     try:

@@ -1,4 +1,4 @@
-"""Read files that others may have changed or planted."""
+"""Read regular files of limited size without following links or waiting for pipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read folders that others may replace meanwhile."""
+"""Read a folder consistently while another process may replace it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _HANDLES = Path("/proc/self/fd")
 
 
 def read_folder(path: str | Path, read: Callable[[Path], Result], *, hold: bool = True) -> Result:
-    """Return what is read from a folder, all of it from the same one; read it again if another took its place meanwhile.
+    """Return what is read from a folder, all of it from the same version of the folder.
+
+    It is read again if another folder took its place meanwhile.
 
     Parameters
     ----------
@@ -30,8 +32,8 @@ def read_folder(path: str | Path, read: Callable[[Path], Result], *, hold: bool 
     read
         Takes the folder and returns what is in it; it may be called several times.
     hold
-        If the folder is replaced again and again, keep it open under another path (Linux only). Else the last result counts:
-        for readers that see themselves whether files belong together.
+        If the folder is replaced again and again, keep it open under another path (Linux only). Else the last result
+        counts: for readers that see themselves whether files belong together.
     """
     folder = at_home(path).absolute()
     for _ in range(1 if hold and _HANDLES.is_dir() else _ATTEMPTS):

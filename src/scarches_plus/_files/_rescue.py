@@ -1,4 +1,4 @@
-"""Keep results that cannot be written where they should be."""
+"""Save results in another place when they cannot be written where they should be."""
 
 from __future__ import annotations
 

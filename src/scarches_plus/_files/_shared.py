@@ -1,4 +1,4 @@
-"""Files in folders that others can write to as well, such as a cache for a whole lab."""
+"""Write files into folders that others can write to, such as a shared cache."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def cache_subfolder(root: Path, *names: str) -> Path:
 def open_part(target: Path) -> tuple[BinaryIO, Path]:
     """Open the part of a file that has arrived, to go on at its end; return it and its path.
 
-    Only a file of one's own is written to. Links, other names of files, pipes and what belongs to others are removed first, and where
-    that is not allowed, the part has another name.
+    Only a file of one's own is written to. Links, other names of files, pipes and what belongs to others are removed
+    first, and where that is not allowed, the part has another name.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _open_own(path: Path) -> BinaryIO | None:
 
 
 def place_part(part: Path, target: Path) -> None:
-    """Give a file that has arrived its name."""
+    """Rename a file that has arrived to its final name."""
     part.replace(target)
 
 

@@ -1,4 +1,4 @@
-"""Put a folder in the place of another in one step."""
+"""Swap a new folder with the old one atomically, by renaming."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 def place(new: Path, target: Path) -> None:
     """Put a folder in place; what was there is then where the new one was, or beside that.
 
-    Where two folders cannot be exchanged in one step, three renames do it, and :func:`current` finds the old one between them.
+    Where two folders cannot be exchanged in one step, three renames do it, and :func:`current` finds the old one
+    between them.
     """
     try:
         if not os.path.lexists(target):
@@ -45,7 +46,7 @@ def place(new: Path, target: Path) -> None:
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two folders change places in one step; return ``False`` where the system or the file system cannot."""
+    """Exchange two folders atomically; return ``False`` where the system or the file system cannot."""
     function = _function()
     if function is None:
         return False
@@ -78,7 +79,10 @@ def current(folder: Path) -> Path:
 
 
 def restore(folder: Path, private: Path) -> None:
-    """Finish a replacement that was interrupted between two renames, with a folder in which to put aside what it left."""
+    """Finish a replacement that was interrupted between two renames.
+
+    What it left is put aside in the given folder.
+    """
     _move(previous(folder), private / FORMER if os.path.lexists(folder) else folder)
 
 

@@ -1,4 +1,4 @@
-"""Read files that may be packed with gzip or bzip2."""
+"""Decompress gzip and bzip2 files with a limit on the unpacked size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write files that are there whole or not at all."""
+"""Write a file atomically: whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_file(path: str | Path, write: Callable[[Path], object] | bytes, *, keep: bool = True) -> None:
-    """Let ``write`` make a file in a private folder beside its place, then put it in place in one step.
+    """Write a file atomically: let ``write`` make it in a private folder, then put it in place in one step.
 
     A link that is there is replaced, and the file it points to left alone.
 
@@ -28,8 +28,8 @@ def write_file(path: str | Path, write: Callable[[Path], object] | bytes, *, kee
     write
         Makes the file whose path it is given (it may be called again with another), or the contents.
     keep
-        If it cannot be put in place, write it elsewhere: beside its place, else into the working folder, else into a temporary
-        one.
+        If it cannot be put in place, write it elsewhere: beside its place, else into the working folder, else into a
+        temporary one.
 
     Raises
     ------

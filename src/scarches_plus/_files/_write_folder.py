@@ -1,4 +1,4 @@
-"""Write folders that are there whole or not at all."""
+"""Write a folder atomically: whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def write_folder(
     foreign: Callable[[Path], str | None] | None = None,
     replaced: Callable[[str], bool] | None = None,
 ) -> None:
-    """Let ``fill`` make files in a private folder, which then takes the place of one of that name in a single step.
+    """Write a folder atomically: let ``fill`` make its files in a private folder, then put that in place.
 
-    Whatever happens meanwhile, :func:`read_folder` finds either the old folder or the new one, whole. What earlier writes to the same
-    folder left when they were killed is removed.
+    Whatever happens meanwhile, :func:`read_folder` finds either the old folder or the new one, whole. What earlier
+    writes to the same folder left when they were killed is removed.
 
     Parameters
     ----------

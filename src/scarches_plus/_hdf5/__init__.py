@@ -1,7 +1,7 @@
 """Check HDF5 files before they are read.
 
-Every HDF5 file from outside (h5ad, h5mu, 10x h5) passes :func:`check_hdf5` first, because neither HDF5 nor anndata checks
-what a file declares. Refusals are ValueErrors that name the file and the place in it.
+Every HDF5 file from outside (h5ad, h5mu, 10x h5) passes :func:`check_hdf5` first, because neither HDF5 nor anndata
+checks what a file declares. Refusals are ValueErrors that name the file and the place in it.
 """
 
 from ._check_hdf5 import check_hdf5

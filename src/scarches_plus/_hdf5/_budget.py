@@ -53,8 +53,8 @@ class Budget:
         if self._excess > _limits.HDF5_FREE_BYTES:
             refuse(
                 self._path, dataset.name,
-                f"it declares more data ({declared} bytes) than {stored} bytes of the file can hold; write such cells as a "
-                "sparse matrix, or without compression",
+                f"it declares more data ({declared} bytes) than {stored} bytes of the file can hold; write such cells "
+                "as a sparse matrix, or without compression",
             )  # fmt: skip
         if self._stored > self._size:
             refuse(self._path, dataset.name, "data sets share their storage, and are larger than the file")

@@ -1,4 +1,4 @@
-"""Check an HDF5 file: no other files, no circles, nothing that takes much more memory than the file has bytes."""
+"""Check an HDF5 file for external links, cycles and data far larger than the file."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ class _Walk:
             group, depth = groups.pop()
             self._n_objects += len(group)
             if depth > _limits.HDF5_DEPTH or self._n_objects > _limits.HDF5_OBJECTS:
-                refuse(self._path, group.name, f"it nests deeper than {_limits.HDF5_DEPTH} groups, or in a circle, or has "
+                refuse(self._path, group.name,
+                       f"it nests deeper than {_limits.HDF5_DEPTH} groups, or in a circle, or has "
                        f"more than {_limits.HDF5_OBJECTS} parts")  # fmt: skip
             for name in group:
                 one = self._open(group, name)

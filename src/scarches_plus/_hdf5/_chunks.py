@@ -1,4 +1,7 @@
-"""Check that chunks of data sets unpack to the size of a chunk; HDF5 does not, and reads beyond shorter ones."""
+"""Check that stored chunks of HDF5 data sets unpack to the declared size.
+
+HDF5 does not check this, and reads beyond shorter ones.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,18 @@ if TYPE_CHECKING:
     #: Contents if they are to be unpacked, size in the file, filters that were left out, and first row.
     _Chunk = tuple[bytes | None, int, int, int]
 
-_DEFLATE, _SHUFFLE, _FLETCHER, _LZF = 1, 2, 3, 32000
+_DEFLATE = 1
+_SHUFFLE = 2
+_FLETCHER = 3
+_LZF = 32000
 _CHECKSUM = 4
 #: Filters of the package hdf5plugin that pack: bzip2, blosc, lz4, bitshuffle, blosc2, zstd.
 _PLUGINS = {307, 32001, 32004, 32008, 32026, 32015}
 _BATCH = 32
-#: Bytes of a chunk, and of all of them, from which on threads pay.
-_SMALL, _LARGE = 2**22, 2**21
+#: Bytes of a chunk up to which threads pay.
+_SMALL = 2**22
+#: Bytes of all chunks from which on threads pay.
+_LARGE = 2**21
 #: HDF5 says how large a text is in memory (a pointer of 8 bytes); in the file it takes 16: length, heap and index.
 _POINTER = 8
 

@@ -1,4 +1,4 @@
-"""Refuse a file, naming it and the place in it."""
+"""Refuse an HDF5 file with an error that names the file and the place in it."""
 
 from __future__ import annotations
 

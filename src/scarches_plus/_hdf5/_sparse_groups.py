@@ -1,4 +1,4 @@
-"""Check sparse matrices in HDF5 files, whose indices compiled code uses unchecked."""
+"""Check indices of sparse matrices in HDF5 files, which compiled code trusts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of variable length in HDF5 files: where they lie, and how long they are."""
+"""Locate and measure variable-length strings in HDF5 files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Send HTTP requests: addresses are checked and compared here, redirects followed, slow servers left; no other folder does."""
+"""Send HTTP requests with checked addresses, followed redirects and a limit for slow servers.
+
+No other folder sends requests.
+"""
 
 from ._addresses import (
     AddressError,

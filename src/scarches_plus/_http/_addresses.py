@@ -1,4 +1,7 @@
-"""Check, join and compare addresses of the web. No other module takes an address apart or puts one together."""
+"""Check, join and compare web addresses (URLs) of HTTP requests.
+
+No other module takes an address apart or puts one together.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
 
 _PORTS = {"http": 80, "https": 443}
-#: What RFC 3986 allows, without names or passwords; blanks, backslashes, control characters and other alphabets are not in it.
+#: What RFC 3986 allows, without names or passwords; blanks, backslashes, control characters and other alphabets are not
+#: in it.
 _ADDRESS = re.compile(
     r"""(?P<scheme>https?)://
     (?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)
@@ -33,7 +37,8 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 #: Hosts that end so are read as numbers, in forms such as 127.1 and 0x7f000001.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LOCAL_NAMES = (
-    ".localhost", ".local", ".localdomain", ".lan", ".home", ".home.arpa", ".internal", ".intranet", ".corp", ".private",
+    ".localhost", ".local", ".localdomain", ".lan", ".home", ".home.arpa", ".internal", ".intranet", ".corp",
+    ".private",
 )  # fmt: skip
 #: IPv6 addresses that mean an IPv4 address, which may be of a private network: mapped, compatible, 6to4, Teredo, NAT64.
 _CARRY_IPV4 = [

@@ -1,4 +1,7 @@
-"""Fetch files: every redirect is checked, and nothing but the request is sent, to nobody else."""
+"""Fetch files over HTTP, checking every redirect.
+
+Nothing but the request is sent, and to nobody else.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ class TransferError(OSError):
 
 
 class TryLaterError(TransferError):
-    """The same request may succeed later; ``wait`` is how many seconds the server wants to be left alone, if it says so."""
+    """The same request may succeed later.
+
+    ``wait`` is how many seconds the server wants to be left alone, if it says so.
+    """
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -69,7 +75,8 @@ class Answer:
         Raises
         ------
         TransferError
-            If the contents are packed, which nobody asked for, or too slow; :class:`TryLaterError` if the connection breaks off.
+            If the contents are packed, which nobody asked for, or too slow; :class:`TryLaterError` if the connection
+            breaks off.
         """
         packing = self.headers.get("Content-Encoding", "identity").strip().lower()
         if packing not in {"", "identity"}:
@@ -98,8 +105,8 @@ def chunks(answer: Answer) -> Iterator[bytes]:
 def new_session(address: str, watch: Watch) -> Any:
     """Return a session of requests for an address.
 
-    It leaves redirects to us, as it would read all of their bodies and follow them anywhere; takes no password from ``.netrc``; and
-    uses no proxy for what is not encrypted, which is on this machine.
+    It leaves redirects to us, as it would read all of their bodies and follow them anywhere; takes no password from
+    ``.netrc``; and uses no proxy for what is not encrypted, which is on this machine.
     """
     session = requests.Session()
     session.headers.update({"User-Agent": user_agent(), "Accept-Encoding": "identity"})
@@ -122,7 +129,8 @@ def follow(
     auth
         Adds a token to a request; it goes no further than the origin that was asked first.
     within
-        Seconds for the whole transfer. Besides, an answer has to begin, and its contents to move on, as ``_limits`` says.
+        Seconds for the whole transfer. Besides, an answer has to begin, and its contents to move on, as ``_limits``
+        says.
 
     Raises
     ------
@@ -161,7 +169,10 @@ def user_agent() -> str:
 
 
 def _ask(url: str, headers: Mapping[str, str], auth: Any, watch: Watch) -> Any:
-    """Return the answer to one request. Errors of the library hold the request with its headers; those that are raised here do not."""
+    """Return the answer to one request.
+
+    Errors of the library hold the request with its headers; those that are raised here do not.
+    """
     with new_session(url, watch) as session:
         try:
             return session.get(url, headers=headers, stream=True, timeout=_TIMEOUT, auth=auth)

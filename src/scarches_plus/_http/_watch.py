@@ -1,4 +1,7 @@
-"""Break connections that are too slow: a server that sends a byte a second never meets the time-out of a socket."""
+"""Break HTTP connections that are too slow for a socket's time-out to notice.
+
+A server that sends a byte a second never meets that time-out.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 class Watch:
     """Watches the connections of sessions from :meth:`start` to :meth:`stop`.
 
-    A transfer breaks if less than ``_limits.SLOWEST`` bytes a second have moved over ``window`` seconds, or where it takes longer than
-    ``total`` seconds.
+    A transfer breaks if less than ``_limits.SLOWEST`` bytes a second have moved over ``window`` seconds, or where it
+    takes longer than ``total`` seconds.
 
     Attributes
     ----------

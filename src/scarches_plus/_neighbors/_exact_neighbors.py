@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: candidates by matrix products in single precision, their order and the proof in double."""
+"""Find exact nearest neighbours by matrix products in single precision, verified in double."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _SCORES = 2**20  # scores that one thread holds
 _ROWS = 512  # query cells that one step takes at most
-_REGION, _MOST_REGIONS = 96, 8192  # reference cells of a region, on average; regions
+_REGION = 96  # reference cells of a region, on average
+_MOST_REGIONS = 8192  # regions at most
 _SPARE = 16  # candidates beyond k
 _FIRST_LOOK = 8  # times as many cells as candidates tell how far to look
 
@@ -26,11 +27,12 @@ def exact_neighbors(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Find the `k` reference cells nearest to every query cell, and their distances, as rounded; equal ones by index.
 
-    The reference is divided into regions, the cells nearest to each of some of its cells; a region whose distance exceeds
-    that of `k` cells already seen is skipped. In the others, scores :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` in single
-    precision single out a few more candidates than wanted, of which float64 differences pick the nearest. Bounds on the
-    rounding and on the distance of what was skipped then prove for each cell that none was missed; cells without proof, such
-    as those with many duplicates, are searched again in float64.
+    The reference is divided into regions, the cells nearest to each of some of its cells; a region whose distance
+    exceeds that of `k` cells already seen is skipped. In the others, scores
+    :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` in single precision single out a few more candidates than wanted, of
+    which float64 differences pick the nearest. Bounds on the rounding and on the distance of what was skipped then
+    prove for each cell that none was missed; cells without proof, such as those with many duplicates, are searched
+    again in float64.
 
     Parameters
     ----------
@@ -140,7 +142,10 @@ class _Search:
     def _proven(
         self, cells: NDArray[np.float64], farthest: NDArray[np.float64], bar: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
-        """Whether every cell up to the `farthest` neighbour has a score above the bar, whatever the rounding."""
+        """Return whether every cell up to the `farthest` neighbour has a score above the bar.
+
+        This holds whatever the rounding.
+        """
         norm, farthest = np.linalg.norm(cells, axis=1) / self.scale, farthest / self.scale
         reach = norm + farthest  # the largest norm of a cell as near as that
         float32 = np.finfo(np.float32)

@@ -1,4 +1,4 @@
-"""Nearest neighbours by Euclidean distance: exact while that is quick, approximate beyond."""
+"""Search nearest neighbours (kNN), exactly while that is quick, else with pynndescent."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def nearest_within(
 
 
 def dense(values: ArrayLike, name: str = "embedding") -> NDArray:
-    """An array of the values; sparse ones are refused."""
+    """Return an array of the values; sparse ones are refused."""
     if issparse(values):
         message = f"{name} is sparse, and distances need all coordinates: give {name}.toarray()"
         raise ValueError(message)
@@ -157,7 +157,10 @@ def _search(
 
 
 def _approximate(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> NDArray[np.int64]:
-    """More candidates than wanted, so that ranking them exactly recovers what float32 and the search missed."""
+    """Return more candidates than wanted, for ranking them exactly.
+
+    The ranking recovers what float32 and the search missed.
+    """
     from pynndescent import NNDescent
 
     within = query is reference

@@ -1,4 +1,7 @@
-"""Options by name, such as ``plan_kwargs``: known ones only, each checked by its rule."""
+"""Check options that are passed by name, such as ``plan_kwargs``.
+
+Only known options are taken, each checked by its rule.
+"""
 
 from ._check import by_name, check_options, or_none, parameters_of
 from ._networks import check_network

@@ -1,4 +1,4 @@
-"""Require known options, each checked by its rule, and name arguments that are given by position."""
+"""Check that options are known and valid, and bind positional arguments to names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of networks: which there are, and what values they take."""
+"""Check options of networks, such as ``n_hidden``."""
 
 from __future__ import annotations
 

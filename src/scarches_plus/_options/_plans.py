@@ -1,4 +1,4 @@
-"""Options of training plans: which there are, and what values they take."""
+"""Check options of training plans, such as ``lr``."""
 
 from __future__ import annotations
 

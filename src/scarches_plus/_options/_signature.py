@@ -1,4 +1,4 @@
-"""Constructors that take more than those of scvi-tools, and say so."""
+"""Extend the signature of a scvi-tools constructor by keyword-only parameters."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Read pickles, and the files of torch that hold them, as plain values.
+"""Read pickles and torch files as plain values, without executing them.
 
-Nothing that a file names is looked up, called or set up: opcodes become inert records, and of those only what is known to be
-harmless becomes tensors, arrays and tables, from checked bytes. Whatever knows a model's meaning belongs in ``model``.
+Nothing that a file names is looked up, called or set up: opcodes become inert records, and of those only what is known
+to be harmless becomes tensors, arrays and tables, from checked bytes. Whatever knows a model's meaning belongs in
+``model``.
 """
 
 from ._former import FORMER_FILES, FormerModel, read_former_folder

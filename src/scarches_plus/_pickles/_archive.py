@@ -1,4 +1,7 @@
-"""Archives as ``torch.save`` writes them, taken apart strictly: nothing is packed, twice, shared or unchecked."""
+"""Read the zip archives of ``torch.save``, with strict checks of entries and checksums.
+
+Nothing in them may be packed, shared, or there twice.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,8 @@ _LARGE = 0xFFFFFFFF
 def members_of(contents: memoryview) -> dict[str, memoryview]:
     """Return the members of an archive by name without the folder, as parts of its bytes.
 
-    Python's :mod:`zipfile` is not used because it takes what others wrote: comments, packed and overlapping members, and a
-    directory of any size.
+    Python's :mod:`zipfile` is not used because it takes what others wrote: comments, packed and overlapping members,
+    and a directory of any size.
 
     Raises
     ------
@@ -77,7 +80,10 @@ def require_end(last: bytes) -> None:
 
 
 def _directory(contents: memoryview) -> tuple[int, int, int, int]:
-    """Return number of entries, start and size of the directory, and how far the archive was moved by what precedes it."""
+    """Return number of entries, start and size of the directory, and the offset of the archive.
+
+    The offset is how far what precedes the archive moved it.
+    """
     at = len(contents) - _END.size
     require_end(bytes(contents[max(0, at) :]))
     _, _, _, _, n_entries, size, start, comment = _END.unpack_from(contents, at)
@@ -114,7 +120,8 @@ def _entry(contents: memoryview, at: int, end: int) -> tuple[str, int, int, int,
     n_bytes, packed, local = (next(large, -1) if one == _LARGE else one for one in (n_bytes, packed, local))
     if not _MEMBER.fullmatch(name):
         _refuse(
-            f"is refused: it holds {for_line(name)!r}, which torch.save does not write; TorchScript is code, and no model"
+            f"is refused: it holds {for_line(name)!r}, which torch.save does not write; TorchScript is code, and no "
+            "model"
         )
     if method != 0 or packed != n_bytes or flags & _ENCRYPTED:
         _refuse(f"is packed, as torch never does ({name})")

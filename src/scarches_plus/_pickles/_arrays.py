@@ -1,4 +1,4 @@
-"""Arrays and numbers of numpy, made from checked bytes."""
+"""Build numpy arrays and numbers from checked bytes of a pickle."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from ._records import FETCH, TRUST, Record, UnsafeFileError
 _PLAIN = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|O8?|[US][0-9]{1,7}")
 _BYTE_ORDERS = {"<", ">", "=", "|"}
 _LAST_CHARACTER = 0x10FFFF
-#: Where a dtype's state has its version, byte order and, none of which is allowed, a subtype, names and fields.
-_ORDER, _FIELDS = 1, slice(2, 5)
+#: Where a dtype's state, which begins with its version, has the byte order.
+_ORDER = 1
+#: Where a dtype's state has a subtype, names and fields, none of which is allowed.
+_FIELDS = slice(2, 5)
 
 
 def dtype_of(record: Any) -> np.dtype:

@@ -24,7 +24,7 @@ _SETUP = "scvi_setup_dict_"
 
 @dataclass(frozen=True)
 class FormerModel:
-    """What a folder of scvi-tools before 0.15 holds.
+    """Contents of a folder of scvi-tools before 0.15.
 
     Attributes
     ----------

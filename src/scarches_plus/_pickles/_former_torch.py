@@ -1,4 +1,7 @@
-"""Take apart what ``torch.save`` wrote before torch 1.6: five pickles in a row, and then the values of every storage."""
+"""Read the pre-zip format of ``torch.save`` before torch 1.6.
+
+Such a file is five pickles in a row, and then the values of every storage.
+"""
 
 from __future__ import annotations
 

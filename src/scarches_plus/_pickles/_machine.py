@@ -1,4 +1,4 @@
-"""An unpickler that only keeps records: its stack, marks and memo, and the steps it knows."""
+"""Interpret pickle opcodes on a stack, building inert records instead of objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from scarches_plus._limits import PICKLE_CONTAINERS, PICKLE_INTEGER_BYTES, PICKL
 
 from ._records import TRUST, Items, Name, Pairs, Record, Tag, UnsafeFileError
 
-BYTE, SHORT, INTEGER, LENGTH, LONGEST, FLOAT = map(struct.Struct, ("<B", "<H", "<i", "<I", "<Q", ">d"))
+BYTE = struct.Struct("<B")
+SHORT = struct.Struct("<H")
+INTEGER = struct.Struct("<i")
+LENGTH = struct.Struct("<I")
+LONGEST = struct.Struct("<Q")
+FLOAT = struct.Struct(">d")
 _NEWEST_PROTOCOL = 5
 #: How integers, floats and references in a row are unpacked.
 IN_RUNS = {ord(code): form for code, form in zip("KMJGhj", ("<xB", "<xH", "<xi", ">xd", "<xB", "<xI"), strict=True)}

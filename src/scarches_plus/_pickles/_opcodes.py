@@ -1,13 +1,15 @@
-"""Read the opcodes of a pickle without making anything.
+"""Parse the opcodes of a pickle without creating any object.
 
 Why an interpreter of our own, in Python, and neither :class:`pickle.Unpickler` nor ``torch.load(weights_only=True)``:
 
-- The C unpickler takes memory before anyone is asked: ``LONG_BINPUT 2**28`` in a file of 500 bytes takes 4.1 GB. Keys are
-  hashed and states set up, whatever they are. It would need a scan of all opcodes first, which is most of this file.
-- torch's ``weights_only`` reads protocol 2 only (not the ``attr.pkl`` of scvi-tools before 0.15), keeps its list of allowed
-  names for the whole process, sets up whatever class is on it, numpy's dtypes among them, and does not look at checksums.
-- Here there is nothing to allow: every name becomes a :class:`Name`, every call a :class:`Record`, and nothing is hashed,
-  called, imported or set up. What is known to be harmless is made later, from checked bytes (``_values.py``).
+- The C unpickler takes memory before anyone is asked: ``LONG_BINPUT 2**28`` in a file of 500 bytes takes 4.1 GB. Keys
+  are hashed and states set up, whatever they are. It would need a scan of all opcodes first, which is most of this
+  file.
+- torch's ``weights_only`` reads protocol 2 only (not the ``attr.pkl`` of scvi-tools before 0.15), keeps its list of
+  allowed names for the whole process, sets up whatever class is on it, numpy's dtypes among them, and does not look at
+  checksums.
+- Here there is nothing to allow: every name becomes a :class:`Name`, every call a :class:`Record`, and nothing is
+  hashed, called, imported or set up. What is known to be harmless is made later, from checked bytes (``_values.py``).
 
 Pickles of models have some ten thousand opcodes, for which the interpreter takes some milliseconds.
 """
@@ -94,8 +96,8 @@ def _raw(machine: Machine, n_bytes: int) -> None:
     machine.stack.append(machine.take(n_bytes))
 
 
-#: Opcodes of protocols 2 to 5 as picklers write them. INST, OBJ, EXT, PERSID, DUP, the text opcodes of protocol 0 and buffers
-#: outside the file are not among them.
+#: Opcodes of protocols 2 to 5 as picklers write them. INST, OBJ, EXT, PERSID, DUP, the text opcodes of protocol 0 and
+#: buffers outside the file are not among them.
 _STEPS: dict[int, Callable[[Machine], Any]] = {
     code[0]: step
     for code, step in {

@@ -1,4 +1,4 @@
-"""Read files of torch and pickles as plain values."""
+"""Read torch files and pickles as plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of the objects that a file describes; the objects themselves are never made."""
+"""Record the objects that a pickle describes, without ever creating them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _SHOWN = 100
 
 
 #: What is said where a file may be whole, and only holds more than can be read safely.
-TRUST = "if you trust whoever made it, sp.model.load(path, trust_pickle=True) lets scvi-tools open it, which runs what the file says"
+TRUST = (
+    "if you trust whoever made it, sp.model.load(path, trust_pickle=True) lets scvi-tools open it, which runs what the "
+    "file says"
+)
 
 #: What is said where a file cannot be whole.
 FETCH = "it is damaged or was made by hand; fetch it again, from where you trust it"

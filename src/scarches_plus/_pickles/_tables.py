@@ -1,4 +1,4 @@
-"""Tables of pandas 1 to 3, read from their records without pandas."""
+"""Read DataFrames of pandas 1 to 3 from pickle records, without pandas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the values that records describe, if they are known to be harmless."""
+"""Build the harmless values that pickle records describe, and refuse all others."""
 
 from __future__ import annotations
 

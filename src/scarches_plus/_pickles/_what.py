@@ -1,4 +1,4 @@
-"""Say what a file is that should be a model and is none, by its first bytes, and what to do about it."""
+"""Identify a file that is no model by its first bytes, and suggest a fix."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Models on disk: the bundles of this package and what scvi-tools saved, from path to model. Nothing here knows a network.
+"""Save and load models on disk: bundles of this package and folders of scvi-tools.
 
-Its public functions are names of ``hub``; ``sp.load`` opens all of it. What else is listed is what ``hub`` needs of the format.
+Nothing here knows a network.
+Its public functions are names of ``hub``; ``sp.load`` opens all of it. What else is listed is what ``hub`` needs of the
+format.
 """
 
 from scarches_plus._pickles import FORMER_FILES

@@ -1,4 +1,4 @@
-"""Write a model for plain scvi-tools."""
+"""Export a model to a folder that plain scvi-tools opens."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a folder that plain scvi-tools opens, 1.4 and 1.5 alike: ``scvi.model.SCVI.load(path, adata)``.
 
-    Data of single cells (labels, training indices, anchors) stay behind, and so does the training history, which scvi-tools 1.4 could not
-    read from 1.5. The file is a pickle, as scvi-tools wants it: whoever opens it has to trust you. Share :func:`save_bundle`'s
-    folders with those who use this package.
+    Data of single cells (labels, training indices, anchors) stay behind, and so does the training history, which
+    scvi-tools 1.4 could not read from 1.5. The file is a pickle, as scvi-tools wants it: whoever opens it has to trust
+    you. Share :func:`save_bundle`'s folders with those who use this package.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, 
     path
         Folder to write.
     overwrite
-        Replace a folder that :func:`export_model` wrote. A folder with anything else in it, or with a model that scvi-tools or
-        ``model.save`` wrote, is left alone.
+        Replace a folder that :func:`export_model` wrote. A folder with anything else in it, or with a model that
+        scvi-tools or ``model.save`` wrote, is left alone.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Open models as the field shares them today."""
+"""Import a model from a bundle, a scvi-tools folder or an archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open the cells of a model of scvi-hub."""
+"""Import the reference cells that lie beside a scvi-hub model."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ _FORMER_KEYS = ("_scvi_latent_qzm", "X_latent_qzm")
 
 
 def import_reference(path: str | Path, *, prefix: str | None = None, max_bytes: int = 2**34) -> AnnData:
-    """Open the cells that lie beside a model, as those of scvi-hub do (``adata.h5ad`` or ``mdata.h5mu``), minified or whole.
+    """Open the cells that lie beside a model, minified or whole.
 
-    The file is looked through before it is read: links and virtual data that would bring in other files of this machine, data that
-    would take far more memory than the file has bytes, and sparse matrices whose parts do not agree, are refused.
+    Models of scvi-hub have such cells (``adata.h5ad`` or ``mdata.h5mu``).
+
+    The file is looked through before it is read: links and virtual data that would bring in other files of this
+    machine, data that would take far more memory than the file has bytes, and sparse matrices whose parts do not agree,
+    are refused.
 
     Parameters
     ----------
@@ -93,7 +96,10 @@ def _with_latent(cells: AnnData | MuData, model: Any) -> AnnData:
         return adata
     latent = np.asarray(cells.obsm[found], dtype=np.float32)
     if latent.shape[1] != model.module.n_latent or not np.isfinite(latent).all():
-        message = f"obsm[{found!r}] has not the {model.module.n_latent} dimensions of the model, or values that are not finite"
+        message = (
+            f"obsm[{found!r}] has not the {model.module.n_latent} dimensions of the model, or values that are not "
+            "finite"
+        )
         raise ValueError(message)
     adata.obsm[_keys.EMBEDDING] = latent
     record = {"space": model.state.space, "model_class": type(model).__name__}

@@ -1,4 +1,4 @@
-"""Open a bundle."""
+"""Load the model of a bundle."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def load_bundle(path: str | Path) -> SCVI | SCANVI | TOTALVI:
     """Open a model that :func:`save_bundle` wrote, here or elsewhere.
 
-    Nothing in the folder is executed. Sizes and hashes of files, and names, types and shapes of tensors, are checked before
-    anything is used, and before memory is taken for the network. Neither the reference's cells nor the versions of the machine
-    that wrote the bundle are needed.
+    Nothing in the folder is executed. Sizes and hashes of files, and names, types and shapes of tensors, are checked
+    before anything is used, and before memory is taken for the network. Neither the reference's cells nor the versions
+    of the machine that wrote the bundle are needed.
 
     Parameters
     ----------

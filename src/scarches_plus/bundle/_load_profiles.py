@@ -1,4 +1,4 @@
-"""Open the label profiles of a bundle."""
+"""Load the label profiles of a bundle."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ def _read(folder: Path) -> LabelProfiles:
     manifest, _ = read_manifest(folder)
     if manifest.profiles is None:
         message = (
-            f"{folder / MANIFEST} lists no label profiles: the bundle was saved without any. Where the reference's cells are: "
-            "sp.hub.save_bundle(model, path, profiles=sp.tl.label_profiles(reference, labels_key, batch_key))"
+            f"{folder / MANIFEST} lists no label profiles: the bundle was saved without any. Where the reference's "
+            "cells are: sp.hub.save_bundle(model, path, profiles=sp.tl.label_profiles(reference, labels_key, "
+            "batch_key))"
         )
         raise BundleError(message)
     return unpack_profiles(read_listed(folder, manifest, PROFILES), manifest, str(folder / PROFILES))

@@ -1,4 +1,4 @@
-"""Open the reference cells of a bundle."""
+"""Load the reference cells of a bundle."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def load_reference(path: str | Path) -> AnnData:
     Returns
     -------
     AnnData
-        What was put into the bundle: ``obsm["X_scarches"]``, ``obsm["X_scarches_variance"]``, labels in ``obs``, ``obsm["X_umap"]``, counts in ``X``. Cells are
-        named anew.
+        What was put into the bundle: ``obsm["X_scarches"]``, ``obsm["X_scarches_variance"]``, labels in ``obs``,
+        ``obsm["X_umap"]``, counts in ``X``. Cells are named anew.
 
     Raises
     ------
@@ -46,8 +46,8 @@ def _read(folder: Path) -> AnnData:
     manifest, _ = read_manifest(folder)
     if manifest.reference is None:
         message = (
-            f"{folder / MANIFEST} lists no reference cells: the bundle was saved without any. Its model labels cells by its "
-            "summary, if it has one: sp.tl.transfer_labels(query, model, labels_key)"
+            f"{folder / MANIFEST} lists no reference cells: the bundle was saved without any. Its model labels cells "
+            "by its summary, if it has one: sp.tl.transfer_labels(query, model, labels_key)"
         )
         raise BundleError(message)
     return unpack_reference(read_listed(folder, manifest, REFERENCE), manifest, str(folder / REFERENCE))

@@ -1,4 +1,4 @@
-"""What a bundle says about itself."""
+"""Validate the manifest of a bundle, ``manifest.json``, with pydantic models."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def _few_epochs(series: Any) -> Any:
     if isinstance(series, list | tuple) and any(
         isinstance(one, list) and len(one) > _limits.HISTORY_EPOCHS for one in series
     ):
-        message = f"it has {max(len(one) for one in series if isinstance(one, list))} epochs, of {_limits.HISTORY_EPOCHS} at most"
+        message = (
+            f"it has {max(len(one) for one in series if isinstance(one, list))} epochs, of {_limits.HISTORY_EPOCHS} at "
+            "most"
+        )
         raise ValueError(message)
     return series
 
@@ -92,7 +95,9 @@ class StrictModel(BaseModel):
 
 
 class Card(StrictModel):
-    """What people want to know of a model before they use it. Everything is optional.
+    """Facts about a model for people who may use it.
+
+    Everything is optional.
 
     Parameters
     ----------
@@ -161,7 +166,7 @@ class ModelSection(StrictModel):
 
 
 class CellsSection(StrictModel):
-    """What cells are like, as in :class:`scarches_plus._reference.ReferenceSpec`."""
+    """Description of cells, as in :class:`scarches_plus._reference.ReferenceSpec`."""
 
     var_names: Names = Field(min_length=1)
     layer: str | None
@@ -181,7 +186,7 @@ class CellsSection(StrictModel):
 
 
 class SurgerySection(StrictModel):
-    """How a query model was made, as in :class:`scarches_plus.model.Surgery`."""
+    """Record of the surgery of a query model, as in :class:`scarches_plus.model.Surgery`."""
 
     strategy: str
     train_reference_columns: bool
@@ -192,7 +197,7 @@ class SurgerySection(StrictModel):
 
 
 class StateSection(StrictModel):
-    """What is remembered, as in :class:`scarches_plus.model.ModelState`, without tensors."""
+    """State of a model, as in :class:`scarches_plus.model.ModelState`, without tensors."""
 
     space: str
     weights: str
@@ -259,7 +264,7 @@ class SummarySection(StrictModel):
 
 
 class ReferenceSection(StrictModel):
-    """What is there of the reference's cells, and the categories of their labels."""
+    """Description of the reference cells in a bundle, and the categories of their labels."""
 
     n_cells: Count
     space: str
@@ -277,7 +282,7 @@ class ProfilesSection(StrictModel):
 
 
 class Manifest(StrictModel):
-    """What a bundle holds: ``manifest.json``.
+    """Manifest of a bundle: ``manifest.json``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write a model as a bundle."""
+"""Save a model as a bundle."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def save_bundle(
 ) -> Path:
     """Write a model as a folder of plain files that can be shared.
 
-    ``manifest.json`` says everything about the model in words and numbers, ``weights.safetensors`` holds its weights, and
-    ``README.md`` is a card for people. There is no pickle, and by default nothing about single cells: no labels, no indices, no
-    names, no latent representation. Whatever happens while it is written, a bundle that was there stays whole until the new one
-    takes its place; what a killed call left beside it is removed by the next one.
+    ``manifest.json`` says everything about the model in words and numbers, ``weights.safetensors`` holds its weights,
+    and ``README.md`` is a card for people. There is no pickle, and by default nothing about single cells: no labels, no
+    indices, no names, no latent representation. Whatever happens while it is written, a bundle that was there stays
+    whole until the new one takes its place; what a killed call left beside it is removed by the next one.
 
     Parameters
     ----------
@@ -64,20 +64,21 @@ def save_bundle(
     card
         What people want to know, as a :class:`Card` or its fields.
     summary
-        Keep a mixture of Gaussians for each label (:func:`scarches_plus.train.summarize_reference`), from which the model labels
-        cells where no reference cell is at hand. One that the model carries is taken; else it is made of ``labels_key``, or of the
-        labels that the model trained on. Columns may be those of a modality. Where there is neither, the bundle
-        holds none, and a warning is logged.
+        Keep a mixture of Gaussians for each label (:func:`scarches_plus.train.summarize_reference`), from which the
+        model labels cells where no reference cell is at hand. One that the model carries is taken; else it is made of
+        ``labels_key``, or of the labels that the model trained on. Columns may be those of a modality. Where there is
+        neither, the bundle holds none, and a warning is logged.
     importance
-        Keep what the model knows of the importance of its weights (:func:`scarches_plus.train.estimate_importance`), for EWC.
+        Keep what the model knows of the importance of its weights (:func:`scarches_plus.train.estimate_importance`),
+        for EWC.
     anchors
         Keep the cells that :func:`scarches_plus.train.store_anchors` kept. These are data of single cells.
     reference
         Reference cells, from which ``include`` is taken.
     include
-        What to keep of every reference cell: ``"latent"`` (posterior means, ``obsm["X_scarches"]``), ``"variance"`` (of the same posterior,
-        computed from the counts of the reference), ``"labels"`` (``labels_key`` in ``obs``), ``"umap"`` (``obsm["X_umap"]``) and
-        ``"counts"``. These are data of single cells; names of cells are never kept.
+        What to keep of every reference cell: ``"latent"`` (posterior means, ``obsm["X_scarches"]``), ``"variance"`` (of
+        the same posterior, computed from the counts of the reference), ``"labels"`` (``labels_key`` in ``obs``),
+        ``"umap"`` (``obsm["X_umap"]``) and ``"counts"``. These are data of single cells; names of cells are never kept.
     labels_key
         Columns of labels, for the summary and for ``include``.
     profiles
@@ -98,11 +99,11 @@ def save_bundle(
     FileExistsError
         If the folder exists and ``overwrite`` is not set, or it is no bundle.
     OSError
-        If it cannot be written, which is looked at first. What cannot be put in place in the end is kept elsewhere, and the message
-        says where.
+        If it cannot be written, which is looked at first. What cannot be put in place in the end is kept elsewhere, and
+        the message says where.
     ValueError
-        If the model is not trained, or the card is not valid, or cells are asked for that are not there, or a component of the
-        summary, or a label of the profiles, has fewer than 20.
+        If the model is not trained, or the card is not valid, or cells are asked for that are not there, or a component
+        of the summary, or a label of the profiles, has fewer than 20.
     TypeError
         If an argument of the model is no plain value, or profiles are none.
     """
@@ -135,8 +136,8 @@ def save_bundle(
     check_output_folder(folder, overwrite=overwrite, n_bytes=n_bytes, foreign=no_bundle)
     files = bundle_files(
         model, parts, card, keys,
-        summary=summary, importance=importance, anchors=anchors, reference=reference, include=include, profiles=profiles,
-        calibration=calibration,
+        summary=summary, importance=importance, anchors=anchors, reference=reference, include=include,
+        profiles=profiles, calibration=calibration,
     )  # fmt: skip
     write_folder(folder, files, overwrite=overwrite, foreign=no_bundle)
     return folder

@@ -1,4 +1,4 @@
-"""Check everything about a bundle."""
+"""Verify every file of a bundle, and that its model can be built."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def verify_bundle(path: str | Path) -> Manifest:
     FileNotFoundError
         If there is no such folder.
     BundleError
-        If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20 cells; the message
-        names the file.
+        If anything is damaged, missing, not what the manifest says, or not in it, or describes labels by fewer than 20
+        cells; the message names the file.
     """
     from ._format._verified import verified
 

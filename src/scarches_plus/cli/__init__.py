@@ -1,7 +1,7 @@
-"""The command line: thin calls of the verbs, from files to files.
+"""Run the command line: each command calls a verb on files.
 
-One command a function in a file of commands of one kind (``_commands``); ``_app`` lists them all. What commands read and write is in
-``_files``, penalties as words in ``_penalties``, and how a command ends in ``_terminal``.
+One command a function in a file of commands of one kind (``_commands``); ``_app`` lists them all. What commands read
+and write is in ``_files``, penalties as words in ``_penalties``, and how a command ends in ``_terminal``.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The program with its commands, and the types of their options, checked before any work."""
+"""Define the command-line program, its commands, and checked types of their options."""
 
 from __future__ import annotations
 

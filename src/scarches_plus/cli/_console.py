@@ -1,4 +1,4 @@
-"""Print results: text as it is, without markup, and without what would act on a terminal."""
+"""Print results to the standard output, without markup or control characters."""
 
 from __future__ import annotations
 

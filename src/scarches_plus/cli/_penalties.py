@@ -1,4 +1,4 @@
-"""Penalties as words of the command line."""
+"""Parse penalties from command-line words such as ``mmd:on=decoder,weight=10``."""
 
 from __future__ import annotations
 

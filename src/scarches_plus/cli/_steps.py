@@ -1,4 +1,4 @@
-"""Steps that several commands share."""
+"""Run the steps that several commands share, such as building, mapping and reporting."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ def build_model(
 
 @contextmanager
 def trained_model_kept(out: Path | None) -> Iterator[None]:
-    """Save the model of a training, or of what comes after it, that Ctrl-C or an error stops: beside ``out``, which means a finished one."""
+    """Save the model beside ``out`` if Ctrl-C or an error stops a training, or what comes after it.
+
+    A model at ``out`` itself means a finished one.
+    """
     try:
         yield
     except BaseException as stop:

@@ -1,4 +1,4 @@
-"""Run commands and end them in one message, never a traceback; print notes and warnings as one line each."""
+"""Run commands with one-line errors and warnings instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 #: What this command has read: errors of the work on cells name these.
 files_read: list[Path] = []
-#: Exit statuses: bad input or a failure, Ctrl-C, and a reader of the output that is gone (128 + SIGPIPE), as shells have them.
-FAILED, INTERRUPTED, NO_READER = 2, 130, 141
+#: Exit status after bad input or a failure; all are as shells have them.
+FAILED = 2
+#: Exit status after Ctrl-C.
+INTERRUPTED = 130
+#: Exit status if the reader of the output is gone (128 + SIGPIPE).
+NO_READER = 141
 _SECRET = re.compile(
     r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}"
 )
@@ -59,7 +63,8 @@ def run(call: Callable[[], object]) -> int:
             return NO_READER
         except MemoryError as error:
             return _say(
-                f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more memory{_files('')}"
+                f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more "
+                f"memory{_files('')}"
             )
         except Exception as error:  # noqa: BLE001 (the last resort)
             status = _say(f"error: {_message(error)}")
@@ -104,7 +109,10 @@ def _message(error: Exception) -> str:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Return whether a line of the package raises it, with a message for users, and no library and no mistake of its own."""
+    """Return whether the package raised an error on purpose, with a message for users.
+
+    Errors of libraries and mistakes of the package are none.
+    """
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

@@ -1,4 +1,4 @@
-"""Data to try things on: bundled, simulated, or downloaded once and checked against a hash.
+"""Load example data sets: bundled, simulated, or downloaded and checked against a hash.
 
 A data set here returns an AnnData with raw counts, ``obs["cell_type"]`` and ``obs["batch"]``, and says where the
 data come from and what is wrong with them. Nothing here changes an AnnData (``pp``) or knows a model (``model``).

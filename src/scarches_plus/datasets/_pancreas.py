@@ -1,3 +1,5 @@
+"""Load the human pancreatic islets data set of nine technologies."""
+
 from __future__ import annotations
 
 import warnings

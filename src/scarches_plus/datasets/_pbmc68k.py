@@ -1,3 +1,5 @@
+"""Load 700 cells of the 10x Genomics PBMC 68k data set, with raw counts."""
+
 from __future__ import annotations
 
 import warnings
@@ -24,9 +26,9 @@ def pbmc68k() -> AnnData:
     AnnData
         700 cells x 765 genes. ``X`` holds raw counts (CSR, float32) and ``obs``:
 
-        - ``cell_type``: 10 labels. The original study [1]_ gave each cell the label of the sorted population it correlates
-          with best; scANVI's authors [2]_ found part of these labels wrong, most visibly T cells labelled as dendritic
-          or natural killer cells. Do not read agreement with them as accuracy. Colours are in
+        - ``cell_type``: 10 labels. The original study [1]_ gave each cell the label of the sorted population it
+          correlates with best; scANVI's authors [2]_ found part of these labels wrong, most visibly T cells labelled as
+          dendritic or natural killer cells. Do not read agreement with them as accuracy. Colours are in
           ``uns["cell_type_colors"]``.
         - ``batch``: the 10x lane, ``"lane1"`` to ``"lane8"`` (the digit that ends the barcode). Lanes carry cells of
           one sample, so their effect is weak.

@@ -1,3 +1,5 @@
+"""Simulate counts of cell types on a tree in several batches."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -68,7 +70,8 @@ def simulate(
     branching
         Children of a node of the tree. ``branching >= n_types`` makes a flat tree.
     clades
-        Nodes of each inner level instead, from the root, such as ``(39,)`` for types in 39 groups. Children are spread evenly.
+        Nodes of each inner level instead, from the root, such as ``(39,)`` for types in 39 groups. Children are spread
+        evenly.
     type_effect
         Standard deviation over genes of what one branch of the tree adds to the log program.
     batch_effect

@@ -1,4 +1,4 @@
-"""Models that are shared: found by name, DOI or address, fetched, published, and described.
+"""Find, fetch, publish and describe shared models, by name, DOI or address.
 
 What a model looks like on disk is known to ``bundle``; what is done with a model belongs into ``tl``.
 """

@@ -1,4 +1,4 @@
-"""Take back an upload that was not published."""
+"""Delete an unpublished draft from a registry."""
 
 from __future__ import annotations
 

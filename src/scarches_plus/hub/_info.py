@@ -1,4 +1,4 @@
-"""Show what a model says about itself."""
+"""Return the manifest of a model by path, name, DOI or address."""
 
 from __future__ import annotations
 

@@ -32,16 +32,16 @@ def list_models(
     Parameters
     ----------
     known
-        List references that others published instead, without fetching anything: what the package knows of them, where they lie, and
-        how far that was verified. Those that are openable open by their address.
+        List references that others published instead, without fetching anything: what the package knows of them, where
+        they lie, and how far that was verified. Those that are openable open by their address.
     index, cache_dir, offline
         As in :func:`pull`.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each version of each model, with its labels, their number, its size in bytes and the index it is from; with ``known``
-        a row for each published reference, numbers of cells and genes missing where they are not known.
+        A row for each version of each model, with its labels, their number, its size in bytes and the index it is from;
+        with ``known`` a row for each published reference, numbers of cells and genes missing where they are not known.
 
     Raises
     ------

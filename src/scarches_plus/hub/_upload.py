@@ -37,17 +37,18 @@ def upload(
 ) -> Upload:
     """Send a bundle to Zenodo or Hugging Face: as a draft, or for good with ``publish=True``.
 
-    The bundle is verified, sent file by file, and compared with what arrived. A call that broke off is repeated: what is there already
-    is known by its hash and not sent again, whether it is a draft or published. The DOI of a draft is reserved; it is not written into
-    the bundle, whose files are pinned, but returned, and kept by :func:`write_index`.
+    The bundle is verified, sent file by file, and compared with what arrived. A call that broke off is repeated: what
+    is there already is known by its hash and not sent again, whether it is a draft or published. The DOI of a draft is
+    reserved; it is not written into the bundle, whose files are pinned, but returned, and kept by :func:`write_index`.
 
     Parameters
     ----------
     bundle
         Folder of a bundle whose card has a name, a version and a license.
     token
-        Access token of the registry, with scopes ``deposit:write`` and ``deposit:actions`` at Zenodo. By default that of the environment:
-        ``ZENODO_SANDBOX_TOKEN``, ``ZENODO_TOKEN`` or ``HF_TOKEN``. It is sent in a header, to the registry only, and never shown.
+        Access token of the registry, with scopes ``deposit:write`` and ``deposit:actions`` at Zenodo. By default that
+        of the environment: ``ZENODO_SANDBOX_TOKEN``, ``ZENODO_TOKEN`` or ``HF_TOKEN``. It is sent in a header, to the
+        registry only, and never shown.
     backend
         ``"zenodo"`` (DOIs, citable) or ``"huggingface"`` (needs huggingface_hub: ``scarches-plus[huggingface]``).
     sandbox
@@ -59,7 +60,8 @@ def upload(
     restricted
         Show the record to all, and its files only to those whom its owner lets in.
     creators
-        Who is cited: ``"Family, Given"`` for people, anything else is a group. By default the contacts of the card, without addresses.
+        Who is cited: ``"Family, Given"`` for people, anything else is a group. By default the contacts of the card,
+        without addresses.
     allow_cells
         Send data of single cells (anchors, reference cells) as well, if the bundle holds any.
     progress
@@ -75,8 +77,9 @@ def upload(
     BundleError
         If the bundle is damaged.
     ValueError
-        If the card lacks what the registry asks for, cells would be sent unasked, there is no token, or the registry does not take it;
-        if it is there already, but is no version of ``new_version_of``, or is published with other access than ``restricted`` says.
+        If the card lacks what the registry asks for, cells would be sent unasked, there is no token, or the registry
+        does not take it; if it is there already, but is no version of ``new_version_of``, or is published with other
+        access than ``restricted`` says.
     OSError
         If the registry cannot be reached or refuses; the next call goes on.
     TypeError

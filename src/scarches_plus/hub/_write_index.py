@@ -1,4 +1,4 @@
-"""Make an index of bundles."""
+"""Write an index of bundles."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def write_index(
     folder
         Folder whose folders are bundles. Their cards need a name and a version. Every one is verified.
     mirrors
-        Name of a model to addresses at which its files lie, ``{file}`` standing for a file's name; default: in the folder, beside
-        the index.
+        Name of a model to addresses at which its files lie, ``{file}`` standing for a file's name; default: in the
+        folder, beside the index.
     uploads
-        What :func:`upload` or :func:`list_uploads` returned: bundles among them are fetched from there (from ``mirrors`` first), and
-        found by their DOIs. Those of other bundles are left out.
+        What :func:`upload` or :func:`list_uploads` returned: bundles among them are fetched from there (from
+        ``mirrors`` first), and found by their DOIs. Those of other bundles are left out.
 
     Returns
     -------
@@ -47,8 +47,8 @@ def write_index(
     BundleError
         If one of the bundles is damaged.
     ValueError
-        If there are no bundles, one has no name or version, or two have the same, or ``mirrors`` names no model, or one of the uploads
-        is a draft.
+        If there are no bundles, one has no name or version, or two have the same, or ``mirrors`` names no model, or one
+        of the uploads is a draft.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """

@@ -1,7 +1,7 @@
-"""Measures of a mapping: arrays in, numbers and small result classes out.
+"""Measure a mapping: batch mixing, label conservation, label transfer and drift.
 
-Nothing here knows AnnData or a model. One file per measure, named like it; each docstring
-gives the definition, its source, and where published code departs from it.
+Arrays in, numbers and small result classes out. Nothing here knows AnnData or a model. One file per measure, named like
+it; each docstring gives the definition, its source, and where published code departs from it.
 """
 
 from ._evaluation.evaluate import evaluate

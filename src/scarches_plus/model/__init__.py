@@ -1,4 +1,4 @@
-"""Model classes under scvi-tools' own names, surgery, and the recipes that name a model with its training.
+"""Define reference models: scvi-tools' classes with surgery, saving and recipes.
 
 What changes the network belongs into ``module``, what changes the loss into ``train``, what users type into ``tl``.
 """

@@ -1,4 +1,4 @@
-"""Reference models by the name of their paper."""
+"""Define the training recipes of published reference models by name."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def _squared_error(
     return Recipe(
         model="SCVI",
         source=(
-            f"Lotfollahi et al. 2021, Table 1, trVAE with {likelihood.upper()} loss: layers {list(layer_widths)}, latent "
-            f"{n_latent}, alpha {kl:g}, beta {mmd:g}, eta {eta:g}, dropout {dropout:g}, gradient clipping {clip:g}; MMD on the "
-            "first layer of the decoder, summed over pairs of batches. Departure: layer norm"
+            f"Lotfollahi et al. 2021, Table 1, trVAE with {likelihood.upper()} loss: layers {list(layer_widths)}, "
+            f"latent {n_latent}, alpha {kl:g}, beta {mmd:g}, eta {eta:g}, dropout {dropout:g}, gradient clipping "
+            f"{clip:g}; MMD on the first layer of the decoder, summed over pairs of batches. Departure: layer norm"
         ),
         model_kwargs={
             **_SURGERY,
@@ -123,8 +123,8 @@ RECIPES: dict[str, Recipe] = {
     "scanvi_alternating": Recipe(
         model="SCANVI",
         source=(
-            "Xu et al. 2021, Suppl. Note 3, Algorithm 2: after each epoch of the ELBO, 100 epochs of the classifier alone, "
-            "which has one layer of 128 (their setting for the transfer of labels); else as recipe 'scanvi'"
+            "Xu et al. 2021, Suppl. Note 3, Algorithm 2: after each epoch of the ELBO, 100 epochs of the classifier "
+            "alone, which has one layer of 128 (their setting for the transfer of labels); else as recipe 'scanvi'"
         ),
         model_kwargs={**_SURGERY, "n_layers": 2},
         semi_supervised_epochs=20,
@@ -153,9 +153,9 @@ RECIPES: dict[str, Recipe] = {
     "trvae": Recipe(
         model="SCVI",
         source=(
-            "Lotfollahi et al. 2020 and 2021 (trVAE): MMD on the first layer of the decoder, conditions in the first layers "
-            "only, dispersion per batch. Departures: NB counts, two layers of 128, MMD averaged over pairs of batches, "
-            "with a weight that suits a loss summed over genes"
+            "Lotfollahi et al. 2020 and 2021 (trVAE): MMD on the first layer of the decoder, conditions in the first "
+            "layers only, dispersion per batch. Departures: NB counts, two layers of 128, MMD averaged over pairs of "
+            "batches, with a weight that suits a loss summed over genes"
         ),
         model_kwargs={
             **_SURGERY,
@@ -179,10 +179,10 @@ RECIPES: dict[str, Recipe] = {
     "bascvi": Recipe(
         model="SCVI",
         source=(
-            "BA-scVI (arXiv 2503.20730): encoder blind to the batch, first block of the decoder without covariates, four "
-            "layers of 512, dropout 0.1, latent 10, ZINB, discriminators on both. Departures: layer norm (as the later code), "
-            "library observed, learning rate 1e-4 (code; the paper's 5e-5 is for millions of cells), weight 1 (code; the paper's "
-            "10 costs accuracy), bounded objective"
+            "BA-scVI (arXiv 2503.20730): encoder blind to the batch, first block of the decoder without covariates, "
+            "four layers of 512, dropout 0.1, latent 10, ZINB, discriminators on both. Departures: layer norm (as the "
+            "later code), library observed, learning rate 1e-4 (code; the paper's 5e-5 is for millions of cells), "
+            "weight 1 (code; the paper's 10 costs accuracy), bounded objective"
         ),
         model_kwargs={
             "encode_covariates": False,

@@ -1,4 +1,4 @@
-"""scANVI as a reference model."""
+"""Define scANVI as a reference model."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         As in scvi-tools.
     model_kwargs
         As in scvi-tools (options of :class:`~scarches_plus.module.SCANVAE`), and ``batch_free_decoder_layer``,
-        ``reconstruction_weight`` and ``layer_widths`` as in :class:`SCVI`. ``n_unobserved`` adds classes that no cell is labelled
-        with, for types that the labels lack; the paper has one. ``predict`` gives them one answer, the unlabelled category, whose
-        probability is the sum of theirs: a cell is called so where that sum exceeds the probability of every label. They learn from
-        unlabelled cells, which have to be among those that train.
+        ``reconstruction_weight`` and ``layer_widths`` as in :class:`SCVI`. ``n_unobserved`` adds classes that no cell
+        is labelled with, for types that the labels lack; the paper has one. ``predict`` gives them one answer, the
+        unlabelled category, whose probability is the sum of theirs: a cell is called so where that sum exceeds the
+        probability of every label. They learn from unlabelled cells, which have to be among those that train.
     hierarchy
-        Hierarchy of labels, made by :func:`scarches_plus.pp.label_tree`: the classifier decides level by level, and cells may
-        have a label at any level. The model's labels are the leaves, also those that no cell has.
+        Hierarchy of labels, made by :func:`scarches_plus.pp.label_tree`: the classifier decides level by level, and
+        cells may have a label at any level. The model's labels are the leaves, also those that no cell has.
 
     Raises
     ------
     ValueError
-        If labels of the cells are not in the hierarchy, or the unlabelled category is, or it has a single leaf, or there are
-        unobserved classes beside it.
+        If labels of the cells are not in the hierarchy, or the unlabelled category is, or it has a single leaf, or
+        there are unobserved classes beside it.
 
     References
     ----------
@@ -153,9 +153,9 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         *args, **kwargs
             As in scvi-tools.
         unknown_above
-            Uncertainty, 1 minus the probability, up to which a label is given: the deepest label of the hierarchy that is certain
-            enough, the unlabelled category where none is. Without a hierarchy, the best label or the unlabelled category.
-            ``None`` always gives the best leaf.
+            Uncertainty, 1 minus the probability, up to which a label is given: the deepest label of the hierarchy that
+            is certain enough, the unlabelled category where none is. Without a hierarchy, the best label or the
+            unlabelled category. ``None`` always gives the best leaf.
 
         Returns
         -------
@@ -232,8 +232,8 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
             kwargs["callbacks"] = [*kwargs["callbacks"], SubSampleLabels()]
         if self.module.n_unobserved and not len(self._unlabeled_indices) and self.surgery is None:
             message = (
-                f"n_unobserved={self.module.n_unobserved} has nothing to learn from, since every cell has a label: add the cells "
-                "to annotate, unlabelled, or leave it out"
+                f"n_unobserved={self.module.n_unobserved} has nothing to learn from, since every cell has a label: add "
+                "the cells to annotate, unlabelled, or leave it out"
             )
             warn(message, UserWarning, stacklevel=2)
         super().train(*args, **kwargs)

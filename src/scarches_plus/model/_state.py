@@ -1,4 +1,7 @@
-"""What this package remembers about a model, in one attribute that scvi-tools saves and loads."""
+"""Store a model's state in one attribute that scvi-tools saves and loads.
+
+The state is what this package remembers of a model: surgery, gene mask, importance, anchors and summaries.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _ENCODERS = ("z_encoder.", "encoder.")
 
 @dataclass(frozen=True)
 class Surgery:
-    """How a query model was made from its reference.
+    """Record of the surgery that made a query model from its reference.
 
     Attributes
     ----------
@@ -51,7 +54,7 @@ class Surgery:
 
 @dataclass(frozen=True)
 class ModelState:
-    """What survives saving, loading and surgery.
+    """State of a model that survives saving, loading and surgery.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""totalVI as a reference model."""
+"""Define totalVI as a reference model."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _OF_TRAIN = {"lr", "adversarial_classifier", "reduce_lr_on_plateau", "n_epochs_k
 class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
     """:class:`scvi.model.TOTALVI` that maps queries by strategy and can prove that the reference did not move.
 
-    Cells come as MuData, registered with ``TOTALVI.setup_mudata``. Everything of scvi-tools' class works, and files open in
-    both packages. A query may lack genes, which leave the likelihood, and proteins, even all of them (AnnData of genes, or
-    MuData without the modality): the model predicts those.
+    Cells come as MuData, registered with ``TOTALVI.setup_mudata``. Everything of scvi-tools' class works, and files
+    open in both packages. A query may lack genes, which leave the likelihood, and proteins, even all of them (AnnData
+    of genes, or MuData without the modality): the model predicts those.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         *args, **kwargs
             As in :meth:`SCVI.train`, with totalVI's own arguments of scvi-tools.
         plan_kwargs
-            Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its ``train``;
-            here those given hold.
+            Passed to the training plan. scvi-tools overwrites some of them, such as ``"lr"``, with arguments of its
+            ``train``; here those given hold.
         """
         check.mapping("plan_kwargs", plan_kwargs or {})
         plan = dict(plan_kwargs or {})
@@ -228,7 +228,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         return model
 
     def _set_protein_mask(self, *masks: Mapping[str, Any] | None) -> None:
-        """Say of every batch which proteins it measured; scvi-tools knows it of the batches of the cells at hand only."""
+        """Set which proteins each batch measured.
+
+        scvi-tools knows it of the batches of the cells at hand only.
+        """
         if self.init_params_["non_kwargs"]["override_missing_proteins"]:
             return
         n_proteins = self.module.n_input_proteins
@@ -273,7 +276,10 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
 
 @contextmanager
 def advice_unsaid() -> Iterator[None]:
-    """Keep scvi-tools from advising against missing proteins, and mudata from naming what scvi-tools should not call."""
+    """Silence scvi-tools' advice against missing proteins, and a warning of mudata.
+
+    mudata names what scvi-tools should not call.
+    """
     with catch_warnings():
         filterwarnings("ignore", message="Some proteins have all 0 counts")
         filterwarnings("ignore", message="The method mod_names is deprecated", category=FutureWarning)

@@ -1,4 +1,4 @@
-"""scvi-tools modules where the network or the likelihood changes.
+"""Adapt scvi-tools modules where the network or the likelihood changes.
 
 What only changes the loss or the schedule belongs into ``train``; what a user trains belongs into ``model``.
 """

@@ -1,4 +1,4 @@
-"""scANVI's module, adapted."""
+"""Adapt scANVI's module."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ _LOGITS_SINCE = (1, 1)
 
 
 class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
-    """:class:`scvi.module.SCANVAE` with a gene mask, networks of trVAE and BA-scVI, a hierarchy of labels, and a cheaper likelihood.
+    """:class:`scvi.module.SCANVAE` with a gene mask, further networks, a hierarchy of labels, and a cheaper likelihood.
+
+    The further networks are those of trVAE and BA-scVI.
 
     Genes a batch did not measure can be left out of the likelihood (:meth:`set_gene_mask`).
 
@@ -44,8 +46,8 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
     n_unobserved
         Classes beyond the labels, for types that no cell is labelled with. To the outside they are one class, the last.
     hierarchy
-        Hierarchy of labels, or its plain form. Its leaves are then the labels of the model, whatever ``n_labels`` is, and
-        cells may have a label at any level (:meth:`set_leaves`).
+        Hierarchy of labels, or its plain form. Its leaves are then the labels of the model, whatever ``n_labels`` is,
+        and cells may have a label at any level (:meth:`set_leaves`).
 
     Raises
     ------
@@ -96,8 +98,8 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         Parameters
         ----------
         leaves
-            Boolean, shape ``(n_codes, n_leaves)``: a row for each code that cells have as their label. The next code means no
-            label. By default the leaves in the order of the hierarchy.
+            Boolean, shape ``(n_codes, n_leaves)``: a row for each code that cells have as their label. The next code
+            means no label. By default the leaves in the order of the hierarchy.
         """
         unlabeled = torch.ones_like(leaves[:1])
         self.register_buffer("_leaves", torch.cat([leaves, unlabeled]), persistent=False)
@@ -122,7 +124,10 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         return (logits.logsumexp(-1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)).mean()
 
     def classification_loss(self, labelled_dataset: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the loss of scvi-tools, labels and logits; for scores an inner label is the likeliest leaf below it."""
+        """Return the loss of scvi-tools, labels and logits.
+
+        For scores, an inner label is the likeliest leaf below it.
+        """
         if self._leaves_of_codes is None:
             return super().classification_loss(labelled_dataset)  # type: ignore[no-any-return]
         labels = labelled_dataset[REGISTRY_KEYS.LABELS_KEY]
@@ -141,7 +146,10 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         labelled_tensors: dict[str, Tensor] | None = None,
         classification_ratio: float | None = None,
     ) -> Any:
-        """Return the loss of scvi-tools; with a hierarchy, labelled cells are expected in the leaves of their label only."""
+        """Return the loss of scvi-tools.
+
+        With a hierarchy, labelled cells are expected in the leaves of their label only.
+        """
         if self._leaves_of_codes is None:
             return super().loss(
                 tensors, inference_outputs, generative_ouputs, kl_weight, labelled_tensors, classification_ratio

@@ -1,4 +1,4 @@
-"""totalVI's module, adapted."""
+"""Adapt totalVI's module."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class TOTALVAE(scvi.module.TOTALVAE):
     *args, **kwargs
         As in scvi-tools.
     normalize_encoder_input
-        Divide the counts that the encoder sees by one more than their mean in the cell, genes and proteins apart, as scvi-tools does
-        from 1.3.1 on. Models of former releases were trained without.
+        Divide the counts that the encoder sees by one more than their mean in the cell, genes and proteins apart, as
+        scvi-tools does from 1.3.1 on. Models of former releases were trained without.
     """
 
     protein_batch_mask: dict[str, np.ndarray] | None

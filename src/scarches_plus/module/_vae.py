@@ -1,4 +1,4 @@
-"""scVI's module, adapted."""
+"""Adapt scVI's module."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class VAE(AdaptedMixin, scvi.module.VAE):
     Parameters
     ----------
     *args, **kwargs
-        As in scvi-tools. ``gene_likelihood`` may also be ``"mse"`` or ``"sse"``: the squared error of normalised expression,
-        ``log1p(1e4 * x / x.sum())`` of the counts ``x``, averaged or summed over genes. The encoder then sees the same
-        values.
+        As in scvi-tools. ``gene_likelihood`` may also be ``"mse"`` or ``"sse"``: the squared error of normalised
+        expression, ``log1p(1e4 * x / x.sum())`` of the counts ``x``, averaged or summed over genes. The encoder then
+        sees the same values.
     batch_free_decoder_layer
         Let batch and categorical covariates enter the decoder after its first layer (BA-scVI). Needs ``n_layers`` of at
         least 2.
     reconstruction_weight
         Factor of a squared error (trVAE's eta).
     layer_widths
-        Units of each of the encoder's hidden layers, from the data on, if they differ (trVAE); ``n_hidden`` then has no use for
-        them. The decoder's layers mirror them.
+        Units of each of the encoder's hidden layers, from the data on, if they differ (trVAE); ``n_hidden`` then has no
+        use for them. The decoder's layers mirror them.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Figures of a mapping: each reads an AnnData, draws on Axes and returns them.
+"""Draw figures of a mapping: each reads an AnnData, draws on Axes and returns them.
 
 Nothing here computes a result, changes its input, shows or saves a figure: the caller
 does. Give ``ax`` to draw into a figure of your own.

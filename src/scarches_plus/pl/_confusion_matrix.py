@@ -1,3 +1,5 @@
+"""Draw the confusion matrix of true and transferred labels."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -36,8 +38,8 @@ def confusion_matrix(
     adata
         Query cells with true and transferred labels.
     labels_key
-        Column of ``obs`` with the true labels, which make the rows. Cells without one, or with `unknown_category`, are left
-        out.
+        Column of ``obs`` with the true labels, which make the rows. Cells without one, or with `unknown_category`, are
+        left out.
     predicted_key
         Column of ``obs`` with the transferred labels, which make the columns; by default ``"{labels_key}_pred"``.
         Types that occur as both come first and in the same order; `unknown_category` is the last column.

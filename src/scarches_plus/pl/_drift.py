@@ -1,3 +1,5 @@
+"""Draw the drift of the reference with each query that was mapped."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,3 +1,5 @@
+"""Draw reference and query in one UMAP."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,7 +118,10 @@ def joint_umap(
 
 
 def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown: str) -> AnnData:
-    """A light copy of the cells with one column, its colours and the UMAP: scanpy writes into what it draws."""
+    """Return a light copy of the cells with one column, its colours and the UMAP.
+
+    scanpy writes into what it draws.
+    """
     every = column(adata, key, "give a column of the joint embedding")
     chosen = np.random.default_rng(0).permutation(np.flatnonzero(colored))  # no batch lies on top of the others
     uns = {}

@@ -1,3 +1,5 @@
+"""Draw the shares of accepted, uncertain and novel cells of each label."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -18,7 +20,9 @@ COLORS = {"accepted": "#56b4e9", "uncertain": "#bbbbbb", "novel": "#e69f00"}
 
 
 def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw for each label the shares of its cells that were accepted, uncertain or novel, the most frequent label on top.
+    """Draw for each label the shares of its cells that were accepted, uncertain or novel.
+
+    The most frequent label is on top.
 
     Parameters
     ----------

@@ -1,3 +1,5 @@
+"""Draw the novelty of the cells of each group, and the threshold."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -32,7 +34,8 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     key
         Its ``key_added``.
     groupby
-        Column of ``obs``, such as predicted labels; by default the label that explains each cell best. Cells without one are left out.
+        Column of ``obs``, such as predicted labels; by default the label that explains each cell best. Cells without
+        one are left out.
     ax
         Axes to draw into.
 

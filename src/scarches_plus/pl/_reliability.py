@@ -1,3 +1,5 @@
+"""Draw the reliability diagram of predicted labels."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -22,7 +24,8 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     Parameters
     ----------
     curve
-        Result of :func:`scarches_plus.metrics.reliability_curve`, or several by name. Points are as large as the bins are full.
+        Result of :func:`scarches_plus.metrics.reliability_curve`, or several by name. Points are as large as the bins
+        are full.
     ax
         Axes to draw into.
 

@@ -1,3 +1,5 @@
+"""Draw an evaluation: a table of scores, and mixing against conservation."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""Draw the uncertainty of transferred labels for every true type."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Preparation: from a query AnnData to one that a reference model accepts, and from studies to a reference.
+"""Prepare cells: check and align a query, rename genes, join studies for a reference.
 
 Everything here works on AnnData before any model is trained; nothing here trains or embeds.
 """

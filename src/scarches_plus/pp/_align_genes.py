@@ -1,4 +1,4 @@
-"""Put the genes of a query into a reference's order."""
+"""Align the genes of a query with a reference's order."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
     Returns
     -------
     AnnData
-        Shape ``(n_cells, n_reference_genes)``, with a copy of ``obs``, what :func:`concat_studies` recorded, and nothing
-        else of ``adata``.
+        Shape ``(n_cells, n_reference_genes)``, with a copy of ``obs``, what :func:`concat_studies` recorded, and
+        nothing else of ``adata``.
 
     Raises
     ------

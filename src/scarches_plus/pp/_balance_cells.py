@@ -1,3 +1,5 @@
+"""Subsample cells to balance combinations of annotations."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -90,8 +92,8 @@ def balance_cells(
     missing = strata.isna().sum()
     if missing.any():
         message = (
-            f"missing values in adata.obs: {missing[missing > 0].to_dict()}; name them (for example 'unknown') or leave "
-            "these cells out"
+            f"missing values in adata.obs: {missing[missing > 0].to_dict()}; name them (for example 'unknown') or "
+            "leave these cells out"
         )
         raise ValueError(message)
     kept = _kept(strata, n, np.random.default_rng(rng))

@@ -1,4 +1,4 @@
-"""Find everything that would go wrong before anything is touched."""
+"""Check a query against a reference, and report every problem before anything is touched."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def check_query(
 ) -> QueryReport:
     """Find every problem that mapping a query onto a reference would meet, with its fix.
 
-    Values that are no raw counts are named as what they probably are (log1p of counts per 10,000, log2, CPM, binarised, scaled,
-    ...), with the figure that gives them away, each batch by itself.
+    Values that are no raw counts are named as what they probably are (log1p of counts per 10,000, log2, CPM, binarised,
+    scaled, ...), with the figure that gives them away, each batch by itself.
 
     Parameters
     ----------
     adata
-        Query with raw counts, MuData for a totalVI model. It is not changed. Counts on disk are read once, a block of cells
-        at a time, and never held as a whole.
+        Query with raw counts, MuData for a totalVI model. It is not changed. Counts on disk are read once, a block of
+        cells at a time, and never held as a whole.
     model
-        Reference model of this package, what :func:`scarches_plus.load` opens, or a model's ``spec``. ``None``: only what
-        is wrong with any model is found, such as values that are no counts.
+        Reference model of this package, what :func:`scarches_plus.load` opens, or a model's ``spec``. ``None``: only
+        what is wrong with any model is found, such as values that are no counts.
     layer, batch_key
         Where the query keeps counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
     shared_batches

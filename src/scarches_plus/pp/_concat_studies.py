@@ -1,3 +1,5 @@
+"""Concatenate studies that measured different genes, and record which measured which."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -34,9 +36,9 @@ def concat_studies(
     """Join the cells of studies that measured different genes, and record which study measured which gene.
 
     Genes that a study did not measure are filled with zeros without ever storing them.
-    :func:`scarches_plus.tl.build_reference` reads the record and leaves these genes out of the likelihood of the study's
-    batches; :func:`scarches_plus.tl.map_query` does so for queries. The record lies in ``varm["measured"]``, so it stays
-    right when genes or cells are left out, and is written to h5ad.
+    :func:`scarches_plus.tl.build_reference` reads the record and leaves these genes out of the likelihood of the
+    study's batches; :func:`scarches_plus.tl.map_query` does so for queries. The record lies in ``varm["measured"]``, so
+    it stays right when genes or cells are left out, and is written to h5ad.
 
     Parameters
     ----------
@@ -148,8 +150,8 @@ def _check_study(name: str, study: AnnData, study_key: str, layer: str | None) -
         if not names.is_unique:
             axis = "var" if what == "genes" else "obs"
             message = (
-                f"names of {what} of study {name!r} are not unique, for example {names[names.duplicated()][:3].tolist()}; "
-                f"sum or rename them (adata.{axis}_names_make_unique())"
+                f"names of {what} of study {name!r} are not unique, for example "
+                f"{names[names.duplicated()][:3].tolist()}; sum or rename them (adata.{axis}_names_make_unique())"
             )
             raise ValueError(message)
     if study_key in study.obs and not (names_of(study.obs[study_key]) == name).all():
@@ -168,7 +170,10 @@ def _check_names(studies: Mapping[str, AnnData]) -> None:
     for name, study in studies.items():
         names = as_text(study.var_names)
         if "" in names:
-            message = f"{names.count('')} genes of study {name!r} have no name; leave them out: adata[:, adata.var_names.notna() & (adata.var_names != '')]"
+            message = (
+                f"{names.count('')} genes of study {name!r} have no name; leave them out: adata[:, "
+                "adata.var_names.notna() & (adata.var_names != '')]"
+            )
             raise ValueError(message)
         if before:
             said = other_names(names, before, "sp.pp.match_gene_names(adata, names), with the names of the others")
@@ -198,8 +203,8 @@ def _check_overlap(measured: pd.DataFrame, min_studies: int) -> None:
         one, other = (measured.columns[group == i] for i in (0, 1))
         genes = [measured.index[measured[names[0]]][:3].tolist() for names in (one, other)]
         message = (
-            f"studies {one[:3].tolist()} and {other[:3].tolist()} share no gene (for example {genes[0]} and {genes[1]}); "
-            "give them names of one kind with sp.pp.map_gene_ids, of one species with sp.pp.map_orthologs"
+            f"studies {one[:3].tolist()} and {other[:3].tolist()} share no gene (for example {genes[0]} and "
+            f"{genes[1]}); give them names of one kind with sp.pp.map_gene_ids, of one species with sp.pp.map_orthologs"
         )
         raise ValueError(message)
 

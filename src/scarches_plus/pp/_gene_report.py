@@ -1,3 +1,5 @@
+"""Report which genes were renamed, merged or lost."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -11,7 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GeneReport:
-    """What became of genes when they were renamed: result of :func:`map_gene_ids`, :func:`map_orthologs`, :func:`match_gene_names`.
+    """Report of what became of genes when they were renamed.
+
+    Result of :func:`map_gene_ids`, :func:`map_orthologs` and :func:`match_gene_names`.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Hierarchies of labels from where users keep them."""
+"""Parse hierarchies of labels from columns, mappings, Newick or OBO text."""
 
 from __future__ import annotations
 
@@ -45,13 +45,15 @@ def label_tree(
         - cells (AnnData, or a table like ``obs``) with nested label ``columns``;
         - a nested dict, ``{"lymphoid": {"T": ["CD4 T", "CD8 T"], "B": []}}``, or one from each label to its parent;
         - pairs ``(parent, child)``;
-        - text: Newick with names of inner nodes, an ontology in OBO format (labels are the names of terms), JSON of a dict, or
-          a pair ``parent, child`` in every line, separated by a tab or a comma, with or without these words in the first;
+        - text: Newick with names of inner nodes, an ontology in OBO format (labels are the names of terms), JSON of a
+          dict, or a pair ``parent, child`` in every line, separated by a tab or a comma, with or without these words in
+          the first;
         - the :class:`~pathlib.Path` of a file with such text.
     columns
         Label columns from coarse to fine. A cell may lack any of them (missing value, or ``unlabeled_category``).
     keep
-        Labels to keep, as for a part of an ontology; a label's parent is then the nearest that is kept. ``None`` keeps all.
+        Labels to keep, as for a part of an ontology; a label's parent is then the nearest that is kept. ``None`` keeps
+        all.
     unlabeled_category
         What cells without a label have in a column.
 
@@ -65,8 +67,8 @@ def label_tree(
     KeyError
         If a column is missing.
     ValueError
-        If a label has two parents neither of which contains the other, contains itself, or occurs twice; if ``keep`` names
-        unknown labels; if it nests too deep; or if text cannot be read, naming the file.
+        If a label has two parents neither of which contains the other, contains itself, or occurs twice; if ``keep``
+        names unknown labels; if it nests too deep; or if text cannot be read, naming the file.
     TypeError
         If the source is of another kind.
 
@@ -261,7 +263,10 @@ def _pairs_of_newick(text: str) -> list[tuple[str | None, str]]:
         if token in "(),":
             name = None
         elif label and name:
-            message = f"the names {label!r} and {name!r} of the Newick text stand together; put names with quotes in them in quotes"
+            message = (
+                f"the names {label!r} and {name!r} of the Newick text stand together; put names with quotes in them in "
+                "quotes"
+            )
             raise ValueError(message)
         elif label:
             name = label

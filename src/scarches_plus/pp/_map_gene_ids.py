@@ -1,3 +1,5 @@
+"""Map gene ids to other names by a table, such as Ensembl ids to symbols."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -38,27 +40,28 @@ def map_gene_ids(
 ) -> tuple[AnnData, GeneReport]:
     """Give genes the names that a table has for them, such as symbols for Ensembl ids, and report what was lost.
 
-    Without a table, genes of human and mouse are recognised by Ensembl id (with or without version), symbol of today or before
-    (``MARCH1``, ``FAM46C``), or both joined, and get their other name by tables that come with the package: no network is needed.
+    Without a table, genes of human and mouse are recognised by Ensembl id (with or without version), symbol of today or
+    before (``MARCH1``, ``FAM46C``), or both joined, and get their other name by tables that come with the package: no
+    network is needed.
 
     Parameters
     ----------
     adata
         Cells with raw counts. It is not changed.
     table
-        Old name to new name: a mapping or :class:`~pandas.Series` (such as a column of ``adata.var``), a DataFrame, or the
-        path of a csv or tsv file with a header. Rows with a missing or empty name do not count. ``None`` takes the tables of
-        the package.
+        Old name to new name: a mapping or :class:`~pandas.Series` (such as a column of ``adata.var``), a DataFrame, or
+        the path of a csv or tsv file with a header. Rows with a missing or empty name do not count. ``None`` takes the
+        tables of the package.
     to
-        Without a table: ``"symbol"`` or ``"ensembl"``; ``None`` is the kind that most genes do not have. To the kind they have
-        brings names up to date.
+        Without a table: ``"symbol"`` or ``"ensembl"``; ``None`` is the kind that most genes do not have. To the kind
+        they have brings names up to date.
     species
         Without a table: ``"human"`` or ``"mouse"``; ``None`` recognises it by the names.
     columns
         Columns with the old and the new names; ``None`` if the table has two.
     many_to_one
-        Where several genes of ``adata`` come to share a name: ``"raise"``, or ``"sum"`` their counts. ``None`` raises with a
-        table of yours, and sums with those of the package.
+        Where several genes of ``adata`` come to share a name: ``"raise"``, or ``"sum"`` their counts. ``None`` raises
+        with a table of yours, and sums with those of the package.
     one_to_many
         Where the table has several new names for a gene: ``"raise"``, take the ``"first"``, or ``"drop"`` the gene.
     unmapped
@@ -71,16 +74,17 @@ def map_gene_ids(
     Returns
     -------
     renamed : AnnData
-        Counts on the new names, in the order of the genes of ``adata``, with copies of ``obs``, ``obsm`` and ``uns``, what
-        :func:`concat_studies` recorded, and the row of ``var`` of the first gene of each name. Sparse counts stay sparse.
+        Counts on the new names, in the order of the genes of ``adata``, with copies of ``obs``, ``obsm`` and ``uns``,
+        what :func:`concat_studies` recorded, and the row of ``var`` of the first gene of each name. Sparse counts stay
+        sparse.
     report : GeneReport
         Printable: what was mapped, lost, summed or ambiguous.
 
     Raises
     ------
     ValueError
-        If the table names none of the genes, or names clash and neither ``many_to_one`` nor ``one_to_many`` allows it, or the
-        species is not clear.
+        If the table names none of the genes, or names clash and neither ``many_to_one`` nor ``one_to_many`` allows it,
+        or the species is not clear.
     KeyError
         If the layer or a column does not exist.
     TypeError

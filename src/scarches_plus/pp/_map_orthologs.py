@@ -1,3 +1,5 @@
+"""Map genes to their orthologues in another species."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -44,22 +46,24 @@ def map_orthologs(
     adata
         Cells with raw counts. It is not changed.
     table
-        The species of ``adata``, ``"mouse"`` (to human) or ``"human"`` (to mouse), for the orthologues that come with the
-        package: those that HGNC's curators name, and the one-to-one orthologues of Ensembl. ``None`` recognises the species.
-        Or a table of yours from gene to orthologue, best one to one: a mapping or :class:`~pandas.Series`, a DataFrame, or the
-        path of a csv or tsv file with a header. Upper case alone (``Gapdh`` -> ``GAPDH``) is no orthologue: it keeps genes that
-        have none, misses those of another symbol (mouse *Trp53*, human *TP53*), and takes genes that share a symbol by chance
-        for the same; ``{name: name.upper() for name in adata.var_names}`` is the table that does it.
+        The species of ``adata``, ``"mouse"`` (to human) or ``"human"`` (to mouse), for the orthologues that come with
+        the package: those that HGNC's curators name, and the one-to-one orthologues of Ensembl. ``None`` recognises the
+        species. Or a table of yours from gene to orthologue, best one to one: a mapping or :class:`~pandas.Series`, a
+        DataFrame, or the path of a csv or tsv file with a header. Upper case alone (``Gapdh`` -> ``GAPDH``) is no
+        orthologue: it keeps genes that have none, misses those of another symbol (mouse *Trp53*, human *TP53*), and
+        takes genes that share a symbol by chance for the same; ``{name: name.upper() for name in adata.var_names}`` is
+        the table that does it.
     to
         Without a table of yours: ``"symbol"`` or ``"ensembl"``; ``None`` is the kind that most genes have.
     columns
         Columns with the genes of ``adata`` and their orthologues; ``None`` if the table has two.
     many_to_one
-        Where several genes of ``adata`` have the same orthologue: ``"raise"``, or ``"sum"`` their counts. ``"sum"`` without a
-        table of yours adds paralogs (mouse *Ins1* to *Ins2*, human *INS*); ``None`` leaves them out, and raises with a table.
+        Where several genes of ``adata`` have the same orthologue: ``"raise"``, or ``"sum"`` their counts. ``"sum"``
+        without a table of yours adds paralogs (mouse *Ins1* to *Ins2*, human *INS*); ``None`` leaves them out, and
+        raises with a table.
     one_to_many
-        Where a gene has several orthologues: ``"raise"``, take the ``"first"`` of the table, or ``"drop"`` the gene. Without a
-        table of yours, such genes have none, unless it is ``"first"``.
+        Where a gene has several orthologues: ``"raise"``, take the ``"first"`` of the table, or ``"drop"`` the gene.
+        Without a table of yours, such genes have none, unless it is ``"first"``.
     unmapped
         ``"drop"`` or ``"keep"`` genes that the table lacks. Genes kept are those of the one species alone.
     strip_version
@@ -77,8 +81,8 @@ def map_orthologs(
     Raises
     ------
     ValueError
-        If the table names none of the genes, or names clash and neither ``many_to_one`` nor ``one_to_many`` allows it, or the
-        species is not clear, or another than the one named.
+        If the table names none of the genes, or names clash and neither ``many_to_one`` nor ``one_to_many`` allows it,
+        or the species is not clear, or another than the one named.
     KeyError
         If the layer or a column does not exist.
     TypeError

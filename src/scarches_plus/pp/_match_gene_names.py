@@ -1,3 +1,5 @@
+"""Rename genes to the names under which a reference has them."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -39,11 +41,12 @@ def match_gene_names(
 ) -> tuple[AnnData, GeneReport]:
     """Give genes the names under which a reference has them, and report what was changed.
 
-    Names that are equal stay. Others are matched if they differ in blanks or invisible characters, a genome before the name
-    (``GRCh38_TP53``), the version of an id, an id and a symbol in one name (``ENSG00000141510_TP53``), letter case, punctuation
-    (``HLA.A``), or a number that made names unique, on either side. Symbols, older symbols and Ensembl ids of human and mouse are
-    matched by tables that come with the package, and if a column of ``adata.var`` holds more of the reference's names, it is taken.
-    Genes of another species are never matched by letter case: see :func:`map_orthologs`.
+    Names that are equal stay. Others are matched if they differ in blanks or invisible characters, a genome before the
+    name (``GRCh38_TP53``), the version of an id, an id and a symbol in one name (``ENSG00000141510_TP53``), letter
+    case, punctuation (``HLA.A``), or a number that made names unique, on either side. Symbols, older symbols and
+    Ensembl ids of human and mouse are matched by tables that come with the package, and if a column of ``adata.var``
+    holds more of the reference's names, it is taken. Genes of another species are never matched by letter case: see
+    :func:`map_orthologs`.
 
     Parameters
     ----------
@@ -115,7 +118,10 @@ def names_of(reference: Any) -> list[str]:
     spec = getattr(reference, "spec", reference)
     found = getattr(spec, "var_names", spec)
     if isinstance(found, str | bytes) or not isinstance(found, pd.Index | pd.Series | np.ndarray | list | tuple):
-        message = f"reference must be a model (sp.model.load opens one), cells or a list of gene names, not {check.shown(reference)}"
+        message = (
+            "reference must be a model (sp.model.load opens one), cells or a list of gene names, not "
+            f"{check.shown(reference)}"
+        )
         raise TypeError(message)
     return as_text(found)
 
@@ -127,4 +133,7 @@ def _nothing_matches(names: list[str], wanted: list[str]) -> str:
         if species
         else "give them names of the reference's kind and species with sp.pp.map_gene_ids(adata, table)"
     )
-    return f"the reference ({wanted[:3]}, ...) has none of the genes of adata ({names[:3]}, ...){kinds(names, wanted)}; {hint}"
+    return (
+        f"the reference ({wanted[:3]}, ...) has none of the genes of adata ({names[:3]}, ...){kinds(names, wanted)}; "
+        f"{hint}"
+    )

@@ -1,3 +1,5 @@
+"""Normalise full-length read counts (Smart-seq2) by transcript length."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -62,8 +64,8 @@ def normalize_gene_length(
         If the layer does not exist or a gene has no length.
     ValueError
         If gene names are not unique, an array has another number of lengths than genes, a length is not above 0 and
-        finite, values are no counts (:class:`QueryError` says what they probably are), or ``adata`` is a view or backed by a
-        file and would be changed in place.
+        finite, values are no counts (:class:`QueryError` says what they probably are), or ``adata`` is a view or backed
+        by a file and would be changed in place.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 

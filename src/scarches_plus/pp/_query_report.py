@@ -1,4 +1,4 @@
-"""What is wrong with a query, and how to mend it."""
+"""Report the problems of a query, each with its fix."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class QueryReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is nothing worse than a warning."""
+        """True if there is nothing worse than a warning."""
         return all(problem.severity == "warning" for problem in self.problems)
 
     def raise_for_problems(self, on_problem: Literal["raise", "warn"] = "raise", *, offer_warn: bool = False) -> None:

@@ -1,3 +1,5 @@
+"""Seed labels by marker genes, for training scANVI."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -39,14 +41,15 @@ def seed_labels(
     """Label the cells that markers single out, to train scANVI on.
 
     For each label the cells with the highest signature score become its seeds: counts over the cell's total,
-    ``log(1 + 1e4 x)``, z-scored per gene, averaged over the markers with a minus sign for those against the label. All other
-    cells stay unlabelled, and ``sp.tl.build_reference(adata, batch_key, "seed_label", recipe="scanvi")`` learns from both.
+    ``log(1 + 1e4 x)``, z-scored per gene, averaged over the markers with a minus sign for those against the label. All
+    other cells stay unlabelled, and ``sp.tl.build_reference(adata, batch_key, "seed_label", recipe="scanvi")`` learns
+    from both.
 
     Parameters
     ----------
     adata
-        Cells with raw counts of all measured genes, whose sum is a cell's total. Receives ``obs[key_added]``, categorical: the
-        labels in the order of ``markers``, then ``unlabeled_category``.
+        Cells with raw counts of all measured genes, whose sum is a cell's total. Receives ``obs[key_added]``,
+        categorical: the labels in the order of ``markers``, then ``unlabeled_category``.
     markers
         Label to its marker genes, or to ``{"positive": [...], "negative": [...]}``.
     n_seeds
@@ -71,8 +74,8 @@ def seed_labels(
     Raises
     ------
     ValueError
-        If a label has no marker among the genes, or no seed, or a gene for and against it, or reads like another, or values are negative, missing
-        or logarithms rather than counts, or a number is out of range.
+        If a label has no marker among the genes, or no seed, or a gene for and against it, or reads like another, or
+        values are negative, missing or logarithms rather than counts, or a number is out of range.
     KeyError
         If the layer does not exist.
     TypeError
@@ -81,19 +84,20 @@ def seed_labels(
     Warns
     -----
     UserWarning
-        If markers are not among the genes, naming them; if counts are not whole numbers; or if a label has fewer than ``n_seeds`` seeds.
+        If markers are not among the genes, naming them; if counts are not whole numbers; or if a label has fewer than
+        ``n_seeds`` seeds.
 
     Notes
     -----
-    A cell among the best of two labels becomes a seed of the one it scores higher for (of neither if equal), and the other
-    takes its next best cell. Cells that tie for the last places are left out together, since the markers do not tell
-    them apart: where few cells show any marker there are fewer seeds. Markers often leave with the choice of variable
-    genes; find seeds before it.
+    A cell among the best of two labels becomes a seed of the one it scores higher for (of neither if equal), and the
+    other takes its next best cell. Cells that tie for the last places are left out together, since the markers do not
+    tell them apart: where few cells show any marker there are fewer seeds. Markers often leave with the choice of
+    variable genes; find seeds before it.
 
     References
     ----------
-    Xu et al. 2021 (scANVI), "Signature calculus" and Fig. 6: 50 seeds of each of four subsets of T cells. The paper does not say
-    what becomes of ties and overlaps.
+    Xu et al. 2021 (scANVI), "Signature calculus" and Fig. 6: 50 seeds of each of four subsets of T cells. The paper
+    does not say what becomes of ties and overlaps.
 
     Examples
     --------

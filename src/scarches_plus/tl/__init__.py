@@ -1,4 +1,4 @@
-"""The verbs: build a reference, map a query, embed, join, transfer labels, cluster, rank genes, compare compositions.
+"""Map queries onto references, transfer labels, and analyse the mapped cells.
 
 AnnData in, AnnData out; each verb is a short composition of public parts that work alone.
 """

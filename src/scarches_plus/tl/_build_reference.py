@@ -1,4 +1,4 @@
-"""Train a reference model."""
+"""Train a reference model and embed the reference."""
 
 from __future__ import annotations
 
@@ -65,20 +65,21 @@ def build_reference(
         Layer with raw counts; ``None`` means ``X``.
     gene_mask
         Genes that each batch measured; the others leave the likelihood of its cells, here and wherever the model trains
-        again. ``"auto"``: as :func:`scarches_plus.pp.concat_studies` recorded it, if it did. Else batch to the names of the
-        genes it measured, or a boolean DataFrame of genes x batches; a batch that is not named measured every gene. ``None``:
-        no mask.
+        again. ``"auto"``: as :func:`scarches_plus.pp.concat_studies` recorded it, if it did. Else batch to the names of
+        the genes it measured, or a boolean DataFrame of genes x batches; a batch that is not named measured every gene.
+        ``None``: no mask.
     unlabeled_category
         Label of cells without a label.
     hierarchy
-        Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`), for recipes of scANVI: cells may have a label at any
-        level of it.
+        Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`), for recipes of scANVI: cells may have a label at
+        any level of it.
     categorical_covariate_keys, continuous_covariate_keys
         Further covariates to correct for.
     max_epochs
         Epochs; ``None`` takes the recipe's, fewer for more than 40,000 cells (scvi-tools' heuristic).
     model_kwargs, plan_kwargs, train_kwargs
-        Override the recipe's arguments of the model class (for scANVI ``n_unobserved``, too), the training plan and ``train``.
+        Override the recipe's arguments of the model class (for scANVI ``n_unobserved``, too), the training plan and
+        ``train``.
     key_added
         ``obsm`` slot of the embedding, shape ``(n_cells, n_latent)``.
 
@@ -91,8 +92,9 @@ def build_reference(
     QueryError
         If the cells cannot be used, naming every problem and its fix.
     ValueError
-        If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no such recipe, or
-        ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different genes.
+        If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no
+        such recipe, or ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different
+        genes.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """

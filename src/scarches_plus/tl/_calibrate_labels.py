@@ -1,4 +1,4 @@
-"""Learn from a reference's own batches how far a label vote can be believed."""
+"""Calibrate label transfer on held-out batches of the reference."""
 
 from __future__ import annotations
 
@@ -79,9 +79,10 @@ def calibrate_labels(
 
     Notes
     -----
-    Held-out cells whose label no other batch has are left out: no vote could be right. Probabilities are those of the known labels; types that the
-    reference lacks are another question (:func:`detect_novel`). The latent space has seen all batches of the reference, so a
-    query that differs from them more than they do from one another is somewhat less certain than it says.
+    Held-out cells whose label no other batch has are left out: no vote could be right. Probabilities are those of the
+    known labels; types that the reference lacks are another question (:func:`detect_novel`). The latent space has seen
+    all batches of the reference, so a query that differs from them more than they do from one another is somewhat less
+    certain than it says.
 
     References
     ----------
@@ -102,8 +103,8 @@ def calibrate_labels(
     held = _held_out(codes, folds, n_cells, rng)
     if not len(held):
         message = (
-            f"no label of obs[{labels_key!r}] occurs in more than one batch of obs[{batch_key!r}]: no batch can tell how right "
-            "the others are"
+            f"no label of obs[{labels_key!r}] occurs in more than one batch of obs[{batch_key!r}]: no batch can tell "
+            "how right the others are"
         )
         raise ValueError(message)
     shares = np.empty((len(held), len(labels.categories)))
@@ -126,7 +127,10 @@ def _folds(reference: AnnData, batch_key: str, rng: int) -> NDArray[np.int64]:
     """Return which cells are held out together: those of a batch."""
     folds = pd.factorize(column_of(reference.obs, batch_key, "reference.obs"), use_na_sentinel=False)[0]
     if len(np.unique(folds)) == 1:
-        message = f"the reference has one batch in obs[{batch_key!r}]: random fifths of it are held out, which is too easy a test"
+        message = (
+            f"the reference has one batch in obs[{batch_key!r}]: random fifths of it are held out, which is too easy a "
+            "test"
+        )
         warn(message, UserWarning, stacklevel=3)
         return np.random.default_rng(rng).integers(0, _PARTS, reference.n_obs)
     return np.asarray(folds, dtype=np.int64)

@@ -42,16 +42,16 @@ def cluster(
     Parameters
     ----------
     adata
-        Cells with an embedding. Receives ``obs[key_added]``, categorical, named ``"0"``, ``"1"``, ... from the largest, and a
-        record in ``uns["scarches_plus"]["clusters"][key_added]``.
+        Cells with an embedding. Receives ``obs[key_added]``, categorical, named ``"0"``, ``"1"``, ... from the largest,
+        and a record in ``uns["scarches_plus"]["clusters"][key_added]``.
     method
         ``"label_propagation"`` on the graph of nearest neighbours finds the number of clusters itself; ``"kmeans"`` of
         scikit-learn takes it.
     use_rep
         ``obsm`` slot of the embedding.
     k
-        Label propagation: number of neighbours, all other cells of a smaller data set. Two cells are joined if one is among
-        the nearest of the other.
+        Label propagation: number of neighbours, all other cells of a smaller data set. Two cells are joined if one is
+        among the nearest of the other.
     n_clusters
         k-means: number of clusters. ``None`` takes as many as label propagation found in the same embedding.
     max_sweeps
@@ -73,8 +73,8 @@ def cluster(
     KeyError
         If there is no such embedding.
     ValueError
-        If there is no such method, a number is out of range, coordinates are not finite or sparse, or it is open how many
-        clusters k-means shall find.
+        If there is no such method, a number is out of range, coordinates are not finite or sparse, or it is open how
+        many clusters k-means shall find.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
@@ -85,13 +85,13 @@ def cluster(
 
     Notes
     -----
-    Label propagation depends on the order in which cells are visited, so another seed gives other clusters where types are
-    not well apart. :func:`cluster_agreement` says how different.
+    Label propagation depends on the order in which cells are visited, so another seed gives other clusters where types
+    are not well apart. :func:`cluster_agreement` says how different.
 
     References
     ----------
-    Raghavan, Albert and Kumara 2007; BA-scVI (Díaz-Mejía et al. 2025), Methods: ``k = 50``, as many clusters and at most 150
-    iterations for k-means.
+    Raghavan, Albert and Kumara 2007; BA-scVI (Díaz-Mejía et al. 2025), Methods: ``k = 50``, as many clusters and at
+    most 150 iterations for k-means.
 
     Examples
     --------
@@ -114,8 +114,8 @@ def cluster(
     require_writable(adata, copy=copy)
     if use_rep not in adata.obsm:
         message = (
-            f"embedding {use_rep!r} not found in adata.obsm, which holds {sorted(adata.obsm)}; name one with `use_rep=`, or "
-            "embed the cells first: sp.tl.embed(adata, model)"
+            f"embedding {use_rep!r} not found in adata.obsm, which holds {sorted(adata.obsm)}; name one with "
+            "`use_rep=`, or embed the cells first: sp.tl.embed(adata, model)"
         )
         raise KeyError(message)
     embedding = dense(adata.obsm[use_rep], f"adata.obsm[{use_rep!r}]")

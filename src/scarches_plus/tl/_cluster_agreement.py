@@ -1,4 +1,4 @@
-"""How well groupings of the same cells agree."""
+"""Compare clusterings and labels by the adjusted Rand index."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def cluster_agreement(adata: AnnData, clusters: str | Sequence[str], labels: str
     Returns
     -------
     pandas.DataFrame
-        Adjusted Rand index, one row per clustering and one column per labels: 1 where they group cells alike, 0 on average by
-        chance. Of every pair, cells without a value in either column are left out.
+        Adjusted Rand index, one row per clustering and one column per labels: 1 where they group cells alike, 0 on
+        average by chance. Of every pair, cells without a value in either column are left out.
 
     Raises
     ------

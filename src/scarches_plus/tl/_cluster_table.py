@@ -1,4 +1,4 @@
-"""What clusters consist of, and which of them to keep."""
+"""Tabulate the composition of clusters, and which of them pass filters."""
 
 from __future__ import annotations
 
@@ -48,19 +48,21 @@ def cluster_table(
     min_values
         Keep clusters with at least so many values of a column: ``{"batch": 2, "tissue": 10}``.
     gene_shares
-        Also average over cells which share of the counts is of mitochondrial (``MT-``) and of ribosomal (``RPS``, ``RPL``) genes, by
-        the beginning of names in upper or lower case.
+        Also average over cells which share of the counts is of mitochondrial (``MT-``) and of ribosomal (``RPS``,
+        ``RPL``) genes, by the beginning of names in upper or lower case.
     max_enrichment
-        Keep clusters whose mean share of either is at most so many times that of all clustered cells. Implies ``gene_shares``.
+        Keep clusters whose mean share of either is at most so many times that of all clustered cells. Implies
+        ``gene_shares``.
     layer
         Layer with counts; ``None`` or ``"X"`` means ``X``. Read for ``gene_shares`` only.
 
     Returns
     -------
     pandas.DataFrame
-        One row per cluster, in the order of its categories. ``n_cells``; for every column, say ``batch``: ``n_batch`` values present,
-        ``top_batch`` the most frequent and ``share_batch`` its share of the cells with a value; with ``gene_shares``
-        ``mitochondrial_share``, its ratio to all cells ``mitochondrial_enrichment``, and the same for ``ribosomal``; ``kept``.
+        One row per cluster, in the order of its categories. ``n_cells``; for every column, say ``batch``: ``n_batch``
+        values present, ``top_batch`` the most frequent and ``share_batch`` its share of the cells with a value; with
+        ``gene_shares`` ``mitochondrial_share``, its ratio to all cells ``mitochondrial_enrichment``, and the same for
+        ``ribosomal``; ``kept``.
 
     Raises
     ------
@@ -73,8 +75,8 @@ def cluster_table(
 
     References
     ----------
-    BA-scVI (Díaz-Mejía et al. 2025), Fig. 4 and Methods, "Filtering of artifactual clusters". The paper counts values of more than
-    20 or 50 cells and does not print its bound on enrichment.
+    BA-scVI (Díaz-Mejía et al. 2025), Fig. 4 and Methods, "Filtering of artifactual clusters". The paper counts values
+    of more than 20 or 50 cells and does not print its bound on enrichment.
 
     Examples
     --------
@@ -143,8 +145,8 @@ def _gene_shares(
     chosen = {name: np.array([gene.startswith(prefixes) for gene in upper]) for name, prefixes in _PREFIXES.items()}
     if not any(genes.any() for genes in chosen.values()):
         message = (
-            f"no gene begins with MT-, RPS or RPL (the first are {list(adata.var_names[:3])}): gene names must be symbols, "
-            "see sp.pp.map_gene_ids"
+            f"no gene begins with MT-, RPS or RPL (the first are {list(adata.var_names[:3])}): gene names must be "
+            "symbols, see sp.pp.map_gene_ids"
         )
         raise ValueError(message)
     kinds = np.stack(list(chosen.values()), axis=1).astype(np.float64)

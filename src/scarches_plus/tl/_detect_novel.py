@@ -1,4 +1,4 @@
-"""Which cells of a query does no label of the reference explain?"""
+"""Detect novel cells: cells of a query that no label of the reference explains."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ from ._records._provenance import copy_of, versions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Pools that the query's centre is found from, and pools looked at in one step.
-_SAMPLE, _BLOCK = 5000, 4096
+#: Pools that the query's centre is found from.
+_SAMPLE = 5000
+#: Pools that are looked at in one step.
+_BLOCK = 4096
 #: Fewer shared genes tell labels apart by chance.
 _FEWEST_GENES = 50
 #: Agreement of a label's anchors below which it explains nothing.
@@ -51,27 +53,29 @@ def detect_novel(
 ) -> AnnData | None:
     """Find the cells that no label of the reference explains, from counts, whatever the label vote says.
 
-    The vote of neighbours (:func:`transfer_labels`) knows which labels are near, not whether any of them fits. Here each cell
-    is pooled with its nearest neighbours within the query, and the pool's contrast (log expression less the query's centre)
-    correlated with the contrasts of the reference's labels. The query's own shift is in every pool and drops out; so does
-    variation that the cells of several labels share, such as donors. Novelty is what is missing from the agreement that the
-    reference's own batches reach with one another. No model is needed, and the query's labels are not read.
+    The vote of neighbours (:func:`transfer_labels`) knows which labels are near, not whether any of them fits. Here
+    each cell is pooled with its nearest neighbours within the query, and the pool's contrast (log expression less the
+    query's centre) correlated with the contrasts of the reference's labels. The query's own shift is in every pool and
+    drops out; so does variation that the cells of several labels share, such as donors. Novelty is what is missing from
+    the agreement that the reference's own batches reach with one another. No model is needed, and the query's labels
+    are not read.
 
     Parameters
     ----------
     adata
         Query with raw counts. Receives, with ``key_added="novel"``, ``obs["novel"]`` (is the cell novel),
         ``obs["novel_score"]`` (novelty: 0 like the best-known cells of the query, 1 and more without any agreement),
-        ``obs["novel_label"]`` (the label that explains the cell best) and ``obs["novel_cluster"]`` (clusters most of whose
-        cells are novel, named by size; missing for other cells); and a record in ``uns["scarches_plus"]["novel"]``.
+        ``obs["novel_label"]`` (the label that explains the cell best) and ``obs["novel_cluster"]`` (clusters most of
+        whose cells are novel, named by size; missing for other cells); and a record in
+        ``uns["scarches_plus"]["novel"]``.
     reference
         Reference cells with raw counts, or their :func:`label_profiles`, which a bundle can carry
         (:func:`scarches_plus.hub.load_profiles`).
     labels_key, batch_key
         ``obs`` columns of the reference; not needed with profiles.
     alpha
-        Share of known cells that may be called novel. The threshold is the quantile ``1 - alpha`` over cells of the reference
-        whose batch was held out (conformal calibration), counted from the best-known cells of the query.
+        Share of known cells that may be called novel. The threshold is the quantile ``1 - alpha`` over cells of the
+        reference whose batch was held out (conformal calibration), counted from the best-known cells of the query.
     layer, reference_layer
         Layers with raw counts; ``None`` means ``X``.
     unknown_category
@@ -93,8 +97,9 @@ def detect_novel(
     KeyError
         If a column or a layer is missing.
     ValueError
-        If counts are negative or not finite, names of genes are not unique or fewer than 50 of them shared, the query has fewer
-        than 17 cells, the reference fewer than two labels or no batch that can be held out, or ``alpha`` is not between 0 and 1.
+        If counts are negative or not finite, names of genes are not unique or fewer than 50 of them shared, the query
+        has fewer than 17 cells, the reference fewer than two labels or no batch that can be held out, or ``alpha`` is
+        not between 0 and 1.
 
     TypeError
         If the reference is neither cells nor profiles, but a model for instance, or cells are MuData.
@@ -106,13 +111,14 @@ def detect_novel(
 
     Notes
     -----
-    The share of known cells called novel is ``alpha`` if the query differs from the reference as the reference's batches do from
-    one another; the record says how it came out for each of them (``"held_out"``). A query of one known type has no contrast
-    of its own: what sets all of its cells apart counts as shift.
+    The share of known cells called novel is ``alpha`` if the query differs from the reference as the reference's
+    batches do from one another; the record says how it came out for each of them (``"held_out"``). A query of one known
+    type has no contrast of its own: what sets all of its cells apart counts as shift.
 
     References
     ----------
-    Contrasts of pooled cells: this package. Calibration on held-out batches: Vovk, Gammerman and Shafer 2005 (conformal).
+    Contrasts of pooled cells: this package. Calibration on held-out batches: Vovk, Gammerman and Shafer 2005
+    (conformal).
     """
     check.cells("adata", adata)
     check.texts_or_none(labels_key=labels_key, batch_key=batch_key, layer=layer, reference_layer=reference_layer)
@@ -129,8 +135,8 @@ def detect_novel(
     require_writable(adata, copy=copy)
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
-            "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), where a bundle "
-            f"carries them), not {check.shown(reference)}"
+            "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), "
+            f"where a bundle carries them), not {check.shown(reference)}"
         )
         raise TypeError(message)
     if isinstance(reference, LabelProfiles) and {labels_key, batch_key, reference_layer} != {None}:
@@ -212,7 +218,10 @@ def _explained(cells: Pools, profiles: NDArray, expected: NDArray, rng: int) -> 
     state = explain(cells.logs(rows), profiles, expected)
     reached = (expected - state.losses)[state.present]
     if not len(reached) or reached.max() < _HARDLY:
-        message = "no label of the reference explains any group of the query: are the genes' names, the species, the layer right?"
+        message = (
+            "no label of the reference explains any group of the query: are the genes' names, the species, the layer "
+            "right?"
+        )
         warn(message, UserWarning, stacklevel=4)
     return state
 

@@ -1,4 +1,4 @@
-"""Shifts of composition, as uncertain as the labels are."""
+"""Estimate differential abundance of labels between two groups, with the labels' uncertainty."""
 
 from __future__ import annotations
 
@@ -49,15 +49,16 @@ def differential_abundance(
 ) -> pd.DataFrame:
     r"""Compare which share of the cells each label has in two groups of cells, such as a query and its reference.
 
-    Labels that are uncertain count as uncertain: where ``obsm["{labels_key}_probabilities"]`` holds probabilities, the label of
-    every cell is drawn from them, again and again, and the shares of each draw get the error of sampling cells.
+    Labels that are uncertain count as uncertain: where ``obsm["{labels_key}_probabilities"]`` holds probabilities, the
+    label of every cell is drawn from them, again and again, and the shares of each draw get the error of sampling
+    cells.
 
     Parameters
     ----------
     adata
         Cells; not changed. Their labels are the probabilities in ``obsm["{labels_key}_probabilities"]``, as
-        :func:`transfer_labels` writes them with ``probabilities=True`` or as a DataFrame (``model.predict(soft=True)`` of a scANVI
-        model), else ``obs[labels_key]``. Cells without a label are left out.
+        :func:`transfer_labels` writes them with ``probabilities=True`` or as a DataFrame (``model.predict(soft=True)``
+        of a scANVI model), else ``obs[labels_key]``. Cells without a label are left out.
     labels_key
         Name of the labels.
     groupby
@@ -65,15 +66,16 @@ def differential_abundance(
     groups
         The two groups of the column, ``(first, second)``; can be left out if there are only two.
     reference
-        Instead of ``groupby``: compare all of ``adata`` (``"query"``) with these cells (``"reference"``), whose labels are found in
-        the same way.
+        Instead of ``groupby``: compare all of ``adata`` (``"query"``) with these cells (``"reference"``), whose labels
+        are found in the same way.
     sample_key
         ``obs`` column of samples (donors), at least two in each group. Intervals then hold for further samples, not
         only for further cells of the same ones.
     unknown_category
         Value of ``obs[labels_key]`` that is no label.
     novel_key
-        ``obs`` column of ``adata`` from :func:`detect_novel`: cells that it calls novel have no label, whatever the probabilities say.
+        ``obs`` column of ``adata`` from :func:`detect_novel`: cells that it calls novel have no label, whatever the
+        probabilities say.
     prior
         Cells added to each label (to each of a sample); 0.5 is Jeffreys' prior.
     level
@@ -86,35 +88,37 @@ def differential_abundance(
     Returns
     -------
     pandas.DataFrame
-        One row per label, those of the reference first. ``group1``, ``group2``; ``n_cells1``, expected cells of the label;
-        ``proportion1``, its posterior mean, with ``proportion1_low`` and ``proportion1_high``, ends of its central interval, and the
-        same for group 2; ``log2_ratio``, posterior mean of ``log2(proportion1 / proportion2)``, with ends ``log2_ratio_low`` and
-        ``log2_ratio_high``; ``probability_increase``, that the share is larger in group 1. ``table.attrs["labels"]`` says for
-        each group where its labels were taken from, as the log does.
+        One row per label, those of the reference first. ``group1``, ``group2``; ``n_cells1``, expected cells of the
+        label; ``proportion1``, its posterior mean, with ``proportion1_low`` and ``proportion1_high``, ends of its
+        central interval, and the same for group 2; ``log2_ratio``, posterior mean of
+        ``log2(proportion1 / proportion2)``, with ends ``log2_ratio_low`` and ``log2_ratio_high``;
+        ``probability_increase``, that the share is larger in group 1. ``table.attrs["labels"]`` says for each group
+        where its labels were taken from, as the log does.
 
     Raises
     ------
     KeyError
         If labels or a column are missing.
     ValueError
-        If not one of ``groupby`` and ``reference`` is given, or ``groups`` without ``groupby``, there are not two groups, one has no labelled cell or (with
-        ``sample_key``) one sample only, probabilities are no probabilities, two labels read the same, the column of novel cells
-        is not boolean, or a number is out of range.
+        If not one of ``groupby`` and ``reference`` is given, or ``groups`` without ``groupby``, there are not two
+        groups, one has no labelled cell or (with ``sample_key``) one sample only, probabilities are no probabilities,
+        two labels read the same, the column of novel cells is not boolean, or a number is out of range.
     TypeError
         If ``groups`` is one text.
 
     Notes
     -----
-    With :math:`y_c` the label of cell :math:`c`, drawn from its probabilities, :math:`n_l` the cells of label :math:`l`,
+    With :math:`y_c` the label of cell :math:`c`, drawn from its probabilities, :math:`n_l` the cells of label
+    :math:`l`,
 
-    - without samples, proportions are :math:`\mathrm{Dirichlet}(n + \alpha)`. With certain labels that is the textbook's
-      posterior;
-    - with samples, a group's proportions are the geometric mean of its samples', closed to sum to 1 (Aitchison's center), whose
-      logarithm has a Student's t posterior by the spread between samples. Samples weigh the same.
+    - without samples, proportions are :math:`\mathrm{Dirichlet}(n + \alpha)`. With certain labels that is the
+      textbook's posterior;
+    - with samples, a group's proportions are the geometric mean of its samples', closed to sum to 1 (Aitchison's
+      center), whose logarithm has a Student's t posterior by the spread between samples. Samples weigh the same.
 
-    Shares sum to 1, so that the growth of one label lowers all others. Errors that many cells share are not in the intervals: a
-    classifier that takes one type for another does so in every draw, and probabilities that carry the reference's composition pull
-    towards it.
+    Shares sum to 1, so that the growth of one label lowers all others. Errors that many cells share are not in the
+    intervals: a classifier that takes one type for another does so in every draw, and probabilities that carry the
+    reference's composition pull towards it.
 
     References
     ----------
@@ -233,8 +237,8 @@ def _cells(name: str, adata: AnnData, posterior: pd.DataFrame, sample_key: str |
     codes, samples = pd.factorize(column, sort=True)
     if len(samples) < 2:
         message = (
-            f"{name!r} has one sample only in obs[{sample_key!r}], which tells nothing of how samples vary: leave sample_key "
-            "out, and intervals hold for this sample"
+            f"{name!r} has one sample only in obs[{sample_key!r}], which tells nothing of how samples vary: leave "
+            "sample_key out, and intervals hold for this sample"
         )
         raise ValueError(message)
     return _Cells(name, probabilities, codes, len(samples), source)
@@ -269,8 +273,8 @@ def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str)
         values = np.asarray(given, dtype=np.float64)
         if len(names) != values.shape[1]:
             message = (
-                f"the {values.shape[1]} columns of obsm[{slot!r}] have no names: store a DataFrame, or let sp.tl.transfer_labels "
-                "write it"
+                f"the {values.shape[1]} columns of obsm[{slot!r}] have no names: store a DataFrame, or let "
+                "sp.tl.transfer_labels write it"
             )
             raise ValueError(message)
         sums = values.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Embed cells whose batches a model knows."""
+"""Embed cells without training a model."""
 
 from __future__ import annotations
 
@@ -33,23 +33,25 @@ def embed(
 ) -> MuData | AnnData | None:
     """Embed cells without training.
 
-    For the reference after a strategy that moved it, for cells held back from a batch, for a saved model; all of batches that
-    the model knows. A model whose encoder does not see the batch (``encode_covariates=False``, as in BA-scVI) embeds cells of
-    any batch, and reads no column of ``adata.obs``.
+    For the reference after a strategy that moved it, for cells held back from a batch, for a saved model; all of
+    batches that the model knows. A model whose encoder does not see the batch (``encode_covariates=False``, as in
+    BA-scVI) embeds cells of any batch, and reads no column of ``adata.obs``.
 
-    Cells on disk (``anndata.read_h5ad(path, backed="r")``) are read a block at a time, once to check and once to embed them,
-    and never held as a whole. The result is written into ``adata`` in memory; its file stays as it is until you write it.
+    Cells on disk (``anndata.read_h5ad(path, backed="r")``) are read a block at a time, once to check and once to embed
+    them, and never held as a whole. The result is written into ``adata`` in memory; its file stays as it is until you
+    write it.
 
     Parameters
     ----------
     adata
-        Cells with raw counts, MuData for a totalVI model; genes may be in any order. Receives ``obsm[key_added]``, shape ``(n_cells, n_latent)``,
-        and a record in ``uns["scarches_plus"]``.
+        Cells with raw counts, MuData for a totalVI model; genes may be in any order. Receives ``obsm[key_added]``,
+        shape ``(n_cells, n_latent)``, and a record in ``uns["scarches_plus"]``.
     model
-        Model of this package or of scvi-tools, or what names one for :func:`scarches_plus.load`: a path, a name, a DOI, an address.
+        Model of this package or of scvi-tools, or what names one for :func:`scarches_plus.load`: a path, a name, a DOI,
+        an address.
     layer, batch_key
-        Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches are not
-        read where the encoder does not see them.
+        Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches are
+        not read where the encoder does not see them.
     key_added
         ``obsm`` slot of the embedding.
     copy

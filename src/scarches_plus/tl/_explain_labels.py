@@ -1,4 +1,4 @@
-"""Why a cell got its label, or none."""
+"""Explain why a cell got its label in a label transfer, or none."""
 
 from __future__ import annotations
 
@@ -65,19 +65,20 @@ def explain_labels(
     Returns
     -------
     pandas.DataFrame
-        A row for each cell. ``prediction``: what :func:`transfer_labels` says. ``reason``: ``"accepted"``, ``"uncertain"``,
-        ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``, ``second_probability``: the two best.
-        ``neighbor_labels``: labels of the ``k`` neighbours and how many have them, three at most. ``distance``: mean distance to the
-        neighbours. With ``batch_key``, ``neighbor_batches`` and ``n_batches``. With ``novel_key``, ``novel_score``,
-        ``novel_label`` (the label that explains the cell best), ``novel_cluster`` and ``novel_threshold``.
+        A row for each cell. ``prediction``: what :func:`transfer_labels` says. ``reason``: ``"accepted"``,
+        ``"uncertain"``, ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``,
+        ``second_probability``: the two best. ``neighbor_labels``: labels of the ``k`` neighbours and how many have
+        them, three at most. ``distance``: mean distance to the neighbours. With ``batch_key``, ``neighbor_batches`` and
+        ``n_batches``. With ``novel_key``, ``novel_score``, ``novel_label`` (the label that explains the cell best),
+        ``novel_cluster`` and ``novel_threshold``.
 
     Raises
     ------
     KeyError
         If an embedding, a column, a cell or the record of novel cells is missing.
     ValueError
-        If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another length, cells
-        are chosen by names that are not unique, or the calibration is of another vote.
+        If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another
+        length, cells are chosen by names that are not unique, or the calibration is of another vote.
     TypeError
         If the calibration is none.
 
@@ -181,14 +182,20 @@ def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:
     }
     record = adata.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(key, {})
     if "threshold" not in record or any(column not in adata.obs for column in columns.values()):
-        message = f"no record of novel cells {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ..., key_added={key!r})"
+        message = (
+            f"no record of novel cells {key!r}: call sp.tl.detect_novel(adata, reference, labels_key, ..., "
+            f"key_added={key!r})"
+        )
         raise KeyError(message)
     found = {name: adata.obs[column].array[rows] for name, column in columns.items()}
     return found | {"novel_threshold": float(record["threshold"])}
 
 
 def _most_frequent(codes: NDArray, names: list[str]) -> NDArray:
-    """Return the most frequent names among a cell's neighbours and how many have them, such as ``"alpha 38, beta 12"``."""
+    """Return the most frequent names among a cell's neighbours and how many have them.
+
+    The text is such as ``"alpha 38, beta 12"``.
+    """
     n_cells, known = len(codes), np.array(names, dtype=object)
     flat = np.arange(n_cells)[:, None] * (len(names) + 1) + np.where(codes < 0, len(names), codes)
     counts = np.bincount(flat.ravel(), minlength=n_cells * (len(names) + 1)).reshape(n_cells, -1)[:, :-1]

@@ -1,4 +1,4 @@
-"""Mean expression of genes by two annotations."""
+"""Average the expression of genes by two annotations."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def expression_table(
     Returns
     -------
     pandas.DataFrame
-        One row per combination that occurs, with the number of cells in ``n_cells`` and the mean of every gene. For a heatmap of
-        one gene: ``table["C1QA"].unstack()``.
+        One row per combination that occurs, with the number of cells in ``n_cells`` and the mean of every gene. For a
+        heatmap of one gene: ``table["C1QA"].unstack()``.
 
     Raises
     ------

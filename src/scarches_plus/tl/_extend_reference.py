@@ -1,4 +1,4 @@
-"""Teach a reference model the types that a query has and it lacks."""
+"""Extend a reference model by new labels that a query has."""
 
 from __future__ import annotations
 
@@ -40,26 +40,27 @@ def extend_reference(
 ) -> SCANVI:
     """Extend a scANVI model by the labels of mapped cells that it does not know, such as named novel clusters.
 
-    The classifier gets an output for each new label, and the networks that are conditioned on labels a column; only these are
-    fitted. All else stays bit for bit: the latent space, the embeddings in it, what the model thinks of old labels relative to
-    each other, its anchors and summaries. The new model is a reference like any other: it predicts, is saved, bundled and
-    mapped onto.
+    The classifier gets an output for each new label, and the networks that are conditioned on labels a column; only
+    these are fitted. All else stays bit for bit: the latent space, the embeddings in it, what the model thinks of old
+    labels relative to each other, its anchors and summaries. The new model is a reference like any other: it predicts,
+    is saved, bundled and mapped onto.
 
     Parameters
     ----------
     adata
-        Cells that the model was mapped with, or some of them, with names for new types in ``obs[labels_key]`` (:func:`name_novel`).
-        Cells with labels that the model knows help to tell these from the new ones; missing values and ``unknown_category`` are
-        no label. Not changed.
+        Cells that the model was mapped with, or some of them, with names for new types in ``obs[labels_key]``
+        (:func:`name_novel`). Cells with labels that the model knows help to tell these from the new ones; missing
+        values and ``unknown_category`` are no label. Not changed.
     model
-        scANVI model as :func:`map_query` returned it, or what names it for :func:`scarches_plus.load`. It is not changed.
+        scANVI model as :func:`map_query` returned it, or what names it for :func:`scarches_plus.load`. It is not
+        changed.
     labels_key
         ``obs`` column of ``adata``.
     reference
-        Reference cells with an embedding in ``obsm[use_rep]`` and labels in the column that the model was trained on, so that new
-        labels are told from all old ones. For labels that neither they nor ``adata`` have (those of an earlier round), and for all
-        without a reference, cells of no one are drawn from the model's summary of its labels
-        (:func:`scarches_plus.train.summarize_reference`) if it carries one.
+        Reference cells with an embedding in ``obsm[use_rep]`` and labels in the column that the model was trained on,
+        so that new labels are told from all old ones. For labels that neither they nor ``adata`` have (those of an
+        earlier round), and for all without a reference, cells of no one are drawn from the model's summary of its
+        labels (:func:`scarches_plus.train.summarize_reference`) if it carries one.
     parents
         For a model with a hierarchy: new label to the inner label that contains it, ``None`` at the top.
     use_rep
@@ -72,15 +73,16 @@ def extend_reference(
     Returns
     -------
     SCANVI
-        The extended model, with the cells of ``model`` (those of ``adata`` if it came without), of which those with new labels are
-        labelled.
-        ``state.lineage`` says which labels came with how many cells, and which share of the reference cells is given a new one.
+        The extended model, with the cells of ``model`` (those of ``adata`` if it came without), of which those with new
+        labels are labelled.
+        ``state.lineage`` says which labels came with how many cells, and which share of the reference cells is given a
+        new one.
 
     Raises
     ------
     TypeError
-        If the model has no classifier. Join reference and query then (:func:`joint_embedding`): the joint cells are the extended
-        reference of :func:`transfer_labels`.
+        If the model has no classifier. Join reference and query then (:func:`joint_embedding`): the joint cells are the
+        extended reference of :func:`transfer_labels`.
     KeyError
         If a column or the embedding is missing.
     ValueError
@@ -90,13 +92,13 @@ def extend_reference(
     Warns
     -----
     UserWarning
-        If more than 1 % of the reference cells would be given a new label, there are none to say, or the model knows labels that no
-        cell has.
+        If more than 1 % of the reference cells would be given a new label, there are none to say, or the model knows
+        labels that no cell has.
 
     Notes
     -----
-    Logits of old labels do not change: their probabilities, divided by their sum, differ by rounding only (below 1e-6). With a
-    hierarchy the same holds among the siblings of a new label; probabilities of inner labels do not change.
+    Logits of old labels do not change: their probabilities, divided by their sum, differ by rounding only (below 1e-6).
+    With a hierarchy the same holds among the siblings of a new label; probabilities of inner labels do not change.
 
     The classifier's new rows are fitted by maximum a posteriori, which is convex, to cells with labels, at most 500 of
     each.
@@ -116,8 +118,8 @@ def extend_reference(
     model = load(model)  # type: ignore[assignment]
     if not isinstance(model, SCANVI):
         message = (
-            f"a {type(model).__name__} has no classifier to extend; sp.tl.joint_embedding(reference, query) with the named labels "
-            "in the column of labels is the extended reference for sp.tl.transfer_labels"
+            f"a {type(model).__name__} has no classifier to extend; sp.tl.joint_embedding(reference, query) with the "
+            "named labels in the column of labels is the extended reference for sp.tl.transfer_labels"
         )
         raise TypeError(message)
     nothing = {unknown_category, str(model.unlabeled_category_)}
@@ -134,8 +136,8 @@ def extend_reference(
         raise ValueError(message)
     if not len(old.labels) and not {label for label in of_cells if label in known}:
         message = (
-            "nothing tells the new labels from the old: pass reference=..., the reference's cells with their embedding, or label "
-            f"cells of known types in obs[{labels_key!r}], too"
+            "nothing tells the new labels from the old: pass reference=..., the reference's cells with their "
+            f"embedding, or label cells of known types in obs[{labels_key!r}], too"
         )
         raise ValueError(message)
 

@@ -1,4 +1,4 @@
-"""Reference and query in one AnnData."""
+"""Join reference and query in one AnnData with a joint embedding."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     Parameters
     ----------
     reference, query
-        Cells with embeddings in the same latent space; of MuData the modality of genes is taken. Not changed, and read into
-        memory if they lie on disk.
+        Cells with embeddings in the same latent space; of MuData the modality of genes is taken. Not changed, and read
+        into memory if they lie on disk.
     use_rep
         ``obsm`` slot of the embedding.
 
     Returns
     -------
     AnnData
-        Reference cells, then query cells: all ``obs`` columns of both in their types (integers with gaps as ``Int64``), the
-        embedding, and ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). ``X`` holds the counts that each embedding was
-        made from, which its record names (``X`` without a record), on the genes they share; it is empty if one has none. Where
-        cell names occur in both, all get the role appended. ``uns["scarches_plus"]["joint"]`` says what was taken from where,
-        as the log does.
+        Reference cells, then query cells: all ``obs`` columns of both in their types (integers with gaps as ``Int64``),
+        the embedding, and ``obs["mapping_role"]`` (``"reference"`` or ``"query"``). ``X`` holds the counts that each
+        embedding was made from, which its record names (``X`` without a record), on the genes they share; it is empty
+        if one has none. Where cell names occur in both, all get the role appended. ``uns["scarches_plus"]["joint"]``
+        says what was taken from where, as the log does.
 
     Raises
     ------
@@ -157,15 +157,18 @@ def _same_units(matrices: dict[str, Any], roles: Mapping[str, AnnData]) -> dict[
         return matrices
     held = "; ".join(f"the {role} holds {' and '.join(sorted(kind))}" for role, kind in kinds.items())
     message = (
-        f"X of reference and query is not in the same units, and left out: {held}. Embed or map them with the layer of counts "
-        "(layer=...), or put the same into X of both"
+        f"X of reference and query is not in the same units, and left out: {held}. Embed or map them with the layer of "
+        "counts (layer=...), or put the same into X of both"
     )
     warn(message, UserWarning, stacklevel=3)
     return nothing
 
 
 def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Give columns the type they had, as h5ad can hold it: categories, integers and Booleans with gaps, text where mixed or times."""
+    """Convert columns to types that h5ad can hold, as near to their own as possible.
+
+    These are categories, integers and Booleans with gaps, and text where values are mixed or times.
+    """
     for column in columns.columns:
         sources = [frame[column] for frame in frames if column in frame]
         if all(isinstance(source.dtype, pd.CategoricalDtype) for source in sources):

@@ -1,4 +1,4 @@
-"""Label probabilities that mean what they say: temperature scaling of smoothed shares."""
+"""Calibrate label probabilities by temperature scaling of smoothed vote shares."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAST_FLOOR = 1e-4
 
 @dataclass(frozen=True)
 class LabelCalibration:
-    r"""How the shares of a label vote become probabilities.
+    r"""Calibration that turns the shares of a label vote into probabilities.
 
     With the shares :math:`s` that the labels have of a cell's votes, its probabilities are
     :math:`p_y = (s_y + f)^a / \sum_{y'} (s_{y'} + f)^a`. The order of the labels does not change.
@@ -107,16 +107,22 @@ def calibrations_for(
         return {}
     if not are_cells(reference):
         message = (
-            "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out: a model's summary is "
-            "calibrated by itself"
+            "a calibration is of the vote of reference cells; pass them as AnnData, or leave `calibration` out: a "
+            "model's summary is calibrated by itself"
         )
         raise ValueError(message)
     plain = {"exponent", "floor"} <= set(calibration) if isinstance(calibration, Mapping) else False
     if plain or not isinstance(calibration, LabelCalibration | Mapping):
-        message = f"calibration must be a LabelCalibration, not {type(calibration).__name__}; of plain values, sp.tl.LabelCalibration(**values) makes one"
+        message = (
+            f"calibration must be a LabelCalibration, not {type(calibration).__name__}; of plain values, "
+            "sp.tl.LabelCalibration(**values) makes one"
+        )
         raise TypeError(message)
     if isinstance(calibration, LabelCalibration) and len(labels_key) > 1:
-        message = f"there are {len(labels_key)} label columns: pass calibration={{column: calibrate_labels(reference, column, ...)}}"
+        message = (
+            f"there are {len(labels_key)} label columns: pass calibration={{column: calibrate_labels(reference, "
+            "column, ...)}"
+        )
         raise ValueError(message)
     by_key = dict.fromkeys(labels_key, calibration) if isinstance(calibration, LabelCalibration) else dict(calibration)
     if lacking := [key for key in labels_key if key not in by_key]:
@@ -126,12 +132,15 @@ def calibrations_for(
     for key in labels_key:
         one = by_key[key]
         if not isinstance(one, LabelCalibration):
-            message = f"the calibration of {key!r} must be a LabelCalibration, not {type(one).__name__}; of plain values, sp.tl.LabelCalibration(**values) makes one"
+            message = (
+                f"the calibration of {key!r} must be a LabelCalibration, not {type(one).__name__}; of plain values, "
+                "sp.tl.LabelCalibration(**values) makes one"
+            )
             raise TypeError(message)
         if (one.k, one.kernel, one.space) != (k, kernel, space):
             message = (
-                f"the calibration of {key!r} is of another vote (k={one.k}, kernel={one.kernel!r}, space {one.space}) than this one "
-                f"(k={k}, kernel={kernel!r}, space {space}); call sp.tl.calibrate_labels with these"
+                f"the calibration of {key!r} is of another vote (k={one.k}, kernel={one.kernel!r}, space {one.space}) "
+                f"than this one (k={k}, kernel={kernel!r}, space {space}); call sp.tl.calibrate_labels with these"
             )
             raise ValueError(message)
     return by_key

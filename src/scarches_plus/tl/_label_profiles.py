@@ -1,4 +1,4 @@
-"""What a reference's labels look like, and how well its own batches agree with them."""
+"""Compute label profiles of a reference, and their agreement with held-out batches."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-#: A batch with fewer cells of a label says nothing about it; one with fewer cells in all is not held out.
-_FEW, _BATCH = 5, 50
+#: A batch with fewer cells of a label says nothing about it.
+_FEW = 5
+#: A batch with fewer cells in all is not held out.
+_BATCH = 50
 #: Cells of a batch that are held out at most.
 _HELD_OUT = 1500
-#: A label's expected agreement is this quantile over its cells, drawn to that of all labels as if by so many further cells.
-_QUANTILE, _PRIOR = 0.8, 30
+#: A label's expected agreement is this quantile over its cells.
+_QUANTILE = 0.8
+#: It is drawn to the expected agreement of all labels as if by so many further cells.
+_PRIOR = 30
 _QUANTILES = np.linspace(0, 1, N_QUANTILES)
 _SHALLOWEST = 250.0
 
@@ -46,8 +50,8 @@ def label_profiles(
 ) -> LabelProfiles:
     """Summarise the labels of a reference, and hold out its batches one by one to see how well they agree.
 
-    The result holds no cell and can travel with a model (:func:`scarches_plus.hub.save_bundle`): :func:`detect_novel` takes it in
-    the place of the reference.
+    The result holds no cell and can travel with a model (:func:`scarches_plus.hub.save_bundle`): :func:`detect_novel`
+    takes it in the place of the reference.
 
     Parameters
     ----------
@@ -60,8 +64,8 @@ def label_profiles(
     unknown_category
         Name of cells without a label.
     depth
-        Counts of a cell to thin held-out cells to. ``None``: the reference's own median, and a half, a quarter, ... of it
-        down to 250, so that the result serves queries of any depth.
+        Counts of a cell to thin held-out cells to. ``None``: the reference's own median, and a half, a quarter, ... of
+        it down to 250, so that the result serves queries of any depth.
     min_cells
         Labels with fewer cells are left out. Bundles take profiles of labels with at least 20 cells only.
     rng
@@ -76,15 +80,15 @@ def label_profiles(
     KeyError
         If a column or the layer is missing.
     ValueError
-        If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch with 50 cells of
-        two labels that other batches have.
+        If counts are negative or not finite, a labelled cell has no batch, there are fewer than two labels, or no batch
+        with 50 cells of two labels that other batches have.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
     Notes
     -----
-    In a reference of one batch random halves stand in for batches: losses then know of no batch effect, and more known cells of
-    a query are called novel than asked for.
+    In a reference of one batch random halves stand in for batches: losses then know of no batch effect, and more known
+    cells of a query are called novel than asked for.
     """
     from scarches_plus.model import as_text
 
@@ -104,7 +108,10 @@ def label_profiles(
         kept = kept & ~names.isin(left_out).to_numpy()
     codes, labels = pd.factorize(names[kept], sort=True)
     if len(labels) < 2:
-        message = f"obs[{labels_key!r}] names {len(labels)} label(s) of {min_cells} cells in the reference; contrasts need two"
+        message = (
+            f"obs[{labels_key!r}] names {len(labels)} label(s) of {min_cells} cells in the reference; contrasts need "
+            "two"
+        )
         raise ValueError(message)
     require_counts(adata, layer, batch_key=batch_key)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[np.flatnonzero(kept)]
@@ -118,8 +125,8 @@ def label_profiles(
     held_out = [cells.hold_out(depth, own, generator) for depth in depths]
     if not held_out[0][2]:
         message = (
-            f"no batch in obs[{batch_key!r}] has {_BATCH} cells of two labels that other batches have too: nothing can be held "
-            "out. Pass another batch_key, or a reference with more cells"
+            f"no batch in obs[{batch_key!r}] has {_BATCH} cells of two labels that other batches have too: nothing can "
+            "be held out. Pass another batch_key, or a reference with more cells"
         )
         raise ValueError(message)
     return LabelProfiles(

@@ -1,4 +1,4 @@
-"""What became of the cells of each label."""
+"""Count accepted, uncertain and novel cells by label."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def label_summary(explanation: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row for each best label, the most frequent first: ``n_cells``; ``accepted``, ``uncertain`` and ``novel`` cells; median
-        ``probability``; ``rival``, the second label that uncertain cells of the label have most often (missing without any).
-        Cells none of whose neighbours has a label are left out.
+        A row for each best label, the most frequent first: ``n_cells``; ``accepted``, ``uncertain`` and ``novel``
+        cells; median ``probability``; ``rival``, the second label that uncertain cells of the label have most often
+        (missing without any). Cells none of whose neighbours has a label are left out.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Map a query onto a reference model."""
+"""Map a query onto a reference model by architecture surgery."""
 
 from __future__ import annotations
 
@@ -53,21 +53,22 @@ def map_query(
     Parameters
     ----------
     adata
-        Query cells with raw counts, one or several batches; MuData for a totalVI model. Receives ``obsm[key_added]`` and a record in
-        ``uns["scarches_plus"]``; nothing else of it changes.
+        Query cells with raw counts, one or several batches; MuData for a totalVI model. Receives ``obsm[key_added]``
+        and a record in ``uns["scarches_plus"]``; nothing else of it changes.
     model
-        Reference model, of this package or of scvi-tools, or what names one for :func:`scarches_plus.load`: a path, a name, a DOI, an
-        address. It is not changed. A mapped model is a reference for the next query.
+        Reference model, of this package or of scvi-tools, or what names one for :func:`scarches_plus.load`: a path, a
+        name, a DOI, an address. It is not changed. A mapped model is a reference for the next query.
     strategy
         What trains: ``"condition"`` the columns of the query's batches, which leaves the reference exactly where it
-        is; ``"input_layers"`` also the first layers of encoder and decoder; ``"all"`` everything; ``"clcvae"`` everything,
-        with elastic weight consolidation. After all but the first the reference must be embedded again (:func:`embed`).
+        is; ``"input_layers"`` also the first layers of encoder and decoder; ``"all"`` everything; ``"clcvae"``
+        everything, with elastic weight consolidation. After all but the first the reference must be embedded again
+        (:func:`embed`).
     penalties
         Terms to add to the loss, such as :class:`~scarches_plus.train.MMD`; see
         :meth:`SCVI.train <scarches_plus.model.SCVI.train>`.
     train_reference_columns
-        Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters). The reference can then
-        move: it does with shared batches or weight decay.
+        Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters). The reference can
+        then move: it does with shared batches or weight decay.
     shared_batches
         Batches of the query that are the reference's own batches of the same name.
     use_query_labels
@@ -78,16 +79,16 @@ def map_query(
         Epochs; ``None`` means 200, fewer for more than 40,000 cells (scvi-tools' heuristic).
     engine
         ``"fast"`` follows the path of scvi-tools' training in strides of many steps, where only columns of the query's
-        batches train; ``"scvi"`` is that training itself; ``"auto"`` takes the fast one where it applies, and the log says
-        which. Both end in the same place, as near as two seeds of ``"scvi"`` are to each other.
+        batches train; ``"scvi"`` is that training itself; ``"auto"`` takes the fast one where it applies, and the log
+        says which. Both end in the same place, as near as two seeds of ``"scvi"`` are to each other.
     plan_kwargs, train_kwargs
         Arguments of the training plan (default: no weight decay) and of ``train``.
     on_problem
         ``"raise"`` stops at problems that would make the result misleading; ``"warn"`` goes on where it can.
     drift_cells
-        Reference cells with raw counts, on which to measure how far the reference moved. Default: the cells that the model
-        carries, if any, at most 2,000. If they have their embedding by the first reference in ``obsm[key_added]``, the
-        record also says how far they are from there, after any number of queries.
+        Reference cells with raw counts, on which to measure how far the reference moved. Default: the cells that the
+        model carries, if any, at most 2,000. If they have their embedding by the first reference in
+        ``obsm[key_added]``, the record also says how far they are from there, after any number of queries.
     key_added
         ``obsm`` slot of the embedding, shape ``(n_cells, n_latent)``.
 
@@ -101,16 +102,16 @@ def map_query(
     QueryError
         If the query cannot be mapped, naming every problem and its fix (:func:`scarches_plus.pp.check_query`).
     ValueError
-        If nothing would train, or the latent space could not move, or ``engine="fast"`` does not apply, or a penalty could
-        have no effect.
+        If nothing would train, or the latent space could not move, or ``engine="fast"`` does not apply, or a penalty
+        could have no effect.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
     UserWarning
-        If the latent space moved and a summary of labels cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``), or
-        for each problem of the cells that mapping gets over, or goes over with ``on_problem="warn"``.
+        If the latent space moved and a summary of labels cannot be taken along (``gene_likelihood`` ``"mse"`` and
+        ``"sse"``), or for each problem of the cells that mapping gets over, or goes over with ``on_problem="warn"``.
 
     References
     ----------
@@ -177,6 +178,9 @@ def _check_drift_cells(cells: AnnData, reference: SCVI | SCANVI | TOTALVI) -> Qu
     """Find before any work what is wrong with the cells on which drift is measured."""
     report = check_query(cells, reference, shared_batches=reference.spec.batches)
     if report.new_batches:
-        message = f"drift_cells are no cells of the reference, which has no batches {list(report.new_batches)[:5]}: pass reference cells"
+        message = (
+            f"drift_cells are no cells of the reference, which has no batches {list(report.new_batches)[:5]}: pass "
+            "reference cells"
+        )
         raise ValueError(message)
     return report

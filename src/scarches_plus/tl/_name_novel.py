@@ -1,4 +1,4 @@
-"""Give clusters of novel cells a name."""
+"""Name clusters of novel cells."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ def name_novel(
     Parameters
     ----------
     adata
-        Query that :func:`detect_novel` has seen. Receives ``obs[key_added]``, categorical: the name for novel cells of a named
-        cluster, the prediction for cells that are neither novel nor in a cluster of novel cells, ``unknown_category`` for all
-        others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names and the column of predictions.
+        Query that :func:`detect_novel` has seen. Receives ``obs[key_added]``, categorical: the name for novel cells of
+        a named cluster, the prediction for cells that are neither novel nor in a cluster of novel cells,
+        ``unknown_category`` for all others. The record in ``uns["scarches_plus"]["novel"][key]`` gets the names and the
+        column of predictions.
     names
-        Cluster (of ``obs["{key}_cluster"]``) to name. Several clusters may have one name; a name may be a label of the reference
-        that was not recognised.
+        Cluster (of ``obs["{key}_cluster"]``) to name. Several clusters may have one name; a name may be a label of the
+        reference that was not recognised.
     predictions
         ``obs`` column of predicted labels, such as ``"cell_type_pred"`` of :func:`transfer_labels`; by default
         ``obs["{key}_label"]``, the label that explains a cell best.
@@ -87,7 +88,10 @@ def name_novel(
             raise KeyError(message)
     clusters = adata.obs[_keys.novel_cluster(key)].astype("category")
     if strange := sorted(set(map(name_of, names)) - set(map(name_of, clusters.cat.categories))):
-        message = f"there are no clusters {strange} in obs[{_keys.novel_cluster(key)!r}], only {list(clusters.cat.categories)}"
+        message = (
+            f"there are no clusters {strange} in obs[{_keys.novel_cluster(key)!r}], only "
+            f"{list(clusters.cat.categories)}"
+        )
         raise ValueError(message)
     chosen = pd.Series(list(names.values()), dtype=object)
     if refused := [

@@ -1,4 +1,4 @@
-"""Marker genes of clusters."""
+"""Rank marker genes of clusters by Welch's t-test."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def rank_genes(
 ) -> AnnData | None:
     r"""Rank genes by Welch's t of each group against all cells, the group included.
 
-    With :math:`m, s^2, n` mean, variance and number of cells of the group, and :math:`m_0, s_0^2, n_0` of all sampled cells,
-    on :math:`\log(1 + 10^4 x / \sum x)` of raw counts,
+    With :math:`m, s^2, n` mean, variance and number of cells of the group, and :math:`m_0, s_0^2, n_0` of all sampled
+    cells, on :math:`\log(1 + 10^4 x / \sum x)` of raw counts,
 
     .. math:: t = \frac{m - m_0}{\sqrt{s^2 / n + (f s_0)^2 / n_0}}
 
@@ -86,8 +86,8 @@ def rank_genes(
     KeyError
         If the column or the layer does not exist.
     ValueError
-        If a group has one cell only or is not there, no gene passes ``min_total``, counts are negative or missing, or a number
-        is out of range.
+        If a group has one cell only or is not there, no gene passes ``min_total``, counts are negative or missing, or a
+        number is out of range.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
@@ -98,9 +98,9 @@ def rank_genes(
 
     Notes
     -----
-    With a factor other than 1 ``pvals`` are no probabilities: they only order genes. The cells of a group are among those it
-    is compared with, which costs power where the group is a large part of all cells. Fold changes are of the means of
-    logarithms, as in scanpy.
+    With a factor other than 1 ``pvals`` are no probabilities: they only order genes. The cells of a group are among
+    those it is compared with, which costs power where the group is a large part of all cells. Fold changes are of the
+    means of logarithms, as in scanpy.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Transfer labels from a reference to a query."""
+"""Transfer labels from a reference to a query by kNN votes or label summaries."""
 
 from __future__ import annotations
 
@@ -66,39 +66,42 @@ def transfer_labels(
         Query with an embedding. For every key in ``labels_key`` it receives ``obs["{key}_pred"]`` (categorical, in the
         reference's order and colours), ``obs["{key}_uncertainty"]`` in [0, 1] and, on request,
         ``obsm["{key}_probabilities"]``, shape ``(n_cells, n_labels)``, whose columns are named in
-        ``uns["scarches_plus"]["probability_labels"][key]``. What was used is recorded in ``uns["scarches_plus"]["transfer"][key]``.
+        ``uns["scarches_plus"]["probability_labels"][key]``. What was used is recorded in
+        ``uns["scarches_plus"]["transfer"][key]``.
     reference
-        Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its labels
-        (from a bundle or :func:`scarches_plus.train.summarize_reference`), such as the mapped model, or what names one for
-        :func:`scarches_plus.load`: then no reference cell is needed, and each cell gets the label of highest probability under the label's mixture.
+        Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its
+        labels (from a bundle or :func:`scarches_plus.train.summarize_reference`), such as the mapped model, or what
+        names one for :func:`scarches_plus.load`: then no reference cell is needed, and each cell gets the label of
+        highest probability under the label's mixture.
     labels_key
-        ``obs`` column of the reference, or several; they share one neighbour search. For a model, names of its summaries.
+        ``obs`` column of the reference, or several; they share one neighbour search. For a model, names of its
+        summaries.
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
-        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e11 pairs of
-        cells, approximate (pynndescent) above.
+        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e11 pairs
+        of cells, approximate (pynndescent) above.
     kernel
-        How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code (with the
-        standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
+        How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code
+        (with the standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
     unknown_above
         Uncertainty above which a cell is called unknown; ``None`` never rejects.
     unknown_category
         Name of the rejected, and of reference cells without a label, which do not vote (nor do missing values).
     hierarchy
-        Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`). A cell then gets the deepest label whose probability, the
-        sum of those below it, is at least ``1 - unknown_above``, and is unknown where no label has so much. Labels of the
-        reference may stand at any level: an inner one counts for itself and what contains it.
+        Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`). A cell then gets the deepest label whose
+        probability, the sum of those below it, is at least ``1 - unknown_above``, and is unknown where no label has so
+        much. Labels of the reference may stand at any level: an inner one counts for itself and what contains it.
     calibration
-        What :func:`calibrate_labels` learned of the same vote (not for a model), by label column if there are several. Probabilities
-        and uncertainties then mean what they say; the best label stays the same.
+        What :func:`calibrate_labels` learned of the same vote (not for a model), by label column if there are several.
+        Probabilities and uncertainties then mean what they say; the best label stays the same.
     novel_key
-        ``obs`` column of :func:`detect_novel`, ``"novel"`` unless named otherwise: cells that it calls novel are unknown, whatever
-        their neighbours say. Their uncertainty stays that of the vote.
+        ``obs`` column of :func:`detect_novel`, ``"novel"`` unless named otherwise: cells that it calls novel are
+        unknown, whatever their neighbours say. Their uncertainty stays that of the vote.
     probabilities
         Also write the probabilities of the reference's labels, which sum to 1 (with a hierarchy,
-        :meth:`~scarches_plus.pp.LabelTree.node_probabilities` gives those of what contains them). Without, those that an earlier call
-        wrote are deleted.
+        :meth:`~scarches_plus.pp.LabelTree.node_probabilities` gives those of what contains them). Without, those that
+        an earlier call wrote are deleted.
     copy
         Return a copy instead of writing into ``adata``.
 
@@ -112,17 +115,17 @@ def transfer_labels(
     KeyError
         If an embedding, a column or a calibration is missing.
     ValueError
-        If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the hierarchy, no column
-        is named, ``unknown_category`` or two values of a column read like one label, a calibration is of another vote, or the column
-        of novel cells is not boolean.
+        If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the
+        hierarchy, no column is named, ``unknown_category`` or two values of a column read like one label, a calibration
+        is of another vote, or the column of novel cells is not boolean.
     TypeError
         If the reference is neither cells nor a model, or the calibration is none.
 
     Notes
     -----
-    Uncertainty is 1 minus the probability of the best label (eq. 21), with a hierarchy of the label given. The vote sees only
-    which labels are near, not how near they are: cells of a type the reference lacks are often labelled with confidence, by
-    Bayes' rule over a model's mixtures as well.
+    Uncertainty is 1 minus the probability of the best label (eq. 21), with a hierarchy of the label given. The vote
+    sees only which labels are near, not how near they are: cells of a type the reference lacks are often labelled with
+    confidence, by Bayes' rule over a model's mixtures as well.
 
     References
     ----------
@@ -183,7 +186,8 @@ def transfer_labels(
         source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
         _record(
             adata, key, int((best < 0).sum()),
-            labels=source, embedding=use_rep, **votes, unknown_above=-1.0 if unknown_above is None else float(unknown_above),
+            labels=source, embedding=use_rep, **votes,
+            unknown_above=-1.0 if unknown_above is None else float(unknown_above),
             calibrated=key in calibrations, hierarchy=tree is not None, novel_key=novel_key or "",
         )  # fmt: skip
         if probabilities:
@@ -206,14 +210,20 @@ def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> n
 
 
 def _answers(labels: list[str], key: str, tree: LabelTree | None, unknown_category: str) -> list[str]:
-    """Return the labels that cells may get: the reference's and, with a hierarchy, those that contain them, in its order."""
+    """Return the labels that cells may get, in the order of the hierarchy.
+
+    These are the reference's labels and, with a hierarchy, those that contain them.
+    """
     answers = labels
     if tree is not None:
         tree.require(labels, f"the reference's labels of {key!r}")
         named = {node for label in labels for node in tree.path(label)}
         answers = [node for node in tree.nodes if node in named]
     if unknown_category in answers:
-        message = f"{unknown_category!r} is a label of {key!r} and the name of cells without one: pass another unknown_category"
+        message = (
+            f"{unknown_category!r} is a label of {key!r} and the name of cells without one: pass another "
+            "unknown_category"
+        )
         raise ValueError(message)
     return answers
 

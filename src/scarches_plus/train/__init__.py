@@ -1,5 +1,6 @@
-"""Training: what changes the loss or the schedule of an scvi-tools model.
+"""Train models with penalties, explicit modes and exact freezing.
 
+What changes the loss or the schedule of an scvi-tools model belongs here.
 Torch and scvi-tools' training plans only; nothing here knows AnnData. Networks belong into ``module``.
 """
 

@@ -1,1 +1,4 @@
-"""Files of a bundle, one Python file each: how they are written, and how they are read with suspicion."""
+"""Write the files of a bundle, and check them when they are read.
+
+One Python file for each of them.
+"""

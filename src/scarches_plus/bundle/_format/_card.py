@@ -1,4 +1,4 @@
-"""The card of a model: what its manifest says, for people."""
+"""Write the model card of a bundle as Markdown, from its manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check that no part of a bundle that describes labels stands for a few cells only."""
+"""Check that no summary or profile in a bundle describes fewer than 20 cells."""
 
 from __future__ import annotations
 

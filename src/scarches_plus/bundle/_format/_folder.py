@@ -1,4 +1,4 @@
-"""Read folders of bundles, and check every file in them."""
+"""Read bundle folders, and check the size and checksum of every file."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
         raise FileNotFoundError(message)
     if not (folder / MANIFEST).exists() and (folder / MODEL_FILE).exists():
         message = (
-            f"{folder} holds a saved model, and is no bundle: make one of it, sp.hub.save_bundle(sp.model.load({str(folder)!r}), "
-            "'bundle')"
+            f"{folder} holds a saved model, and is no bundle: make one of it, "
+            f"sp.hub.save_bundle(sp.model.load({str(folder)!r}), 'bundle')"
         )
         raise BundleError(message)
     text = read_file(folder, MANIFEST, at_most=_limits.MANIFEST_BYTES)
@@ -69,8 +69,8 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     sums = {MANIFEST: sha256_of(text)} | {name: entry.sha256 for name, entry in manifest.files.items()}
     if read_file(folder, CHECKSUMS, at_most=_limits.CHECKSUM_BYTES) != checksums(sums):
         message = (
-            f"{folder / MANIFEST} does not agree with {folder / CHECKSUMS}: one of them was changed or damaged; fetch the "
-            "bundle again"
+            f"{folder / MANIFEST} does not agree with {folder / CHECKSUMS}: one of them was changed or damaged; fetch "
+            "the bundle again"
         )
         raise BundleError(message)
     return manifest, text

@@ -1,4 +1,4 @@
-"""Profiles of labels as a file of tensors."""
+"""Serialise label profiles to safetensors and back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[by
         If a value is not finite.
     """
     if not isinstance(profiles, LabelProfiles):
-        message = f"profiles are made by sp.tl.label_profiles(reference, labels_key, batch_key), and are no {type(profiles).__name__}"
+        message = (
+            "profiles are made by sp.tl.label_profiles(reference, labels_key, batch_key), and are no "
+            f"{type(profiles).__name__}"
+        )
         raise TypeError(message)
     tensors = {
         "logs": torch.as_tensor(profiles.logs, dtype=torch.float32),

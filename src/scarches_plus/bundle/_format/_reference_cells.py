@@ -1,4 +1,4 @@
-"""Reference cells that go along with a model on request."""
+"""Serialise the reference cells of a bundle to safetensors and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of tensors for the state of a model: importance, anchors and summaries."""
+"""Serialise importance, anchors and label summaries to safetensors and back."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def unpack_anchors(contents: bytes, section: AnchorsSection, model: Any, name: s
     return anchors
 
 
-#: Further out no latent space reaches; squares of larger values would not be finite, and every cell would get the same label.
+#: Further out no latent space reaches; squares of larger values would not be finite, and every cell would get the same
+#: label.
 _FARTHEST = 1e6
 _OF_COMPONENTS = ("of_label", "n_cells", "means", "covariances", "z_var", "library")
 

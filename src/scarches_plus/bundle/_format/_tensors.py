@@ -1,4 +1,4 @@
-"""Tensors as bytes of the safetensors format, read only if they are what is expected."""
+"""Serialise tensors to safetensors bytes, and check names, types and shapes on reading."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def unpack(contents: bytes, name: str) -> dict[str, Tensor]:
     Raises
     ------
     BundleError
-        If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice. If values are
-        not finite, or of a type that no model has.
+        If the contents are not what the format allows: a truncated header or data, overlaps, holes, a name twice. If
+        values are not finite, or of a type that no model has.
     """
     size = int.from_bytes(contents[:_LENGTH], "little")
     if len(contents) < _LENGTH or size > len(contents) - _LENGTH:
@@ -106,7 +106,10 @@ def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], na
     fits = len(value.shape) == len(shape) and all(n in {None, m} for n, m in zip(shape, value.shape, strict=True))
     if not fits or value.dtype not in types:
         expected = ", ".join("any" if n is None else str(n) for n in shape)
-        message = f"{name}: tensor {key!r} is {tuple(value.shape)} of {value.dtype}, not ({expected}) of {sorted(map(str, types))}"
+        message = (
+            f"{name}: tensor {key!r} is {tuple(value.shape)} of {value.dtype}, not ({expected}) of "
+            f"{sorted(map(str, types))}"
+        )
         raise BundleError(message)
     return value
 

@@ -1,4 +1,5 @@
-"""Layouts in which models lie on disk, one file each: found by the names of their files, read as plain values.
+"""Find and read saved models in every layout that scvi-tools and this package use.
 
-Another layout is a row in ``_find.py`` and a reader that returns a ``SavedModel``.
+Models are found by the names of their files and read as plain values, one file for each layout. Another layout is a row
+in ``_find.py`` and a reader that returns a ``SavedModel``.
 """

@@ -1,4 +1,4 @@
-"""Unpack the model in a ``.zip`` or ``.tar.gz``: nothing else, and nothing before names, links, number and sizes are looked at."""
+"""Extract the model in a .zip or .tar.gz after checking names, links and sizes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,22 @@ from ._find import BUNDLE, CELL_FILES, MODEL_FILE, Place, nearest_places, only_o
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_ZIP, _GZIP, _BZIP2 = b"PK\x03\x04", b"\x1f\x8b", b"BZh"
-_TAR, _TAR_AT = b"ustar", 257
-_HEADER, _LOCAL_HEADER = 512, 30
-_END, _END_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
-_LOCATOR_BYTES, _LONGEST_COMMENT = 20, 2**16
+#: First bytes of archives.
+_ZIP = b"PK\x03\x04"
+_GZIP = b"\x1f\x8b"
+_BZIP2 = b"BZh"
+#: Mark of a ``.tar``, and where it stands.
+_TAR = b"ustar"
+_TAR_AT = 257
+#: Bytes of the header of a member in a ``.tar``.
+_HEADER = 512
+#: Bytes of the header of a member in a ``.zip``, without its name.
+_LOCAL_HEADER = 30
+#: Records at the end of a ``.zip``, and of a ``.zip`` in the 64-bit format.
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_BYTES = 20
+_LONGEST_COMMENT = 2**16
 _ENTRY_BYTES = 200
 _ENCRYPTED = 1
 _CHUNK = 2**20
@@ -92,14 +103,17 @@ def unpacked(path: Path, prefix: str | None, *, with_cells: bool) -> Iterator[tu
     FileNotFoundError
         If it holds no model.
     ValueError
-        If it holds several, is damaged, or is refused: a member lies outside of it, is no file, or comes twice, or there are too
-        many, or they are far larger than the archive.
+        If it holds several, is damaged, or is refused: a member lies outside of it, is no file, or comes twice, or
+        there are too many, or they are far larger than the archive.
     """
     with _opened(path) as (members, extract):
         place = _place_among(members, path, prefix)
         if place is None:
             names = [str(member.path) for member in members[:5]]
-            message = f"{path} holds no saved model ({MODEL_FILE}) and no bundle: {for_message(', '.join(names)) or 'it is empty'}"
+            message = (
+                f"{path} holds no saved model ({MODEL_FILE}) and no bundle: "
+                f"{for_message(', '.join(names)) or 'it is empty'}"
+            )
             raise FileNotFoundError(message)
         wanted = _files_of(place, with_cells=with_cells)
         chosen = {one.path: one.size for one in members if one.path.parent == place.folder and one.path.name in wanted}
@@ -221,7 +235,8 @@ def _require_expansion(path: Path, n_bytes: int) -> None:
     if n_bytes > ARCHIVE_EXPANSION * path.stat().st_size + ARCHIVE_FREE_BYTES:
         _refuse(
             path,
-            f"it unpacks to more than {ARCHIVE_EXPANSION} times its size; unpack it if you trust it, and give the folder",
+            f"it unpacks to more than {ARCHIVE_EXPANSION} times its size; unpack it if you trust it, and give the "
+            "folder",
         )
 
 

@@ -50,7 +50,10 @@ def from_bundle(folder: Path, adata: Any, expected: Any, options: dict[str, Any]
 
 
 def from_pickle(folder: Path, place: Place, adata: Any, expected: Any, **options: Any) -> Any:
-    """Let torch unpickle a file of scvi-tools; it may hold anything, and totalVI's is brought into the form it has here."""
+    """Let torch unpickle a file of scvi-tools, which may hold anything.
+
+    A totalVI model is brought into the form that it has here.
+    """
     saved = unpickle_model(folder / place.name)
     cls = _class_of(saved, expected)
     if cls.__name__ == "TOTALVI" or place.file:
@@ -83,8 +86,8 @@ def from_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool =
     has_cells = adata is not None and adata is not False
     if has_cells and name == "TOTALVI" and not is_mudata(adata) and is_minified(adata):
         message = (
-            f"{saved.path}: the cells are minified AnnData, which a totalVI does not take here: open the model without them "
-            "(sp.load(path)), and the cells with sp.hub.import_reference(path)"
+            f"{saved.path}: the cells are minified AnnData, which a totalVI does not take here: open the model without "
+            "them (sp.load(path)), and the cells with sp.hub.import_reference(path)"
         )
         raise TypeError(message)
     with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Write what was read safely of a saved model for scvi-tools to open: only tensors, arrays and plain values."""
+"""Write a clean ``model.pt`` of tensors, arrays and plain values for scvi-tools to load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Complete what was saved of a model: everything that scvi-tools of today registers, held against the weights."""
+"""Complete the registry and arguments of an older saved model, checked against its weights."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def complete(saved: SavedModel) -> SavedModel:
 
 
 def _require_same_numbers(registry: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Refuse numbers of genes, batches, labels and categories that are not those of their names: networks are made of them."""
+    """Refuse numbers of genes, batches, labels and categories that differ from those of their names.
+
+    Networks are made of these numbers.
+    """
     found, known = (_numbers(one) for one in (registry, expected))
     for name, number in known.items():
         if name in found and found[name] != number:

@@ -1,4 +1,4 @@
-"""Write models for plain scvi-tools."""
+"""Serialise a model to a ``model.pt`` for plain scvi-tools."""
 
 from __future__ import annotations
 

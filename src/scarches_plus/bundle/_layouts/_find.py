@@ -1,4 +1,4 @@
-"""Find models among names of files, in a folder or an archive alike."""
+"""Find models by file names, in a folder or an archive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMER = "scvi-tools before 0.15"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model lies.
+    """Place of a model among files.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Say what lies at a path that is no model this package opens, and what to do."""
+"""Explain why a path holds no model that this package opens, and suggest a fix."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _SCARCHES = {
 }
 _LIGHTNING = "pytorch-lightning_version"
 _CHECKPOINT = (
-    "holds a checkpoint of a training by lightning, as BA-scVI's released code writes them, and no saved model: load it with the code "
-    "that wrote it, and save the model with model.save(folder)"
+    "holds a checkpoint of a training by lightning, as BA-scVI's released code writes them, and no saved model: load "
+    "it with the code that wrote it, and save the model with model.save(folder)"
 )
 
 
@@ -43,7 +43,10 @@ def what_else(path: Path, prefix: str | None) -> str:
     former = {file for file in FORMER_FILES if (path / f"{prefix or ''}{file}").is_file()}
     if former:
         missing = ", ".join(sorted(set(FORMER_FILES) - former))
-        return f"{lacking}; there is {', '.join(sorted(former))} of a model of scvi-tools before 0.15, which lacks {missing}"
+        return (
+            f"{lacking}; there is {', '.join(sorted(former))} of a model of scvi-tools before 0.15, which lacks "
+            f"{missing}"
+        )
     there = sorted(file.name for file in path.iterdir())
     checkpoint = next((name for name in there if name.endswith(".ckpt")), None)
     if checkpoint is not None:
@@ -63,7 +66,10 @@ def require_of_scvi_tools(path: Path, saved: Collection[str]) -> None:
     """
     family = next((name for name, own in _SCARCHES.items() if own in saved), None)
     if family is not None:
-        message = f"{path} holds a model of scArches' {family}, whose network this package does not have: use it with scarches"
+        message = (
+            f"{path} holds a model of scArches' {family}, whose network this package does not have: use it with "
+            "scarches"
+        )
         raise UnsafeFileError(message)
     if _LIGHTNING in saved:
         message = f"{path} {_CHECKPOINT}"

@@ -1,4 +1,4 @@
-"""Read folders of scvi-tools 0.7 to 0.14: ``attr.pkl``, ``model_params.pt`` and ``var_names.csv``."""
+"""Read models of scvi-tools 0.7 to 0.14 and convert their set-up to today's registry."""
 
 from __future__ import annotations
 
@@ -81,7 +81,10 @@ def _class_of(weights: Iterable[str]) -> str:
 
 
 def _as_of_today(setup: Any) -> Any:
-    """Return a set-up as the last of these releases wrote it: with arrays, and without covariates that no network saw."""
+    """Return a set-up as the last release before scvi-tools 0.15 wrote it.
+
+    It has arrays, and no covariates that no network saw.
+    """
     if not isinstance(setup, dict):
         return setup
     whole = dict(setup)

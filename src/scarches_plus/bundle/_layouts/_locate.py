@@ -1,4 +1,4 @@
-"""Locate the model at a path: in a folder, a file, or a folder further down."""
+"""Locate the model at a path: in a folder, an archive, or a folder further down."""
 
 from __future__ import annotations
 

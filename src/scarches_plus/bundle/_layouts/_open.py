@@ -1,4 +1,4 @@
-"""Open the model that lies at a path, of any layout; nothing in its files is executed."""
+"""Open the model at a path, in any layout, without executing its files."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def open_path(
     FileNotFoundError
         If there is nothing, or no model; the message says what is there instead.
     ValueError
-        If a file is damaged or something else, or asks for more than a model needs, or the model is of another class, or the
-        cells are others; if there are several models.
+        If a file is damaged or something else, or asks for more than a model needs, or the model is of another class,
+        or the cells are others; if there are several models.
     TypeError
         If the model is of a class that this package does not support.
     """
@@ -87,7 +87,10 @@ def read_registry(path: str | Path, prefix: str | None = None) -> dict[str, Any]
 
     with located(at_home(path), prefix) as (folder, place):
         if place.layout == BUNDLE:
-            message = f"{folder} is a bundle, which holds no registry of scvi-tools: sp.load(path).registry_ is that of its model"
+            message = (
+                f"{folder} is a bundle, which holds no registry of scvi-tools: sp.load(path).registry_ is that of its "
+                "model"
+            )
             raise ValueError(message)
         saved, _ = read_folder(folder, lambda there: read_saved(there, place, with_cells=False))
         return saved.attribute("registry_")  # type: ignore[no-any-return]

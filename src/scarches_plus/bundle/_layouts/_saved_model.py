@@ -1,4 +1,4 @@
-"""Hold a model that scvi-tools saved, of any release, as tensors and plain values."""
+"""Hold a saved scvi-tools model of any release as tensors and plain values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SavedModel:
 
     @property
     def files(self) -> str:
-        """What messages call the model: its file, or its files."""
+        """Name of the model in messages: its file, or its files."""
         return f"{self.path} with {self.beside}" if self.beside else str(self.path)
 
     def attribute(self, name: str) -> Any:

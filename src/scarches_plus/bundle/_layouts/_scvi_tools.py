@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 #: Attributes that scvi-tools saves and sets when it loads; others would take the place of methods.
 _ATTRIBUTE = re.compile(r"(?!__)\w+_")
-_WEIGHTS, _NAMES, _ATTRIBUTES = "model_state_dict", "var_names", "attr_dict"
+_WEIGHTS = "model_state_dict"
+_NAMES = "var_names"
+_ATTRIBUTES = "attr_dict"
 
 
 def unpickle_model(path: Path) -> SavedModel:

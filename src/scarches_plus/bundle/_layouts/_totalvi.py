@@ -1,4 +1,4 @@
-"""Bring what was saved of a totalVI model into the form that models have here: MuData, and arguments that say everything."""
+"""Convert saved totalVI models to MuData and explicit arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from ._saved_model import SavedModel
 
-#: What the modality of the genes is called where a model was set up with AnnData; the proteins' is called as in ``obsm``.
+#: What the modality of the genes is called where a model was set up with AnnData; the proteins' is called as in
+#: ``obsm``.
 GENES = "rna"
 #: From this release on, the decoder's background of proteins is made by softplus, before by exp.
 _SOFTPLUS_SINCE = (1, 2)

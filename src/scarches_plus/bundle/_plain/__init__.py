@@ -1,1 +1,4 @@
-"""A model as plain data and back, held against its weights before any memory is taken for the network."""
+"""Serialise a model to plain data and back, checked against its weights.
+
+The check comes before any memory is taken for the network.
+"""

@@ -1,4 +1,7 @@
-"""Check what a file says of a model against its weights, before any memory is taken for it."""
+"""Check sizes and arguments of a saved model against the shapes of its weights.
+
+The check comes before any memory is taken for the network.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,13 @@ _CHOICES = {
     "use_batch_norm": _PLACES,
     "use_layer_norm": _PLACES,
 }
-#: No number among a model's arguments, and no number of labels, can be larger than this and than every dimension of its weights.
+#: No number among a model's arguments, and no number of labels, can be larger than this and than every dimension of its
+#: weights.
 _LARGEST_ARGUMENT = 10_000
-#: So many genes, batches or other names are described within a second; where there are more, each has weights of its own.
-_MANY_NAMES, _WEIGHTS_OF_NAME = 30_000, 8
+#: So many genes, batches or other names are described within a second.
+_MANY_NAMES = 30_000
+#: Where there are more names, each has at least so many weights of its own.
+_WEIGHTS_OF_NAME = 8
 #: Values of columns of stand-ins that any model may have.
 _FEW_VALUES = 2**24
 
@@ -43,8 +49,8 @@ _FEW_VALUES = 2**24
 def require_plausible_sizes(spec: ReferenceSpec, weights: Mapping[str, Tensor]) -> None:
     """Refuse numbers of genes, batches, proteins, labels and covariates that weights of these shapes cannot belong to.
 
-    The network itself is compared later. What it takes to describe it grows with these numbers, and is kept small here: each
-    batch, gene, protein and covariate has a place along some dimension of the weights.
+    The network itself is compared later. What it takes to describe it grows with these numbers, and is kept small here:
+    each batch, gene, protein and covariate has a place along some dimension of the weights.
 
     Parameters
     ----------

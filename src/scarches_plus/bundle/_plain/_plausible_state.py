@@ -1,4 +1,4 @@
-"""Check the positions that a file gives against the weights and names that they count."""
+"""Check positions in a saved state against the weights and names that they index."""
 
 from __future__ import annotations
 

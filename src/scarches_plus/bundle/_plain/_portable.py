@@ -1,4 +1,7 @@
-"""A model as plain data, and back: what a file without code has to hold."""
+"""Serialise a model to plain data and back.
+
+A file without code has to hold what is listed here.
+"""
 
 from __future__ import annotations
 
@@ -128,14 +131,16 @@ def put_together(parts: PortableModel) -> SCVI | SCANVI | TOTALVI:
 
 
 class Plan(NamedTuple):
-    """What makes an untrained model, and the registry that it will have."""
+    """Recipe of an untrained model, and the registry that it will have."""
 
     build: Callable[[], Any]
     registry: dict[str, Any]
 
 
 def plan(parts: PortableModel) -> Plan:
-    """Return what makes the untrained model, if class, arguments and weights go together; nothing is made yet.
+    """Return the plan of an untrained model, if class, arguments and weights go together.
+
+    Nothing is made yet.
 
     Raises
     ------
@@ -216,8 +221,8 @@ def _require_same_tensors(expected: Mapping[str, Tensor], parts: PortableModel) 
         weights = parts.weights[name]
         if (one.shape, one.dtype) != (weights.shape, weights.dtype):
             message = (
-                f"tensor {name!r} is {tuple(weights.shape)} of {weights.dtype}, and a {parts.model_class} of these arguments and cells "
-                f"has one of {tuple(one.shape)} of {one.dtype}"
+                f"tensor {name!r} is {tuple(weights.shape)} of {weights.dtype}, and a {parts.model_class} of these "
+                f"arguments and cells has one of {tuple(one.shape)} of {one.dtype}"
             )
             raise ValueError(message)
 
@@ -243,7 +248,10 @@ def plain_value(value: Any, name: str) -> Any:
 
 
 def _plain_history(history: Mapping[str, pd.DataFrame] | None) -> dict[str, tuple[list[int], list[float]]]:
-    """Return what was logged once an epoch, to seven digits, for at most a hundred epochs; missing values are left out."""
+    """Return what was logged once an epoch, to seven digits, for at most a hundred epochs.
+
+    Missing values are left out.
+    """
     records = {}
     for name, table in (history or {}).items():
         if table.index.name == "epoch":

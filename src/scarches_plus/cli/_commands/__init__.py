@@ -1,1 +1,1 @@
-"""Commands of ``scarches-plus``, one file for each group."""
+"""Define the commands of ``scarches-plus``, one file for each group."""

@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that label cells and compare compositions."""
+"""Define commands that label cells and compare compositions: seeds, transfer, abundance."""
 
 from __future__ import annotations
 
@@ -147,8 +147,8 @@ def transfer(
     mapped
         A mapped query (.h5ad or .h5mu).
     reference
-        The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle; a model that
-        came without cells labels by its summary.
+        The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle; a
+        model that came without cells labels by its summary.
     labels_key
         Column of labels in the reference, or several.
     out

@@ -1,4 +1,4 @@
-"""The command of ``scarches-plus`` that checks cells."""
+"""Define the command that checks a query: check."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def check_(
 ) -> None:
     """Say what is wrong with cells and how to mend it, before anything is trained.
 
-    What values that are not raw counts probably are, names of genes, batches and cells without counts. The exit status is 2 if
-    the cells cannot be used as they are.
+    What values that are not raw counts probably are, names of genes, batches and cells without counts. The exit status
+    is 2 if the cells cannot be used as they are.
 
     Parameters
     ----------
     cells
         A file of cells with raw counts.
     model
-        What names the reference that the cells are to be mapped onto: a model's folder or file, a bundle, a name of hub list, a DOI.
-        Without it, what is wrong with any model is found.
+        What names the reference that the cells are to be mapped onto: a model's folder or file, a bundle, a name of hub
+        list, a DOI. Without it, what is wrong with any model is found.
     layer
         Layer with raw counts, if not the reference's; X by default.
     batch_key

@@ -1,4 +1,4 @@
-"""The command of ``scarches-plus`` that renames genes."""
+"""Define the command that renames genes: genes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def genes(
     cells
         A file of cells with raw counts.
     to
-        Kind of the new names; by default the one that the genes do not have, and with --orthologs the one that they have.
+        Kind of the new names; by default the one that the genes do not have, and with --orthologs the one that they
+        have.
     orthologs
         Give mouse genes the names of human ones, or human genes those of mouse.
     model

@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus hub``."""
+"""Define the commands of ``scarches-plus hub``: list, info, pull, push, verify, card."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def list_(*, known: bool = False, index: Words = (), offline: bool = False) -> N
         ]
         console.print(_as_text(table[columns].assign(openable=table["openable"].map({True: "yes", False: "no"}))))
         console.print(
-            "\nTo open one: sp.load(ADDRESS), such as sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or --model ADDRESS."
+            "\nTo open one: sp.load(ADDRESS), such as sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or "
+            "--model ADDRESS."
             "\nsp.hub.list_models(known=True) has titles, citations, notes, and the source of each fact."
         )
         return
@@ -129,7 +130,8 @@ def push(
 ) -> None:
     """Send a bundle to Zenodo or Hugging Face as a draft, and publish it if asked to.
 
-    The token is read from ZENODO_SANDBOX_TOKEN, ZENODO_TOKEN or HF_TOKEN. A call that broke off is repeated, and goes on.
+    The token is read from ZENODO_SANDBOX_TOKEN, ZENODO_TOKEN or HF_TOKEN. A call that broke off is repeated, and goes
+    on.
 
     Parameters
     ----------

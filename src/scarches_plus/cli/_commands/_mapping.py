@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that build and map."""
+"""Define commands that build a reference and map a query: demo, build, map."""
 
 from __future__ import annotations
 
@@ -129,9 +129,9 @@ def build(
 ) -> None:
     """Train a reference model and embed the reference.
 
-    With --out, writes a folder with the model (which plain scvi-tools opens too) and reference.h5ad, the reference's cells with
-    their embedding and labels but no counts. With --bundle, writes a bundle to share, without data of single cells (anchors apart):
-    the command bundle has more choices.
+    With --out, writes a folder with the model (which plain scvi-tools opens too) and reference.h5ad, the reference's
+    cells with their embedding and labels but no counts. With --bundle, writes a bundle to share, without data of single
+    cells (anchors apart): the command bundle has more choices.
 
     Parameters
     ----------
@@ -243,12 +243,13 @@ def map_(
     query
         A file of cells with raw counts.
     model
-        What names the reference model: its folder or file, a bundle, an archive, a name of hub list, a DOI, hf://owner/repository.
+        What names the reference model: its folder or file, a bundle, an archive, a name of hub list, a DOI,
+        hf://owner/repository.
     out
         The .h5ad file to write (.h5mu for an .h5mu file): the query with its embedding.
     strategy
-        What trains: condition (the reference stays exactly where it is), input_layers, all, or clcvae (all, with elastic
-        weight consolidation; the reference needs build --importance).
+        What trains: condition (the reference stays exactly where it is), input_layers, all, or clcvae (all, with
+        elastic weight consolidation; the reference needs build --importance).
     penalty
         Terms of the loss, such as mmd, mmd:on=decoder,weight=10 or ewc:weight=100.
     layer

@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that turn a model into a bundle, and cells into an embedding without training."""
+"""Define commands that embed cells and write bundles: embed, bundle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def embed(
     cells
         A file of cells with raw counts.
     model
-        What names the model: its folder or file, a bundle, an archive, a name of hub list, a DOI, hf://owner/repository.
+        What names the model: its folder or file, a bundle, an archive, a name of hub list, a DOI,
+        hf://owner/repository.
     out
         The .h5ad file to write (.h5mu for an .h5mu file): the cells with their embedding.
     layer
@@ -101,7 +102,8 @@ def bundle(
     importance
         Keep how much each weight matters, for strategy clcvae and penalty ewc; what the model has is always kept.
     anchors
-        Keep so many cells without counts, for mapping a query of one batch with penalty mmd. These are data of single cells.
+        Keep so many cells without counts, for mapping a query of one batch with penalty mmd. These are data of single
+        cells.
     overwrite
         Replace a bundle that is there.
     """

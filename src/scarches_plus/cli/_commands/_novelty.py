@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that find new types, name them, and teach them to a reference."""
+"""Define commands that find, name and learn new cell types: novel, name, extend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of ``scarches-plus`` that score and draw."""
+"""Define commands that score and draw a mapping: report, evaluate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def report(
     mapped
         A mapped and labelled query (.h5ad). If it has true labels in the column, predictions are scored against them.
     reference
-        The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle with cells.
+        The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle with
+        cells.
     labels_key
         Column of labels.
     out
@@ -53,7 +54,8 @@ def evaluate(
 ) -> None:
     """Score embeddings: mixing of batches, conservation of biology, types of one batch, mapping.
 
-    Writes scores.csv (one row per embedding and score), labels.csv (per type, if there are labels), evaluation.html and evaluation.png.
+    Writes scores.csv (one row per embedding and score), labels.csv (per type, if there are labels), evaluation.html and
+    evaluation.png.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Read what commands are given, and write what they make."""
+"""Read the input files of commands, and write their outputs."""

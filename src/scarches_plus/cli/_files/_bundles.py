@@ -1,4 +1,4 @@
-"""Write bundles from commands."""
+"""Write the bundles that commands make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what commands are given, with the file named in every error."""
+"""Read input files of commands, with errors that name the file."""
 
 from __future__ import annotations
 

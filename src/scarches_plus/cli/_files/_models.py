@@ -1,4 +1,4 @@
-"""Open what commands are told to take as a model or a reference, whatever names it."""
+"""Open models and references for commands, by path, hub name, DOI or address."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def read_profiles(what: str) -> LabelProfiles | None:
         return load_profiles(path)
     except (BundleError, FileNotFoundError) as error:
         message = (
-            f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out BUNDLE "
-            "keeps them, or pass the reference's cells with counts"
+            f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out "
+            "BUNDLE keeps them, or pass the reference's cells with counts"
         )
         raise ValueError(message) from error
 

@@ -1,4 +1,4 @@
-"""Check what commands write before they read, and write it in one step."""
+"""Check output paths before commands read anything, and write results atomically."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 CELLS = (".h5ad",)
 #: Bytes that any output takes: less is a full disk.
 _FEWEST = 100_000
-#: Sizes of scvi-tools' networks by default, and bytes of a number.
-_UNITS, _LATENT, _FLOAT = 128, 10, 4
+#: Units of a hidden layer of scvi-tools' networks by default.
+_UNITS = 128
+#: Dimensions of the latent space of scvi-tools' networks by default.
+_LATENT = 10
+#: Bytes of a number.
+_FLOAT = 4
 
 
 def output_file(

@@ -1,4 +1,4 @@
-"""Scores and figures of a mapped query, as text, picture and one HTML page."""
+"""Write scores and figures of a mapped query as text, PNG and one HTML page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MIXING_NEIGHBORS = 50
 
 @dataclass(frozen=True)
 class MappingReport:
-    """What a page about a mapped query holds.
+    """Contents of a page about a mapped query.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""Where data sets come from: downloads and the design of simulations."""
+"""Download data sets, and design the cells of simulations."""

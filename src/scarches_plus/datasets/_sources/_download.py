@@ -1,4 +1,4 @@
-"""Files fetched once, checked against their hash and kept in a cache folder."""
+"""Download files once, check them against their hash, and cache them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells a simulation has: how many of each type and trajectory in each batch, in random order."""
+"""Design a simulation: the number of cells of each type and trajectory in each batch."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def place_cells(
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is a whole number."""
+    """Return whether a value is a whole number."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number."""
+    """Return whether a value is a finite number."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 

@@ -1,1 +1,1 @@
-"""Indexes of models: of the package, of the web, and the list of references that others published."""
+"""Read indexes of models: of the package, of the web, and of known references."""

@@ -1,4 +1,4 @@
-"""Indexes of the web: fetched anew each time, with the last good copy for when that fails."""
+"""Fetch an index from the web, and fall back on its last good copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of models: where each file lies, how large it is, and its hash."""
+"""Parse and search indexes: models with the address, size and hash of each file."""
 
 from __future__ import annotations
 
@@ -242,7 +242,10 @@ def _find_doi(doi: str, listing: Listing, *, allow_latest: bool) -> Listed:
         (one for one in listed if one.entry.concept_doi.lower() == doi), key=lambda one: _order(one.entry.version)
     )
     if not versions:
-        message = f"no index lists a model with the DOI {doi}; without an index, only DOIs of Zenodo are known (10.5281/zenodo.123)"
+        message = (
+            f"no index lists a model with the DOI {doi}; without an index, only DOIs of Zenodo are known "
+            "(10.5281/zenodo.123)"
+        )
         raise _not_found(message, listing)
     if not allow_latest:
         known = {one.entry.version: one.entry.doi for one in versions}

@@ -1,4 +1,7 @@
-"""References that others published: what they are and where they lie, not their files."""
+"""List published references by others: what they are and where they lie.
+
+Their files are not part of the list.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ class KnownReference(StrictModel):
 
     @property
     def fetched(self) -> bool:
-        """Whether the package fetches it by itself."""
+        """True if the package fetches it by itself."""
         return _FETCHED.fullmatch(self.address) is not None
 
 

@@ -1,1 +1,4 @@
-"""Resolve what users call a model: path, name, version, DOI, address."""
+"""Resolve model names to index entries, paths or addresses.
+
+A name may come with a version, or be a DOI.
+"""

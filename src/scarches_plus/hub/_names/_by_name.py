@@ -1,4 +1,4 @@
-"""Let functions that take the path of a model take whatever names one."""
+"""Wrap functions that take a model's path, so that they take names, DOIs and addresses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
 def by_name(function: Function, *, with_cells: bool = False) -> Function:
-    """Return a function whose first argument may also be a name, a DOI or an address, as :func:`scarches_plus.load` takes it.
+    """Return a function whose first argument may also be a name, a DOI or an address.
+
+    It takes what :func:`scarches_plus.load` takes.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ def local_path(
     Parameters
     ----------
     what
-        A file or folder; or, as text, what :func:`pull` takes. What is there is a path. What has a separator or the suffix of a file
-        is never a name; a path that is not there is asked for nowhere.
+        A file or folder; or, as text, what :func:`pull` takes. What is there is a path. What has a separator or the
+        suffix of a file is never a name; a path that is not there is asked for nowhere.
     index, cache_dir, allow_latest, offline, max_bytes, progress, with_cells
         As in :func:`pull`.
 
@@ -61,8 +61,8 @@ def local_path(
             raise FileNotFoundError(message)
     try:
         return pull(
-            what, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline, max_bytes=max_bytes, progress=progress,
-            with_cells=with_cells,
+            what, index=index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline,
+            max_bytes=max_bytes, progress=progress, with_cells=with_cells,
         )  # fmt: skip
     except KeyError as error:
         if is_address(what) or doi_of(what):

@@ -1,4 +1,4 @@
-"""Find the version that a name stands for, and keep a record of names without a version."""
+"""Resolve model names to index entries, and note the version taken for each name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def resolve(
     allow_latest: bool,
     offline: bool,
 ) -> Listed:
-    """Return what an index lists by this name; with ``allow_latest``, what was taken for a name without a version is noted.
+    """Return the index entry of a model name.
+
+    With ``allow_latest``, the version that was taken for a name without a version is noted.
 
     Raises
     ------
@@ -56,7 +58,10 @@ def resolve_doi(
     allow_latest: bool,
     offline: bool,
 ) -> Listed | None:
-    """Return what an index lists by this DOI, as :func:`resolve` does; ``None`` if no index does, with a warning of those not read."""
+    """Return the index entry of a DOI, as :func:`resolve` does.
+
+    ``None`` if no index lists it, with a warning of those not read.
+    """
     listing = _read(name, index, cache_dir=cache_dir, allow_latest=allow_latest, offline=offline)
     if lists_doi(doi_of(name) or "", listing):
         return _taken(name, listing, cache_dir=cache_dir, allow_latest=allow_latest)

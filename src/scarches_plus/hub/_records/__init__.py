@@ -1,7 +1,7 @@
-"""Models at an address: records of Zenodo and repositories of Hugging Face, fetched without an index.
+"""Fetch models by address from Zenodo records and Hugging Face repositories.
 
-``_place`` reads addresses, ``_zenodo`` and ``_huggingface`` list files, ``_choose`` says which are the model, ``_pins`` remembers what
-was there at first use, ``_fetch`` puts it together.
+``_place`` reads addresses, ``_zenodo`` and ``_huggingface`` list files, ``_choose`` says which are the model, ``_pins``
+remembers what was there at first use, ``_fetch`` puts it together.
 """
 
 from ._fetch import fetch_record

@@ -1,4 +1,4 @@
-"""Fetch a model from a record or repository, and keep it."""
+"""Fetch a model from a record or repository into the cache."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def fetch_record(
 ) -> Path:
     """Return the folder of a model, or its file, in the cache: fetched if it is not there.
 
-    Sizes and checksums are those that the service gives. At first use, they and the sha256 of what was fetched are written down; later they
-    have to be the same.
+    Sizes and checksums are those that the service gives. At first use, they and the sha256 of what was fetched are
+    written down; later they have to be the same.
 
     Raises
     ------
@@ -115,8 +115,8 @@ def _with(place: Place, stands_for: str) -> Place:
 def _refuse_all_versions(place: Place, newest: str) -> NoReturn:
     start = DOIS[place.service]
     message = (
-        f"{start}{place.name} is the DOI of all versions; take that of one of them, the newest is {start}{newest.rpartition('/')[2]}, or "
-        "pass allow_latest=True"
+        f"{start}{place.name} is the DOI of all versions; take that of one of them, the newest is "
+        f"{start}{newest.rpartition('/')[2]}, or pass allow_latest=True"
     )
     raise KeyError(message)
 

@@ -1,6 +1,7 @@
-"""Repositories of Hugging Face, by its public API.
+"""List the files of a Hugging Face repository by its public API.
 
-https://huggingface.co/docs/hub/api: ``blobs=true`` gives each file its size, its git id, and its sha256 if it is in Git LFS.
+https://huggingface.co/docs/hub/api: ``blobs=true`` gives each file its size, its git id, and its sha256 if it is in
+Git LFS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read the list of files that a service gives of a record or repository."""
+"""Validate the list of files that a service returns for a record or repository."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def answer_of(url: str, place: Place, kind: type[M]) -> M:
     Raises
     ------
     OSError
-        If it does not answer, or refuses; ``PermissionError`` if the place is not public, ``FileNotFoundError`` if there is none.
+        If it does not answer, or refuses; ``PermissionError`` if the place is not public, ``FileNotFoundError`` if
+        there is none.
     BundleError
         If it answers something else.
     """

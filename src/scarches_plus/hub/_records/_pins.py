@@ -1,4 +1,7 @@
-"""What a place held when it was first used, written down in the cache: trust on first use."""
+"""Pin the files of a record at first use: sizes and checksums in the cache.
+
+This is trust on first use.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ class PinnedFile(StrictModel):
 
 
 class Pins(StrictModel):
-    """What a place was at first use: another one that it stands for, or files."""
+    """Record of a place at first use: another place that it stands for, or its files."""
 
     schema_version: Literal[1] = 1
     place: str
@@ -46,7 +49,7 @@ class Pins(StrictModel):
 
 
 class PinFile:
-    """Where the pins of a place are written down.
+    """File in the cache that holds the pins of a place.
 
     Parameters
     ----------
@@ -81,7 +84,10 @@ class PinFile:
             if pins.place == str(self._place):
                 return pins
             problem = f"it is about {for_message(pins.place)}"
-        message = f"{self.path} is no list of what {self._place} held ({for_message(problem)}); delete it to trust the place anew"
+        message = (
+            f"{self.path} is no list of what {self._place} held ({for_message(problem)}); delete it to trust the place "
+            "anew"
+        )
         raise BundleError(message)
 
     def write(self, *, stands_for: str = "", files: Mapping[str, PinnedFile] | None = None) -> None:
@@ -104,7 +110,8 @@ class PinFile:
             else f"{for_message(name, 100)} is new" if name not in before
             else f"{for_message(name, 100)} had {before[name].shown}, and has {now[name].shown}"
             for name in sorted({*before, *now})
-            if name not in now or name not in before or (before[name].size, before[name].checksum) != (now[name].size, now[name].checksum)
+            if name not in now or name not in before
+            or (before[name].size, before[name].checksum) != (now[name].size, now[name].checksum)
         ]  # fmt: skip
         if changes:
             more = f" and {len(changes) - _MOST_SHOWN} more" if len(changes) > _MOST_SHOWN else ""
@@ -118,5 +125,8 @@ class PinFile:
         BundleError
             Always.
         """
-        message = f"{self._place} is not what it was when it was first used: {change}. If this is right, delete {self.path} and fetch it again"
+        message = (
+            f"{self._place} is not what it was when it was first used: {change}. If this is right, delete {self.path} "
+            "and fetch it again"
+        )
         raise BundleError(message)

@@ -1,4 +1,4 @@
-"""Where a model lies: a DOI or the address of a record or repository, taken apart."""
+"""Parse the DOI or address of a record or repository."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,19}")
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_]|[.-](?![.-]))*"
 _REPOSITORY = re.compile(rf"(?=.{{3,97}}$){_PART}/{_PART}")
 _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,99}")
-_KNOWN = "https://zenodo.org/records/123, https://sandbox.zenodo.org/records/123, https://huggingface.co/OWNER/REPOSITORY and hf://OWNER/REPOSITORY"
+_KNOWN = (
+    "https://zenodo.org/records/123, https://sandbox.zenodo.org/records/123, https://huggingface.co/OWNER/REPOSITORY "
+    "and hf://OWNER/REPOSITORY"
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ class Place:
 
     @property
     def address(self) -> str:
-        """Where the service is."""
+        """Address of the service."""
         return SERVICES[self.service].address
 
     @property
     def key(self) -> str:
-        """What files and folders in the cache are named by."""
+        """Name of files and folders in the cache."""
         if self.service == HUGGING_FACE:
             name = f"hf-{self.name.replace('/', '--')}"
             return f"{name}-{self.revision[:12]}" if COMMIT.fullmatch(self.revision) else f"{name}@{self.revision}"
@@ -72,7 +75,9 @@ class Place:
 
 
 def place_of(text: str) -> Place | None:
-    """Return the place that a DOI of Zenodo or an address means; ``None`` for any other DOI, and for what is no address.
+    """Return the place that a DOI of Zenodo or an address means.
+
+    ``None`` for any other DOI, and for what is no address.
 
     Raises
     ------
@@ -100,7 +105,10 @@ def place_of(text: str) -> Place | None:
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path of a record or repository names a file of a folder, or below it, on any system."""
+    """Return whether a path of a record or repository is a plain file name on any system.
+
+    The file may lie below folders.
+    """
     return path.isprintable() and all(
         one not in {"", ".", ".."} and len(one.encode()) <= FILE_NAME_BYTES and not set("\\:") & set(one)
         for one in path.split("/")
@@ -121,7 +129,10 @@ def _of_record(text: str, service: str, parts: list[str]) -> Place:
 
 
 def _of_page(text: str, parts: list[str]) -> Place:
-    """Return the place of a page of a repository: its own, that of a folder (``tree``), or of a file (``blob``, ``resolve``)."""
+    """Return the place of a page of a repository.
+
+    The page is the repository's own, that of a folder (``tree``), or of a file (``blob``, ``resolve``).
+    """
     owner, name, kind, revision, *within = [*parts, *[""] * 4][: max(4, len(parts))]
     if kind not in {"", "tree", "blob", "resolve"}:
         raise AddressError(_unknown(text))
@@ -137,10 +148,16 @@ def _of_repository(text: str, parts: list[str]) -> Place:
         or (at and not _REVISION.fullmatch(revision))
         or (within and not is_plain(within))
     ):
-        message = f"{for_message(text)} is no repository, such as hf://OWNER/REPOSITORY, hf://OWNER/REPOSITORY@REVISION/FOLDER"
+        message = (
+            f"{for_message(text)} is no repository, such as hf://OWNER/REPOSITORY, "
+            "hf://OWNER/REPOSITORY@REVISION/FOLDER"
+        )
         raise AddressError(message)
     return Place(HUGGING_FACE, f"{owner}/{name}", revision or _MAIN, within)
 
 
 def _unknown(text: str) -> str:
-    return f"{shown(text)} is no address of a record or repository, such as {_KNOWN}; to use another file, fetch it yourself and pass its path"
+    return (
+        f"{shown(text)} is no address of a record or repository, such as {_KNOWN}; to use another file, fetch it "
+        "yourself and pass its path"
+    )

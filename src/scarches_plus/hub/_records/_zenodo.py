@@ -1,9 +1,9 @@
-"""Records of Zenodo, by its public API.
+"""List the files of a Zenodo record by its public API.
 
-Zenodo answers in two forms: its own (``files`` is a list, ``conceptrecid`` the number of all versions), and that of InvenioRDM
-(``files.entries``, ``parent.id``): https://inveniordm.docs.cern.ch/reference/rest_api_drafts_records/. Where files are not public, neither
-lists them, and ``/files`` asks for a token. The number of all versions leads to the newest, or is unknown there
-(https://github.com/zenodo/zenodo/issues/2499), and is searched for.
+Zenodo answers in two forms: its own (``files`` is a list, ``conceptrecid`` the number of all versions), and that of
+InvenioRDM (``files.entries``, ``parent.id``): https://inveniordm.docs.cern.ch/reference/rest_api_drafts_records/. Where
+files are not public, neither lists them, and ``/files`` asks for a token. The number of all versions leads to the
+newest, or is unknown there (https://github.com/zenodo/zenodo/issues/2499), and is searched for.
 """
 
 from __future__ import annotations

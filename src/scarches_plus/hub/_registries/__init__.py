@@ -1,1 +1,1 @@
-"""Upload to registries: Zenodo and Hugging Face behind one interface."""
+"""Upload bundles to the registries Zenodo and Hugging Face behind one interface."""

@@ -1,4 +1,7 @@
-"""Hugging Face: a repository for each model, a commit and a tag for each version, by huggingface_hub."""
+"""Upload bundles to Hugging Face with huggingface_hub.
+
+A model is a repository, a version a commit and a tag.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ class HuggingFace:
         Raises
         ------
         ValueError
-            If the repository holds something else, or is public and nothing is to be published, or is open to some and to be open to all.
+            If the repository holds something else, or is public and nothing is to be published, or is open to some and
+            to be open to all.
         """
         card = parcel.manifest.card
         name = parcel.new_version_of or f"{self._ask('whoami')['name']}/{card.name}"
@@ -162,7 +166,10 @@ class HuggingFace:
         )
 
     def _ask(self, verb: str, *args: Any, **kwargs: Any) -> Any:
-        """Call the library. Its errors, and those below it, hold the request with its headers; those that are raised here do not."""
+        """Call the library.
+
+        Its errors, and those below it, hold the request with its headers; those that are raised here do not.
+        """
         try:
             answer = getattr(self._api, verb)(*args, **kwargs)
             return list(answer) if isinstance(answer, Iterator) else answer

@@ -1,4 +1,4 @@
-"""What is sent to a registry, and what is known of it there."""
+"""Describe an upload: the bundle to send, and its record at a registry."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Upload:
     files
         Where the files lie once it is published, ``{file}`` standing for a file's name.
     manifest
-        sha256 of ``manifest.json``, by which :func:`upload` and :func:`write_index` know the bundle; empty for other records.
+        sha256 of ``manifest.json``, by which :func:`upload` and :func:`write_index` know the bundle; empty for other
+        records.
     """
 
     backend: str

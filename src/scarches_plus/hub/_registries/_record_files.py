@@ -1,4 +1,4 @@
-"""Send files to a draft: streamed, compared with what arrived, and only those that are missing."""
+"""Send files to a draft record, skipping those that arrived and verifying checksums."""
 
 from __future__ import annotations
 

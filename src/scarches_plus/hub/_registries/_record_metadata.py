@@ -1,4 +1,4 @@
-"""What a record at Zenodo says about a model: its card, in the words of InvenioRDM."""
+"""Convert a model card to the metadata of a Zenodo record (InvenioRDM)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _DIGEST = re.compile(r"sha256 of manifest\.json: ([0-9a-f]{64})")
 def record_metadata(parcel: Parcel) -> dict[str, Any]:
     """Return the metadata of a record.
 
-    InvenioRDM's schema: title, creators, date, type, licence, version; the description ends in the hash by which the bundle is found again.
+    InvenioRDM's schema: title, creators, date, type, licence, version; the description ends in the hash by which the
+    bundle is found again.
     """
     card = parcel.manifest.card
     subjects = [card.species, card.tissue, parcel.manifest.state.recipe, "single-cell", "reference mapping"]
@@ -59,8 +60,8 @@ def _description(card: Card, parcel: Parcel) -> str:
     cells = parcel.manifest.cells
     paragraphs = [
         card.description,
-        f"{parcel.manifest.model.class_name}: {parcel.manifest.training.n_cells} cells, {len(cells.var_names)} genes. Labels: "
-        + (", ".join(cells.labels) or "none"),
+        f"{parcel.manifest.model.class_name}: {parcel.manifest.training.n_cells} cells, {len(cells.var_names)} genes. "
+        "Labels: " + (", ".join(cells.labels) or "none"),
         card.citation,
         f"A bundle of scarches_plus, name {card.name}: put the files into one folder, and open it with "
         "scarches_plus.hub.load_bundle(folder).",

@@ -1,4 +1,4 @@
-"""The registries that models are uploaded to, behind one interface."""
+"""Define the interface of registries that models are uploaded to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zenodo: drafts, files and records by the REST API of InvenioRDM.
+"""Upload drafts, files and records to Zenodo by the REST API of InvenioRDM.
 
 https://inveniordm.docs.cern.ch/reference/rest_api_drafts_records/
 """
@@ -42,7 +42,7 @@ class _Pids(BaseModel):
 
 
 class _Parent(BaseModel):
-    """What all versions share."""
+    """Fields that all versions share."""
 
     id: str = ""
     pids: _Pids = _Pids()
@@ -59,7 +59,7 @@ class _Access(BaseModel):
 
 
 class _Record(BaseModel):
-    """What is used of a record or draft."""
+    """Fields of a record or draft that are used."""
 
     id: Annotated[str, Field(pattern=rf"^{_ID.pattern}$")]
     is_published: bool = False
@@ -157,7 +157,10 @@ class Zenodo:
                 return
 
     def _known(self, parcel: Parcel) -> _Record | None:
-        """Return the record of a bundle, or else its draft; a draft of its next version is born with its description, hash included."""
+        """Return the record of a bundle, or else its draft.
+
+        A draft of its next version is born with its description, hash included.
+        """
         draft = None
         for values in self._listed():
             if digest_in(str(values.get("metadata"))) != parcel.digest:
@@ -178,7 +181,10 @@ class Zenodo:
                 message = f"{what}, and is no version of {parcel.new_version_of}; {first}leave new_version_of out"
                 raise ValueError(message)
         if known.is_published and known.access.files != _access(parcel):
-            message = f"{what}, its files are {known.access.files}; pass restricted={not parcel.restricted}, or change it there"
+            message = (
+                f"{what}, its files are {known.access.files}; pass restricted={not parcel.restricted}, or change it "
+                "there"
+            )
             raise ValueError(message)
 
     def _new(self, parcel: Parcel) -> _Record:
@@ -191,7 +197,10 @@ class Zenodo:
         draft = self._session.ask("PUT", f"records/{name}/draft", values=_values(parcel))
         errors = draft.get("errors") if isinstance(draft, dict) else None
         if errors:
-            message = f"{self._name} does not take the card of {parcel.folder}: {for_message(reason({'errors': errors}), 1000)}"
+            message = (
+                f"{self._name} does not take the card of {parcel.folder}: "
+                f"{for_message(reason({'errors': errors}), 1000)}"
+            )
             raise ValueError(message)
 
     def _with_doi(self, name: str) -> _Record:

@@ -1,1 +1,1 @@
-"""Talk to servers: requests, retries, tokens, and files that are fetched once and checked."""
+"""Send HTTP requests with retries and tokens, and fetch files with checksums."""

@@ -1,4 +1,4 @@
-"""Wait and try again when a server is overloaded."""
+"""Retry HTTP requests with exponential back-off."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ T = TypeVar("T")
 TRIES = 4
 #: Seconds before the second try; doubled for each further one.
 WAIT = 1.0
-TOO_MANY, SERVER_ERROR, UNAVAILABLE = 429, 500, 503
+#: HTTP statuses of a server that is overloaded; those from ``SERVER_ERROR`` on are its own errors.
+TOO_MANY = 429
+SERVER_ERROR = 500
+UNAVAILABLE = 503
 
 
 def patiently(once: Callable[[], T], *, longest: float = LONGEST_WAIT) -> T:
-    """Return what a call returns, trying it ``TRIES`` times while it raises :class:`TryLaterError`, with waits of ``longest`` seconds at most."""
+    """Call a function up to ``TRIES`` times while it raises :class:`TryLaterError`.
+
+    Waits between calls are of ``longest`` seconds at most.
+    """
     for attempt in range(TRIES - 1):
         try:
             return once()
@@ -39,7 +45,10 @@ def is_overloaded(status: int) -> bool:
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a server wants to be left alone, if it says so: ``Retry-After``, or Zenodo's ``X-RateLimit-Reset``."""
+    """Return how many seconds a server wants to be left alone, if it says so.
+
+    It says so by ``Retry-After``, or by Zenodo's ``X-RateLimit-Reset``.
+    """
     given = headers.get("Retry-After", "").strip()
     if given.isdecimal():
         return float(given)
@@ -53,6 +62,9 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def pause(attempt: int, asked: float | None = None, longest: float = LONGEST_WAIT) -> None:
-    """Wait before the next try: as long as asked, or twice as long each time, and never longer than ``longest`` seconds."""
+    """Wait before the next try: as long as asked, or twice as long each time.
+
+    It never waits longer than ``longest`` seconds.
+    """
     seconds = WAIT * 2**attempt if asked is None or not math.isfinite(asked) else asked
     time.sleep(min(longest, max(0.0, seconds)))

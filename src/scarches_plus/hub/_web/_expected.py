@@ -1,4 +1,4 @@
-"""Compare a fetched file with the size and checksum that were announced."""
+"""Verify the size and checksum of a fetched file."""
 
 from __future__ import annotations
 

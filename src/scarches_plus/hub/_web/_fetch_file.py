@@ -1,4 +1,4 @@
-"""Files of known size and hash, fetched once and kept."""
+"""Fetch files of known size and hash into the cache, resuming partial downloads."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ def fetch_file(
     offline: bool = False,
     progress: bool = False,
 ) -> int:
-    """Bring a file to its place in the cache (``cache/hub/bundle/file``), if it is not there, and return which address delivered it.
+    """Fetch a file into the cache if it is not there, and return which address delivered it.
 
-    Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the rest is asked
-    for. Processes that want the same file wait for each other.
+    Its place in the cache is ``cache/hub/bundle/file``.
+
+    Every address is tried, again after a while if it is overloaded or breaks off; what has arrived is kept, and the
+    rest is asked for. Processes that want the same file wait for each other.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Services where models are published, and their tokens: each goes to its own service only."""
+"""Look up access tokens of services, each sent to its own service only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to a service with the token of the user."""
+"""Send authenticated HTTP requests to a service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT = (_limits.CONNECT_SECONDS, _limits.REGISTRY_SECONDS)
 _HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-_FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
+#: HTTP statuses; those from ``_FAILED`` on are errors.
+_FAILED = 400
+_UNKNOWN = 401
+_FORBIDDEN = 403
+_NOT_FOUND = 404
 #: What may be repeated without doing it twice.
 _REPEATABLE = {"GET", "PUT", "DELETE"}
 _MOST_TEXT = 300
@@ -79,7 +83,8 @@ class Session:
         Raises
         ------
         OSError
-            If the service cannot be reached or refuses, with its reason; ``PermissionError`` and ``FileNotFoundError`` if it says so.
+            If the service cannot be reached or refuses, with its reason; ``PermissionError`` and ``FileNotFoundError``
+            if it says so.
         """
         what = f"{method} {self._address}/{path}"
         for attempt in range(_backoff.TRIES):
@@ -101,7 +106,8 @@ class Session:
     ) -> tuple[int | None, Mapping[str, str], bytes]:
         """Return status, headers and text of the answer, or no status and why there is none.
 
-        Errors of the library hold the request with its headers. They end here, as does a token that the service repeats.
+        Errors of the library hold the request with its headers. They end here, as does a token that the service
+        repeats.
         """
         url = address_below(self._address, *path.split("/"))
         shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}

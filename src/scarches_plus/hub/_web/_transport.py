@@ -1,4 +1,4 @@
-"""Fetch files that are public, or open to the token of the environment."""
+"""Fetch public files over HTTP, or private ones with the token of the environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from . import _backoff
 from ._services import Token, service_of
 
 OFFLINE_VARIABLE = "SCARCHES_PLUS_OFFLINE"
-OK, PARTIAL = 200, 206
+#: HTTP statuses of a whole file, and of the rest of one.
+OK = 200
+PARTIAL = 206
 #: How services answer who may not see a file.
 _NOT_PUBLIC = {401, 403}
 #: How they answer for what is not there, or no longer.
@@ -53,7 +55,10 @@ def _whole(url: str, at_most: int) -> bytes:
 
 
 def get(url: str, headers: dict[str, str], *, within: float = float("inf")) -> Answer:
-    """Ask for a file; once more with the token of the environment if it is not public and lies at the service that it is for."""
+    """Ask for a file; once more with the token of the environment if it is not public.
+
+    The token is sent only if the file lies at the service that it is for.
+    """
     answer = follow(url, headers, within=within)
     service = service_of(url)
     if answer.status_code not in _NOT_PUBLIC or service is None:

@@ -1,1 +1,1 @@
-"""All scores of an embedding at once, and their report."""
+"""Evaluate embeddings by all scores at once, and report them."""

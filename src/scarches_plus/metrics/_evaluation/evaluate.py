@@ -1,3 +1,5 @@
+"""Evaluate embeddings by batch mixing, conservation of biology and label transfer."""
+
 from __future__ import annotations
 
 from importlib.metadata import version
@@ -29,7 +31,9 @@ _PACKAGES = ("scarches-plus", "scib-metrics", "scikit-learn", "pynndescent", "nu
 #: Scores of the cheap set, by what they say, and those that the full set adds.
 _CHEAP = {
     "mixing": ("EBM", "iLISI", "kBET"),
-    "conservation": ("cLISI", "graph connectivity", "label purity", "isolated labels", "k-means", "one-batch types apart"),
+    "conservation": (
+        "cLISI", "graph connectivity", "label purity", "isolated labels", "k-means", "one-batch types apart",
+    ),
     "agreement": ("KNI",),
     "mapping": ("mapping",),
 }  # fmt: skip
@@ -77,8 +81,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     before
         ``obsm`` slot of an embedding without integration, such as principal components, for scib's PCR comparison.
     k
-        Neighbours of a cell for entropy, connectivity, and the vote of the reference. LISI takes 90, kBET and KNI 50, label
-        purity 30, as their sources do, or all other cells of fewer.
+        Neighbours of a cell for entropy, connectivity, and the vote of the reference. LISI takes 90, kBET and KNI 50,
+        label purity 30, as their sources do, or all other cells of fewer.
     subsample
         Cells, drawn from each pair of batch and label in proportion, for scores whose time grows with the square of
         their number.
@@ -90,17 +94,17 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     Returns
     -------
     Report
-        Scores between 0 and 1, 1 being best (KNI and RbNI cannot reach 1 where types live in one batch only), and a table
-        per label in both directions.
+        Scores between 0 and 1, 1 being best (KNI and RbNI cannot reach 1 where types live in one batch only), and a
+        table per label in both directions.
 
     Raises
     ------
     KeyError
         If an embedding or a column is missing.
     ValueError
-        If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the same,
-        `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, or a score that was named
-        lacks labels, `reference_mask` or `before`.
+        If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the
+        same, `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, or a score that was
+        named lacks labels, `reference_mask` or `before`.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     KeyboardInterrupt

@@ -1,3 +1,5 @@
+"""Report the scores of an evaluation as tables."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -44,10 +46,11 @@ class Report:
         r"""Return embeddings x scores, and a summary of them.
 
         ``("summary", "mixing")`` is the mean of what is defined; ``("summary", "conservation")`` the same of
-        :math:`(s - s_0) / (1 - s_0)`, which is 0 where a score :math:`s` is that of random labels, :math:`s_0`; a score that
-        random labels reach in full in any of the embeddings (:math:`s_0 = 1`) counts for none. The total is
-        :math:`m^{0.4} c^{0.6}`, with the weights of scib: an embedding that mixes everything has a conservation of 0, and so
-        has its total. scib adds the two, :math:`0.4 m + 0.6 c` with :math:`c` as it is (``"scib total"``), which noise passes.
+        :math:`(s - s_0) / (1 - s_0)`, which is 0 where a score :math:`s` is that of random labels, :math:`s_0`; a score
+        that random labels reach in full in any of the embeddings (:math:`s_0 = 1`) counts for none. The total is
+        :math:`m^{0.4} c^{0.6}`, with the weights of scib: an embedding that mixes everything has a conservation of 0,
+        and so has its total. scib adds the two, :math:`0.4 m + 0.6 c` with :math:`c` as it is (``"scib total"``), which
+        noise passes.
         """
         scores = self.scores
         order = scores.drop_duplicates(["kind", "score"])[["kind", "score"]]
@@ -105,6 +108,9 @@ class Report:
             f"<tr><th>{for_html(str(k))}</th><td>{for_html(str(v))}</td></tr>" for k, v in self.provenance.items()
         )
         parts += ["<h2>Provenance</h2>", f"<table>{rows}</table>"]
-        style = "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.2em .6em;text-align:right}"
+        style = (
+            "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
+            "td,th{padding:.2em .6em;text-align:right}"
+        )
         page = f"<!doctype html><meta charset='utf-8'><title>Evaluation</title><style>{style}</style>{''.join(parts)}"
         write_file(path, page.encode())

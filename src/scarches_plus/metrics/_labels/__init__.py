@@ -1,1 +1,1 @@
-"""Measures of how well labels are kept, separated and predicted, one file each."""
+"""Measure how well labels are kept, separated and predicted, one file for each measure."""

@@ -1,4 +1,4 @@
-"""Scores of labels that respect a hierarchy."""
+"""Score predicted labels along a hierarchy, by lowest common ancestors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HierarchicalLabelScores:
-    """How well labels of a hierarchy were predicted, made by :func:`hierarchical_label_scores`.
+    """Scores of predicted labels of a hierarchy, made by :func:`hierarchical_label_scores`.
 
     Parameters
     ----------
@@ -30,8 +30,9 @@ class HierarchicalLabelScores:
     weighted_f1
         The F1 score of the cells of every true label, averaged over labels: rare types count as much as frequent ones.
     per_level
-        One row for each level, 1 the coarsest: `n_cells` and `n_labels` whose true label reaches the level, the share of
-        them that is `predicted` that far, `accuracy`, `weighted_accuracy` (the mean over true labels) and `macro_f1`.
+        One row for each level, 1 the coarsest: `n_cells` and `n_labels` whose true label reaches the level, the share
+        of them that is `predicted` that far, `accuracy`, `weighted_accuracy` (the mean over true labels) and
+        `macro_f1`.
     """
 
     n_cells: int
@@ -42,7 +43,10 @@ class HierarchicalLabelScores:
     per_level: pd.DataFrame
 
     def to_series(self) -> pd.Series:
-        """The single numbers, one entry each; those of a level as ``"accuracy_1"``, and ``"accuracy_leaf"`` for the last."""
+        """Return the single numbers, one entry each.
+
+        Those of a level are ``"accuracy_1"`` and so on, and ``"accuracy_leaf"`` is that of the last.
+        """
         values = {name: getattr(self, name) for name in ("n_cells", "precision", "recall", "f1", "weighted_f1")}
         for level, row in self.per_level.iterrows():
             suffix = "leaf" if level == self.per_level.index[-1] else level
@@ -67,8 +71,8 @@ def hierarchical_label_scores(
     Parameters
     ----------
     labels
-        True labels at any level of the hierarchy, shape ``(n,)``. Cells whose label is missing or `unknown_category` are left
-        out.
+        True labels at any level of the hierarchy, shape ``(n,)``. Cells whose label is missing or `unknown_category`
+        are left out.
     predictions
         Predicted labels at any level, shape ``(n,)``, `unknown_category` for cells that were rejected.
     hierarchy

@@ -1,3 +1,5 @@
+"""Score how well nearest neighbours identify labels that few batches have."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -23,11 +25,11 @@ def isolated_label_score(
     max_batches: int | None = None,
     neighbors: ArrayLike | None = None,
 ) -> pd.Series:
-    r"""How well labels that few batches have can be told from all others by their neighbours.
+    r"""Score how well labels that few batches have can be told from all others by their neighbours.
 
     A cell looks at its :math:`\min(k, m - 1)` nearest other cells, :math:`m` being the number of cells of its label, so
-    that rare labels are not asked for more cells than they have, and is taken for the label that more than half of these
-    have. The score of a label is the F1 score of that decision over all cells, :math:`2 TP / (2 TP + FP + FN)`.
+    that rare labels are not asked for more cells than they have, and is taken for the label that more than half of
+    these have. The score of a label is the F1 score of that decision over all cells, :math:`2 TP / (2 TP + FP + FN)`.
 
     Parameters
     ----------

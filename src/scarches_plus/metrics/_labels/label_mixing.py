@@ -1,3 +1,5 @@
+"""Measure the entropy of batch mixing for each label."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -50,9 +52,9 @@ def label_mixing(
     Returns
     -------
     One row per label, sorted, with the columns `n_cells`, `n_batches` that have the label, `largest_share` of its cells
-    in one batch, `expected` (``"mixed"`` or ``"apart"``), `entropy`, the mean of :func:`batch_entropy` of its cells, and
-    `attainable`, the entropy of the batches among the cells of the label: what perfect mixing within the label gives as
-    `k` grows. Both are divided by the logarithm of the number of all batches.
+    in one batch, `expected` (``"mixed"`` or ``"apart"``), `entropy`, the mean of :func:`batch_entropy` of its cells,
+    and `attainable`, the entropy of the batches among the cells of the label: what perfect mixing within the label
+    gives as `k` grows. Both are divided by the logarithm of the number of all batches.
 
     Raises
     ------

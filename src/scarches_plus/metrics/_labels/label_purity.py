@@ -1,3 +1,5 @@
+"""Measure the share of nearest neighbours that have a cell's own label."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

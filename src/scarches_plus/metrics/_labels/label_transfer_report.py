@@ -1,3 +1,5 @@
+"""Score label transfer against true labels, over known and unseen types."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelTransferReport:
-    """How well labels were transferred, over cells whose true label is known to the user.
+    """Scores of a label transfer, over cells whose true label is known to the user.
 
     "Known" types are those the reference has, "unseen" types those it lacks. A share of no cells is NaN.
 
@@ -71,7 +73,7 @@ class LabelTransferReport:
     confusion: pd.DataFrame
 
     def to_series(self) -> pd.Series:
-        """The single numbers, one entry each: rows of a table that compares mappings."""
+        """Return the single numbers, one entry each: rows of a table that compares mappings."""
         names = [field.name for field in fields(self) if field.name not in {"per_type", "confusion"}]
         return pd.Series({name: getattr(self, name) for name in names}, name="label_transfer", dtype=float)
 
@@ -170,8 +172,8 @@ def label_transfer_report(
     accepted = predicted != unknown_category
     if alike := look_alike({*types, *predicted}, {*known, unknown_category}):
         message = (
-            f"labels {list(alike)[:5]} look like {list(alike.values())[:5]}, and are others: they differ in blanks or characters that "
-            f"nobody sees. If they are the same, pass labels.astype(object).replace({alike})"
+            f"labels {list(alike)[:5]} look like {list(alike.values())[:5]}, and are others: they differ in blanks or "
+            f"characters that nobody sees. If they are the same, pass labels.astype(object).replace({alike})"
         )
         warn(message, UserWarning, stacklevel=2)
     if foreign := set(predicted[accepted]) - known if known_labels is not None else None:

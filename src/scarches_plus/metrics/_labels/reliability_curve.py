@@ -1,3 +1,5 @@
+"""Compute reliability curves and the expected calibration error of label transfer."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -18,17 +20,20 @@ def reliability_curve(confidence: ArrayLike, correct: ArrayLike, *, n_bins: int 
     Parameters
     ----------
     confidence
-        Probability of each cell's prediction, such as ``1 - obs["cell_type_uncertainty"]``, shape ``(n_cells,)``, between 0 and 1.
+        Probability of each cell's prediction, such as ``1 - obs["cell_type_uncertainty"]``, shape ``(n_cells,)``,
+        between 0 and 1.
     correct
-        Whether the prediction is right, boolean, shape ``(n_cells,)``. Leave out cells called unknown, and cells without a true label.
+        Whether the prediction is right, boolean, shape ``(n_cells,)``. Leave out cells called unknown, and cells
+        without a true label.
     n_bins
         Number of equally wide bins :math:`(\frac{m-1}{M}, \frac m M]` of the confidence.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each bin that holds cells: ``lower`` and ``upper`` bounds, ``n_cells``, mean ``confidence`` and ``accuracy``.
-        ``attrs["calibration_error"]`` is the expected calibration error, the mean distance of the two over cells.
+        A row for each bin that holds cells: ``lower`` and ``upper`` bounds, ``n_cells``, mean ``confidence`` and
+        ``accuracy``. ``attrs["calibration_error"]`` is the expected calibration error, the mean distance of the two
+        over cells.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Measures of how well batches mix in an embedding, one file each."""
+"""Measure how well batches mix in an embedding, one file for each measure."""

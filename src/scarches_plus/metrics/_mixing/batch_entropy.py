@@ -1,3 +1,5 @@
+"""Compute the entropy of batches among each cell's nearest neighbours."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

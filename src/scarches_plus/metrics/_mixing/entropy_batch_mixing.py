@@ -1,3 +1,5 @@
+"""Compute the entropy of batch mixing (EBM), averaged over cells."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

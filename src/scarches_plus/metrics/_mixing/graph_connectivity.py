@@ -1,3 +1,5 @@
+"""Compute the graph connectivity of each label in the kNN graph."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Compute the K-neighbours intersection score (KNI) of an embedding."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -89,14 +91,14 @@ def kni(
     r"""K-neighbours intersection (KNI): do neighbours from other batches know a cell's label.
 
     Of the `k` nearest cells of cell :math:`c`, let :math:`B_c` be those of other batches. The cell is diverse if fewer
-    than ``max_same_batch * k`` of its neighbours share its batch. It counts if it is diverse and the most frequent label
-    of :math:`B_c` is its own; the score is the share of such cells. Of equally frequent labels, the first in sorted order
-    is taken. Distances are Euclidean, once every dimension was centred on its mean and divided by its inter-quartile
-    range; a dimension whose quartiles coincide is ignored.
+    than ``max_same_batch * k`` of its neighbours share its batch. It counts if it is diverse and the most frequent
+    label of :math:`B_c` is its own; the score is the share of such cells. Of equally frequent labels, the first in
+    sorted order is taken. Distances are Euclidean, once every dimension was centred on its mean and divided by its
+    inter-quartile range; a dimension whose quartiles coincide is ignored.
 
     Batches that are kept apart lower the score, and so do cell types that are thrown together. Cells of a type that one
-    batch alone contains fail whatever the embedding, so compare embeddings of the same cells. Where batches lie apart, noise
-    can raise the score, since it mixes batches before it mixes types: read it together with its parts.
+    batch alone contains fail whatever the embedding, so compare embeddings of the same cells. Where batches lie apart,
+    noise can raise the score, since it mixes batches before it mixes types: read it together with its parts.
 
     Parameters
     ----------
@@ -132,8 +134,8 @@ def kni(
     Raises
     ------
     ValueError
-        If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled cell
-        has no batch or all have the same, `k` or `subsample` exceeds the cells, a threshold is out of range, or
+        If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled
+        cell has no batch or all have the same, `k` or `subsample` exceeds the cells, a threshold is out of range, or
         `neighbors` contains cells as neighbours of themselves.
     TypeError
         If `unlabelled` is a string.
@@ -142,14 +144,15 @@ def kni(
     -----
     Text and code of the paper ask for different things. The text: at least 40 of 50 neighbours are of other batches
     (``min_other=40``; in print, 40 itself is undefined). The code: fewer than 40 of 50 are of the cell's batch (the
-    default), among neighbours without the cell itself in the version of the paper's time (the default) and with it in the
-    later one (``include_self=True``, which leaves 49 others, at most 38 of the same batch).
+    default), among neighbours without the cell itself in the version of the paper's time (the default) and with it in
+    the later one (``include_self=True``, which leaves 49 others, at most 38 of the same batch).
 
-    Which of several cells at the same distance are among the `k` is up to rounding: coordinates on a grid, shifted, may give
-    another score.
+    Which of several cells at the same distance are among the `k` is up to rounding: coordinates on a grid, shifted, may
+    give another score.
 
-    At a fixed `k` the score depends on the number of cells: from some hundreds on it falls as that grows, the neighbourhoods becoming
-    smaller than the distances that are left between batches. :meth:`KNIScore.compared_with` warns of it.
+    At a fixed `k` the score depends on the number of cells: from some hundreds on it falls as that grows, the
+    neighbourhoods becoming smaller than the distances that are left between batches. :meth:`KNIScore.compared_with`
+    warns of it.
 
     References
     ----------
@@ -198,8 +201,8 @@ def _checked_neighbors(k: int, min_other: int | None, *, include_self: bool) -> 
 def _given(neighbors: ArrayLike, cells: LabelledCells, n_neighbors: int, subsample: int | None) -> NDArray:
     if cells.n_unlabelled or subsample is not None:
         message = (
-            f"neighbors were found among all cells, but {cells.n_unlabelled} have no label and subsample is {subsample}: "
-            "take labelled cells only, then search"
+            f"neighbors were found among all cells, but {cells.n_unlabelled} have no label and subsample is "
+            f"{subsample}: take labelled cells only, then search"
         )
         raise ValueError(message)
     return first_neighbors(np.asarray(neighbors), len(cells.rows), n_neighbors)

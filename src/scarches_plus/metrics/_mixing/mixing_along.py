@@ -1,3 +1,5 @@
+"""Compute the entropy of batch mixing along an ordering of cells, such as pseudotime."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -37,8 +39,8 @@ def mixing_along(
     batches
         Batch of every cell, shape ``(n,)``.
     ordering
-        Position of every cell, shape ``(n,)``. Cells without one (NaN) are neighbours like all others and in no bin: the
-        paper orders the cells of one of its two data sets.
+        Position of every cell, shape ``(n,)``. Cells without one (NaN) are neighbours like all others and in no bin:
+        the paper orders the cells of one of its two data sets.
     n_bins
         Number of bins with equally many ordered cells. Cells at the same position share a bin, so that there may be
         fewer.

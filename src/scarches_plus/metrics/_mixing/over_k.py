@@ -1,3 +1,5 @@
+"""Compute a metric for several numbers of neighbours from one kNN search."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,5 @@
+"""Measure over-mixing: labels of one batch that mix with cells of other batches."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ def over_mixing(
     min_share: float = 1.0,
     neighbors: ArrayLike | None = None,
 ) -> float:
-    """How far labels of one batch mix with cells of other batches: lower is better.
+    """Measure how far labels of one batch mix with cells of other batches: lower is better.
 
     The mean of `entropy` in :func:`label_mixing` over the labels that should stay apart. Mixing of batches rewards an
     embedding that merges everything; this measure counts that against it.

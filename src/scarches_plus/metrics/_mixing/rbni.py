@@ -1,3 +1,5 @@
+"""Compute the radius-based neighbours intersection score (RbNI) of an embedding."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -93,8 +95,8 @@ def rbni(
 ) -> RbNIScore:
     r"""Radius-based neighbours intersection (RbNI): do cells of other batches nearby know a cell's label.
 
-    :func:`kni` with other neighbours: all cells within a Euclidean distance `radius` of the cell, itself excepted, after
-    the same scaling. A cell is diverse if the share of its neighbours that are of its own batch is below
+    :func:`kni` with other neighbours: all cells within a Euclidean distance `radius` of the cell, itself excepted,
+    after the same scaling. A cell is diverse if the share of its neighbours that are of its own batch is below
     `max_same_batch`. A cell without neighbours is not diverse and counts as a failure.
 
     The search is exact: its time grows with the square of the number of cells (measured in ``benchmarks/kni.py``), its
@@ -132,21 +134,21 @@ def rbni(
     Raises
     ------
     ValueError
-        If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled cell
-        has no batch or all have the same, `subsample` exceeds the cells, `radius` is not positive and finite, or a
+        If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled
+        cell has no batch or all have the same, `subsample` exceeds the cells, `radius` is not positive and finite, or a
         threshold is out of range.
     TypeError
         If `unlabelled` is a string.
 
     Notes
     -----
-    The printed formula asks that more than 80 % of the neighbours are of other batches (at exactly 80 % it is undefined;
-    ``min_other_share`` includes it), while the sentence before it calls the threshold one of the cell's own batch, which
-    the code follows (the default).
+    The printed formula asks that more than 80 % of the neighbours are of other batches (at exactly 80 % it is
+    undefined; ``min_other_share`` includes it), while the sentence before it calls the threshold one of the cell's own
+    batch, which the code follows (the default).
 
-    Values of the released code cannot be repeated: its index compares `radius` with the squared distance, visits one of up
-    to 1,000 lists of cells only, and drops an arbitrary neighbour where it means to drop the cell itself. Where distances
-    are concerned, ``radius=r ** 0.5`` is its ``radius=r``.
+    Values of the released code cannot be repeated: its index compares `radius` with the squared distance, visits one of
+    up to 1,000 lists of cells only, and drops an arbitrary neighbour where it means to drop the cell itself. Where
+    distances are concerned, ``radius=r ** 0.5`` is its ``radius=r``.
 
     References
     ----------
@@ -201,7 +203,10 @@ def _votes(cells: LabelledCells, points: NDArray[np.float64], radius: float) -> 
 
 
 class _Within:
-    """Which other cells lie within a radius: by a matrix product, and by differences where rounding could decide."""
+    """Search of the other cells within a radius.
+
+    It goes by a matrix product, and by differences where rounding could decide.
+    """
 
     def __init__(self, points: NDArray[np.float64], radius: float) -> None:
         self.points, self.radius = points, radius

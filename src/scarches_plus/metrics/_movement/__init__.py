@@ -1,1 +1,1 @@
-"""Measures of how far cells moved between two embeddings, one file each."""
+"""Measure how far cells moved between two embeddings, one file for each measure."""

@@ -1,3 +1,5 @@
+"""Measure how much of each batch's own kNN neighbourhoods a joint embedding keeps."""
+
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
@@ -57,8 +59,8 @@ def neighbor_preservation(
     -----
     Other things go by this name. scArches' code computes the share of neighbours with the same label, and its text
     compares a batch with both batches together. scANVI's code counts the cell itself, so its 50 neighbours are 49 here,
-    and takes two batches only. Neighbours among all cells, which other metrics share, say little about those within a batch: they
-    are searched here.
+    and takes two batches only. Neighbours among all cells, which other metrics share, say little about those within a
+    batch: they are searched here.
 
     References
     ----------

@@ -1,3 +1,5 @@
+"""Measure the drift of reference cells between two embeddings."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReferenceDrift:
-    """How far reference cells moved between two embeddings.
+    """Distances that reference cells moved between two embeddings.
 
     Parameters
     ----------
@@ -63,8 +65,8 @@ def reference_drift(
     after
         Embedding of the same cells, in the same order, by the model trained on; shape ``(n, d)``.
     labels
-        Label of every cell, shape ``(n,)``. With them, each cell gets the label that most of its `k` nearest other cells
-        have, before and after.
+        Label of every cell, shape ``(n,)``. With them, each cell gets the label that most of its `k` nearest other
+        cells have, before and after.
     k
         Number of neighbours, as in :func:`neighbor_preservation`.
 
@@ -115,7 +117,10 @@ def _agreement(start: NDArray[np.float64], end: NDArray[np.float64], labels: Arr
 
 
 def majority(codes: NDArray[np.int64], n_codes: int) -> NDArray[np.int64]:
-    """Return the most frequent code of each row, of equally frequent ones the lowest; ``codes`` has shape ``(n, k)``."""
+    """Return the most frequent code of each row, of equally frequent ones the lowest.
+
+    ``codes`` has shape ``(n, k)``.
+    """
     rows = np.arange(len(codes))[:, np.newaxis]
     counts = np.bincount((rows * n_codes + codes).ravel(), minlength=len(codes) * n_codes)
     return counts.reshape(len(codes), n_codes).argmax(1)

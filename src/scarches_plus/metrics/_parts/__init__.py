@@ -1,1 +1,1 @@
-"""Parts that several metrics share: checks, neighbours, votes, scib-metrics."""
+"""Share parts among metrics: checks, neighbours, votes, scib-metrics."""

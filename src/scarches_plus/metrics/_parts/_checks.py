@@ -1,4 +1,4 @@
-"""What several metrics ask of their input."""
+"""Check the input of metrics: columns, batches, rows and neighbours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_column(values: ArrayLike) -> NDArray:
-    """An array of the values; a missing one in a list stays missing beside strings."""
+    """Return an array of the values; a missing one in a list stays missing beside strings."""
     return np.asarray(values, dtype=object) if isinstance(values, list | tuple) else np.asarray(values)
 
 
@@ -36,7 +36,7 @@ def coded_batches(batches: ArrayLike, n_cells: int, what: str = "batches") -> tu
 
 
 def rows_of(cells: ArrayLike, n_cells: int, what: str = "cells") -> NDArray:
-    """Rows of cells, from their indices or from booleans for all of them."""
+    """Return rows of cells, from their indices or from booleans for all of them."""
     rows = np.asarray(cells)
     if rows.ndim != 1 or rows.dtype.kind not in "iub" or (rows.dtype == bool and len(rows) != n_cells):
         message = f"{what} must be indices of cells, or {n_cells} booleans, not {check.shown(cells)}"
@@ -50,7 +50,7 @@ def rows_of(cells: ArrayLike, n_cells: int, what: str = "cells") -> NDArray:
 
 
 def first_neighbors(neighbors: NDArray, n_cells: int, k: int, what: str = "neighbors") -> NDArray:
-    """The first `k` columns of given neighbours, once they are what they should be."""
+    """Return the first `k` columns of given neighbours after checking them."""
     if neighbors.ndim != 2 or len(neighbors) != n_cells or not 1 <= k <= neighbors.shape[1]:
         message = f"{what} must have shape ({n_cells}, at least k={k}); its shape is {neighbors.shape}"
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""The neighbours that several metrics of one embedding share."""
+"""Search the nearest neighbours that several metrics of one embedding share."""
 
 from __future__ import annotations
 

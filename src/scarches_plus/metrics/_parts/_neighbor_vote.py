@@ -1,4 +1,4 @@
-"""What KNI and RbNI share: the cells that count, their scaling, votes among neighbours and the scores made of them."""
+"""Compute neighbour votes and scores that KNI and RbNI share."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def scaled(cells: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def centered_and_spread(cells: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Every dimension without its mean, and its inter-quartile range."""
+    """Return every dimension without its mean, and its inter-quartile range."""
     centered = cells - cells.mean(axis=0, dtype=np.float64)
     low, high = np.quantile(centered, [0.25, 0.75], axis=0)
     return centered, high - low
@@ -162,7 +162,7 @@ def _confusion(cells: LabelledCells, predicted: NDArray[np.int64], voted: NDArra
 
 
 class Intersection:
-    """What results of KNI and RbNI can do."""
+    """Base of the results of KNI and RbNI."""
 
     title: ClassVar[str]
     score: float
@@ -171,7 +171,7 @@ class Intersection:
     options: dict[str, Any]
 
     def to_series(self) -> pd.Series:
-        """The single numbers, one entry each: rows of a table that compares embeddings."""
+        """Return the single numbers, one entry each: rows of a table that compares embeddings."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         numbers = {key: value for key, value in values.items() if isinstance(value, (int, float))}
         return pd.Series(numbers, name=self.title, dtype=float)

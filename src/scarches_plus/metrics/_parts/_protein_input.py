@@ -1,4 +1,4 @@
-"""What the measures of proteins ask of their input."""
+"""Check the protein matrix that protein metrics take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def checked_proteins(proteins: Any, n_cells: int | None = None, *, name: str = "proteins") -> NDArray[np.float64]:
-    """The proteins as a finite matrix of at least two cells, as many as the embedding has."""
+    """Return the proteins as a finite matrix of at least two cells, as many as the embedding has."""
     values = check.array(name, proteins.toarray() if issparse(proteins) else proteins)
     if values.ndim != 2 or len(values) < 2 or not values.shape[1]:
         message = (

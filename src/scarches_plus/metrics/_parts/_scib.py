@@ -1,4 +1,4 @@
-"""scib-metrics' functions, on neighbours that are known already."""
+"""Call scib-metrics' functions on neighbours that are known already."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from scarches_plus._neighbors import Neighbors
 
 #: Neighbours that each function looks at, as scib-metrics' own Benchmarker has it: the cell itself and those after it.
-_LISI, _KBET, _GRAPH = 90, 50, 15
+_LISI = 90
+_KBET = 50
+_GRAPH = 15
 _CHUNK = 2**12  # cells whose LISI is computed at once
 
 

@@ -1,4 +1,4 @@
-"""The scores of :func:`evaluate`: what each computes, on an embedding with all that they share."""
+"""Compute each score of :func:`evaluate` on an embedding."""
 
 from __future__ import annotations
 

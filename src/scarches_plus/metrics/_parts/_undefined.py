@@ -1,4 +1,4 @@
-"""When a score of :func:`evaluate` is not defined."""
+"""Explain when a score of :func:`evaluate` is not defined."""
 
 from __future__ import annotations
 

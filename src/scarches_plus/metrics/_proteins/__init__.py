@@ -1,1 +1,1 @@
-"""Measures of proteins, one file each."""
+"""Measure how well an embedding agrees with proteins, one file for each measure."""

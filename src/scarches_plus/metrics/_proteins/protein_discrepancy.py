@@ -1,3 +1,5 @@
+"""Measure the distance of a cell's proteins from those of its nearest neighbours."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 def protein_discrepancy(
     embedding: ArrayLike, proteins: ArrayLike, *, k: int = 50, neighbors: ArrayLike | None = None
 ) -> float:
-    r"""How far a cell's proteins are from those of its neighbours in the embedding: lower is better.
+    r"""Measure how far a cell's proteins are from those of its neighbours: lower is better.
+
+    Neighbours are those in the embedding.
 
     :math:`\frac 1 n \sum_c \|x_c - \frac 1 k \sum_{j \in N_c} x_j\|^2`, where :math:`N_c` are the `k` nearest other
     cells. Proteins that the model has not seen are evidence of cell states that no computed label gives.
@@ -27,8 +31,8 @@ def protein_discrepancy(
     embedding
         Embedding of the cells whose proteins were measured, shape ``(n, d)``.
     proteins
-        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more: see
-        :func:`scale_proteins`.
+        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more:
+        see :func:`scale_proteins`.
     k
         Number of nearest other cells.
     neighbors

@@ -1,3 +1,5 @@
+"""Measure the overlap of neighbours in the embedding and in protein space."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -29,8 +31,8 @@ def protein_neighbor_overlap(
     embedding
         Embedding of the cells whose proteins were measured, shape ``(n, d)``.
     proteins
-        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more: see
-        :func:`scale_proteins`. Cells at equal distances are ranked by their order where rounding leaves
+        Proteins of the same cells, dense or sparse, shape ``(n, n_proteins)``. Proteins with larger values weigh more:
+        see :func:`scale_proteins`. Cells at equal distances are ranked by their order where rounding leaves
         them equal, so shuffle cells that are sorted.
     k
         Number of nearest other cells.

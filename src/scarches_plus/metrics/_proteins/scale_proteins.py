@@ -1,3 +1,5 @@
+"""Scale proteins by subtracting a background fitted with two Gaussians."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""Cells as a model takes them: registry, preparation, modalities, groups for penalties."""
+"""Prepare cells for a model: registry, modalities, groups for penalties."""

@@ -1,4 +1,4 @@
-"""What penalties can know of a model before it trains."""
+"""Collect the batches, covariates and state of a model that penalties use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells with genes and proteins, as a model that was set up with MuData takes them."""
+"""Prepare cells with genes and proteins for a model that was set up with MuData."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A query AnnData as a model takes it, made without touching the user's."""
+"""Read the batch column, covariates, labels and counts of a query as a model takes them.
+
+The user's AnnData is not touched.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read scvi-tools' registry: what a reference model expects."""
+"""Read scvi-tools' registry of a model: what it expects of cells."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Methods that the model classes add to those of scvi-tools, one mixin each."""
+"""Extend the model classes of scvi-tools by methods, one mixin for each file."""

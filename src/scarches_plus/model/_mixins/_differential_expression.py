@@ -1,4 +1,7 @@
-"""Differential expression of cells of any origin, where the decoder predicts normalised expression as well."""
+"""Test differential expression between cells of any origin.
+
+The decoder may predict normalised expression as well.
+"""
 
 from __future__ import annotations
 
@@ -53,13 +56,14 @@ class DifferentialExpressionMixin:
         Parameters
         ----------
         *args, **kwargs
-            As in scvi-tools. ``adata`` may join reference and query cells for a mapped model (``anndata.concat``, of what
-            was given to :func:`~scarches_plus.tl.build_reference` and :func:`~scarches_plus.tl.map_query`): genes are put in order,
-            labels that the model does not know are no obstacle, and ``adata`` is not changed. ``batch_correction=True`` decodes
-            every cell as if in each batch in turn, or in those of ``batchid1`` and ``batchid2``; without it, differences
-            between batches count as differences between groups. With ``gene_likelihood`` ``"mse"`` or ``"sse"``, ``mode="change"``
-            compares predicted expression: ``pseudocounts`` are 1e-4 by default, and log fold changes contain them. scvi-tools
-            would estimate far smaller ones, and predictions of exactly 0 would become fold changes of a billion.
+            As in scvi-tools. ``adata`` may join reference and query cells for a mapped model (``anndata.concat``, of
+            what was given to :func:`~scarches_plus.tl.build_reference` and :func:`~scarches_plus.tl.map_query`): genes
+            are put in order, labels that the model does not know are no obstacle, and ``adata`` is not changed.
+            ``batch_correction=True`` decodes every cell as if in each batch in turn, or in those of ``batchid1`` and
+            ``batchid2``; without it, differences between batches count as differences between groups. With
+            ``gene_likelihood`` ``"mse"`` or ``"sse"``, ``mode="change"`` compares predicted expression:
+            ``pseudocounts`` are 1e-4 by default, and log fold changes contain them. scvi-tools would estimate far
+            smaller ones, and predictions of exactly 0 would become fold changes of a billion.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Embedding of cells, without training."""
+"""Embed cells by the encoder's latent means, without training."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class EmbeddingMixin:
         adata
             Cells with raw counts; not changed. Genes may be in any order.
         layer, batch_key
-            Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches are
-            not read where the encoder does not see them.
+            Where the cells keep counts (``"X"`` for ``adata.X``) and batches, if not where the reference does. Batches
+            are not read where the encoder does not see them.
 
         Returns
         -------
@@ -245,7 +245,7 @@ def _warn_unless_counts(counts: Any) -> None:
     first = next(row_blocks(counts, _LOOKED_AT), None)
     if first is not None and (found := sorted(kinds_of(first) - {COUNTS.what})):
         message = (
-            f"these are no raw counts, which the model was trained on, but probably {' and '.join(found)}; name the layer that holds "
-            "them with `layer=`"
+            f"these are no raw counts, which the model was trained on, but probably {' and '.join(found)}; name the "
+            "layer that holds them with `layer=`"
         )
         warn(message, UserWarning, stacklevel=3)

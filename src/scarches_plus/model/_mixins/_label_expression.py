@@ -1,4 +1,4 @@
-"""Differential expression between labels instead of cells."""
+"""Test differential expression between labels instead of cells."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class LabelExpressionMixin:
     ) -> pd.DataFrame:
         r"""Test genes for differential expression between labels, without choosing cells.
 
-        Where :meth:`differential_expression` compares cells, this compares what the model expects of labels. No cell needs a
-        label, and none a certain one:
+        Where :meth:`differential_expression` compares cells, this compares what the model expects of labels. No cell
+        needs a label, and none a certain one:
 
         .. math::
             p(H_1 \mid c_a, c_b) = \frac{1}{S} \sum_s \iint P\big(f(z_a, s) > f(z_b, s)\big) \,
@@ -82,13 +82,15 @@ class LabelExpressionMixin:
         silent
             Show no progress bar.
         **kwargs
-            Passed to the Bayes factors of scvi-tools, such as ``pseudocounts``, ``test_mode`` or ``cred_interval_lvls``.
+            Passed to the Bayes factors of scvi-tools, such as ``pseudocounts``, ``test_mode`` or
+            ``cred_interval_lvls``.
 
         Returns
         -------
         pandas.DataFrame
             As :meth:`differential_expression` returns, without statistics of raw counts; with ``mode="vanilla"`` also
-            ``is_de_bf_3``, whether the Bayes factor is above 3 or below -3 (an odds ratio of 20), as the paper calls genes.
+            ``is_de_bf_3``, whether the Bayes factor is above 3 or below -3 (an odds ratio of 20), as the paper calls
+            genes.
 
         Raises
         ------
@@ -99,10 +101,10 @@ class LabelExpressionMixin:
 
         Notes
         -----
-        The paper averages over batches by their frequency, and this, as scvi-tools, over batches. Further covariates are those
-        of random cells of the model, the same on both sides. With ``mode="change"`` and no ``pseudocounts`` given, scvi-tools
-        estimates them from genes without counts; counts of a label are here those of all cells of the model, weighted
-        by the label's probability.
+        The paper averages over batches by their frequency, and this, as scvi-tools, over batches. Further covariates
+        are those of random cells of the model, the same on both sides. With ``mode="change"`` and no ``pseudocounts``
+        given, scvi-tools estimates them from genes without counts; counts of a label are here those of all cells of the
+        model, weighted by the label's probability.
 
         References
         ----------
@@ -134,7 +136,10 @@ class LabelExpressionMixin:
         kwargs = {**self._options_of_likelihood(), **kwargs}  # type: ignore[attr-defined]
         with_counts = mode == "change" and kwargs.get("pseudocounts") is None
         if with_counts and self.adata is None:  # type: ignore[attr-defined]
-            message = "the model holds no cells to estimate pseudocounts from: pass pseudocounts=..., or load it with its cells"
+            message = (
+                "the model holds no cells to estimate pseudocounts from: pass pseudocounts=..., or load it with its "
+                "cells"
+            )
             raise ValueError(message)
         table = _de_core(
             _LabelManager(labels, batches, _mean_counts(self) if with_counts else None),
@@ -164,7 +169,7 @@ class LabelExpressionMixin:
 
 
 class _LabelManager:
-    """What scvi-tools asks of registered cells, answered for labels: one row per label."""
+    """AnnData manager of labels in place of cells for scvi-tools: one row per label."""
 
     def __init__(self, labels: Sequence[str], batches: Sequence[str], counts: np.ndarray | None) -> None:
         names = pd.Index(labels)
@@ -227,7 +232,10 @@ def _covariates_of_random_cells(model: Any, n: int) -> dict[str, Tensor]:
 
 
 def _mean_counts(model: Any) -> np.ndarray:
-    """Return the mean counts of the model's cells by label, weighted by its probability, shape ``(n_labels, n_genes)``."""
+    """Return the mean counts of the model's cells by label, weighted by its probability.
+
+    The result has shape ``(n_labels, n_genes)``.
+    """
     weights = model.predict(soft=True).iloc[:, : len(model.classes)].to_numpy(dtype=np.float64)
     counts = model.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
     sums = (sparse.csr_matrix(counts).T @ weights).T

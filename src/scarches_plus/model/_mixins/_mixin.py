@@ -1,4 +1,4 @@
-"""What the model classes of this package add to those of scvi-tools."""
+"""Combine surgery, training, saving and embedding in one mixin for model classes."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, Lo
 
     @property
     def spec(self) -> ReferenceSpec:
-        """What a query must bring to be mapped onto this model."""
+        """Requirements of this model on the queries that are mapped onto it."""
         return reference_spec(self)  # type: ignore[arg-type]
 
     @property
     def state(self) -> ModelState:
-        """What this package remembers about the model: latent space, surgery, gene masks, lineage."""
+        """State that this package remembers: latent space, surgery, gene masks, lineage."""
         return get_state(self)  # type: ignore[arg-type]
 
     @property
     def surgery(self) -> Surgery | None:
-        """How this model was made from its reference; ``None`` if it was trained from scratch."""
+        """Surgery by which this model was made from its reference; ``None`` if it was trained from scratch."""
         return self.state.surgery
 
     @property

@@ -1,4 +1,4 @@
-"""Posteriors of cells that a model knows the batches of."""
+"""Compute latent posterior variances of cells whose batches a model knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registration of cells, with columns that are told apart."""
+"""Register cells with a model (``setup_anndata``) after checking its arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training with an explicit mode, on exactly what surgery left free."""
+"""Train a model in an explicit mode, on exactly the weights that surgery left free."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ class TrainingMixin:
             Passed to the ``train`` of scvi-tools; the first is ``max_epochs``.
         penalties
             Terms to add to the loss: :class:`~scarches_plus.train.MMD`, :class:`~scarches_plus.train.BatchAdversary`,
-            :class:`~scarches_plus.train.EWC` or a :class:`~scarches_plus.train.Penalty` of your own. The history holds the
-            value of each.
+            :class:`~scarches_plus.train.EWC` or a :class:`~scarches_plus.train.Penalty` of your own. The history holds
+            the value of each.
         engine
             ``"scvi"``: lightning's loop over minibatches. ``"fast"``: for the columns that strategy ``"condition"``
             trains, the path of that loop in strides of many steps (:class:`~scarches_plus.train.AdamStrides`), on an
-            objective reduced to what these columns change. ``"auto"``: the fast one where it applies; the log says which.
+            objective reduced to what these columns change. ``"auto"``: the fast one where it applies; the log says
+            which.
         module_mode
             ``"train"``: dropout and batch statistics are live. ``"eval"``: the network is deterministic. Default:
             ``"eval"`` for the strategies ``"condition"`` and ``"input_layers"`` (what scvi-tools does, unsaid, in every
@@ -80,9 +81,11 @@ class TrainingMixin:
         Raises
         ------
         ValueError
-            If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the reason.
+            If there is no such engine, or the fast one does not apply, or a penalty can have no effect, naming the
+            reason.
         KeyboardInterrupt
-            If the user stops the training. The model then holds the weights of the last step and can be used and trained on.
+            If the user stops the training. The model then holds the weights of the last step and can be used and
+            trained on.
         TypeError
             If an argument is of another kind, such as a text where a list is meant.
         """
@@ -130,7 +133,7 @@ class TrainingMixin:
 
 
 def _place_in_history(model: Any, n_before: int) -> None:
-    """Give what the last training logged its place after the epochs before it.
+    """Append what the last training logged to the history, after the epochs before it.
 
     scvi-tools drops what is logged for the first time, and counts epochs from the length of each record.
     """

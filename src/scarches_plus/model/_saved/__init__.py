@@ -1,1 +1,1 @@
-"""Save and load models: folders of scvi-tools, models as plain data, and checks of such data."""
+"""Save and load models: as scvi-tools folders or as plain data."""

@@ -1,4 +1,4 @@
-"""Make a model of this package of one of scvi-tools."""
+"""Convert a model of scvi-tools to a model of this package."""
 
 from __future__ import annotations
 

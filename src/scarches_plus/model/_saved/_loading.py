@@ -1,7 +1,7 @@
-"""Load saved models without executing what their files say.
+"""Load saved models without unpickling their files.
 
-scvi-tools unpickles a file, which runs whatever it names. Here a file is read as plain values, held against the weights, and
-written anew into a private folder, which is what scvi-tools opens.
+scvi-tools unpickles a file, which runs whatever it names. Here a file is read as plain values, held against the
+weights, and written anew into a private folder, which is what scvi-tools opens.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class LoadingMixin:
         dir_path
             Folder that ``save`` wrote, or its ``model.pt``.
         adata
-            The cells the model was trained on: of a mapped model the query as it was mapped, with genes in any order and
-            labels that the reference need not know. They are not changed. ``None`` takes those saved with the model, if any;
-            ``False`` loads without cells, which is enough to map a query.
+            The cells the model was trained on: of a mapped model the query as it was mapped, with genes in any order
+            and labels that the reference need not know. They are not changed. ``None`` takes those saved with the
+            model, if any; ``False`` loads without cells, which is enough to map a query.
         accelerator, device
             As in scvi-tools.
         prefix
@@ -64,8 +64,8 @@ class LoadingMixin:
         FileNotFoundError
             If there is no such folder or no model in it; the message says what is there instead.
         ValueError
-            If the file is damaged, holds something else, or asks for more than a model needs; if the cells are others: of
-            batches that the model does not know, or without genes that it was trained on.
+            If the file is damaged, holds something else, or asks for more than a model needs; if the cells are others:
+            of batches that the model does not know, or without genes that it was trained on.
         TypeError
             If the model is of a class that this package does not support.
         """
@@ -91,7 +91,8 @@ class LoadingMixin:
         Raises
         ------
         ValueError
-            If these are other cells: of batches or categories that the model does not know, or without genes that it measured.
+            If these are other cells: of batches or categories that the model does not know, or without genes that it
+            measured.
         KeyError
             If a column or layer is missing.
         """

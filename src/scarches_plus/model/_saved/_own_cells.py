@@ -1,4 +1,4 @@
-"""Give a loaded model the cells that it was trained on."""
+"""Register a loaded model with the cells that it was trained on."""
 
 from __future__ import annotations
 
@@ -56,13 +56,14 @@ def take_cells(model: Any, adata: AnnData | MuData) -> None:
     model
         Model without cells.
     adata
-        The cells it was trained on, with counts, batches and labels where they were then; not changed. Genes may be in any order, and
-        those that a query lacked may be missing. Labels that the model does not know count as none.
+        The cells it was trained on, with counts, batches and labels where they were then; not changed. Genes may be in
+        any order, and those that a query lacked may be missing. Labels that the model does not know count as none.
 
     Raises
     ------
     ValueError
-        If these are other cells: of batches or categories that the model does not know, or without genes that it measured.
+        If these are other cells: of batches or categories that the model does not know, or without genes that it
+        measured.
     KeyError
         If a column or layer is missing.
     """
@@ -112,7 +113,7 @@ def _require_genes(model: Any, cells: AnnData, spec: ReferenceSpec) -> None:
         if lacking:
             message = (
                 f"batch {batch!r} lacks {len(lacking)} genes that the model was trained on, such as "
-                f"{spec.var_names[lacking[0]]!r}; pass the model's own cells, adata=False for a model without cells, or map "
-                "other cells with sp.tl.map_query"
+                f"{spec.var_names[lacking[0]]!r}; pass the model's own cells, adata=False for a model without cells, "
+                "or map other cells with sp.tl.map_query"
             )
             raise ValueError(message)

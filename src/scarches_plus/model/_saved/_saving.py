@@ -1,4 +1,4 @@
-"""Save models; a saved model is only replaced by a whole one."""
+"""Save models atomically, replacing a saved model only by a whole one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class SavingMixin:
         Raises
         ------
         FileExistsError
-            If the folder exists and ``overwrite`` is not set, or it is a link, a file, a bundle, or the folder you work in.
+            If the folder exists and ``overwrite`` is not set, or it is a link, a file, a bundle, or the folder you work
+            in.
         OSError
             If it cannot be written. What fails only in the end is kept elsewhere, and the message says where.
         ValueError

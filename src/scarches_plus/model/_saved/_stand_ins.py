@@ -1,4 +1,7 @@
-"""Make artificial cells that show scvi-tools what a model expects, where its own cells are not at hand."""
+"""Build dummy AnnData or MuData for registering a model without cells.
+
+The dummy cells are placeholders: a few of every category that the model knows.
+"""
 
 from __future__ import annotations
 

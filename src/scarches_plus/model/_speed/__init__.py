@@ -1,1 +1,1 @@
-"""Fast training of condition columns: a reduced module, strides, counts encoded as they are stored."""
+"""Speed up surgery training and embedding: condensed modules, strides, sparse counts."""

@@ -1,4 +1,4 @@
-"""A module reduced to what still matters when only its condition columns train."""
+"""Condense a module to the terms that matter when only condition columns train."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIRST = f"{_ENCODER}Layer 0.0.weight"
 
 
 class Call(NamedTuple):
-    """What one use of a :class:`ConditionedLinear` in a forward pass leaves behind.
+    """Record of one use of a :class:`ConditionedLinear` in a forward pass.
 
     Attributes
     ----------
@@ -92,8 +92,8 @@ class Condensed:
     r"""The objective of a module of which only condition columns train, at a fraction of the cost.
 
     The product of expression with the encoder's first layer is a constant of each cell (:meth:`project`); the decoder's
-    last layer and the likelihood are one step with a closed-form gradient (:class:`CountHead`). Everything between is the
-    module's own code, and so is the loss. The free columns of each layer are a tensor of their own.
+    last layer and the likelihood are one step with a closed-form gradient (:class:`CountHead`). Everything between is
+    the module's own code, and so is the loss. The free columns of each layer are a tensor of their own.
 
     Parameters
     ----------

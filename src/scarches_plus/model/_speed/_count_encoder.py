@@ -1,4 +1,4 @@
-"""The encoder of an scvi-tools module on counts as they are stored."""
+"""Encode sparse or dense counts with the encoder of an scvi-tools module."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class CountEncoder:
         block
             Counts, CSR or dense, shape ``(n_cells, n_columns)``; not changed.
         covariates
-            Tensors of these cells under the keys of scvi-tools' registry, ``(n_cells, n_covariates)`` each. Not read where
-            the module's encoder does not see them.
+            Tensors of these cells under the keys of scvi-tools' registry, ``(n_cells, n_covariates)`` each. Not read
+            where the module's encoder does not see them.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Training cells as dense tensors in memory, where they fit."""
+"""Keep training cells as dense tensors in memory, where they fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of condition columns without lightning, on a reduced objective, in strides."""
+"""Train condition columns in Adam strides on a condensed module, without lightning."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def train_fast(
 
 
 def _end(model: Any) -> None:
-    """Do what scvi-tools does after a training."""
+    """Finish a training as scvi-tools does."""
     model.trainer = None
     model.train_indices = np.arange(model.adata.n_obs)
     model.validation_indices, model.test_indices = [np.array([], int)] * 2
@@ -174,8 +174,8 @@ def minibatch_moments(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return the moments of the gradient of a minibatch's loss, estimated from a larger one.
 
-    The gradient of a condition column is a sum over the cells that have the condition, so that its spread over cells gives
-    its spread over minibatches.
+    The gradient of a condition column is a sum over the cells that have the condition, so that its spread over cells
+    gives its spread over minibatches.
 
     Parameters
     ----------

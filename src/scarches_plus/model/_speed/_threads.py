@@ -1,4 +1,4 @@
-"""Threads for work on chunks of cells."""
+"""Run work on chunks of cells in threads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def threads_for_chunks() -> Iterator[ThreadPoolExecutor]:
-    """Give torch's threads whole chunks of cells to work on.
+    """Run whole chunks of cells on each of torch's threads.
 
-    By itself torch would split every operation among them. These operations are so short that the threads spend a third of
-    the time waiting for each other, and all of it as soon as another process wants a core.
+    By itself torch would split every operation among them. These operations are so short that the threads spend a third
+    of the time waiting for each other, and all of it as soon as another process wants a core.
     """
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)

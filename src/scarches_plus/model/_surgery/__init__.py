@@ -1,1 +1,1 @@
-"""Architecture surgery: strategies, query models, further labels."""
+"""Perform architecture surgery: query models, strategies, further labels."""

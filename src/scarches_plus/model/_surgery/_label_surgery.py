@@ -1,7 +1,7 @@
-"""Surgery on labels: a model that knows further ones, and is otherwise the same.
+"""Perform label surgery: add labels to a scANVI model and keep all else.
 
-Of scANVI's networks the classifier has an output for each label, and those that are conditioned on labels (``encoder_z2_z1``,
-``decoder_z1_z2``) a column. What is there keeps its values; cells are embedded as before.
+Of scANVI's networks the classifier has an output for each label, and those that are conditioned on labels
+(``encoder_z2_z1``, ``decoder_z1_z2``) a column. What is there keeps its values; cells are embedded as before.
 """
 
 from __future__ import annotations
@@ -122,7 +122,10 @@ def _with_cells(model: SCANVI, labels: Sequence[str], arguments: dict[str, Any],
 
 
 def _labelled(model: SCANVI, cells: AnnData, of_cells: NDArray[np.object_]) -> AnnData:
-    """Return a copy of cells, which shares their counts, with the labels that the model and the new labels give them."""
+    """Return a copy of cells with the labels that the model and the new labels give them.
+
+    The copy shares its counts with the cells.
+    """
     spec = reference_spec(model)
     prepared = prepare_cells(cells, spec)
     own = (model.adata if cells is model.adata else prepared).obs[spec.labels_key].astype(object).to_numpy()
@@ -156,7 +159,8 @@ def _sources(model: SCANVI, grown: SCANVI) -> Sources:
 def _sources_of_heads(model: SCANVI, grown: SCANVI) -> Sources:
     """Return the sources of a hierarchy's networks, one for each level.
 
-    A label that had no siblings had no output either; it gets one of zero. A level that had no network gets that of another.
+    A label that had no siblings had no output either; it gets one of zero. A level that had no network gets that of
+    another.
     """
     before, after = model.module.classifier, grown.module.classifier
     depths = [depth for depth, _ in before.heads]

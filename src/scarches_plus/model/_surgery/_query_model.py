@@ -1,4 +1,4 @@
-"""Architecture surgery: a query model from a reference model."""
+"""Perform architecture surgery: make a query model from a reference model."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class SurgeryMixin:
         """Make a query model from a reference model by architecture surgery (scArches).
 
         Genes are put into the reference's order; those the query lacks are filled with zeros and left out of the
-        likelihood. ``adata`` itself is not changed: the model holds its own copy of ``obs``, and shares the counts where
-        genes agree.
+        likelihood. ``adata`` itself is not changed: the model holds its own copy of ``obs``, and shares the counts
+        where genes agree.
 
         Parameters
         ----------
@@ -214,14 +214,17 @@ class SurgeryMixin:
 
 
 def _warn_of_old_importance(reference: BaseModelClass, state: ModelState) -> None:
-    """Say so if a reference was trained on since its importance was estimated; a query model is held at its reference."""
+    """Warn if a reference was trained on since its importance was estimated.
+
+    A query model is held at its reference.
+    """
     if state.importance is None or state.surgery is not None:
         return
     weights = reference.module.state_dict()
     if any(not torch.equal(weights[name].cpu(), values) for name, values in state.importance.values.items()):
         logger.warning(
-            "the reference was trained on since its importance was estimated, so EWC would pull it back to the weights of "
-            "that time; call sp.train.estimate_importance(reference_model) again"
+            "the reference was trained on since its importance was estimated, so EWC would pull it back to the weights "
+            "of that time; call sp.train.estimate_importance(reference_model) again"
         )
 
 
@@ -262,8 +265,8 @@ def _unmeasured(prepared: AnnData, spec: ReferenceSpec, before: ModelState) -> d
         lacking = set(genes) - set(before.unmeasured.get(batch, ()))
         if lacking:
             message = (
-                f"batch {batch!r} is shared with the reference, which measured {len(lacking)} genes that the query lacks; "
-                "pass all genes of these cells, or name the batch anew"
+                f"batch {batch!r} is shared with the reference, which measured {len(lacking)} genes that the query "
+                "lacks; pass all genes of these cells, or name the batch anew"
             )
             raise ValueError(message)
     return before.unmeasured | {batch: genes for batch, genes in unmeasured.items() if batch not in shared}
@@ -294,8 +297,9 @@ def _refuse_unmovable_latent(spec: ReferenceSpec) -> None:
     if not spec.encodes_batch:
         message = (
             "the reference's encoder does not see the batch (encode_covariates=False, the default of scvi-tools), so "
-            "strategy='condition' would leave the query's latent representation exactly where it is. Embed the cells without "
-            "training (sp.tl.embed), train the reference with encode_covariates=True, or use strategy='input_layers' or 'all'"
+            "strategy='condition' would leave the query's latent representation exactly where it is. Embed the cells "
+            "without training (sp.tl.embed), train the reference with encode_covariates=True, or use "
+            "strategy='input_layers' or 'all'"
         )
         raise ValueError(message)
 

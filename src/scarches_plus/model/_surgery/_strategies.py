@@ -1,4 +1,4 @@
-"""Architecture surgery: where new columns come from, and which entries each strategy trains.
+"""Select the entries that each surgery strategy trains, and fill new batch columns.
 
 scvi-tools pads every tensor that grew at its end. That is right for one categorical covariate; with a second one the
 new batch column belongs into the middle, and padding would shift the reference's own weights. So each grown tensor is

@@ -1,1 +1,1 @@
-"""What surrounds a training: checked options, defaults, seeds, interruption."""
+"""Prepare and guard a training: checked options, defaults, seeds, interruption."""

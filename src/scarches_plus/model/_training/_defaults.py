@@ -1,4 +1,7 @@
-"""scvi-tools' settings and rules of thumb, for the layers above that do not import it."""
+"""Compute default epochs, training cells and seeds by scvi-tools' rules.
+
+Layers above, which do not import scvi-tools, take them from here.
+"""
 
 from math import ceil
 

@@ -1,4 +1,4 @@
-"""Ctrl-C during training, after which the model can be used and trained on."""
+"""Handle Ctrl-C during training, so that the model stays usable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class TrainingInterrupted(KeyboardInterrupt):
     Parameters
     ----------
     model
-        The model, with the weights of the last step. Where a function made it, a session finds it in ``sys.last_value.model``.
+        The model, with the weights of the last step. Where a function made it, a session finds it in
+        ``sys.last_value.model``.
     trained
         Whether it was trained for a step at least, now or before.
     """
@@ -35,7 +36,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 @contextmanager
 def trained_model_kept(model: Any) -> Iterator[None]:
-    """Let whatever stops the work after a training carry the model, which took long: ``sys.last_value.model``."""
+    """Attach the trained model to whatever stops the work after a training: ``sys.last_value.model``."""
     try:
         yield
     except TrainingInterrupted as stop:
@@ -65,7 +66,7 @@ class InterruptibleRunner(TrainRunner):
             raise TrainingInterrupted(self.model, trained=self.model.is_trained_) from stop
 
     def _end(self) -> None:
-        """Do what scvi-tools does after a training."""
+        """Finish a training as scvi-tools does."""
         for kind, name in (("train", "train_idx"), ("test", "test_idx"), ("validation", "val_idx")):
             setattr(self.model, f"{kind}_indices", getattr(self.data_splitter, name, None))
         self.model.is_trained_ = True
@@ -75,7 +76,7 @@ class InterruptibleRunner(TrainRunner):
 
 @contextmanager
 def interrupts_restored() -> Iterator[None]:
-    """Let Ctrl-C work afterwards: lightning ignores it from the first one on."""
+    """Restore Ctrl-C after a training: lightning ignores it from the first one on."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Arguments of a training, checked before any work."""
+"""Check the arguments of a training before any work."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Layers that the modules put in the place of those of scvi-tools."""
+"""Define layers that replace those of scvi-tools' modules."""

@@ -1,4 +1,4 @@
-"""What the modules of this package have in common."""
+"""Adapt scvi-tools modules by what all modules of this package share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoder whose first layer knows no batch (BA-scVI)."""
+"""Hide the batch from the first layer of a decoder (BA-scVI)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class LateCovariates(FCLayers):
 
 
 def free_first_layer_of_batch(module: Any) -> None:
-    """Let the first layer of a module's decoder see the latent variable only, and continuous covariates if there are any.
+    """Let the first layer of a module's decoder see the latent variable only.
+
+    It sees continuous covariates, too, if there are any.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A classifier that decides level by level down a hierarchy of labels (scANVI, Suppl. Note 4)."""
+"""Classify cells level by level down a hierarchy of labels (scANVI, Suppl. Note 4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class HierarchicalClassifier(nn.Module):
 
     It stands in for :class:`scvi.module.Classifier` and returns logarithms of probabilities of the leaves,
 
-    .. math:: \log q(y | z) = \sum_{v \in \mathrm{path}(y)} \log \frac{\exp f_v(z)}{\sum_{w \in \mathrm{siblings}(v)} \exp f_w(z)}
+    .. math:: \log q(y | z) = \sum_{v \in \mathrm{path}(y)} \log \frac{\exp f_v(z)}{\sum_{w \in \mathrm{siblings}(v)}
+    \exp f_w(z)}
 
     which are logits that softmax leaves as they are.
 
@@ -40,8 +41,8 @@ class HierarchicalClassifier(nn.Module):
 
     References
     ----------
-    Xu et al. 2021 (scANVI), Suppl. Note 4: the formula with two levels, whose :math:`f_i / \sum_{j \in c(\pi_i)} f_j` is the
-    softmax among siblings.
+    Xu et al. 2021 (scANVI), Suppl. Note 4: the formula with two levels, whose :math:`f_i / \sum_{j \in c(\pi_i)} f_j`
+    is the softmax among siblings.
     """
 
     logits = True

@@ -1,4 +1,4 @@
-"""Hidden layers of different widths (trVAE)."""
+"""Set hidden layers of different widths (trVAE)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear layers whose sums do not depend on how many conditions there are."""
+"""Sum linear layers in parts, so that new condition columns change no bit."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 class SummedInParts(nn.Linear):
-    """A linear layer on features followed by one-hot conditions, whose output no further column of a condition can change.
+    """A linear layer on features and one-hot conditions whose output no added column can change.
 
-    A product of matrices rounds differently once it has another column, even if that is 0 for all cells: by 4e-7 in latent
-    representations. Without gradients, features and each condition are multiplied on their own here and added up in
-    their order. With gradients (training) it is a plain linear layer, which is faster.
+    The conditions follow the features, and the column is one more of a condition.
+
+    A product of matrices rounds differently once it has another column, even if that is 0 for all cells: by 4e-7 in
+    latent representations. Without gradients, features and each condition are multiplied on their own here and added up
+    in their order. With gradients (training) it is a plain linear layer, which is faster.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Classes that no cell is labelled with."""
+"""Add classes without labelled cells to scANVI's module."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class UnobservedClassesMixin:
     """scANVI's module with classes beyond the labels, which answer as one (C_observed + C_unobserved classes).
 
-    The networks know each of them: the prior is uniform over all classes, and each has a density of its own in the latent
-    space. To the outside they are one more class, the last, whose probability is their sum.
+    The networks know each of them: the prior is uniform over all classes, and each has a density of its own in the
+    latent space. To the outside they are one more class, the last, whose probability is their sum.
     """
 
     if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class UnobservedClassesMixin:
         Returns
         -------
         Tensor
-            One column per label and, if there are unobserved classes, one for all of these: logits, or probabilities where
-            the classifier gives such.
+            One column per label and, if there are unobserved classes, one for all of these: logits, or probabilities
+            where the classifier gives such.
         """
         classes: Tensor = super().classify(*args, **kwargs)  # type: ignore[misc]
         if not self.n_unobserved:

@@ -1,1 +1,1 @@
-"""Likelihoods of counts and of normalised expression, and the mask of genes."""
+"""Compute likelihoods of counts and of normalised expression, and mask genes."""

@@ -1,4 +1,4 @@
-"""The last layer of a decoder with its count likelihood, as one step that costs little more than its matrix products."""
+"""Fuse the decoder's last layer with the count likelihood in one cheap step."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ class CountHead:
         return _LogLikelihood.apply(hidden, self, counts, size, group, measured)  # type: ignore[no-untyped-call, no-any-return]
 
     def constant(self, counts: Tensor, genes: Tensor, group: Tensor) -> Tensor:
-        r"""Return :math:`\log\Gamma(x + \theta) - \log\Gamma(\theta) - \log\Gamma(x + 1)`, which is 0 where ``counts`` is.
+        r"""Return the log-gamma terms of the likelihood, which are 0 where ``counts`` is.
+
+        They are :math:`\log\Gamma(x + \theta) - \log\Gamma(\theta) - \log\Gamma(x + 1)`.
 
         Parameters
         ----------
@@ -162,7 +164,10 @@ class CountHead:
 
 
 class _Memory(local):
-    """Matrices of a thread that are used again: asking the system for fresh ones costs as much as computing with them."""
+    """Matrices of a thread that are used again.
+
+    Asking the system for fresh ones costs as much as computing with them.
+    """
 
     def __init__(self) -> None:
         self._matrices: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""scvi-tools' count distributions with a cheaper log-probability."""
+"""Speed up the log-probability of scvi-tools' count distributions."""
 
 from __future__ import annotations
 

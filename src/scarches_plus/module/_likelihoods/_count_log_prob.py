@@ -1,4 +1,4 @@
-"""Log-probability of counts with its gradient in closed form."""
+"""Compute the log-probability of counts (NB, ZINB) with a closed-form gradient."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def count_log_prob(counts: Tensor, mean: Tensor, dispersion: Tensor, zero_logits
     r"""Return the log-probability of each count under NB or ZINB, differentiable in the parameters.
 
     The same function as that of :class:`scvi.distributions.NegativeBinomial` and
-    :class:`scvi.distributions.ZeroInflatedNegativeBinomial`, small constants included. Every entry is treated as the zero
-    that most entries are; what a count adds, log-gamma functions above all, is worked out where there is one. Gradients
-    come along with the values, without a graph.
+    :class:`scvi.distributions.ZeroInflatedNegativeBinomial`, small constants included. Every entry is treated as the
+    zero that most entries are; what a count adds, log-gamma functions above all, is worked out where there is one.
+    Gradients come along with the values, without a graph.
 
     Parameters
     ----------
     counts
         Numbers from zero, shape ``(n_cells, n_genes)``.
     mean, dispersion
-        :math:`\mu` and inverse dispersion :math:`\theta`, not negative, same shape. Work is saved where ``dispersion`` is
-        one row expanded to all cells.
+        :math:`\mu` and inverse dispersion :math:`\theta`, not negative, same shape. Work is saved where ``dispersion``
+        is one row expanded to all cells.
     zero_logits
         Logits of zero inflation, same shape; ``None`` for NB.
 

@@ -1,4 +1,4 @@
-"""trVAE's likelihoods of normalised expression in a module of scvi-tools."""
+"""Replace the count likelihood by trVAE's likelihoods of normalised expression."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TARGET_SUM = 1e4
 class ExpressionLikelihoodMixin:
     """Reconstructs normalised expression instead of counts, if ``gene_likelihood`` is ``"mse"`` or ``"sse"`` (trVAE).
 
-    The data are counts all the same, and normalised here. The encoder sees the same normalised values (before the logarithm
-    with ``log_variational=False``). The decoder's output is linear and cut off at zero, as in scarches; but it starts at 1,
-    because a gene whose output starts below zero in all cells would never be learned (1 to 20 % of genes, measured). What is
-    ``"mse"`` in scarches sums over genes, and is ``"sse"`` here.
+    The data are counts all the same, and normalised here. The encoder sees the same normalised values (before the
+    logarithm with ``log_variational=False``). The decoder's output is linear and cut off at zero, as in scarches; but
+    it starts at 1, because a gene whose output starts below zero in all cells would never be learned (1 to 20 % of
+    genes, measured). What is ``"mse"`` in scarches sums over genes, and is ``"sse"`` here.
     """
 
     if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class ExpressionLikelihoodMixin:
         if not self._reconstructs_expression:
             if weight != 1:
                 message = (
-                    f"reconstruction_weight is for gene_likelihood {SQUARED_ERRORS}, not {self.gene_likelihood!r}: weigh "
-                    "the other term of a likelihood of counts, with plan_kwargs={'max_kl_weight': ...}"
+                    f"reconstruction_weight is for gene_likelihood {SQUARED_ERRORS}, not {self.gene_likelihood!r}: "
+                    "weigh the other term of a likelihood of counts, with plan_kwargs={'max_kl_weight': ...}"
                 )
                 raise ValueError(message)
             return
@@ -65,8 +65,8 @@ class ExpressionLikelihoodMixin:
         useless = [option for option, is_given in given.items() if is_given]
         if useless:
             message = (
-                f"gene_likelihood={self.gene_likelihood!r} has no use for {', '.join(useless)}: normalised expression has "
-                "neither a dispersion nor a size. Leave it out"
+                f"gene_likelihood={self.gene_likelihood!r} has no use for {', '.join(useless)}: normalised expression "
+                "has neither a dispersion nor a size. Leave it out"
             )
             raise ValueError(message)
         self.decoder.px_scale_decoder[1] = nn.ReLU()

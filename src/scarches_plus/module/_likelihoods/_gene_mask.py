@@ -1,4 +1,4 @@
-"""Genes a batch did not measure leave the likelihood."""
+"""Mask genes that a batch did not measure out of the likelihood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-gamma and digamma functions together, for the price of less than one of them."""
+"""Compute log-gamma and digamma together, cheaper than either alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _HALF_LOG_TAU = 0.9189385332046727
 def log_gamma_and_slope(y: Tensor) -> tuple[Tensor, Tensor]:
     r"""Return :math:`\log\Gamma(y)` and its derivative, the digamma function, for positive numbers.
 
-    Four steps of :math:`\Gamma(y + 1) = y \, \Gamma(y)` lead to where the asymptotic series hold. Torch has both functions,
-    but they take 4 and 19 ns per number on one core (float32); this takes 8 for the pair.
+    Four steps of :math:`\Gamma(y + 1) = y \, \Gamma(y)` lead to where the asymptotic series hold. Torch has both
+    functions, but they take 4 and 19 ns per number on one core (float32); this takes 8 for the pair.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def log_gamma_and_slope(y: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     tuple of Tensor
-        Both with the shape of ``y``; absolute errors are about 1e-6 in single precision for small numbers, 1e-8 in double
-        precision.
+        Both with the shape of ``y``; absolute errors are about 1e-6 in single precision for small numbers, 1e-8 in
+        double precision.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Squared errors of normalised expression in place of a likelihood of counts."""
+"""Compute squared errors of normalised expression in place of a count likelihood."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _SMALLEST = 1e-8
 #: What to say of everything that needs a distribution.
 NOT_DEFINED = (
-    "gene_likelihood 'mse' and 'sse' have no {}: a squared error of normalised expression is no distribution of counts. "
-    "Use a model with 'nb' or 'zinb' for this"
+    "gene_likelihood 'mse' and 'sse' have no {}: a squared error of normalised expression is no distribution of "
+    "counts. Use a model with 'nb' or 'zinb' for this"
 )
 
 
@@ -25,7 +25,8 @@ def scaled(counts: Tensor, target_sum: Tensor) -> Tensor:
 class SquaredError:
     r"""Stands for the distribution of counts where the squared error of their normalised expression is minimised.
 
-    The expression of a count :math:`x_g` is :math:`\log(1 + T x_g / \sum_{g'} x_{g'})`, the sum over the genes of the model.
+    The expression of a count :math:`x_g` is :math:`\log(1 + T x_g / \sum_{g'} x_{g'})`, the sum over the genes of the
+    model.
 
     Parameters
     ----------

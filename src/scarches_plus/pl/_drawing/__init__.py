@@ -1,1 +1,1 @@
-"""Parts of figures: axes, boxes, texts, columns of ``obs``."""
+"""Draw parts that figures share: axes, boxes, texts, columns of ``obs``."""

@@ -1,4 +1,4 @@
-"""Axes that users pass."""
+"""Check the matplotlib Axes that users pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes of values by group."""
+"""Draw box plots of values by group."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def by_median(values: NDArray[np.float64], groups: pd.Series) -> dict[str, NDArr
 
 
 def draw_boxes(groups: Mapping[str, NDArray[np.float64]], colors: Mapping[str, str], ax: Axes | None) -> Axes:
-    """Draw a box for each group, the first at the bottom, with quartiles, median, and whiskers from the 5th to the 95th percentile."""
+    """Draw a box plot of each group, the first at the bottom.
+
+    Boxes have quartiles and median, and whiskers from the 5th to the 95th percentile.
+    """
     import matplotlib.pyplot as plt
 
     names = for_figure(groups)

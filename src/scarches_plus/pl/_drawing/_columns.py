@@ -1,4 +1,4 @@
-"""Reading columns of ``obs``."""
+"""Read columns of ``obs`` for figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def column(adata: AnnData, key: str, fix: str) -> pd.Series:
-    """The column `key` of ``obs``, or an error that says how to get it."""
+    """Return the column `key` of ``obs``, or raise an error that says how to get it."""
     if key not in adata.obs:
         message = f"{column_not_found(adata.obs, key)}; {fix}"
         raise KeyError(message)
@@ -21,7 +21,7 @@ def column(adata: AnnData, key: str, fix: str) -> pd.Series:
 
 
 def categorical(values: pd.Series) -> pd.Series:
-    """The labels as strings, as a categorical with the categories that occur, in their order."""
+    """Return the labels as a categorical of strings, with the categories that occur, in their order."""
     if not isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object).astype("category")
     names = list(dict.fromkeys(name_of(value) for value in values.cat.categories))

@@ -1,4 +1,4 @@
-"""Texts of figures, as they are written."""
+"""Draw texts of figures literally, without mathtext or TeX."""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""Find what is wrong with cells: with values, names of genes, columns, proteins. ``check_query`` puts the checks together."""
+"""Check counts, gene names, columns and proteins of cells.
+
+``check_query`` puts the checks together.
+"""

@@ -1,4 +1,4 @@
-"""Find what is wrong with the columns of ``obs`` that a model reads."""
+"""Check the batch column, covariates and labels of a query."""
 
 from __future__ import annotations
 

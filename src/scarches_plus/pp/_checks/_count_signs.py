@@ -1,4 +1,7 @@
-"""Measure what tells counts from what was made of them: sums of cells, ratios within a cell, the variance of genes."""
+"""Compute statistics that tell counts from transformed values.
+
+These are sums of cells, ratios within a cell, and the variance of genes.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from scipy import sparse
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Ratios to the smallest value of a cell that are looked at, how near they have to be to whole numbers, and how many there have
-#: to be. By chance a tenth is so near.
+#: Ratios to the smallest value of a cell that are looked at, how near they have to be to whole numbers, and how many
+#: there have to be. By chance a tenth is so near.
 _RATIOS = 20.0
 _NEAR = 0.05
 _FEWEST = 10
@@ -21,21 +24,23 @@ _SMALLEST_COUNTS = (1, 2, 3)
 SAME = 2e-3
 _ROUNDED = 1e-2
 _TARGETS = np.array([1.0, 1e2, 1e3, 1e4, 1e5, 1e6])
-#: Variance of genes' non-zero values over that of Poisson counts, the median, below which they are no counts (of real counts it
-#: is 1.3 and more), with at least so many genes that have such a mean in such a number of cells; with few genes it has to be less.
+#: Variance of genes' non-zero values over that of Poisson counts, the median, below which they are no counts (of real
+#: counts it is 1.3 and more), with at least so many genes that have such a mean in such a number of cells; with few
+#: genes it has to be less.
 _VARIANCE = 0.7
 _GENES = 20
 _VARIANCE_OF_FEW = 0.5
 _FEW_GENES = 5
 _MEAN = 1.5
 _CELLS = 20
-#: Share of a cell's values that are its smallest, at which these are single counts, and how many of them the next number may have.
+#: Share of a cell's values that are its smallest, at which these are single counts, and how many of them the next
+#: number may have.
 _SINGLE_COUNTS = 0.3
 _NEXT = 0.2
 #: Values of a cell among which single counts are many.
 _MANY_VALUES = 20
-#: Values at the very end of the range, of how many genes at least, that no tail of counts has. An overflow of whole numbers of so
-#: many bits ends the range without a pile, but with many values in its last eighth.
+#: Values at the very end of the range, of how many genes at least, that no tail of counts has. An overflow of whole
+#: numbers of so many bits ends the range without a pile, but with many values in its last eighth.
 _PILE = 20
 _ENDS_OF_BITS = (2**7, 2**8, 2**15, 2**16)
 _LAST = 7 / 8
@@ -101,7 +106,9 @@ def expected_above_one(cells: sparse.csr_matrix) -> float:
 
 
 def expected_below(cells: sparse.csr_matrix, smallest: float) -> float:
-    r"""Return how many values next below the smallest one there would be at least if these were counts, given that there are none.
+    r"""Return how many values next below the smallest one counts would have at least, where there are none.
+
+    If this number is large, the values are no counts.
 
     For any mixture of Poisson distributions :math:`(k! p_k)^2 \le (k-1)! p_{k-1} (k+1)! p_{k+1}` (Cauchy and Schwarz).
     """
@@ -124,7 +131,10 @@ def are_ranks(cells: sparse.csr_matrix, sums: NDArray) -> bool:
 
 
 def common_divisors(cells: sparse.csr_matrix, *, varying: bool = False) -> NDArray[np.int64]:
-    """Return the largest number that divides all values of a cell, for each cell with values enough to tell, and that vary if asked."""
+    """Return the largest number that divides all values of a cell, for each cell that can tell.
+
+    Such cells have values enough, and if asked, values that vary.
+    """
     divisors = np.gcd.reduceat(cells.data.astype(np.int64), _starts(cells))
     tell = _sizes(cells) >= _FEWEST
     if varying:
@@ -133,7 +143,9 @@ def common_divisors(cells: sparse.csr_matrix, *, varying: bool = False) -> NDArr
 
 
 def cut_off(cells: sparse.csr_matrix, largest: float) -> int:
-    """Return how many values lie at the end of their range as counts do not: they have a tail, and end at no round number of bits.
+    """Return how many values pile up at the end of their range, as counts do not.
+
+    Counts have a tail, and such values end at no round number of bits.
 
     0 if they may be counts.
     """
@@ -151,7 +163,10 @@ def cut_off(cells: sparse.csr_matrix, largest: float) -> int:
 
 
 def relative_variance(cells: sparse.csr_matrix, largest_mean: float = np.inf) -> float | None:
-    """Return the variance of genes' non-zero values over that of Poisson counts of their mean, if it is too small for counts."""
+    """Return the variance of genes' non-zero values as a ratio to Poisson counts of their mean.
+
+    ``None`` if it is not too small for counts.
+    """
     n = np.bincount(cells.indices, minlength=cells.shape[1])
     total = np.bincount(cells.indices, cells.data, cells.shape[1])
     squares = np.bincount(cells.indices, cells.data**2, cells.shape[1])

@@ -1,4 +1,4 @@
-"""Read a matrix once, block by block, and keep what tells whether it holds counts."""
+"""Summarise a matrix in one pass by blocks, for telling whether it holds counts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Cells of a batch that are looked at closely, and of all batches together; more would not change the verdict.
-_CELLS, _FEWEST_CELLS, _ALL_CELLS = 80, 20, 2000
+#: Cells of a batch that are looked at closely, at most; more would not change the verdict.
+_CELLS = 80
+#: Cells of a batch that are looked at closely, at least.
+_FEWEST_CELLS = 20
+#: Cells of all batches together that are looked at closely, from which the number for each batch follows.
+_ALL_CELLS = 2000
 #: Larger values are none that float32 keeps apart from infinity, or that anything was counted to.
 _LARGEST = 1e12
 
@@ -44,7 +48,7 @@ class Part:
 
 @dataclass
 class CountSummary:
-    """What the values of a matrix are like.
+    """Summary of the values of a matrix.
 
     Attributes
     ----------
@@ -104,7 +108,7 @@ def summarize_counts(
 
 @dataclass
 class _Reader:
-    """What was seen so far."""
+    """Running summary of the blocks that were read."""
 
     n_sample: int
     parts: dict[tuple[int, bool], Part] = field(default_factory=dict)
@@ -157,7 +161,10 @@ class _Reader:
 
 
 def _of_rows(block: Any) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Return for each cell how many values are not zero and how many fractional, and the smallest and largest non-zero one."""
+    """Return for each cell the numbers of non-zero and fractional values, and its extremes.
+
+    The extremes are the smallest and the largest non-zero value.
+    """
     if not sparse.issparse(block):
         return _of_dense_rows(block)
     n_cells = block.shape[0]

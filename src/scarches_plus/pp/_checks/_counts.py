@@ -1,4 +1,4 @@
-"""Find what is wrong with a matrix of counts: its values, and cells that have none."""
+"""Check a matrix of counts: its values, and cells that have none."""
 
 from __future__ import annotations
 
@@ -150,7 +150,10 @@ def _where_counts_are(adata: AnnData, layer: str | None, verdict: Verdict | None
     if verdict is not None and verdict.kind in {"multiplied", "rescaled"}:
         slot = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
         return f"divide by it: {slot} = np.rint({slot} / {verdict.what.rsplit(' ', 1)[1]})"
-    return "pass raw counts, as the counting software wrote them; neither X, a layer nor adata.raw of these cells holds any"
+    return (
+        "pass raw counts, as the counting software wrote them; neither X, a layer nor adata.raw of these cells holds "
+        "any"
+    )
 
 
 def _holds_counts(matrix: Any) -> bool:

@@ -1,4 +1,7 @@
-"""Find what is wrong with the gene names of a query. Every fix is a line of Python that can be run as it is."""
+"""Check the gene names of a query against those of a reference.
+
+Every fix is a line of Python that can be run as it is.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,8 @@ def _check_names(index: pd.Index, names: list[str], reference: list[str] | None)
             f"{len(dates)} gene names are dates, as spreadsheets make of SEPT2 or MARCH1, for example {dates[:3]}",
             "read the table of counts again with its names as text"
             if reference is None
-            else f"{MATCH}  # knows the clear ones; 1-Mar and 2-Mar are two genes each: read the table again with names as text",
+            else f"{MATCH}  # knows the clear ones; 1-Mar and 2-Mar are two genes each: read the table again "
+            "with names as text",
         )
     n_numbers = sum(name.strip().isdecimal() for name in names)
     if n_numbers > len(names) / 2 and not known.intersection(names):
@@ -107,8 +111,8 @@ def _check_overlap(adata: AnnData, names: list[str], reference: list[str]) -> It
         severity = "fatal" if n_found == 0 else "error" if gained >= _WORTH_A_STOP else "warning"
         yield Problem(
             severity,
-            f"{n_all - n_found} of the reference's {n_all} genes are not found by name, and {n_after - n_found} of them are there "
-            f"under other names ({match.differences()}){kinds(names, reference)}, for example "
+            f"{n_all - n_found} of the reference's {n_all} genes are not found by name, and {n_after - n_found} of "
+            f"them are there under other names ({match.differences()}){kinds(names, reference)}, for example "
             f"query {[name for name, _ in changed[:3]]}, reference {[target for _, target in changed[:3]]}",
             f"{MATCH}  # {', '.join(match.changes)}",
         )

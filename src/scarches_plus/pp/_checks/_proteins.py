@@ -1,4 +1,4 @@
-"""Find what is wrong with proteins, of MuData or in ``obsm``."""
+"""Check proteins, in MuData or in ``obsm``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Tell from values alone what they probably are: counts, or what somebody made of counts. Pure functions of matrices.
+"""Classify the values of a matrix as counts, or as transformed counts.
 
-Every rule rests on what counts cannot do. Whole numbers stay whole when a logarithm or a scaling is undone, whatever genes were
-left out since; cells do not all sum to the same; among many counts some are 1 and some are more; and counts of a gene vary at
-least as much as Poisson's.
+Pure functions of matrices.
+
+Every rule rests on what counts cannot do. Whole numbers stay whole when a logarithm or a scaling is undone, whatever
+genes were left out since; cells do not all sum to the same; among many counts some are 1 and some are more; and counts
+of a gene vary at least as much as Poisson's.
 """
 
 from __future__ import annotations
@@ -64,14 +66,14 @@ _NEARLY_ALL = 0.95
 
 
 class Verdict(NamedTuple):
-    """What values probably are.
+    """Probable kind of the values of a matrix.
 
     Attributes
     ----------
     kind
-        ``"counts"``; ``"estimated counts"`` and ``"rescaled"`` (by one factor), with which a model of counts can do; or what is
-        none: ``"logarithms"``, ``"normalised"``, ``"multiplied"``, ``"binarised"``, ``"compressed"``, ``"ranks"``,
-        ``"cut off"``, ``"shifted"``, ``"scaled"``, ``"residuals"``.
+        ``"counts"``; ``"estimated counts"`` and ``"rescaled"`` (by one factor), with which a model of counts can do; or
+        what is none: ``"logarithms"``, ``"normalised"``, ``"multiplied"``, ``"binarised"``, ``"compressed"``,
+        ``"ranks"``, ``"cut off"``, ``"shifted"``, ``"scaled"``, ``"residuals"``.
     what
         The same in words for a message.
     figure
@@ -84,7 +86,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_counts(self) -> bool:
-        """Whether a model of counts can do with them."""
+        """True if a model of counts can do with them."""
         return self.kind in {"counts", "estimated counts", "rescaled"}
 
 

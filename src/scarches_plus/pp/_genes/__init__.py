@@ -1,1 +1,1 @@
-"""Read, match and change names of genes, by their spelling and by the tables of human and mouse that lie here."""
+"""Read, match and rename genes by their spelling and by tables of human and mouse."""

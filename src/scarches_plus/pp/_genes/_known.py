@@ -1,4 +1,7 @@
-"""The gene tables that come with the package: symbols, Ensembl ids and orthologs of human and mouse (see ``_genes/README.md``)."""
+"""Look up gene symbols, Ensembl ids and orthologs of human and mouse in bundled tables.
+
+See ``_genes/README.md``.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ _PREFIX = {"human": "ENSG", "mouse": "ENSMUSG"}
 _ID = re.compile(r"^(ENS[A-Z]*G)(\d{11})$")
 _FOLDER = Path(__file__).parent
 #: Share of names that a table must know.
-_ENOUGH, _CLEAR = 0.3, 0.7
+_ENOUGH = 0.3
+#: Share of names above which the table of the other species need not be read.
+_CLEAR = 0.7
 #: So many names tell the species.
 _SAMPLE = 2000
 
@@ -86,7 +91,10 @@ def orthologs(species: Species, *, paralogs: bool = False, several: bool = False
 
 
 def recognize_species(names: Iterable[str]) -> str | None:
-    """Return the species of genes: human, mouse, the prefix of another's Ensembl ids, or ``None`` if it is not clear."""
+    """Return the species of genes: human, mouse, or the prefix of another's Ensembl ids.
+
+    ``None`` if it is not clear.
+    """
     names = list(names)
     some = names[:: max(len(names) // _SAMPLE, 1)]
     tidied = [strip_version(strip_genome(tidy(name))) for name in some]
@@ -124,7 +132,10 @@ def species_of(names: Iterable[str], species: str | None = None) -> Species:
         found = species
     if found not in SPECIES:
         what = "not known to the tables of the package" if found is None else f"of another species ({found}...)"
-        message = f"the genes, such as {list(names)[:3]}, are {what}, which hold human and mouse; pass species='human' or 'mouse', or a table"
+        message = (
+            f"the genes, such as {list(names)[:3]}, are {what}, which hold human and mouse; pass species='human' or "
+            "'mouse', or a table"
+        )
         raise ValueError(message)
     if species is not None and found != species:
         message = f"the genes, such as {list(names)[:3]}, are of {found}, not of {species}; pass {found!r}"
@@ -133,12 +144,15 @@ def species_of(names: Iterable[str], species: str | None = None) -> Species:
 
 
 def is_gene(name: str) -> bool:
-    """Whether a name is one of a human or mouse gene as it is spelt, and longer than a letter."""
+    """Return whether a name is one of a human or mouse gene as it is spelt, and longer than a letter."""
     return len(name) > 1 and any(name in genes(species).numbers or name in genes(species).shared for species in SPECIES)
 
 
 def number_of(name: str, species: Species) -> int | None:
-    """Return the number of a gene by any of its names: id with or without version, symbol of today or before, a clear date."""
+    """Return the number of a gene by any of its names.
+
+    These are its id with or without version, its symbol of today or before, or a clear date.
+    """
     known = genes(species)
     text = strip_version(strip_genome(tidy(name)))
     for one in (text, *map(strip_genome, parts(text))):

@@ -1,4 +1,4 @@
-"""Find for each gene of a query the name under which a reference has it."""
+"""Match the genes of a query to the gene names of a reference."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Match(NamedTuple):
 
     @property
     def n_found(self) -> int:
-        """How many genes of the reference are found."""
+        """Number of genes of the reference that are found."""
         return len({target for target in self.targets if target is not None})
 
     def differences(self) -> str:
@@ -63,7 +63,7 @@ class Match(NamedTuple):
 
     @property
     def changes(self) -> dict[str, int]:
-        """How names differ, to the number of genes, most first."""
+        """Kinds of differences between names, with the number of genes, most first."""
         return dict(Counter(reason for reason in self.reasons if reason).most_common())
 
 
@@ -89,10 +89,13 @@ def match_genes(names: pd.Index, reference: Sequence[str], var: pd.DataFrame) ->
 
 
 def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
-    """Match names that are equal, then those that differ in spelling, then those of one gene by the tables of the package.
+    """Match names that are equal, then those that differ in spelling, then those of one gene.
 
-    Names that differ only in blanks, genomes and versions are the same gene, and so are two names of one gene in the tables: several genes of
-    the query may get one name. What is less sure names only genes of the reference that are not found yet.
+    The tables of the package tell which names are of one gene.
+
+    Names that differ only in blanks, genomes and versions are the same gene, and so are two names of one gene in the
+    tables: several genes of the query may get one name. What is less sure names only genes of the reference that are
+    not found yet.
     """
     known = set(reference)
     targets: list[str | None] = [name if name in known else None for name in query]
@@ -144,7 +147,10 @@ def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
 
 
 def other_species(query: Sequence[str], reference: Sequence[str]) -> tuple[str, str] | None:
-    """Return both species if they differ, by the tables or, where these do not know one, by the letter case of symbols."""
+    """Return both species if they differ, by the tables or by the letter case of symbols.
+
+    The letter case counts where the tables do not know one of them.
+    """
     found = [recognize_species(names) for names in (query, reference)]
     if None not in found:
         return None if found[0] == found[1] else (str(found[0]), str(found[1]))
@@ -167,7 +173,10 @@ def kinds(query: Sequence[str], reference: Sequence[str]) -> str:
 
 
 def other_names(query: Iterable[object], wanted: Iterable[object], call: str) -> str:
-    """Say how many of the wanted genes a query has under other names, and the call that renames them; ``""`` if there is none."""
+    """Say how many of the wanted genes a query has under other names, and the call that renames them.
+
+    ``""`` if there is none.
+    """
     names = as_text(query)
     match = match_names(names, as_text(wanted))
     changed = [(name, target) for name, target, why in zip(names, match.targets, match.reasons, strict=True) if why]

@@ -1,4 +1,4 @@
-"""How gene names are spelt: missing ones, blanks, genome prefixes, versions of ids, dates made by spreadsheets."""
+"""Normalise spellings of gene names: blanks, genome prefixes, id versions, spreadsheet dates."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 Kind = Literal["Ensembl ids", "gene symbols"]
 
 _PLAIN = re.compile(r"^[A-Za-z0-9._:|()/+-]*$")
-#: Ids whose last number is a version: Ensembl, WormBase, FlyBase, RefSeq, TAIR, UCSC. Clones (``AC004556.1``) are not among them.
-_STABLE_ID = r"(?:ENS[A-Z]*\d{6,}|WBGene\d{8}|FB(?:gn|tr|pp)\d{7}|[NX][MRP]_\d{6,}|AT[1-5CM]G\d{5}|uc\d{3}[a-z]{3}|MGP_\w+?_[GT]\d{7})"
+#: Ids whose last number is a version: Ensembl, WormBase, FlyBase, RefSeq, TAIR, UCSC. Clones (``AC004556.1``) are not
+#: among them.
+_STABLE_ID = (
+    r"(?:ENS[A-Z]*\d{6,}|WBGene\d{8}|FB(?:gn|tr|pp)\d{7}|[NX][MRP]_\d{6,}|AT[1-5CM]G\d{5}|"
+    r"uc\d{3}[a-z]{3}|MGP_\w+?_[GT]\d{7})"
+)
 _VERSIONED = re.compile(rf"^({_STABLE_ID})\.\d+((?:_PAR_Y)?)$", re.IGNORECASE)
 _STABLE = re.compile(rf"^{_STABLE_ID}$", re.IGNORECASE)
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}(\.\d+)?$", re.IGNORECASE)
@@ -45,7 +49,7 @@ def as_text(names: Iterable[Any]) -> list[str]:
 
 
 def is_missing(name: str) -> bool:
-    """Whether a name stands for none."""
+    """Return whether a name stands for none."""
     return name.strip() in _MISSING
 
 
@@ -83,12 +87,15 @@ def strip_version(name: str) -> str:
 
 
 def is_stable_id(name: str) -> bool:
-    """Whether a name is an id of Ensembl, WormBase, FlyBase, RefSeq, TAIR or UCSC, in any letter case."""
+    """Return whether a name is an id of Ensembl, WormBase, FlyBase, RefSeq, TAIR or UCSC, in any letter case."""
     return bool(_STABLE.match(name))
 
 
 def parts(name: str) -> tuple[str, ...]:
-    """Return the id and the symbol of a joined name (``ENSG00000141510_TP53``), the symbol of ``TP53|7157``, else nothing."""
+    """Return the id and the symbol of a joined name, such as ``ENSG00000141510_TP53``.
+
+    Of ``TP53|7157`` it returns the symbol, of other names nothing.
+    """
     found = _JOINED.match(name)
     if found:
         before, stable_id, after = found.groups()
@@ -99,7 +106,10 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 def date_symbols(name: str) -> tuple[str, ...]:
-    """Return the symbols from which a spreadsheet makes a date: ``2-Sep`` was SEPT2 or SEP2, ``1-Mar`` MARCH1 or MARC1."""
+    """Return the symbols from which a spreadsheet makes a date.
+
+    ``2-Sep`` was SEPT2 or SEP2, ``1-Mar`` MARCH1 or MARC1.
+    """
     found, iso = _DATE.match(name), _ISO_DATE.match(name)
     if found:
         day, month = (found.group(1), found.group(2)) if found.group(1) else (found.group(4), found.group(3))
@@ -111,7 +121,10 @@ def date_symbols(name: str) -> tuple[str, ...]:
 
 
 def letter_case(names: Sequence[str]) -> Literal["upper", "capitalized", "other"]:
-    """Return how most symbols are written: as human ones (``GAPDH``), as those of mouse and rat (``Gapdh``), or neither."""
+    """Return how most symbols are written: like human ones, like mouse ones, or neither.
+
+    Human symbols are written ``GAPDH``, those of mouse and rat ``Gapdh``.
+    """
     symbols = [name for name in names[:2000] if sum(one.isalpha() for one in name) > 1 and not _ENSEMBL.match(name)]
     if not symbols:
         return "other"

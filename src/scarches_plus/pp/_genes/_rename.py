@@ -1,4 +1,4 @@
-"""Give genes other names, and sum those that come to share one."""
+"""Rename genes, and sum the counts of those that come to share a name."""
 
 from __future__ import annotations
 
@@ -162,8 +162,8 @@ def _choose(pairs: pd.DataFrame, one_to_many: OneToMany) -> tuple[pd.Series, dic
     if ambiguous and one_to_many == "raise":
         source, targets = next(iter(ambiguous.items()))
         message = (
-            f"the table has several new names for {len(ambiguous)} genes, for example {list(targets[:5])} for {source!r}; "
-            "one_to_many='first' takes the first, 'drop' leaves these genes out"
+            f"the table has several new names for {len(ambiguous)} genes, for example {list(targets[:5])} for "
+            f"{source!r}; one_to_many='first' takes the first, 'drop' leaves these genes out"
         )
         raise ValueError(message)
     chosen = pairs.drop_duplicates("source", keep="first" if one_to_many == "first" else False)

@@ -1,4 +1,4 @@
-"""A user's table of gene names, however it is given."""
+"""Read a user's table of gene names from a file, DataFrame or mapping."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Scores of markers, by which cells are chosen as seeds of labels."""
+"""Score marker genes of labels, and choose cells as seeds."""

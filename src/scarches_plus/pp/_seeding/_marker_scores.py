@@ -1,4 +1,7 @@
-"""Cells that markers single out: pure functions of arrays."""
+"""Score cells by the marker genes of each label, and pick seeds.
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ _TARGET = 1e4
 def signature_scores(counts: NDArray, totals: NDArray, signs: NDArray) -> NDArray[np.float64]:
     """Return how well the markers of each label agree with each cell.
 
-    Counts are divided by the cell's total, ``log(1 + 1e4 x)`` is taken and each gene z-scored over the cells (population
-    standard deviation; a gene that does not vary scores 0). A label's score is the mean over its markers, those that speak
-    against it with a minus sign.
+    Counts are divided by the cell's total, ``log(1 + 1e4 x)`` is taken and each gene z-scored over the cells
+    (population standard deviation; a gene that does not vary scores 0). A label's score is the mean over its markers,
+    those that speak against it with a minus sign.
 
     Parameters
     ----------
@@ -27,8 +30,8 @@ def signature_scores(counts: NDArray, totals: NDArray, signs: NDArray) -> NDArra
     totals
         Counts of all genes of a cell, shape ``(n_cells,)``.
     signs
-        1 for a marker of the label, -1 for a marker against it, else 0; shape ``(n_markers, n_labels)``, each label with
-        at least one.
+        1 for a marker of the label, -1 for a marker against it, else 0; shape ``(n_markers, n_labels)``, each label
+        with at least one.
 
     Returns
     -------
@@ -55,8 +58,8 @@ def pick_seeds(scores: NDArray, n_seeds: int) -> NDArray[np.int64]:
     """Return the cells that score highest for each label.
 
     A cell among the best of several labels goes to the one it scores highest for, and the others take their next best
-    instead; one that scores equally for two labels goes to neither. Cells that tie for the last places of a label are all left
-    out, because nothing tells them apart: the label then has fewer seeds.
+    instead; one that scores equally for two labels goes to neither. Cells that tie for the last places of a label are
+    all left out, because nothing tells them apart: the label then has fewer seeds.
 
     Parameters
     ----------

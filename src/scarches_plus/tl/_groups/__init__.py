@@ -1,1 +1,1 @@
-"""Arithmetic on groups of cells: sums of expression, composition, propagation on graphs, tests."""
+"""Compute sums, compositions, label propagation and tests over groups of cells."""

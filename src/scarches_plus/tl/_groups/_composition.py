@@ -1,4 +1,7 @@
-"""Draws of what cells are composed of, from probabilities of their labels: pure functions of arrays."""
+"""Draw compositions of cells from the probabilities of their labels.
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 
@@ -75,9 +78,9 @@ def draw_compositions(counts: NDArray, prior: float, rng: np.random.Generator) -
 def draw_centers(counts: NDArray, prior: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw the composition that samples vary around: their geometric mean, closed to sum to 1.
 
-    Log proportions of the samples (centred log ratios) are normal around those of the center. Given the counts, the center's
-    are Student's t with ``n_samples - 1`` degrees of freedom around the samples' mean, the scale being the samples' own
-    spread, which holds the sampling of cells as well.
+    Log proportions of the samples (centred log ratios) are normal around those of the center. Given the counts, the
+    center's are Student's t with ``n_samples - 1`` degrees of freedom around the samples' mean, the scale being the
+    samples' own spread, which holds the sampling of cells as well.
 
     Parameters
     ----------

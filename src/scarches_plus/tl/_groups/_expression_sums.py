@@ -1,4 +1,7 @@
-"""Sums of expression over groups of cells: pure functions of matrices and arrays."""
+"""Sum expression over groups of cells.
+
+Pure functions of matrices and arrays.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Label propagation on a graph: pure functions of arrays."""
+"""Propagate labels on a graph.
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 
@@ -58,9 +61,10 @@ def symmetric_graph(indices: ArrayLike) -> sparse.csr_matrix:
 def propagate(graph: sparse.csr_matrix, *, max_sweeps: int, rng: np.random.Generator | int | None = 0) -> Propagation:
     """Give every node the label that most of its neighbours have, until none has to change.
 
-    All nodes start with labels of their own. A node keeps its label while no other outnumbers it, else takes one of the most
-    frequent at random. A sweep visits, in random order and in 64 parts, those nodes whose neighbours changed since their
-    last visit; a part is updated at once. Communities that fell apart are split at the end, which leaves the fixed point.
+    All nodes start with labels of their own. A node keeps its label while no other outnumbers it, else takes one of the
+    most frequent at random. A sweep visits, in random order and in 64 parts, those nodes whose neighbours changed since
+    their last visit; a part is updated at once. Communities that fell apart are split at the end, which leaves the
+    fixed point.
 
     Parameters
     ----------
@@ -77,7 +81,8 @@ def propagate(graph: sparse.csr_matrix, *, max_sweeps: int, rng: np.random.Gener
 
     References
     ----------
-    Raghavan, Albert and Kumara (2007), Near linear time algorithm to detect community structures in large-scale networks.
+    Raghavan, Albert and Kumara (2007), Near linear time algorithm to detect community structures in large-scale
+    networks.
     """
     rng = np.random.default_rng(rng)
     n = graph.shape[0]

@@ -1,4 +1,7 @@
-"""Welch's t-test from sums: pure functions of arrays."""
+"""Compute Welch's t-test from sums.
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Steps of finding novel cells: pooled expression, contrasts with labels, the cells that were called."""
+"""Find novel cells step by step: pooled expression, contrasts with labels, calls."""

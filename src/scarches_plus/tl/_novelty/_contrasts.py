@@ -1,9 +1,11 @@
-"""Do the labels of a reference explain a query's cells, shift of the query aside? Pure functions of arrays.
+"""Correlate pooled expression of query cells with label profiles, less the query's shift.
 
-A cell's pool (itself and its nearest neighbours within the query) is compared with the mean expression of every label by the
-correlation of contrasts: the pool's log expression less the query's centre, against the label's less the centre of the
-labels. What all cells of the query share (technology, chemistry) is no part of a contrast. The centre is that of anchors, the
-pools which agree best with each label, so that cells of other types do not move it.
+Pure functions of arrays.
+
+A cell's pool (itself and its nearest neighbours within the query) is compared with the mean expression of every label
+by the correlation of contrasts: the pool's log expression less the query's centre, against the label's less the centre
+of the labels. What all cells of the query share (technology, chemistry) is no part of a contrast. The centre is that of
+anchors, the pools which agree best with each label, so that cells of other types do not move it.
 """
 
 from __future__ import annotations
@@ -17,12 +19,18 @@ from scipy.linalg import eigh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Share of a label's pools, those that agree best, that are its anchors; a label with fewer pools than the least has none.
-_ANCHORS, _LEAST = 0.3, 5
-#: Directions that other labels' pools vary along, removed from each pool, and the share of pools, best first, they come from.
-_DIRECTIONS, _TRUSTED = 10, 0.7
-#: Directions of each label's own pools that those are found among, and the share of the largest variance that is rounding.
-_KEPT, _NOTHING = 40, 1e-6
+#: Share of a label's pools, those that agree best, that are its anchors.
+_ANCHORS = 0.3
+#: A label with fewer pools has no anchors.
+_LEAST = 5
+#: Directions that other labels' pools vary along, removed from each pool.
+_DIRECTIONS = 10
+#: Share of pools, best first, that these directions come from.
+_TRUSTED = 0.7
+#: Directions of each label's own pools that these directions are found among.
+_KEPT = 40
+#: Share of the largest variance that is rounding.
+_NOTHING = 1e-6
 #: A label needs so many pools to tell directions.
 _ENOUGH = 20
 _ITERATIONS = 6
@@ -39,7 +47,7 @@ def correlations(rows: NDArray, columns: NDArray) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """How a query's cells are compared with the labels of a reference.
+    """Comparison of a query's cells with the labels of a reference.
 
     Attributes
     ----------
@@ -80,8 +88,8 @@ class Explanation:
     def evaluate(self, logs: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return each pool's loss of agreement under the label that explains it best, and that label.
 
-        The loss is the expected agreement of the label less the pool's: near 0 for the reference's own types, up to 1 and
-        more for others.
+        The loss is the expected agreement of the label less the pool's: near 0 for the reference's own types, up to 1
+        and more for others.
         """
         surplus = self.agreement(logs) - self.expected
         label = surplus.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Cells by which new labels are told from those that a model knows."""
+"""Collect labelled cells for teaching a model new labels beside those that it knows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> 
     model
         Model.
     adata
-        All or some of its cells, by name. For a model that came without counts, any cells with counts of batches that it knows.
+        All or some of its cells, by name. For a model that came without counts, any cells with counts of batches that
+        it knows.
     labels
         Label of each of these, ``None`` for none.
 
@@ -99,7 +100,7 @@ def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> 
 def reference_cells(
     model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], *, at_hand: set[str], rng: int
 ) -> LabelledCells:
-    """Return cells of the reference, and drawn from the model's summary those of labels that would be left without.
+    """Return labelled cells of the reference, and draw cells of labels without any from the model's summary.
 
     Parameters
     ----------
@@ -133,8 +134,9 @@ def reference_cells(
     if reference is None:
         if summary is None:
             message = (
-                "without the reference's cells (reference=...), or a summary of them that the model carries, new labels are told from "
-                "old ones by labelled cells of the query only, and types that the query lacks may be taken for new"
+                "without the reference's cells (reference=...), or a summary of them that the model carries, new "
+                "labels are told from old ones by labelled cells of the query only, and types that the query lacks may "
+                "be taken for new"
             )
             warn(message, UserWarning, stacklevel=3)
             return LabelledCells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
@@ -152,8 +154,8 @@ def reference_cells(
     described = [] if summary is None else [label for label in lacking if label in summary.labels]
     if undescribed := [label for label in lacking if label not in described]:
         message = (
-            f"neither the reference nor the query has cells of {undescribed}, which the model knows; new labels may take theirs. Types "
-            "of earlier rounds: reference=sp.tl.joint_embedding(reference, earlier query)"
+            f"neither the reference nor the query has cells of {undescribed}, which the model knows; new labels may "
+            "take theirs. Types of earlier rounds: reference=sp.tl.joint_embedding(reference, earlier query)"
         )
         warn(message, UserWarning, stacklevel=3)
     if summary is None or not described:
@@ -163,14 +165,14 @@ def reference_cells(
 
 
 def _without_cells(model: SCANVI, labels: set[str]) -> list[str]:
-    """Return the classes of a model that no label is or contains."""
+    """Return the classes of a model that no label with cells is or contains."""
     known = [label for label in model.spec.labels if label in labels]
     n_names = model._tree.covers(known).sum(axis=0)
     return [label for label, n in zip(model.classes, n_names.tolist(), strict=True) if not n]
 
 
 def _drawn(summary: LatentSummary, labels: list[str], rng: int) -> LabelledCells:
-    """Return cells of no one that a summary describes."""
+    """Draw artificial cells of the labels that a summary describes."""
     import torch
 
     of_cells = np.array(summary.labels, dtype=object)[summary.of_label.repeat_interleave(_DRAWN).numpy()]

@@ -1,4 +1,4 @@
-"""The cells that detect_novel called novel."""
+"""Read which cells ``detect_novel`` called novel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Each cell together with its nearest neighbours among its own: expression with less noise. Pure functions of arrays."""
+"""Average each cell with its nearest neighbours.
+
+Pure functions of arrays: cells are pooled among their own, so that expression has less noise.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Records of what was done to an embedding, and of how far the reference moved."""
+"""Record the provenance of embeddings, and the drift of the reference."""

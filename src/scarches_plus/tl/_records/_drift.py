@@ -1,4 +1,4 @@
-"""How far a reference moved when a query was mapped onto it."""
+"""Measure the drift of a reference when a query was mapped onto it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an embedding in an AnnData is, and how it came about."""
+"""Record the provenance of an embedding: model, latent space and versions."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def embedding_of(adata: AnnData, key: str, owner: str = "adata") -> np.ndarray:
     n_bad = int((~np.isfinite(values)).any(axis=1).sum())
     if n_bad:
         message = (
-            f"{owner}.obsm[{key!r}] has missing or infinite values in {n_bad} cells; embed them again with sp.tl.embed, or "
-            "leave these cells out"
+            f"{owner}.obsm[{key!r}] has missing or infinite values in {n_bad} cells; embed them again with "
+            "sp.tl.embed, or leave these cells out"
         )
         raise ValueError(message)
     return values
@@ -149,7 +149,8 @@ def _different_spaces(query: str | None, reference: str | None, key: str) -> str
         lost = "query" if query is None else "reference"
         return (
             f"it is not recorded which latent space obsm[{key!r}] of the {lost} lies in (anndata.concat drops uns, for "
-            f"example); embed the {lost} again with the mapped model: sp.tl.embed({lost}, mapped_model, key_added={key!r})"
+            f"example); embed the {lost} again with the mapped model: sp.tl.embed({lost}, mapped_model, "
+            f"key_added={key!r})"
         )
     return (
         f"obsm[{key!r}] of query and reference lie in different latent spaces ({query} and {reference}). Embed "

@@ -1,1 +1,1 @@
-"""Votes of reference cells and of label summaries, by which cells get their labels."""
+"""Compute votes of reference cells and of label summaries for label transfer."""

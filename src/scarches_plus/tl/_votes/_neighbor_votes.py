@@ -1,4 +1,7 @@
-"""Weighted k-nearest-neighbour votes: pure functions of scArches' label transfer (eq. 17-22)."""
+"""Compute weighted kNN votes for label transfer (scArches, eq. 17-22).
+
+Pure functions of arrays.
+"""
 
 from __future__ import annotations
 
@@ -111,15 +114,16 @@ def best_labels(
     labels
         Names of the labels.
     tree
-        Hierarchy, in which labels may stand at any level; the best label is then the deepest one that is certain enough.
+        Hierarchy, in which labels may stand at any level; the best label is then the deepest one that is certain
+        enough.
     unknown_above
         Uncertainty above which no label is given; ``None`` never rejects.
 
     Returns
     -------
     tuple
-        Positions in ``labels``, or in ``tree.nodes`` (-1 for none), and probabilities, shape ``(n_cells,)``: with a tree as
-        :meth:`LabelTree.certain` gives them. Of equally probable labels the first is taken.
+        Positions in ``labels``, or in ``tree.nodes`` (-1 for none), and probabilities, shape ``(n_cells,)``: with a
+        tree as :meth:`LabelTree.certain` gives them. Of equally probable labels the first is taken.
     """
     highest = 1.0 if unknown_above is None else unknown_above
     best = np.empty(n_cells, dtype=np.int64)

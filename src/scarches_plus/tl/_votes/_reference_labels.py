@@ -1,4 +1,4 @@
-"""The labels of cells, as text."""
+"""Read the label column of cells as text categories."""
 
 from __future__ import annotations
 

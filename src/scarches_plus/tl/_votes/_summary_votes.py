@@ -1,4 +1,4 @@
-"""Summaries of labels that a model carries, for cells in its latent space."""
+"""Look up the label summaries that a model carries, for label transfer without cells."""
 
 from __future__ import annotations
 
@@ -51,13 +51,15 @@ def summaries_for(adata: AnnData, model: Any, labels_key: Sequence[str], key: st
         if name not in summaries:
             message = (
                 f"the model carries no summary of {name!r}, only of {sorted(summaries)}; call "
-                "sp.train.summarize_reference(model, labels_key) where the reference's cells are at hand, or pass an AnnData"
+                "sp.train.summarize_reference(model, labels_key) where the reference's cells are at hand, or pass an "
+                "AnnData"
             )
             raise KeyError(message)
         if summaries[name].space != space:
             message = (
                 f"obsm[{key!r}] and the model's summary of {name!r} lie in different latent spaces ({space} and "
-                f"{summaries[name].space}); pass the model that the cells were mapped with, as sp.tl.map_query returned it"
+                f"{summaries[name].space}); pass the model that the cells were mapped with, as sp.tl.map_query "
+                "returned it"
             )
             raise ValueError(message)
     return {name: summaries[name] for name in labels_key}

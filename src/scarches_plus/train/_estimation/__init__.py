@@ -1,1 +1,4 @@
-"""Estimate what a model remembers: gradients per cell, mixtures, temperatures, observed cells."""
+"""Estimate gradients per cell, Gaussian mixtures, temperatures and posteriors.
+
+Models remember what is estimated here.
+"""

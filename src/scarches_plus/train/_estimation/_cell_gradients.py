@@ -1,4 +1,4 @@
-"""Gradients of the loss of single cells, from backward passes over minibatches."""
+"""Compute gradients of the loss for single cells from backward passes over minibatches."""
 
 from __future__ import annotations
 
@@ -66,10 +66,11 @@ class OuterProducts(NamedTuple):
 class CellGradients:
     """Squared gradients of single cells, for little more than a gradient over a minibatch.
 
-    For one cell, the gradient of a linear layer's weights is the outer product of the gradient that arrives at the layer's
-    output and of its input; embeddings, affine parameters of norm layers and the dispersion have rules of that form, too. A
-    layer that sees a cell several times, as scANVI's do for every label, has a sum of them. Rules are checked against
-    the gradient of one minibatch. What has no rule, or uses its weights in another way, goes one cell at a time.
+    For one cell, the gradient of a linear layer's weights is the outer product of the gradient that arrives at the
+    layer's output and of its input; embeddings, affine parameters of norm layers and the dispersion have rules of that
+    form, too. A layer that sees a cell several times, as scANVI's do for every label, has a sum of them. Rules are
+    checked against the gradient of one minibatch. What has no rule, or uses its weights in another way, goes one cell
+    at a time.
 
     Parameters
     ----------

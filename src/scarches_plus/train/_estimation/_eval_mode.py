@@ -1,4 +1,4 @@
-"""A module as it is at work, not in training."""
+"""Set a module to evaluation mode, and restore the mode of every part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def evaluated(module: Module) -> Iterator[None]:
-    """Without dropout, and without updates of running statistics; every part gets its own mode back."""
+    """Evaluate a module without dropout and without updates of running statistics.
+
+    Every part gets its own mode back.
+    """
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""Teach networks of scANVI labels they did not know, where all else stays as it is."""
+"""Fit new labels in the networks of scANVI, with all other weights fixed."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ def fit_classifier(classifier: Module, z: Tensor, allowed: Tensor, entries: Entr
 
     .. math:: -\sum_n \log \sum_{y \in \mathrm{allowed}_n} q(y \mid z_n) + \frac{\lVert w \rVert^2}{2 \sigma^2},
 
-    is convex in the rows :math:`w` where every cell has one class: the solution does not depend on where the search starts.
+    is convex in the rows :math:`w` where every cell has one class: the solution does not depend on where the search
+    starts.
 
     Parameters
     ----------
     classifier
-        Gives logits or, as its attribute ``logits`` says, probabilities of classes; changed in place, in ``entries`` only.
+        Gives logits or, as its attribute ``logits`` says, probabilities of classes; changed in place, in ``entries``
+        only.
     z
         Latent means, shape ``(n_cells, n_latent)``.
     allowed
@@ -77,9 +79,9 @@ def fit_conditional(
     r"""Fit the columns of new classes in the networks that are conditioned on classes, all other weights fixed.
 
     Lowers what scANVI's loss has of them, the mean over cells of
-    :math:`KL(q(z_2 | z_1, y) \,\|\, p(z_2)) - E_{q(z_2 | z_1, y)} \log p(z_1 | z_2, y)` with :math:`z_1 \sim q(z_1 | x)`, until new
-    classes fit their cells as well as old classes fit theirs. Fitted closer, they would be so narrow that queries which are mapped
-    later are pushed away from them.
+    :math:`KL(q(z_2 | z_1, y) \,\|\, p(z_2)) - E_{q(z_2 | z_1, y)} \log p(z_1 | z_2, y)` with
+    :math:`z_1 \sim q(z_1 | x)`, until new classes fit their cells as well as old classes fit theirs. Fitted closer,
+    they would be so narrow that queries which are mapped later are pushed away from them.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ def fit_conditional(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """On one thread: these steps are so short that several would mostly wait for each other."""
+    """Run on one thread: these steps are so short that several would mostly wait for each other."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

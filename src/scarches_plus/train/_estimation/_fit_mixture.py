@@ -1,4 +1,4 @@
-"""Gaussian mixtures no component of which stands for a few cells only."""
+"""Fit Gaussian mixtures whose components each stand for enough cells."""
 
 from __future__ import annotations
 

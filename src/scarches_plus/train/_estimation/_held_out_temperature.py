@@ -1,4 +1,4 @@
-"""How sure the mixtures of a summary may be, learned from batches that they have not seen."""
+"""Fit the temperature of label summaries on held-out batches (temperature scaling)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from scipy.special import log_softmax
 from ._fit_mixture import fit_mixture
 from ._mixture_densities import mixture_densities
 
-#: Batches are held out in so many parts at most; cells of a label that take part, at most; held-out cells that it takes, at least.
-_PARTS, _MOST_CELLS, _FEWEST = 5, 1000, 50
+#: Batches are held out in so many parts at most.
+_PARTS = 5
+#: Cells of a label that take part, at most.
+_MOST_CELLS = 1000
+#: Held-out cells that it takes, at least.
+_FEWEST = 50
 _HOTTEST = 1000.0
 
 
@@ -24,7 +28,9 @@ def held_out_temperature(
     regularization: float,
     seed: int,
 ) -> float | None:
-    """Hold out batches in turn, fit mixtures to the others, and return the temperature that makes true labels most probable.
+    """Fit the temperature under which true labels of held-out batches are most probable.
+
+    Batches are held out in turn, and mixtures are fitted to the others.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Densities of Gaussian mixtures, one for each label."""
+"""Compute densities of Gaussian mixtures, one for each label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model makes of some of its cells."""
+"""Compute posteriors, library sizes and activations of cells under a model."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def observe_cells(model: ReferenceModel, rows: Sequence[int], layers: Sequence[s
     Returns
     -------
     dict
-        ``"z_mean"``, ``"z_var"``, ``"library"`` (logarithms), ``"group <name>"``, ``"layer <name>"`` and, if the model has
-        continuous covariates, ``"continuous"``; first dimension the cells.
+        ``"z_mean"``, ``"z_var"``, ``"library"`` (logarithms), ``"group <name>"``, ``"layer <name>"`` and, if the model
+        has continuous covariates, ``"continuous"``; first dimension the cells.
 
     Raises
     ------

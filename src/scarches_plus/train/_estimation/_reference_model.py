@@ -1,4 +1,4 @@
-"""What functions of this namespace ask of a model."""
+"""Define the protocol of models that functions of this namespace take."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class ReferenceModel(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the module lies."""
+        """Device of the module."""
         ...
 
     @property
     def state(self) -> Any:
-        """What is remembered about the model."""
+        """State of the model."""
         ...
 
     @property

@@ -1,1 +1,1 @@
-"""What a model remembers of its reference: importance of weights, anchors, summaries of labels."""
+"""Store what a model remembers of its reference: importance, anchors, label summaries."""

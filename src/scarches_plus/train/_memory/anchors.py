@@ -1,4 +1,4 @@
-"""A sample of reference cells as the reference model sees them."""
+"""Hold anchors: latent posteriors and activations of some reference cells."""
 
 from __future__ import annotations
 

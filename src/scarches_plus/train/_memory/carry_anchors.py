@@ -1,4 +1,4 @@
-"""Take anchors along into the latent space of a model that moved."""
+"""Carry anchors into the latent space of a model that moved."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def carry_anchors(reference: ReferenceModel, mapped: ReferenceModel) -> Anchors:
     """Embed a reference's stored cells again with a model that was mapped onto it and moved, without their counts.
 
-    The reference draws counts from the posteriors it kept; the mapped model embeds them. They stand for the reference in the
-    new latent space, for penalties on the next query. :func:`scarches_plus.tl.map_query` does this where a model has anchors.
+    The reference draws counts from the posteriors it kept; the mapped model embeds them. They stand for the reference
+    in the new latent space, for penalties on the next query. :func:`scarches_plus.tl.map_query` does this where a model
+    has anchors.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ def carry_anchors(reference: ReferenceModel, mapped: ReferenceModel) -> Anchors:
     anchors = reference.state.anchors
     if anchors is None or anchors.space != reference.state.space:
         message = (
-            "the reference has no anchors of its latent space to carry along; call sp.train.store_anchors(reference_model) "
-            "once it is trained"
+            "the reference has no anchors of its latent space to carry along; call "
+            "sp.train.store_anchors(reference_model) once it is trained"
         )
         raise ValueError(message)
     if mapped.state.space != anchors.space:

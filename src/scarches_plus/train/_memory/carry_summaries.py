@@ -1,4 +1,4 @@
-"""Take summaries of labels along into the latent space of a model that moved."""
+"""Carry label summaries into the latent space of a model that moved."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ _FEWEST = 200
 
 @torch.no_grad()
 def carry_summaries(reference: ReferenceModel, mapped: ReferenceModel) -> dict[str, LatentSummary]:
-    r"""Bring a reference's summaries into the latent space of a model that was mapped onto it and moved.
+    r"""Carry a reference's summaries into the latent space of a model that was mapped onto it and moved.
 
-    Cells of no one are drawn from each component: latent variable, library size and batch. The reference decodes them into
-    counts, which both models embed. How these embeddings differ says where each part of the component went; the affine map
-    :math:`z \mapsto A z + b` nearest to it takes mean and covariance along, and what it leaves over is added to the covariance.
-    Where nothing moved, nothing changes. :func:`scarches_plus.tl.map_query` does this where a model has summaries.
+    Cells of no one are drawn from each component: latent variable, library size and batch. The reference decodes them
+    into counts, which both models embed. How these embeddings differ says where each part of the component went; the
+    affine map :math:`z \mapsto A z + b` nearest to it takes mean and covariance along, and what it leaves over is added
+    to the covariance. Where nothing moved, nothing changes. :func:`scarches_plus.tl.map_query` does this where a model
+    has summaries.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def carry_summaries(reference: ReferenceModel, mapped: ReferenceModel) -> dict[s
     Returns
     -------
     dict
-        Labels key to summary in the latent space of ``mapped``; where that is the reference's, the summaries as they were.
+        Labels key to summary in the latent space of ``mapped``; where that is the reference's, the summaries as they
+        were.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Find out how much each weight matters to the cells of a model."""
+"""Estimate the importance of weights: the diagonal Fisher information, for EWC."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def estimate_importance(
     n_cells
         Random sample of so many cells, at most; ``None`` takes all.
     estimator
-        ``"per_cell"``, or ``"batch"`` for the squared gradient of the mean loss of minibatches, as the code of CLCVAE has
-        it, here times the number of their cells. Over random minibatches the two have the same expectation where the
-        gradient is zero on average, so that a weight of EWC means about the same with both, at any batch size. Elsewhere
-        ``"batch"`` is larger by the squared mean gradient times ``batch_size - 1``: training does not end at zero exactly,
-        so keep minibatches small for it. It is also a mean over far fewer numbers.
+        ``"per_cell"``, or ``"batch"`` for the squared gradient of the mean loss of minibatches, as the code of CLCVAE
+        has it, here times the number of their cells. Over random minibatches the two have the same expectation where
+        the gradient is zero on average, so that a weight of EWC means about the same with both, at any batch size.
+        Elsewhere ``"batch"`` is larger by the squared mean gradient times ``batch_size - 1``: training does not end at
+        zero exactly, so keep minibatches small for it. It is also a mean over far fewer numbers.
     batch_size
         Cells of a minibatch; no matter to ``"per_cell"`` but for memory.
     n_samples
@@ -70,22 +70,22 @@ def estimate_importance(
     rng
         Seed or generator for the choice and order of cells and for latent samples.
     add_to_previous
-        Add to the importance that the model already carries, that of its reference and earlier queries, for another query
-        after this one (online EWC). The weights to stay near are then the present ones.
+        Add to the importance that the model already carries, that of its reference and earlier queries, for another
+        query after this one (online EWC). The weights to stay near are then the present ones.
     decay
         Factor of the earlier importance; below 1, old cells are forgotten little by little.
 
     Returns
     -------
     Importance
-        What the model now carries: tensors on the CPU, with an entry for each parameter that the loss depends on, whether
-        or not surgery froze it.
+        What the model now carries: tensors on the CPU, with an entry for each parameter that the loss depends on,
+        whether or not surgery froze it.
 
     Raises
     ------
     ValueError
-        If the model has no cells, an option is out of range, the model carries no importance to add to, or a gradient is
-        not finite.
+        If the model has no cells, an option is out of range, the model carries no importance to add to, or a gradient
+        is not finite.
     TypeError
         If a number is not whole.
 

@@ -1,4 +1,4 @@
-"""How much each weight of a reference matters, and where it was when this was found."""
+"""Hold the importance of weights: the diagonal Fisher information, for EWC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reference's labels look like in the latent space, without any of its cells."""
+"""Hold a label summary: a Gaussian mixture of latent means for each label."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class LatentSummary:
     continuous
         Means of continuous covariates, shape ``(n_components, n_covariates)``, or ``None``.
     temperature
-        What logarithms of joint densities are divided by, so that probabilities are no surer than labels of held-out batches
-        were right; ``None`` if no batch could be held out.
+        What logarithms of joint densities are divided by, so that probabilities are no surer than labels of held-out
+        batches were right; ``None`` if no batch could be held out.
 
     References
     ----------
@@ -187,8 +187,8 @@ class LatentSummary:
         """
         if self.space != other.space or set(self.labels) & set(other.labels):
             message = (
-                f"summaries can be joined in one latent space ({self.space}, {other.space}) and if they describe different "
-                f"labels ({list(self.labels)}, {list(other.labels)})"
+                f"summaries can be joined in one latent space ({self.space}, {other.space}) and if they describe "
+                f"different labels ({list(self.labels)}, {list(other.labels)})"
             )
             raise ValueError(message)
 

@@ -1,4 +1,7 @@
-"""Keep some reference cells with a model, for penalties that compare a query with its reference."""
+"""Store some reference cells with a model as anchors for penalties.
+
+Penalties compare a query with them.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
 def store_anchors(model: ReferenceModel, *, n_cells: int = 2000, rng: int | np.random.Generator = 0) -> Anchors:
     """Keep latent posteriors and hidden activations of some of a model's cells with the model.
 
-    Cells are drawn from each batch alike. Counts are not kept, but anchors are data of single cells: a model that carries
-    them tells more about its reference than one without. They belong to the model's latent space; once that moves, they
-    are left behind.
+    Cells are drawn from each batch alike. Counts are not kept, but anchors are data of single cells: a model that
+    carries them tells more about its reference than one without. They belong to the model's latent space; once that
+    moves, they are left behind.
 
     Parameters
     ----------

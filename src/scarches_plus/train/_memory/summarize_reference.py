@@ -1,4 +1,4 @@
-"""Keep with a model what its labels look like in the latent space, without keeping a cell."""
+"""Summarise the labels of a reference by Gaussian mixtures, without keeping a cell."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ def summarize_reference(
 ) -> LatentSummary:
     """Describe each label of a reference by a Gaussian mixture of its latent means, and keep that with the model.
 
-    The model then labels cells where no reference cell is at hand (:func:`scarches_plus.tl.transfer_labels`). No component
-    stands for fewer than ``min_cells`` cells, and labels with fewer are left out. That is a rule about how little a summary
-    tells of single cells, not a proof that it tells nothing.
+    The model then labels cells where no reference cell is at hand (:func:`scarches_plus.tl.transfer_labels`). No
+    component stands for fewer than ``min_cells`` cells, and labels with fewer are left out. That is a rule about how
+    little a summary tells of single cells, not a proof that it tells nothing.
 
-    How sure the mixtures may be of labels is learned from the reference itself: its batches are held out in turn (in five parts at
-    most; random fifths of a single batch), mixtures fitted to the others, and the temperature kept that makes the true labels most
-    probable.
+    How sure the mixtures may be of labels is learned from the reference itself: its batches are held out in turn (in
+    five parts at most; random fifths of a single batch), mixtures fitted to the others, and the temperature kept that
+    makes the true labels most probable.
 
     Parameters
     ----------
     model
-        Reference model with its cells. It then carries the summary through saving, loading and surgery; where a query moves
-        the latent space, :func:`carry_summaries` takes it along.
+        Reference model with its cells. It then carries the summary through saving, loading and surgery; where a query
+        moves the latent space, :func:`carry_summaries` takes it along.
     labels_key
         Name of the labels, and the ``obs`` column of the model's cells that holds them.
     labels
-        Labels of the model's cells, in their order, if they are not in that column. Missing values and ``"Unknown"`` are no
-        label.
+        Labels of the model's cells, in their order, if they are not in that column. Missing values and ``"Unknown"``
+        are no label.
     max_components
-        Largest number of components of a label. How many it gets, and whether with full or diagonal covariances, is what has the
-        smallest BIC.
+        Largest number of components of a label. How many it gets, and whether with full or diagonal covariances, is
+        what has the smallest BIC.
     min_cells
         Smallest number of cells that a component may stand for.
     rng
@@ -85,7 +85,8 @@ def summarize_reference(
 
     References
     ----------
-    Scrucca et al. 2016 (mixtures by BIC); Guo et al. 2017 (temperature); CLCVAE 2022, limitation 2 (reference cells should not be needed).
+    Scrucca et al. 2016 (mixtures by BIC); Guo et al. 2017 (temperature); CLCVAE 2022, limitation 2 (reference cells
+    should not be needed).
     """
     labels = None if labels is None else check.names("labels", labels, of=object)
     require_model(model)

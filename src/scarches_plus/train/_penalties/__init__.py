@@ -1,1 +1,1 @@
-"""Penalties that may be added to the loss of a training, one file each."""
+"""Define penalties that may be added to the loss of a training, one file for each."""

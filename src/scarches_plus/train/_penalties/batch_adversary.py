@@ -1,4 +1,4 @@
-"""The penalty of BA-scVI: discriminators that must not recognise the batch."""
+"""Penalise batch information with adversarial discriminators (BA-scVI)."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ Objective = Literal["uniform", "negative_cross_entropy"]
 class BatchAdversary(Penalty):
     r"""Discriminators read the batch from hidden layers, and the model trains such that they cannot (BA-scVI).
 
-    One discriminator for each hidden layer and each batch level (such as sample and study): Linear, LayerNorm, LeakyReLU,
-    Linear. The term is the mean over them. In every step the discriminators first learn from the minibatch's activations, by cross-entropy and with an
-    optimiser of their own; then the term asks the network to fool them. The history holds the term as
-    ``"batch_adversary_train"`` and the cross-entropy as ``"batch_adversary_cross_entropy_train"``: of
-    equally large batches nothing is left to read at ``log(n_batches)``.
+    One discriminator for each hidden layer and each batch level (such as sample and study): Linear, LayerNorm,
+    LeakyReLU, Linear. The term is the mean over them. In every step the discriminators first learn from the minibatch's
+    activations, by cross-entropy and with an optimiser of their own; then the term asks the network to fool them. The
+    history holds the term as ``"batch_adversary_train"`` and the cross-entropy as
+    ``"batch_adversary_cross_entropy_train"``: of equally large batches nothing is left to read at ``log(n_batches)``.
 
     Parameters
     ----------
     weight
         Factor of the term (the papers' beta).
     layers_read
-        Hidden layers to read: ``"encoder"``, its last one, and ``"decoder"``, its first one. If the decoder's first layer sees
-        the batch (as in scvi-tools), a reader of that layer reads the covariate itself; use it with
+        Hidden layers to read: ``"encoder"``, its last one, and ``"decoder"``, its first one. If the decoder's first
+        layer sees the batch (as in scvi-tools), a reader of that layer reads the covariate itself; use it with
         ``batch_free_decoder_layer=True``.
     groups
-        Columns to read, one discriminator each: batch and categorical covariates of the model. Default: all with at least
-        two groups.
+        Columns to read, one discriminator each: batch and categorical covariates of the model. Default: all with at
+        least two groups.
     objective
-        What the network minimises: ``"uniform"``, the discriminator's Kullback-Leibler divergence from "any batch equally
-        likely", at least 0; or ``"negative_cross_entropy"`` (paper), which has no lower bound and can diverge at large
-        weights.
+        What the network minimises: ``"uniform"``, the discriminator's Kullback-Leibler divergence from "any batch
+        equally likely", at least 0; or ``"negative_cross_entropy"`` (paper), which has no lower bound and can diverge
+        at large weights.
     lr
         Learning rate of the discriminators (paper: 1e-2; Adam).
     lr_decay
@@ -67,8 +67,8 @@ class BatchAdversary(Penalty):
 
     References
     ----------
-    BA-scVI (arXiv 2503.20730): loss and Algorithm 2. There, both sides train in turn with two passes through the network;
-    here they share one.
+    BA-scVI (arXiv 2503.20730): loss and Algorithm 2. There, both sides train in turn with two passes through the
+    network; here they share one.
     """
 
     name = "batch_adversary"

@@ -1,4 +1,4 @@
-"""Rehearsal of the reference from its cells, where these are at hand."""
+"""Replay reference cells during the training of a query model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class CellReplay(Penalty):
         Raises
         ------
         ValueError
-            If the reference cannot move, the model knows a batch of the cells not, or the query check refuses the cells.
+            If the reference cannot move, the model knows a batch of the cells not, or the query check refuses the
+            cells.
         """
         refuse_unless_reference_moves(self, setting)
         n_cells = self.cells.n_obs

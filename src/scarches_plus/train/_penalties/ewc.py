@@ -1,4 +1,4 @@
-"""The penalty of CLCVAE: elastic weight consolidation."""
+"""Penalise changes of important weights: elastic weight consolidation (EWC, CLCVAE)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class EWC(Penalty):
     r"""Elastic weight consolidation: weights that matter to the reference stay near where they are (CLCVAE).
 
-    The term is :math:`\frac{1}{2} \sum_i F_i (\theta_i - \theta^*_i)^2` over the reference's parameters, with the diagonal
-    :math:`F` of the Fisher information and the weights :math:`\theta^*` at which :func:`estimate_importance` found it. Both
-    travel with the saved model, so no reference cell is needed. Columns of new batches are free.
+    The term is :math:`\frac{1}{2} \sum_i F_i (\theta_i - \theta^*_i)^2` over the reference's parameters, with the
+    diagonal :math:`F` of the Fisher information and the weights :math:`\theta^*` at which :func:`estimate_importance`
+    found it. Both travel with the saved model, so no reference cell is needed. Columns of new batches are free.
 
-    :math:`F` is a mean over cells, and the loss of a model is a mean over cells: with ``weight=1`` the reference counts as
-    much as the query, whatever the sizes of both and of minibatches.
+    :math:`F` is a mean over cells, and the loss of a model is a mean over cells: with ``weight=1`` the reference counts
+    as much as the query, whatever the sizes of both and of minibatches.
 
     Parameters
     ----------

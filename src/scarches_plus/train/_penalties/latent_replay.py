@@ -1,4 +1,4 @@
-"""Rehearsal of the reference from stored latent posteriors, without its counts."""
+"""Replay the reference from stored latent posteriors, without its counts."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class LatentReplay(Penalty):
     r"""Latent replay and distillation: what the reference did with its cells, the query's model shall still do.
 
-    Before training, the reference decodes the posteriors that :func:`store_anchors` kept, and draws counts: cells that look
-    like the reference's and are nobody's. In each step some of them are seen again. The term is, as a mean over these cells,
+    Before training, the reference decodes the posteriors that :func:`store_anchors` kept, and draws counts: cells that
+    look like the reference's and are nobody's. In each step some of them are seen again. The term is, as a mean over
+    these cells,
 
     .. math::
         KL(q_{ref}(z|\tilde x) \,\|\, q(z|\tilde x)) + d \sum_g \ell \rho^{ref}_g \log(\rho^{ref}_g / \rho_g)
@@ -47,8 +48,8 @@ class LatentReplay(Penalty):
 
     References
     ----------
-    CLCVAE 2022, limitation 2 (raw reference cells should not be needed); Shin et al. 2017 (generative replay); Hinton et al.
-    2015 (distillation).
+    CLCVAE 2022, limitation 2 (raw reference cells should not be needed); Shin et al. 2017 (generative replay); Hinton
+    et al. 2015 (distillation).
     """
 
     name = "latent_replay"

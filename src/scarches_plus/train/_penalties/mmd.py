@@ -1,4 +1,4 @@
-"""The penalty of trVAE: maximum mean discrepancy between batches."""
+"""Penalise the maximum mean discrepancy (MMD) between batches (trVAE)."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class MMD(Penalty):
     r"""Maximum mean discrepancy between batches, with a sum of Gaussian kernels (trVAE).
 
     For each pair of groups :math:`i, j` with cells in the minibatch, the squared discrepancy is
-    :math:`\overline{k(x_i, x_i')} + \overline{k(x_j, x_j')} - 2\,\overline{k(x_i, x_j)}`, the bars being means over cells and
-    :math:`k(x, x') = \sum_l \exp(-\gamma_l \|x - x'\|^2)`. It is 0 for groups of one distribution. All pairs are computed as
-    one weighted sum over one kernel matrix, so that time does not depend on their number.
+    :math:`\overline{k(x_i, x_i')} + \overline{k(x_j, x_j')} - 2\,\overline{k(x_i, x_j)}`, the bars being means over
+    cells and :math:`k(x, x') = \sum_l \exp(-\gamma_l \|x - x'\|^2)`. It is 0 for groups of one distribution. All pairs
+    are computed as one weighted sum over one kernel matrix, so that time does not depend on their number.
 
     Parameters
     ----------
@@ -45,31 +45,34 @@ class MMD(Penalty):
         Factor of the term (the papers' beta).
     on
         What is compared: ``"z"``, a sample of the latent variable (released code); ``"z_mean"``, its mean;
-        ``"decoder"``, the activations of the decoder's first hidden layer (paper); ``"encoder"``, those of the encoder's
-        last one.
+        ``"decoder"``, the activations of the decoder's first hidden layer (paper); ``"encoder"``, those of the
+        encoder's last one.
     group
         Column whose groups are compared: the batch (``None``) or a categorical covariate of the model.
     bandwidths
-        Gammas of the kernels: ``"released"``, the 19 of the released code, from 5e-7 to 5e5; ``"median"``, five around the
-        inverse median of the squared distances in each minibatch (at least one has a slope at any scale); or numbers.
+        Gammas of the kernels: ``"released"``, the 19 of the released code, from 5e-7 to 5e5; ``"median"``, five around
+        the inverse median of the squared distances in each minibatch (at least one has a slope at any scale); or
+        numbers.
     estimator
-        ``"biased"``: with pairs of a cell with itself, as the papers' eq. 11 (V-statistic), never negative. ``"unbiased"``:
-        without (U-statistic), 0 on average for groups of one distribution; groups of one cell are left out.
+        ``"biased"``: with pairs of a cell with itself, as the papers' eq. 11 (V-statistic), never negative.
+        ``"unbiased"``: without (U-statistic), 0 on average for groups of one distribution; groups of one cell are left
+        out.
     reduction
-        ``"mean"`` over pairs of groups, or their ``"sum"`` (papers), which grows with the square of the number of batches.
+        ``"mean"`` over pairs of groups, or their ``"sum"`` (papers), which grows with the square of the number of
+        batches.
     max_groups
         Compare a random choice of so many groups in each minibatch.
     anchors
-        Compare with the reference cells that :func:`store_anchors` kept: each group of the minibatch with the groups of the
-        reference, and not with each other. A query of a single batch needs them. Default: they are used if the cells have
-        but one group.
+        Compare with the reference cells that :func:`store_anchors` kept: each group of the minibatch with the groups of
+        the reference, and not with each other. A query of a single batch needs them. Default: they are used if the
+        cells have but one group.
     warmup_epochs, warmup
         As in :class:`Penalty`.
 
     References
     ----------
-    Lotfollahi et al. 2020 (trVAE); Lotfollahi et al. 2021 (scArches), eq. 9-11. The printed sum counts every pair twice, the
-    released code and this class once.
+    Lotfollahi et al. 2020 (trVAE); Lotfollahi et al. 2021 (scArches), eq. 9-11. The printed sum counts every pair
+    twice, the released code and this class once.
     """
 
     name = "mmd"
@@ -121,8 +124,8 @@ class MMD(Penalty):
         if wants_anchors and setting.anchors is None:
             message = (
                 f"MMD compares groups of cells, and the cells here have only {_named(grouping)} in {name!r}. Call "
-                "sp.train.store_anchors(reference_model) before mapping, so that they can be compared with the reference, "
-                "and sp.train.carry_anchors(reference_model, model) after the model moved"
+                "sp.train.store_anchors(reference_model) before mapping, so that they can be compared with the "
+                "reference, and sp.train.carry_anchors(reference_model, model) after the model moved"
             )
             raise ValueError(message)
         if not wants_anchors and len(grouping.present) < 2:

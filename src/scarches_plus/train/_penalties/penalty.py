@@ -1,4 +1,4 @@
-"""The contract of penalties: what is added to a model's loss while it trains."""
+"""Define the interface of penalties, the terms added to a model's loss."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is known before training begins.
+    """Facts that penalties know before training begins.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Setting:
 
 @dataclass
 class Step:
-    """What is known about one minibatch, after the model's own loss was computed.
+    """Facts that penalties know about one minibatch, after the model's own loss was computed.
 
     Attributes
     ----------
@@ -130,8 +130,8 @@ class Step:
 class Penalty(ABC):
     """A term added to the loss of a model while it trains, on any model of this package.
 
-    A penalty is a set of options that can be compared, printed and used again. A subclass names itself and says what its
-    value is::
+    A penalty is a set of options that can be compared, printed and used again. A subclass names itself and says what
+    its value is::
 
         class LatentNorm(sp.train.Penalty):
             name = "latent_norm"
@@ -143,9 +143,9 @@ class Penalty(ABC):
         model.train(penalties=[LatentNorm(weight=0.1)])
         model.history["latent_norm_train"]
 
-    What has options of its own is a dataclass, too (``@dataclass(frozen=True, kw_only=True)``). What needs to look at the
-    model first, or has state, overrides :meth:`prepare`. Penalties act in training only, so that a validation loss stays
-    comparable.
+    What has options of its own is a dataclass, too (``@dataclass(frozen=True, kw_only=True)``). What needs to look at
+    the model first, or has state, overrides :meth:`prepare`. Penalties act in training only, so that a validation loss
+    stays comparable.
 
     Parameters
     ----------
@@ -159,8 +159,8 @@ class Penalty(ABC):
 
     #: Names the term in the history.
     name: ClassVar[str]
-    #: Whether the term is a function of latent variables, hidden layers and groups, and keeps nothing from step to step.
-    #: Only such penalties go along with the fast training of a query's columns.
+    #: Whether the term is a function of latent variables, hidden layers and groups, and keeps nothing from step to
+    #: step. Only such penalties go along with the fast training of a query's columns.
     latent_only: ClassVar[bool] = False
 
     weight: float = 1.0
@@ -220,8 +220,8 @@ def refuse_unless_reference_moves(penalty: Penalty, setting: Setting) -> None:
     """Raise if only columns of new categories train, which leaves nothing to hold."""
     if setting.trained is not None and all(where is not None for where in setting.trained.values()):
         message = (
-            f"{type(penalty).__name__} would have no effect: only columns of the query's batches train, so the reference stays "
-            "where it is. Map with strategy='all', or leave the penalty out"
+            f"{type(penalty).__name__} would have no effect: only columns of the query's batches train, so the "
+            "reference stays where it is. Map with strategy='all', or leave the penalty out"
         )
         raise ValueError(message)
 

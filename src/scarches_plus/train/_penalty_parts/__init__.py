@@ -1,1 +1,1 @@
-"""Parts that penalties and their sum share: captured activations, kernels, sampled reference cells."""
+"""Share parts among penalties: captured activations, kernels, sampled reference cells."""

@@ -1,4 +1,4 @@
-"""Outputs of hidden layers, caught while the module computes its loss."""
+"""Capture outputs of hidden layers while a module computes its loss."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def hidden_layer(module: Module, layer: str) -> Module:
     Parameters
     ----------
     module
-        Module of scvi-tools with an encoder ``z_encoder`` or ``encoder``, and a decoder whose first stack of layers takes
-        the latent variable.
+        Module of scvi-tools with an encoder ``z_encoder`` or ``encoder``, and a decoder whose first stack of layers
+        takes the latent variable.
     layer
         ``"encoder"`` or ``"decoder"``.
 

@@ -1,4 +1,4 @@
-"""Squared maximum mean discrepancies between groups of cells, as one sum over a kernel matrix."""
+"""Compute squared MMD between groups of cells as one sum over a kernel matrix."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-#: Below this, three terms of its series are the exponential to single precision; above, double precision holds a 0.
-_SMALL, _LARGE = 0.01, 750.0
+#: Below this, three terms of its series are the exponential to single precision.
+_SMALL = 0.01
+#: Above this, double precision holds a 0 for the exponential.
+_LARGE = 750.0
 
 
 def pair_coefficients(groups: Tensor, pairs: Tensor, *, unbiased: bool = False) -> Tensor:
-    r"""Return the matrix :math:`C` for which the discrepancies of pairs of groups sum to :math:`\sum_{ab} C_{ab} k(x_a, x_b)`.
+    r"""Return the coefficients by which kernel values sum to the discrepancies of pairs of groups.
+
+    The matrix :math:`C` makes them :math:`\sum_{ab} C_{ab} k(x_a, x_b)`.
 
     Parameters
     ----------
     groups
         Group of each cell, codes from 0, shape ``(n_cells,)``.
     pairs
-        Weight of each pair of groups, symmetric with zeros on its diagonal, shape ``(n_groups, n_groups)``. An unordered
-        pair counts once. Groups without cells must have zeros only, and so must groups of one cell if ``unbiased``.
+        Weight of each pair of groups, symmetric with zeros on its diagonal, shape ``(n_groups, n_groups)``. An
+        unordered pair counts once. Groups without cells must have zeros only, and so must groups of one cell if
+        ``unbiased``.
     unbiased
         Leave out pairs of a cell with itself (U-statistic), instead of eq. 11 of scArches (V-statistic).
 
@@ -46,7 +51,9 @@ def pair_coefficients(groups: Tensor, pairs: Tensor, *, unbiased: bool = False) 
 
 
 class KernelSum(torch.autograd.Function):
-    r"""Compute :math:`\sum_{ab} C_{ab} \sum_l \exp(-\gamma_l \|x_a - x_b\|^2)` and its gradient in one pass over the kernels.
+    r"""Compute a weighted sum over kernels and its gradient in one pass.
+
+    The sum is :math:`\sum_{ab} C_{ab} \sum_l \exp(-\gamma_l \|x_a - x_b\|^2)`.
 
     Autograd would keep the matrices of every kernel; the derivative needs no more than their weighted sum.
     """
@@ -70,7 +77,9 @@ class KernelSum(torch.autograd.Function):
 
 
 def kernel_sum(distances: Tensor, gammas: Sequence[float]) -> tuple[Tensor, Tensor]:
-    r"""Return :math:`\sum_l \exp(-\gamma_l d)` and its derivative for squared distances, to the precision of the numbers.
+    r"""Return the sum of Gaussian kernels and its derivative for squared distances.
+
+    The sum is :math:`\sum_l \exp(-\gamma_l d)`. Both have the precision of the numbers.
 
     Of the released bandwidths, which span twelve orders of magnitude, most are far too wide or too narrow for any one
     minibatch: narrow ones are 0 at every distance, and wide ones are a polynomial together.

@@ -1,4 +1,4 @@
-"""Penalties of a sample that is larger than a minibatch."""
+"""Average penalties over minibatches of a larger sample."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def over_minibatches(penalties: PenaltySum, step: Step, batch_size: int) -> Tens
     """Return the mean of the penalties over minibatches into which the cells are divided at random.
 
     A penalty that compares cells with each other depends on how many there are: the discrepancy of samples of one
-    distribution is larger for small samples (eq. 11 of scArches). The mean over minibatches is what training on them sees.
+    distribution is larger for small samples (eq. 11 of scArches). The mean over minibatches is what training on them
+    sees.
 
     Parameters
     ----------

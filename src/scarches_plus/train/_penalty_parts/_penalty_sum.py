@@ -1,4 +1,4 @@
-"""Penalties of a training, prepared, weighed and added."""
+"""Sum the weighted penalties of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells drawn from stored posteriors: like the reference's, and nobody's."""
+"""Sample reference-like cells from stored posteriors, for replay."""
 
 from __future__ import annotations
 

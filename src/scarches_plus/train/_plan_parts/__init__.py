@@ -1,1 +1,1 @@
-"""Parts that training plans share: penalties, alternating schedule, means over an epoch."""
+"""Share parts among training plans: penalties, alternating schedule, means over an epoch."""

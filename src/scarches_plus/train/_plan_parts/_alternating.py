@@ -1,4 +1,4 @@
-"""scANVI's alternating training: one epoch for the networks, then some for the classifier."""
+"""Alternate scANVI's training: one epoch for the networks, then some for the classifier."""
 
 from __future__ import annotations
 

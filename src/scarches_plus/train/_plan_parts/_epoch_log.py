@@ -1,4 +1,4 @@
-"""Means over an epoch reach lightning once, not once a step."""
+"""Log epoch means to lightning once an epoch instead of once a step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torchmetrics import Metric
 class EpochLogMixin:
     """Collects what a training step logs for the epoch, and logs it at the epoch's last step.
 
-    lightning and scvi-tools' seven values of each step take 2.5 ms per step, a fifth of the training of a small network. Means
-    are weighted by cells as lightning weighs them, so the history stays what it was. Whatever is logged for the step, too,
-    or has to be gathered from several processes goes to lightning as before; so does validation.
+    lightning and scvi-tools' seven values of each step take 2.5 ms per step, a fifth of the training of a small
+    network. Means are weighted by cells as lightning weighs them, so the history stays what it was. Whatever is logged
+    for the step, too, or has to be gathered from several processes goes to lightning as before; so does validation.
     """
 
     _collects = False

@@ -1,4 +1,4 @@
-"""Penalties in a training plan of scvi-tools."""
+"""Add penalties to the loss of a scvi-tools training plan."""
 
 from __future__ import annotations
 

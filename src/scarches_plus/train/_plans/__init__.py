@@ -1,1 +1,1 @@
-"""Training plans, optimiser strides and exact freezing, one file each."""
+"""Define training plans, Adam strides and exact freezing, one file for each."""

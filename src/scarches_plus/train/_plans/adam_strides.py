@@ -1,4 +1,4 @@
-"""The path of Adam over many steps, followed in strides."""
+"""Follow the path of Adam over many steps in strides."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class AdamStrides:
     r"""Follows the path that :class:`torch.optim.Adam` takes on minibatches, many of its steps at a time.
 
-    Where the gradient changes little over :math:`\kappa` steps of Adam on minibatches, these steps move the parameters by
-    about :math:`\kappa` times what one of them does *in expectation*. A stride takes that step. It needs the two moments of
-    the minibatch gradient that Adam averages: the mean :math:`g`, and the mean square
+    Where the gradient changes little over :math:`\kappa` steps of Adam on minibatches, these steps move the parameters
+    by about :math:`\kappa` times what one of them does *in expectation*. A stride takes that step. It needs the two
+    moments of the minibatch gradient that Adam averages: the mean :math:`g`, and the mean square
     :math:`g^2 + \sigma^2 / n`, in which :math:`\sigma^2 / n` is the variance of the mean over a minibatch. Leaving the
-    variance out would give another path, since Adam slows down where gradients are noisy. A stride of one step is a step
-    of Adam.
+    variance out would give another path, since Adam slows down where gradients are noisy. A stride of one step is a
+    step of Adam.
 
     Parameters
     ----------
@@ -34,8 +34,9 @@ class AdamStrides:
 
     Notes
     -----
-    Kingma & Ba 2015, Algorithm 1, with the exponential averages of :math:`\kappa` equal terms in closed form. That a step of
-    Adam depends on the minibatch through these two moments is what its scaling rules rest on (Malladi et al. 2022).
+    Kingma & Ba 2015, Algorithm 1, with the exponential averages of :math:`\kappa` equal terms in closed form. That a
+    step of Adam depends on the minibatch through these two moments is what its scaling rules rest on (Malladi et al.
+    2022).
     """
 
     def __init__(
@@ -67,7 +68,8 @@ class AdamStrides:
         gradients
             Estimated mean gradient of each parameter.
         variances
-            For each parameter, by how much the mean square of a minibatch's gradient exceeds the square of the estimate.
+            For each parameter, by how much the mean square of a minibatch's gradient exceeds the square of the
+            estimate.
         n_steps
             Steps of Adam to take.
         """

@@ -1,4 +1,4 @@
-"""Train some entries of a tensor and leave the rest untouched, exactly."""
+"""Train some entries of a tensor, and freeze the rest exactly."""
 
 from __future__ import annotations
 

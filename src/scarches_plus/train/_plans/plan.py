@@ -1,4 +1,4 @@
-"""scvi-tools' training plans, with explicit modes and exact freezing."""
+"""Extend scvi-tools' training plans by penalties, explicit modes and exact freezing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PlanMixin:
-    """What every training plan of this package does beside scvi-tools' own.
+    """Behaviour that every training plan of this package adds to scvi-tools' own.
 
     Parameters
     ----------
@@ -111,7 +111,9 @@ class AdversarialTrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train
 class SemiSupervisedTrainingPlan(
     AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
 ):
-    """:class:`scvi.train.SemiSupervisedTrainingPlan` with both of scANVI's schedules, penalties, modes and exact freezing.
+    """:class:`scvi.train.SemiSupervisedTrainingPlan` with penalties, modes and exact freezing.
+
+    It has both of scANVI's schedules.
 
     Parameters
     ----------
