@@ -37,8 +37,9 @@ def inherit_memory(mapped: SCVI | SCANVI, reference: SCVI | SCANVI, *, stackleve
     moved = mapped.state.space != before.space
     if moved and getattr(reference.module, "gene_likelihood", None) in SQUARED_ERRORS:
         message = (
-            f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared error "
-            "of expression is no distribution of counts to draw cells from; strategy='condition' keeps space and summary"
+            f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared "
+            "error of expression is no distribution of counts to draw cells from; strategy='condition' keeps space and "
+            "summary"
         )
         warn(message, UserWarning, stacklevel=stacklevel)
         mapped.remember(summaries={})
