@@ -66,7 +66,7 @@ def killed_at_rename(call, number, *, after, exchange=True):
     """Kill a child just before or after one of its renames; return ``False`` if it has fewer."""
 
     def hooked():
-        from scarches_plus._files import _swap
+        from scarches_plus._files._folders import _swap
 
         left = [number]
 

@@ -10,7 +10,8 @@ import pytest
 
 import scarches_plus
 from scarches_plus import _files
-from scarches_plus._files import _locks, _private_folder, _swap
+from scarches_plus._files import _locks
+from scarches_plus._files._folders import _private_folder, _swap
 
 #: What replaces or moves files, and what makes temporary ones that have names.
 _REPLACES = re.compile(
@@ -26,7 +27,7 @@ def test_nothing_else_replaces_files():
     found = {
         f"{path.relative_to(package)}: {line.strip()}"
         for path in package.rglob("*.py")
-        if path.parent.name != "_files" and path.name not in _IN_TEMPORARY_FOLDERS
+        if "_files" not in path.parts and path.name not in _IN_TEMPORARY_FOLDERS
         for line in path.read_text(encoding="utf-8").splitlines()
         if _REPLACES.search(line) and "write_file(" not in line
     }

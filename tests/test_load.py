@@ -530,7 +530,7 @@ def test_a_bundle_goes_where_other_models_go(model, tmp_path, monkeypatch):
         return original(*args, **options)
 
     sp.hub.save_bundle(model, tmp_path / "bundle", summary=False)
-    monkeypatch.setattr(scvi.model._utils, "parse_device_args", parse)
+    monkeypatch.setattr("scarches_plus.bundle._layouts._build_model.parse_device_args", parse)
     sp.load(tmp_path / "bundle")
     assert asked == [("auto", "auto")]
 

@@ -205,7 +205,7 @@ def test_a_command_that_is_interrupted_after_the_training(border, monkeypatch, t
     assert sp.model.load(tmp_path / "model").is_trained
 
 
-@pytest.mark.parametrize("moment", ["torch.save", "scarches_plus._files._write_folder.place"])
+@pytest.mark.parametrize("moment", ["torch.save", "scarches_plus._files._folders._write_folder.place"])
 def test_while_saving(tmp_path, border, monkeypatch, moment):
     model = reference(SCVI)
     model.save(tmp_path / "model")

@@ -358,7 +358,7 @@ def test_a_living_writer_keeps_its_temporary(models, saved):
     assert killed_at_rename(saver(models, saved, "b"), 0, after=False)
     dead = [path for path in saved.parent.iterdir() if path.name.startswith(".model-")]
     assert len(dead) == 1
-    from scarches_plus._files._private_folder import private_folder
+    from scarches_plus._files._folders._private_folder import private_folder
 
     with private_folder(saved) as living:
         (living / "half").write_text("half")

@@ -11,7 +11,8 @@ import pytest
 from killing import contents_of, names_in
 
 from scarches_plus import _files
-from scarches_plus._files import _flush, _others, _swap, _write_folder
+from scarches_plus._files import _flush
+from scarches_plus._files._folders import _others, _swap, _write_folder
 
 pytestmark = pytest.mark.border
 OWN = {"own"}.__contains__

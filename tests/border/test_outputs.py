@@ -242,7 +242,7 @@ def test_results_are_kept(place, border, case):
 
 
 def test_a_model_is_kept(place, model, border, monkeypatch):
-    from scarches_plus._files import _write_folder
+    from scarches_plus._files._folders import _write_folder
 
     def taken(*_):
         raise PermissionError(13, "Permission denied")

@@ -184,7 +184,7 @@ def test_folders_that_are_links(model, victim, tmp_path, border, verb):
 
 def test_leftovers_with_links_in_them(model, victim, tmp_path, border):
     """A folder that looks like a killed writer's is removed, what its links lead to is not."""
-    from scarches_plus._files._private_folder import _HOST
+    from scarches_plus._files._folders._private_folder import _HOST
 
     left = tmp_path / f".model-{_HOST}{'0' * 8}"
     (left / "model").mkdir(parents=True)

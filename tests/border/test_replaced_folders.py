@@ -14,7 +14,7 @@ from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, spli
 
 import scarches_plus as sp
 from scarches_plus import _files
-from scarches_plus._files import _swap, _write_folder
+from scarches_plus._files._folders import _swap, _write_folder
 from scarches_plus.model._state import hash_of
 
 pytestmark = pytest.mark.border
@@ -206,7 +206,7 @@ def test_a_reader_keeps_what_it_reads(tmp_path, monkeypatch):
         go_on.wait(10)
         return first, (place / "b").read_bytes()
 
-    from scarches_plus._files._read_folder import _read_held
+    from scarches_plus._files._folders._read_folder import _read_held
 
     thread = threading.Thread(target=lambda: read.append(_read_held(folder, slowly)))
     thread.start()

@@ -7,13 +7,13 @@ Nothing else in the package replaces a file or a folder, or writes into a folder
 
 from ._cache import CACHE_VARIABLE, cache_folder
 from ._check import check_apart, check_output_file, check_output_folder, check_space
+from ._folders._read_folder import read_folder
+from ._folders._swap import current
+from ._folders._write_folder import write_folder
 from ._read_file import open_regular, read_file
-from ._read_folder import read_folder
 from ._shared import append_line, cache_subfolder, locked, open_part, place_part
-from ._swap import current
 from ._unpacked import read_unpacked, unpack_rest, unpacked
 from ._write_file import write_file
-from ._write_folder import write_folder
 
 __all__ = [
     "CACHE_VARIABLE",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from scarches_plus._arguments import at_home
 
-from ._private_folder import private_folder
-from ._swap import current
+from ._folders._private_folder import private_folder
+from ._folders._swap import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

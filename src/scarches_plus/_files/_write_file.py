@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ._check import as_target
 from ._flush import flush
-from ._private_folder import private_folder
-from ._rescue import TROUBLE, rescue
+from ._folders._private_folder import private_folder
+from ._folders._rescue import TROUBLE, rescue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

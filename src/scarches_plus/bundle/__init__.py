@@ -8,13 +8,13 @@ format.
 from scarches_plus._pickles import FORMER_FILES
 
 from ._export_model import export_model
+from ._finding._find import BUNDLE, CELL_FILES, MODEL_FILE
+from ._finding._locate import layout_at, read_bundle
+from ._finding._open import open_path, read_registry
 from ._format._card import card_text
 from ._format._folder import all_files, checksums, no_bundle, read_file, read_listed, read_manifest, sha256_of
 from ._import_model import import_model
 from ._import_reference import import_reference
-from ._layouts._find import BUNDLE, CELL_FILES, MODEL_FILE
-from ._layouts._locate import layout_at, read_bundle
-from ._layouts._open import open_path, read_registry
 from ._load_bundle import load_bundle
 from ._load_profiles import load_profiles
 from ._load_reference import load_reference

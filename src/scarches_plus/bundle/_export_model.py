@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_folder, write_folder
 
-from ._layouts._find import MODEL_FILE
-from ._layouts._open import model_of
+from ._finding._find import MODEL_FILE
+from ._finding._open import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path

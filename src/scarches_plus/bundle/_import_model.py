@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 
-from ._layouts._open import open_path
+from ._finding._open import open_path
 from ._manifest import BundleError
 
 if TYPE_CHECKING:

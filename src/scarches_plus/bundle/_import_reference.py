@@ -12,10 +12,10 @@ from scarches_plus._arguments import at_home
 from scarches_plus._cells import gene_cells
 from scarches_plus._hdf5 import read_checked
 
+from ._finding._find import BUNDLE, CELL_FILES
+from ._finding._locate import located
 from ._import_model import import_model
 from ._layouts._cells_beside import cells_beside, reader_of
-from ._layouts._find import BUNDLE, CELL_FILES
-from ._layouts._locate import located
 from ._manifest import BundleError
 
 if TYPE_CHECKING:

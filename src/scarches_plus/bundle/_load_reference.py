@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 
+from ._finding._locate import read_bundle
 from ._format._folder import read_listed, read_manifest
-from ._layouts._locate import read_bundle
 from ._manifest import MANIFEST, REFERENCE, BundleError
 
 if TYPE_CHECKING:

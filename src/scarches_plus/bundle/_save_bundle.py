@@ -9,8 +9,8 @@ from scarches_plus._files import check_output_folder, write_folder
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._options import check_options
 
+from ._finding._open import model_of
 from ._format._folder import no_bundle
-from ._layouts._open import model_of
 from ._manifest import (
     Card,
 )

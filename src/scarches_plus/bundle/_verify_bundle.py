@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 
-from ._layouts._locate import read_bundle
+from ._finding._locate import read_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from scarches_plus import _limits
 from scarches_plus._files import open_regular
-from scarches_plus.bundle._layouts._find import MODEL_FILE
+from scarches_plus.bundle._finding._find import MODEL_FILE
 from scarches_plus.bundle._manifest import (
     CHECKSUMS,
     MANIFEST,

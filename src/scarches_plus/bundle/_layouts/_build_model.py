@@ -13,13 +13,13 @@ from scvi.model._utils import parse_device_args
 from scarches_plus._cells import is_mudata
 from scarches_plus._hdf5 import read_checked
 from scarches_plus._logging import logger
+from scarches_plus.bundle._finding._find import FORMER
 from scarches_plus.bundle._load_bundle import load_bundle
 from scarches_plus.model import class_of, is_minified, note_origin, with_names_of_today
 
 from ._cells_beside import cells_beside, reader_of
 from ._clean_folder import write_clean_folder
 from ._complete import complete
-from ._find import FORMER
 from ._former import read_former
 from ._saved_model import with_path
 from ._scvi_tools import read_model, unpickle_model
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from ._find import Place
+    from scarches_plus.bundle._finding._find import Place
+
     from ._saved_model import SavedModel
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import read_h5ad
 from mudata import read_h5mu
 
-from ._find import CELL_FILES
+from scarches_plus.bundle._finding._find import CELL_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,7 @@ import pandas as pd
 import torch
 
 from scarches_plus._pickles import Table
-
-from ._find import MODEL_FILE
+from scarches_plus.bundle._finding._find import MODEL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,9 @@ import scvi.model
 import torch
 
 from scarches_plus._pickles import UnsafeFileError, read_torch_file
+from scarches_plus.bundle._finding._find import MODEL_FILE
 from scarches_plus.bundle._plain._portable import put_together, take_apart
 from scarches_plus.model import ATTRIBUTE
-
-from ._find import MODEL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

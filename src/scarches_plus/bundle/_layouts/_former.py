@@ -9,8 +9,8 @@ import numpy as np
 from scvi.data._compat import registry_from_setup_dict
 
 from scarches_plus._pickles import FETCH, FORMER_FILES, Table, UnsafeFileError, read_former_folder, read_pickle_file
+from scarches_plus.bundle._finding._foreign import require_of_scvi_tools
 
-from ._foreign import require_of_scvi_tools
 from ._saved_model import SavedModel
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import torch
 
 from scarches_plus._limits import MODEL_ATTRIBUTES
 from scarches_plus._pickles import UnsafeFileError, read_torch_file
+from scarches_plus.bundle._finding._foreign import require_of_scvi_tools
 
-from ._foreign import require_of_scvi_tools
 from ._saved_model import SavedModel
 
 if TYPE_CHECKING:

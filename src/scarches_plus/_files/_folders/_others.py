@@ -7,7 +7,8 @@ import shutil
 import warnings
 from typing import TYPE_CHECKING
 
-from ._flush import flush
+from scarches_plus._files._flush import flush
+
 from ._private_folder import KEPT
 
 if TYPE_CHECKING:

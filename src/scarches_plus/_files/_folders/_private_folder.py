@@ -12,7 +12,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ._locks import is_locked, lock, unlock
+from scarches_plus._files._locks import is_locked, lock, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

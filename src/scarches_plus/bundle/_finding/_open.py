@@ -48,7 +48,7 @@ def open_path(
     TypeError
         If the model is of a class that this package does not support.
     """
-    from . import _build_model as build
+    from scarches_plus.bundle._layouts import _build_model as build
 
     with located(at_home(path), prefix, with_cells=adata is None) as (folder, place):
         adata = False if adata is None and place.file else adata  # cells beside a file of another name are not its own
@@ -83,7 +83,7 @@ def read_registry(path: str | Path, prefix: str | None = None) -> dict[str, Any]
     ValueError
         If there is a bundle, which has none; else as :func:`open_path`.
     """
-    from ._build_model import read_saved
+    from scarches_plus.bundle._layouts._build_model import read_saved
 
     with located(at_home(path), prefix) as (folder, place):
         if place.layout == BUNDLE:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from scarches_plus._arguments import at_home
+from scarches_plus._files._locks import lock, unlock
 
-from ._locks import lock, unlock
 from ._swap import current
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ._check import as_target, require_replaceable
-from ._flush import flush, flush_all
-from ._locks import is_locked
+from scarches_plus._files._check import as_target, require_replaceable
+from scarches_plus._files._flush import flush, flush_all
+from scarches_plus._files._locks import is_locked
+
 from ._others import bring_late, bring_others
 from ._private_folder import ASIDE, private_folder
 from ._rescue import TROUBLE, rescue

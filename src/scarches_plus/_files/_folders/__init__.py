@@ -1,0 +1,1 @@
+"""Replace folders atomically, and read them while others may replace them."""
