@@ -7,10 +7,11 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, split, train
 
+from scarches_plus._temperature import best_temperature
 from scarches_plus.model import load
 from scarches_plus.train import store_anchors, summarize_reference
 from scarches_plus.train._estimation._fit_mixture import fit_mixture
-from scarches_plus.train._estimation._held_out_temperature import best_temperature, held_out_temperature
+from scarches_plus.train._estimation._held_out_temperature import held_out_temperature
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_it_is_the_larger_the_more_batches_differ_and_never_below_one():
     found = [held_out_temperature(*shifted(4, shift, np.random.default_rng(2)), **RULES) for shift in (0.0, 0.2, 0.5)]
     assert found[0] < 1.1 < found[1] < found[2]
     certain = np.array([[0.0, -5.0], [-5.0, 0.0]] * 30)
-    assert best_temperature(certain, np.array([0, 1] * 30)) == pytest.approx(1, abs=1e-3)
+    assert best_temperature(certain, np.array([0, 1] * 30), hottest=20.0) == pytest.approx(1, abs=1e-3)
 
 
 def test_many_batches_are_held_out_in_five_parts_and_a_single_one_in_fifths(monkeypatch):

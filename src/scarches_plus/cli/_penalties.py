@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ast import literal_eval
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ _LONGEST = 200
 
 def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
     """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``."""
-    from scarches_plus.train import EWC, MMD, BatchAdversary, LatentReplay
-
-    known: dict[str, type[Penalty]] = {cls.name: cls for cls in (MMD, BatchAdversary, EWC, LatentReplay)}
+    known = _penalties_of_words()
     penalties = []
     for word in words:
         name, _, options = word.partition(":")
@@ -42,6 +40,20 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
             message = f"penalty {word!r}: {error}"
             raise ValueError(message) from error
     return tuple(penalties)
+
+
+def _penalties_of_words() -> dict[str, type[Penalty]]:
+    """Return the penalties of ``sp.train`` by name, as far as words can make them: no option of theirs must be given."""
+    from scarches_plus import train
+
+    public = [getattr(train, name) for name in train.__all__]
+    kinds = [
+        one for one in public if isinstance(one, type) and issubclass(one, train.Penalty) and one is not train.Penalty
+    ]
+    optional = {
+        cls: all((field.default, field.default_factory) != (MISSING, MISSING) for field in fields(cls)) for cls in kinds
+    }
+    return {cls.name: cls for cls in kinds if optional[cls]}
 
 
 def _value(text: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from scarches_plus import _arguments as check
+from scarches_plus._temperature import mean_loss
 
 from ._records._provenance import are_cells, space_of
 from ._votes._neighbor_votes import KERNELS
@@ -165,11 +166,9 @@ def fit(shares: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
     codes
         True labels, shape ``(n_cells,)``.
     """
-    rows = np.arange(len(codes))
 
-    def mean_loss(logs: np.ndarray) -> float:
-        probabilities = scaled(shares, np.exp(logs[0]), _LEAST_FLOOR + np.exp(logs[1]))
-        return float(-np.log(np.maximum(probabilities[rows, codes], 1e-300)).mean())
+    def loss(logs: np.ndarray) -> float:
+        return mean_loss(np.exp(logs[0]) * np.log(shares + _LEAST_FLOOR + np.exp(logs[1])), codes)
 
-    found = minimize(mean_loss, np.log([1.0, 0.01]), method="Nelder-Mead", bounds=np.log([[0.05, 20.0], [1e-6, 1.0]]))
+    found = minimize(loss, np.log([1.0, 0.01]), method="Nelder-Mead", bounds=np.log([[0.05, 20.0], [1e-6, 1.0]]))
     return float(np.exp(found.x[0])), float(_LEAST_FLOOR + np.exp(found.x[1]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from scarches_plus import _keys, metrics, pl, tl
 from scarches_plus._cells import names_of
 from scarches_plus._files import write_file
+from scarches_plus._html import as_text, heading, listing, page, table_of
 from scarches_plus._logging import logger
 from scarches_plus._text import for_html
 
@@ -48,14 +49,12 @@ class MappingReport:
 
     def write_html(self, path: Path, title: str) -> None:
         """Write one page that needs no other file."""
-        parts = [f"<h1>{for_html(title)}</h1>", _definition_list(self.scores)]
+        parts = [listing(self.scores)]
         for name, figure in self.figures.items():
-            parts.append(f"<h2>{for_html(name)}</h2><img alt='{for_html(name)}' src='{_data_uri(figure)}'>")
+            parts += [heading(name), f"<img alt='{for_html(name)}' src='{_data_uri(figure)}'>"]
         for name, table in self.tables.items():
-            parts.append(f"<h2>{for_html(name)}</h2>{table.to_html(float_format='{:.3f}'.format, border=0)}")
-        parts += ["<h2>Settings</h2>", _definition_list(self.settings)]
-        page = _PAGE.format(title=for_html(title), body="\n".join(parts))
-        write_file(path, page.encode("utf-8", "replace"))
+            parts += [heading(name), table_of(table)]
+        write_file(path, page(title, [*parts, heading("Settings"), listing(self.settings)]))
 
 
 def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> MappingReport:
@@ -167,42 +166,13 @@ def _figures(
     return figures
 
 
-def _definition_list(values: Mapping[str, object]) -> str:
-    rows = "".join(
-        f"<tr><th>{for_html(key)}</th><td>{for_html(_text(value))}</td></tr>" for key, value in values.items()
-    )
-    return f"<table>{rows}</table>"
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        return str(value)
-    return ", ".join(map(str, value))
-
-
 def text_of(scores: Mapping[str, float]) -> str:
     """Return scores as aligned lines."""
     width = max(map(len, scores))
-    return "\n".join(f"{name:<{width}}  {_text(value)}" for name, value in scores.items())
+    return "\n".join(f"{name:<{width}}  {as_text(value)}" for name, value in scores.items())
 
 
 def _data_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin-top: 2rem; }}
-img {{ max-width: 100%; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ text-align: left; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #e5e5e5; }}
-th {{ font-weight: 500; }}
-</style></head><body>
-{body}
-</body></html>
-"""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
+from scarches_plus._html import heading, listing, page, table_of
 from scarches_plus._text import for_html, for_terminal
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Report:
         return for_terminal(f"{self._title()}\n{self.table().T.to_string(float_format='{:.3f}'.format)}")
 
     def _repr_html_(self) -> str:
-        return f"<p>{for_html(self._title())}</p>{self.table().to_html(float_format='{:.3f}'.format)}"
+        return f"<p>{for_html(self._title())}</p>{table_of(self.table())}"
 
     def _title(self) -> str:
         n_cells, n_batches = (self.provenance.get(name, "?") for name in ("n_cells", "n_batches"))
@@ -101,16 +102,7 @@ class Report:
             If it cannot be written there.
         """
         check_output_file(check.path("path", path), suffixes=(".html", ".htm"))
-        parts = ["<h1>Evaluation</h1>", self._repr_html_()]
+        parts = [self._repr_html_()]
         if len(self.per_label):
-            parts += ["<h2>By label</h2>", self.per_label.to_html(index=False, float_format="{:.3f}".format)]
-        rows = "".join(
-            f"<tr><th>{for_html(str(k))}</th><td>{for_html(str(v))}</td></tr>" for k, v in self.provenance.items()
-        )
-        parts += ["<h2>Provenance</h2>", f"<table>{rows}</table>"]
-        style = (
-            "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
-            "td,th{padding:.2em .6em;text-align:right}"
-        )
-        page = f"<!doctype html><meta charset='utf-8'><title>Evaluation</title><style>{style}</style>{''.join(parts)}"
-        write_file(path, page.encode())
+            parts += [heading("By label"), table_of(self.per_label, index=False)]
+        write_file(path, page("Evaluation", [*parts, heading("Provenance"), listing(self.provenance)]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+
+from scarches_plus._temperature import best_temperature
 
 from ._fit_mixture import fit_mixture
 from ._mixture_densities import mixture_densities
@@ -84,26 +84,7 @@ def held_out_temperature(
     told = np.isfinite(scores[np.arange(len(codes)), codes])
     if len(of_label) < 2 or told.sum() < _FEWEST:
         return None
-    return best_temperature(scores[told], codes[told])
-
-
-def best_temperature(scores: np.ndarray, codes: np.ndarray) -> float:
-    """Return the temperature of at least 1 under which true labels are most probable.
-
-    Parameters
-    ----------
-    scores
-        Logarithms of joint densities, shape ``(n_cells, n_labels)``.
-    codes
-        True labels, shape ``(n_cells,)``.
-    """
-    rows = np.arange(len(codes))
-
-    def mean_loss(log_temperature: float) -> float:
-        return float(-log_softmax(scores / np.exp(log_temperature), axis=1)[rows, codes].mean())
-
-    found = minimize_scalar(mean_loss, bounds=(0.0, np.log(_HOTTEST)), method="bounded")
-    return float(np.exp(found.x))
+    return best_temperature(scores[told], codes[told], hottest=_HOTTEST)
 
 
 def _folds(batches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
