@@ -5,6 +5,7 @@ Nothing else in the package replaces a file or a folder, or writes into a folder
 
 from ._cache import CACHE_VARIABLE, cache_folder
 from ._check import check_apart, check_output_file, check_output_folder, check_space
+from ._private_folder import private_folder
 from ._read_file import open_regular, read_file
 from ._read_folder import read_folder
 from ._shared import append_line, cache_subfolder, locked, open_part, place_part
@@ -27,6 +28,7 @@ __all__ = [
     "open_part",
     "open_regular",
     "place_part",
+    "private_folder",
     "read_file",
     "read_folder",
     "read_unpacked",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock
 
+from ._flush import flush
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -88,7 +90,8 @@ def _open_own(path: Path) -> BinaryIO | None:
 
 
 def place_part(part: Path, target: Path) -> None:
-    """Give a file that has arrived its name."""
+    """Give a file that has arrived its name, once it is on the disk."""
+    flush(part)
     part.replace(target)
 
 

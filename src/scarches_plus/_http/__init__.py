@@ -1,4 +1,4 @@
-"""Send HTTP requests: addresses are checked and compared here, redirects followed, slow servers left; no other folder does."""
+"""Send HTTP requests: check addresses, follow redirects, leave slow servers, retry, download files; no other folder does."""
 
 from ._addresses import (
     AddressError,
@@ -14,20 +14,25 @@ from ._addresses import (
     segments_below,
     shown,
 )
-from ._transport import REDIRECTS, Answer, TransferError, TryLaterError, chunks, follow, new_session
+from ._download import Download, Expected, WrongFileError
+from ._retry import TRIES, retry
+from ._transport import REDIRECTS, Answer, TransferError, TryLaterError, follow, new_session
 from ._watch import Watch
 
 __all__ = [
     "REDIRECTS",
+    "TRIES",
     "AddressError",
     "Answer",
+    "Download",
+    "Expected",
     "Origin",
     "TransferError",
     "TryLaterError",
     "Watch",
+    "WrongFileError",
     "address_below",
     "check_address",
-    "chunks",
     "follow",
     "is_address",
     "join_address",
@@ -36,6 +41,7 @@ __all__ = [
     "quoted_path",
     "require_https",
     "require_step",
+    "retry",
     "segments_below",
     "shown",
 ]
