@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus.hub._web import _backoff, _services
+from scarches_plus._http import _retry
+from scarches_plus.hub._web import _services
 
 WEIGHTS = "weights.safetensors"
 USUAL = re.compile(r"(GET|POST|PUT) .*/draft(/files.*)? -> 20")
@@ -63,7 +64,7 @@ def without_importance(model, folder, version):
 def main():
     zenodo, elsewhere, folder = InvenioServer(), InvenioServer(), Path(tempfile.mkdtemp())
     os.environ["NO_PROXY"] = "127.0.0.1"
-    _backoff.WAIT = 0.01
+    _retry.WAIT = 0.01
     _services.SERVICES["zenodo sandbox"] = _services.Service(zenodo.address, "ZENODO_SANDBOX_TOKEN")
     log = Log(zenodo)
     logging.getLogger("scarches_plus").addHandler(log)

@@ -9,7 +9,8 @@ import requests
 from file_server import FileServer
 
 from scarches_plus import _limits
-from scarches_plus._http import TransferError, TryLaterError, Watch, chunks, follow, new_session
+from scarches_plus._http import TransferError, TryLaterError, Watch, follow, new_session
+from scarches_plus._http._transport import chunks
 
 
 @pytest.fixture

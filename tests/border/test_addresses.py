@@ -9,6 +9,7 @@ from invenio_server import TOKEN, InvenioServer
 import scarches_plus as sp
 from scarches_plus._http import (
     AddressError,
+    _retry,
     address_below,
     check_address,
     join_address,
@@ -18,7 +19,7 @@ from scarches_plus._http import (
 from scarches_plus.datasets._sources._download import RemoteFile, fetch
 from scarches_plus.hub import BundleError
 from scarches_plus.hub._indexes._index import EMBEDDED
-from scarches_plus.hub._web import _backoff, _services
+from scarches_plus.hub._web import _services
 from scarches_plus.hub._web._services import Token
 from scarches_plus.hub._web._session import Session
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.border
 @pytest.fixture
 def servers(monkeypatch):
     """Zenodo and a thief on this machine, and the user's token for Zenodo."""
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     zenodo, thief = InvenioServer(), InvenioServer()
     monkeypatch.setitem(_services.SERVICES, "zenodo", _services.Service(zenodo.address, "ZENODO_TOKEN"))
     monkeypatch.setenv("ZENODO_TOKEN", TOKEN)

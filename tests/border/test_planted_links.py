@@ -8,7 +8,7 @@ from small_models import SCVI, reference
 
 import scarches_plus as sp
 from scarches_plus import _files
-from scarches_plus.hub._web import _backoff
+from scarches_plus._http import _retry
 
 pytestmark = pytest.mark.border
 PRECIOUS = b"years of work"
@@ -70,7 +70,7 @@ def served(lab, monkeypatch):
     from file_server import FileServer
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     return FileServer(lab)
 
 

@@ -8,9 +8,10 @@ from hugging_face_server import HuggingFaceServer
 from invenio_server import TOKEN, InvenioServer
 
 from scarches_plus import _limits
+from scarches_plus._http import _retry
 from scarches_plus.hub import BundleError
 from scarches_plus.hub._names._local import local_path
-from scarches_plus.hub._web import _backoff, _services
+from scarches_plus.hub._web import _services
 
 pytestmark = pytest.mark.border
 
@@ -20,7 +21,7 @@ MODEL = bytes(range(256)) * 20
 @pytest.fixture
 def servers(monkeypatch):
     """Zenodo, Hugging Face and a thief on this machine, and the user's tokens."""
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     zenodo, hub, thief = InvenioServer(), HuggingFaceServer(), InvenioServer()
     monkeypatch.setitem(_services.SERVICES, "zenodo", _services.Service(zenodo.address, "ZENODO_TOKEN"))
     monkeypatch.setitem(_services.SERVICES, "huggingface", _services.Service(hub.address, "HF_TOKEN"))

@@ -12,9 +12,9 @@ from invenio_server import TOKEN
 
 import scarches_plus as sp
 from scarches_plus import _limits
-from scarches_plus._http import _transport
+from scarches_plus._http import _retry, _transport
 from scarches_plus.datasets._sources._download import RemoteFile, fetch
-from scarches_plus.hub._web import _backoff, _services
+from scarches_plus.hub._web import _services
 
 pytestmark = pytest.mark.border
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -130,7 +130,7 @@ def quick(monkeypatch):
     """Seconds in place of minutes."""
     monkeypatch.setattr(_limits, "WINDOW_SECONDS", 0.5)
     monkeypatch.setattr(_limits, "REGISTRY_SECONDS", 0.5)
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     monkeypatch.setattr(_limits, "LONGEST_INDEX_WAIT", 0.01)
 
 

@@ -1,6 +1,7 @@
 """Downloads, from a server on this machine."""
 
 import hashlib
+import os
 import socket
 import threading
 from dataclasses import replace
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from file_server import FileServer
 from scipy import sparse
 
 from scarches_plus._files import CACHE_VARIABLE, cache_folder
+from scarches_plus._http import _transport
 from scarches_plus.datasets import _pancreas, pancreas, simulate
 from scarches_plus.datasets._sources._download import RemoteFile, fetch
 
@@ -143,6 +146,32 @@ def test_a_truncated_body_is_tried_again(server, file, published, tmp_path):
     server.set("a", (200, published[:100], len(published)), (200, published))
     assert fetch(file, tmp_path, wait=0).read_bytes() == published
     assert server.requests == ["a", "a"]
+
+
+def test_what_broke_off_goes_on_in_the_next_round(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(_transport, "_CHUNK", 100)
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "x").write_bytes(published)
+    server = FileServer(tmp_path / "served")
+    server.faults["x"] = [(200, {}, 1000), (503, {}, b"")]
+    file = RemoteFile("x.h5ad", hashlib.sha256(published).hexdigest(), "https://page", (f"{server.address}/x",))
+    try:
+        assert fetch(file, tmp_path / "cache", wait=0).read_bytes() == published
+    finally:
+        server.close()
+    assert [given for _, given in server.requests] == [None, "bytes=1000-", "bytes=1000-"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["x.h5ad"]
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_its_place(file, tmp_path, plant):
+    plant(tmp_path / "file.h5ad")
+    if plant is os.mkdir:
+        with pytest.raises(OSError, match="is a folder, where the file"):
+            fetch(file, tmp_path)
+    else:
+        assert fetch(file, tmp_path).is_file()
 
 
 def test_a_body_truncated_every_time_leaves_nothing_behind(server, file, published, tmp_path):

@@ -10,9 +10,10 @@ from file_server import FileServer
 from invenio_server import InvenioServer
 
 import scarches_plus as sp
+from scarches_plus._http import _retry
 from scarches_plus.hub import BundleError
 from scarches_plus.hub._indexes._index import EMBEDDED
-from scarches_plus.hub._web import _backoff, _services
+from scarches_plus.hub._web import _services
 
 TOKEN = "s3cret-t0ken"
 
@@ -31,7 +32,7 @@ def lab(tmp_path):
 @pytest.fixture
 def server(lab, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     server = FileServer(lab)
     yield server
     server.close()
@@ -178,7 +179,7 @@ def shown(error):
 def test_a_lost_connection_does_not_carry_the_token(moment, tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("ZENODO_SANDBOX_TOKEN", TOKEN)
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     service = InvenioServer()
     url = f"{service.address}/api/records/1/files/index.json"
     monkeypatch.setitem(
@@ -186,7 +187,7 @@ def test_a_lost_connection_does_not_carry_the_token(moment, tmp_path, monkeypatc
     )
     broken = "hang up" if moment == "the answer" else (200, {"Content-Length": "1000"}, b"{")
     try:
-        for _ in range(_backoff.TRIES):
+        for _ in range(_retry.TRIES):
             service.fault("GET", "index.json", (403, {}, b""), broken)
         with pytest.raises(OSError, match=re.escape(url)) as caught:
             sp.hub.load("ours", index=url, cache_dir=tmp_path)

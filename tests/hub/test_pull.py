@@ -1,6 +1,7 @@
 """Models come from folders and web servers whole, or not at all."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,8 @@ import pytest
 from file_server import FileServer
 
 import scarches_plus as sp
-from scarches_plus._http import _transport
+from scarches_plus._http import _retry, _transport
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._web import _backoff
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def lab(model, tmp_path_factory):
 @pytest.fixture
 def server(lab, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_backoff, "WAIT", 0.01)
+    monkeypatch.setattr(_retry, "WAIT", 0.01)
     monkeypatch.setattr(_transport, "_CHUNK", 100)
     server = FileServer(lab)
     yield server
@@ -88,6 +88,16 @@ def test_what_broke_off_goes_on(pull, server):
     assert ranges == [None, "bytes=1000-", "bytes=1500-"]
 
 
+def test_everybody_may_read_a_shared_cache_and_pooch_says_nothing(pull, capfd):
+    before = os.umask(0o022)
+    try:
+        folder = pull()
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    assert "ownload" not in "".join(capfd.readouterr())
+
+
 def test_a_second_call_goes_on_where_the_first_broke_off(pull, server):
     server.faults["weights.safetensors"] = [(200, {}, 1000), *[(503, {}, b"")] * 3]
     with pytest.raises(OSError, match=r"weights\.safetensors"):
@@ -136,7 +146,7 @@ def from_mirrors(server, lab, tmp_path):
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_short_page_does_not_spoil_the_next_mirror(announced, server, from_mirrors):
     headers = {} if announced else {"Content-Length": None}
-    server.faults["signs-in/weights.safetensors"] = [(200, headers, b"<html>Sign in</html>")] * _backoff.TRIES
+    server.faults["signs-in/weights.safetensors"] = [(200, headers, b"<html>Sign in</html>")] * _retry.TRIES
     sp.hub.verify_bundle(from_mirrors())
     assert ("/small-1.0/weights.safetensors", None) in server.requests
 
@@ -247,13 +257,13 @@ PULL = """
 KILLED = """
     import os
 
-    from scarches_plus.hub._web import _fetch_file
+    from scarches_plus._http import _download
 
-    def die(response, chunks=_fetch_file.chunks):
+    def die(response, chunks=_download.chunks):
         yield next(chunks(response))
         os._exit(9)
 
-    _fetch_file.chunks = die
+    _download.chunks = die
 """
 
 

@@ -8,10 +8,11 @@ import shutil
 import pytest
 from hugging_face_server import TOKEN, HuggingFaceServer
 
+from scarches_plus._http import _retry
 from scarches_plus.hub import BundleError, pull
 from scarches_plus.hub._indexes._index import EMBEDDED
 from scarches_plus.hub._names._local import local_path
-from scarches_plus.hub._web import _backoff, _services
+from scarches_plus.hub._web import _services
 
 MODEL = bytes(range(256)) * 20
 REPOSITORY = {
@@ -28,7 +29,7 @@ REPOSITORY = {
 @pytest.fixture
 def hub(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     server = HuggingFaceServer()
     monkeypatch.setitem(_services.SERVICES, "huggingface", _services.Service(server.address, "HF_TOKEN"))
     yield server

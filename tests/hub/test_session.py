@@ -8,7 +8,8 @@ import pytest
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus.hub._web import _backoff, _session
+from scarches_plus._http import _retry
+from scarches_plus.hub._web import _session
 
 
 def files_of(folder):
@@ -136,7 +137,7 @@ def test_tokens_of_the_environment(send, zenodo, monkeypatch):
 
 def test_the_sandbox_unless_asked(bundles, monkeypatch):
     """Real addresses, which the tests cannot reach: see tests/conftest.py."""
-    monkeypatch.setattr(_backoff, "WAIT", 0.001)
+    monkeypatch.setattr(_retry, "WAIT", 0.001)
     for sandbox, host in ((True, "sandbox.zenodo.org"), (False, "zenodo.org")):
         with pytest.raises(RuntimeError, match=f"'{host}'"):
             sp.hub.upload(bundles / "1", token=TOKEN, sandbox=sandbox)

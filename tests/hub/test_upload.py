@@ -8,9 +8,9 @@ import pytest
 from invenio_server import TOKEN
 
 import scarches_plus as sp
+from scarches_plus._http import _retry
 from scarches_plus.hub import BundleError
 from scarches_plus.hub._registries._record_files import send_files
-from scarches_plus.hub._web import _backoff
 
 CARD = {"name": "small", "version": "1", "license": "CC-BY-4.0", "contacts": ["Jane Doe <jane@lab.example>"]}
 
@@ -192,8 +192,8 @@ def test_an_upload_that_broke_off_goes_on(send, zenodo):
 
 def test_busy_servers_are_left_alone_as_long_as_they_ask(send, zenodo, monkeypatch):
     waits = []
-    monkeypatch.setattr(_backoff.time, "sleep", waits.append)
-    monkeypatch.setattr(_backoff.time, "time", lambda: 1_000_000_000)
+    monkeypatch.setattr(_retry.time, "sleep", waits.append)
+    monkeypatch.setattr(_retry.time, "time", lambda: 1_000_000_000)
     zenodo.fault("GET", "user/records", (429, {"Retry-After": "7"}, b""), (429, {"Retry-After": "1e9"}, b""))
     zenodo.fault("GET", "user/records", (503, {"Retry-After": "999999999"}, b""))
     limit = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1000000030"}

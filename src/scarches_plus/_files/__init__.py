@@ -7,6 +7,7 @@ Nothing else in the package replaces a file or a folder, or writes into a folder
 
 from ._cache import CACHE_VARIABLE, cache_folder
 from ._check import check_apart, check_output_file, check_output_folder, check_space
+from ._folders._private_folder import private_folder
 from ._folders._read_folder import read_folder
 from ._folders._swap import current
 from ._folders._write_folder import write_folder
@@ -29,6 +30,7 @@ __all__ = [
     "open_part",
     "open_regular",
     "place_part",
+    "private_folder",
     "read_file",
     "read_folder",
     "read_unpacked",

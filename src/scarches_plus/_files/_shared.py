@@ -1,4 +1,4 @@
-"""Write files into folders that others can write to, such as a shared cache."""
+"""Files in folders that others can write to as well, such as a cache for a whole lab."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock
+
+from ._flush import flush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +90,8 @@ def _open_own(path: Path) -> BinaryIO | None:
 
 
 def place_part(part: Path, target: Path) -> None:
-    """Rename a file that has arrived to its final name."""
+    """Give a file that has arrived its name, once it is on the disk."""
+    flush(part)
     part.replace(target)
 
 

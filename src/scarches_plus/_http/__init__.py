@@ -1,6 +1,6 @@
-"""Send HTTP requests with checked addresses, followed redirects and a limit for slow servers.
+"""Send HTTP requests: check addresses, follow redirects, leave slow servers, retry, download files.
 
-No other folder sends requests.
+No other folder does.
 """
 
 from ._addresses import (
@@ -17,20 +17,25 @@ from ._addresses import (
     segments_below,
     shown,
 )
-from ._transport import REDIRECTS, Answer, TransferError, TryLaterError, chunks, follow, new_session
+from ._download import Download, Expected, WrongFileError
+from ._retry import TRIES, retry
+from ._transport import REDIRECTS, Answer, TransferError, TryLaterError, follow, new_session
 from ._watch import Watch
 
 __all__ = [
     "REDIRECTS",
+    "TRIES",
     "AddressError",
     "Answer",
+    "Download",
+    "Expected",
     "Origin",
     "TransferError",
     "TryLaterError",
     "Watch",
+    "WrongFileError",
     "address_below",
     "check_address",
-    "chunks",
     "follow",
     "is_address",
     "join_address",
@@ -39,6 +44,7 @@ __all__ = [
     "quoted_path",
     "require_https",
     "require_step",
+    "retry",
     "segments_below",
     "shown",
 ]

@@ -1,16 +1,16 @@
-"""Fetch files over HTTP, checking every redirect.
-
-Nothing but the request is sent, and to nobody else.
-"""
+"""Send GET requests over HTTP, checking every redirect; nothing but the request is sent, to nobody else."""
 
 from __future__ import annotations
 
+import time
+from contextlib import AbstractContextManager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests import RequestException
 from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
 
 from scarches_plus import _limits
 from scarches_plus._text import for_message
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 _CHUNK = 2**14
 _TIMEOUT = (_limits.CONNECT_SECONDS, _limits.WINDOW_SECONDS)
 REDIRECTS = range(300, 400)
+_DELIVERED = {200, 206}
+#: How services answer for what is not there, or no longer.
+_NOT_THERE = {404, 410}
+_TOO_MANY, _SERVER_ERROR = 429, 500
+#: More digits than the size of any file.
+_DIGITS = 20
 
 
 class TransferError(OSError):
@@ -32,17 +38,14 @@ class TransferError(OSError):
 
 
 class TryLaterError(TransferError):
-    """The same request may succeed later.
-
-    ``wait`` is how many seconds the server wants to be left alone, if it says so.
-    """
+    """The same request may succeed later; ``wait`` says after how many seconds, if the server does."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
         self.wait = wait
 
 
-class Answer:
+class Answer(AbstractContextManager["Answer"]):
     """An answer whose contents have not been read; to be used in a ``with`` statement.
 
     Parameters
@@ -58,13 +61,42 @@ class Answer:
         self.status_code: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
-    def __enter__(self) -> Answer:
-        return self
+    @property
+    def is_overloaded(self) -> bool:
+        """True if the same request may succeed later."""
+        return self.status_code == _TOO_MANY or self.status_code >= _SERVER_ERROR
+
+    @property
+    def asked_wait(self) -> float | None:
+        """Seconds that the server asks to wait: ``Retry-After``, or Zenodo's ``X-RateLimit-Reset``."""
+        with suppress(HTTPError, ValueError, OverflowError):  # what is neither a number nor a date
+            if "Retry-After" in self.headers:
+                return Retry().parse_retry_after(self.headers["Retry-After"])
+            if self.headers.get("X-RateLimit-Remaining") == "0":
+                return float(self.headers.get("X-RateLimit-Reset", "")) - time.time()
+        return None
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that are announced, if any are."""
+        announced = self.headers.get("Content-Length", "")
+        return int(announced) if announced.isdecimal() and len(announced) < _DIGITS else None
+
+    def require_success(self) -> None:
+        """Raise unless this is what was asked for: a file, or the rest of one.
+
+        Raises
+        ------
+        OSError
+            :class:`TryLaterError` if the server is overloaded, ``FileNotFoundError`` if it has no such file.
+        """
+        message = f"answers {self.status_code}"
+        if self.is_overloaded:
+            raise TryLaterError(message, self.asked_wait)
+        if self.status_code not in _DELIVERED:
+            raise FileNotFoundError(message) if self.status_code in _NOT_THERE else OSError(message)
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Close the connection."""
         self._watch.stop()
         self._response.close()
@@ -95,6 +127,15 @@ class Answer:
         self._watch.moved(len(contents))
         return contents
 
+    def whole(self, at_most: int) -> bytes:
+        """Return all contents, or a byte more than ``at_most`` of what is larger; errors as in :meth:`read`."""
+        contents = bytearray()
+        for chunk in chunks(self):
+            contents += chunk
+            if len(contents) > at_most:
+                break
+        return bytes(contents[: at_most + 1])
+
 
 def chunks(answer: Answer) -> Iterator[bytes]:
     """Return what arrives, piece by piece; errors as in :meth:`Answer.read`."""
@@ -109,7 +150,7 @@ def new_session(address: str, watch: Watch) -> Any:
     ``.netrc``; and uses no proxy for what is not encrypted, which is on this machine.
     """
     session = requests.Session()
-    session.headers.update({"User-Agent": user_agent(), "Accept-Encoding": "identity"})
+    session.headers.update({"User-Agent": f"scarches_plus/{version('scarches-plus')}", "Accept-Encoding": "identity"})
     session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]
     session.auth = _send_nothing
     session.trust_env = origin_of(address).scheme == "https"
@@ -161,11 +202,6 @@ def follow(
     watch.stop()
     message = "is sent from place to place"
     raise TransferError(message)
-
-
-def user_agent() -> str:
-    """Return the User-Agent header: name and version of this package."""
-    return f"scarches_plus/{version('scarches-plus')}"
 
 
 def _ask(url: str, headers: Mapping[str, str], auth: Any, watch: Watch) -> Any:

@@ -43,7 +43,7 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
 
 
 def _penalties_of_words() -> dict[str, type[Penalty]]:
-    """Return the penalties of ``sp.train`` by name, as far as words can make them: no option of theirs must be given."""
+    """Return the penalties of ``sp.train`` by name that words can make: no option of theirs has to be given."""
     from scarches_plus import train
 
     public = [getattr(train, name) for name in train.__all__]

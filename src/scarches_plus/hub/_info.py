@@ -74,8 +74,7 @@ def info(
         raise KeyError(message) from error
     folder = listed.folder(cache_dir)
     for file in () if listed.embedded else (MANIFEST, CHECKSUMS):
-        pinned = listed.entry.files[file]  # type: ignore[index]
-        fetch_file(listed.addresses(file), folder / file, pinned, offline=offline)
+        fetch_file(listed.addresses(file), folder / file, listed.expected(file), offline=offline)
     return read_manifest(folder)[0]
 
 

@@ -124,10 +124,10 @@ def _fetch_listed(
         if missing:
             check_space(folder, missing)
         first = 0
-        for file, pinned in entry.files.items():
+        for file in entry.files:
             places = listed.addresses(file)
             places = places[first:] + places[:first]  # the mirror that delivered is asked first
-            first += fetch_file(places, folder / file, pinned, offline=offline, progress=progress)
+            first += fetch_file(places, folder / file, listed.expected(file), offline=offline, progress=progress)
             first %= len(places)
     read_manifest(folder)
     return folder

@@ -1,26 +1,20 @@
-"""Download files once, check them against their hash, and cache them."""
+"""Download the files of data sets once, from mirrors in turn, and keep them in the cache folder."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pooch
-from tqdm.auto import tqdm
-
-from scarches_plus._files import cache_folder
+from scarches_plus._files import cache_folder, private_folder
 from scarches_plus._hdf5 import read_h5ad
-from scarches_plus._http import AddressError, TransferError, chunks, follow
+from scarches_plus._http import Download, Expected, TryLaterError, WrongFileError, retry
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from anndata import AnnData
-
-_OK = 200
 
 
 @dataclass(frozen=True)
@@ -59,34 +53,39 @@ def fetch(
         If no mirror delivered the file. Nothing is left in the cache folder, and the message says how to place the
         file by hand.
     """
-    path = cache_folder(cache_dir) / file.name
-    if path.is_dir():  # pooch would put the file into it, and into what a link leads to
+    path, expected = cache_folder(cache_dir) / file.name, Expected(f"sha256:{file.sha256}")
+    if expected.is_at(path):
+        return path
+    if path.is_dir():
         message = f"{path} is a folder, where the file {file.name} should be; remove it"
         raise OSError(message)
+    path.parent.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
     mirrors = list(file.mirrors)
-    for attempt in range(rounds):
-        if attempt and mirrors:
-            time.sleep(wait)
+
+    def once() -> Path:
         for url in tuple(mirrors):
             try:
-                pooch.retrieve(url, f"sha256:{file.sha256}", file.name, path.parent, downloader=_download)
-            except (AddressError, TransferError) as error:
+                Download(expected, staging / file.name).place(url, path)
+            except OSError as error:
                 failures[url] = str(error)
-            except ValueError:  # pooch's word for a wrong hash
-                failures[url] = "sent something else than the file (wrong sha256)"
-                mirrors.remove(url)
+                if isinstance(error, WrongFileError):
+                    mirrors.remove(url)
             else:
                 return path
-    message = "\n".join(
-        [
-            f"could not download {file.name}:",
-            *(f"  {url}: {why}" for url, why in failures.items()),
-            f"Download it with a browser from {file.page} and save it as {path}",
-            f"It must have the sha256 {file.sha256}" + ("; the file there now has another." if path.exists() else "."),
-        ]
-    )
-    raise OSError(message)
+        message = "\n".join(
+            [
+                f"could not download {file.name}:",
+                *(f"  {url}: {why}" for url, why in failures.items()),
+                f"Download it with a browser from {file.page} and save it as {path}",
+                f"It must have the sha256 {file.sha256}"
+                + ("; the file there now has another." if path.exists() else "."),
+            ]
+        )
+        raise TryLaterError(message, wait) if mirrors else OSError(message)
+
+    with private_folder(path) as staging:  # goes, and with it what has arrived
+        return retry(once, tries=rounds)
 
 
 def read_published(path: Path) -> AnnData:
@@ -95,17 +94,3 @@ def read_published(path: Path) -> AnnData:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         return read_h5ad(path)
-
-
-def _download(url: str, output_file: str, _pooch: Any) -> None:
-    """Download a file for pooch; figshare's firewall answers 202 and an empty page to what is no browser."""
-    with follow(url, {}) as answer:
-        if answer.status_code != _OK:
-            message = f"answers {answer.status_code} and no file; it may want a browser"
-            raise TransferError(message)
-        announced = answer.headers.get("Content-Length", "")
-        total = int(announced) if announced.isdecimal() else None
-        with Path(output_file).open("wb") as file, tqdm(total=total, unit="B", unit_scale=True) as bar:
-            for chunk in chunks(answer):
-                file.write(chunk)
-                bar.update(len(chunk))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scarches_plus._files import cache_folder, cache_subfolder, write_file
 from scarches_plus._logging import logger
 from scarches_plus.bundle import read_file
-from scarches_plus.hub._web._transport import fetch_small, is_offline
+from scarches_plus.hub._web._get import fetch_small, is_offline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

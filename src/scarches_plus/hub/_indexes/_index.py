@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 from scarches_plus import _arguments as check
 from scarches_plus._arguments import at_home
 from scarches_plus._files import cache_folder, open_regular
-from scarches_plus._http import is_address, join_address, origin_of, quoted_path, require_step, shown
+from scarches_plus._http import Expected, is_address, join_address, origin_of, quoted_path, require_step, shown
 from scarches_plus._json import first_problem, parse_json
 from scarches_plus._limits import (
     ADDRESS_CHARACTERS,
@@ -118,6 +118,11 @@ class Listed:
     def addresses(self, name: str) -> list[str]:
         """Return where a file of the model may lie: folders and addresses, in the order to try them."""
         return [_address(mirror, name, self.source) for mirror in self.entry.mirrors]
+
+    def expected(self, name: str) -> Expected:
+        """Return what a file of the model has to be."""
+        file = self.entry.files[name]  # type: ignore[index]
+        return Expected(f"sha256:{file.sha256}", file.size)
 
     def folder(self, cache_dir: str | Path | None) -> Path:
         """Return where the files of the model are to lie: in the package, if it comes with it, else in the cache."""

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from scarches_plus._files import cache_folder, cache_subfolder, check_space, locked, open_regular
+from scarches_plus._http import Expected
 from scarches_plus._logging import logger
 from scarches_plus._text import for_message
 from scarches_plus.bundle import BundleError
-from scarches_plus.hub._web._expected import Expected
 from scarches_plus.hub._web._fetch_file import fetch_file
-from scarches_plus.hub._web._transport import is_offline
+from scarches_plus.hub._web._get import is_offline
 
 from . import _huggingface, _zenodo
 from ._choose import choose
@@ -198,8 +198,8 @@ def _require_size(place: Place, size: int, max_bytes: int) -> None:
 
 def _expected(place: Place, path: str, file: PinnedFile) -> Expected:
     try:
-        return Expected(file.size, file.checksum)
-    except BundleError as error:
+        return Expected(file.checksum, file.size)
+    except ValueError as error:
         message = f"{place.whole}: {for_message(path, 100)} {error}"
         raise BundleError(message) from None
 

@@ -11,7 +11,7 @@ from scarches_plus._json import first_problem, parse_json
 from scarches_plus._limits import ANSWER_BYTES
 from scarches_plus._text import for_message
 from scarches_plus.bundle import BundleError
-from scarches_plus.hub._web._transport import fetch_small
+from scarches_plus.hub._web._get import fetch_small
 
 from ._pins import PinnedFile
 from ._place import is_plain

@@ -1,7 +1,8 @@
-"""Send authenticated HTTP requests to a service."""
+"""Send requests to a service with the token of the user."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -12,19 +13,18 @@ from scarches_plus._http import (
     AddressError,
     Answer,
     TransferError,
+    TryLaterError,
     Watch,
     address_below,
-    chunks,
     join_address,
     new_session,
     origin_of,
     require_https,
+    retry,
 )
 from scarches_plus._json import parse_json
 from scarches_plus._limits import ANSWER_BYTES
 from scarches_plus._text import for_message
-
-from . import _backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,12 +33,8 @@ if TYPE_CHECKING:
     from ._services import Token
 
 _TIMEOUT = (_limits.CONNECT_SECONDS, _limits.REGISTRY_SECONDS)
-_HEADERS = ("Location", "Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-#: HTTP statuses; those from ``_FAILED`` on are errors.
-_FAILED = 400
-_UNKNOWN = 401
-_FORBIDDEN = 403
-_NOT_FOUND = 404
+_FAILED, _UNKNOWN, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 400, 401, 403, 404, 429, 503
+_BINARY = {"Content-Type": "application/octet-stream"}
 #: What may be repeated without doing it twice.
 _REPEATABLE = {"GET", "PUT", "DELETE"}
 _MOST_TEXT = 300
@@ -86,64 +82,44 @@ class Session:
             If the service cannot be reached or refuses, with its reason; ``PermissionError`` and ``FileNotFoundError``
             if it says so.
         """
-        what = f"{method} {self._address}/{path}"
-        for attempt in range(_backoff.TRIES):
-            last = attempt == _backoff.TRIES - 1
-            status, headers, text = self._once(method, path, values, params, opened)
-            if status is None:
-                if last or method not in _REPEATABLE:
-                    message = f"{what}: {text.decode()}"
-                    raise OSError(message)
-                _backoff.pause(attempt)
-            elif _backoff.is_overloaded(status) and not last and _may_repeat(method, status):
-                _backoff.pause(attempt, _backoff.asked_wait(headers))
-            else:
-                return self._understood(what, status, headers, text)
-        return None
+        return retry(lambda: self._once(method, path, values, params, opened))
 
-    def _once(
-        self, method: str, path: str, values: Any, params: Any, opened: Any
-    ) -> tuple[int | None, Mapping[str, str], bytes]:
-        """Return status, headers and text of the answer, or no status and why there is none.
+    def _once(self, method: str, path: str, values: Any, params: Any, opened: Any) -> Any:
+        """Ask once.
 
         Errors of the library hold the request with its headers. They end here, as does a token that the service
         repeats.
         """
-        url = address_below(self._address, *path.split("/"))
-        shared = {"params": params, "auth": self._token, "stream": True, "timeout": _TIMEOUT}
+        url, what = address_below(self._address, *path.split("/")), f"{method} {self._address}/{path}"
         self._watch.start()
         try:
-            if opened is None:
-                response = self._requests.request(method, url, json=values, **shared)
-            else:
-                own = {"Content-Type": "application/octet-stream"}
-                with opened() as file:
-                    response = self._requests.request(
-                        method, url, data=_Watched(file, self._watch), headers=own, **shared
-                    )
+            with opened() if opened else nullcontext() as file:
+                sent = {"json": values} if file is None else {"data": _Watched(file, self._watch), "headers": _BINARY}
+                response = self._requests.request(
+                    method, url, params=params, auth=self._token, stream=True, timeout=_TIMEOUT, **sent
+                )
             with Answer(response, self._watch) as answer:
-                text = bytearray()
-                for chunk in chunks(answer):
-                    text += chunk
-                    if len(text) > ANSWER_BYTES:
-                        message = f"{method} {url}: sends more than {ANSWER_BYTES} bytes"
-                        raise OSError(message)
-                headers = {name: answer.headers[name] for name in _HEADERS if name in answer.headers}
-                return answer.status_code, headers, self._token.hidden_in(bytes(text))
+                text = self._token.hidden_in(answer.whole(ANSWER_BYTES))
+            why = ""
         except requests.RequestException as error:
             why = self._watch.broken or f"no answer ({type(error).__name__})"
         except TransferError as error:
             why = str(error)
         finally:
             self._watch.stop()
-        if self._watch.broken:  # once is enough
-            message = f"{method} {url}: {why}"
+        if why:  # of a slow service, once is enough
+            message = f"{what}: {why}"
+            raise (TryLaterError if method in _REPEATABLE and not self._watch.broken else OSError)(message)
+        if len(text) > ANSWER_BYTES:
+            message = f"{what}: sends more than {ANSWER_BYTES} bytes"
             raise OSError(message)
-        return None, {}, why.encode()
+        return self._understood(method, what, answer, text)
 
-    def _understood(self, what: str, status: int, headers: Mapping[str, str], text: bytes) -> Any:
+    def _understood(self, method: str, what: str, answer: Answer, text: bytes) -> Any:
+        status = answer.status_code
         if status in REDIRECTS:
-            message = f"{what}: sends us to {self._host(headers.get('Location', ''))}, where the token does not go"
+            place = self._host(answer.headers.get("Location", ""))
+            message = f"{what}: sends us to {place}, where the token does not go"
             raise OSError(message)
         try:
             values = parse_json(text) if text else None
@@ -160,6 +136,8 @@ class Session:
         )
         hint = "; is the token of this service, and may it do this?" if kind is PermissionError else ""
         message = f"{what}: {status} {for_message(reason(values), 1000)}{hint}"
+        if answer.is_overloaded and _may_repeat(method, status):
+            raise TryLaterError(message, answer.asked_wait)
         raise kind(message)
 
     def _host(self, place: str) -> str:
@@ -199,4 +177,4 @@ def reason(values: Any) -> str:
 
 def _may_repeat(method: str, status: int) -> bool:
     """Return whether a request may be repeated: it was not carried out, or carrying it out again changes nothing."""
-    return method in _REPEATABLE or status in {_backoff.TOO_MANY, _backoff.UNAVAILABLE}
+    return method in _REPEATABLE or status in {_TOO_MANY, _UNAVAILABLE}
