@@ -56,3 +56,25 @@ def _one_thread():
     yield
     if "torch" in sys.modules and sys.modules["torch"].get_num_threads() > 1:
         sys.modules["torch"].set_num_threads(1)
+
+
+#: How much is worked on at once, and how many are sampled. Results do not depend on it, and small data would be one block.
+BLOCKS = {
+    "votes": "metrics._mixing.kni._CHUNK",
+    "pairs": "metrics._mixing.rbni._CHUNK",
+    "simulated": "datasets._simulate._CHUNK",
+    "on_disk": "_cells._counts._BLOCK_ON_DISK",
+    "gradients": "train._estimation._cell_gradients._N_VALUES",
+    "scanned": "tl._detect_novel._BLOCK",
+}
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """Make blocks small: ``blocks(votes=100)``."""
+
+    def set_sizes(**sizes):
+        for name, size in sizes.items():
+            monkeypatch.setattr(f"scarches_plus.{BLOCKS[name]}", size)
+
+    return set_sizes

@@ -204,3 +204,14 @@ def test_metrics_name_a_sparse_embedding(metric):
     arguments |= {"neighbor_preservation": (cells(10),)}
     with pytest.raises(ValueError, match="embedding is sparse"):
         getattr(metrics, metric)(csr_matrix(cells(10)), *arguments.get(metric, (np.arange(10) % 2,)))
+
+
+def test_metrics_over_k_search_once(monkeypatch):
+    searched, search = [], _search._search
+    monkeypatch.setattr(_search, "_search", lambda *args: searched.append(args[2]) or search(*args))
+    embedding, labels = cells(200), np.arange(200) % 3
+    metrics.over_k(metrics.label_purity, embedding, [labels], ks=(5, 50, 20))
+    assert searched == [51]
+    known = nearest_within(embedding, 60).indices
+    metrics.over_k(metrics.label_purity, embedding, [labels], ks=(5, 50), neighbors=known)
+    assert searched == [51, 61]
