@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -60,6 +61,7 @@ def _one_thread():
 
 #: How much is worked on at once, and how many are sampled. Results do not depend on it, and small data would be one block.
 BLOCKS = {
+    "received": "_http._transport._CHUNK",
     "votes": "metrics._mixing.kni._CHUNK",
     "pairs": "metrics._mixing.rbni._CHUNK",
     "simulated": "datasets._simulate._CHUNK",
@@ -78,3 +80,22 @@ def blocks(monkeypatch):
             monkeypatch.setattr(f"scarches_plus.{BLOCKS[name]}", size)
 
     return set_sizes
+
+
+@pytest.fixture
+def no_waits(monkeypatch):
+    """Let whoever tries again wait a millisecond."""
+    monkeypatch.setattr("scarches_plus.hub._web._backoff.WAIT", 0.001)
+
+
+@pytest.fixture(scope="session")
+def publish_at():
+    """Let a service be a server of this machine: ``publish_at(monkeypatch, "zenodo", server.address)``."""
+
+    def put(patch, name, address):
+        from scarches_plus.hub._web._services import SERVICES
+
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setitem(SERVICES, name, replace(SERVICES[name], address=address))
+
+    return put

@@ -15,6 +15,8 @@ _SURGERY = {"encode_covariates": True, "use_layer_norm": "both", "use_batch_norm
 NETWORK = {"n_hidden": 12, "n_latent": 4, "n_layers": 2, **_SURGERY}
 MODALITIES = {"rna_layer": "rna", "protein_layer": "protein"}
 N_PROTEINS = 5
+#: From the fewest entries that train to the most.
+STRATEGIES = ("condition", "input_layers", "all")
 
 
 def network(cls):
@@ -73,6 +75,6 @@ def reference(cls=SCVI, adata=None, *, setup_kwargs=None, **kwargs):
 
 
 __all__ = [
-    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "TOTALVI", "as_taken", "cells", "network", "reference", "setup",
-    "split", "train", "with_proteins",
+    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "STRATEGIES", "TOTALVI", "as_taken", "cells", "network", "reference",
+    "setup", "split", "train", "with_proteins",
 ]  # fmt: skip

@@ -6,10 +6,9 @@ import scvi
 import torch
 from anndata import AnnData
 from scipy import sparse
-from small_models import NETWORK, SCANVI, SCVI, cells, reference, setup, split, train
+from small_models import NETWORK, SCANVI, SCVI, STRATEGIES, cells, reference, setup, split, train
 
 from scarches_plus.model import load
-from scarches_plus.model._surgery._strategies import STRATEGIES
 
 LIKELIHOODS = ("mse", "sse")
 
@@ -237,7 +236,7 @@ class TestUse:
     def test_scanvi_from_scvi(self, likelihood):
         setup_kwargs = {"labels_key": "cell_type"}
         model = reference(
-            SCVI, cells(), setup_kwargs=setup_kwargs, gene_likelihood=likelihood, reconstruction_weight=2.0
+            SCVI, STRATEGIES, cells(), setup_kwargs=setup_kwargs, gene_likelihood=likelihood, reconstruction_weight=2.0
         )
         semi = SCANVI.from_scvi_model(model, unlabeled_category="Unknown")
         assert semi.module._reconstruction_weight == 2.0
