@@ -25,9 +25,9 @@ def lab(model, tmp_path_factory):
 
 
 @pytest.fixture
-def server(lab, monkeypatch, no_waits, blocks):
+def server(lab, monkeypatch, no_waits, limits):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    blocks(received=100)
+    limits(received=100)
     server = FileServer(lab)
     yield server
     server.close()

@@ -239,8 +239,8 @@ def test_offline(fetch, zenodo, monkeypatch):
     assert zenodo.log == []
 
 
-def test_what_broke_off_goes_on(fetch, zenodo, blocks):
-    blocks(received=100)
+def test_what_broke_off_goes_on(fetch, zenodo, limits):
+    limits(received=100)
     number = zenodo.put({"model.pt": MODEL})
     zenodo.fault("GET", "/content", 1000, (503, {"Retry-After": "0"}, b""), 500)
     assert files_of(fetch(doi(number))) == {"model.pt": MODEL}

@@ -249,10 +249,10 @@ def test_invariances(seed, scale):
 
 
 @pytest.mark.parametrize("chunk", [1, 37, 100])
-def test_chunks_do_not_matter(chunk, blocks):
+def test_chunks_do_not_matter(chunk, limits):
     data = example()
     expected = kni(*data, k=10)
-    blocks(votes=chunk)
+    limits(votes=chunk)
     pd.testing.assert_series_equal(kni(*data, k=10).to_series(), expected.to_series())
 
 

@@ -43,6 +43,13 @@ def test_equals_one_search_per_k(metric, arguments):
     assert curve.nunique() > 1
 
 
+def test_searches_once(searches):
+    over_k(metrics.label_purity, EMBEDDING, [LABELS], ks=(5, 50, 20))
+    assert searches == [51]
+    over_k(metrics.label_purity, EMBEDDING, [LABELS], ks=(5, 50), neighbors=nearest_others(EMBEDDING, 60))
+    assert searches == [51]
+
+
 def test_further_parameters():
     curve = over_k(partial(metrics.entropy_batch_mixing, normalize=True), EMBEDDING, [BATCHES], ks=range(5, 50, 20))
     nats = over_k(metrics.entropy_batch_mixing, EMBEDDING, [BATCHES], ks=range(5, 50, 20))

@@ -156,10 +156,10 @@ def test_distances_are_those_of_differences(offset):
 
 
 @pytest.mark.parametrize("chunk", [1, 91, 1000, 2**20])
-def test_chunks_do_not_matter(chunk, blocks):
+def test_chunks_do_not_matter(chunk, limits):
     data = example()
     expected = rbni(*data)
-    blocks(pairs=chunk)
+    limits(pairs=chunk)
     result = rbni(*data)
     pd.testing.assert_series_equal(result.to_series(), expected.to_series(), check_exact=True)
     pd.testing.assert_frame_equal(result.per_batch, expected.per_batch, check_exact=True)

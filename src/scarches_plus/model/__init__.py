@@ -4,6 +4,7 @@ What changes the network belongs into ``module``, what changes the loss into ``t
 """
 
 from scarches_plus._load import load
+from scarches_plus._reference import ReferenceSpec
 
 from ._recipes import QUERY_RECIPES, RECIPES, Recipe
 from ._scanvi import SCANVI
@@ -11,4 +12,4 @@ from ._scvi import SCVI
 from ._state import ModelState, Surgery
 from ._totalvi import TOTALVI
 
-__all__ = ["QUERY_RECIPES", "RECIPES", "SCANVI", "SCVI", "TOTALVI", "ModelState", "Recipe", "Surgery", "load"]
+__all__ = ["QUERY_RECIPES", "RECIPES", "SCANVI", "SCVI", "TOTALVI", "ModelState", "Recipe", "ReferenceSpec", "Surgery", "load"]
