@@ -236,7 +236,7 @@ class TestUse:
     def test_scanvi_from_scvi(self, likelihood):
         setup_kwargs = {"labels_key": "cell_type"}
         model = reference(
-            SCVI, STRATEGIES, cells(), setup_kwargs=setup_kwargs, gene_likelihood=likelihood, reconstruction_weight=2.0
+            SCVI, cells(), setup_kwargs=setup_kwargs, gene_likelihood=likelihood, reconstruction_weight=2.0
         )
         semi = SCANVI.from_scvi_model(model, unlabeled_category="Unknown")
         assert semi.module._reconstruction_weight == 2.0

@@ -12,4 +12,15 @@ from ._scvi import SCVI
 from ._state import ModelState, Surgery
 from ._totalvi import TOTALVI
 
-__all__ = ["QUERY_RECIPES", "RECIPES", "SCANVI", "SCVI", "TOTALVI", "ModelState", "Recipe", "ReferenceSpec", "Surgery", "load"]
+__all__ = [
+    "QUERY_RECIPES",
+    "RECIPES",
+    "SCANVI",
+    "SCVI",
+    "TOTALVI",
+    "ModelState",
+    "Recipe",
+    "ReferenceSpec",
+    "Surgery",
+    "load",
+]
