@@ -2,8 +2,12 @@
 
 import gzip
 import random
-from io import BytesIO
+from contextlib import redirect_stdout
+from io import BytesIO, StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import anndata
 import h5py
 import numpy as np
 import pandas as pd
@@ -102,3 +106,16 @@ def nearly_zero(n_columns, n):
     for i in random.Random(0).sample(range(n_columns), n):
         row[i] = b"1"
     return b",".join(row)
+
+
+def by_command(path, *options, gene="gene0", out=None):
+    """Return cells as commands read and write them; errors are those of the reader."""
+    from scarches_plus.cli import app
+
+    with TemporaryDirectory() as folder:
+        table, out = Path(folder) / "table.csv", out or Path(folder) / "out.h5ad"
+        table.write_text(f"old,new\n{gene},{gene}\n")
+        words = ["genes", path, "--table", table, "--keep-unmapped", "--out", out, *options]
+        with redirect_stdout(StringIO()):
+            app([str(one) for one in words], result_action="return_value", exit_on_error=False, print_error=False)
+        return anndata.read_h5ad(out)

@@ -3,6 +3,8 @@
 import os
 import socket
 import sys
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
@@ -58,3 +60,95 @@ def _one_thread():
     yield
     if "torch" in sys.modules and sys.modules["torch"].get_num_threads() > 1:
         sys.modules["torch"].set_num_threads(1)
+
+
+#: How much is worked on at once or waited for: what small data and quick tests do not come near.
+LIMITS = {
+    "received": "_http._transport._CHUNK",
+    "window": "_limits.WINDOW_SECONDS",
+    "slowest": "_limits.SLOWEST",
+    "index_seconds": "_limits.INDEX_SECONDS",
+    "registry_seconds": "_limits.REGISTRY_SECONDS",
+    "longest_index_wait": "_limits.LONGEST_INDEX_WAIT",
+    "looked_at": "_limits.TABLE_SAMPLE_BYTES",
+    "votes": "metrics._mixing.kni._CHUNK",
+    "pairs": "metrics._mixing.rbni._CHUNK",
+    "simulated": "datasets._simulate._CHUNK",
+    "on_disk": "_cells._counts._BLOCK_ON_DISK",
+    "gradients": "train._estimation._cell_gradients._N_VALUES",
+    "scanned": "tl._detect_novel._BLOCK",
+    "compared": "tl._detect_novel._SAMPLE",
+    "embedded_by_threads": "model._mixins._embedding._FEWEST_CELLS",
+    "embedding_seconds": "model._mixins._embedding._PATIENCE",
+}
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """Set limits of the package: ``limits(votes=100)``."""
+
+    def set_sizes(**sizes):
+        for name, size in sizes.items():
+            monkeypatch.setattr(f"scarches_plus.{LIMITS[name]}", size)
+
+    return set_sizes
+
+
+@pytest.fixture
+def no_waits(monkeypatch):
+    """Let whoever tries again wait a millisecond."""
+    monkeypatch.setattr("scarches_plus._http._retry.WAIT", 0.001)
+
+
+@pytest.fixture(scope="session")
+def publish_at():
+    """Let a service be a server of this machine: ``publish_at(monkeypatch, "zenodo", server.address)``."""
+
+    def put(patch, name, address):
+        from scarches_plus.hub._web._services import SERVICES
+
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setitem(SERVICES, name, replace(SERVICES[name], address=address))
+
+    return put
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """How many neighbours each search asks for, in their order."""
+    from scarches_plus._neighbors import _search
+
+    asked, search = [], _search._search
+    monkeypatch.setattr(_search, "_search", lambda *args: asked.append(args[2]) or search(*args))
+    return asked
+
+
+@pytest.fixture
+def no_exchange(monkeypatch):
+    """Let the system exchange no folders, as old ones do."""
+    monkeypatch.setattr("scarches_plus._files._folders._swap._function", lambda: None)
+
+
+@pytest.fixture
+def around(monkeypatch):
+    """Let something happen at a moment: ``around("a model is read", call)``.
+
+    The call is given what runs then, and its arguments.
+    """
+
+    def put(moment, call):
+        from scarches_plus._files._folders import _write_folder
+        from scarches_plus.bundle._layouts import _build_model
+        from scarches_plus.metrics._evaluation import evaluate
+        from scarches_plus.model._speed import _fast_training
+
+        module, name = {
+            "a folder is brought to the disk": (_write_folder, "flush_all"),
+            "a folder takes its place": (_write_folder, "place"),
+            "a minibatch trains": (_fast_training, "minibatch_moments"),
+            "a model is read": (_build_model, "read_model"),
+            "a score is computed": (evaluate, "scored"),
+        }[moment]
+        monkeypatch.setattr(module, name, partial(call, getattr(module, name)))
+
+    return put

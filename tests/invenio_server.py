@@ -33,9 +33,9 @@ class InvenioServer:
 
     ``faults`` holds ``(method, end of path, answer)``, each used once: an answer is ``(status, headers, body)``, or
     ``"hang up"`` in the middle of a request, or ``"flip a bit"`` of what arrives, or ``"done, but 502"``, or a number
-    of bytes of the answer, after which the connection breaks. ``form`` is how published records are shown to all: as
-    ``"invenio"`` or ``"zenodo"`` has it. ``log`` holds a line for each request, ``tokens`` what stood in their header,
-    and ``lines`` their first lines.
+    of bytes of the answer, after which the connection breaks, or a function that is called before all goes on as it
+    should. ``form`` is how published records are shown to all: as ``"invenio"`` or ``"zenodo"`` has it. ``log`` holds
+    a line for each request, ``tokens`` what stood in their header, and ``lines`` their first lines.
     """
 
     def __init__(self, page=100):
@@ -85,6 +85,8 @@ class InvenioServer:
             if found:
                 self.faults.remove(found)
                 fault = found[2]
+            if callable(fault):
+                fault()
             headers = {}
             if fault == "hang up":
                 handler.rfile.read(length // 2)

@@ -1,9 +1,12 @@
 """Small references and queries that train in a second."""
 
+import hashlib
+
 import mudata
 import numpy as np
 import pandas as pd
 import scvi
+import torch
 from anndata import AnnData
 
 from scarches_plus.datasets import simulate
@@ -15,6 +18,8 @@ _SURGERY = {"encode_covariates": True, "use_layer_norm": "both", "use_batch_norm
 NETWORK = {"n_hidden": 12, "n_latent": 4, "n_layers": 2, **_SURGERY}
 MODALITIES = {"rna_layer": "rna", "protein_layer": "protein"}
 N_PROTEINS = 5
+#: From the fewest entries that train to the most.
+STRATEGIES = ("condition", "input_layers", "all")
 
 
 def network(cls):
@@ -72,7 +77,29 @@ def reference(cls=SCVI, adata=None, *, setup_kwargs=None, **kwargs):
     return train(cls(adata, **{**network(cls), **kwargs}))
 
 
+def weight_change(model, mapped):
+    """Largest change of any weight of a reference in a model mapped onto it, whose layers have grown."""
+    now, changes = mapped.module.state_dict(), []
+    for name, before in model.module.state_dict().items():
+        after, where = now[name], mapped.surgery.entries.get(name)
+        if where is not None and after.shape != before.shape:
+            old = torch.ones(after.shape[where[0]], dtype=torch.bool)
+            old[torch.as_tensor(where[1])] = False
+            after = after.index_select(where[0], old.nonzero().flatten())
+        after = after[tuple(slice(n) for n in before.shape)]
+        changes.append(float((after.double() - before.double()).abs().max()) if before.numel() else 0.0)
+    return max(changes)
+
+
+def fingerprint(model):
+    """A text that tells weights from others."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.module.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 __all__ = [
-    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "TOTALVI", "as_taken", "cells", "network", "reference", "setup",
-    "split", "train", "with_proteins",
+    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "STRATEGIES", "TOTALVI", "as_taken", "cells", "fingerprint", "network", "reference",
+    "setup", "split", "train", "weight_change", "with_proteins",
 ]  # fmt: skip

@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from killing import killed_at_rename, names_in
 
 import scarches_plus
 from scarches_plus import _files
 from scarches_plus._files import _locks
-from scarches_plus._files._folders import _private_folder, _swap
+from scarches_plus._files._folders import _private_folder, _swap, _write_folder
+from scarches_plus._files._folders._read_folder import _read_held
 
 #: What replaces or moves files, and what makes temporary ones that have names.
 _REPLACES = re.compile(
@@ -262,3 +264,47 @@ def test_what_is_kept_replaces_nothing(tmp_path, monkeypatch):
     kept = Path(str(said.value).rpartition("kept as ")[2])
     assert (kept.parent, kept.read_bytes()) == (tmp_path, b"result")
     assert (tmp_path / "x").read_bytes() == b"mine"
+
+
+def test_a_reader_keeps_what_it_reads(tmp_path, monkeypatch):
+    """A folder that somebody holds is removed by a later writer."""
+    monkeypatch.setattr(_write_folder, "_PATIENCE", 0.05)
+    folder = tmp_path / "x"
+    _files.write_folder(folder, {"a": b"1", "b": b"1"})
+    began, go_on, read = threading.Event(), threading.Event(), []
+
+    def slowly(place):
+        first = (place / "a").read_bytes()
+        began.set()
+        go_on.wait(10)
+        return first, (place / "b").read_bytes()
+
+    thread = threading.Thread(target=lambda: read.append(_read_held(folder, slowly)))
+    thread.start()
+    began.wait(10)
+    _files.write_folder(folder, {"a": b"2", "b": b"2"}, overwrite=True)
+    assert len(names_in(tmp_path)) == 2
+    go_on.set()
+    thread.join()
+    assert read == [(b"1", b"1")]
+    _files.write_folder(folder, {"a": b"3", "b": b"3"}, overwrite=True)
+    assert names_in(tmp_path) == ["x"]
+
+
+@pytest.mark.kills
+def test_a_living_writer_keeps_its_temporary(tmp_path):
+    """Only the temporaries of the dead are removed."""
+
+    def save():
+        _files.write_folder(tmp_path / "x", {"a": b"1"}, overwrite=True)
+
+    save()
+    assert killed_at_rename(save, 0, after=False)
+    dead = [path for path in tmp_path.iterdir() if path.name.startswith(".x-")]
+    assert len(dead) == 1
+    with _private_folder.private_folder(tmp_path / "x") as living:
+        (living / "half").write_text("half")
+        assert not dead[0].exists()
+        save()
+        assert (living / "half").read_text() == "half"
+    assert names_in(tmp_path) == ["x"]

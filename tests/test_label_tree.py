@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scarches_plus._label_tree import LabelTree
+from scarches_plus.pp import LabelTree
 
 TREE = LabelTree({"T": "lymphoid", "CD4": "T", "CD8": "T", "B": "lymphoid", "mono": None})
 

@@ -51,6 +51,7 @@ BELONGS_TO = {
     "model.RECIPES": "recipes",
     "model.Recipe": "recipes",
     "model.ModelState": "state",
+    "model.ReferenceSpec": "reference",
     "model.Surgery": "state",
     "pp.Problem": "query_report",
     "pp.QueryError": "query_report",
@@ -71,6 +72,7 @@ HOMES = dict.fromkeys(
 HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {
     "hub.load": "scarches_plus",
     "model.load": "scarches_plus",
+    "model.ReferenceSpec": "scarches_plus",
 }
 #: Names in a file of their own that are tested with another.
 TESTED_WITH = {
@@ -79,6 +81,7 @@ TESTED_WITH = {
     "pp.QueryError": "check_query",
     "pp.QueryReport": "check_query",
     "model.ModelState": "foreign_references",
+    "model.ReferenceSpec": "load",
     "model.Surgery": "surgery",
     "model.SCVI": "surgery",
     "model.SCANVI": "surgery",

@@ -4,9 +4,10 @@ import json
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scarches_plus._json import finite, parse_json, write_json
 from scarches_plus._text import (
     for_csv,
     for_figure,
@@ -96,3 +97,33 @@ def test_tables_keep_numbers():
     assert list(table["d"]) == ["-1", "=1"]
     assert for_table(-1.0) == -1.0
     assert for_table(None) is None
+
+
+# --- JSON ---
+
+# all of Unicode takes hypothesis seconds to list
+TEXT = st.text(alphabet='aZ0 "\\/\n\t\x00\x7f\u00e9\u2028\ufeff\U0001f9ec')
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(TEXT, PLAIN, max_size=4))
+def test_what_is_written_is_read(values):
+    assert parse_json(write_json(values)) == values
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'{"a": 1, "a": 2}', b'{"a": {"b": 1, "b": 1}}', b"NaN", b"[Infinity]", b"[" * 100_000, b"\xff", b"", b"{'a': 1}"],
+)
+def test_what_is_not_json(text):
+    with pytest.raises(ValueError):  # noqa: PT011 (many reasons)
+        parse_json(text)
+
+
+def test_numbers_that_json_does_not_have():
+    assert finite({"a": [float("nan"), 1.5], 2: (float("inf"),)}) == {"a": [None, 1.5], "2": [None]}

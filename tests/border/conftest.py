@@ -1,5 +1,6 @@
 """Record every case of what comes from outside, and print them as a table: `make test-border`."""
 
+import ctypes
 import re
 import textwrap
 from collections import Counter
@@ -33,8 +34,8 @@ def seeds(border, tmp_path):
     import anndata
     from cell_files import MARKERS
 
-    def run(file, case, *options, says="wrote", status=0, kind="D"):
-        (tmp_path / "markers.json").write_text(MARKERS)
+    def run(file, case, *options, says="wrote", status=0, kind="D", markers=MARKERS):
+        (tmp_path / "markers.json").write_text(markers)
         out = tmp_path / "out" / "seeds.h5ad"
         words = ["seeds", file, "--markers", tmp_path / "markers.json", "--n-seeds", 3, "--out", out, *options]
         border.command(words, says, kind=kind, case=case, status=status)
@@ -110,3 +111,13 @@ def _shortcomings():
 
 def _in_order(kind):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", kind)]
+
+
+@pytest.fixture(params=["one exchange", "three renames"])
+def protocol(request):
+    """How a folder takes the place of another."""
+    if request.param == "three renames":
+        request.getfixturevalue("no_exchange")
+    elif not any(hasattr(ctypes.CDLL(None), name) for name in ("renameat2", "renamex_np")):
+        pytest.skip("this system exchanges no folders")
+    return request.param

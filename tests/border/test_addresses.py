@@ -5,11 +5,11 @@ import json
 import pytest
 from file_server import FileServer
 from invenio_server import TOKEN, InvenioServer
+from shipped import entry_of
 
 import scarches_plus as sp
 from scarches_plus._http import (
     AddressError,
-    _retry,
     address_below,
     check_address,
     join_address,
@@ -18,8 +18,6 @@ from scarches_plus._http import (
 )
 from scarches_plus.datasets._sources._download import RemoteFile, fetch
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._indexes._index import EMBEDDED
-from scarches_plus.hub._web import _services
 from scarches_plus.hub._web._services import Token
 from scarches_plus.hub._web._session import Session
 
@@ -27,11 +25,10 @@ pytestmark = pytest.mark.border
 
 
 @pytest.fixture
-def servers(monkeypatch):
+def servers(monkeypatch, no_waits, publish_at):
     """Zenodo and a thief on this machine, and the user's token for Zenodo."""
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
     zenodo, thief = InvenioServer(), InvenioServer()
-    monkeypatch.setitem(_services.SERVICES, "zenodo", _services.Service(zenodo.address, "ZENODO_TOKEN"))
+    publish_at(monkeypatch, "zenodo", zenodo.address)
     monkeypatch.setenv("ZENODO_TOKEN", TOKEN)
     yield zenodo, thief
     zenodo.close()
@@ -43,7 +40,7 @@ def pull(tmp_path):
     """Pull a model whose files lie at one mirror."""
 
     def pull(mirror):
-        (entry,) = (one for one in json.loads(EMBEDDED.read_text())["models"] if one["name"] == "simulated-scvi")
+        entry = entry_of("simulated-scvi")
         values = {"schema_version": 1, "models": [entry | {"name": "theirs", "mirrors": [mirror]}]}
         (tmp_path / "index.json").write_text(json.dumps(values))
         return sp.hub.pull("theirs", index=tmp_path, cache_dir=tmp_path / "cache", progress=False)
@@ -187,7 +184,7 @@ def test_where_one_address_may_not_lead(border, form):
 
 
 def test_an_index_of_the_web_does_not_lead_to_this_machine(border, tmp_path, monkeypatch):
-    (entry,) = (one for one in json.loads(EMBEDDED.read_text())["models"] if one["name"] == "simulated-scvi")
+    entry = entry_of("simulated-scvi")
     text = json.dumps({"schema_version": 1, "models": [entry | {"name": "x", "mirrors": ["http://127.0.0.1:6379/"]}]})
     monkeypatch.setattr("scarches_plus.hub._indexes._cached_index.fetch_small", lambda *_, **__: text.encode())
     border.warned(

@@ -11,7 +11,7 @@ from border_cells import FAST, mapped, model, per_cell, proteins_model, proteins
 from mudata import MuData
 
 import scarches_plus as sp
-from scarches_plus._reference import ReferenceSpec
+from scarches_plus.model import ReferenceSpec
 from scarches_plus.pp import QueryError, check_query
 
 pytestmark = pytest.mark.border

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from border_cells import FAST, QUICK, LikeDask, mapped, model, per_cell, query, ref, with_x
+from border_cells import FAST, QUICK, mapped, model, per_cell, query, ref, with_x
 from scipy import sparse
 
 import scarches_plus as sp
-from scarches_plus._reference import ReferenceSpec
+from scarches_plus.model import ReferenceSpec
 from scarches_plus.pp import QueryError, check_query
 
 pytestmark = [
@@ -241,15 +241,6 @@ def test_on_disk_and_views(border, tmp_path):
         shown=MAP,
     )
     assert view.obsm["X_scarches"].shape == (120, 4)
-
-
-def test_arrays_that_are_computed_later(border):
-    from scarches_plus._cells._matrices import in_memory
-
-    border.works(
-        lambda: in_memory(LikeDask(query().X)), lambda x: (x != query().X).nnz == 0, kind="C3/19", case="a dask array",
-        shown="in_memory(dask array)",
-    )  # fmt: skip
 
 
 def test_models(border, tmp_path):

@@ -5,11 +5,7 @@ import gzip
 
 import numpy as np
 import pytest
-from cell_files import few_cells, nearly_zero, same, table, table_of
-
-from scarches_plus import _limits
-from scarches_plus._cell_files import read_cells
-from scarches_plus._cell_files._layout import layout_of
+from cell_files import by_command, few_cells, nearly_zero, same, table, table_of
 
 pytestmark = [
     pytest.mark.border,
@@ -48,9 +44,9 @@ def test_tables(seeds, tmp_path, case, name, transposed, write, options):
     table = table_of(cells, transposed=transposed)
     (tmp_path / name).write_bytes(write(table * 1.0 if "decimal" in case else table))
     if "do not tell" in case:
-        found = read_cells(tmp_path / name, transpose=True)
-        np.testing.assert_array_equal(found.X.toarray(), cells.X.toarray())
         seeds(tmp_path / name, case, *options, status=2, says="no gene of adata is a marker")
+        found = seeds(tmp_path / name, case, *options, markers='{"a": ["z0"], "b": ["z1"]}')
+        np.testing.assert_array_equal(found.X.toarray(), cells.X.toarray())
     else:
         assert same(seeds(tmp_path / name, case, *options), cells)
 
@@ -87,8 +83,8 @@ def test_tables_of_as_many_genes_as_there_are(border, tmp_path):
     (tmp_path / "counts.csv").write_text("".join(",".join(row) + "\n" for row in (
         ["", *names], *(["cell1", *"01" * 15_000], ["cell2", *"30" * 15_000]))))  # fmt: skip
     border.works(
-        lambda: read_cells(tmp_path / "counts.csv"), lambda found: found.shape == (2, 30_000), kind="D",
-        case="a .csv of 30,000 genes", shown="read_cells('counts.csv')",
+        lambda: by_command(tmp_path / "counts.csv"), lambda found: found.shape == (2, 30_000), kind="D",
+        case="a .csv of 30,000 genes", shown="scarches-plus genes counts.csv",
     )  # fmt: skip
 
 
@@ -143,14 +139,14 @@ def test_honest_tables_open(border, tmp_path):
     (tmp_path / "cells.csv.gz").write_bytes(gzip.compress(table(60_000, rows), 9))
     (tmp_path / "genes.csv").write_bytes(table(70_000, [nearly_zero(70_000, 700)] * 120))
     border.works(
-        lambda: (read_cells(tmp_path / "cells.csv.gz").shape, read_cells(tmp_path / "genes.csv").shape),
+        lambda: (by_command(tmp_path / "cells.csv.gz", gene="x0").shape, by_command(tmp_path / "genes.csv", gene="x0").shape),
         lambda shapes: shapes == ((100, 60_000), (120, 70_000)),
-        kind="D", case="large tables that are nearly all zero", shown="read_cells('cells.csv.gz')",
+        kind="D", case="large tables that are nearly all zero", shown="scarches-plus genes cells.csv.gz",
     )  # fmt: skip
 
 
-def test_tables_of_long_lines_open(tmp_path, monkeypatch):
+def test_tables_of_long_lines_open(tmp_path, limits):
     """Lines that were not looked at are not missing."""
-    monkeypatch.setattr(_limits, "TABLE_SAMPLE_BYTES", 2**20)
+    limits(looked_at=2**20)
     (tmp_path / "genes.csv").write_bytes(table(70_000, [nearly_zero(70_000, 700)] * 20))
-    assert len(layout_of(tmp_path / "genes.csv").columns) == 70_000
+    assert by_command(tmp_path / "genes.csv", gene="x0").n_vars == 70_000

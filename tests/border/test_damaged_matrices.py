@@ -75,19 +75,11 @@ def test_kinds_of_damage(border, damage):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ["csc", "coo", "csr_array", "bsr"])
+@pytest.mark.parametrize("form", ["csc", "csr_array"])
 def test_other_formats(border, form):
     adata, reference = query(), model()
     x = sparse.csr_array(adata.X) if form == "csr_array" else adata.X.asformat(form)
-    (x.col if form == "coo" else x.indices)[2] = 10**7
-    if form in {"coo", "bsr"}:  # AnnData takes neither, and such a matrix reaches us through a subclass only
-        from scarches_plus._cells._matrices import in_memory
-
-        border.in_child(
-            lambda: in_memory(x), ValueError, "damaged sparse matrix", kind="A4", case=f"a damaged {form} matrix",
-            shown=f"in_memory({form})",
-        )  # fmt: skip
-        return
+    x.indices[2] = 10**7
     adata.X = x
     border.in_child(
         lambda: sp.tl.map_query(adata, reference, max_epochs=1), ValueError, "damaged sparse matrix", kind="A4",

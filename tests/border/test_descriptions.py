@@ -4,11 +4,10 @@ import json
 import os
 
 import pytest
+from shipped import INDEX
 
 import scarches_plus as sp
-from scarches_plus import _limits
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._indexes._index import EMBEDDED
 
 pytestmark = pytest.mark.border
 
@@ -21,9 +20,9 @@ def named(n, text=b"0"):
     return b",".join(b'"%d":%s' % (number, text) for number in range(n))
 
 
-N = _limits.JSON_VALUES // 2 - 1000
-T = _limits.JSON_TABLES - 100
-K = _limits.JSON_KEYS - 100
+N = 2_000_000 // 2 - 1000
+T = 60_000 - 100
+K = 60_000 - 100
 MANIFESTS = {
     "empty tables": (b'{"state":{"lineage":[' + many(2_700_000, b"{}") + b"]}}", "tables and lists"),
     "empty lists": (b'{"card":{"evaluation":{"a":[' + many(T, b"[]") + b"]}}}", "is no manifest"),
@@ -78,7 +77,7 @@ INDEXES = {
     "a mirror of many files": (index(b'{"mirrors":["https://a/' + b"{file}" * 300_000 + b'"]}'), "models.0"),
     "labels that are none": (index(b'{"labels":[' + many(2 * N) + b"]}"), "models.0"),
     "a name of 4 MB": (index(b'{"name":"' + b"a" * 4_000_000 + b'"}'), "models.0"),
-    "more than anything": (b" " * (_limits.INDEX_BYTES + 1), "larger than any index"),
+    "more than anything": (b" " * (4 * 2**20 + 1), "larger than any index"),
 }  # fmt: skip
 
 
@@ -105,7 +104,7 @@ def test_messages_stay_short(border, tmp_path):
 @pytest.mark.parametrize("name", ["manifest.json", "SHA256SUMS", "README.md"])
 def test_files_that_are_fetched_first(border, tmp_path, name):
     """They are fetched for what they say of the model, before its size is looked at."""
-    values = json.loads(EMBEDDED.read_text())
+    values = json.loads(INDEX.read_text())
     values["models"][0]["files"][name]["size"] = 10**12
     (tmp_path / "index.json").write_text(json.dumps(values))
     border.refused(

@@ -176,7 +176,7 @@ def test_a_reference_without_a_name(border, missing):
 
 
 def spec(adata):
-    from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.model import ReferenceSpec
 
     return ReferenceSpec(var_names=tuple(adata.var_names))
 

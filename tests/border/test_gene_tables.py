@@ -8,10 +8,9 @@ import pytest
 from small_models import cells
 
 import scarches_plus as sp
-from scarches_plus import _limits
 
 pytestmark = pytest.mark.border
-BOMB = _limits.GENE_TABLE_BYTES + 1
+BOMB = 64 * 2**20 + 1
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import re
 import h5py
 import numpy as np
 import pytest
-from cell_files import few_cells, nearly_zero, table, write_loom
-
-from scarches_plus._cell_files import read_cells
+from cell_files import by_command, few_cells, nearly_zero, table, write_loom
 
 pytestmark = [
     pytest.mark.border,
@@ -52,7 +50,7 @@ def test_hostile_files_cost_little(border, tmp_path, case):
     import scipy.io  # noqa: F401 (not to be counted)
 
     border.in_child(
-        lambda: read_cells(tmp_path / name), ValueError, name, kind="D", case=case, shown=f"read_cells({name!r})"
+        lambda: by_command(tmp_path / name), ValueError, name, kind="D", case=case, shown=f"scarches-plus genes {name}"
     )
 
 
@@ -62,8 +60,8 @@ def test_names_beside_a_matrix(border, tmp_path, contents):
     (tmp_path / "features.tsv").write_text("a\nb\n")
     (tmp_path / "barcodes.tsv.gz").write_bytes(gzip.compress(contents, 1))
     border.in_child(
-        lambda: read_cells(tmp_path), ValueError, "matrix", kind="A3", case=f"10x folder, packed {contents[:2]!r} without end",
-        shown="read_cells('folder')",
+        lambda: by_command(tmp_path), ValueError, "matrix", kind="A3", case=f"10x folder, packed {contents[:2]!r} without end",
+        shown="scarches-plus genes folder",
     )  # fmt: skip
 
 
@@ -86,7 +84,7 @@ def test_looms(border, tmp_path, case):
         file.require_group("layers")
         LOOMS[case](file)
     border.in_child(
-        lambda: read_cells(path), ValueError, "cells.loom", kind="C3", case=f".loom: {case}", shown="read_cells('cells.loom')",
+        lambda: by_command(path), ValueError, "cells.loom", kind="C3", case=f".loom: {case}", shown="scarches-plus genes cells.loom",
     )  # fmt: skip
 
 
@@ -105,12 +103,12 @@ def test_zarr_folders_that_lead_elsewhere_or_are_huge(border, tmp_path):
         ("bare.zarr", "it holds no cells", "a .zarr without cells"),
     ):
         border.in_child(
-            lambda name=name: read_cells(tmp_path / name),
+            lambda name=name: by_command(tmp_path / name),
             ValueError,
             [name, says],
             kind="D",
             case=case,
-            shown=f"read_cells({name!r})",
+            shown=f"scarches-plus genes {name}",
         )
 
 
@@ -132,10 +130,10 @@ def test_hdf5_files_that_lead_elsewhere_or_are_huge(border, tmp_path):
         ("crash.h5ad", "an .h5ad whose indices lead out of the matrix"),
     ):
         border.in_child(
-            lambda name=name: read_cells(tmp_path / name),
+            lambda name=name: by_command(tmp_path / name),
             ValueError,
             name,
             kind="D",
             case=case,
-            shown=f"read_cells({name!r})",
+            shown=f"scarches-plus genes {name}",
         )

@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import Callback
 from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, network, reference, setup, split, train
 
 import scarches_plus as sp
-from scarches_plus.model._speed import _fast_training
 
 pytestmark = pytest.mark.border
 CLASSES = [SCVI, SCANVI, TOTALVI]
@@ -115,18 +114,18 @@ def test_the_model_of_a_verb(border):
     assert "X_scarches" not in query.obsm
 
 
-def test_the_fast_path(border, monkeypatch):
+def test_the_fast_path(border, around):
     ref, query = split(cells(), "batch2")
     model = SCVI.load_query_data(query, reference(SCVI, ref))
-    calls, moments = [], _fast_training.minibatch_moments
+    calls = []
 
-    def press(*given):
+    def press(moments, *given):
         calls.append(1)
         if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGINT)
         return moments(*given)
 
-    monkeypatch.setattr(_fast_training, "minibatch_moments", press)
+    around("a minibatch trains", press)
     border.refused(
         lambda: train(model, 5, engine="fast"), KeyboardInterrupt, "holds the weights", kind="C4",
         case="Ctrl-C on the fast path", shown="model.train(engine='fast')",
@@ -174,19 +173,17 @@ def test_after_the_training(border, monkeypatch, tmp_path, verb, moment, stop):
     assert sp.model.load(tmp_path / "model").is_trained
 
 
-def test_an_evaluation(border, monkeypatch):
-    from scarches_plus.metrics._evaluation import evaluate as _evaluate
-
-    adata, n_calls, scored = cells(), [], _evaluate.scored
+def test_an_evaluation(border, around):
+    adata, n_calls = cells(), []
     adata.obsm["X_a"] = np.random.default_rng(0).normal(size=(adata.n_obs, 3))
 
-    def third_is_interrupted(*given):
+    def third_is_interrupted(scored, *given):
         n_calls.append(1)
         if len(n_calls) == 3:
             raise KeyboardInterrupt
         return scored(*given)
 
-    monkeypatch.setattr(_evaluate, "scored", third_is_interrupted)
+    around("a score is computed", third_is_interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         sp.metrics.evaluate(adata, "X_a", "batch", labels_key="cell_type", progress=False)
     border._row("C4", "Ctrl-C during evaluate", "sp.metrics.evaluate(...)", "KeyboardInterrupt", str(caught.value))

@@ -12,17 +12,10 @@ from killing import contents_of, names_in
 
 from scarches_plus import _files
 from scarches_plus._files import _flush
-from scarches_plus._files._folders import _others, _swap, _write_folder
+from scarches_plus._files._folders import _others, _write_folder
 
 pytestmark = pytest.mark.border
 OWN = {"own"}.__contains__
-
-
-@pytest.fixture(params=["one exchange", "three renames"])
-def protocol(request, monkeypatch):
-    if request.param == "three renames":
-        monkeypatch.setattr(_swap, "_function", lambda: None)
-    return request.param
 
 
 @pytest.fixture

@@ -2,49 +2,16 @@
 
 from dataclasses import replace
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
 from border_cells import FAST, QUICK, mapped, model, query, ref
-from hypothesis import given
-from hypothesis import strategies as st
 
 import scarches_plus as sp
-from scarches_plus._cells._names import names_of
 from scarches_plus.pp import QueryError, check_query
 
 pytestmark = pytest.mark.border
-
-COLUMNS = {
-    "integers with a gap": ([0.0, 1.0, np.nan], ["0", "1", None]),
-    "nullable integers": (pd.array([0, 1, pd.NA], dtype="Int64"), ["0", "1", None]),
-    "nullable floats": (pd.array([0.0, 1.5, pd.NA], dtype="Float64"), ["0", "1.5", None]),
-    "integers of numpy": (np.array([0, 1, 2], dtype=np.int8), ["0", "1", "2"]),
-    "a category of floats": (pd.Categorical([0.0, 1.0, np.nan]), ["0", "1", None]),
-    "bytes": ([b"T cell", b"B", None], ["T cell", "B", None]),
-    "Booleans with a gap": ([True, False, None], ["True", "False", None]),
-    "nullable Booleans": (pd.array([True, pd.NA, False], dtype="boolean"), ["True", None, "False"]),
-    "mixed": ([1, "1.5", 2.0], ["1", "1.5", "2"]),
-    "times": ([pd.Timestamp("2020-01-01"), pd.NaT, None], ["2020-01-01 00:00:00", None, None]),
-    "large": ([1e20, 2.0**40, -0.0], ["100000000000000000000", "1099511627776", "0"]),
-}
-
-
-@pytest.mark.parametrize("case", COLUMNS)
-def test_columns_read_as_names(border, case):
-    given, right = COLUMNS[case]
-    border.works(
-        lambda: names_of(given).tolist(), lambda found: found == right, kind="B2", case=f"a column of {case}",
-        shown="names_of(column)",
-    )  # fmt: skip
-
-
-@given(st.lists(st.integers(-(2**40), 2**40), min_size=1))
-def test_a_gap_changes_no_name(values):
-    with_gap = pd.Series([*values, None], dtype=float)
-    assert names_of(with_gap).tolist() == [*names_of(values), None]
 
 
 def _numbered(adata, key="number", gap=False):
@@ -102,16 +69,6 @@ def test_labels_that_became_floats_train(border):
         lambda: sp.tl.map_query(adata, trained, use_query_labels=True, **FAST).adata.obs["number"].astype(str),
         lambda labels: set(labels) == {"0", "1", "2", "Unknown"}, kind="B2", case="labels 0.0, 1.0 of the query",
         shown="map_query(query, model, use_query_labels=True)",
-    )  # fmt: skip
-
-
-def test_written_and_read_again(border, tmp_path):
-    joint = sp.tl.joint_embedding(_numbered(ref()), _numbered(mapped(), gap=True))
-    joint.write_h5ad(tmp_path / "joint.h5ad")
-    border.works(
-        lambda: names_of(anndata.read_h5ad(tmp_path / "joint.h5ad").obs["number"]).tolist(),
-        lambda found: found == names_of(joint.obs["number"]).tolist(), kind="B2",
-        case="integers with gaps in a file", shown="read_h5ad(joint).obs['number']",
     )  # fmt: skip
 
 

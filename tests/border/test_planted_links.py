@@ -1,14 +1,15 @@
 """A5: what others planted where this package writes is never written through."""
 
+import hashlib
 import os
+import platform
 import shutil
 
 import pytest
+from cell_files import by_command, few_cells
 from small_models import SCVI, reference
 
 import scarches_plus as sp
-from scarches_plus import _files
-from scarches_plus._http import _retry
 
 pytestmark = pytest.mark.border
 PRECIOUS = b"years of work"
@@ -70,13 +71,12 @@ def served(lab, monkeypatch):
     from file_server import FileServer
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
     return FileServer(lab)
 
 
 @pytest.mark.parametrize("plant", PLANTS)
 @pytest.mark.parametrize("place", ["weights.safetensors.part", "lock"])
-def test_in_a_shared_cache(lab, victim, tmp_path, border, monkeypatch, plant, place):
+def test_in_a_shared_cache(lab, victim, tmp_path, border, monkeypatch, no_waits, plant, place):
     server = served(lab, monkeypatch)
     cache = tmp_path / "cache"
 
@@ -98,7 +98,7 @@ def test_in_a_shared_cache(lab, victim, tmp_path, border, monkeypatch, plant, pl
 
 
 @pytest.mark.parametrize("name", ["hub", "hub/.locks", "hub/indexes", "bundle"])
-def test_folders_of_a_cache(lab, victim, tmp_path, border, monkeypatch, name):
+def test_folders_of_a_cache(lab, victim, tmp_path, border, monkeypatch, no_waits, name):
     server = served(lab, monkeypatch)
     cache = tmp_path / "cache"
 
@@ -140,8 +140,13 @@ WRITERS = {
         "report.to_html(path)",
         lambda folder, _: sp.metrics.Report(*_tables()).to_html(folder / "evaluation.html"),
     ),
-    "x.csv": ("write_file(path)", lambda folder, _: _files.write_file(folder / "x.csv", b"x")),
+    "x.h5ad": ("scarches-plus genes --out x.h5ad", lambda folder, _: by_command(_cells(folder), out=folder / "x.h5ad")),
 }
+
+
+def _cells(folder):
+    few_cells().write_h5ad(folder / "cells.h5ad")
+    return folder / "cells.h5ad"
 
 
 def _tables():
@@ -184,9 +189,8 @@ def test_folders_that_are_links(model, victim, tmp_path, border, verb):
 
 def test_leftovers_with_links_in_them(model, victim, tmp_path, border):
     """A folder that looks like a killed writer's is removed, what its links lead to is not."""
-    from scarches_plus._files._folders._private_folder import _HOST
-
-    left = tmp_path / f".model-{_HOST}{'0' * 8}"
+    host = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+    left = tmp_path / f".model-{host}{'0' * 8}"
     (left / "model").mkdir(parents=True)
     (left / "model" / "link").symlink_to(victim.parent)
     (tmp_path / ".model.previous").symlink_to(victim.parent)

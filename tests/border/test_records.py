@@ -7,11 +7,8 @@ from hugging_face_server import TOKEN as HF_TOKEN
 from hugging_face_server import HuggingFaceServer
 from invenio_server import TOKEN, InvenioServer
 
-from scarches_plus import _limits
-from scarches_plus._http import _retry
+import scarches_plus as sp
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._names._local import local_path
-from scarches_plus.hub._web import _services
 
 pytestmark = pytest.mark.border
 
@@ -19,12 +16,11 @@ MODEL = bytes(range(256)) * 20
 
 
 @pytest.fixture
-def servers(monkeypatch):
+def servers(monkeypatch, no_waits, publish_at):
     """Zenodo, Hugging Face and a thief on this machine, and the user's tokens."""
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
     zenodo, hub, thief = InvenioServer(), HuggingFaceServer(), InvenioServer()
-    monkeypatch.setitem(_services.SERVICES, "zenodo", _services.Service(zenodo.address, "ZENODO_TOKEN"))
-    monkeypatch.setitem(_services.SERVICES, "huggingface", _services.Service(hub.address, "HF_TOKEN"))
+    publish_at(monkeypatch, "zenodo", zenodo.address)
+    publish_at(monkeypatch, "huggingface", hub.address)
     monkeypatch.setenv("ZENODO_TOKEN", TOKEN)
     monkeypatch.setenv("HF_TOKEN", HF_TOKEN)
     yield zenodo, hub, thief
@@ -37,7 +33,7 @@ def fetch(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def fetch(what, **kwargs):
-        return local_path(what, cache_dir=tmp_path / "cache", progress=False, **kwargs)
+        return sp.hub.pull(what, cache_dir=tmp_path / "cache", progress=False, **kwargs)
 
     return fetch
 
@@ -59,7 +55,7 @@ ANSWERS = {
     "an unknown checksum": (files({"checksum": "none:"}), BundleError, "a kind that is not known here"),
     "ten thousand and one files": (files(*({"key": str(n)} for n in range(10_001))), BundleError, "at most 10000"),
     "a million files": (b'{"id": 7, "files": [' + b"{}," * 10**6 + b"{}]}", BundleError, "tables and lists"),
-    "an answer without an end": (b" " * (_limits.ANSWER_BYTES + 1), BundleError, "sends more than"),
+    "an answer without an end": (b" " * (16 * 2**20 + 1), BundleError, "sends more than"),
     "lists in lists": (b'{"id": 7, "files": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", BundleError, "no list of files"),
     "another record": (files({}).replace(b"7", b"8", 1), BundleError, "about another record, 8"),
     "a page to sign in": (b"<!DOCTYPE html>", BundleError, "no list of files"),
@@ -73,7 +69,7 @@ def test_answers_about_a_record(border, servers, fetch, tmp_path, case):
     zenodo.fault("GET", "/records/7", (200, {}, contents))
     border.in_child(
         lambda: fetch("10.5281/zenodo.7"), error, ["/records/7", why],
-        kind="A3", case=f"record: {case}", shown="local_path('10.5281/zenodo.7')",
+        kind="A3", case=f"record: {case}", shown="sp.hub.pull('10.5281/zenodo.7')",
     )  # fmt: skip
     assert not list((tmp_path / "cache").rglob("model*"))
 
@@ -90,11 +86,11 @@ def test_files_of_a_record(border, servers, fetch):
         zenodo.fault("GET", "/content", (200, {}, contents))
         border.refused(
             lambda: fetch(f"10.5281/zenodo.{number}"), OSError, ["could not fetch model.pt", why],
-            kind="A3", case=f"file of a record: {case}", shown=f"local_path('10.5281/zenodo.{number}')",
+            kind="A3", case=f"file of a record: {case}", shown=f"sp.hub.pull('10.5281/zenodo.{number}')",
         )  # fmt: skip
     border.works(
         lambda: fetch(f"10.5281/zenodo.{number}"), lambda folder: (folder / "model.pt").read_bytes() == MODEL,
-        kind="A3", case="file of a record: itself", shown=f"local_path('10.5281/zenodo.{number}')",
+        kind="A3", case="file of a record: itself", shown=f"sp.hub.pull('10.5281/zenodo.{number}')",
     )  # fmt: skip
 
 
@@ -110,7 +106,7 @@ def test_what_changed_since_first_use(border, servers, fetch, tmp_path):
         border.refused(
             lambda what=what: fetch(what), BundleError,
             ["is not what it was when it was first used: model.pt had 5120 bytes", f"delete {tmp_path / 'cache'}"],
-            kind="A3", case="other contents than at first use", shown=f"local_path({what!r})",
+            kind="A3", case="other contents than at first use", shown=f"sp.hub.pull({what!r})",
         )  # fmt: skip
 
 
@@ -121,7 +117,7 @@ def test_the_tokens_go_to_their_services(border, servers, fetch):
         zenodo.fault("GET", place, (403, {}, b""), (302, {"Location": f"{thief.address}/x"}, b""))
         border.refused(
             lambda: fetch(f"10.5281/zenodo.{number}"), OSError, f"/records/{number}",
-            kind="A1", case=f"redirect of a {end} with the token", shown=f"local_path('10.5281/zenodo.{number}')",
+            kind="A1", case=f"redirect of a {end} with the token", shown=f"sp.hub.pull('10.5281/zenodo.{number}')",
         )  # fmt: skip
         zenodo.faults.clear()
     hub.commit("lab/lung", {"model.pt": MODEL})
@@ -129,7 +125,7 @@ def test_the_tokens_go_to_their_services(border, servers, fetch):
     hub.change = lambda values: {**values, "siblings": [{**values["siblings"][0], "url": thief.address}]}
     border.works(
         lambda: fetch("hf://lab/lung"), lambda folder: (folder / "model.pt").read_bytes() == MODEL,
-        kind="A1", case="a private repository, with the token", shown="local_path('hf://lab/lung')",
+        kind="A1", case="a private repository, with the token", shown="sp.hub.pull('hf://lab/lung')",
     )  # fmt: skip
     assert thief.lines
     assert set(thief.tokens) == {None}
@@ -152,8 +148,9 @@ def test_the_tokens_go_to_their_services(border, servers, fetch):
         ("simulated-scvy", KeyError, "did you mean 'simulated-scvi'"),
     ],
 )
-def test_what_is_asked_for_nowhere(border, servers, fetch, what, error, why):
+def test_what_is_asked_for_nowhere(border, servers, tmp_path, monkeypatch, what, error, why):
+    monkeypatch.chdir(tmp_path)
     border.refused(
-        lambda: fetch(what), error, why, kind="A1", case="no record, no request", shown=f"local_path({what!r})"
+        lambda: sp.load(what), error, why, kind="A1", case="no record, no request", shown=f"sp.load({what!r})"
     )
     assert not [line for one in servers for line in one.lines]

@@ -9,12 +9,10 @@ import zlib
 
 import pytest
 from invenio_server import TOKEN
+from shipped import entry_of
 
 import scarches_plus as sp
-from scarches_plus import _limits
-from scarches_plus._http import _retry, _transport
 from scarches_plus.datasets._sources._download import RemoteFile, fetch
-from scarches_plus.hub._web import _services
 
 pytestmark = pytest.mark.border
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -98,7 +96,7 @@ WEB = {
     "headers without an end": (floods(b"X: y\r\n", first=OK), "no answer"),
     "a size of a chunk without an end": (floods(b"0", first=OK + b"Transfer-Encoding: chunked\r\n\r\n"), "broke off"),
     "trailers without an end": (floods(b"X: y\r\n", first=OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"), "broke off"),
-    "contents without an end": (floods(b"[", first=OK + b"\r\n"), f"sends more than {_limits.INDEX_BYTES} bytes"),
+    "contents without an end": (floods(b"[", first=OK + b"\r\n"), f"sends more than {4 * 2**20} bytes"),
     "chunks without an end": (floods(b"100\r\n" + b" " * 256 + b"\r\n", first=OK + b"Transfer-Encoding: chunked\r\n\r\n"), "sends more"),
     "chunks of a byte, without an end": (floods(b"1\r\n \r\n", first=OK + b"Transfer-Encoding: chunked\r\n\r\n"), "broke off"),
     "packed zeros (gzip)": (sends(OK + b"Content-Encoding: gzip\r\n\r\n" + BOMB), "packed as gzip"),
@@ -126,12 +124,9 @@ WEB = {
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(limits, no_waits):
     """Seconds in place of minutes."""
-    monkeypatch.setattr(_limits, "WINDOW_SECONDS", 0.5)
-    monkeypatch.setattr(_limits, "REGISTRY_SECONDS", 0.5)
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
-    monkeypatch.setattr(_limits, "LONGEST_INDEX_WAIT", 0.01)
+    limits(window=0.5, registry_seconds=0.5, longest_index_wait=0.01)
 
 
 @pytest.mark.parametrize("what", WEB)
@@ -164,11 +159,8 @@ def test_a_command_does_not_wait_for_ever(border, quick, tmp_path, monkeypatch):
         server.close()
 
 
-def test_a_whole_index_has_its_time(border, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(_limits, "WINDOW_SECONDS", 0.2)
-    monkeypatch.setattr(_limits, "SLOWEST", 10)
-    monkeypatch.setattr(_limits, "INDEX_SECONDS", 1.0)
-    monkeypatch.setattr(_transport, "_CHUNK", 1)
+def test_a_whole_index_has_its_time(border, quick, tmp_path, limits):
+    limits(window=0.2, slowest=10, index_seconds=1.0, received=1)
     server = RawServer(drips(b" ", first=OK + b"\r\n", wait=0.001))
     try:
         border.in_child(
@@ -182,10 +174,8 @@ def test_a_whole_index_has_its_time(border, quick, tmp_path, monkeypatch):
 def test_a_file_that_drips(border, quick, tmp_path):
     import json
 
-    from scarches_plus.hub._indexes._index import EMBEDDED
-
     server = RawServer(drips(b"x", first=OK + b"\r\n"))
-    (entry,) = (one for one in json.loads(EMBEDDED.read_text())["models"] if one["name"] == "simulated-scvi")
+    entry = entry_of("simulated-scvi")
     values = {"schema_version": 1, "models": [entry | {"name": "x", "mirrors": [server.address]}]}
     (tmp_path / "index.json").write_text(json.dumps(values))
     try:
@@ -262,9 +252,9 @@ def test_registries_that_want_to_hurt(border, quick, monkeypatch, tmp_path, what
         server.close()
 
 
-def test_a_slow_server_is_not_asked_again(border, quick, monkeypatch):
+def test_a_slow_server_is_not_asked_again(border, quick, monkeypatch, publish_at):
     server = RawServer(waits)
-    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
+    publish_at(monkeypatch, "zenodo sandbox", server.address)
     try:
         border.refused(
             lambda: sp.hub.list_uploads(token=TOKEN), OSError, "is too slow: 0 bytes in 0.5 s",

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from border_cells import (
     FAST,
-    LikeDask,
     mapped,
     model,
     query,
@@ -135,14 +134,4 @@ def test_a_view_of_a_view(border):
         lambda: (view.obsm["X_scarches"].shape, parent.obsm.keys(), parent.uns.keys(), parent.obs.equals(before.obs)),
         lambda found: found[0] == (95, 4) and not found[1] and list(found[2]) == ["simulate"] and found[3], kind="B8",
         case="a view of a view", shown="map_query(adata[::2][:, ::-1][5:100], model)",
-    )  # fmt: skip
-
-
-def test_matrices_that_are_computed(border):
-    from scarches_plus._cells._counts import row_blocks
-
-    x = query().X
-    border.works(
-        lambda: sparse.vstack(list(row_blocks(LikeDask(x), 50))), lambda found: (found != x).nnz == 0, kind="B8",
-        case="an array that is computed when asked for", shown="row_blocks(dask array)",
     )  # fmt: skip

@@ -10,9 +10,7 @@ import anndata
 import numcodecs
 import numpy as np
 import pytest
-from cell_files import few_cells
-
-from scarches_plus._cell_files import read_cells
+from cell_files import by_command, few_cells
 
 pytestmark = pytest.mark.border
 
@@ -112,8 +110,8 @@ def test_hostile_folders(border, folder, monkeypatch, case):
     kind, says, change = HOSTILE[case]
     change(folder)
     border.in_child(
-        lambda: read_cells(folder), ValueError, ["cells.zarr", says], kind=kind, case=f".zarr: {case}",
-        shown="read_cells('cells.zarr')",
+        lambda: by_command(folder), ValueError, ["cells.zarr", says], kind=kind, case=f".zarr: {case}",
+        shown="scarches-plus genes cells.zarr",
     )  # fmt: skip
     assert not (folder.parent / "was_here").exists()
 
@@ -128,8 +126,8 @@ def test_real_folders(border, tmp_path, version, chunks):
     cells.uns["table"] = np.array([("a", 1.0), ("b", 2.0)], dtype=[("name", "U3"), ("score", "f4")])
     write(cells, tmp_path / "cells.zarr", version, **({} if chunks is None else {"chunks": chunks}))
     border.works(
-        lambda: read_cells(tmp_path / "cells.zarr"), lambda found: (found.X != cells.X).nnz == 0, kind="D",
-        case=f"a .zarr of version {version}, chunks {chunks}", shown="read_cells('cells.zarr')",
+        lambda: by_command(tmp_path / "cells.zarr"), lambda found: (found.X != cells.X).nnz == 0, kind="D",
+        case=f"a .zarr of version {version}, chunks {chunks}", shown="scarches-plus genes cells.zarr",
     )  # fmt: skip
 
 
@@ -147,14 +145,14 @@ def test_shards(border, tmp_path):
     sharded = root["obs"].create_array("depth", data=values, chunks=(8,), shards=(40,), attributes=attributes)
     assert sharded.shards == (40,)
     border.works(
-        lambda: read_cells(tmp_path / "cells.zarr"), lambda found: (found.obs["depth"] == cells.obs["depth"]).all(),
-        kind="D", case="a .zarr with shards", shown="read_cells('cells.zarr')",
+        lambda: by_command(tmp_path / "cells.zarr"), lambda found: (found.obs["depth"] == cells.obs["depth"]).all(),
+        kind="D", case="a .zarr with shards", shown="scarches-plus genes cells.zarr",
     )  # fmt: skip
     (file,) = (
         one for one in (tmp_path / "cells.zarr/obs/depth").rglob("*") if one.is_file() and one.name != "zarr.json"
     )
     file.write_bytes(file.read_bytes()[:30])
     border.in_child(
-        lambda: read_cells(tmp_path / "cells.zarr"), ValueError, ["cells.zarr", "damaged"], kind="C3",
-        case=".zarr: a shard that is cut off", shown="read_cells('cells.zarr')",
+        lambda: by_command(tmp_path / "cells.zarr"), ValueError, ["cells.zarr", "damaged"], kind="C3",
+        case=".zarr: a shard that is cut off", shown="scarches-plus genes cells.zarr",
     )  # fmt: skip

@@ -7,7 +7,6 @@ from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
 from scarches_plus.cli import app
-from scarches_plus.hub._web import _services
 
 
 @pytest.fixture
@@ -64,11 +63,10 @@ def test_errors_say_what_to_do(run, tmp_path):
 
 
 @pytest.fixture
-def zenodo(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def zenodo(monkeypatch, publish_at):
     monkeypatch.setenv("ZENODO_SANDBOX_TOKEN", TOKEN)
     server = InvenioServer()
-    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
+    publish_at(monkeypatch, "zenodo sandbox", server.address)
     yield server
     server.close()
 

@@ -14,7 +14,6 @@ from small_models import TOTALVI, reference, split, with_proteins
 import scarches_plus as sp
 from scarches_plus.cli import app
 from scarches_plus.datasets import simulate
-from scarches_plus.hub._web import _services
 
 
 def run(*words):
@@ -22,15 +21,13 @@ def run(*words):
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory, publish_at):
     """What a lab does: build a reference as a bundle, add cells without counts and a name, publish it, list it."""
     with pytest.MonkeyPatch.context() as patch:
         lab = tmp_path_factory.mktemp("lab")
-        patch.setenv("NO_PROXY", "127.0.0.1")
         patch.setenv("ZENODO_SANDBOX_TOKEN", TOKEN)
         server = InvenioServer()
-        service = _services.Service(server.address, "ZENODO_SANDBOX_TOKEN")
-        patch.setitem(_services.SERVICES, "zenodo sandbox", service)
+        publish_at(patch, "zenodo sandbox", server.address)
         ref, query = split(simulate(300, 60, 3, n_batches=3, mean_depth=400.0, rng=0), "batch2")
         ref.write_h5ad(lab / "ref.h5ad")
         query.write_h5ad(lab / "query.h5ad")

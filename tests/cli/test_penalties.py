@@ -1,10 +1,25 @@
-import pytest
+"""Penalties as words of the command line."""
 
-from scarches_plus.cli._penalties import parse_penalties
+import pytest
+from small_models import SCVI, cells, reference, split
+
+import scarches_plus as sp
+from scarches_plus.cli import app
 from scarches_plus.train import EWC, MMD, BatchAdversary, LatentReplay
 
 
-def test_words():
+def run(*words):
+    return app(list(map(str, words)), result_action="return_value", exit_on_error=False, print_error=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_words(tmp_path):
+    ref, query = split(cells(160, n_batches=4), "batch2", "batch3")
+    model = reference(SCVI, ref)
+    sp.train.estimate_importance(model)
+    sp.train.store_anchors(model, n_cells=20)
+    model.save(tmp_path / "model")
+    query.write_h5ad(tmp_path / "query.h5ad")
     words = [
         "mmd",
         "mmd:on=decoder,weight=10,max_groups=5",
@@ -12,14 +27,19 @@ def test_words():
         "ewc:weight=1e3",
         "latent_replay:n_cells=9",
     ]
-    assert parse_penalties(words) == (
+    penalties = (
         MMD(),
         MMD(on="decoder", weight=10, max_groups=5),
         BatchAdversary(lr=0.001),
         EWC(weight=1e3),
         LatentReplay(n_cells=9),
     )
-    assert parse_penalties(()) == ()
+    for given, expected in ((words, penalties), ((), ())):
+        options = [part for word in given for part in ("--penalty", word)]
+        places = ("--out", tmp_path / "mapped.h5ad", "--save-model", tmp_path / "mapped", "--overwrite")
+        how = ("--model", tmp_path / "model", "--strategy", "all", "--max-epochs", 1)
+        run("map", tmp_path / "query.h5ad", *how, *places, *options)
+        assert sp.load(tmp_path / "mapped").state.penalties == tuple(one.options() for one in expected)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +54,6 @@ def test_words():
         ("ewc:weight=" + "(" * 200, "weight must be a number"),
     ],
 )
-def test_what_is_wrong_is_named(word, says):
+def test_what_is_wrong_is_named(word, says, tmp_path):
     with pytest.raises(ValueError, match=says):
-        parse_penalties([word])
+        run("build", tmp_path / "cells.h5ad", "--batch-key", "batch", "--out", tmp_path / "model", "--penalty", word)

@@ -1,15 +1,28 @@
 """How commands end."""
 
 import pytest
+from border_rows import run_command
 
-from scarches_plus.cli._terminal import run, without_secrets
+from scarches_plus.cli import app, main
 
 
-def _raises(error):
-    def call():
-        raise error
+@pytest.fixture
+def ends():
+    """Run a command that does nothing, or raises an error, and return its exit status and what it says."""
 
-    return call
+    def ends(error=None):
+        def fails():
+            if error is not None:
+                raise error
+
+        app.command(fails, name="fails")
+        try:
+            status, _, said = run_command(main, ["fails"])
+        finally:
+            del app["fails"]
+        return status, said
+
+    return ends
 
 
 @pytest.mark.parametrize(
@@ -22,22 +35,23 @@ def _raises(error):
         (SystemExit(3), 3, ""),
     ],
 )
-def test_statuses(capsys, error, status, says):
-    assert run(_raises(error)) == status
-    assert capsys.readouterr().err.startswith(says)
-    assert run(lambda: None) == 0
+def test_statuses(ends, error, status, says):
+    found, said = ends(error)
+    assert found == status
+    assert said.startswith(says)
+    assert ends() == (0, "")
 
 
-def test_an_error_that_comes_from_itself(capsys):
+def test_an_error_that_comes_from_itself(ends):
     error = OSError("no space")
     error.__cause__ = error
-    assert run(_raises(error)) == 2
-    assert capsys.readouterr().err == "error: no space\n"
+    assert ends(error) == (2, "error: no space\n")
 
 
-def test_secrets_are_not_told(monkeypatch):
+def test_secrets_are_not_told(monkeypatch, ends):
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789")
-    text = without_secrets(
-        "hf_0123456789 Authorization: Bearer abcdefghij https://zenodo.org/x?access_token=abcdefghij"
+    text = "hf_0123456789 Authorization: Bearer abcdefghij https://zenodo.org/x?access_token=abcdefghij"
+    assert ends(OSError(text)) == (
+        2,
+        "error: *** Authorization: Bearer *** https://zenodo.org/x?access_token=***\n",
     )
-    assert text == "*** Authorization: Bearer *** https://zenodo.org/x?access_token=***"

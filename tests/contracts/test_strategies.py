@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import scvi
 import torch
-from small_models import as_taken, cells, reference, split, train
+from small_models import STRATEGIES, as_taken, cells, reference, split, train
 
 from scarches_plus.model import SCANVI, SCVI, TOTALVI, load
-from scarches_plus.model._surgery._strategies import STRATEGIES
 
 #: Cells of type0 have a coarse label; no cell has one of the labels below it.
 HIERARCHY = {"type0a": "type0", "type0b": "type0", "type1": "other", "type2": "other"}

@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine."""
+"""Downloads, from a server on this machine, and other sources of data."""
 
 import hashlib
 import os
@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from file_server import FileServer
-from scipy import sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse, stats
 
 from scarches_plus._files import CACHE_VARIABLE, cache_folder
-from scarches_plus._http import _transport
-from scarches_plus.datasets import _pancreas, pancreas, simulate
+from scarches_plus.datasets import _pancreas, _simulate, pancreas, simulate
+from scarches_plus.datasets._pbmc68k import _recover_counts
 from scarches_plus.datasets._sources._download import RemoteFile, fetch
+from scarches_plus.datasets._sources._simulate_design import _apportion
 
 
 class Server:
@@ -148,9 +151,9 @@ def test_a_truncated_body_is_tried_again(server, file, published, tmp_path):
     assert server.requests == ["a", "a"]
 
 
-def test_what_broke_off_goes_on_in_the_next_round(published, tmp_path, monkeypatch):
+def test_what_broke_off_goes_on_in_the_next_round(published, tmp_path, monkeypatch, limits):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_transport, "_CHUNK", 100)
+    limits(received=100)
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "x").write_bytes(published)
     server = FileServer(tmp_path / "served")
@@ -271,3 +274,58 @@ def test_the_published_file_is_named_as_the_benchmark_has_it():
     assert _pancreas._FILE.sha256 == "97e6dfd65553e4d10aa3ef5d904362970a75c677c31d70fabc9234191a09db8c"
     assert _pancreas._FILE.page == "https://figshare.com/ndownloader/files/24539828"
     assert all(url.startswith("https://") and url.endswith("/24539828") for url in _pancreas._FILE.mirrors)
+
+
+# --- Sources of the other data sets ---
+
+
+def test_counts_are_recovered_from_rounded_log_values():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(2.0, (20, 30))
+    depth = counts.sum(axis=1) + 500.0
+    logged = sparse.csr_matrix(np.round(np.log1p(counts / depth[:, None] * 1e4), 4).astype(np.float32))
+    np.testing.assert_array_equal(_recover_counts(logged, depth).toarray(), counts)
+
+
+@pytest.mark.parametrize("spoil", [lambda m: m * 1.1, lambda m: m * np.nan])
+def test_other_data_are_refused(spoil):
+    logged = sparse.csr_matrix(np.log1p(np.array([[0.0, 3.0], [8.0, 1.0]]) / 100 * 1e4))
+    with pytest.raises(RuntimeError, match="please report it"):
+        _recover_counts(spoil(logged), np.array([100.0, 100.0]))
+
+
+@pytest.mark.parametrize("theta", [0.5, 2.0, 50.0])
+def test_counts_have_the_moments_of_the_negative_binomial(theta):
+    mu = np.array([0.05, 0.5, 3.0, 40.0])
+    n_cells = 200_000
+    counts = _simulate._draw(
+        lambda rows: np.tile(mu, (rows.stop - rows.start, 1))[: n_cells - rows.start],
+        (n_cells, 4),
+        theta,
+        np.random.default_rng(1),
+    ).toarray()
+    variance = mu + mu**2 / theta
+    np.testing.assert_allclose(counts.mean(axis=0), mu, atol=5 * np.sqrt(variance.max() / n_cells), rtol=0.03)
+    np.testing.assert_allclose(counts.var(axis=0), variance, rtol=0.06)
+    # the whole distribution, not only two moments
+    expected = stats.nbinom.pmf(np.arange(12), theta, theta / (theta + mu[2])) * n_cells
+    observed = np.bincount(counts[:, 2].astype(int), minlength=12)[:12]
+    assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-3
+
+
+@given(
+    shares=st.lists(st.floats(0.001, 1), min_size=1, max_size=12),
+    sizes=st.lists(st.integers(1, 500), min_size=1, max_size=4),
+)
+def test_shares_are_met_to_within_one_cell(shares, sizes):
+    shares = np.tile(shares, (len(sizes), 1))
+    quota = _apportion(shares, np.array(sizes))
+    assert quota.sum(axis=1).tolist() == sizes
+    assert (quota >= 0).all()
+    assert (
+        np.abs(
+            quota.sum(axis=0) - (shares / shares.sum(axis=1, keepdims=True) * np.array(sizes)[:, None]).sum(axis=0)
+        ).max()
+        < 2
+    )
+    assert np.abs(quota - shares / shares.sum(axis=1, keepdims=True) * np.array(sizes)[:, None]).max() < 1

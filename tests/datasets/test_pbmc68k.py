@@ -6,7 +6,6 @@ import pytest
 from scipy import sparse
 
 from scarches_plus.datasets import pbmc68k
-from scarches_plus.datasets._pbmc68k import _recover_counts
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +48,6 @@ def test_round_trip(adata, tmp_path):
     again = read_h5ad(tmp_path / "pbmc.h5ad")
     assert (again.X != adata.X).nnz == 0
     assert again.obs["cell_type"].astype(str).equals(adata.obs["cell_type"].astype(str))
-
-
-def test_counts_are_recovered_from_rounded_log_values():
-    rng = np.random.default_rng(0)
-    counts = rng.poisson(2.0, (20, 30))
-    depth = counts.sum(axis=1) + 500.0
-    logged = sparse.csr_matrix(np.round(np.log1p(counts / depth[:, None] * 1e4), 4).astype(np.float32))
-    np.testing.assert_array_equal(_recover_counts(logged, depth).toarray(), counts)
-
-
-@pytest.mark.parametrize("spoil", [lambda m: m * 1.1, lambda m: m * np.nan])
-def test_other_data_are_refused(spoil):
-    logged = sparse.csr_matrix(np.log1p(np.array([[0.0, 3.0], [8.0, 1.0]]) / 100 * 1e4))
-    with pytest.raises(RuntimeError, match="please report it"):
-        _recover_counts(spoil(logged), np.array([100.0, 100.0]))
 
 
 def test_importing_datasets_is_light():

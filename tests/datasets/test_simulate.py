@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from scarches_plus.datasets import _simulate, simulate
-from scarches_plus.datasets._sources._simulate_design import _apportion
+from scarches_plus.datasets import simulate
 
 
 def true_means(adata):
@@ -51,25 +50,6 @@ def test_defaults():
     assert adata.obs["cell_type"].value_counts().eq(125).all()
     assert adata.obs["batch"].value_counts().eq(500).all()
     assert list(adata.obs.columns) == ["clade_1", "clade_2", "cell_type", "batch", "depth"]
-
-
-@pytest.mark.parametrize("theta", [0.5, 2.0, 50.0])
-def test_counts_have_the_moments_of_the_negative_binomial(theta):
-    mu = np.array([0.05, 0.5, 3.0, 40.0])
-    n_cells = 200_000
-    counts = _simulate._draw(
-        lambda rows: np.tile(mu, (rows.stop - rows.start, 1))[: n_cells - rows.start],
-        (n_cells, 4),
-        theta,
-        np.random.default_rng(1),
-    ).toarray()
-    variance = mu + mu**2 / theta
-    np.testing.assert_allclose(counts.mean(axis=0), mu, atol=5 * np.sqrt(variance.max() / n_cells), rtol=0.03)
-    np.testing.assert_allclose(counts.var(axis=0), variance, rtol=0.06)
-    # the whole distribution, not only two moments
-    expected = stats.nbinom.pmf(np.arange(12), theta, theta / (theta + mu[2])) * n_cells
-    observed = np.bincount(counts[:, 2].astype(int), minlength=12)[:12]
-    assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("trajectories", [None, {("type0", "type3"): 0.5}])
@@ -242,14 +222,14 @@ def test_generator():
     assert (first.X != simulate(100, 20, rng=one).X).nnz > 0
 
 
-def test_chunks_do_not_change_the_model(monkeypatch):
+def test_chunks_do_not_change_the_model(limits):
     whole = simulate(300, 20)
-    monkeypatch.setattr(_simulate, "_CHUNK", 7 * 20)
+    limits(simulated=7 * 20)
     pieces = simulate(300, 20)
     pd.testing.assert_frame_equal(whole.obs, pieces.obs)
     assert pieces.shape == whole.shape
     assert pieces.X.sum() == pytest.approx(whole.X.sum(), rel=0.05)
-    monkeypatch.setattr(_simulate, "_CHUNK", 1)
+    limits(simulated=1)
     assert simulate(30, 20).shape == (30, 20)
 
 
@@ -324,24 +304,6 @@ def test_invariants(data):
     for coarse, fine in zip(["root", *adata.uns["simulate"]["levels"]], adata.uns["simulate"]["levels"], strict=False):
         upper = adata.obs[coarse].tolist() if coarse != "root" else ["root"] * adata.n_obs
         assert [parents[node] for node in adata.obs[fine]] == upper
-
-
-@given(
-    shares=st.lists(st.floats(0.001, 1), min_size=1, max_size=12),
-    sizes=st.lists(st.integers(1, 500), min_size=1, max_size=4),
-)
-def test_shares_are_met_to_within_one_cell(shares, sizes):
-    shares = np.tile(shares, (len(sizes), 1))
-    quota = _apportion(shares, np.array(sizes))
-    assert quota.sum(axis=1).tolist() == sizes
-    assert (quota >= 0).all()
-    assert (
-        np.abs(
-            quota.sum(axis=0) - (shares / shares.sum(axis=1, keepdims=True) * np.array(sizes)[:, None]).sum(axis=0)
-        ).max()
-        < 2
-    )
-    assert np.abs(quota - shares / shares.sum(axis=1, keepdims=True) * np.array(sizes)[:, None]).max() < 1
 
 
 @pytest.mark.parametrize(

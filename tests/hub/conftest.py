@@ -7,8 +7,6 @@ from invenio_server import TOKEN, InvenioServer
 from small_models import SCANVI, SCVI, cells, reference, split
 
 import scarches_plus as sp
-from scarches_plus._http import _retry
-from scarches_plus.hub._web import _services
 
 
 @pytest.fixture(scope="session")
@@ -61,12 +59,10 @@ def bundle(_whole, tmp_path):
 
 
 @pytest.fixture
-def zenodo(monkeypatch):
+def zenodo(monkeypatch, no_waits, publish_at):
     """Zenodo's sandbox, on this machine and with no time to lose."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
     server = InvenioServer()
-    monkeypatch.setitem(_services.SERVICES, "zenodo sandbox", _services.Service(server.address, "ZENODO_SANDBOX_TOKEN"))
+    publish_at(monkeypatch, "zenodo sandbox", server.address)
     yield server
     server.close()
 

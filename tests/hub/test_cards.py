@@ -3,12 +3,12 @@
 import re
 
 import pytest
+from shipped import FOLDER
 
 import scarches_plus as sp
-from scarches_plus.bundle._format._card import card_text
-from scarches_plus.hub._indexes._index import EMBEDDED
+from scarches_plus.bundle import card_text
 
-BUNDLES = sorted(one.parent for one in EMBEDDED.parent.glob("*/README.md"))
+BUNDLES = sorted(one.parent for one in FOLDER.glob("*/README.md"))
 
 
 @pytest.fixture(params=BUNDLES, ids=lambda folder: folder.name)

@@ -8,12 +8,10 @@ import traceback
 import pytest
 from file_server import FileServer
 from invenio_server import InvenioServer
+from shipped import FOLDER, entry_of
 
 import scarches_plus as sp
-from scarches_plus._http import _retry
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._indexes._index import EMBEDDED
-from scarches_plus.hub._web import _services
 
 TOKEN = "s3cret-t0ken"
 
@@ -21,18 +19,20 @@ TOKEN = "s3cret-t0ken"
 @pytest.fixture
 def lab(tmp_path):
     """A folder with a bundle and its index, as a lab has it."""
-    shutil.copytree(EMBEDDED.parent / "simulated-scvi", tmp_path / "lab" / "ours")
-    values = json.loads(EMBEDDED.read_text())
-    (entry,) = (one for one in values["models"] if one["name"] == "simulated-scvi")
-    entry |= {"name": "ours", "mirrors": ["ours"], "doi": "10.5072/Zenodo.7", "concept_doi": "10.5072/zenodo.6"}
+    shutil.copytree(FOLDER / "simulated-scvi", tmp_path / "lab" / "ours")
+    entry = entry_of("simulated-scvi") | {
+        "name": "ours",
+        "mirrors": ["ours"],
+        "doi": "10.5072/Zenodo.7",
+        "concept_doi": "10.5072/zenodo.6",
+    }
     (tmp_path / "lab" / "index.json").write_text(json.dumps({"schema_version": 1, "models": [entry]}))
     return tmp_path / "lab"
 
 
 @pytest.fixture
-def server(lab, monkeypatch):
+def server(lab, monkeypatch, no_waits):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
     server = FileServer(lab)
     yield server
     server.close()
@@ -134,7 +134,7 @@ def test_addresses_that_are_none(place, server, options):
 def test_a_cache_that_cannot_be_used(unusable, options, tmp_path):
     (tmp_path / "file").write_text("")
     cache = tmp_path / unusable  # an absolute one replaces it
-    assert sp.hub.pull("simulated-scvi", cache_dir=cache) == EMBEDDED.parent / "simulated-scvi"
+    assert sp.hub.pull("simulated-scvi", cache_dir=cache) == FOLDER / "simulated-scvi"
     assert sp.hub.info("simulated-scvi", cache_dir=cache, allow_latest=True).card.name == "simulated-scvi"
     assert "ours" in set(sp.hub.list_models(index=options["index"], cache_dir=cache)["name"])
 
@@ -176,18 +176,14 @@ def shown(error):
 
 
 @pytest.mark.parametrize("moment", ["the answer", "the body"])
-def test_a_lost_connection_does_not_carry_the_token(moment, tmp_path, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def test_a_lost_connection_does_not_carry_the_token(moment, tmp_path, monkeypatch, no_waits, publish_at):
     monkeypatch.setenv("ZENODO_SANDBOX_TOKEN", TOKEN)
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
     service = InvenioServer()
     url = f"{service.address}/api/records/1/files/index.json"
-    monkeypatch.setitem(
-        _services.SERVICES, "zenodo sandbox", _services.Service(service.address, "ZENODO_SANDBOX_TOKEN")
-    )
+    publish_at(monkeypatch, "zenodo sandbox", service.address)
     broken = "hang up" if moment == "the answer" else (200, {"Content-Length": "1000"}, b"{")
     try:
-        for _ in range(_retry.TRIES):
+        for _ in range(4):
             service.fault("GET", "index.json", (403, {}, b""), broken)
         with pytest.raises(OSError, match=re.escape(url)) as caught:
             sp.hub.load("ours", index=url, cache_dir=tmp_path)

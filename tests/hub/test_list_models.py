@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scvi
 from golden_references import N_GOLDEN, cells_of, query_of
+from shipped import FOLDER
 
 import scarches_plus as sp
-from scarches_plus.hub._indexes._index import EMBEDDED
 from scarches_plus.model import RECIPES
 
 GOLDEN = Path(__file__).parent / "golden" / "references.npz"
@@ -24,7 +24,7 @@ def test_the_package_brings_a_model_for_each_recipe():
     ]
     assert (table["labels"].str.len() > 0).all()
     assert table["bytes"].sum() < 3e6
-    assert sum(file.stat().st_size for file in EMBEDDED.parent.rglob("*") if file.is_file()) < 3e6
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file()) < 3e6
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,11 +8,10 @@ import pytest
 import scvi
 import torch
 from penalty_cases import CASES, HOLDING
-from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, split
+from small_models import SCANVI, SCVI, STRATEGIES, TOTALVI, as_taken, cells, reference, split
 
 import scarches_plus as sp
 from scarches_plus.model import RECIPES
-from scarches_plus.model._surgery._strategies import STRATEGIES
 
 SILENT = {"enable_progress_bar": False}
 

@@ -5,21 +5,27 @@ from pathlib import Path
 
 import pytest
 from hugging_face_server import HuggingFaceServer
+from shipped import FOLDER
 
 import scarches_plus as sp
-from scarches_plus.hub._indexes._index import EMBEDDED
+from scarches_plus.hub._indexes._known_references import KnownReference
 from scarches_plus.hub._names._local import local_path
-from scarches_plus.hub._web import _services
 
 
 @pytest.fixture
-def requests_made(zenodo, monkeypatch):
-    """All that is asked of any service."""
+def services(zenodo, monkeypatch, publish_at):
+    """Zenodo and Hugging Face on this machine."""
     hub = HuggingFaceServer()
-    monkeypatch.setitem(_services.SERVICES, "huggingface", _services.Service(hub.address, "HF_TOKEN"))
-    monkeypatch.setitem(_services.SERVICES, "zenodo", _services.Service(zenodo.address, "ZENODO_TOKEN"))
-    yield lambda: zenodo.lines + hub.lines
+    publish_at(monkeypatch, "huggingface", hub.address)
+    publish_at(monkeypatch, "zenodo", zenodo.address)
+    yield {"zenodo": zenodo, "huggingface": hub}
     hub.close()
+
+
+@pytest.fixture
+def requests_made(services):
+    """All that is asked of any service."""
+    return lambda: [line for one in services.values() for line in one.lines]
 
 
 @pytest.fixture
@@ -64,8 +70,8 @@ def test_the_home_of_the_user(here):
         ("\x1b[2J.pt", r"no file or folder '\x1b[2J.pt'"),
     ],
 )
-def test_a_path_that_is_not_there_is_asked_for_nowhere(what, why, here, requests_made, monkeypatch):
-    monkeypatch.setenv("SCARCHES_PLUS_HUB_INDEX", f"{_services.SERVICES['zenodo'].address}/index.json")
+def test_a_path_that_is_not_there_is_asked_for_nowhere(what, why, here, requests_made, services, monkeypatch):
+    monkeypatch.setenv("SCARCHES_PLUS_HUB_INDEX", f"{services['zenodo'].address}/index.json")
     with pytest.raises(FileNotFoundError) as caught:
         local_path(what)
     assert why in str(caught.value)
@@ -76,9 +82,9 @@ def test_a_path_that_is_not_there_is_asked_for_nowhere(what, why, here, requests
 
 
 def test_names_are_those_of_indexes(here, requests_made):
-    assert local_path("simulated-scvi") == EMBEDDED.parent / "simulated-scvi"
+    assert local_path("simulated-scvi") == FOLDER / "simulated-scvi"
     there_is_a_folder_too = "pbmc68k-scanvi"
-    assert sp.hub.pull(there_is_a_folder_too) == EMBEDDED.parent / there_is_a_folder_too
+    assert sp.hub.pull(there_is_a_folder_too) == FOLDER / there_is_a_folder_too
     with pytest.raises(KeyError, match=r"no index lists a model 'simulated-scvy'.*did you mean 'simulated-scvi'"):
         local_path("simulated-scvy")
     with pytest.raises(KeyError, match=r"'simulated-scvi' has no version '7.5'"):
@@ -111,8 +117,8 @@ def test_names_are_those_of_indexes(here, requests_made):
         "{huggingface}/lab/lung/discussions/1",
     ],
 )
-def test_other_addresses(what, here, requests_made):
-    what = what.format(**{name: one.address for name, one in _services.SERVICES.items()})
+def test_other_addresses(what, here, requests_made, services):
+    what = what.format(**{name: one.address for name, one in services.items()})
     for take in (local_path, sp.hub.pull):
         with pytest.raises(ValueError, match=r"is no address|is no repository") as caught:
             take(what)
@@ -155,3 +161,39 @@ def test_the_command(here, zenodo, capsys, monkeypatch):
         main()
     folder = Path(capsys.readouterr().out.strip())
     assert sorted(one.name for one in folder.iterdir()) == ["adata.h5ad", "model.pt"]
+
+
+# --- Addresses of references that others published ---
+
+KNOWN = sp.hub.list_models(known=True).iloc[0].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("address", "fetched"),
+    [
+        ("10.5281/zenodo.7599104", True),
+        ("hf://owner/repo", True),
+        ("hf://owner/repo@v1", True),
+        ("https://example.org/model.pt", False),
+        ("s3://bucket/folder/model.pt", False),
+    ],
+)
+def test_addresses_of_known_references(address, fetched):
+    assert KnownReference(**KNOWN | {"address": address}).fetched is fetched
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "hf://repo",
+        "hf://owner/repo/file",
+        "11.5281/zenodo.1",
+        "s3://bucket",
+        "model.pt",
+        "https://a b",
+        "ftp://a.org/x",
+    ],
+)
+def test_what_is_no_address_of_a_known_reference(address):
+    with pytest.raises(ValueError, match="address"):
+        KnownReference(**KNOWN | {"address": address})

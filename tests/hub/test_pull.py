@@ -12,7 +12,6 @@ import pytest
 from file_server import FileServer
 
 import scarches_plus as sp
-from scarches_plus._http import _retry, _transport
 from scarches_plus.hub import BundleError
 
 
@@ -27,10 +26,9 @@ def lab(model, tmp_path_factory):
 
 
 @pytest.fixture
-def server(lab, monkeypatch):
+def server(lab, monkeypatch, no_waits, limits):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_retry, "WAIT", 0.01)
-    monkeypatch.setattr(_transport, "_CHUNK", 100)
+    limits(received=100)
     server = FileServer(lab)
     yield server
     server.close()
@@ -146,7 +144,7 @@ def from_mirrors(server, lab, tmp_path):
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_short_page_does_not_spoil_the_next_mirror(announced, server, from_mirrors):
     headers = {} if announced else {"Content-Length": None}
-    server.faults["signs-in/weights.safetensors"] = [(200, headers, b"<html>Sign in</html>")] * _retry.TRIES
+    server.faults["signs-in/weights.safetensors"] = [(200, headers, b"<html>Sign in</html>")] * 4
     sp.hub.verify_bundle(from_mirrors())
     assert ("/small-1.0/weights.safetensors", None) in server.requests
 

@@ -7,22 +7,19 @@ import shutil
 
 import pytest
 from invenio_server import TOKEN
+from shipped import FOLDER, INDEX, entry_of
 
 import scarches_plus as sp
-from scarches_plus import _limits
-from scarches_plus._http import _transport
 from scarches_plus.hub import BundleError
-from scarches_plus.hub._indexes._index import EMBEDDED
-from scarches_plus.hub._names._local import local_path
 
 MODEL = bytes(range(256)) * 20
-BUNDLE = EMBEDDED.parent / "simulated-scvi"
+BUNDLE = FOLDER / "simulated-scvi"
 
 
 @pytest.fixture
 def fetch(zenodo, tmp_path):
     def fetch(what, **kwargs):
-        return local_path(what, **{"cache_dir": tmp_path / "cache", "progress": False, **kwargs})
+        return sp.hub.pull(what, **{"cache_dir": tmp_path / "cache", "progress": False, **kwargs})
 
     return fetch
 
@@ -242,8 +239,8 @@ def test_offline(fetch, zenodo, monkeypatch):
     assert zenodo.log == []
 
 
-def test_what_broke_off_goes_on(fetch, zenodo, monkeypatch):
-    monkeypatch.setattr(_transport, "_CHUNK", 100)
+def test_what_broke_off_goes_on(fetch, zenodo, limits):
+    limits(received=100)
     number = zenodo.put({"model.pt": MODEL})
     zenodo.fault("GET", "/content", 1000, (503, {"Retry-After": "0"}, b""), 500)
     assert files_of(fetch(doi(number))) == {"model.pt": MODEL}
@@ -254,11 +251,9 @@ def test_what_broke_off_goes_on(fetch, zenodo, monkeypatch):
 def test_a_listed_doi_is_that_of_the_index(fetch, zenodo, tmp_path):
     """With its sha256, and its answer to the DOI of all versions."""
     number = zenodo.put({"model.pt": b"other"})
-    index = json.loads(EMBEDDED.read_text())
-    (entry,) = (one for one in index["models"] if one["name"] == "simulated-scvi")
-    entry |= {"doi": doi(number), "concept_doi": doi("77")}
+    entry = entry_of("simulated-scvi") | {"doi": doi(number), "concept_doi": doi("77")}
     (tmp_path / "lab").mkdir()
-    (tmp_path / "lab" / "index.json").write_text(json.dumps({**index, "models": [entry]}))
+    (tmp_path / "lab" / "index.json").write_text(json.dumps({**json.loads(INDEX.read_text()), "models": [entry]}))
     shutil.copytree(BUNDLE, tmp_path / "lab" / entry["mirrors"][0])
     assert files_of(fetch(doi(number), index=tmp_path / "lab")) == files_of(BUNDLE)
     with pytest.raises(KeyError, match="is the DOI of all versions; take that of one of them"):
@@ -302,7 +297,7 @@ HOSTILE = {
     "a name of a megabyte": (changed([{"key": "x" * 2**20}]), r"files.*key"),
     "more files than any record": (changed([{"key": str(number)} for number in range(10_001)]), r"entries: .*10000 items"),
     "a million files": (b'{"id": 7, "files": [' + b"{}," * 10**6 + b"{}]}", "tables and lists"),
-    "an answer without an end": (b" " * (_limits.ANSWER_BYTES + 1), "sends more than"),
+    "an answer without an end": (b" " * (16 * 2**20 + 1), "sends more than"),
     "lists in lists": (b'{"id": 7, "files": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", "is no list of files"),
     "a key twice": (b'{"id": 7, "id": 8}', "twice"),
 }  # fmt: skip

@@ -7,12 +7,9 @@ import shutil
 
 import pytest
 from hugging_face_server import TOKEN, HuggingFaceServer
+from shipped import FOLDER
 
-from scarches_plus._http import _retry
 from scarches_plus.hub import BundleError, pull
-from scarches_plus.hub._indexes._index import EMBEDDED
-from scarches_plus.hub._names._local import local_path
-from scarches_plus.hub._web import _services
 
 MODEL = bytes(range(256)) * 20
 REPOSITORY = {
@@ -27,11 +24,9 @@ REPOSITORY = {
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
+def hub(monkeypatch, no_waits, publish_at):
     server = HuggingFaceServer()
-    monkeypatch.setitem(_services.SERVICES, "huggingface", _services.Service(server.address, "HF_TOKEN"))
+    publish_at(monkeypatch, "huggingface", server.address)
     yield server
     server.close()
 
@@ -39,7 +34,7 @@ def hub(monkeypatch):
 @pytest.fixture
 def fetch(hub, tmp_path):
     def fetch(what, **kwargs):
-        return local_path(what, **{"cache_dir": tmp_path / "cache", "progress": False, **kwargs})
+        return pull(what, **{"cache_dir": tmp_path / "cache", "progress": False, **kwargs})
 
     return fetch
 
@@ -112,7 +107,7 @@ def test_revisions_and_folders(fetch, hub):
 
 
 def test_a_bundle(fetch, hub):
-    there = files_of(EMBEDDED.parent / "simulated-scvi")
+    there = files_of(FOLDER / "simulated-scvi")
     hub.commit("lab/small", {**there, ".gitattributes": b"", "config.json": b"{}"})
     assert files_of(fetch("hf://lab/small")) == there
 

@@ -8,8 +8,6 @@ import pytest
 from invenio_server import TOKEN, InvenioServer
 
 import scarches_plus as sp
-from scarches_plus._http import _retry
-from scarches_plus.hub._web import _session
 
 
 def files_of(folder):
@@ -26,7 +24,7 @@ def files_of(folder):
         ((200, {}, b"[]"), "something else than a list of records"),
         ((200, {}, b'{"hits": {"hits": [3]}}'), "something else than a list of records"),
         ((200, {}, b'{"hits": {"hits": [{"id": "1"}], "hits": []}}'), "no JSON"),
-        ((200, {}, b" " * 10_001), "sends more than 10000 bytes"),
+        ((200, {}, b" " * (16 * 2**20 + 1)), "sends more than 16777216 bytes"),
         ((403, {}, b'{"message": "Permission denied."}'), r"403 Permission denied\.; is the token"),
         ((301, {"Location": "http://["}, b""), "sends us to another address"),
         ((301, {}, b""), "sends us to another address"),
@@ -34,8 +32,7 @@ def files_of(folder):
         ((400, {}, b'{"errors": [{"field": "a", "messages": ["no"]}, 3], "message": "bad"}'), "400 bad; a: "),
     ],
 )
-def test_answers_that_make_no_sense(zenodo, answer, why, monkeypatch):
-    monkeypatch.setattr(_session, "ANSWER_BYTES", 10_000)
+def test_answers_that_make_no_sense(zenodo, answer, why):
     zenodo.fault("GET", "user/records", *[answer] * 4)
     with pytest.raises(OSError, match=why) as caught:
         sp.hub.list_uploads(token=TOKEN)
@@ -135,9 +132,8 @@ def test_tokens_of_the_environment(send, zenodo, monkeypatch):
         send(token="another")
 
 
-def test_the_sandbox_unless_asked(bundles, monkeypatch):
+def test_the_sandbox_unless_asked(bundles, no_waits):
     """Real addresses, which the tests cannot reach: see tests/conftest.py."""
-    monkeypatch.setattr(_retry, "WAIT", 0.001)
     for sandbox, host in ((True, "sandbox.zenodo.org"), (False, "zenodo.org")):
         with pytest.raises(RuntimeError, match=f"'{host}'"):
             sp.hub.upload(bundles / "1", token=TOKEN, sandbox=sandbox)

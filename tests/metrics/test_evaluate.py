@@ -255,19 +255,6 @@ def test_what_takes_the_square_takes_some_cells(adata):
     assert not report.scores["value"].equals(other.scores["value"])
 
 
-def test_the_draw_keeps_shares(adata):
-    from scarches_plus.metrics._parts._scored_cells import stratified_draw
-
-    batches, labels = (adata.obs[key].to_numpy() for key in ("batch", "cell_type"))
-    rows = stratified_draw(batches, labels, 100, 0)
-    assert len(set(rows)) == 100
-    whole, drawn = (
-        pd.Series(list(zip(b, t, strict=True))).value_counts()
-        for b, t in ((batches, labels), (batches[rows], labels[rows]))
-    )
-    assert (drawn.reindex(whole.index).fillna(0) - whole / 3).abs().max() <= 1
-
-
 def test_without_labels_only_mixing(adata):
     report = sp.metrics.evaluate(adata, ["good", "apart"], "batch", progress=False)
     assert set(report.scores["kind"]) == {"mixing"}

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_neighbors import nearest_others
 from sklearn.neighbors import NearestNeighbors
 
-from scarches_plus._neighbors import nearest_within
 from scarches_plus.metrics import KNIScore, kni
-from scarches_plus.metrics._mixing import kni as _kni
 
 
 def example(n=90, n_batches=3, n_types=4, shift=0.6, seed=0):
@@ -250,16 +249,16 @@ def test_invariances(seed, scale):
 
 
 @pytest.mark.parametrize("chunk", [1, 37, 100])
-def test_chunks_do_not_matter(chunk, monkeypatch):
+def test_chunks_do_not_matter(chunk, limits):
     data = example()
     expected = kni(*data, k=10)
-    monkeypatch.setattr(_kni, "_CHUNK", chunk)
+    limits(votes=chunk)
     pd.testing.assert_series_equal(kni(*data, k=10).to_series(), expected.to_series())
 
 
 def test_neighbors_known_already():
     embedding, batches, labels = example()
-    neighbors = nearest_within(naive_scaling(embedding), 30).indices
+    neighbors = nearest_others(naive_scaling(embedding), 30)
     for k, include_self in ((5, False), (30, False), (31, True)):
         expected = kni(embedding, batches, labels, k=k, include_self=include_self)
         given_them = kni(embedding, batches, labels, k=k, include_self=include_self, neighbors=neighbors)
@@ -278,16 +277,6 @@ def test_subsample_is_a_run_on_fewer_cells():
     assert kni(embedding, batches, labels, k=10, subsample=100, rng=4).score != drawn.score
     every = kni(embedding, batches, labels, k=10, subsample=280, rng=0)
     pd.testing.assert_series_equal(every.to_series(), kni(embedding, batches, labels, k=10).to_series())
-
-
-def test_every_cell_is_equally_likely_to_be_drawn():
-    from scarches_plus.metrics._parts._neighbor_vote import _draw
-
-    batches = np.array([0] * 7 + [1] * 2 + [2])
-    draws = [_draw(batches, 4, np.random.default_rng(seed)) for seed in range(3000)]
-    assert all(len(set(draw.tolist())) == 4 for draw in draws)
-    shares = np.bincount(np.concatenate(draws), minlength=10) / 3000
-    np.testing.assert_allclose(shares, 0.4, atol=5 * np.sqrt(0.24 / 3000))
 
 
 def test_the_score_falls_as_cells_are_added_and_a_subsample_repairs_it():
@@ -381,7 +370,7 @@ def test_missing_values_in_lists_stay_missing(missing):
 
 def test_errors_of_neighbors():
     embedding, batches, labels = example()
-    neighbors = nearest_within(embedding, 10).indices
+    neighbors = nearest_others(embedding, 10)
     with pytest.raises(ValueError, match=r"neighbors must have shape \(90, at least k=12\); its shape is \(90, 10\)"):
         kni(embedding, batches, labels, k=12, neighbors=neighbors)
     with pytest.raises(ValueError, match="90 of 90 cells as their own neighbour"):

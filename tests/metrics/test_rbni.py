@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scarches_plus.metrics import RbNIScore, kni, rbni
-from scarches_plus.metrics._mixing import rbni as _rbni
 
 
 def example(n=90, n_types=3, shift=0.8, seed=0):
@@ -157,10 +156,10 @@ def test_distances_are_those_of_differences(offset):
 
 
 @pytest.mark.parametrize("chunk", [1, 91, 1000, 2**20])
-def test_chunks_do_not_matter(chunk, monkeypatch):
+def test_chunks_do_not_matter(chunk, limits):
     data = example()
     expected = rbni(*data)
-    monkeypatch.setattr(_rbni, "_CHUNK", chunk)
+    limits(pairs=chunk)
     result = rbni(*data)
     pd.testing.assert_series_equal(result.to_series(), expected.to_series(), check_exact=True)
     pd.testing.assert_frame_equal(result.per_batch, expected.per_batch, check_exact=True)

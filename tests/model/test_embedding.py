@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from small_models import NETWORK, cells, reference, setup, split, train
 
-from scarches_plus._cells import _counts
 from scarches_plus.model import SCANVI, SCVI
-from scarches_plus.model._mixins import _embedding
 
 CLASSES = {SCVI: scvi.model.SCVI, SCANVI: scvi.model.SCANVI}
 COVARIATES = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"]}
@@ -137,8 +135,8 @@ class TestSameNumbers:
         zeroed.X = sparse.csr_matrix(adata.X.multiply(adata.var_names.isin(names).astype(np.float32)))
         same(model.embed(query), theirs(model, zeroed))
 
-    def test_threads_do_not_matter(self, model, expected, monkeypatch):
-        monkeypatch.setattr(_embedding, "_FEWEST_CELLS", 10)
+    def test_threads_do_not_matter(self, model, expected, limits):
+        limits(embedded_by_threads=10)
         n_threads = torch.get_num_threads()
         torch.set_num_threads(3)
         try:
@@ -217,11 +215,11 @@ def test_what_is_no_count_warns(model):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_progress_only_when_it_takes_long(model, monkeypatch, capsys):
+def test_progress_only_when_it_takes_long(model, limits, capsys):
     adata = fresh(model.adata)
     model.embed(adata)
     assert "Embedding" not in capsys.readouterr().err
-    monkeypatch.setattr(_embedding, "_PATIENCE", 0)
+    limits(embedding_seconds=0)
     model.embed(adata)
     assert "Embedding" in capsys.readouterr().err
 
@@ -249,8 +247,8 @@ class TestOnDisk:
             backed.file.close()
 
     @pytest.fixture(autouse=True)
-    def small_blocks(self, monkeypatch):
-        monkeypatch.setattr(_counts, "_BLOCK_ON_DISK", 40 * 17)
+    def small_blocks(self, limits):
+        limits(on_disk=40 * 17)
 
     def test_all(self, model, on_disk, expected):
         same(model.embed(on_disk), expected)

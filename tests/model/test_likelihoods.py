@@ -6,10 +6,9 @@ import scvi
 import torch
 from anndata import AnnData
 from scipy import sparse
-from small_models import NETWORK, SCANVI, SCVI, cells, reference, setup, split, train
+from small_models import NETWORK, SCANVI, SCVI, STRATEGIES, cells, reference, setup, split, train
 
 from scarches_plus.model import load
-from scarches_plus.model._surgery._strategies import STRATEGIES
 
 LIKELIHOODS = ("mse", "sse")
 

@@ -1,14 +1,15 @@
 """Surgery: what moves, what does not, and what is refused."""
 
+import re
+
 import anndata
 import numpy as np
 import pytest
 import scvi
 import torch
-from small_models import cells, reference, setup, split, train
+from small_models import STRATEGIES, cells, reference, setup, split, train
 
 from scarches_plus.model import SCANVI, SCVI
-from scarches_plus.model._surgery._strategies import STRATEGIES, column_sources
 
 CLASSES = [SCVI, SCANVI]
 
@@ -24,21 +25,6 @@ def weights(model):
 
 def changed(before, after):
     return {name for name in before if not torch.equal(before[name], after[name])}
-
-
-class TestColumnSources:
-    def test_one_covariate_grows_at_the_end(self):
-        assert column_sources(3, [2], [4]).tolist() == [0, 1, 2, 3, 4, -1, -1]
-
-    def test_second_covariate_keeps_its_columns(self):
-        assert column_sources(2, [2, 3], [3, 4]).tolist() == [0, 1, 2, 3, -1, 4, 5, 6, -1]
-
-    def test_single_category_had_no_column(self):
-        assert column_sources(2, [1], [2]).tolist() == [0, 1, -2, -1]
-        assert column_sources(2, [1, 2], [2, 2]).tolist() == [0, 1, -2, -1, 2, 3]
-
-    def test_still_single_category_has_no_column(self):
-        assert column_sources(2, [1, 2], [1, 3]).tolist() == [0, 1, 2, 3, -1]
 
 
 class TestReferenceDoesNotMove:
@@ -169,6 +155,11 @@ class TestWhatTrains:
                     assert not difference.index_select(dim, fixed.nonzero().flatten()).any()
                 moved += int(difference.sum())
             assert 0 < moved <= mapped.surgery.n_trainable
+
+    def test_those_are_all_strategies(self, cls):
+        ref, query = split(cells(), "batch2")
+        with pytest.raises(ValueError, match=re.escape(f"strategy must be one of {STRATEGIES}, not 'some'")):
+            cls.load_query_data(query, reference(cls, ref), strategy="some")
 
     def test_more_for_every_strategy(self, cls):
         ref, query = split(cells(), "batch2")

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import scvi.module
 import torch
-from scvi.module import Classifier
 
-from scarches_plus._label_tree import LabelTree
 from scarches_plus.module import SCANVAE
-from scarches_plus.module._layers._hierarchical_classifier import HierarchicalClassifier
+from scarches_plus.pp import LabelTree
 
 #: Two levels, with a group of one type and a type without a group.
 PAIR = LabelTree({"a1": "a", "a2": "a", "a3": "a", "b1": "b", "b2": "b", "c1": "c", "d": None})
@@ -17,8 +15,9 @@ DEEP = LabelTree({"a": "all", "b": "all", "a1": "a", "a2": "a", "a11": "a1", "a1
 
 def classifier(tree, **kwargs):
     torch.manual_seed(0)
-    flat = Classifier(4, n_labels=3, **{"n_hidden": 8, "logits": True, "use_batch_norm": False, **kwargs})
-    return HierarchicalClassifier(flat, tree).eval()
+    options = {"n_hidden": 8, **kwargs}
+    norms = {"use_batch_norm": "none", "use_layer_norm": "encoder" if options.pop("use_layer_norm", False) else "none"}
+    return SCANVAE(5, n_latent=4, hierarchy=tree, classifier_parameters=options, **norms).classifier.eval()
 
 
 def latent(n_cells=6):

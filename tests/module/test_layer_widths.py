@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import scvi
 import torch
-from small_models import SCANVI, SCVI, cells, reference, split, train
+from small_models import SCANVI, SCVI, cells, reference, split, train, weight_change
 
 from scarches_plus.model import load
-from scarches_plus.model._surgery._query_model import weight_change
 from scarches_plus.module import VAE
 from scarches_plus.train import EWC, MMD, LatentReplay, estimate_importance, store_anchors
 

@@ -4,9 +4,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from scarches_plus._keys import UNKNOWN_COLOR
 from scarches_plus.pl import joint_umap
-from scarches_plus.pl._joint_umap import QUERY_COLOR, REFERENCE_COLOR
+
+REFERENCE_COLOR, QUERY_COLOR, UNKNOWN_COLOR = "#dcdcdc", "#0072b2", "#6b6b6b"
 
 # scanpy 1.11 with matplotlib 3.11
 pytestmark = pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")

@@ -5,7 +5,8 @@ from anndata import AnnData
 from matplotlib.colors import to_hex
 
 from scarches_plus.pl import novelty
-from scarches_plus.pl._novelty import KNOWN_COLOR, NOVEL_COLOR
+
+KNOWN_COLOR, NOVEL_COLOR = "#56b4e9", "#e69f00"
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from scarches_plus.pl import uncertainty_by_type
-from scarches_plus.pl._uncertainty_by_type import KNOWN_COLOR, UNSEEN_COLOR
+
+KNOWN_COLOR, UNSEEN_COLOR = "#56b4e9", "#e69f00"
 
 
 def names(ax):

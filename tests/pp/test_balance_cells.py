@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from scarches_plus.datasets import simulate
-from scarches_plus.pp._balance_cells import balance_cells
+from scarches_plus.pp import balance_cells
 
 
 def cells(**columns):

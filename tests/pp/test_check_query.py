@@ -7,8 +7,7 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-from scarches_plus._cells import _counts
-from scarches_plus._reference import ReferenceSpec
+from scarches_plus.model import ReferenceSpec
 from scarches_plus.pp import QueryError, check_query
 
 GENES = tuple(f"GENE{i}" for i in range(50))
@@ -186,7 +185,7 @@ class TestCounts:
 class TestOnDisk:
     @pytest.mark.parametrize("value", [3.0, np.nan, np.inf, -1.0, 1.5])
     @pytest.mark.parametrize("dense", [False, True])
-    def test_the_same_report_block_by_block(self, tmp_path, monkeypatch, value, dense):
+    def test_the_same_report_block_by_block(self, tmp_path, limits, value, dense):
         adata = query(n_cells=90, genes=(*GENES[5:], "OTHER"))
         counts = adata.X.toarray()
         counts[:40, 3] += 1
@@ -195,7 +194,7 @@ class TestOnDisk:
         adata.X = counts if dense else sparse.csr_matrix(counts)
         adata.write_h5ad(tmp_path / "query.h5ad")
         backed = anndata.read_h5ad(tmp_path / "query.h5ad", backed="r")
-        monkeypatch.setattr(_counts, "_BLOCK_ON_DISK", 46 * 13)
+        limits(on_disk=46 * 13)
         assert problems(backed) == problems(adata) != ()
         backed.file.close()
 

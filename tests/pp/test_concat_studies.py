@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus._cells._measured import unmeasured_genes
-from scarches_plus._reference import ReferenceSpec
+from scarches_plus.model import ReferenceSpec
 from scarches_plus.pp import QueryError, check_query, concat_studies
 
 KINDS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}
@@ -222,68 +221,6 @@ class TestRefusals:
         fractional.X = fractional.X * np.float32(100.5)
         with pytest.warns(UserWarning, match="study 'x': warning: .*not whole numbers"):
             concat_studies({"x": fractional})
-
-
-class TestUnmeasuredGenes:
-    """What training and surgery make of the record."""
-
-    joined = concat_studies(
-        {"x": study("abc", sample=list("ppqq")), "y": study("bcd", prefix="y", sample=list("rrst")), "z": study("bc")}
-    )
-
-    def batches(self, key):
-        return self.joined.obs[key].astype(str).to_numpy()
-
-    def test_batches_may_be_finer_than_studies(self):
-        assert unmeasured_genes(self.joined, self.batches("study")) == {"x": [3], "y": [0], "z": [0, 3]}
-        part = self.joined[self.joined.obs["study"] != "z"]
-        samples = part.obs["sample"].astype(str).to_numpy()
-        assert unmeasured_genes(part, samples) == {"p": [3], "q": [3], "r": [0], "s": [0], "t": [0]}
-        assert unmeasured_genes(part[:, ["c", "a"]], samples) == {"r": [1], "s": [1], "t": [1]}
-
-    def test_a_batch_of_studies_that_measured_different_genes(self):
-        one = np.full(self.joined.n_obs, "one")
-        with pytest.raises(ValueError, match=r"batch 'one' spans .*\['x', 'y', 'z'\].*keep batches within studies"):
-            unmeasured_genes(self.joined, one)
-        assert unmeasured_genes(self.joined[:, ["b", "c"]], one) == {}
-
-    def test_the_users_own_mask(self):
-        batches = self.batches("study")
-        assert unmeasured_genes(self.joined, batches, None) == {}
-        assert unmeasured_genes(self.joined, batches, {"x": ["d", "a"], "y": list("abcd")}) == {"x": [1, 2]}
-        mask = ~self.joined.varm["measured"].iloc[[2, 0, 3, 1]]
-        expected = {"x": [0, 1, 2], "y": [1, 2, 3], "z": [1, 2]}
-        assert unmeasured_genes(self.joined, batches, mask) == expected
-
-    @pytest.mark.parametrize(
-        ("mask", "error", "message"),
-        [
-            ({"w": ["a"]}, ValueError, r"names batches \['w'\] \(1 in all\) that are not among \['x', 'y', 'z'\]"),
-            ({"x": ["a", "A"]}, ValueError, r"names genes \['A'\]"),
-            ({"x": []}, ValueError, r"\['x'\] measured none of the 4 genes"),
-            (pd.DataFrame({"w": True}, index=list("abcd")), ValueError, r"batches \['w'\]"),
-            (pd.DataFrame({"x": True}, index=list("abcde")), ValueError, r"genes \['e'\]"),
-            (pd.DataFrame({"x": True}, index=list("abcda")), ValueError, "exactly one row"),
-            (pd.DataFrame({"x": True}, index=list("ab")), ValueError, r"lacks 2, for example \['c', 'd'\]"),
-            ("x", ValueError, "must be 'auto'.*not 'x'"),
-            (["a"], TypeError, r"a mapping or a DataFrame, not \['a'\]"),
-        ],
-    )
-    def test_masks_that_cannot_be(self, mask, error, message):
-        with pytest.raises(error, match=message):
-            unmeasured_genes(self.joined, self.batches("study"), mask)
-
-    def test_a_record_that_no_longer_fits(self):
-        broken = self.joined.copy()
-        broken.obs["study"] = "w"
-        with pytest.raises(ValueError, match=r"holds \['w'\], but varm\['measured'\] knows \['x', 'y', 'z'\]"):
-            unmeasured_genes(broken, self.batches("sample"))
-        del broken.obs["study"]
-        with pytest.raises(KeyError, match=r"obs\['study'\] is gone"):
-            unmeasured_genes(broken, self.batches("sample"))
-        del broken.varm["measured"]
-        broken.var["measured"] = [True, True, False, True]
-        assert unmeasured_genes(broken, np.full(broken.n_obs, "b")) == {"b": [2]}
 
 
 def test_a_query_with_a_study_that_measured_few_genes_of_the_reference():

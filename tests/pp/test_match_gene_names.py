@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scarches_plus._reference import ReferenceSpec
+from scarches_plus.model import ReferenceSpec
 from scarches_plus.pp import check_query, match_gene_names
 
 SYMBOLS = ["GAPDH", "TP53", "HLA-DRB1", "RP11-34P13.7", "NKX2-1", "C1orf43"]

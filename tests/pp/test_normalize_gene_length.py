@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from scarches_plus.pp._normalize_gene_length import normalize_gene_length
+from scarches_plus.pp import normalize_gene_length
 
 GENES = [f"g{i}" for i in range(5)]
 LENGTHS = np.array([500.0, 1500.0, 3000.0, 1000.0, 4000.0])

@@ -4,14 +4,10 @@ import pandas as pd
 import pytest
 import scanpy as sc
 import scvi
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import sparse
 from small_models import NETWORK
 
 import scarches_plus as sp
-from scarches_plus.pp._seeding._marker_scores import pick_seeds, signature_scores
 
 MARKERS = {"a": {"positive": ["g1", "g2"], "negative": ["g3"]}, "b": ["g4"]}
 
@@ -43,68 +39,6 @@ def test_scores_are_those_of_the_paper():
         seeds = set(adata.obs_names[adata.obs["seed_label"] == label])
         assert len(seeds) == 20
         assert len(seeds & top) >= 18  # but for cells that the other label has a better claim on
-
-
-def test_genes_that_do_not_vary_and_empty_cells_score_nothing():
-    counts = np.array([[0, 3], [0, 0], [0, 1], [0, 0]])
-    scores = signature_scores(counts, np.array([4, 0, 4, 4]), np.array([[1, 0], [0, 1]]))
-    np.testing.assert_array_equal(scores[:, 0], 0)
-    assert scores[1, 1] == scores[3, 1] == scores[:, 1].min()
-
-
-def test_equal_cells_have_equal_scores():
-    rng = np.random.default_rng(0)
-    counts = np.tile(rng.poisson(3.0, (7, 5)), (300, 1))
-    signs = rng.choice([-1, 1], (5, 4))
-    scores = signature_scores(counts, np.tile(rng.poisson(50.0, 7), 300), signs)
-    assert len(np.unique(scores, axis=0)) == 7
-
-
-# --- choice of seeds ---
-
-
-def greedy(scores, n_seeds):
-    """Pairs of cell and label from the highest score on, for scores without ties."""
-    label_of, room = np.full(len(scores), -1), np.full(scores.shape[1], n_seeds)
-    for pair in np.argsort(-scores, axis=None):
-        cell, label = divmod(pair, scores.shape[1])
-        if label_of[cell] < 0 and room[label]:
-            label_of[cell] = label
-            room[label] -= 1
-    return label_of
-
-
-@pytest.mark.parametrize(("n_cells", "n_labels", "n_seeds"), [(50, 3, 5), (12, 3, 5), (200, 6, 20), (4, 2, 9)])
-def test_overlaps_go_to_the_higher_score_and_are_replaced(n_cells, n_labels, n_seeds):
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        shared = rng.normal(size=(n_cells, 1))  # so that the same cells are best for all
-        scores = shared + 0.3 * rng.normal(size=(n_cells, n_labels))
-        np.testing.assert_array_equal(pick_seeds(scores, n_seeds), greedy(scores, n_seeds))
-
-
-def test_cells_that_tie_at_the_cut_are_left_out():
-    scores = np.array([[5.0], [4.0], [3.0], [3.0], [3.0], [0.0]])
-    np.testing.assert_array_equal(pick_seeds(scores, 4), [0, 0, -1, -1, -1, -1])
-    np.testing.assert_array_equal(pick_seeds(scores, 5), [0, 0, 0, 0, 0, -1])
-
-
-def test_a_cell_equal_for_two_labels_is_a_seed_of_neither():
-    scores = np.array([[5.0, 5.0], [4.0, 1.0], [1.0, 4.0], [0.0, 0.5]])
-    np.testing.assert_array_equal(pick_seeds(scores, 1), [-1, 0, 1, -1])
-
-
-@given(
-    arrays(np.int64, st.tuples(st.integers(1, 25), st.integers(1, 4)), elements=st.integers(0, 6)), st.integers(1, 30)
-)
-def test_seeds_keep_their_promises(scores, n_seeds):
-    labels = pick_seeds(scores, n_seeds)
-    assert (np.bincount(labels[labels >= 0], minlength=scores.shape[1]) <= n_seeds).all()
-    for label in range(scores.shape[1]):
-        seeds, free = scores[labels == label, label], scores[labels < 0]
-        # whoever stays free and scores as high as a seed is claimed by another label just as much
-        higher = free[free[:, label] >= seeds.min()] if len(seeds) else free[:0]
-        assert all((np.delete(cell, label) >= cell[label]).any() for cell in higher)
 
 
 # --- the AnnData ---

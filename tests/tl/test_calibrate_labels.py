@@ -6,14 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 
 import scarches_plus as sp
 from scarches_plus.metrics import label_transfer_report
-from scarches_plus.tl._label_calibration import fit, scaled
 
 
 def overlapping(n_cells, rng, batches=("a", "b", "c")):
@@ -141,48 +136,3 @@ def test_another_vote_is_refused(reference, query):
     with pytest.raises(ValueError, match=r"space None.*space another"):
         sp.tl.transfer_labels(query, reference, "cell_type", k=10, calibration=calibration)
     assert "cell_type_pred" not in query.obs
-
-
-# --- The formula and its fit ---
-
-
-def shares_of(n_cells, n_labels, rng, temperature=1.0):
-    """Shares whose probabilities are known, and labels drawn from these."""
-    rng = np.random.default_rng(rng)
-    logits = rng.normal(size=(n_cells, n_labels))
-    probabilities = softmax(logits, axis=1)
-    codes = (probabilities.cumsum(axis=1) > rng.random((n_cells, 1))).argmax(axis=1)
-    return softmax(logits * temperature, axis=1), codes
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_fit_finds_a_known_temperature(temperature):
-    shares, codes = shares_of(20_000, 4, 0, temperature)
-    exponent, floor = fit(shares, codes)
-    assert exponent == pytest.approx(1 / temperature, rel=0.06)
-    calibrated = scaled(shares, exponent, floor)
-    curve = sp.metrics.reliability_curve(calibrated.max(axis=1), calibrated.argmax(axis=1) == codes)
-    assert curve.attrs["calibration_error"] < 0.02
-
-
-def test_the_fit_is_the_minimum_over_exponents():
-    shares, codes = shares_of(3000, 3, 1, 2.0)
-    exponent, floor = fit(shares, codes)
-
-    def loss(a):
-        powers = (shares + floor) ** a
-        return -np.log(powers[np.arange(3000), codes] / powers.sum(axis=1)).mean()
-
-    assert minimize_scalar(loss, bounds=(0.05, 5), method="bounded").x == pytest.approx(exponent, rel=1e-2)
-
-
-@given(st.integers(1, 30), st.integers(1, 6), st.floats(0.05, 20), st.floats(1e-4, 1), st.integers(0, 2**32 - 1))
-def test_order_is_kept_and_rows_are_probabilities(n_cells, n_labels, exponent, floor, rng):
-    shares = np.random.default_rng(rng).dirichlet(np.full(n_labels, 0.3), n_cells)
-    shares[0] = 0  # no neighbour with a label
-    probabilities = scaled(shares, exponent, floor)
-    np.testing.assert_allclose(probabilities[1:].sum(axis=1), 1)
-    assert (probabilities[0] == 0).all()
-    assert (probabilities >= 0).all()
-    rows = np.arange(1, n_cells)
-    assert (probabilities[rows, shares[rows].argmax(axis=1)] >= probabilities[rows].max(axis=1) * (1 - 1e-12)).all()

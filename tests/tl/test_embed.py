@@ -10,7 +10,6 @@ from anndata import AnnData
 from scipy import sparse
 
 import scarches_plus as sp
-from scarches_plus._cells import _counts
 
 
 def test_reference_cells_come_back_where_they_were(reference, model):
@@ -76,7 +75,7 @@ def test_backed_cells(reference, model, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_matrix, np.asarray])
-def test_backed_cells_are_not_loaded(reference, model, tmp_path, monkeypatch, kind):
+def test_backed_cells_are_not_loaded(reference, model, tmp_path, limits, kind):
     n_cells, n_more = 3000, 1500
     more = [f"more{i}" for i in range(n_more)]
     counts = np.tile(np.arange(3, dtype=np.float32), (n_cells, (n_more + reference.n_vars) // 3 + 1))
@@ -88,7 +87,7 @@ def test_backed_cells_are_not_loaded(reference, model, tmp_path, monkeypatch, ki
     )
     cells.write_h5ad(tmp_path / "cells.h5ad")
     size = (tmp_path / "cells.h5ad").stat().st_size
-    monkeypatch.setattr(_counts, "_BLOCK_ON_DISK", 50 * len(names))
+    limits(on_disk=50 * len(names))
     backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
     tracemalloc.start()
     sp.tl.embed(backed, model)

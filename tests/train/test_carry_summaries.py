@@ -6,7 +6,6 @@ from small_models import SCVI, cells, reference, split, train
 
 import scarches_plus as sp
 from scarches_plus.train import EWC, carry_summaries, estimate_importance, summarize_reference
-from scarches_plus.train._memory.carry_summaries import _moved, _transport
 
 SILENT = {"enable_progress_bar": False}
 
@@ -51,22 +50,6 @@ def test_where_nothing_moves_nothing_changes(built):
     _, rest, model = built
     mapped = train(SCVI.load_query_data(rest, model), 1)
     assert carry_summaries(model, mapped)["cell_type"].space == model.state.space
-    summary = model.state.summaries["cell_type"]
-    again = _moved(summary, model.module, model.module, "elsewhere")
-    torch.testing.assert_close(again.means, summary.means, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(again.covariances, summary.covariances, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(again.z_var, summary.z_var)
-
-
-def test_an_affine_move_is_followed_exactly():
-    rng = np.random.default_rng(0)
-    mean, root, turn, shift = rng.normal(size=3), rng.normal(size=(3, 3)), rng.normal(size=(3, 3)), rng.normal(size=3)
-    covariance = root @ root.T
-    start = rng.multivariate_normal(mean, covariance, 50)
-    end = start @ turn.T + shift
-    found = _transport(*(torch.as_tensor(one) for one in (mean, covariance, start, end)))
-    np.testing.assert_allclose(found[0], turn @ mean + shift, atol=1e-9)
-    np.testing.assert_allclose(found[1], turn @ covariance @ turn.T, atol=1e-9)
 
 
 def test_queries_in_sequence(built):

@@ -1,5 +1,7 @@
 """Importance of weights, compared with gradients one cell at a time."""
 
+from ast import literal_eval
+
 import numpy as np
 import pytest
 import scvi
@@ -7,9 +9,8 @@ import torch
 from small_models import NETWORK, cells, reference, setup, split, train
 from torch import nn
 
-import scarches_plus.train._estimation._cell_gradients as cell_gradients
+import scarches_plus as sp
 from scarches_plus.model import SCANVI, SCVI
-from scarches_plus.model._state import update_state
 from scarches_plus.train import estimate_importance
 
 N_CELLS = 24
@@ -92,6 +93,17 @@ def assert_exact(model, **kwargs):
     assert_same(importance.fisher, {name: each.square().mean(0) for name, each in gradients.items()})
 
 
+def slow_ways(caplog):
+    """The parameters whose gradients were taken one cell at a time, as the log tells."""
+    said = [record.getMessage() for record in caplog.records if "one cell at a time" in record.getMessage()]
+    return [literal_eval(text.partition(" for ")[2]) for text in said]
+
+
+@pytest.fixture(autouse=True)
+def _told(caplog):
+    caplog.set_level("INFO", logger="scarches_plus")
+
+
 LABELS = {"labels_key": "cell_type"}
 COVARIATES = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"]}
 MODELS = {
@@ -120,11 +132,10 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.usefixtures("noise")
-def test_equals_one_cell_at_a_time(name, monkeypatch):
+def test_equals_one_cell_at_a_time(name, caplog):
     cls, kwargs = MODELS[name]
-    # no parameter of scvi-tools' own modules may need the slow way
-    monkeypatch.setattr(cell_gradients.CellGradients, "of_minibatch", None)
     assert_exact(build(cls, **kwargs))
+    assert slow_ways(caplog) == []  # no parameter of scvi-tools' own modules may need one
 
 
 @pytest.mark.parametrize(("cls", "draws"), [(SCVI, 1), (SCANVI, 2)])
@@ -137,16 +148,24 @@ def test_several_samples_are_averaged_before_squaring(cls, draws, noise):
 
 
 @pytest.mark.usefixtures("noise")
-def test_gradients_of_single_cells_in_small_pieces(monkeypatch):
-    monkeypatch.setattr(cell_gradients, "_N_VALUES", 100)
+def test_gradients_of_single_cells_in_small_pieces(limits):
+    limits(gradients=100)
     assert_exact(build(SCANVI))
 
 
 @pytest.mark.parametrize("cls", [SCVI, SCANVI])
+@pytest.mark.filterwarnings("ignore:warning. 3 batches have fewer than 20 cells")
 @pytest.mark.usefixtures("noise")
 def test_genes_that_were_not_measured_matter_nothing(cls):
-    model = build(cls, gene_likelihood="nb", dispersion="gene-batch")
-    update_state(model, unmeasured={"batch0": list(range(5)), "batch1": list(range(3, 20))})
+    adata = cells(N_CELLS)
+    names = list(adata.var_names)
+    measured = {"batch0": names[5:], "batch1": names[:3] + names[20:]}
+    model = sp.tl.build_reference(
+        adata, "batch", "cell_type" if cls is SCANVI else None, recipe="scanvi" if cls is SCANVI else "scvi",
+        gene_mask=measured, max_epochs=1, train_kwargs={"enable_progress_bar": False},
+        model_kwargs={**NETWORK, "gene_likelihood": "nb", "dispersion": "gene-batch"},
+    )  # fmt: skip
+    model.module.eval()
     assert_exact(model)
     px_r = model.state.importance.fisher["px_r"]
     assert (px_r[:5, 0] == 0).all()
@@ -184,22 +203,20 @@ class Shift(nn.Module):
     ("part", "name"), [(Masked(12, 4), "weight"), (nn.Sequential(Shift(12), nn.Linear(12, 4)), "0.shift")]
 )
 @pytest.mark.usefixtures("noise")
-def test_what_has_no_rule_goes_one_cell_at_a_time(part, name):
+def test_what_has_no_rule_goes_one_cell_at_a_time(part, name, caplog):
     model = build()
     model.module.z_encoder.mean_encoder = part
-    gradients = cell_gradients.CellGradients(model.module, minibatch(model, range(8)))
-    assert gradients.one_by_one == [f"z_encoder.mean_encoder.{name}"]
     assert_exact(model)
+    assert slow_ways(caplog) == [[f"z_encoder.mean_encoder.{name}"]]
 
 
 @pytest.mark.usefixtures("noise")
-def test_weights_that_two_layers_share_have_one_gradient():
+def test_weights_that_two_layers_share_have_one_gradient(caplog):
     model = build()
     encoder = model.module.z_encoder
     encoder.var_encoder.weight = encoder.mean_encoder.weight
-    gradients = cell_gradients.CellGradients(model.module, minibatch(model, range(8)))
-    assert gradients.one_by_one == []
     assert_exact(model)
+    assert slow_ways(caplog) == []
 
 
 @pytest.mark.usefixtures("noise")

@@ -4,6 +4,7 @@ What changes the network belongs into ``module``, what changes the loss into ``t
 """
 
 from scarches_plus._load import load
+from scarches_plus._reference import ReferenceSpec
 
 # For other packages of scarches_plus; not public.
 from ._cells._mean_elbo import mean_elbo as mean_elbo
@@ -45,4 +46,15 @@ from ._training._interrupt import trained_model_kept as trained_model_kept
 from ._training._train_reference import ReferenceTraining as ReferenceTraining
 from ._training._training_options import check_training as check_training
 
-__all__ = ["QUERY_RECIPES", "RECIPES", "SCANVI", "SCVI", "TOTALVI", "ModelState", "Recipe", "Surgery", "load"]
+__all__ = [
+    "QUERY_RECIPES",
+    "RECIPES",
+    "SCANVI",
+    "SCVI",
+    "TOTALVI",
+    "ModelState",
+    "Recipe",
+    "ReferenceSpec",
+    "Surgery",
+    "load",
+]

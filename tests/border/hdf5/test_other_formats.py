@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from scarches_plus._hdf5 import check_hdf5
+import scarches_plus as sp
 
 pytestmark = pytest.mark.border
 
@@ -22,15 +22,14 @@ NO_HDF5 = {
 
 
 @pytest.mark.parametrize("case", NO_HDF5)
-def test_no_hdf5(border, folder, tmp_path, case):
+def test_no_hdf5(border, folder, case):
     contents, says = NO_HDF5[case]
-    path = tmp_path / "cells.h5ad"
-    path.write_bytes((folder / "whole.h5ad").read_bytes()[:20_000] if contents is None else contents)
+    (folder / "adata.h5ad").write_bytes((folder / "whole.h5ad").read_bytes()[:20_000] if contents is None else contents)
     border.in_child(
-        lambda: check_hdf5(path),
+        lambda: sp.hub.import_reference(folder),
         ValueError,
-        ("cells.h5ad", says),
+        ("adata.h5ad", says),
         kind="C3",
         case=f"h5ad: {case}",
-        shown="check_hdf5(path)",
+        shown="sp.hub.import_reference(folder)",
     )

@@ -1,11 +1,21 @@
+"""Parts of penalties: minibatches, kernels, drawn cells."""
+
+import numpy as np
 import pytest
 import torch
 from penalty_cases import GAMMAS, naive_mmd
+from small_models import SCANVI, SCVI, reference, split, train
+from small_models import cells as small_cells
 from torch.distributions import Normal
 
-from scarches_plus.train import MMD, Grouping, Penalty, Setting, Step
+from scarches_plus.train import MMD, Grouping, Penalty, Setting, Step, store_anchors
+from scarches_plus.train._penalty_parts._kernel_distances import KernelSum, pair_coefficients, squared_distances
 from scarches_plus.train._penalty_parts._over_minibatches import over_minibatches
 from scarches_plus.train._penalty_parts._penalty_sum import PenaltySum
+from scarches_plus.train._penalty_parts._sampled_cells import Rehearsal
+
+# --- over minibatches ---
+
 
 BATCH = Grouping("batch", 0, ("a", "b"), (0, 1))
 
@@ -62,3 +72,40 @@ def test_gradients_reach_every_cell():
     z = step.inference["z"].requires_grad_()
     over_minibatches(sum_of(MMD(bandwidths=GAMMAS)), step, 20).backward()
     assert (z.grad.abs().sum(1) > 0).all()
+
+
+# --- Kernels ---
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_gradient(unbiased):
+    torch.manual_seed(0)
+    x = torch.randn(12, 3, dtype=torch.float64, requires_grad=True)
+    groups = torch.tensor([0] * 5 + [1] * 4 + [2] * 3)
+    coefficients = pair_coefficients(groups, (1 - torch.eye(3)).double(), unbiased=unbiased)
+    assert torch.autograd.gradcheck(lambda x: KernelSum.apply(x, coefficients, [0.2, 1.0]), x)
+
+
+def test_distances_far_from_the_origin():
+    x = torch.randn(50, 10) + 1000
+    expected = torch.cdist(x.double(), x.double()).square().float()
+    torch.testing.assert_close(squared_distances(x), expected, rtol=1e-3, atol=1e-2)
+    assert not squared_distances(x).diagonal().any()
+
+
+# --- Drawn cells ---
+
+
+@pytest.mark.parametrize("cls", [SCVI, SCANVI])
+def test_drawn_cells_look_like_the_reference_and_are_not_its_cells(cls):
+    ref, _ = split(small_cells(), "batch2")
+    model = train(reference(cls, ref, gene_likelihood="nb"), 40, plan_kwargs={"lr": 0.01})
+    store_anchors(model, n_cells=150)
+    rehearsal = Rehearsal(model.state.anchors, model.module)
+    counts = rehearsal._counts.numpy()
+    assert (counts == np.round(counts)).all()
+    assert (counts >= 0).all()
+    assert counts.sum(1).mean() == pytest.approx(ref.X.toarray().sum(1).mean(), rel=0.15)
+    assert np.corrcoef(counts.mean(0), ref.X.toarray().mean(0))[0, 1] > 0.9
+    real = {tuple(row) for row in ref.X.toarray()}
+    assert not any(tuple(row) in real for row in counts)

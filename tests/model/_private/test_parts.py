@@ -1,14 +1,149 @@
-"""The condensed objective against the module it stands for: same loss, same gradients."""
+"""Parts of models: minibatches in memory, the condensed objective, columns of grown layers, mean counts of labels."""
+
+from itertools import islice
 
 import numpy as np
+import pandas as pd
 import pytest
 import scvi
 import torch
-from scvi import REGISTRY_KEYS
-from small_models import SCANVI, SCVI, cells, reference, split
+from scvi import REGISTRY_KEYS, dataloaders
+from scvi.dataloaders import AnnDataLoader
+from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 
+from scarches_plus.model._mixins._label_expression import _mean_counts
 from scarches_plus.model._mixins._training import _as_tensors
+from scarches_plus.model._speed import _data_splitter
 from scarches_plus.model._speed._condensed import Condensed, obstacle_to
+from scarches_plus.model._speed._data_splitter import DataSplitter, SemiSupervisedDataSplitter
+from scarches_plus.model._surgery._strategies import column_sources
+
+# --- Minibatches are those of scvi-tools' loaders, cut out of memory ---
+
+
+def manager(cls=SCVI, adata=None, **kwargs):
+    adata = cells() if adata is None else adata
+    setup(cls, adata, **kwargs)
+    return cls(adata).adata_manager
+
+
+def splitters(ours, manager, **kwargs):
+    scvi.settings.seed = 0  # of the split
+    theirs = getattr(dataloaders, ours.__name__)
+    both = [cls(manager, batch_size=32, **kwargs) for cls in (ours, theirs)]
+    for splitter in both:
+        splitter.setup()
+    return both
+
+
+def batches(loader):
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002 (scvi-tools draws labelled cells with it)
+    if hasattr(loader, "resample_labels"):
+        loader.resample_labels()
+    for batch in islice(loader, len(loader)):  # scvi-tools' semi-supervised loader has no end of its own
+        yield from batch if isinstance(batch, tuple) else (batch,)
+
+
+def assert_same(ours, theirs):
+    for mine, expected in zip(batches(ours), batches(theirs), strict=True):
+        assert list(mine) == list(expected)
+        for key, value in expected.items():
+            assert mine[key].dtype == value.dtype
+            assert torch.equal(mine[key], value), key
+
+
+@pytest.mark.filterwarnings("ignore:Training will be faster")
+@pytest.mark.parametrize("layout", ["csr", "csc", "dense", "integers", "layer"])
+def test_minibatches_are_those_of_scvi_tools(layout):
+    adata, kwargs = cells(), {}
+    if layout == "csc":
+        adata.X = adata.X.tocsc()
+    elif layout == "dense":
+        adata.X = adata.X.toarray()
+    elif layout == "integers":
+        adata.X = adata.X.astype(np.int64)
+    elif layout == "layer":
+        adata.layers["counts"], kwargs["layer"] = adata.X.copy(), "counts"
+        adata.X = adata.X * 2
+    adata.obs["depth"] = np.linspace(0, 1, adata.n_obs)
+    adata.obs["donor"] = pd.Categorical(np.resize(["a", "b"], adata.n_obs))
+    kwargs |= {"continuous_covariate_keys": ["depth"], "categorical_covariate_keys": ["donor"]}
+    ours, theirs = splitters(DataSplitter, manager(adata=adata, **kwargs))
+    assert_same(ours.train_dataloader(), theirs.train_dataloader())
+    assert_same(ours.val_dataloader(), theirs.val_dataloader())
+
+
+@pytest.mark.parametrize("n_samples_per_label", [None, 7])
+def test_labelled_cells_are_those_of_scvi_tools(n_samples_per_label):
+    adata = cells()
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str)
+    adata.obs.loc[adata.obs_names[::5], "cell_type"] = "Unknown"
+    kwargs = {"n_samples_per_label": n_samples_per_label}
+    ours, theirs = splitters(SemiSupervisedDataSplitter, manager(SCANVI, adata), **kwargs)
+    assert_same(ours.train_dataloader(), theirs.train_dataloader())
+    assert_same(ours.val_dataloader(), theirs.val_dataloader())
+
+
+def test_cells_that_do_not_fit_stay_where_they_are(monkeypatch):
+    given = manager()
+    assert splitters(DataSplitter, given)[0].adata_manager is not given
+    monkeypatch.setattr(_data_splitter, "MAX_DENSE_BYTES", 4 * 240 * 40 - 1)
+    assert splitters(DataSplitter, given)[0].adata_manager is given
+
+
+def test_cells_on_disk_stay_there(tmp_path):
+    import anndata
+
+    cells().write_h5ad(tmp_path / "cells.h5ad")
+    given = manager(adata=anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r"))
+    assert DataSplitter(given).adata_manager is given
+
+
+def test_worker_processes_load_as_before():
+    given = manager()
+    assert DataSplitter(given, num_workers=1).adata_manager is given
+    assert DataSplitter(given, distributed_sampler=True).adata_manager is given
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")  # torch on its own sparse tensors
+def test_sparse_tensors_stay_sparse():
+    ours = DataSplitter(manager(), batch_size=32, load_sparse_tensor=True)
+    ours.setup()
+    assert next(iter(ours.train_dataloader()))["X"].layout == torch.sparse_csr
+
+
+@pytest.mark.parametrize("cls", [SCVI, SCANVI])
+def test_memory_is_freed_after_training(cls):
+    model = reference(cls)
+    held = model.trainer.datamodule.adata_manager.cells
+    assert held._tensors is None
+    assert next(batches(model.trainer.train_dataloader))["X"].shape[1] == 40  # filled again on demand
+
+
+def test_the_cells_at_hand_are_not_changed_and_later_changes_count():
+    adata = cells()
+    setup(SCVI, adata)
+    scvi.settings.seed = 0
+    model = SCVI(adata, n_hidden=8, n_latent=3)
+    before = adata.X.copy()
+    train(model)
+    assert (before != adata.X).nnz == 0
+    adata.X = adata.X * 3
+    train(model)
+    seen = next(iter(model.trainer.train_dataloader))["X"]
+    assert (seen % 3 == 0).all()
+
+
+def test_indices_may_be_a_mask():
+    given = manager()
+    mask = np.arange(240) < 50
+    ours, theirs = (AnnDataLoader(m, indices=mask) for m in (DataSplitter(given).adata_manager, given))
+    assert_same(ours, theirs)
+
+
+# --- The condensed objective against the module it stands for: same loss, same gradients ---
+
 
 LABELLED = {"use_query_labels": True}
 MODELS = {
@@ -176,3 +311,31 @@ def test_names_the_obstacle(network, reason):
 
 def test_whole_tensors_are_an_obstacle():
     assert "more than condition columns" in obstacle_to(reference(SCVI).module, {"px_r": None})
+
+
+# --- Where columns of a first layer come from when covariates gain categories ---
+
+
+class TestColumnSources:
+    def test_one_covariate_grows_at_the_end(self):
+        assert column_sources(3, [2], [4]).tolist() == [0, 1, 2, 3, 4, -1, -1]
+
+    def test_second_covariate_keeps_its_columns(self):
+        assert column_sources(2, [2, 3], [3, 4]).tolist() == [0, 1, 2, 3, -1, 4, 5, 6, -1]
+
+    def test_single_category_had_no_column(self):
+        assert column_sources(2, [1], [2]).tolist() == [0, 1, -2, -1]
+        assert column_sources(2, [1, 2], [2, 2]).tolist() == [0, 1, -2, -1, 2, 3]
+
+    def test_still_single_category_has_no_column(self):
+        assert column_sources(2, [1, 2], [1, 3]).tolist() == [0, 1, 2, 3, -1]
+
+
+# --- Mean counts of labels ---
+
+
+def test_mean_counts_are_weighted_by_the_posterior():
+    model = reference(SCANVI, cells(type_effect=1.0))
+    posterior = model.predict(soft=True)
+    expected = posterior.T.to_numpy() @ model.adata.X.toarray() / posterior.sum().to_numpy()[:, None]
+    np.testing.assert_allclose(_mean_counts(model), expected, rtol=1e-4)

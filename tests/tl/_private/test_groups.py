@@ -1,0 +1,369 @@
+"""What is computed of groups of cells: compositions, sums, label propagation, Welch's t."""
+
+from collections import Counter
+
+import anndata
+import igraph
+import numpy as np
+import pytest
+import scanpy as sc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse, stats
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import ttest_ind, ttest_ind_from_stats
+from sklearn.metrics import adjusted_rand_score
+from sklearn.neighbors import kneighbors_graph
+
+from scarches_plus.tl._groups._composition import draw_centers, draw_compositions, draw_counts
+from scarches_plus.tl._groups._expression_sums import grouped_sums, log_normalized
+from scarches_plus.tl._groups._propagate import _connected, by_size, majority, propagate, symmetric_graph
+from scarches_plus.tl._groups._welch import mean_and_variance, welch
+
+# --- composition ---
+
+
+N_DRAWS = 20_000
+
+
+def uncertain(n_cells, n_labels, rng):
+    return rng.dirichlet(np.full(n_labels, 0.5), n_cells)
+
+
+def test_counts_have_the_moments_of_independent_cells():
+    rng = np.random.default_rng(0)
+    posterior = uncertain(12, 3, rng)
+    posterior[:4] = np.eye(3)[[0, 1, 1, 2]]
+    samples = np.arange(12) % 2
+    counts = draw_counts(posterior, samples, 2, N_DRAWS, rng)
+    assert counts.shape == (N_DRAWS, 2, 3)
+    for sample in range(2):
+        p = posterior[samples == sample]
+        np.testing.assert_array_equal(counts[:, sample].sum(axis=1), len(p))
+        np.testing.assert_allclose(counts[:, sample].mean(axis=0), p.sum(axis=0), atol=0.05)
+        covariance = np.diag(p.sum(axis=0)) - p.T @ p  # sum of the covariances of one-hot draws
+        np.testing.assert_allclose(np.cov(counts[:, sample].T), covariance, atol=0.05)
+
+
+def test_each_cell_follows_its_probabilities():
+    rng = np.random.default_rng(1)
+    posterior = uncertain(5, 4, rng)
+    posterior[0] = [0.0, 0.7, 0.0, 0.3]  # labels that cannot be never are
+    counts = draw_counts(posterior, np.arange(5), 5, N_DRAWS, rng)
+    assert not counts[:, 0, [0, 2]].any()
+    np.testing.assert_allclose(counts.mean(axis=0), posterior, atol=0.02)
+
+
+def test_certain_labels_are_counted():
+    codes = np.random.default_rng(2).integers(0, 4, 50)
+    counts = draw_counts(np.eye(4)[codes], codes % 2, 2, 3, np.random.default_rng(0))
+    for sample in range(2):
+        expected = np.bincount(codes[codes % 2 == sample], minlength=4)
+        np.testing.assert_array_equal(counts[:, sample], np.tile(expected, (3, 1)))
+
+
+def test_compositions_of_certain_labels_are_dirichlet():
+    alpha = np.array([3.0, 0.0, 40.0, 7.0]) + 0.5
+    draws = draw_compositions(np.tile(alpha - 0.5, (N_DRAWS, 1)), 0.5, np.random.default_rng(0))
+    for label, column in enumerate(draws.T):
+        beta = stats.beta(alpha[label], alpha.sum() - alpha[label])
+        assert stats.kstest(column, beta.cdf).pvalue > 0.01
+    expected = stats.dirichlet(alpha).cov()
+    np.testing.assert_allclose(np.cov(draws.T), expected, atol=3e-4)
+
+
+def test_centers_are_students_t_in_log_ratios():
+    counts = np.random.default_rng(0).poisson(50, (1, 4, 3)).astype(float)
+    draws = draw_centers(np.repeat(counts, N_DRAWS, axis=0), 0.5, np.random.default_rng(1))
+    np.testing.assert_allclose(draws.sum(axis=1), 1)
+    logs = np.log(counts[0] + 0.5)
+    for one, other in ((0, 1), (2, 0)):
+        ratios = logs[:, one] - logs[:, other]
+        expected = stats.t(3, ratios.mean(), stats.sem(ratios))
+        assert stats.kstest(np.log(draws[:, one] / draws[:, other]), expected.cdf).pvalue > 0.01
+
+
+def covers(draws, truth, level=0.9):
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return (low <= truth) & (truth <= high)
+
+
+def test_intervals_of_counts_hold_the_true_counts():
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(200):
+        posterior = uncertain(60, 3, rng)
+        truth = (posterior.cumsum(axis=1) > rng.random((60, 1))).argmax(axis=1)
+        counts = draw_counts(posterior, np.zeros(60, dtype=int), 1, 400, rng)[:, 0]
+        held.append(covers(counts, np.bincount(truth, minlength=3)))
+    assert 0.88 < np.mean(held) < 0.96  # whole numbers: never less than asked for
+
+
+@pytest.mark.parametrize("n_cells", [40, 400])
+def test_intervals_of_proportions_hold_the_true_ones(n_cells):
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(400):
+        truth = rng.dirichlet([4.0, 4.0, 4.0])
+        counts = np.tile(rng.multinomial(n_cells, truth), (400, 1))
+        held.append(covers(draw_compositions(counts, 0.5, rng), truth))
+    assert abs(np.mean(held) - 0.9) < 0.03
+
+
+@pytest.mark.parametrize("n_samples", [3, 8])
+def test_intervals_of_centers_hold_the_true_one_though_samples_vary_and_labels_are_uncertain(n_samples):
+    rng = np.random.default_rng(0)
+    center = np.array([0.5, 0.3, 0.2])
+    held = []
+    for _ in range(300):
+        shifted = np.log(center) + rng.normal(scale=0.5, size=(n_samples, 3))
+        compositions = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+        truth = np.concatenate([rng.choice(3, 60, p=composition) for composition in compositions])
+        samples = np.repeat(np.arange(n_samples), 60)
+        posterior = 0.9 * np.eye(3)[truth] + 0.1 * center
+        logs = draw_centers(draw_counts(posterior, samples, n_samples, 400, rng), 0.5, rng)
+        held.append(covers(np.log(logs[:, 0] / logs[:, 1]), np.log(center[0] / center[1])))
+    assert abs(np.mean(held) - 0.9) < 0.06
+
+
+# --- Normalised expression and its sums equal dense numpy, and scanpy ---
+
+
+def blocks_of(counts, rows):
+    return [counts[start : start + rows] for start in range(0, counts.shape[0], rows)]
+
+
+@pytest.mark.filterwarnings("ignore:Some cells have zero counts")
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_normalisation_is_scanpy_s(convert, dtype):
+    X = np.random.default_rng(0).poisson(0.5, (40, 12)).astype(dtype)
+    X[3] = 0
+    theirs = anndata.AnnData(X.astype(np.float64))
+    sc.pp.normalize_total(theirs, target_sum=1e4)
+    sc.pp.log1p(theirs)
+    counts = convert(X)
+    ours = sparse.vstack(list(log_normalized([counts[:25], counts[25:]])))
+    np.testing.assert_allclose(ours.toarray(), theirs.X, rtol=1e-6)
+    np.testing.assert_array_equal(counts.toarray() if sparse.issparse(counts) else counts, X)  # left alone
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(1, 30), rows=st.integers(1, 31), seed=st.integers(0, 999), dense=st.booleans())
+def test_grouped_sums_equal_a_loop(n, rows, seed, dense):
+    rng = np.random.default_rng(seed)
+    X, codes = rng.poisson(1.0, (n, 5)), rng.integers(-1, 3, n)
+    blocks = blocks_of(X if dense else sparse.csr_matrix(X), rows)
+    sums, squares = grouped_sums(blocks, codes, 3, 5)
+    for group in range(3):
+        np.testing.assert_allclose(sums[group], X[codes == group].sum(axis=0))
+        np.testing.assert_allclose(squares[group], (X[codes == group] ** 2).sum(axis=0))
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_values_that_are_no_counts(bad):
+    with pytest.raises(ValueError, match="raw counts with `layer=`"):
+        list(log_normalized([np.ones((2, 2)), np.array([[1.0, bad]])]))
+
+
+# --- Label propagation equals the printed rule, written as loops ---
+
+
+def random_graph(n, density, seed):
+    upper = sparse.triu(sparse.random(n, n, density, random_state=seed), k=1)
+    graph = sparse.csr_matrix(upper + upper.T)
+    graph.data[:] = 1
+    return graph
+
+
+def neighbor_graph(z, k):
+    indices = kneighbors_graph(z, k, include_self=False).indices.reshape(len(z), k)
+    return symmetric_graph(indices)
+
+
+def cliques(sizes):
+    return sparse.csr_matrix(sparse.block_diag([sparse.csr_matrix(np.ones((n, n)) - np.eye(n)) for n in sizes]))
+
+
+def naive_best(graph, labels, node):
+    """The labels that most neighbours of a node have."""
+    votes = Counter(labels[j] for j in graph.indices[graph.indptr[node] : graph.indptr[node + 1]])
+    most = max(votes.values(), default=0)
+    return {label for label, n in votes.items() if n == most}
+
+
+def same_partition(a, b):
+    return len(set(zip(a.tolist(), b.tolist(), strict=True))) == len(set(a.tolist())) == len(set(b.tolist()))
+
+
+def test_the_graph_joins_cells_that_either_calls_near():
+    z = np.random.default_rng(0).normal(size=(60, 3))
+    theirs = kneighbors_graph(z, 5, include_self=False).toarray()
+    np.testing.assert_array_equal(neighbor_graph(z, 5).toarray(), np.maximum(theirs, theirs.T))
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 25), density=st.floats(0, 0.6), seed=st.integers(0, 999))
+def test_majority_equals_a_loop(n, density, seed):
+    rng = np.random.default_rng(seed)
+    graph, labels = random_graph(n, density, seed), rng.integers(0, 4, n)
+    belongs = sparse.csr_matrix((np.ones(n), (np.arange(n), labels)), shape=(n, 4))
+    new = majority(graph @ belongs, labels, rng)
+    for node in range(n):
+        best = naive_best(graph, labels, node)
+        assert new[node] == labels[node] if not best or labels[node] in best else new[node] in best
+
+
+def test_ties_are_broken_evenly():
+    votes = sparse.csr_matrix(np.tile([2, 1, 2, 2, 0], (3000, 1)))
+    new = majority(votes, np.full(3000, 4), np.random.default_rng(0))
+    np.testing.assert_allclose(np.bincount(new, minlength=5) / 3000, [1 / 3, 0, 1 / 3, 1 / 3, 0], atol=0.04)
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(1, 80), density=st.floats(0, 0.3), seed=st.integers(0, 999))
+def test_ends_in_a_fixed_point_of_connected_communities(n, density, seed):
+    graph = random_graph(n, density, seed)
+    found = propagate(graph, max_sweeps=500, rng=seed)
+    assert found.converged
+    for node in range(n):
+        best = naive_best(graph, found.labels, node)
+        assert not best or found.labels[node] in best
+    for label in np.unique(found.labels):
+        rows = np.flatnonzero(found.labels == label)
+        assert connected_components(graph[rows][:, rows], directed=False)[0] == 1
+
+
+def test_communities_that_fell_apart_are_split():
+    path = sparse.csr_matrix(np.diag(np.ones(4), 1) + np.diag(np.ones(4), -1))
+    np.testing.assert_array_equal(by_size(_connected(path, np.array([7, 7, 2, 7, 7]))), [0, 0, 2, 1, 1])
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6), seed=st.integers(0, 999))
+def test_islands_are_the_communities_in_any_order_of_nodes(sizes, seed):
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.random.default_rng(seed).permutation(len(truth))
+    graph = cliques(sizes)[order][:, order]
+    assert same_partition(propagate(graph, max_sweeps=100, rng=seed).labels, truth[order])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_finds_what_igraph_finds_where_types_are_apart(seed):
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(5), 80)
+    graph = neighbor_graph(8 * np.eye(5)[truth] + rng.normal(size=(400, 5)), 30)
+    theirs = igraph.Graph.Weighted_Adjacency(sparse.triu(graph), mode="undirected").community_label_propagation()
+    ours = propagate(graph, max_sweeps=100, rng=seed)
+    assert ours.converged
+    assert adjusted_rand_score(ours.labels, truth) == 1
+    assert adjusted_rand_score(ours.labels, theirs.membership) == 1
+
+
+def test_joins_cells_of_one_cloud_as_igraph_does():
+    """Where no truth is sharp the number of communities is the method's own: a handful, not one per cell."""
+    graph = neighbor_graph(np.random.default_rng(0).normal(size=(600, 5)), 30)
+    ours = propagate(graph, max_sweeps=200, rng=0)
+    theirs = igraph.Graph.Weighted_Adjacency(sparse.triu(graph), mode="undirected").community_label_propagation()
+    assert ours.labels.max() < 5
+    assert max(theirs.membership) < 5
+
+
+def test_a_seed_repeats_and_seeds_differ():
+    graph = random_graph(150, 0.02, 0)
+    first, again = (propagate(graph, max_sweeps=100, rng=1).labels for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert any(not same_partition(first, propagate(graph, max_sweeps=100, rng=seed).labels) for seed in range(2, 6))
+
+
+def test_says_when_it_is_not_done():
+    graph = random_graph(300, 0.05, 0)
+    assert not propagate(graph, max_sweeps=1).converged
+    assert propagate(graph, max_sweeps=1).sweeps == 1
+    done = propagate(graph, max_sweeps=500)
+    assert done.converged
+    assert 1 < done.sweeps < 500
+    exact = propagate(graph, max_sweeps=done.sweeps)
+    assert exact.converged
+    np.testing.assert_array_equal(exact.labels, done.labels)
+
+
+def test_the_graph_is_left_alone():
+    graph = random_graph(50, 0.2, 0)
+    before = graph.copy()
+    propagate(graph, max_sweeps=10)
+    assert (graph != before).nnz == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(labels=st.lists(st.integers(-3, 5), min_size=1, max_size=30))
+def test_by_size(labels):
+    new = by_size(labels)
+    assert same_partition(np.array(labels), new)
+    counts = np.bincount(new)
+    assert (np.diff(counts) <= 0).all()
+    firsts = [int(np.flatnonzero(new == i)[0]) for i in range(len(counts))]
+    assert all(firsts[i] < firsts[i + 1] for i in range(len(counts) - 1) if counts[i] == counts[i + 1])
+
+
+# --- Means, variances and Welch's t equal numpy and scipy, gene by gene ---
+
+
+values = arrays(np.float64, st.tuples(st.integers(2, 8), st.just(4)), elements=st.integers(0, 40).map(lambda x: x / 8))
+
+
+def moments(cells):
+    n = np.array([len(cells)])
+    mean, variance = mean_and_variance(cells.sum(0, keepdims=True), (cells**2).sum(0, keepdims=True), n)
+    return mean[0], variance[0], n
+
+
+@settings(max_examples=60, deadline=None)
+@given(cells=values)
+def test_mean_and_variance(cells):
+    mean, variance, _ = moments(cells)
+    np.testing.assert_allclose(mean, cells.mean(0))
+    np.testing.assert_allclose(variance, cells.var(0, ddof=1), atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=values, second=values, factor=st.sampled_from([1.0, 10.0]))
+def test_equals_scipy_from_the_same_statistics(first, second, factor):
+    (m, v, n), (m0, v0, n0) = moments(first), moments(second)
+    t, p = welch((m, v, n), (m0, factor**2 * v0, n0))
+    for gene in range(4):
+        s, s0 = first[:, gene].std(ddof=1), second[:, gene].std(ddof=1)
+        if s == s0 == 0:
+            assert (t[gene], p[gene]) == (0, 1)
+            continue
+        theirs = ttest_ind_from_stats(m[gene], s, len(first), m0[gene], factor * s0, len(second), equal_var=False)
+        np.testing.assert_allclose([t[gene], p[gene]], [theirs.statistic, theirs.pvalue], rtol=1e-6, atol=1e-12)
+
+
+def test_equals_scipy_from_the_same_cells():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(1, 2, (30, 4)), rng.normal(0, 1, (50, 4))
+    t, p = welch(moments(first), moments(second))
+    theirs = ttest_ind(first, second, equal_var=False)
+    np.testing.assert_allclose(t, theirs.statistic)
+    np.testing.assert_allclose(p, theirs.pvalue)
+
+
+def test_the_variance_of_a_constant_is_zero_despite_rounding():
+    cells = np.full((7, 4), np.log1p(1e4 / 3))
+    assert cells.var(0, ddof=1).max() < 1e-20
+    np.testing.assert_array_equal(moments(cells)[1], 0)
+
+
+def test_one_cell_has_no_variance():
+    assert np.isnan(moments(np.ones((1, 4)))[1]).all()
+
+
+def test_antisymmetric():
+    rng = np.random.default_rng(0)
+    first, second = moments(rng.random((9, 4))), moments(rng.random((5, 4)))
+    t, p = welch(first, second)
+    back = welch(second, first)
+    np.testing.assert_allclose(t, -back[0])
+    np.testing.assert_allclose(p, back[1])

@@ -1,0 +1,220 @@
+"""Votes of neighbours, their calibration, and what makes a cell novel."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
+
+import scarches_plus as sp
+from scarches_plus.tl._label_calibration import fit, scaled
+from scarches_plus.tl._novelty._contrasts import _shared_directions, correlations, explain
+from scarches_plus.tl._novelty._pools import FLOOR, pooled
+from scarches_plus.tl._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
+
+# --- Votes equal the printed equations, written as loops ---
+
+
+distances = arrays(np.float64, (4, 6), elements=st.integers(0, 3000).map(lambda x: x / 100))
+
+
+def naive_vote(d, labels, n_labels, kernel):
+    """Eq. 17-20 of the paper, one cell at a time."""
+    p = np.zeros((len(d), n_labels))
+    for c in range(len(d)):
+        k = len(d[c])
+        s = np.std(d[c]) if kernel == "scarches" else np.sqrt(sum(x**2 for x in d[c]) / k)
+        for n in range(k):
+            if kernel == "gaussian":
+                w = np.exp(-((d[c, n] / s) ** 2) / 2) if s else 1.0
+            else:
+                w = np.exp(-d[c, n] / (2 / s) ** 2) if s else 1.0
+            p[c, labels[c, n]] += w
+        p[c] /= p[c].sum()
+    return p
+
+
+@settings(max_examples=60, deadline=None)
+@given(d=distances, seed=st.integers(0, 99), kernel=st.sampled_from(KERNELS))
+def test_equals_the_printed_equations(d, seed, kernel):
+    labels = np.random.default_rng(seed).integers(0, 3, d.shape)
+    expected = naive_vote(np.minimum(d, 8.0), labels, 3, kernel)
+    np.testing.assert_allclose(vote(labels, kernel_weights(np.minimum(d, 8.0), kernel), 3), expected, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(d=distances, kernel=st.sampled_from(KERNELS))
+def test_weights(d, kernel):
+    weights = kernel_weights(d, kernel)
+    assert ((weights >= 0) & (weights <= 1)).all()
+    np.testing.assert_allclose(weights.max(axis=1), 1.0)
+    order = np.argsort(d, axis=1)
+    assert (np.diff(np.take_along_axis(weights, order, axis=1)) <= 1e-12).all()
+
+
+def test_far_cells_keep_their_votes():
+    weights = kernel_weights(np.array([[1e3, 1e3 + 1e-6]]), "paper")  # exp(-2.5e8) is 0 in floating point
+    assert weights.sum() > 1.5
+
+
+def test_gaussian_does_not_depend_on_scale():
+    d = np.random.default_rng(0).random((5, 7))
+    np.testing.assert_allclose(kernel_weights(d, "gaussian"), kernel_weights(d * 100, "gaussian"))
+    assert not np.allclose(kernel_weights(d, "paper"), kernel_weights(d * 10, "paper"))
+
+
+def test_neighbours_without_a_label_do_not_vote():
+    codes = np.array([[0, -1, 1], [-1, -1, -1]])
+    p = vote(codes, np.ones((2, 3)), 2)
+    np.testing.assert_array_equal(p, [[0.5, 0.5], [0, 0]])
+
+
+def test_best_labels_in_chunks(monkeypatch):
+    rng = np.random.default_rng(0)
+    indices, weights, codes = rng.integers(0, 20, (33, 5)), rng.random((33, 5)), rng.integers(-1, 3, 20)
+
+    def shares_of(rows):
+        return vote(codes[indices[rows]], weights[rows], 3)
+
+    whole = best_labels(shares_of, 33, "abc")
+    monkeypatch.setattr("scarches_plus.tl._votes._neighbor_votes._CHUNK", 4)
+    chunked = best_labels(shares_of, 33, "abc")
+    np.testing.assert_array_equal(whole[0], chunked[0])
+    np.testing.assert_array_equal(whole[1], chunked[1])
+    p = vote(codes[indices], weights, 3)
+    np.testing.assert_array_equal(whole[0], np.where(p.max(1) > 0, p.argmax(1), -1))
+
+
+def test_kernel_name():
+    with pytest.raises(ValueError, match="kernel must be one of"):
+        kernel_weights(np.ones((1, 1)), "cosine")
+
+
+# --- Calibration ---
+
+
+def shares_of(n_cells, n_labels, rng, temperature=1.0):
+    """Shares whose probabilities are known, and labels drawn from these."""
+    rng = np.random.default_rng(rng)
+    logits = rng.normal(size=(n_cells, n_labels))
+    probabilities = softmax(logits, axis=1)
+    codes = (probabilities.cumsum(axis=1) > rng.random((n_cells, 1))).argmax(axis=1)
+    return softmax(logits * temperature, axis=1), codes
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_fit_finds_a_known_temperature(temperature):
+    shares, codes = shares_of(20_000, 4, 0, temperature)
+    exponent, floor = fit(shares, codes)
+    assert exponent == pytest.approx(1 / temperature, rel=0.06)
+    calibrated = scaled(shares, exponent, floor)
+    curve = sp.metrics.reliability_curve(calibrated.max(axis=1), calibrated.argmax(axis=1) == codes)
+    assert curve.attrs["calibration_error"] < 0.02
+
+
+def test_the_fit_is_the_minimum_over_exponents():
+    shares, codes = shares_of(3000, 3, 1, 2.0)
+    exponent, floor = fit(shares, codes)
+
+    def loss(a):
+        powers = (shares + floor) ** a
+        return -np.log(powers[np.arange(3000), codes] / powers.sum(axis=1)).mean()
+
+    assert minimize_scalar(loss, bounds=(0.05, 5), method="bounded").x == pytest.approx(exponent, rel=1e-2)
+
+
+@given(st.integers(1, 30), st.integers(1, 6), st.floats(0.05, 20), st.floats(1e-4, 1), st.integers(0, 2**32 - 1))
+def test_order_is_kept_and_rows_are_probabilities(n_cells, n_labels, exponent, floor, rng):
+    shares = np.random.default_rng(rng).dirichlet(np.full(n_labels, 0.3), n_cells)
+    shares[0] = 0  # no neighbour with a label
+    probabilities = scaled(shares, exponent, floor)
+    np.testing.assert_allclose(probabilities[1:].sum(axis=1), 1)
+    assert (probabilities[0] == 0).all()
+    assert (probabilities >= 0).all()
+    rows = np.arange(1, n_cells)
+    assert (probabilities[rows, shares[rows].argmax(axis=1)] >= probabilities[rows].max(axis=1) * (1 - 1e-12)).all()
+
+
+# --- Novelty ---
+
+
+def test_pools_are_sums_over_neighbours():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(1.0, (60, 30)).astype(np.float32)
+    cells = pooled(sparse.csr_matrix(counts))
+    logs = cells.logs(np.array([3, 40]))
+    for row, cell in zip(logs, (3, 40), strict=True):
+        total = counts[[cell, *cells.neighbors.indices[cell]]].sum(axis=0)
+        np.testing.assert_allclose(row, np.log(total / total.sum() + FLOOR), rtol=1e-5)
+    values = rng.normal(size=60)
+    distances = cells.neighbors.distances[7]
+    weights = np.exp(-0.5 * (np.r_[0, distances] / distances[4]) ** 2 / 2)
+    expected = np.average(values[[7, *cells.neighbors.indices[7]]], weights=weights)
+    np.testing.assert_allclose(cells.smooth(values)[7], expected)
+
+
+def test_correlations_are_pearsons():
+    rng = np.random.default_rng(0)
+    rows, columns = rng.normal(size=(5, 20)), rng.normal(size=(3, 20))
+    expected = [[scipy.stats.pearsonr(row, column)[0] for column in columns] for row in rows]
+    np.testing.assert_allclose(correlations(rows, columns), expected)
+    assert (correlations(np.ones((2, 20)), columns) == 0).all()
+
+
+def types(seed, n_each=40, n_types=4, n_genes=120):
+    rng = np.random.default_rng(seed)
+    profiles = rng.normal(size=(n_types, n_genes))
+    label = np.repeat(np.arange(n_types), n_each)
+    return profiles, label, profiles[label] + 0.5 * rng.normal(size=(len(label), n_genes)), rng
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), size=st.floats(0, 20))
+def test_a_shift_of_all_cells_drops_out(seed, size):
+    profiles, label, logs, rng = types(seed)
+    shift = size * rng.normal(size=profiles.shape[1])
+    still, moved = (explain(x, profiles, np.ones(4)) for x in (logs, logs + shift))
+    np.testing.assert_allclose(moved.evaluate(logs + shift)[0], still.evaluate(logs)[0], atol=1e-6)
+    assert (still.evaluate(logs)[1] == label).all()
+
+
+def test_variation_that_labels_share_drops_out():
+    profiles, label, logs, rng = types(0)
+    donor = np.tile([0, 1], len(label) // 2)
+    moved = logs + 1.5 * donor[:, None] * rng.normal(size=profiles.shape[1])
+    state = explain(moved, profiles, np.ones(4))
+    plain = 1 - state.agreement(moved).max(axis=1)
+    loss, found = state.evaluate(moved)
+    assert (found == label).all()
+    gap = loss[donor == 1].mean() - loss[donor == 0].mean()
+    assert abs(gap) < 0.25 * abs(plain[donor == 1].mean() - plain[donor == 0].mean())
+
+
+def test_variation_of_one_label_alone_is_novel():
+    profiles, label, logs, rng = types(0)
+    new = (label == 2) & (np.arange(len(label)) % 4 == 0)
+    logs[new] += 1.5 * rng.normal(size=profiles.shape[1])
+    loss, _ = explain(logs, profiles, np.ones(4)).evaluate(logs)
+    assert roc_auc_score(new, loss) > 0.99
+
+
+@pytest.mark.parametrize("n_each", [40, 150])  # below and above what a label's own variation is cut to
+def test_shared_directions_are_the_main_ones_of_the_other_labels(n_each):
+    profiles, label, logs, rng = types(0, n_each=n_each)
+    directions = rng.normal(size=(10, profiles.shape[1]))
+    logs = logs + rng.normal(size=(len(label), 10)) @ directions  # that all labels share
+    logs += np.outer(2 * rng.normal(size=len(label)) * (label == 0), rng.normal(size=profiles.shape[1]))  # of one alone
+    state = explain(logs, profiles, np.ones(4))
+    loss, found = state.evaluate(logs)
+    rows = {one: np.flatnonzero(found == one) for one in range(4)}
+    best = {one: of[np.argsort(loss[of], kind="stable")[: int(0.7 * len(of))]] for one, of in rows.items()}
+    for one, vectors in _shared_directions(logs, state).items():
+        others = [(logs[of] - logs[of].mean(axis=0)) / np.sqrt(len(of)) for other, of in best.items() if other != one]
+        expected = np.linalg.svd(np.concatenate(others), full_matrices=False)[2][:10]
+        np.testing.assert_allclose(vectors @ vectors.T, np.eye(10), atol=1e-6)
+        assert np.linalg.svd(vectors @ expected.T, compute_uv=False).min() > 0.99  # cosine of the largest angle
