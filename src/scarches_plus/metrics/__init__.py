@@ -11,9 +11,6 @@ from ._labels.isolated_label_score import isolated_label_score
 from ._labels.label_mixing import label_mixing
 from ._labels.label_purity import label_purity
 from ._labels.label_transfer_report import LabelTransferReport, label_transfer_report
-
-# For other packages of scarches_plus; not public.
-from ._labels.reliability_curve import calibration_error as calibration_error
 from ._labels.reliability_curve import reliability_curve
 from ._mixing.batch_entropy import batch_entropy
 from ._mixing.entropy_batch_mixing import entropy_batch_mixing
@@ -28,6 +25,10 @@ from ._movement.reference_drift import ReferenceDrift, reference_drift
 from ._proteins.protein_discrepancy import protein_discrepancy
 from ._proteins.protein_neighbor_overlap import protein_neighbor_overlap
 from ._proteins.scale_proteins import scale_proteins
+
+# isort: split
+# Offered to other packages of scarches_plus; not public.
+from ._labels.reliability_curve import calibration_error as calibration_error
 
 __all__ = [
     "HierarchicalLabelScores",

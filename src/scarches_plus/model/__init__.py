@@ -6,7 +6,14 @@ What changes the network belongs into ``module``, what changes the loss into ``t
 from scarches_plus._load import load
 from scarches_plus._reference import ReferenceSpec
 
-# For other packages of scarches_plus; not public.
+from ._recipes import QUERY_RECIPES, RECIPES, Recipe
+from ._scanvi import SCANVI
+from ._scvi import SCVI
+from ._state import ModelState, Surgery
+from ._totalvi import TOTALVI
+
+# isort: split
+# Offered to other packages of scarches_plus; not public.
 from ._cells._mean_elbo import mean_elbo as mean_elbo
 from ._cells._prepare import as_text as as_text
 from ._cells._prepare import prepare_cells as prepare_cells
@@ -18,17 +25,13 @@ from ._cells._registry import with_text_categories as with_text_categories
 from ._mixins._embedding import embed_checked as embed_checked
 from ._mixins._posterior import latent_variances as latent_variances
 from ._mixins._training import ENGINES as ENGINES
-from ._recipes import QUERY_RECIPES, RECIPES, Recipe
 from ._saved._convert import CLASSES as CLASSES
 from ._saved._convert import as_own as as_own
 from ._saved._convert import class_of as class_of
 from ._saved._own_cells import is_minified as is_minified
 from ._saved._own_cells import with_names_of_today as with_names_of_today
 from ._saved._stand_ins import stand_ins as stand_ins
-from ._scanvi import SCANVI
-from ._scvi import SCVI
 from ._state import ATTRIBUTE as ATTRIBUTE
-from ._state import ModelState, Surgery
 from ._state import get_state as get_state
 from ._state import hash_of as hash_of
 from ._state import note_origin as note_origin
@@ -37,7 +40,6 @@ from ._state import set_state as set_state
 from ._surgery._query_model import weight_change as weight_change
 from ._surgery._strategies import STRATEGIES as STRATEGIES
 from ._surgery._teach_labels import teach_labels as teach_labels
-from ._totalvi import TOTALVI
 from ._totalvi import advice_unsaid as advice_unsaid
 from ._training._defaults import current_seed as current_seed
 from ._training._defaults import default_epochs as default_epochs

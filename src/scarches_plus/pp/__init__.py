@@ -4,14 +4,8 @@ Everything here works on AnnData before any model is trained; nothing here train
 """
 
 from ._align_genes import align_genes
-
-# For other packages of scarches_plus; not public.
-from ._align_genes import locate_genes as locate_genes
 from ._balance_cells import balance_cells
 from ._check_query import check_query
-from ._check_query import require_counts as require_counts
-from ._checks._counts import kinds_of as kinds_of
-from ._checks._value_kinds import COUNTS as COUNTS
 from ._concat_studies import concat_studies
 from ._gene_report import GeneReport
 from ._label_tree import LabelTree, label_tree
@@ -21,6 +15,13 @@ from ._match_gene_names import match_gene_names
 from ._normalize_gene_length import normalize_gene_length
 from ._query_report import Problem, QueryError, QueryReport
 from ._seed_labels import seed_labels
+
+# isort: split
+# Offered to other packages of scarches_plus; not public.
+from ._align_genes import locate_genes as locate_genes
+from ._check_query import require_counts as require_counts
+from ._checks._counts import kinds_of as kinds_of
+from ._checks._value_kinds import COUNTS as COUNTS
 
 __all__ = [
     "GeneReport",

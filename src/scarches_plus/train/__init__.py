@@ -4,11 +4,6 @@ What changes the loss or the schedule of an scvi-tools model belongs here.
 Torch and scvi-tools' training plans only; nothing here knows AnnData. Networks belong into ``module``.
 """
 
-# For other packages of scarches_plus; not public.
-from ._estimation._eval_mode import evaluated as evaluated
-from ._estimation._fit_labels import fit_classifier as fit_classifier
-from ._estimation._fit_labels import fit_conditional as fit_conditional
-from ._estimation._observe_cells import observe_cells as observe_cells
 from ._memory.anchors import Anchors
 from ._memory.carry_anchors import carry_anchors
 from ._memory.carry_summaries import carry_summaries
@@ -23,13 +18,20 @@ from ._penalties.ewc import EWC
 from ._penalties.latent_replay import LatentReplay
 from ._penalties.mmd import MMD
 from ._penalties.penalty import Grouping, Penalty, Setting, Step
+from ._plans.adam_strides import AdamStrides, stride_lengths
+from ._plans.free_entries import FreeEntries
+from ._plans.plan import AdversarialTrainingPlan, SemiSupervisedTrainingPlan, TrainingPlan
+
+# isort: split
+# Offered to other packages of scarches_plus; not public.
+from ._estimation._eval_mode import evaluated as evaluated
+from ._estimation._fit_labels import fit_classifier as fit_classifier
+from ._estimation._fit_labels import fit_conditional as fit_conditional
+from ._estimation._observe_cells import observe_cells as observe_cells
 from ._penalty_parts._activations import caught as caught
 from ._penalty_parts._over_minibatches import over_minibatches as over_minibatches
 from ._penalty_parts._penalty_sum import PenaltySum as PenaltySum
 from ._penalty_parts._penalty_sum import name_terms as name_terms
-from ._plans.adam_strides import AdamStrides, stride_lengths
-from ._plans.free_entries import FreeEntries
-from ._plans.plan import AdversarialTrainingPlan, SemiSupervisedTrainingPlan, TrainingPlan
 
 __all__ = [
     "EWC",

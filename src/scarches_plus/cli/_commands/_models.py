@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from scarches_plus import tl
+from scarches_plus import load, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus.cli._app import AS_IT_IS, Reading, Whole, Words
@@ -107,7 +107,7 @@ def bundle(
     overwrite
         Replace a bundle that is there.
     """
-    from scarches_plus import load, tl, train
+    from scarches_plus import train
 
     reads = {"the model": at_home(model), "--reference": reference, "--columns": reading.columns, "--card": about.card}
     out = output_folder(out, reads, overwrite=overwrite, n_bytes=size_of(at_home(model)), bundle=True)

@@ -6,7 +6,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus import tl
+from scarches_plus import load, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._keys import EMBEDDING
 from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
@@ -27,8 +27,6 @@ _MAKE_ONE = "scarches-plus bundle MODEL --reference CELLS --with-cells latent la
 
 def open_model(what: str) -> SCVI | SCANVI:
     """Open a model: a path of any layout, a name of a hub, a DOI or an address."""
-    from scarches_plus import load
-
     files_read.append(Path(what))
     return load(what)  # type: ignore[return-value]
 
