@@ -1,5 +1,6 @@
 """Documentation: sphinx-book-theme, MyST pages, one generated page per public name. Builds offline, with -W."""
 
+import ast
 import inspect
 import logging
 import shutil
@@ -16,6 +17,17 @@ shutil.copytree(
     HERE.parent / "tutorials",
     HERE / "tutorials",
     ignore=shutil.ignore_patterns(".*", "*.py", "*.h5ad"),
+)
+
+# The module map is made of the first line of each module.
+PACKAGE = HERE.parent / "src" / "scarches_plus"
+modules = [
+    (file.relative_to(PACKAGE).as_posix(), (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0])
+    for file in sorted(PACKAGE.rglob("*.py"), key=lambda file: (file.parent, file.name))
+]
+(HERE / "module_map.md").write_text(
+    "# Module map\n\n| file | what it does |\n|---|---|\n"
+    + "".join(f"| `{file}` | {line} |\n" for file, line in modules)
 )
 
 project = "scarches_plus"

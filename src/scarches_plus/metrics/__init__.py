@@ -1,7 +1,7 @@
 """Measure a mapping: batch mixing, label conservation, label transfer and drift.
 
-Arrays in, numbers and small result classes out. Nothing here knows AnnData or a model. One file per measure, named like
-it; each docstring gives the definition, its source, and where published code departs from it.
+Arrays in, numbers and small result classes out; only ``evaluate`` reads AnnData, and nothing knows a model. One file a
+measure, named like it; each docstring gives the definition, its source, and where published code departs from it.
 """
 
 from ._evaluation.evaluate import evaluate

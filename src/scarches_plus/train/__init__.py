@@ -1,7 +1,8 @@
 """Train models with penalties, explicit modes and exact freezing.
 
-What changes the loss or the schedule of an scvi-tools model belongs here.
-Torch and scvi-tools' training plans only; nothing here knows AnnData. Networks belong into ``module``.
+What changes the loss or the schedule of an scvi-tools model belongs here, and what a model remembers of its reference:
+penalties and plans know tensors only, ``_memory`` and ``_estimation`` a model with its cells. Networks belong into
+``module``.
 """
 
 from ._memory.anchors import Anchors

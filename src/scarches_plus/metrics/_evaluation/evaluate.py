@@ -25,6 +25,8 @@ from .report import Report
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from anndata import AnnData
+    from mudata import MuData
     from numpy.typing import ArrayLike, NDArray
 
 _PACKAGES = ("scarches-plus", "scib-metrics", "scikit-learn", "pynndescent", "numpy")
@@ -46,7 +48,7 @@ _NEED_LABELS = {"BRAS", "silhouette of batches", "kBET per label"}
 
 
 def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
-    adata: Any,
+    adata: AnnData | MuData,
     embeddings: Sequence[str] | str,
     batch_key: str,
     *,
@@ -211,11 +213,11 @@ def _report(rows: list[dict[str, Any]], tables: list[pd.DataFrame], provenance: 
     return Report(pd.DataFrame(rows), per_label, provenance)
 
 
-def _column(adata: Any, key: str) -> NDArray:
+def _column(adata: AnnData | MuData, key: str) -> NDArray:
     return names_of(column_of(adata.obs, key))
 
 
-def _batches(adata: Any, key: str) -> tuple[NDArray, int]:
+def _batches(adata: AnnData | MuData, key: str) -> tuple[NDArray, int]:
     column = _column(adata, key)
     n_batches = len(coded_batches(column, len(column), f"adata.obs[{key!r}]")[1])
     if n_batches < 2:
@@ -230,7 +232,7 @@ def _check_k(k: int, n_cells: int) -> None:
         raise ValueError(message)
 
 
-def _mask(adata: Any, reference_mask: ArrayLike | str | None) -> NDArray[np.bool_] | None:
+def _mask(adata: AnnData | MuData, reference_mask: ArrayLike | str | None) -> NDArray[np.bool_] | None:
     if reference_mask is None:
         return None
     if isinstance(reference_mask, pd.Series) and list(reference_mask.index) != list(adata.obs_names):

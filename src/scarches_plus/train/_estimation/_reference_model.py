@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
+    from anndata import AnnData
+    from scvi.data import AnnDataManager
 
     from scarches_plus.train._memory.anchors import Anchors
     from scarches_plus.train._memory.importance import Importance
@@ -21,9 +23,9 @@ class ReferenceModel(Protocol):
     """A model of :mod:`scarches_plus.model`, as far as training needs to know it."""
 
     module: Any
-    adata: Any
-    adata_manager: Any
-    minified_data_type: Any
+    adata: AnnData | None
+    adata_manager: AnnDataManager
+    minified_data_type: str | None
 
     @property
     def device(self) -> torch.device:
@@ -51,7 +53,7 @@ class ReferenceModel(Protocol):
         ...
 
     def _make_data_loader(
-        self, adata: Any, indices: Any = None, batch_size: int | None = None, **kwargs: Any
+        self, adata: AnnData | None, indices: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> Any: ...
 
 

@@ -95,9 +95,6 @@ def summarize_reference(
     min_cells = check.whole("min_cells", min_cells, least=1)
     check.seed("rng", rng, generator=False)
     check.flags(keep=keep)
-    if model.adata is None:
-        message = "a summary is made from the model's cells, and this model came without them"
-        raise ValueError(message)
     names = _labels_of(model, labels_key, labels)
     known = sorted(set(names) - {None})
     sizes = {label: int((names == label).sum()) for label in known}
@@ -162,13 +159,17 @@ def summarize_reference(
 
 def _labels_of(model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None) -> np.ndarray:
     """Return the label of each cell, ``None`` for those without one."""
+    cells = model.adata
+    if cells is None:
+        message = "a summary is made from the model's cells, and this model came without them"
+        raise ValueError(message)
     if labels is None:
         owner = "the obs of the model's cells (labels not in it can be passed as labels=)"
-        names = names_of(column_of(model.adata.obs, labels_key, owner))
+        names = names_of(column_of(cells.obs, labels_key, owner))
     else:
         names = names_of(labels)
-    if len(names) != model.adata.n_obs:
-        message = f"there are {len(names)} labels and {model.adata.n_obs} cells"
+    if len(names) != cells.n_obs:
+        message = f"there are {len(names)} labels and {cells.n_obs} cells"
         raise ValueError(message)
     nothing = {_keys.UNKNOWN, getattr(model, "unlabeled_category_", None)}
     names[np.isin(names.astype(str), [name_of(name) for name in nothing if name is not None])] = None
