@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._normalize import log_normalized
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,16 +42,6 @@ def reference_and_query(data: Data, folder: Path | None, seed: int, fraction: fl
     parts = (cells[rows][:, genes].copy() for rows in (kept, of_query))
     reference, query = (part[np.asarray(part.X.sum(axis=1)).ravel() > 0].copy() for part in parts)
     return reference, query
-
-
-def log_normalized(cells: AnnData, target_sum: float = 1e4) -> AnnData:
-    """Return a copy with log(1 + counts per ``target_sum``)."""
-    import scanpy as sc
-
-    cells = cells.copy()
-    sc.pp.normalize_total(cells, target_sum=target_sum)
-    sc.pp.log1p(cells)
-    return cells
 
 
 def _read(data: Data, folder: Path | None, seed: int) -> AnnData:

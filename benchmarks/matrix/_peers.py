@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._data import log_normalized
 from ._methods import QUIET, own_labels
+from ._normalize import log_normalized
 from ._study import Mapped, Method
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._data import UNKNOWN, log_normalized
+from ._data import UNKNOWN
+from ._normalize import log_normalized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from scarches_plus._files import cache_folder, cache_subfolder, write_file
 from scarches_plus._logging import logger
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ._index import Index
-
+Index = TypeVar("Index")
 _FOLDER = "indexes"
 
 

@@ -17,7 +17,8 @@ from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
 from scarches_plus._text import for_line
 from scarches_plus.metrics._parts._checks import coded_batches
-from scarches_plus.metrics._parts._scored_cells import ScoredCells, by_chance, scored
+from scarches_plus.metrics._parts._scored_cells import ScoredCells
+from scarches_plus.metrics._parts._scores import by_chance, scored
 from scarches_plus.metrics._parts._undefined import PER_LABEL, why_undefined
 
 from .report import Report

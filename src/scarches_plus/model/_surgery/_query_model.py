@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from scvi.model.base import BaseModelClass
 
     from scarches_plus._reference import ReferenceSpec
-    from scarches_plus.model._scanvi import SCANVI
-    from scarches_plus.model._scvi import SCVI
 
     from ._strategies import Entries, Strategy
 
@@ -197,7 +195,7 @@ class SurgeryMixin:
         )
         return model
 
-    def inherit_memory(self, reference_model: SCVI | SCANVI) -> None:
+    def inherit_memory(self, reference_model: BaseModelClass) -> None:
         """Carry anchors and summaries of labels from the reference into this model's latent space, after its training.
 
         Parameters
