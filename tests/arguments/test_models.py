@@ -42,6 +42,8 @@ METHODS = {
         {"adata": "cells?", "groupby": "name?", "mode": "choice", "delta": "positive", "fdr_target": "share",
          "batch_size": "size?", "batch_correction": "flag", "silent": "flag"},
     ),
+    "inherit_memory": ({}, {"reference_model": "model"}),
+    "add_to_lineage": ({}, {"record": "mapping"}),
     "remember": ({}, {"importance": "source?", "anchors": "source?", "summaries": "mapping?"}),
     "load": ({"dir_path": "no_such_folder"}, {"dir_path": "path", "adata": "cells?", "prefix": "name?", "trust_pickle": "flag"}),
     "load_registry": ({"dir_path": "no_such_folder"}, PLACE),

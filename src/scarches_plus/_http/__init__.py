@@ -1,6 +1,6 @@
 """Send HTTP requests: check addresses, follow redirects, leave slow servers, retry, download files.
 
-No other folder does.
+``hub/_web`` adds tokens, caches and mirrors; its requests go through here, too.
 """
 
 from ._addresses import (

@@ -97,6 +97,7 @@ class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, Lo
         record
             Plain values by name.
         """
+        check.mapping("record", record)
         update_state(self, lineage=(*self.state.lineage, dict(record)))  # type: ignore[arg-type]
 
     def _validate_anndata(self, adata: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -208,6 +208,7 @@ class SurgeryMixin:
         UserWarning
             If the latent space moved and a summary cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``).
         """
+        require_model("reference_model", reference_model)
         inherit_memory(self, reference_model, stacklevel=4)  # type: ignore[arg-type]
 
 
