@@ -64,7 +64,7 @@ def _one_thread():
 
 #: How much is worked on at once or waited for: what small data and quick tests do not come near.
 LIMITS = {
-    "received": "_http._transport._CHUNK",
+    "received": "_http._send._CHUNK",
     "window": "_limits.WINDOW_SECONDS",
     "slowest": "_limits.SLOWEST",
     "index_seconds": "_limits.INDEX_SECONDS",

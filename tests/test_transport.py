@@ -10,7 +10,7 @@ from file_server import FileServer
 
 from scarches_plus import _limits
 from scarches_plus._http import TransferError, TryLaterError, Watch, follow, new_session
-from scarches_plus._http._transport import chunks
+from scarches_plus._http._send import chunks
 
 
 @pytest.fixture

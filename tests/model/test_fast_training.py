@@ -10,8 +10,8 @@ from scipy import sparse
 from small_models import SCANVI, SCVI, cells, reference, split, train
 
 from scarches_plus.model import load
-from scarches_plus.model._cells._groupings import setting_of
 from scarches_plus.model._mixins._training import _as_tensors
+from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._condensed import Condensed
 from scarches_plus.model._speed._fast_training import _draws, minibatch_moments, train_fast
 from scarches_plus.train import MMD, AdamStrides, Penalty, Step, store_anchors

@@ -1,8 +1,6 @@
 """Replace files and folders atomically, check outputs early, and read shared files safely.
 
-Nothing else in the package replaces a file or a folder, or writes into a folder that others can write to.
-
-Nothing else in the package replaces a file or a folder, or writes into a folder that others can write to.
+Nothing else in the package puts a file or a folder in its place, or writes into a folder that others can write to.
 """
 
 from ._cache import CACHE_VARIABLE, cache_folder

@@ -90,7 +90,7 @@ def _open_own(path: Path) -> BinaryIO | None:
 
 
 def place_part(part: Path, target: Path) -> None:
-    """Give a file that has arrived its name, once it is on the disk."""
+    """Replace a file atomically by the part that has arrived, once it is on the disk."""
     flush(part)
     part.replace(target)
 

@@ -19,7 +19,7 @@ from ._addresses import (
 )
 from ._download import Download, Expected, WrongFileError
 from ._retry import TRIES, retry
-from ._transport import REDIRECTS, Answer, TransferError, TryLaterError, follow, new_session
+from ._send import REDIRECTS, Answer, TransferError, TryLaterError, follow, new_session
 from ._watch import Watch
 
 __all__ = [

@@ -20,7 +20,7 @@ from scarches_plus._text import for_message
 
 from ._addresses import AddressError
 from ._retry import retry
-from ._transport import Answer, TransferError, TryLaterError, chunks, follow
+from ._send import Answer, TransferError, TryLaterError, chunks, follow
 
 if TYPE_CHECKING:
     import logging

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from scarches_plus._limits import LONGEST_WAIT
 
-from ._transport import TryLaterError
+from ._send import TryLaterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

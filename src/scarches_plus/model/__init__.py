@@ -14,17 +14,17 @@ from ._totalvi import TOTALVI
 
 # isort: split
 # Offered to other packages of scarches_plus; not public.
-from ._cells._mean_elbo import mean_elbo as mean_elbo
-from ._cells._prepare import as_text as as_text
-from ._cells._prepare import prepare_cells as prepare_cells
-from ._cells._registry import modalities_of as modalities_of
-from ._cells._registry import reference_spec as reference_spec
-from ._cells._registry import spec_of_registry as spec_of_registry
-from ._cells._registry import text_registry as text_registry
-from ._cells._registry import with_text_categories as with_text_categories
 from ._mixins._embedding import embed_checked as embed_checked
 from ._mixins._posterior import latent_variances as latent_variances
 from ._mixins._training import ENGINES as ENGINES
+from ._registration._mean_elbo import mean_elbo as mean_elbo
+from ._registration._query_columns import as_text as as_text
+from ._registration._query_columns import prepare_cells as prepare_cells
+from ._registration._registry import modalities_of as modalities_of
+from ._registration._registry import reference_spec as reference_spec
+from ._registration._registry import spec_of_registry as spec_of_registry
+from ._registration._registry import text_registry as text_registry
+from ._registration._registry import with_text_categories as with_text_categories
 from ._saved._convert import CLASSES as CLASSES
 from ._saved._convert import as_own as as_own
 from ._saved._convert import class_of as class_of

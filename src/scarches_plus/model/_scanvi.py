@@ -17,10 +17,10 @@ from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import SCANVAE
 from scarches_plus.train import SemiSupervisedTrainingPlan
 
-from ._cells._registry import categories, require_model, state_registry
 from ._mixins._differential_expression import DifferentialExpressionMixin
 from ._mixins._label_expression import LabelExpressionMixin
 from ._mixins._mixin import ReferenceMixin
+from ._registration._registry import categories, require_model, state_registry
 from ._speed._data_splitter import SemiSupervisedDataSplitter
 from ._state import get_state, update_state
 

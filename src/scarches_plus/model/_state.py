@@ -181,7 +181,7 @@ def restore_state(model: BaseModelClass) -> None:
 
 def apply_gene_mask(model: BaseModelClass, state: ModelState) -> None:
     """Set the module's gene mask from the state, or remove it."""
-    from ._cells._registry import categories
+    from ._registration._registry import categories
 
     batches = categories(model, "batch")
     unmeasured = {batch: genes for batch, genes in state.unmeasured.items() if genes and batch in batches}

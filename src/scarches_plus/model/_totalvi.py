@@ -19,11 +19,11 @@ from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import TOTALVAE
 from scarches_plus.train import AdversarialTrainingPlan
 
-from ._cells._groupings import registered
-from ._cells._multimodal import columns_stay_where_they_are
-from ._cells._registry import modalities_of, require_model, spec_of_registry
 from ._mixins._mixin import ReferenceMixin
 from ._mixins._setup import checked_setup
+from ._registration._groupings import registered
+from ._registration._multimodal import columns_stay_where_they_are
+from ._registration._registry import modalities_of, require_model, spec_of_registry
 from ._saved._stand_ins import stand_ins
 
 if TYPE_CHECKING:

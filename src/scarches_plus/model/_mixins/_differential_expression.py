@@ -18,7 +18,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _limits
 from scarches_plus._cells import column_of
 from scarches_plus._options import or_none
-from scarches_plus.model._cells._prepare import prepare_cells
+from scarches_plus.model._registration._query_columns import prepare_cells
 from scarches_plus.model._surgery._query_model import forget_cells
 from scarches_plus.module import SQUARED_ERRORS, TARGET_SUM
 

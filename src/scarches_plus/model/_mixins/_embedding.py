@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus._cells import counts_layer, is_in_memory, row_blocks, stored_counts
-from scarches_plus.model._cells._prepare import prepare_obs
+from scarches_plus.model._registration._query_columns import prepare_obs
 from scarches_plus.model._speed._count_encoder import CountEncoder
 from scarches_plus.model._speed._threads import threads_for_chunks
 from scarches_plus.pp import COUNTS, kinds_of, locate_genes

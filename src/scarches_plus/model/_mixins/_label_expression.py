@@ -14,7 +14,7 @@ from scvi.model.base._de_core import _de_core
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
-from scarches_plus.model._cells._registry import categories
+from scarches_plus.model._registration._registry import categories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

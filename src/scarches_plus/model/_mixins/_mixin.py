@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from scarches_plus import _arguments as check
-from scarches_plus.model._cells._groupings import groupings_of
-from scarches_plus.model._cells._registry import reference_spec
+from scarches_plus.model._registration._groupings import groupings_of
+from scarches_plus.model._registration._registry import reference_spec
 from scarches_plus.model._saved._loading import LoadingMixin
 from scarches_plus.model._saved._saving import SavingMixin
 from scarches_plus.model._state import get_state, update_state

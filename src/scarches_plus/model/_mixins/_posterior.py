@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus.model._cells._groupings import registered
+from scarches_plus.model._registration._groupings import registered
 
 if TYPE_CHECKING:
     from anndata import AnnData

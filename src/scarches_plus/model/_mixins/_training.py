@@ -13,7 +13,7 @@ from scvi import settings
 from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus._options import by_name
-from scarches_plus.model._cells._groupings import setting_of
+from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._data_splitter import DataSplitter
 from scarches_plus.model._speed._fast_training import obstacle_to, train_fast
 from scarches_plus.model._state import refresh_state

@@ -8,8 +8,8 @@ import scvi.model
 import torch
 
 from scarches_plus import _arguments as check
-from scarches_plus.model._cells._prepare import prepare_cells
-from scarches_plus.model._cells._registry import reference_spec, with_text_categories
+from scarches_plus.model._registration._query_columns import prepare_cells
+from scarches_plus.model._registration._registry import reference_spec, with_text_categories
 from scarches_plus.model._scanvi import SCANVI
 from scarches_plus.model._scvi import SCVI
 from scarches_plus.model._state import note_origin, restore_state

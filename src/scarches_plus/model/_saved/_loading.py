@@ -15,7 +15,7 @@ from scvi.data import AnnDataManager
 
 from scarches_plus import _arguments as check
 from scarches_plus._load import load, load_as, registry_of
-from scarches_plus.model._cells._registry import require_model, use_text_categories
+from scarches_plus.model._registration._registry import require_model, use_text_categories
 from scarches_plus.model._state import restore_state
 
 from ._own_cells import is_minified, take_cells, with_names_of_today

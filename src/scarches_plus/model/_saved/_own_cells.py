@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from mudata import MuData
 
 from scarches_plus._cells import gene_cells, unmeasured_genes
-from scarches_plus.model._cells._multimodal import registrable
-from scarches_plus.model._cells._prepare import prepare_cells
-from scarches_plus.model._cells._registry import reference_spec
 from scarches_plus.model._mixins._embedding import covariates_of
+from scarches_plus.model._registration._multimodal import registrable
+from scarches_plus.model._registration._query_columns import prepare_cells
+from scarches_plus.model._registration._registry import reference_spec
 from scarches_plus.model._state import get_state
 from scarches_plus.model._surgery._query_model import QUERY, release_cells_with
 

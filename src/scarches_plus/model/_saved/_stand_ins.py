@@ -13,7 +13,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scarches_plus.model._cells._multimodal import columns_stay_where_they_are
+from scarches_plus.model._registration._multimodal import columns_stay_where_they_are
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ from scvi.nn import FCLayers
 from torch import nn
 
 from scarches_plus._label_tree import LabelTree
-from scarches_plus.model._cells._prepare import prepare_cells
-from scarches_plus.model._cells._registry import reference_spec, with_text_categories
+from scarches_plus.model._registration._query_columns import prepare_cells
+from scarches_plus.model._registration._registry import reference_spec, with_text_categories
 from scarches_plus.model._state import get_state, hash_of, set_state
 
 from ._query_model import release_cells_with

@@ -12,9 +12,9 @@ from scvi.data._constants import _SCVI_UUID_KEY
 from scarches_plus import _arguments as check
 from scarches_plus._cells import gene_cells, name_of, unmeasured_genes
 from scarches_plus._logging import logger
-from scarches_plus.model._cells._multimodal import registrable
-from scarches_plus.model._cells._prepare import prepare_cells
-from scarches_plus.model._cells._registry import (
+from scarches_plus.model._registration._multimodal import registrable
+from scarches_plus.model._registration._query_columns import prepare_cells
+from scarches_plus.model._registration._registry import (
     n_categories,
     reference_spec,
     require_model,

@@ -18,7 +18,7 @@ from scarches_plus.pp import check_query
 from scarches_plus.train import Grouping, Setting
 
 from ._multimodal import registrable
-from ._prepare import prepare_cells
+from ._query_columns import prepare_cells
 from ._registry import categories, reference_spec, state_registry
 
 if TYPE_CHECKING:

@@ -185,7 +185,7 @@ def follow(
     watch.start()
     try:
         for _ in range(_limits.MOST_REDIRECTS):
-            response = _ask(url, headers, auth, watch)
+            response = _send(url, headers, auth, watch)
             place = response.headers.get("Location") if response.status_code in REDIRECTS else None
             if place is None:
                 watch.answered()
@@ -204,7 +204,7 @@ def follow(
     raise TransferError(message)
 
 
-def _ask(url: str, headers: Mapping[str, str], auth: Any, watch: Watch) -> Any:
+def _send(url: str, headers: Mapping[str, str], auth: Any, watch: Watch) -> Any:
     """Return the answer to one request.
 
     Errors of the library hold the request with its headers; those that are raised here do not.

@@ -1,1 +1,0 @@
-"""Prepare cells for a model: registry, modalities, groups for penalties."""
