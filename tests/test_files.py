@@ -21,7 +21,7 @@ _REPLACES = re.compile(
     r"(path|part|file|folder|target|temporary)\.(replace|rename)\("
 )
 #: Files that write into a temporary folder only: one of ``tempfile``'s, or one that ``_files`` made for them.
-_IN_TEMPORARY_FOLDERS = {"_clean_folder.py", "_download.py", "_fetch_file.py"}
+_IN_TEMPORARY_FOLDERS = {"_clean_folder.py", "_fetch_file.py"}
 
 
 def test_nothing_else_replaces_files():

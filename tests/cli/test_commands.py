@@ -1,5 +1,6 @@
 """Every command, on files."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -221,6 +222,15 @@ def test_help_is_quick_and_complete():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for command in ("demo", "build", "map", "transfer", "novel", "name", "extend", "report", "seeds", "abundance"):
         assert command in result.stdout
+
+
+def test_the_help_of_a_command_is_all_that_its_function_says(capsys):
+    with contextlib.suppress(SystemExit):
+        app(["check", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Say what is wrong with cells and how to mend it" in text
+    assert "The exit status is 2 if the cells cannot be used" in text
+    assert "A file of cells with raw counts" in text
 
 
 def test_seeds(folder, tmp_path, capsys):

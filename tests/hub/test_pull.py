@@ -1,5 +1,6 @@
 """Models come from folders and web servers whole, or not at all."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -86,7 +87,7 @@ def test_what_broke_off_goes_on(pull, server):
     assert ranges == [None, "bytes=1000-", "bytes=1500-"]
 
 
-def test_everybody_may_read_a_shared_cache_and_pooch_says_nothing(pull, capfd):
+def test_everybody_may_read_a_shared_cache(pull, capfd):
     before = os.umask(0o022)
     try:
         folder = pull()
@@ -94,6 +95,20 @@ def test_everybody_may_read_a_shared_cache_and_pooch_says_nothing(pull, capfd):
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
     assert "ownload" not in "".join(capfd.readouterr())
+
+
+def test_an_interrupt_while_hashes_are_compared_loses_nothing(pull, server, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pull()
+    arrived, _ = server.requests[-1]
+    server.requests.clear()
+    sp.hub.verify_bundle(pull())
+    assert arrived not in [path for path, _ in server.requests]
 
 
 def test_a_second_call_goes_on_where_the_first_broke_off(pull, server):

@@ -1,4 +1,4 @@
-"""Files in folders that others can write to as well, such as a cache for a whole lab."""
+"""Write files safely into folders that others can write to, such as a cache of a whole lab."""
 
 from __future__ import annotations
 

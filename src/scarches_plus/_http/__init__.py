@@ -1,6 +1,6 @@
 """Send HTTP requests: check addresses, follow redirects, leave slow servers, retry, download files.
 
-``hub/_web`` adds tokens, caches and mirrors; its requests go through here, too.
+``follow`` gets files; ``hub/_web/_session.py`` and ``hub/_registries/_huggingface.py`` talk to registries.
 """
 
 from ._addresses import (

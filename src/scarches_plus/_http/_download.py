@@ -1,7 +1,7 @@
-"""Download files with pooch: resume them, compare size and checksum, put them in place in one step.
+"""Download files: resume them, compare size and checksum, put them in place in one step.
 
-pooch's own temporary begins anew each time, outlives a kill, is readable to nobody else, and is moved into a folder
-that is in the file's place. So pooch works in a private folder, and what arrives is gathered beside the file.
+pooch downloads into a temporary that begins anew each time, and compares there: a kill or Ctrl-C meanwhile loses all
+that has arrived. So what arrives is gathered in a ``.part`` beside the file, and compared where it lies.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pooch
 from tqdm.auto import tqdm
 
-from scarches_plus._files import open_part, open_regular, place_part, private_folder
+from scarches_plus._files import open_part, open_regular, place_part
 from scarches_plus._text import for_message
 
-from ._addresses import AddressError
 from ._retry import retry
 from ._send import Answer, TransferError, TryLaterError, chunks, follow
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
     from pathlib import Path
 
@@ -82,7 +79,7 @@ class Expected:
 
 @dataclass
 class Download:
-    """Downloader for pooch that goes on where an earlier transfer of a file broke off.
+    """Download of a file that goes on where an earlier transfer broke off.
 
     Parameters
     ----------
@@ -99,8 +96,6 @@ class Download:
 
     Attributes
     ----------
-    arrived
-        Where it has arrived.
     resumed
         Whether some of it was there before.
     head
@@ -112,7 +107,6 @@ class Download:
     get: Callable[[str, dict[str, str]], Answer] = follow
     tries: int = 1
     progress: bool = True
-    arrived: Path = field(init=False)
     resumed: bool = False
     head: bytes = b""
 
@@ -128,46 +122,30 @@ class Download:
             then kept.
         """
         for _ in range(2):
-            with private_folder(target) as staging:
-                part = self._retrieve(url, staging / target.name)
-            if part:  # nothing else is left
+            part = self._arrive(url)
+            if self.expected.is_at(part):
                 return place_part(part, target)
+            part.unlink()
             if not self.resumed:
                 break
         hint = "; it is a web page" if self.head.lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
         message = f"sent something else than the file (wrong {self.expected.kind}{hint})"
         raise WrongFileError(message)
 
-    def _retrieve(self, url: str, path: Path) -> Path | None:
-        """Download a file with pooch, whose temporaries go with the folder; return the path of the right one."""
-        is_git, log = self.expected.kind == "git", pooch.get_logger()
-        log.addFilter(_drop)
-        try:
-            pooch.retrieve(url, None if is_git else self.expected.checksum, path.name, path.parent, downloader=self)
-        except AddressError:
-            raise
-        except ValueError:  # pooch's word for a wrong hash
-            return None
-        finally:
-            log.removeFilter(_drop)
-        if is_git and not self.expected.is_at(path):
-            return None
-        return path.replace(self.arrived)
-
-    def __call__(self, url: str, output_file: str, _pooch: object) -> None:
-        """Bring a file to where pooch wants it."""
+    def _arrive(self, url: str) -> Path:
+        """Fetch what is missing of a file, and return where it has arrived."""
         file, part = open_part(self.part)
         with file:
             try:
-                self.resumed = retry(lambda: self._go_on(url, file), tries=self.tries)
+                whole = self.expected.size == file.seek(0, os.SEEK_END)  # an earlier call was stopped before the end
+                self.resumed = whole or retry(lambda: self._go_on(url, file), tries=self.tries)
             except BaseException:
                 if not file.seek(0, os.SEEK_END):
                     part.unlink(missing_ok=True)
                 raise
             file.seek(0)
             self.head = file.read(40)
-        self.arrived = part
-        part.replace(output_file)
+        return part
 
     def _go_on(self, url: str, file: BinaryIO) -> bool:
         """Fetch what is missing, and no more than the size that is known; return whether something was there before."""
@@ -201,8 +179,3 @@ class Download:
             message = f"has delivered {file.tell()} of {size} bytes"
             raise TryLaterError(message)
         return resumed
-
-
-def _drop(_: logging.LogRecord) -> bool:
-    """Filter of pooch's logger, which tells the terminal of every file."""
-    return False

@@ -88,13 +88,14 @@ class Answer(AbstractContextManager["Answer"]):
         Raises
         ------
         OSError
-            :class:`TryLaterError` if the server is overloaded, ``FileNotFoundError`` if it has no such file.
+            :class:`TryLaterError` if the server is overloaded, ``FileNotFoundError`` if it has no such file, and
+            :class:`TransferError` if it answers anything else.
         """
         message = f"answers {self.status_code}"
         if self.is_overloaded:
             raise TryLaterError(message, self.asked_wait)
         if self.status_code not in _DELIVERED:
-            raise FileNotFoundError(message) if self.status_code in _NOT_THERE else OSError(message)
+            raise FileNotFoundError(message) if self.status_code in _NOT_THERE else TransferError(message)
 
     def __exit__(self, *_: object) -> None:
         """Close the connection."""

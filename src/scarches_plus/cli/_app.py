@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence  # noqa: TC003 (cyclopts reads annotations)
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path  # noqa: TC003
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter, Token
@@ -18,42 +19,31 @@ app = App(
     version=version("scarches-plus"),
     suppress_keyboard_interrupt=False,
 )
-#: Name of a command to its function, which is imported when the command is called, and its line of help.
+HUB_HELP = "Find, fetch and check models that are shared as bundles."
+#: Commands by file; a command's function is imported when it is called, or its help is shown.
 _COMMANDS = {
-    "demo": ("_mapping:demo", "Build a reference from some batches, map the others, label, score and draw them."),
-    "build": ("_mapping:build", "Train a reference model and embed the reference."),
-    "map": ("_mapping:map_", "Map query cells into the latent space of a reference model."),
-    "embed": (
-        "_models:embed",
-        "Embed cells without training: of batches that the model knows, or of any if its encoder does not see batches.",
-    ),
-    "bundle": (
-        "_models:bundle",
-        "Write a model as a bundle: plain files to share, that the commands hub push and hub verify take.",
-    ),
-    "check": ("_check:check_", "Say what is wrong with cells and how to mend it, before anything is trained."),
-    "genes": (
-        "_genes:genes",
-        "Rename genes: symbols and Ensembl ids, orthologs of human and mouse, or the names that a model has.",
-    ),
-    "seeds": ("_annotation:seeds", "Label the cells that markers single out, for training with recipe scanvi."),
-    "transfer": ("_annotation:transfer", "Transfer labels from a reference to mapped cells."),
-    "abundance": (
-        "_annotation:abundance",
-        "Compare which share of the cells each label has in two groups, with intervals.",
-    ),
-    "novel": ("_novelty:novel", "Find the cells of a query that no label of the reference explains."),
-    "name": ("_novelty:name", "Name clusters of novel cells."),
-    "extend": ("_novelty:extend", "Teach a scANVI model the labels of mapped cells that it does not know."),
-    "report": ("_scoring:report", "Score and draw a mapped and labelled query."),
-    "evaluate": (
-        "_scoring:evaluate",
-        "Score embeddings: mixing of batches, conservation of biology, types of one batch, mapping.",
-    ),
-    "hub": ("_hub:hub", "Find, fetch and check models that are shared as bundles."),
+    "_mapping": {"demo": "demo", "build": "build", "map": "map_"},
+    "_models": {"embed": "embed", "bundle": "bundle"},
+    "_check": {"check": "check_"},
+    "_genes": {"genes": "genes"},
+    "_annotation": {"seeds": "seeds", "transfer": "transfer", "abundance": "abundance"},
+    "_novelty": {"novel": "novel", "name": "name", "extend": "extend"},
+    "_scoring": {"report": "report", "evaluate": "evaluate"},
+    "_hub": {"hub": "hub"},
 }
-for _name, (_function, _help) in _COMMANDS.items():
-    app.command(f"scarches_plus.cli._commands.{_function}", name=_name, help=_help)
+
+
+def _help_of(file: str) -> dict[str, str]:
+    """Return what the functions of a file say they do, read from its source so that nothing is imported."""
+    tree = ast.parse((Path(__file__).parent / "_commands" / f"{file}.py").read_text(encoding="utf-8"))
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    return {node.name: (ast.get_docstring(node) or "").partition("\nParameters\n")[0].strip() for node in functions}
+
+
+for _file, _functions in _COMMANDS.items():
+    _help = _help_of(_file)
+    for _name, _function in _functions.items():
+        app.command(f"scarches_plus.cli._commands.{_file}:{_function}", name=_name, help=_help.get(_function, HUB_HELP))
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:

@@ -10,7 +10,7 @@ from cyclopts import App
 from scarches_plus import hub as models
 from scarches_plus._text import for_json, for_message
 from scarches_plus.bundle import card_text
-from scarches_plus.cli._app import Words  # noqa: TC001
+from scarches_plus.cli._app import HUB_HELP, Words
 from scarches_plus.cli._console import console
 from scarches_plus.hub import info as info_of
 from scarches_plus.hub import list_models, verify_bundle
@@ -18,7 +18,7 @@ from scarches_plus.hub import list_models, verify_bundle
 if TYPE_CHECKING:
     import pandas as pd
 
-hub = App(name="hub", help="Find, fetch and check models that are shared as bundles.")
+hub = App(name="hub", help=HUB_HELP)
 
 
 @hub.command(name="list")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus._files import cache_folder, private_folder
 from scarches_plus._hdf5 import read_h5ad
-from scarches_plus._http import Download, Expected, TryLaterError, WrongFileError, retry
+from scarches_plus._http import AddressError, Download, Expected, TransferError, TryLaterError, WrongFileError, retry
 
 if TYPE_CHECKING:
     import os
@@ -67,7 +67,7 @@ def fetch(
         for url in tuple(mirrors):
             try:
                 Download(expected, staging / file.name).place(url, path)
-            except OSError as error:
+            except (AddressError, TransferError, FileNotFoundError) as error:
                 failures[url] = str(error)
                 if isinstance(error, WrongFileError):
                     mirrors.remove(url)
@@ -85,7 +85,10 @@ def fetch(
         raise TryLaterError(message, wait) if mirrors else OSError(message)
 
     with private_folder(path) as staging:  # goes, and with it what has arrived
-        return retry(once, tries=rounds)
+        try:
+            return retry(once, tries=rounds)
+        except TryLaterError as error:
+            raise OSError(str(error)) from error
 
 
 def read_published(path: Path) -> AnnData:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @cache
 def _of_labels() -> tuple[frozenset[str], frozenset[str]]:
     """Return which arguments of the model, and of its training, only scANVI has."""
-    model = parameters_of(SCANVI, SCANVAE) - parameters_of(SCVI, VAE)
+    model = parameters_of(SCANVI, SCANVAE) - parameters_of(SCVI, VAE) - {"datamodule"}
     training = parameters_of(*trains_of(SCANVI), SemiSupervisedTrainingPlan)
     others = parameters_of(*trains_of(SCVI), TrainingPlan, lightning.pytorch.Trainer)
     return frozenset(model), frozenset(training - others)
@@ -75,6 +75,15 @@ class ReferenceTraining:
         check_network({**recipe.model_kwargs, **recipe.semi_supervised_model_kwargs}, *classes, name="the recipe")
         check_training(cls, recipe.plan_kwargs, recipe.train_kwargs, name="the recipe")
         plan_kwargs, train_kwargs = check_training(cls, self.plan_kwargs, self.train_kwargs)
+        given = {
+            "train_kwargs": train_kwargs,
+            "the recipe's train_kwargs": recipe.train_kwargs,
+            "the recipe's semi_supervised_kwargs": _without(recipe.semi_supervised_kwargs, {"plan_kwargs"}),
+        }
+        for name, options in given.items():
+            if owned := sorted({"max_epochs", "penalties", "plan_kwargs"} & set(options)):
+                message = f"{name} holds {owned}, which have a place of their own: give them by that name"
+                raise TypeError(message)
         checked = {"model_kwargs": model_kwargs, "plan_kwargs": plan_kwargs, "train_kwargs": train_kwargs}
         for name, value in checked.items():
             object.__setattr__(self, name, value)
