@@ -14,8 +14,8 @@ from scarches_plus._cells import column_of
 from scarches_plus._neighbors import nearest
 from scarches_plus.metrics import calibration_error
 
-from ._label_calibration import LabelCalibration, fit, scaled
-from ._records._provenance import embedding_of, space_of
+from ._label_calibration import LabelCalibration, fit, calibrated_shares
+from ._records._provenance import embedding_of, embedding_space
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
 
@@ -95,7 +95,7 @@ def calibrate_labels(
     check.choice("kernel", kernel, KERNELS)
     n_cells = check.whole("n_cells", n_cells, least=1)
     check.seed("rng", rng, generator=False)
-    space = space_of(reference, use_rep)
+    space = embedding_space(reference, use_rep)
     labels = reference_labels(reference, labels_key, unknown_category)
     folds = _folds(reference, batch_key, rng)
     embedding, codes = embedding_of(reference, use_rep, "reference"), np.asarray(labels.codes, dtype=np.int64)
@@ -115,7 +115,7 @@ def calibrate_labels(
         shares[of_fold] = vote(codes[others][found.indices], kernel_weights(found.distances, kernel), shares.shape[1])
     truth = codes[held]
     exponent, floor = fit(shares, truth)
-    before, after = (_error(each, truth) for each in (shares, scaled(shares, exponent, floor)))
+    before, after = (_error(each, truth) for each in (shares, calibrated_shares(shares, exponent, floor)))
     return LabelCalibration(exponent, floor, after, before, len(held), k, kernel, space)
 
 

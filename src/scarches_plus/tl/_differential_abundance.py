@@ -14,7 +14,7 @@ from scarches_plus._logging import logger
 
 from ._groups._composition import draw_centers, draw_compositions, draw_counts
 from ._novelty._novel_cells import novel_cells
-from ._votes._reference_labels import labels_of
+from ._votes._reference_labels import categorical_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -292,7 +292,7 @@ def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str)
             "sp.tl.transfer_labels(..., probabilities=True) writes these (scarches-plus transfer --probabilities)"
         )
         raise KeyError(message)
-    labels = labels_of(adata.obs[labels_key], unknown_category)
+    labels = categorical_labels(adata.obs[labels_key], unknown_category)
     one_hot = (labels.codes[:, None] == np.arange(len(labels.categories))).astype(np.float64)
     source = f"the column obs[{labels_key!r}]"
     if _keys.predicted(labels_key) in adata.obs:

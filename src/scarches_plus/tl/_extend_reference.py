@@ -11,7 +11,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
-from ._novelty._labelled_cells import labels_of, learned_from, reference_cells
+from ._novelty._labelled_cells import text_labels, learned_from, reference_cells
 from ._records._provenance import versions
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def extend_reference(
         )
         raise TypeError(message)
     nothing = {unknown_category, str(model.unlabeled_category_)}
-    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key, nothing))
+    cells, of_cells = learned_from(model, adata, text_labels(adata, labels_key, nothing))
     known = set(model.spec.labels)
     new = sorted(set(of_cells) - known - {None})
     if not new:

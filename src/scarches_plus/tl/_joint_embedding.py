@@ -14,7 +14,7 @@ from scarches_plus._cells import column_repeated, counts_layer, counts_of, is_mu
 from scarches_plus._logging import logger
 from scarches_plus.pp import kinds_of
 
-from ._records._provenance import embedding_of, record_of, require_same_space, space_of
+from ._records._provenance import embedding_of, record_of, require_same_space, embedding_space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +103,7 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         "; cells that are named alike have their role in their names" if repeated else "",
     )  # fmt: skip
     joint.uns[_keys.UNS] = {_keys.JOINT: record}
-    space = space_of(reference, use_rep)
+    space = embedding_space(reference, use_rep)
     if space is not None:
         joint.uns[_keys.UNS][_keys.EMBEDDINGS] = {use_rep: {"space": space}}
     return joint

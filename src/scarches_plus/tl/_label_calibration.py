@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scarches_plus import _arguments as check
 from scarches_plus._temperature import mean_loss
 
-from ._records._provenance import are_cells, space_of
+from ._records._provenance import are_cells, embedding_space
 from ._votes._neighbor_votes import KERNELS
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class LabelCalibration:
         if shares.ndim != 2:
             message = f"shares must have shape (cells, labels); its shape is {shares.shape}"
             raise ValueError(message)
-        return scaled(shares, self.exponent, self.floor)
+        return calibrated_shares(shares, self.exponent, self.floor)
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain values, as JSON and h5ad have them: ``LabelCalibration(**plain)`` is the same again."""
@@ -129,7 +129,7 @@ def calibrations_for(
     if lacking := [key for key in labels_key if key not in by_key]:
         message = f"no calibration of {lacking}: call sp.tl.calibrate_labels(reference, {lacking[0]!r}, ...)"
         raise KeyError(message)
-    space = space_of(reference, use_rep)
+    space = embedding_space(reference, use_rep)
     for key in labels_key:
         one = by_key[key]
         if not isinstance(one, LabelCalibration):
@@ -147,7 +147,7 @@ def calibrations_for(
     return by_key
 
 
-def scaled(shares: np.ndarray, exponent: float, floor: float) -> np.ndarray:
+def calibrated_shares(shares: np.ndarray, exponent: float, floor: float) -> np.ndarray:
     """Return ``(shares + floor) ** exponent``, rows summing to 1; rows of nothing stay so."""
     logs = exponent * np.log(shares + floor)
     powers = np.exp(logs - logs.max(axis=1, keepdims=True))

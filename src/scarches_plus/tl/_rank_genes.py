@@ -17,7 +17,7 @@ from scarches_plus.pp import require_counts
 from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
 from ._groups._welch import mean_and_variance, welch
 from ._records._provenance import copy_of
-from ._votes._reference_labels import labels_of
+from ._votes._reference_labels import categorical_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,7 +179,7 @@ def rank_genes(
 
 def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """Return the group of every cell, -1 for none, and the names of the groups that have cells, in their order."""
-    column = labels_of(column_of(adata.obs, key), None)
+    column = categorical_labels(column_of(adata.obs, key), None)
     if not len(column.categories):
         message = f"no cell has a group in obs[{key!r}]"
         raise ValueError(message)

@@ -14,7 +14,7 @@ from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 from scarches_plus.model._mixins._label_expression import _mean_counts
 from scarches_plus.model._mixins._training import _as_tensors
 from scarches_plus.model._speed import _data_splitter
-from scarches_plus.model._speed._condensed import Condensed, obstacle_to
+from scarches_plus.model._speed._condensed import Condensed, obstacle_to_condensing
 from scarches_plus.model._speed._data_splitter import DataSplitter, SemiSupervisedDataSplitter
 from scarches_plus.model._surgery._strategies import column_sources
 
@@ -305,12 +305,12 @@ def test_names_the_obstacle(network, reason):
     scvi.settings.seed = 0
     model = reference(SCVI, **network)
     entries = {"px_r": (1, torch.tensor([0]))} if network.get("dispersion") == "gene-batch" else {}
-    assert reason in obstacle_to(model.module, entries)
-    assert obstacle_to(reference(SCVI).module, {}) is None
+    assert reason in obstacle_to_condensing(model.module, entries)
+    assert obstacle_to_condensing(reference(SCVI).module, {}) is None
 
 
 def test_whole_tensors_are_an_obstacle():
-    assert "more than condition columns" in obstacle_to(reference(SCVI).module, {"px_r": None})
+    assert "more than condition columns" in obstacle_to_condensing(reference(SCVI).module, {"px_r": None})
 
 
 # --- Where columns of a first layer come from when covariates gain categories ---

@@ -20,7 +20,7 @@ from scarches_plus.module._likelihoods._count_head import CountHead
 from scarches_plus.module._likelihoods._count_log_prob import count_log_prob
 from scarches_plus.module._likelihoods._gene_mask import MeasuredGenes
 from scarches_plus.module._likelihoods._log_gamma import log_gamma_and_slope
-from scarches_plus.module._likelihoods._squared_error import SquaredError, scaled
+from scarches_plus.module._likelihoods._squared_error import SquaredError, normalized_counts
 
 # --- Log-gamma and digamma functions against scipy's ---
 
@@ -312,7 +312,7 @@ def example(n_cells=6, n_genes=5, **kwargs):
 
 @given(arrays(np.float64, (4, 7), elements=st.integers(0, 10_000)))
 def test_scaled_cells_add_up_to_the_target(counts):
-    ours = scaled(torch.tensor(counts), TARGET).numpy()
+    ours = normalized_counts(torch.tensor(counts), TARGET).numpy()
     empty = counts.sum(1) == 0
     np.testing.assert_allclose(ours.sum(1), np.where(empty, 0, 1e4))
     np.testing.assert_allclose(np.log1p(ours[~empty]), expression(counts[~empty]))

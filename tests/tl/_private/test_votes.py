@@ -12,7 +12,7 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 import scarches_plus as sp
-from scarches_plus.tl._label_calibration import fit, scaled
+from scarches_plus.tl._label_calibration import fit, calibrated_shares
 from scarches_plus.tl._novelty._contrasts import _shared_directions, correlations, explain
 from scarches_plus.tl._novelty._pools import FLOOR, pooled
 from scarches_plus.tl._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
@@ -112,7 +112,7 @@ def test_the_fit_finds_a_known_temperature(temperature):
     shares, codes = shares_of(20_000, 4, 0, temperature)
     exponent, floor = fit(shares, codes)
     assert exponent == pytest.approx(1 / temperature, rel=0.06)
-    calibrated = scaled(shares, exponent, floor)
+    calibrated = calibrated_shares(shares, exponent, floor)
     curve = sp.metrics.reliability_curve(calibrated.max(axis=1), calibrated.argmax(axis=1) == codes)
     assert curve.attrs["calibration_error"] < 0.02
 
@@ -132,7 +132,7 @@ def test_the_fit_is_the_minimum_over_exponents():
 def test_order_is_kept_and_rows_are_probabilities(n_cells, n_labels, exponent, floor, rng):
     shares = np.random.default_rng(rng).dirichlet(np.full(n_labels, 0.3), n_cells)
     shares[0] = 0  # no neighbour with a label
-    probabilities = scaled(shares, exponent, floor)
+    probabilities = calibrated_shares(shares, exponent, floor)
     np.testing.assert_allclose(probabilities[1:].sum(axis=1), 1)
     assert (probabilities[0] == 0).all()
     assert (probabilities >= 0).all()

@@ -32,7 +32,7 @@ from ._card import card_text
 from ._fewest_cells import require_enough_cells
 from ._folder import checksums, sha256_of
 from ._profile_tensors import pack_profiles
-from ._reference_cells import labels_of, pack_reference
+from ._reference_cells import label_column, pack_reference
 from ._state_tensors import pack_anchors, pack_importance, pack_summaries
 from ._tensors import pack
 
@@ -133,7 +133,7 @@ def _summaries(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]
     state, own = model.state, model.spec.labels_key
     summaries = {key: one for key, one in state.summaries.items() if one.space == state.space}
     why_not = _without_own_cells(model)
-    if not keys and own and not why_not and labels_of(model.adata, own) is not None:
+    if not keys and own and not why_not and label_column(model.adata, own) is not None:
         keys = [own]
     for key in keys:
         if key in summaries or (why_not and included):
@@ -148,7 +148,7 @@ def _summaries(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]
 
 
 def _summary(model: Any, key: str) -> Any:
-    labels = labels_of(model.adata, key)
+    labels = label_column(model.adata, key)
     if labels is None:
         message = f"labels_key={key!r} is no column of the model's cells; add it to their obs, or pass summary=False"
         raise ValueError(message)

@@ -30,7 +30,7 @@ _UMAP = "X_umap"
 _PARTS = ("latent", "variance", "labels", "umap", "counts")
 
 
-def labels_of(cells: AnnData | MuData, key: str) -> Series | None:
+def label_column(cells: AnnData | MuData, key: str) -> Series | None:
     """Return a column of ``obs`` of cells, or of the first modality that has it; ``None`` if there is none."""
     if key in cells.obs:
         return cells.obs[key]
@@ -83,7 +83,7 @@ def pack_reference(
         tensors["umap"] = torch.tensor(np.asarray(adata.obsm[_UMAP], dtype=np.float32))
     if "labels" in include:
         for key in labels_key or filter(None, [model.spec.labels_key]):
-            found = labels_of(adata, key)
+            found = label_column(adata, key)
             if found is None:
                 message = f"labels_key={key!r} is no column of reference.obs"
                 raise ValueError(message)

@@ -13,7 +13,7 @@ from scarches_plus.metrics._parts._checks import first_neighbors
 from scarches_plus.metrics._parts._neighbor_vote import (
     UNLABELLED,
     Intersection,
-    LabelledCells,
+    CodedCells,
     Votes,
     labelled_cells,
     scaled,
@@ -198,7 +198,7 @@ def _checked_neighbors(k: int, min_other: int | None, *, include_self: bool) -> 
     return n_neighbors
 
 
-def _given(neighbors: ArrayLike, cells: LabelledCells, n_neighbors: int, subsample: int | None) -> NDArray:
+def _given(neighbors: ArrayLike, cells: CodedCells, n_neighbors: int, subsample: int | None) -> NDArray:
     if cells.n_unlabelled or subsample is not None:
         message = (
             f"neighbors were found among all cells, but {cells.n_unlabelled} have no label and subsample is "
@@ -208,7 +208,7 @@ def _given(neighbors: ArrayLike, cells: LabelledCells, n_neighbors: int, subsamp
     return first_neighbors(np.asarray(neighbors), len(cells.rows), n_neighbors)
 
 
-def _votes(cells: LabelledCells, indices: NDArray) -> Votes:
+def _votes(cells: CodedCells, indices: NDArray) -> Votes:
     n_labels, votes = len(cells.label_names), Votes.empty(len(indices))
     step = max(1, _CHUNK // max(indices.shape[1], n_labels))
     for start in range(0, len(indices), step):

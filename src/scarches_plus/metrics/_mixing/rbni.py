@@ -13,7 +13,7 @@ from scarches_plus._neighbors import dense, finite_cells
 from scarches_plus.metrics._parts._neighbor_vote import (
     UNLABELLED,
     Intersection,
-    LabelledCells,
+    CodedCells,
     Votes,
     labelled_cells,
     scaled,
@@ -184,7 +184,7 @@ def rbni(
     )
 
 
-def _votes(cells: LabelledCells, points: NDArray[np.float64], radius: float) -> Votes:
+def _votes(cells: CodedCells, points: NDArray[np.float64], radius: float) -> Votes:
     """Go through the cells batch by batch, so that those of the same batch are a block of columns."""
     order = np.argsort(cells.batches, kind="stable")
     points, labels = points[order], cells.labels[order]

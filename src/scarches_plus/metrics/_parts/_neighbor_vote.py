@@ -23,7 +23,7 @@ UNLABELLED = ("Unknown", "unknown", "", "nan", "NaN", "NA", "na", "N/A", "n/a")
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledCells:
+class CodedCells:
     """The cells that count: their rows, and codes of their batches and labels, in sorted order of the names."""
 
     rows: NDArray[np.int64]
@@ -67,7 +67,7 @@ def labelled_cells(
     unlabelled: Collection[Any],
     subsample: int | None,
     rng: np.random.Generator | int | None,
-) -> LabelledCells:
+) -> CodedCells:
     """Leave out cells without a label, then draw `subsample` of the others, each batch in proportion to its size."""
     batch_of, label_of = as_column(batches), as_column(labels)
     for values, what in ((batch_of, "batches"), (label_of, "labels")):
@@ -89,7 +89,7 @@ def labelled_cells(
         message = f"the votes come from other batches; every labelled cell is of batch {batch_names[0]!r}"
         raise ValueError(message)
     label_codes, label_names = coded_batches(label_of[rows], len(rows), "labels")
-    return LabelledCells(rows, batch_codes, batch_names, label_codes, label_names, int((~labelled).sum()))
+    return CodedCells(rows, batch_codes, batch_names, label_codes, label_names, int((~labelled).sum()))
 
 
 def _draw(batches: NDArray[np.int64], n_drawn: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -125,7 +125,7 @@ def at_one_point(cells: NDArray) -> bool:
 
 
 def scores(
-    cells: LabelledCells, votes: Votes, diverse: NDArray[np.bool_], search: str, *, drop_isolated: bool = False
+    cells: CodedCells, votes: Votes, diverse: NDArray[np.bool_], search: str, *, drop_isolated: bool = False
 ) -> dict[str, Any]:
     """Fields of a result: shares in all and by batch, and confusion matrices.
 
@@ -155,7 +155,7 @@ def scores(
     }
 
 
-def _confusion(cells: LabelledCells, predicted: NDArray[np.int64], voted: NDArray[np.bool_]) -> pd.DataFrame:
+def _confusion(cells: CodedCells, predicted: NDArray[np.int64], voted: NDArray[np.bool_]) -> pd.DataFrame:
     names, n = cells.label_names, len(cells.label_names)
     counts = np.bincount(cells.labels[voted] * n + predicted[voted], minlength=n * n).reshape(n, n)
     return pd.DataFrame(counts, index=pd.Index(names, name="label"), columns=pd.Index(names, name="prediction"))

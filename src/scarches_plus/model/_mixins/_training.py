@@ -15,7 +15,7 @@ from scarches_plus._logging import logger
 from scarches_plus._options import by_name
 from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._data_splitter import DataSplitter
-from scarches_plus.model._speed._fast_training import obstacle_to, train_fast
+from scarches_plus.model._speed._fast_training import obstacle_to_fast_training, train_fast
 from scarches_plus.model._state import refresh_state
 from scarches_plus.model._training._defaults import n_training_cells
 from scarches_plus.model._training._interrupt import InterruptibleRunner, interrupts_restored
@@ -151,7 +151,7 @@ def _place_in_history(model: Any, n_before: int) -> None:
 def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> bool:
     if engine == "scvi":
         return False
-    obstacle = obstacle_to(model, plan_kwargs, kwargs)
+    obstacle = obstacle_to_fast_training(model, plan_kwargs, kwargs)
     if obstacle is None:
         logger.info("training condition columns on the fast path; engine='scvi' takes lightning's loop")
         return True

@@ -107,7 +107,7 @@ class Condensed:
     Notes
     -----
     Exact where the encoder's first layer, the decoder's last layer and the dispersion are frozen, library sizes are
-    observed and the dispersion is not per cell: see :func:`obstacle_to`.
+    observed and the dispersion is not per cell: see :func:`obstacle_to_condensing`.
     """
 
     def __init__(
@@ -281,7 +281,7 @@ class _Likelihood:
         return (likelihood + self._constant).unsqueeze(1)
 
 
-def obstacle_to(module: nn.Module, entries: Mapping[str, tuple[int, Tensor] | None]) -> str | None:
+def obstacle_to_condensing(module: nn.Module, entries: Mapping[str, tuple[int, Tensor] | None]) -> str | None:
     """Say why :class:`Condensed` cannot stand for a module; ``None`` if it can."""
     if not isinstance(module, scvi.module.VAE):
         return f"there is no reduced objective of {type(module).__name__}"

@@ -21,7 +21,7 @@ from scarches_plus.model._training._interrupt import TrainingInterrupted
 from scarches_plus.train import AdamStrides, PenaltySum, Step, caught, over_minibatches, stride_lengths
 
 from ._condensed import Condensed
-from ._condensed import obstacle_to as obstacle_to_condensing
+from ._condensed import obstacle_to_condensing
 from ._threads import threads_for_chunks
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _PLAN_ARGUMENTS = {
 _TRAIN_ARGUMENTS = {"max_epochs", "batch_size", "enable_progress_bar", "accelerator", "log_every_n_steps"}
 
 
-def obstacle_to(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str | None:
+def obstacle_to_fast_training(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str | None:
     """Say why :func:`train_fast` would not do what scvi-tools' ``train`` does; ``None`` if it would."""
     surgery = model.surgery
     if surgery is None:

@@ -8,14 +8,14 @@ import torch
 from scvi.module._constants import MODULE_KEYS
 from torch import nn
 
-from ._squared_error import NOT_DEFINED, SquaredError, scaled
+from ._squared_error import NOT_DEFINED, SquaredError, normalized_counts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: ``gene_likelihood`` of squared errors, averaged and summed over genes.
 SQUARED_ERRORS = ("mse", "sse")
-#: What the counts of a cell are scaled to add up to, as in scanpy's recipes.
+#: What the counts of a cell are normalized_counts to add up to, as in scanpy's recipes.
 TARGET_SUM = 1e4
 
 
@@ -81,7 +81,7 @@ class ExpressionLikelihoodMixin:
 
     def encoded(self, counts: Tensor) -> Tensor:
         """Return what the encoder sees of counts, but for the logarithm."""
-        return scaled(counts, self.target_sum.to(counts.device)) if self._reconstructs_expression else counts
+        return normalized_counts(counts, self.target_sum.to(counts.device)) if self._reconstructs_expression else counts
 
     def _regular_inference(self, x: Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
         outputs: dict[str, Any] = super()._regular_inference(self.encoded(x), *args, **kwargs)  # type: ignore[misc]

@@ -17,7 +17,7 @@ NOT_DEFINED = (
 )
 
 
-def scaled(counts: Tensor, target_sum: Tensor) -> Tensor:
+def normalized_counts(counts: Tensor, target_sum: Tensor) -> Tensor:
     """Scale counts, shape ``(n_cells, n_genes)``, such that those of each cell add up to ``target_sum``."""
     return counts * (target_sum / counts.sum(-1, keepdim=True).clamp(min=_SMALLEST))
 
@@ -60,7 +60,7 @@ class SquaredError:
 
     def log_prob(self, counts: Tensor) -> Tensor:
         """Return minus the weighted squared error per cell and gene."""
-        error = torch.log1p(scaled(counts, self._target_sum)) - self.mean
+        error = torch.log1p(normalized_counts(counts, self._target_sum)) - self.mean
         value = -self._weight * error.square()
         if self._measured is not None:
             value = value.masked_fill(~self._measured, 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from scarches_plus._cells import column_of, names_of
 from scarches_plus.pp import check_query
-from scarches_plus.tl._records._provenance import embedding_of, space_of
+from scarches_plus.tl._records._provenance import embedding_of, embedding_space
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,7 +31,7 @@ class LabelledCells:
     means: NDArray[np.float32]
 
 
-def labels_of(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_]:
+def text_labels(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_]:
     """Return labels as names, ``None`` for cells without one.
 
     Parameters
@@ -141,13 +141,13 @@ def reference_cells(
             warn(message, UserWarning, stacklevel=3)
             return LabelledCells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
         return _drawn(summary, list(summary.labels), rng)
-    if space_of(reference, use_rep) != space:
+    if embedding_space(reference, use_rep) != space:
         message = (
             f"obsm[{use_rep!r}] of the reference lies in another latent space than the model's; embed the reference "
             f"with it: sp.tl.embed(reference, model, key_added={use_rep!r})"
         )
         raise ValueError(message)
-    labels = labels_of(reference, key, nothing)
+    labels = text_labels(reference, key, nothing)
     rows = np.flatnonzero([label is not None for label in labels])
     cells = LabelledCells(labels[rows], embedding_of(reference, use_rep, "reference")[rows])
     lacking = _without_cells(model, at_hand | set(cells.labels))

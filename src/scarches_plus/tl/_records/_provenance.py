@@ -76,7 +76,7 @@ def copy_of(adata: AnnData) -> AnnData:
     return adata.to_memory() if adata.isbacked else adata.copy()
 
 
-def space_of(adata: AnnData, key: str) -> str | None:
+def embedding_space(adata: AnnData, key: str) -> str | None:
     """Return the identifier of an embedding's latent space, ``None`` if this package did not make it.
 
     Raises

@@ -22,14 +22,14 @@ def reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.
     ValueError
         If no cell has a label, or two labels read the same.
     """
-    labels = labels_of(column_of(reference.obs, key, "reference.obs"), unknown_category)
+    labels = categorical_labels(column_of(reference.obs, key, "reference.obs"), unknown_category)
     if not len(labels.categories):
         message = f"no cell of the reference has a label in obs[{key!r}]"
         raise ValueError(message)
     return labels
 
 
-def labels_of(column: pd.Series, unknown_category: str | None) -> pd.Categorical:
+def categorical_labels(column: pd.Series, unknown_category: str | None) -> pd.Categorical:
     """Return labels as text, those that some cell has; cells without one have code -1.
 
     Raises

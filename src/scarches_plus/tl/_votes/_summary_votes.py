@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
-from scarches_plus.tl._records._provenance import space_of
+from scarches_plus.tl._records._provenance import embedding_space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def summaries_for(adata: AnnData, model: Any, labels_key: Sequence[str], key: st
             f"{check.shown(model)}"
         )
         raise TypeError(message)
-    summaries, space = model.state.summaries, space_of(adata, key)
+    summaries, space = model.state.summaries, embedding_space(adata, key)
     for name in labels_key:
         if name not in summaries:
             message = (

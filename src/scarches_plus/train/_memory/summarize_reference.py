@@ -95,7 +95,7 @@ def summarize_reference(
     min_cells = check.whole("min_cells", min_cells, least=1)
     check.seed("rng", rng, generator=False)
     check.flags(keep=keep)
-    names = _labels_of(model, labels_key, labels)
+    names = _named_labels(model, labels_key, labels)
     known = sorted(set(names) - {None})
     sizes = {label: int((names == label).sum()) for label in known}
     described = [label for label in known if sizes[label] >= min_cells]
@@ -157,7 +157,7 @@ def summarize_reference(
     return summary
 
 
-def _labels_of(model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None) -> np.ndarray:
+def _named_labels(model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None) -> np.ndarray:
     """Return the label of each cell, ``None`` for those without one."""
     cells = model.adata
     if cells is None:
