@@ -17,7 +17,7 @@ import numpy as np
 
 from scarches_plus import metrics
 from scarches_plus._neighbors import nearest_within
-from scarches_plus.metrics._parts._neighbor_vote import scaled
+from scarches_plus.metrics._shared._neighbor_vote import scaled
 
 DIMENSIONS, TYPES, BATCHES, K = 20, 12, 6, 50
 LOOP_CELLS, RBNI_CELLS = 2_000, 30_000

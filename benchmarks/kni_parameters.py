@@ -23,7 +23,7 @@ from kni import make
 
 import scarches_plus as sp
 from scarches_plus._neighbors import nearest_within
-from scarches_plus.metrics._parts._neighbor_vote import scaled
+from scarches_plus.metrics._shared._neighbor_vote import scaled
 
 K = 50
 #: Share of neighbours from other batches that make a cell diverse.

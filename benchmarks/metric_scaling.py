@@ -49,7 +49,7 @@ def one_size(n_cells: int) -> None:
 
     import scarches_plus as sp
     from scarches_plus._neighbors import Neighbors, nearest_within
-    from scarches_plus.metrics._parts._scib import scib_functions
+    from scarches_plus.metrics._shared._scib import scib_functions
 
     adata = cells(n_cells)
     z, batches, labels = adata.obsm["z"], adata.obs["batch"].to_numpy(), adata.obs["cell_type"].to_numpy()

@@ -21,14 +21,18 @@ shutil.copytree(
 
 # The module map is made of the first line of each module.
 PACKAGE = HERE.parent / "src" / "scarches_plus"
-modules = [
-    (file.relative_to(PACKAGE).as_posix(), (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0])
-    for file in sorted(PACKAGE.rglob("*.py"), key=lambda file: (file.parent, file.name))
-]
-(HERE / "module_map.md").write_text(
-    "# Module map\n\n| file | what it does |\n|---|---|\n"
-    + "".join(f"| `{file}` | {line} |\n" for file, line in modules)
-)
+MAP = ["# Module map"]
+for folder in sorted({file.parent for file in PACKAGE.rglob("*.py")}):
+    lines = {
+        file.name: (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
+        for file in sorted(folder.glob("*.py"))
+    }
+    MAP += [f"## `{folder.relative_to(PACKAGE.parent).as_posix()}`", lines.pop("__init__.py", "")]
+    if lines:
+        MAP += [
+            "| file | what it does |\n|---|---|\n" + "\n".join(f"| `{name}` | {line} |" for name, line in lines.items())
+        ]
+(HERE / "module_map.md").write_text("\n\n".join(MAP) + "\n")
 
 project = "scarches_plus"
 author = "scarches_plus developers"

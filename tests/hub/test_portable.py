@@ -24,8 +24,8 @@ from small_models import (
     with_proteins,
 )
 
-from scarches_plus.bundle._plain._plausible import known_arguments, require_plausible_sizes
-from scarches_plus.bundle._plain._portable import put_together, take_apart
+from scarches_plus.bundle._serialise._plausible import known_arguments, require_plausible_sizes
+from scarches_plus.bundle._serialise._portable import put_together, take_apart
 
 COVARIATES = {
     "categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"], "size_factor_key": "size",

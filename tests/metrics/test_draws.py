@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from scarches_plus.metrics._parts._neighbor_vote import _draw
-from scarches_plus.metrics._parts._scored_cells import stratified_draw
+from scarches_plus.metrics._shared._neighbor_vote import _draw
+from scarches_plus.metrics._shared._scored_cells import stratified_draw
 
 
 def test_the_draw_keeps_shares():

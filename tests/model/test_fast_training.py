@@ -15,7 +15,7 @@ from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._condensed import Condensed
 from scarches_plus.model._speed._fast_training import _draws, minibatch_moments, train_fast
 from scarches_plus.train import MMD, AdamStrides, Penalty, Step, store_anchors
-from scarches_plus.train._penalty_parts._activations import caught
+from scarches_plus.train._penalties._shared._activations import caught
 
 PLAN = {"module_mode": "eval", "freeze_norms": True, "weight_decay": 0.0}
 PENALTIES = (MMD(weight=20.0, anchors=True), MMD(on="decoder", weight=20.0, anchors=True, warmup_epochs=3))

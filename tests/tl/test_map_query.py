@@ -174,7 +174,7 @@ def test_new_covariate_categories_are_named(adata):
 
 
 def test_drift_is_measured_on_some_cells_of_a_large_reference(model, query, monkeypatch):
-    monkeypatch.setattr("scarches_plus.tl._records._drift._CELLS", 10)
+    monkeypatch.setattr("scarches_plus.tl._provenance._drift._CELLS", 10)
     mapped = sp.tl.map_query(query, model, strategy="all", **FAST)
     drift = mapped.state.lineage[-1]["drift"]
     assert drift["cells"] == 10

@@ -10,10 +10,10 @@ from scarches_plus._limits import MODEL_BYTES
 
 from ._archive import N_LAST, members_of, require_end
 from ._former_torch import MAGIC, former_parts_of
+from ._identify import LOOKED_AT, describe
 from ._opcodes import parse
 from ._records import FETCH, TRUST, Pairs, Record, UnsafeFileError
 from ._values import Maker, is_mapping, refuse_unknown
-from ._what import LOOKED_AT, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

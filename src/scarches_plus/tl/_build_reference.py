@@ -15,7 +15,7 @@ from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
 from scarches_plus.pp import check_query
 
-from ._records._provenance import write_embedding
+from ._provenance._embedding_record import write_embedding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,8 +14,8 @@ from scarches_plus._cells import column_of
 from scarches_plus._neighbors import nearest
 from scarches_plus.metrics import calibration_error
 
-from ._label_calibration import LabelCalibration, fit, calibrated_shares
-from ._records._provenance import embedding_of, embedding_space
+from ._label_calibration import LabelCalibration, calibrated_shares, fit
+from ._provenance._embedding_record import embedding_of, embedding_space
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
 

@@ -14,7 +14,7 @@ from scarches_plus._cells import require_writable
 from scarches_plus._neighbors import dense, nearest_within
 
 from ._groups._propagate import by_size, propagate, symmetric_graph
-from ._records._provenance import copy_of, record_of, versions
+from ._provenance._embedding_record import copy_of, record_of, versions
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -22,7 +22,7 @@ from ._groups._propagate import propagate, symmetric_graph
 from ._label_profiles import label_profiles
 from ._novelty._contrasts import Explanation, explain
 from ._novelty._pools import POOL, Pools, pooled
-from ._records._provenance import copy_of, versions
+from ._provenance._embedding_record import copy_of, versions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

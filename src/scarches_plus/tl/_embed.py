@@ -11,7 +11,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import require_writable
 from scarches_plus.pp import check_query
 
-from ._records._provenance import copy_of, write_embedding
+from ._provenance._embedding_record import copy_of, write_embedding
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from scarches_plus._cells import column_of, names_of
 from scarches_plus._neighbors import nearest
 
 from ._label_calibration import calibrations_for
-from ._records._provenance import embedding_of, require_same_space
+from ._provenance._embedding_record import embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
 

@@ -11,8 +11,8 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._logging import logger
 
-from ._novelty._labelled_cells import text_labels, learned_from, reference_cells
-from ._records._provenance import versions
+from ._novelty._labelled_cells import learned_from, reference_cells, text_labels
+from ._provenance._embedding_record import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from scarches_plus._cells import column_repeated, counts_layer, counts_of, is_mu
 from scarches_plus._logging import logger
 from scarches_plus.pp import kinds_of
 
-from ._records._provenance import embedding_of, record_of, require_same_space, embedding_space
+from ._provenance._embedding_record import embedding_of, embedding_space, record_of, require_same_space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scarches_plus import _arguments as check
 from scarches_plus._temperature import mean_loss
 
-from ._records._provenance import are_cells, embedding_space
+from ._provenance._embedding_record import are_cells, embedding_space
 from ._votes._neighbor_votes import KERNELS
 
 if TYPE_CHECKING:

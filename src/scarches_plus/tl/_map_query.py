@@ -11,9 +11,9 @@ from scarches_plus import _keys, _limits
 from scarches_plus._cells import require_writable
 from scarches_plus.pp import check_query
 
-from ._records._drift import measure_drift
-from ._records._mapping_record import mapping_record
-from ._records._provenance import versions, write_embedding
+from ._provenance._drift import measure_drift
+from ._provenance._embedding_record import versions, write_embedding
+from ._provenance._mapping_record import mapping_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +164,7 @@ def map_query(
         **train_kwargs,
     )
     with trained_model_kept(mapped):
-        mapped.inherit_memory(reference)
+        mapped.inherit_memory(reference, stacklevel=3)
         record = mapping_record(mapped, reference, report, strategy, epochs, layer=layer, batch_key=batch_key)
         latent = mapped.get_latent_representation()
         write_embedding(adata, key_added, latent, mapped, layer=layer, role=_keys.QUERY, mapping=record)

@@ -12,7 +12,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import name_of, names_of, require_writable
 from scarches_plus._logging import logger
 
-from ._records._provenance import copy_of
+from ._provenance._embedding_record import copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

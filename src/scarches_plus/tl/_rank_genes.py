@@ -16,7 +16,7 @@ from scarches_plus.pp import require_counts
 
 from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
 from ._groups._welch import mean_and_variance, welch
-from ._records._provenance import copy_of
+from ._provenance._embedding_record import copy_of
 from ._votes._reference_labels import categorical_labels
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from scarches_plus._neighbors import nearest
 
 from ._label_calibration import calibrations_for
 from ._novelty._novel_cells import novel_cells
-from ._records._provenance import are_cells, copy_of, embedding_of, require_same_space
+from ._provenance._embedding_record import are_cells, copy_of, embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
 from ._votes._summary_votes import summaries_for

@@ -29,10 +29,10 @@ from ._estimation._eval_mode import evaluated as evaluated
 from ._estimation._fit_labels import fit_classifier as fit_classifier
 from ._estimation._fit_labels import fit_conditional as fit_conditional
 from ._estimation._observe_cells import observe_cells as observe_cells
-from ._penalty_parts._activations import caught as caught
-from ._penalty_parts._over_minibatches import over_minibatches as over_minibatches
-from ._penalty_parts._penalty_sum import PenaltySum as PenaltySum
-from ._penalty_parts._penalty_sum import name_terms as name_terms
+from ._penalties._shared._activations import caught as caught
+from ._penalties._shared._over_minibatches import over_minibatches as over_minibatches
+from ._penalties._shared._penalty_sum import PenaltySum as PenaltySum
+from ._penalties._shared._penalty_sum import name_terms as name_terms
 
 __all__ = [
     "EWC",

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 import scarches_plus as sp
-from scarches_plus.tl._label_calibration import fit, calibrated_shares
+from scarches_plus.tl._label_calibration import calibrated_shares, fit
 from scarches_plus.tl._novelty._contrasts import _shared_directions, correlations, explain
 from scarches_plus.tl._novelty._pools import FLOOR, pooled
 from scarches_plus.tl._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote

@@ -9,10 +9,10 @@ from small_models import cells as small_cells
 from torch.distributions import Normal
 
 from scarches_plus.train import MMD, Grouping, Penalty, Setting, Step, store_anchors
-from scarches_plus.train._penalty_parts._kernel_distances import KernelSum, pair_coefficients, squared_distances
-from scarches_plus.train._penalty_parts._over_minibatches import over_minibatches
-from scarches_plus.train._penalty_parts._penalty_sum import PenaltySum
-from scarches_plus.train._penalty_parts._sampled_cells import Rehearsal
+from scarches_plus.train._penalties._shared._kernel_distances import KernelSum, pair_coefficients, squared_distances
+from scarches_plus.train._penalties._shared._over_minibatches import over_minibatches
+from scarches_plus.train._penalties._shared._penalty_sum import PenaltySum
+from scarches_plus.train._penalties._shared._sampled_cells import Rehearsal
 
 # --- over minibatches ---
 

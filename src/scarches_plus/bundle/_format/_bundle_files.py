@@ -25,7 +25,7 @@ from scarches_plus.bundle._manifest import (
     Manifest,
     parse_manifest,
 )
-from scarches_plus.bundle._plain._portable import take_apart
+from scarches_plus.bundle._serialise._portable import take_apart
 from scarches_plus.train import summarize_reference
 
 from ._card import card_text
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_profiles import LabelProfiles
-    from scarches_plus.bundle._plain._portable import PortableModel
+    from scarches_plus.bundle._serialise._portable import PortableModel
 
 _PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
 #: What the network says itself.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus._reference import ReferenceSpec
 from scarches_plus.bundle._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
-from scarches_plus.bundle._plain._portable import PortableModel, put_together
+from scarches_plus.bundle._serialise._portable import PortableModel, put_together
 from scarches_plus.model import ModelState
 
 from ._folder import read_listed

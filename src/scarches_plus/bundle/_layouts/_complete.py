@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scarches_plus.bundle._plain._portable import PortableModel, plain_value, plan
+from scarches_plus.bundle._serialise._portable import PortableModel, plain_value, plan
 from scarches_plus.model import ATTRIBUTE, ModelState, spec_of_registry, text_registry
 
 from ._saved_model import with_path

@@ -13,7 +13,7 @@ import torch
 
 from scarches_plus._pickles import UnsafeFileError, read_torch_file
 from scarches_plus.bundle._finding._find import MODEL_FILE
-from scarches_plus.bundle._plain._portable import put_together, take_apart
+from scarches_plus.bundle._serialise._portable import put_together, take_apart
 from scarches_plus.model import ATTRIBUTE
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from scarches_plus._cells import column_of, names_of
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
 from scarches_plus._text import for_line
-from scarches_plus.metrics._parts._checks import coded_batches
-from scarches_plus.metrics._parts._scored_cells import ScoredCells
-from scarches_plus.metrics._parts._scores import by_chance, scored
-from scarches_plus.metrics._parts._undefined import PER_LABEL, why_undefined
+from scarches_plus.metrics._shared._checks import coded_batches
+from scarches_plus.metrics._shared._scored_cells import ScoredCells
+from scarches_plus.metrics._shared._scores import by_chance, scored
+from scarches_plus.metrics._shared._undefined import PER_LABEL, why_undefined
 
 from .report import Report
 

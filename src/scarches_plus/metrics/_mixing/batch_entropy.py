@@ -10,7 +10,7 @@ from scipy.special import entr
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, nearest_within
-from scarches_plus.metrics._parts._checks import coded_batches, first_neighbors, rows_of
+from scarches_plus.metrics._shared._checks import coded_batches, first_neighbors, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -11,8 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
-from scarches_plus.metrics._parts._checks import coded_batches
-from scarches_plus.metrics._parts._nearest import nearest_others
+from scarches_plus.metrics._shared._checks import coded_batches
+from scarches_plus.metrics._shared._nearest import nearest_others
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

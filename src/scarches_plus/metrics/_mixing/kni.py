@@ -9,11 +9,11 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, finite_cells, nearest_within
-from scarches_plus.metrics._parts._checks import first_neighbors
-from scarches_plus.metrics._parts._neighbor_vote import (
+from scarches_plus.metrics._shared._checks import first_neighbors
+from scarches_plus.metrics._shared._neighbor_vote import (
     UNLABELLED,
-    Intersection,
     CodedCells,
+    Intersection,
     Votes,
     labelled_cells,
     scaled,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
-from scarches_plus.metrics._parts._nearest import nearest_others
+from scarches_plus.metrics._shared._nearest import nearest_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,7 +9,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, nearest_within
-from scarches_plus.metrics._parts._checks import coded_batches
+from scarches_plus.metrics._shared._checks import coded_batches
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -9,7 +9,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import nearest_within
-from scarches_plus.metrics._parts._checks import coded_batches
+from scarches_plus.metrics._shared._checks import coded_batches
 
 from .neighbor_preservation import neighbor_preservation
 

@@ -9,8 +9,8 @@ from scipy.sparse import csr_array
 
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
-from scarches_plus.metrics._parts._nearest import nearest_others
-from scarches_plus.metrics._parts._protein_input import checked_proteins
+from scarches_plus.metrics._shared._nearest import nearest_others
+from scarches_plus.metrics._shared._protein_input import checked_proteins
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

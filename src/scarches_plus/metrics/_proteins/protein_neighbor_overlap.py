@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense
 from scarches_plus.metrics._movement.neighbor_preservation import _jaccard
-from scarches_plus.metrics._parts._nearest import nearest_others
-from scarches_plus.metrics._parts._protein_input import checked_proteins
+from scarches_plus.metrics._shared._nearest import nearest_others
+from scarches_plus.metrics._shared._protein_input import checked_proteins
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _arguments as check
-from scarches_plus.metrics._parts._protein_input import checked_proteins
+from scarches_plus.metrics._shared._protein_input import checked_proteins
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -20,8 +20,7 @@ from scarches_plus.model._training._defaults import n_training_cells
 from scarches_plus.model._training._interrupt import TrainingInterrupted
 from scarches_plus.train import AdamStrides, PenaltySum, Step, caught, over_minibatches, stride_lengths
 
-from ._condensed import Condensed
-from ._condensed import obstacle_to_condensing
+from ._condensed import Condensed, obstacle_to_condensing
 from ._threads import threads_for_chunks
 
 if TYPE_CHECKING:

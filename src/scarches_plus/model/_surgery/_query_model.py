@@ -195,13 +195,15 @@ class SurgeryMixin:
         )
         return model
 
-    def inherit_memory(self, reference_model: BaseModelClass) -> None:
+    def inherit_memory(self, reference_model: BaseModelClass, *, stacklevel: int = 2) -> None:
         """Carry anchors and summaries of labels from the reference into this model's latent space, after its training.
 
         Parameters
         ----------
         reference_model
             Model that this one was made from.
+        stacklevel
+            Of the warning; 2 is the caller.
 
         Warns
         -----
@@ -209,7 +211,7 @@ class SurgeryMixin:
             If the latent space moved and a summary cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``).
         """
         require_model("reference_model", reference_model)
-        inherit_memory(self, reference_model, stacklevel=4)  # type: ignore[arg-type]
+        inherit_memory(self, reference_model, stacklevel=stacklevel + 1)  # type: ignore[arg-type]
 
 
 def _warn_of_old_importance(reference: BaseModelClass, state: ModelState) -> None:

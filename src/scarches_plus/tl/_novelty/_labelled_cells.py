@@ -10,7 +10,7 @@ import numpy as np
 
 from scarches_plus._cells import column_of, names_of
 from scarches_plus.pp import check_query
-from scarches_plus.tl._records._provenance import embedding_of, embedding_space
+from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
-from scarches_plus.tl._records._provenance import embedding_space
+from scarches_plus.tl._provenance._embedding_record import embedding_space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

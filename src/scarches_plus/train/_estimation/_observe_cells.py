@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from scarches_plus.train._penalty_parts._activations import caught
+from scarches_plus.train._penalties._shared._activations import caught
 
 from ._eval_mode import evaluated
 

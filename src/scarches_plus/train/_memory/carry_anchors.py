@@ -9,9 +9,9 @@ import torch
 
 from scarches_plus.train._estimation._eval_mode import evaluated
 from scarches_plus.train._estimation._reference_model import require_model
+from scarches_plus.train._penalties._shared._activations import caught
+from scarches_plus.train._penalties._shared._sampled_cells import Rehearsal
 from scarches_plus.train._penalties.penalty import LAYERS
-from scarches_plus.train._penalty_parts._activations import caught
-from scarches_plus.train._penalty_parts._sampled_cells import Rehearsal
 
 if TYPE_CHECKING:
     from scarches_plus.train._estimation._reference_model import ReferenceModel

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy, log_softmax
 
 from scarches_plus import _arguments as check
-from scarches_plus.train._penalty_parts._activations import hidden_layer
+from scarches_plus.train._penalties._shared._activations import hidden_layer
 
 from .penalty import LAYERS, Penalty
 

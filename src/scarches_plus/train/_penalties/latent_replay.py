@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 from scarches_plus import _arguments as check
 from scarches_plus.train._estimation._eval_mode import evaluated
-from scarches_plus.train._penalty_parts._sampled_cells import Rehearsal
+from scarches_plus.train._penalties._shared._sampled_cells import Rehearsal
 
 from .penalty import Penalty, refuse_unless_reference_moves
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from scarches_plus import _arguments as check
-from scarches_plus.train._penalty_parts._kernel_distances import KernelSum, pair_coefficients, squared_distances
+from scarches_plus.train._penalties._shared._kernel_distances import KernelSum, pair_coefficients, squared_distances
 
 from .penalty import LAYERS, Penalty
 

@@ -9,9 +9,9 @@ import torch
 
 from scarches_plus import _arguments as check
 from scarches_plus._options import check_plan
-from scarches_plus.train._plan_parts._alternating import AlternatingMixin
-from scarches_plus.train._plan_parts._epoch_log import EpochLogMixin
-from scarches_plus.train._plan_parts._penalty_plan import PenaltyMixin
+from scarches_plus.train._plans._shared._alternating import AlternatingMixin
+from scarches_plus.train._plans._shared._epoch_log import EpochLogMixin
+from scarches_plus.train._plans._shared._penalty_plan import PenaltyMixin
 
 from .free_entries import FreeEntries
 

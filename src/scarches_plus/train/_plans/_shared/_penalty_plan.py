@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus.train._penalties._shared._activations import caught
+from scarches_plus.train._penalties._shared._penalty_sum import PenaltySum
 from scarches_plus.train._penalties.penalty import Step
-from scarches_plus.train._penalty_parts._activations import caught
-from scarches_plus.train._penalty_parts._penalty_sum import PenaltySum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
