@@ -70,6 +70,10 @@ LIMITS = {
     "index_seconds": "_limits.INDEX_SECONDS",
     "registry_seconds": "_limits.REGISTRY_SECONDS",
     "longest_index_wait": "_limits.LONGEST_INDEX_WAIT",
+    "manifest_bytes": "_limits.MANIFEST_BYTES",
+    "in_memory": "_cells._counts._BLOCK_IN_MEMORY",
+    "label_steps": "train._estimation._fit_labels._STEPS",
+    "drift_cells": "tl._provenance._drift._CELLS",
     "looked_at": "_limits.TABLE_SAMPLE_BYTES",
     "votes": "metrics._mixing.kni._CHUNK",
     "pairs": "metrics._mixing.rbni._CHUNK",
@@ -137,12 +141,27 @@ def around(monkeypatch):
     """
 
     def put(moment, call):
+        from scarches_plus import _cell_files
         from scarches_plus._files._folders import _write_folder
+        from scarches_plus.bundle._format import _bundle_files
         from scarches_plus.bundle._layouts import _build_model
+        from scarches_plus.cli._files import _bundles
+        from scarches_plus.hub._indexes import _cached_index
+        from scarches_plus.hub._names import _resolve
         from scarches_plus.metrics._evaluation import evaluate
+        from scarches_plus.model._saved import _saving
         from scarches_plus.model._speed import _fast_training
+        from scarches_plus.tl import _build_reference
 
         module, name = {
+            "a bundle is packed": (_bundle_files, "pack"),
+            "a bundle is written": (_bundles, "save_bundle"),
+            "a device is chosen": (_build_model, "parse_device_args"),
+            "a place is checked": (_saving, "check_output_folder"),
+            "an embedding is written": (_build_reference, "write_embedding"),
+            "an index is fetched": (_cached_index, "fetch_small"),
+            "an index is read": (_resolve, "read_indexes"),
+            "cells are read": (_cell_files, "read_cells"),
             "a folder is brought to the disk": (_write_folder, "flush_all"),
             "a folder takes its place": (_write_folder, "place"),
             "a minibatch trains": (_fast_training, "minibatch_moments"),

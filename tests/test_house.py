@@ -1,6 +1,7 @@
 """How the house is kept: where files lie, who imports whom, and figures that may only fall."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "src" / "scarches_plus"
 #: Test files, and what they share, that import private modules of the package. The number may only fall: test through
 #: public names, and put what patches the package into a fixture of conftest.py.
-PRIVATE = 34
+PRIVATE = 35
 #: Imports of private modules across packages. The list may only shrink: let the package offer the name in its
 #: ``__init__``, or move it to where it belongs.
 ACROSS: frozenset[tuple[str, str]] = frozenset()
@@ -27,14 +28,17 @@ SLOW_OURS = {"model", "module", "train", "_load", "bundle", "hub"}
 MOST_FILES = 21
 MOST_HELPERS = 12
 
+_DOTTED = re.compile(r"scarches_plus(\.\w+)+")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PACKAGES = ("cli", "datasets", "hub", "bundle", "metrics", "model", "module", "pl", "pp", "tl", "train")
 
 
 def imported(file):
-    """Dotted names that a file imports of the package, wherever in it."""
+    """Dotted names that a file imports of the package, or patches by their name, wherever in it."""
     for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DOTTED.fullmatch(node.value):
+            names = [node.value]
+        elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]

@@ -267,11 +267,9 @@ class TestTrust:
 
 class TestAbsent:
     @pytest.mark.parametrize("what", ["no/such/model", "model.pt", "atlas.zip", "./atlas", "atlas.h5ad", "no_such/"])
-    def test_a_path_is_never_a_name(self, what, monkeypatch, tmp_path):
+    def test_a_path_is_never_a_name(self, what, monkeypatch, tmp_path, around):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(
-            "scarches_plus.hub._indexes._index.read_indexes", lambda *_, **__: pytest.fail("an index was read")
-        )
+        around("an index is read", lambda *_, **__: pytest.fail("an index was read"))
         with pytest.raises(FileNotFoundError, match=what.split("/")[-1] or "no_such"):
             sp.load(what)
 
@@ -520,17 +518,16 @@ def test_a_model_takes_no_options_of_files(options, model):
         sp.load(model, **options)
 
 
-def test_a_bundle_goes_where_other_models_go(model, tmp_path, monkeypatch):
+def test_a_bundle_goes_where_other_models_go(model, tmp_path, monkeypatch, around):
     """With "auto", scvi-tools chooses the device: also for bundles."""
     asked = []
-    original = scvi.model._utils.parse_device_args
 
-    def parse(*args, **options):
+    def parse(original, *args, **options):
         asked.append(args)
         return original(*args, **options)
 
     sp.hub.save_bundle(model, tmp_path / "bundle", summary=False)
-    monkeypatch.setattr("scarches_plus.bundle._layouts._build_model.parse_device_args", parse)
+    around("a device is chosen", parse)
     sp.load(tmp_path / "bundle")
     assert asked == [("auto", "auto")]
 

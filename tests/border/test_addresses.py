@@ -183,10 +183,10 @@ def test_where_one_address_may_not_lead(border, form):
     )  # fmt: skip
 
 
-def test_an_index_of_the_web_does_not_lead_to_this_machine(border, tmp_path, monkeypatch):
+def test_an_index_of_the_web_does_not_lead_to_this_machine(border, tmp_path, monkeypatch, around):
     entry = entry_of("simulated-scvi")
     text = json.dumps({"schema_version": 1, "models": [entry | {"name": "x", "mirrors": ["http://127.0.0.1:6379/"]}]})
-    monkeypatch.setattr("scarches_plus.hub._indexes._cached_index.fetch_small", lambda *_, **__: text.encode())
+    around("an index is fetched", lambda *_, **__: text.encode())
     border.warned(
         lambda: sp.hub.list_models(index="https://lab.example/index.json", cache_dir=tmp_path),
         ["left out", "127.0.0.1:6379", "only https"],

@@ -183,8 +183,8 @@ def test_a_file_of_names_with_a_mark_of_order(border, files):
     border.command(_seeds(files), "wrote", kind="D", case="markers: a byte order mark, as Notepad writes it", status=0)
 
 
-def test_outputs_come_first(border, files, monkeypatch):
-    monkeypatch.setattr("scarches_plus._cell_files.read_cells", lambda *_, **__: pytest.fail("cells were read"))
+def test_outputs_come_first(border, files, monkeypatch, around):
+    around("cells are read", lambda *_, **__: pytest.fail("cells were read"))
     (files / "dir.h5ad").mkdir()
     (files / "file").write_text("")
     (files / "guarded.h5ad").write_text("")

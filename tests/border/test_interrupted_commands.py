@@ -87,13 +87,13 @@ def test_a_training(files, tmp_path, border, case):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
-def test_what_comes_after_a_training(files, tmp_path, border, monkeypatch, stop):
+def test_what_comes_after_a_training(files, tmp_path, border, monkeypatch, stop, around):
     """A finished training is kept, whatever stops the embedding after it."""
 
     def stops(*_, **__):
         raise stop
 
-    monkeypatch.setattr("scarches_plus.tl._build_reference.write_embedding", stops)
+    around("an embedding is written", stops)
     words = ["build", files / "ref.h5ad", "--batch-key", "batch", "--out", tmp_path / "out", "--max-epochs", 1]
     border.command(
         words, "is kept as", kind="C4", case=f"{stop.__name__} after the training of build",

@@ -300,7 +300,7 @@ def test_full_disks(models, saved, tmp_path, border, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="mounting needs root")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5py closes what it cannot write
-def test_a_disk_of_its_own_that_is_full(models, tmp_path, border, monkeypatch):
+def test_a_disk_of_its_own_that_is_full(models, tmp_path, border, monkeypatch, around):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
@@ -316,7 +316,7 @@ def test_a_disk_of_its_own_that_is_full(models, tmp_path, border, monkeypatch):
         )
         assert "make room" in message
         assert contents_of(disk) == before
-        monkeypatch.setattr("scarches_plus.model._saved._saving.check_output_folder", lambda path, **_: Path(path))
+        around("a place is checked", lambda _, path, **__: Path(path))
         (tmp_path / "work").mkdir()
         monkeypatch.chdir(tmp_path / "work")
         border.in_child(  # HDF5 2.0 crashes when a process ends in which a file could not be closed

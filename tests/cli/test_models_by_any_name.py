@@ -167,13 +167,13 @@ def test_importance_and_anchors_are_made_from_the_cells(lab, tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError("it does not fit"), OSError("the disk is full"), KeyboardInterrupt()])
-def test_a_model_that_fits_no_bundle_is_kept(error, lab, tmp_path, monkeypatch):
+def test_a_model_that_fits_no_bundle_is_kept(error, lab, tmp_path, monkeypatch, around):
     folder, _ = lab
 
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr("scarches_plus.cli._files._bundles.save_bundle", refuse)
+    around("a bundle is written", refuse)
     with pytest.raises(type(error)):
         run("build", folder / "ref.h5ad", "--batch-key", "batch", "--bundle", tmp_path / "b", "--max-epochs", 1)
     (kept,) = tmp_path.iterdir()

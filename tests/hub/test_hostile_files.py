@@ -195,8 +195,8 @@ def test_a_newer_schema_and_a_key_twice(bundle):
     refused(bundle, r"manifest\.json.*twice")
 
 
-def test_a_manifest_larger_than_any(bundle, monkeypatch):
-    monkeypatch.setattr("scarches_plus._limits.MANIFEST_BYTES", 100)
+def test_a_manifest_larger_than_any(bundle, monkeypatch, limits):
+    limits(manifest_bytes=100)
     refused(bundle, r"manifest\.json has .* more than any")
 
 

@@ -82,8 +82,8 @@ def test_labels_of_numbers_are_text(tmp_path):
     adata.write_h5ad(tmp_path / "seeds.h5ad")
 
 
-def test_normalised_counts_are_told_once(monkeypatch):
-    monkeypatch.setattr("scarches_plus._cells._counts._BLOCK_IN_MEMORY", 600)  # four blocks
+def test_normalised_counts_are_told_once(monkeypatch, limits):
+    limits(in_memory=600)  # four blocks
     adata = cells()
     adata.X = adata.X.log1p()
     with pytest.raises(ValueError, match="log-normalised"):

@@ -69,9 +69,9 @@ def extended(batches, mapped):
 
 
 @pytest.fixture
-def few_steps(monkeypatch):
+def few_steps(limits):
     """Where the networks that are conditioned on labels need not be good."""
-    monkeypatch.setattr("scarches_plus.train._estimation._fit_labels._STEPS", 5)
+    limits(label_steps=5)
 
 
 def probabilities(model, latent):

@@ -173,8 +173,8 @@ def test_new_covariate_categories_are_named(adata):
         sp.tl.embed(ref, built)
 
 
-def test_drift_is_measured_on_some_cells_of_a_large_reference(model, query, monkeypatch):
-    monkeypatch.setattr("scarches_plus.tl._provenance._drift._CELLS", 10)
+def test_drift_is_measured_on_some_cells_of_a_large_reference(model, query, monkeypatch, limits):
+    limits(drift_cells=10)
     mapped = sp.tl.map_query(query, model, strategy="all", **FAST)
     drift = mapped.state.lineage[-1]["drift"]
     assert drift["cells"] == 10
