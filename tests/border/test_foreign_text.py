@@ -163,7 +163,7 @@ def test_code_of_a_card_is_code_of_ours(border, bundle):
 @pytest.mark.parametrize("what", sorted(set(NASTY) - {"nothing", "half a character"}))
 def test_messages_of_commands(border, what):
     words = ["hub", "verify", f"/nowhere/{NASTY[what]}"]
-    border.command(words, "is no folder", kind="A6", case=f"a name in an error: {what}")
+    border.command(words, "/nowhere", kind="A6", case=f"a name in an error: {what}")
 
 
 def test_errors_of_bundles(border, tmp_path):
