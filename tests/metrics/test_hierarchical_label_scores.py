@@ -90,7 +90,7 @@ def test_errors():
         hierarchical_label_scores(["B", "B"], ["B"], TREE)
     with pytest.raises(ValueError, match="missing for 1"):
         hierarchical_label_scores(["B"], [None], TREE)
-    with pytest.raises(ValueError, match="no cell"):
+    with pytest.raises(ValueError, match="no true label"):
         hierarchical_label_scores(["Unknown"], ["B"], TREE)
     with pytest.raises(ValueError, match=r"labels \['NK'\]"):
         hierarchical_label_scores(["NK"], ["B"], TREE)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells import texts_of
 from scarches_plus._label_tree import LabelTree
+from scarches_plus.metrics._shared._paired_labels import paired_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,19 +108,8 @@ def hierarchical_label_scores(
     """
     check.texts(unknown_category=unknown_category)
     tree = LabelTree.of(hierarchy)
-    truth, no_truth = texts_of(labels, "labels")
-    predicted, no_prediction = texts_of(predictions, "predictions")
-    if truth.shape != predicted.shape:
-        message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
-        raise ValueError(message)
-    if n_bad := int(no_prediction.sum()):
-        message = f"predictions is missing for {n_bad} cells: use {unknown_category!r} for rejected cells"
-        raise ValueError(message)
-    labelled = ~no_truth & (truth != unknown_category)
+    truth, predicted, labelled = paired_labels(labels, predictions, unknown_category)
     truth, predicted = truth[labelled], predicted[labelled]
-    if not len(truth):
-        message = "no cell has a true label"
-        raise ValueError(message)
     tree.require(set(truth), "labels")
     tree.require(set(predicted) - {unknown_category}, "predictions")
 

@@ -13,6 +13,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _limits
 from scarches_plus._cells import look_alike, texts_of
 from scarches_plus._text import for_terminal
+from scarches_plus.metrics._shared._paired_labels import paired_labels
 
 from .reliability_curve import calibration_error
 
@@ -150,20 +151,8 @@ def label_transfer_report(
     known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     check.texts(unknown_category=unknown_category)
     n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
-    truth, no_truth = texts_of(labels, "labels")
-    predicted, no_prediction = texts_of(predictions, "predictions")
-    if truth.shape != predicted.shape:
-        message = f"labels has {len(truth)} entries and predictions {len(predicted)}: they must be of the same cells"
-        raise ValueError(message)
-    if n_bad := int(no_prediction.sum()):
-        message = f"predictions is missing for {n_bad} cells: use {unknown_category!r} for rejected cells"
-        raise ValueError(message)
+    truth, predicted, labelled = paired_labels(labels, predictions, unknown_category)
     doubt = None if uncertainty is None else _checked_uncertainty(uncertainty, len(truth))
-
-    labelled = ~no_truth & (truth != unknown_category)
-    if not labelled.any():
-        message = "labels has no true label: every entry is missing or the unknown category"
-        raise ValueError(message)
     truth, predicted = truth[labelled], predicted[labelled]
     doubt = np.full(len(truth), np.nan) if doubt is None else doubt[labelled]
 
