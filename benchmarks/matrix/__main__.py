@@ -33,7 +33,7 @@ def main(words: list[str] | None = None) -> None:
     given = parser.parse_args(words)
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(given.threads))
 
-    from ._config import read_matrix
+    from ._read_matrix import read_matrix
 
     try:
         matrix = read_matrix(given.config)

@@ -1,4 +1,4 @@
-"""What a matrix file says, checked: an error names the field."""
+"""Describe what a matrix file says, checked: an error names the field."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ._methods import OURS
 from ._peers import PEERS
@@ -94,9 +93,6 @@ class Matrix(Strict):
 
     @model_validator(mode="after")
     def _names_exist(self):
-        from ._figures import FIGURES
-        from ._scores import EXTRA
-
         named = {"baseline": [self.baseline] if self.baseline else []}
         named |= {f"figures.{figure}": names for figure, names in self.figures.items()}
         named |= {f"data.{name}.without": one.without for name, one in self.data.items()}
@@ -107,25 +103,4 @@ class Matrix(Strict):
         for field, names in named.items():
             if unknown := sorted(set(names) - set(self.methods)):
                 raise ValueError(f"{field}: there are no methods {unknown}")
-        if unknown := sorted(set(self.figures) - set(FIGURES)):
-            raise ValueError(f"figures: there are no figures {unknown}; choose of {sorted(FIGURES)}")
-        if unknown := sorted(set(self.scores) - set(EXTRA)):
-            raise ValueError(f"scores: there are no further scores {unknown}; choose of {sorted(EXTRA)}")
         return self
-
-
-def read_matrix(path: Path) -> Matrix:
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold fields such as data and methods, not {type(content).__name__}")
-    try:
-        return Matrix(**content)
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors()
-        ]
-        raise ValueError(f"{path}: " + "; ".join(lines)) from None

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from benchmarks.matrix._config import read_matrix
 from benchmarks.matrix._data import reference_and_query
 from benchmarks.matrix._figures import FIGURES, write_figures
 from benchmarks.matrix._plan import run_matrix, runs_of
+from benchmarks.matrix._read_matrix import read_matrix
 from benchmarks.matrix._rows import COLUMNS, KEY, Rows, key_of, read_rows
 from benchmarks.matrix._scores import SCORES
 from benchmarks.matrix._table import aggregate, differences, interval, write_tables
