@@ -1,5 +1,7 @@
 """The gene tables of the package, and what markers say of cells."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,11 +74,13 @@ def test_there_and_back(species, data):
     assert map_gene_ids(ids)[0].var_names.tolist() == names
     there, report = map_orthologs(cells(names), species)
     other = genes("human" if species == "mouse" else "mouse")
-    shared = [name for name in there.var_names if name in other.shared]  # by several genes: 36 of 18,383 orthologs
+    shared = {name for name in there.var_names if name in other.shared}  # by several genes: 36 of 18,383 orthologs
+    carriers = Counter(other.symbols.values())
+    of_several = {name for name in there.var_names if carriers[name] > 1}  # as CAST, where one of two genes is meant
     back, returned = map_orthologs(there) if there.n_vars else (there, report)
-    assert set(returned.lost) == set(shared) or there.n_vars == 0
+    assert shared <= set(returned.lost) <= of_several or there.n_vars == 0
     assert set(back.var_names) <= set(names) - set(report.lost)
-    assert back.n_vars == len(names) - len(report.lost) - len(shared)
+    assert back.n_vars == there.n_vars - (len(returned.lost) if there.n_vars else 0)
 
 
 def test_species():
