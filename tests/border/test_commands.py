@@ -344,6 +344,7 @@ def test_ctrl_c_in_a_process(border, files):
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     reader = _opened_by(process, files / "wait")
+    time.sleep(0.3)  # until it reads: a signal between open and read is only seen after the read
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     os.close(reader)
