@@ -244,7 +244,7 @@ def test_pull(lab, tmp_path, told, monkeypatch):
     for _ in kills_at_renames(again, most=60):
         sp.hub.verify_bundle(kept)
         n += 1
-    assert n > 60, "every file is renamed several times"
+    assert n > 40, "every file is renamed"
     sp.hub.verify_bundle(puller("b")())
     assert not [path for path in cache.rglob("*") if path.name.endswith(".part")]
     assert not list(cache.glob("hub/small-*/.*"))
