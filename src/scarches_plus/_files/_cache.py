@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import pooch
-
 from scarches_plus import _arguments as check
 
 if TYPE_CHECKING:
@@ -19,4 +17,6 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the cache folder: the argument, else ``$SCARCHES_PLUS_CACHE``, else the platform's."""
     if cache_dir is not None:
         check.path("cache_dir", cache_dir)
+    import pooch
+
     return check.at_home(cache_dir or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("scarches_plus")).resolve()
