@@ -20,8 +20,8 @@ _REPLACES = re.compile(
     r"os\.(replace|rename|renames)\(|shutil\.(move|rmtree)\(|NamedTemporaryFile|write_(text|bytes)\(|"
     r"(path|part|file|folder|target|temporary)\.(replace|rename)\("
 )
-#: Files that write into a temporary folder only: one of ``tempfile``'s, or one that ``_files`` made for them.
-_IN_TEMPORARY_FOLDERS = {"_clean_folder.py", "_fetch_file.py"}
+#: Files that write into a folder of ``tempfile``'s only.
+_IN_TEMPORARY_FOLDERS = {"_clean_folder.py"}
 
 
 def test_nothing_else_replaces_files():

@@ -51,7 +51,7 @@ def test_round_trip(adata, tmp_path):
 
 
 def test_importing_datasets_is_light():
-    heavy = ("torch", "scanpy", "matplotlib", "scvi")
+    heavy = ("torch", "scanpy", "matplotlib", "scvi", "pooch")
     code = f"import sys, scarches_plus.datasets; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

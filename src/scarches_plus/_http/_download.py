@@ -72,9 +72,12 @@ class Expected:
         if not path.is_file() or self.size not in {math.inf, path.stat().st_size}:
             return False
         with open_regular(path.resolve()) as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.file_digest(file, lambda: _HASHES[self.kind](size)).hexdigest()
-        return f"{self.kind}:{digest}" == self.checksum
+            return self.fits(file, os.fstat(file.fileno()).st_size)
+
+    def fits(self, file: BinaryIO, size: int) -> bool:
+        """Return whether an open file of this many bytes has the size and checksum."""
+        digest = hashlib.file_digest(file, lambda: _HASHES[self.kind](size)).hexdigest()  # type: ignore[arg-type]
+        return self.size in {math.inf, size} and f"{self.kind}:{digest}" == self.checksum
 
 
 @dataclass

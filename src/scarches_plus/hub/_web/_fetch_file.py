@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,10 +56,8 @@ def fetch_file(
 
 
 def _copy(source: Path, target: Path, expected: Expected) -> None:
-    def copy(temporary: Path) -> None:
-        temporary.write_bytes(read_file(source.parent, source.name, size=int(expected.size)))
-        if not expected.is_at(temporary):
-            message = f"{source} has not the {expected.kind} of the index"
-            raise BundleError(message)
-
-    write_file(target, copy, keep=False)
+    contents = read_file(source.parent, source.name, size=int(expected.size))
+    if not expected.fits(io.BytesIO(contents), len(contents)):
+        message = f"{source} has not the {expected.kind} of the index"
+        raise BundleError(message)
+    write_file(target, contents, keep=False)
