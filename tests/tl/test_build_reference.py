@@ -163,3 +163,25 @@ def test_the_users_arguments_of_training_stand_above_the_recipes(monkeypatch):
     assert scanvi_training["n_samples_per_label"] == 7
     assert scvi_training["batch_size"] == scanvi_training["batch_size"] == 64
     assert scanvi_training["plan_kwargs"] == {"lr": 0.01}
+
+
+def test_the_second_stage_has_its_own_epochs_and_remembers_what_the_first_did():
+    ref, _ = split(cells(), "batch2")
+    one_epoch = sp.model.Recipe(model="SCANVI", source="a test", semi_supervised_epochs=1)
+    model = sp.tl.build_reference(ref, "batch", "cell_type", recipe=one_epoch, **FAST)
+    assert len(model.history["elbo_train"]) == 1
+    lacks = {"batch1": list(ref.var_names[5:])}
+    model = sp.tl.build_reference(ref, "batch", "cell_type", recipe="scanvi", gene_mask=lacks, **FAST)
+    assert model.state.recipe == "scanvi"
+    assert model.state.unmeasured["batch1"] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "penalties", "plan_kwargs"])
+def test_what_has_a_place_of_its_own_is_no_train_kwarg(name):
+    ref, _ = split(cells(), "batch2")
+    value = {"max_epochs": 1, "penalties": (), "plan_kwargs": {}}[name]
+    with pytest.raises(TypeError, match=rf"train_kwargs holds \['{name}'\]"):
+        sp.tl.build_reference(ref, "batch", train_kwargs={name: value})
+    recipe = sp.model.Recipe(model="SCVI", source="a test", train_kwargs={name: value})
+    with pytest.raises(TypeError, match=rf"recipe's train_kwargs holds \['{name}'\]"):
+        sp.tl.build_reference(ref, "batch", recipe=recipe)

@@ -452,3 +452,12 @@ def test_a_model_that_was_saved_without_cells_learns_from_those_given(batches, m
 def test_a_model_without_a_classifier_is_refused(base, batches):
     with pytest.raises(TypeError, match="joint_embedding"):
         sp.tl.extend_reference(batches[1], base, "named")
+
+
+def test_an_extended_model_is_the_same_when_it_is_opened_again(extended, tmp_path):
+    """It would count as trained elsewhere, in a latent space of its own, if it did not know its new weights."""
+    extended.save(tmp_path / "model")
+    again = sp.load(tmp_path / "model")
+    assert again.state.space == extended.state.space
+    assert again.state.weights == extended.state.weights
+    assert (again.surgery is None) == (extended.surgery is None)
