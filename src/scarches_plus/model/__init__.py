@@ -6,7 +6,8 @@ What changes the network belongs into ``module``, what changes the loss into ``t
 from scarches_plus._load import load
 from scarches_plus._reference import ReferenceSpec
 
-from ._recipes import QUERY_RECIPES, RECIPES, Recipe
+from ._recipes._recipe import Recipe
+from ._recipes._table import QUERY_RECIPES, RECIPES
 from ._scanvi import SCANVI
 from ._scvi import SCVI
 from ._state import ModelState, Surgery

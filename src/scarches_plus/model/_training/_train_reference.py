@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_tree import LabelTree
-    from scarches_plus.model._recipes import Recipe
+    from scarches_plus.model._recipes._recipe import Recipe
     from scarches_plus.train import Penalty
 
 
