@@ -49,7 +49,7 @@ KINDS = {
     "transfer_labels.labels_key": "column and slot", "summarize_reference.labels_key": "column and slot",
     "transfer_labels.reference": "model", "detect_novel.reference": "model", "detect_novel.labels_key": "name?",
     "detect_novel.batch_key": "name?", "differential_abundance.groupby": "name?", "build_reference.labels_key": "name?",
-    "build_reference.penalties": "penalties?", "map_query.batch_key": "name?", "embed.batch_key": "name?",
+    "build_reference.penalties": "penalties?", "map_query.penalties": "penalties?", "map_query.batch_key": "name?", "embed.batch_key": "name?",
     "check_query.batch_key": "name?", "explain_labels.batch_key": "name?", "explain_labels.cells": "model?",
     "differential_abundance.reference": "cells?", "extend_reference.reference": "cells?",
     "save_bundle.reference": "cells?", "save_bundle.labels_key": "name or names", "carry_anchors.reference": "model",

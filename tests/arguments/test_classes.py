@@ -67,7 +67,7 @@ MODELS = ["SCVI", "SCANVI", "TOTALVI"]
 MADE = {
     "hub.BundleError", "hub.Card", "hub.Manifest", "hub.Upload", "metrics.HierarchicalLabelScores", "metrics.KNIScore",
     "metrics.LabelTransferReport", "metrics.RbNIScore", "metrics.ReferenceDrift", "metrics.Report", "model.ModelState",
-    "model.ReferenceSpec",
+    "model.ReferenceSpec", "model.InheritedTraining", "model.TrainingRecord",
     "model.Surgery", "pp.GeneReport", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.LabelProfiles",
     "train.AdversarialTrainingPlan", "train.Anchors", "train.FreeEntries", "train.Grouping", "train.Importance",
     "train.LatentSummary", "train.Penalty", "train.SemiSupervisedTrainingPlan", "train.Setting", "train.Step",

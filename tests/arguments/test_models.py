@@ -43,6 +43,8 @@ METHODS = {
          "batch_size": "size?", "batch_correction": "flag", "silent": "flag"},
     ),
     "inherit_memory": ({}, {"reference_model": "model"}),
+    "inherited_training": ({}, {}),
+    "forget": ({}, {}),
     "add_to_lineage": ({}, {"record": "mapping"}),
     "remember": ({}, {"importance": "source?", "anchors": "source?", "summaries": "mapping?"}),
     "load": ({"dir_path": "no_such_folder"}, {"dir_path": "path", "adata": "cells?", "prefix": "name?", "trust_pickle": "flag"}),

@@ -1,7 +1,7 @@
 """Penalties as words of the command line."""
 
 import pytest
-from small_models import SCVI, cells, reference, split
+from small_models import SCVI, cells, reference, split, train
 
 import scarches_plus as sp
 from scarches_plus.cli import app
@@ -15,7 +15,8 @@ def run(*words):
 @pytest.mark.filterwarnings("ignore")
 def test_words(tmp_path):
     ref, query = split(cells(160, n_batches=4), "batch2", "batch3")
-    model = reference(SCVI, ref)
+    inherited = (MMD(weight=3.0),)
+    model = train(reference(SCVI, ref), 1, penalties=inherited)
     sp.train.estimate_importance(model)
     sp.train.store_anchors(model, n_cells=20)
     model.save(tmp_path / "model")
@@ -34,7 +35,7 @@ def test_words(tmp_path):
         EWC(weight=1e3),
         LatentReplay(n_cells=9),
     )
-    for given, expected in ((words, penalties), ((), ())):
+    for given, expected in ((words, penalties), ((), inherited), (["none"], ())):
         options = [part for word in given for part in ("--penalty", word)]
         places = ("--out", tmp_path / "mapped.h5ad", "--save-model", tmp_path / "mapped", "--overwrite")
         how = ("--model", tmp_path / "model", "--strategy", "all", "--max-epochs", 1)
@@ -57,3 +58,14 @@ def test_words(tmp_path):
 def test_what_is_wrong_is_named(word, says, tmp_path):
     with pytest.raises(ValueError, match=says):
         run("build", tmp_path / "cells.h5ad", "--batch-key", "batch", "--out", tmp_path / "model", "--penalty", word)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_none_builds_without_the_recipes_penalty(tmp_path):
+    cells(120).write_h5ad(tmp_path / "cells.h5ad")
+    how = ("--batch-key", "batch", "--recipe", "trvae", "--max-epochs", 1)
+    for words, names in (((), ["mmd"]), (("--penalty", "none"), [])):
+        run("build", tmp_path / "cells.h5ad", *how, "--out", tmp_path / "model", "--overwrite", *words)
+        state = sp.load(tmp_path / "model").state
+        assert [one["name"] for one in state.penalties] == names
+        assert (state.anchors is not None) == bool(names)

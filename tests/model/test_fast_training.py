@@ -10,10 +10,10 @@ from scipy import sparse
 from small_models import SCANVI, SCVI, cells, reference, split, train
 
 from scarches_plus.model import load
-from scarches_plus.model._mixins._training import _as_tensors
 from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._condensed import Condensed
 from scarches_plus.model._speed._fast_training import _draws, minibatch_moments, train_fast
+from scarches_plus.model._surgery._strategies import as_tensors
 from scarches_plus.train import MMD, AdamStrides, Penalty, Step, store_anchors
 from scarches_plus.train._penalties._shared._activations import caught
 
@@ -50,7 +50,7 @@ def load_cells(model, rows):
 def free_entries(model):
     named = dict(model.module.named_parameters())
     return {
-        name: named[name].detach().index_select(*where) for name, where in _as_tensors(model.surgery.entries).items()
+        name: named[name].detach().index_select(*where) for name, where in as_tensors(model.surgery.entries).items()
     }
 
 
@@ -58,20 +58,22 @@ def free_entries(model):
     ("cls", "use_labels"), [(SCVI, False), (SCANVI, False), (SCANVI, True)], ids=["SCVI", "SCANVI", "SCANVI, labels"]
 )
 @pytest.mark.parametrize("hard", [False, True], ids=["ZINB", "NB, missing genes, two new batches"])
-@pytest.mark.parametrize("penalties", [(), PENALTIES], ids=["", "penalties"])
-def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, penalties):
+@pytest.mark.parametrize(
+    ("penalties", "clip"), [((), None), (PENALTIES, None), ((), 5.0)], ids=["", "penalties", "gradients clipped"]
+)
+def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, penalties, clip):
     ref, query = split(cells(400, n_batches=4), "batch2", "batch3") if hard else split(cells(300), "batch2")
     query = query[:, query.var_names[6:]].copy() if hard else query
     pair = reference(cls, ref, gene_likelihood="nb" if hard else "zinb"), query
     store_anchors(pair[0], n_cells=40)
     epochs, batch_size = 6, 32
     ours, theirs = (query_model(pair, use_query_labels=use_labels) for _ in range(2))
-    entries = _as_tensors(ours.surgery.entries)
+    entries = as_tensors(ours.surgery.entries)
     setting = setting_of(theirs, entries)
     torch.manual_seed(5)
     train_fast(
         ours, {**PLAN, "entries": entries, "penalties": penalties, "setting": setting}, max_epochs=epochs, batch_size=batch_size, longest_stride=1,
-        enable_progress_bar=False,
+        enable_progress_bar=False, gradient_clip_val=clip,
     )  # fmt: skip
 
     steps_per_epoch = int(np.ceil(0.9 * theirs.adata.n_obs / batch_size))
@@ -80,6 +82,7 @@ def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, pena
     named = dict(theirs.module.named_parameters())
     adam = torch.optim.Adam([named[name] for name in entries], lr=1e-3, eps=0.01)
     terms = [(penalty, penalty.prepare(setting)) for penalty in penalties]
+    norms = []
     torch.manual_seed(5)
     for step, (rows, labelled_rows) in enumerate(
         zip(_draws(np.arange(theirs.adata.n_obs), sizes), _draws(labelled, sizes), strict=True)
@@ -98,8 +101,11 @@ def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, pena
         for name, (dim, index) in entries.items():
             kept = torch.zeros_like(named[name].grad).index_copy(dim, index, named[name].grad.index_select(dim, index))
             named[name].grad = kept
+        if clip is not None:
+            norms.append(float(torch.nn.utils.clip_grad_norm_([named[name] for name in entries], clip)))
         adam.step()
 
+    assert clip is None or max(norms) > clip
     start = free_entries(query_model(pair, use_query_labels=use_labels))
     for name, value in free_entries(theirs).items():
         assert (value - start[name]).abs().max() > 0.005
@@ -109,7 +115,7 @@ def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, pena
 def test_moments_are_those_of_minibatches(pair):
     """Mean and spread over minibatches, from the gradients of single cells."""
     model = query_model(pair)
-    module, entries = model.module.eval(), _as_tensors(model.surgery.entries)
+    module, entries = model.module.eval(), as_tensors(model.surgery.entries)
     condensed = Condensed(module, entries)
     layers = list(condensed.layers.values())
     part = load_cells(model, range(60))

@@ -258,11 +258,16 @@ def test_a_summary_that_cannot_be_taken_along_stays_behind(reference, query):
     )  # fmt: skip
     sp.train.summarize_reference(squared, "cell_type")
     options = {"max_epochs": 1, "train_kwargs": {"enable_progress_bar": False}}
-    with pytest.warns(UserWarning, match=r"summary of \['cell_type'\] stays behind"):
+    with pytest.warns(UserWarning, match="^anchors and the summary of 'cell_type' cannot be taken along"):
         moved = sp.tl.map_query(query.copy(), squared, strategy="all", **options)
     assert not moved.state.summaries
+    one_batch = query[query.obs["batch"] == "batch2"].copy()
+    one_batch.obs["batch"] = "another"
+    with pytest.raises(ValueError, match="store_anchors"):
+        sp.tl.map_query(one_batch, moved, penalties=[sp.train.MMD(anchors=True)], **options)
     kept = sp.tl.map_query(query.copy(), squared, **options)
     assert set(kept.state.summaries) == {"cell_type"}
+    assert kept.state.anchors.space == kept.state.space
 
 
 def test_clcvae_is_all_with_consolidation(model, query, tmp_path):

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import torch
 from small_models import SCANVI, SCVI, cells, reference, setup, train
 
 import scarches_plus as sp
-from scarches_plus.train import MMD, Grouping, Penalty, Setting, Step
+from scarches_plus.train import EWC, MMD, BatchAdversary, Grouping, LatentReplay, Penalty, Setting, Step
 
 
 class LatentNorm(Penalty):
@@ -72,6 +73,38 @@ def test_options_are_plain_values():
     }  # fmt: skip
     assert MMD() == MMD()
     assert MMD(weight=2) != MMD()
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        MMD(bandwidths=(1, 2), group="tech", warmup_epochs=3),
+        BatchAdversary(layers_read="encoder", groups=["batch", "tech"], gradient_clip=None),
+        EWC(weight=3),
+        LatentReplay(n_cells=7),
+        LatentNorm(weight=2),
+    ],
+    ids=lambda penalty: penalty.name,
+)
+def test_options_make_the_penalty_again(penalty):
+    """Through JSON, as bundles hold them; a penalty of one's own, too."""
+    assert Penalty.from_options(json.loads(json.dumps(penalty.options()))) == penalty
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"name": "mdm"}, ValueError, "no penalty 'mdm', only"),
+        ({"weight": 2.0}, ValueError, "no penalty None, only"),
+        ({"name": "mmd", "place": "z"}, TypeError, "penalty 'mmd' has no options"),
+        ({"name": "cell_replay", "cells": "AnnData"}, TypeError, "cells"),
+        ({"name": "mmd", "weight": -1}, ValueError, "weight"),
+        ("mmd", TypeError, "options must be a dict"),
+    ],
+)
+def test_options_that_make_no_penalty(options, error, says):
+    with pytest.raises(error, match=says):
+        Penalty.from_options(options)
 
 
 def test_wrong_options_are_named():

@@ -89,3 +89,13 @@ def test_a_transformed_latent_space_is_refused():
     model = reference(SCVI, latent_distribution="ln")
     with pytest.raises(ValueError, match="latent_distribution='ln'"):
         store_anchors(model)
+
+
+def test_forgotten_anchors_are_gone(tmp_path):
+    model = reference()
+    store_anchors(model, n_cells=30)
+    model.forget("anchors", "summaries")
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").state.anchors is None
+    with pytest.raises(ValueError, match="names must be one of"):
+        model.forget("weights")

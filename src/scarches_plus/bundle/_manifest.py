@@ -196,6 +196,14 @@ class SurgerySection(StrictModel):
     reference_hash: str
 
 
+class TrainingRecordSection(StrictModel):
+    """Record of the reference's training, as in :class:`scarches_plus.model.TrainingRecord`."""
+
+    penalties: Annotated[list[dict[str, JsonValue]], Field(max_length=_limits.STATE_RECORDS)]
+    plan_kwargs: dict[str, JsonValue]
+    train_kwargs: dict[str, JsonValue]
+
+
 class StateSection(StrictModel):
     """State of a model, as in :class:`scarches_plus.model.ModelState`, without tensors."""
 
@@ -208,6 +216,7 @@ class StateSection(StrictModel):
     penalties: Annotated[list[dict[str, JsonValue]], Field(max_length=_limits.STATE_RECORDS)]
     recipe: str
     origin: str = ""
+    training: TrainingRecordSection | None = None
 
     @field_validator("lineage")
     @classmethod

@@ -15,14 +15,22 @@ if TYPE_CHECKING:
 _LONGEST = 200
 
 
-def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
-    """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``."""
+def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...] | None:
+    """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``.
+
+    No word at all is ``None``, which leaves the choice to the recipe or the reference; the word ``none`` means no
+    penalty.
+    """
+    if not words:
+        return None
+    if list(words) == ["none"]:
+        return ()
     known = _penalties_of_words()
     penalties = []
     for word in words:
         name, _, options = word.partition(":")
         if name not in known:
-            message = f"there is no penalty {name!r}; choose from {sorted(known)}"
+            message = f"there is no penalty {name!r}; choose from {sorted(known)}, or none"
             raise ValueError(message)
         allowed = {field.name for field in fields(known[name])}
         arguments: dict[str, Any] = {}

@@ -6,11 +6,11 @@ What changes the network belongs into ``module``, what changes the loss into ``t
 from scarches_plus._load import load
 from scarches_plus._reference import ReferenceSpec
 
-from ._recipes._recipe import Recipe
-from ._recipes._table import QUERY_RECIPES, RECIPES
+from ._recipes import QUERY_RECIPES, RECIPES, Recipe
 from ._scanvi import SCANVI
 from ._scvi import SCVI
-from ._state import ModelState, Surgery
+from ._state import ModelState, Surgery, TrainingRecord
+from ._surgery.inherited_training import InheritedTraining
 from ._totalvi import TOTALVI
 
 # isort: split
@@ -55,9 +55,11 @@ __all__ = [
     "SCANVI",
     "SCVI",
     "TOTALVI",
+    "InheritedTraining",
     "ModelState",
     "Recipe",
     "ReferenceSpec",
     "Surgery",
+    "TrainingRecord",
     "load",
 ]

@@ -53,6 +53,24 @@ class Surgery:
 
 
 @dataclass(frozen=True)
+class TrainingRecord:
+    """Record of the training that made a reference, as far as mapping onto it follows the same rules.
+
+    Attributes
+    ----------
+    penalties
+        Names and options of the penalties.
+    plan_kwargs, train_kwargs
+        Arguments of the training plan and of ``train`` that were given: weight and warm-up of the KL term, scANVI's
+        schedule, size of minibatches, clipping of gradients.
+    """
+
+    penalties: tuple[dict[str, Any], ...] = ()
+    plan_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    train_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ModelState:
     """State of a model that survives saving, loading and surgery.
 
@@ -72,6 +90,8 @@ class ModelState:
         What trained the weights last: ``"scvi"`` or ``"fast"``; empty if this package did not.
     penalties
         Names and options of the penalties that took part in the last training.
+    training
+        How the reference was trained, which mapping inherits; ``None`` if this package did not train it.
     importance
         How much each weight matters to the reference, for :class:`~scarches_plus.train.EWC`.
     anchors
@@ -91,6 +111,7 @@ class ModelState:
     lineage: tuple[dict[str, Any], ...] = ()
     engine: str = ""
     penalties: tuple[dict[str, Any], ...] = ()
+    training: TrainingRecord | None = None
     importance: Importance | None = field(default=None, compare=False)
     anchors: Anchors | None = field(default=None, compare=False)
     summaries: Mapping[str, LatentSummary] = field(default_factory=dict, compare=False)
@@ -107,7 +128,9 @@ class ModelState:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ModelState:
         """Undo :meth:`to_plain`."""
-        surgery, importance, anchors = (plain.get(name) for name in ("surgery", "importance", "anchors"))
+        surgery, training, importance, anchors = (
+            plain.get(name) for name in ("surgery", "training", "importance", "anchors")
+        )
         return cls(
             space=plain["space"],
             weights=plain["weights"],
@@ -116,6 +139,7 @@ class ModelState:
             lineage=tuple(plain["lineage"]),
             engine=plain.get("engine", ""),
             penalties=tuple(plain.get("penalties", ())),
+            training=training and TrainingRecord(**training | {"penalties": tuple(training["penalties"])}),
             importance=None if importance is None else Importance.from_plain(importance),
             anchors=None if anchors is None else Anchors.from_plain(anchors),
             summaries={key: LatentSummary.from_plain(one) for key, one in plain.get("summaries", {}).items()},
@@ -156,7 +180,7 @@ def refresh_state(model: BaseModelClass, **training: Any) -> None:
     model
         Model whose state to refresh.
     **training
-        ``engine`` and ``penalties``, if it was trained just now.
+        ``engine``, ``penalties`` and, of a reference, ``training``, if it was trained just now.
     """
     state = get_state(model)
     surgery = state.surgery
@@ -175,7 +199,8 @@ def restore_state(model: BaseModelClass) -> None:
         return
     state = get_state(model)
     if state.weights != hash_of(model):
-        state = replace(state, weights=hash_of(model), space=space_of(model), surgery=None, engine="", penalties=())
+        state = replace(state, weights=hash_of(model), space=space_of(model), surgery=None)
+        state = replace(state, engine="", penalties=(), training=None)
     set_state(model, state)
 
 

@@ -85,7 +85,10 @@ def build_reference(
 
     Returns
     -------
-    The trained model. Set ``scvi.settings.seed`` right before for a repeatable result.
+    The trained model. Set ``scvi.settings.seed`` right before for a repeatable result. With penalties that compare
+    cells with anchors (:class:`~scarches_plus.train.MMD`), the model carries 2,000 of them
+    (:func:`~scarches_plus.train.store_anchors`), which are data of single cells, without counts;
+    ``model.forget("anchors")`` removes them, and bundles leave them out unless they are asked for.
 
     Raises
     ------

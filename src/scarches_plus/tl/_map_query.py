@@ -34,7 +34,7 @@ def map_query(
     model: SCVI | SCANVI | TOTALVI | str | Path,
     *,
     strategy: Literal["condition", "input_layers", "all", "clcvae"] = "condition",
-    penalties: Sequence[Penalty] = (),
+    penalties: Sequence[Penalty] | None = None,
     train_reference_columns: bool = False,
     shared_batches: Sequence[str] = (),
     use_query_labels: bool = False,
@@ -64,8 +64,8 @@ def map_query(
         everything, with elastic weight consolidation. After all but the first the reference must be embedded again
         (:func:`embed`).
     penalties
-        Terms to add to the loss, such as :class:`~scarches_plus.train.MMD`; see
-        :meth:`SCVI.train <scarches_plus.model.SCVI.train>`.
+        Terms to add to the loss, such as :class:`~scarches_plus.train.MMD`, instead of those of the reference's
+        training; ``()`` for none. See :meth:`SCVI.train <scarches_plus.model.SCVI.train>`.
     train_reference_columns
         Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters). The reference can
         then move: it does with shared batches or weight decay.
@@ -82,7 +82,11 @@ def map_query(
         batches train; ``"scvi"`` is that training itself; ``"auto"`` takes the fast one where it applies, and the log
         says which. Both end in the same place, as near as two seeds of ``"scvi"`` are to each other.
     plan_kwargs, train_kwargs
-        Arguments of the training plan (default: no weight decay) and of ``train``.
+        Arguments of the training plan (default: no weight decay) and of ``train``. They stand above those that the
+        query inherits from the reference's training: weight and warm-up of the KL term, size of minibatches, clipping
+        of gradients and, for a query with labels in use, scANVI's schedule
+        (:meth:`SCVI.inherited_training <scarches_plus.model.SCVI.inherited_training>`). ``mapping`` in the record says
+        what was inherited.
     on_problem
         ``"raise"`` stops at problems that would make the result misleading; ``"warn"`` goes on where it can.
     drift_cells
@@ -110,19 +114,19 @@ def map_query(
     Warns
     -----
     UserWarning
-        If the latent space moved and a summary of labels cannot be taken along (``gene_likelihood`` ``"mse"`` and
-        ``"sse"``), or for each problem of the cells that mapping gets over, or goes over with ``on_problem="warn"``.
+        If the latent space moved and anchors or summaries of labels cannot be taken along (``gene_likelihood``
+        ``"mse"`` and ``"sse"``), or for each problem of the cells that mapping gets over, or goes over with ``on_problem="warn"``.
 
     References
     ----------
-    Lotfollahi et al. 2021 (scArches), Fig. 1 and 2; for ``"clcvae"``, CLCVAE 2022.
+    Lotfollahi et al. 2021 (scArches), Fig. 1 and 2, and eq. 12-14 for what is inherited; for ``"clcvae"``, CLCVAE 2022.
     """
     from scarches_plus.model import ENGINES, QUERY_RECIPES, check_training, default_epochs, load, trained_model_kept
     from scarches_plus.train import name_terms
 
     check.cells("adata", adata, mudata=True)
     way, own_penalties = QUERY_RECIPES[check.choice("strategy", strategy, QUERY_RECIPES)]
-    name_terms(penalties)
+    name_terms(penalties or ())
     shared_batches = check.names("shared_batches", shared_batches, of=object)
     check.texts_or_none(layer=layer, batch_key=batch_key)
     check.choice("engine", engine, ENGINES)
@@ -156,16 +160,19 @@ def map_query(
         batch_key=batch_key,
     )
     epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
+    inherited = mapped.inherited_training().without(penalties, plan_kwargs, train_kwargs)
     mapped.train(
         max_epochs=epochs,
-        penalties=(*own_penalties, *penalties),
+        penalties=(*own_penalties, *inherited.penalties, *(penalties or ())),
         engine=engine,
-        plan_kwargs={"weight_decay": 0.0, **plan_kwargs},
+        plan_kwargs={"weight_decay": 0.0, **inherited.plan_kwargs, **plan_kwargs},
+        **inherited.train_kwargs,
         **train_kwargs,
     )
     with trained_model_kept(mapped):
         mapped.inherit_memory(reference, stacklevel=3)
         record = mapping_record(mapped, reference, report, strategy, epochs, layer=layer, batch_key=batch_key)
+        record["inherited"] = inherited.to_text()
         latent = mapped.get_latent_representation()
         write_embedding(adata, key_added, latent, mapped, layer=layer, role=_keys.QUERY, mapping=record)
         record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)

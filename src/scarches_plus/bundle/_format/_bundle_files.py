@@ -171,8 +171,9 @@ def _without_own_cells(model: Any) -> str:
 def _model_sections(parts: PortableModel) -> dict[str, Any]:
     state, spec = parts.state, asdict(parts.spec)
     plain = state.to_plain()
-    for name in ("importance", "anchors", "summaries", *(() if state.origin else ("origin",))):
-        del plain[name]  # former versions of this package know no origin
+    since = [name for name in ("origin", "training") if not plain[name]]  # former versions of this package lack them
+    for name in ("importance", "anchors", "summaries", *since):
+        del plain[name]
     return {
         "model": {"class_name": parts.model_class, "arguments": parts.arguments},
         "cells": {name: value for name, value in spec.items() if name not in _OF_SPEC}

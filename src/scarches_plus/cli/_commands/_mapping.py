@@ -148,7 +148,8 @@ def build(
     recipe
         Name of the recipe.
     penalty
-        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10.
+        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10;
+        none for no such term.
     hierarchy
         File with a hierarchy of the labels, for recipe scanvi: Newick, OBO, JSON, or lines of parent, child.
     layer
@@ -160,7 +161,8 @@ def build(
     importance
         Keep with the model how much each weight matters, for mapping with strategy clcvae or penalty ewc.
     anchors
-        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd.
+        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd; by default
+        2,000 for recipes with such a penalty, and none for others. A bundle leaves them out unless this is given.
     overwrite
         Replace a model or bundle that is there.
     """
@@ -179,7 +181,7 @@ def build(
     if described and bundle is None:
         message = "--card, --name, --version and --license go with --bundle"
         raise ValueError(message)
-    penalties, tree = parse_penalties(penalty) or None, read_hierarchy(hierarchy)
+    penalties, tree = parse_penalties(penalty), read_hierarchy(hierarchy)
     adata = read_cells(reference, reading)
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
     require_counts(adata, reference, layer)
@@ -251,7 +253,8 @@ def map_(
         What trains: condition (the reference stays exactly where it is), input_layers, all, or clcvae (all, with
         elastic weight consolidation; the reference needs build --importance).
     penalty
-        Terms of the loss, such as mmd, mmd:on=decoder,weight=10 or ewc:weight=100.
+        Terms of the loss instead of those that the reference was trained with, such as mmd, mmd:on=decoder,weight=10
+        or ewc:weight=100; none for no such term.
     layer
         Layer with raw counts (X for none), if not the reference's.
     batch_key

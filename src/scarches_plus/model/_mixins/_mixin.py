@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -88,6 +88,24 @@ class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, Lo
                 message = f"{name} must be what sp.train returns, a {kind.__name__}, not {check.shown(given[name])}"
                 raise TypeError(message)
         update_state(self, **{name: one for name, one in given.items() if one is not None})  # type: ignore[arg-type]
+
+    def forget(self, *names: Literal["importance", "anchors", "summaries"]) -> None:
+        """Remove what is kept with the model, such as anchors, which are data of single cells, before it is shared.
+
+        Parameters
+        ----------
+        *names
+            What to remove.
+
+        Raises
+        ------
+        ValueError
+            If nothing of this name can be removed.
+        """
+        empty: dict[str, Any] = {"importance": None, "anchors": None, "summaries": {}}
+        for name in names:
+            check.choice("names", name, empty)
+        update_state(self, **{name: empty[name] for name in names})  # type: ignore[arg-type]
 
     def add_to_lineage(self, record: Mapping[str, Any]) -> None:
         """Add a record of what was done, such as the mapping of a query, to ``state.lineage``.

@@ -7,7 +7,6 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
-import torch
 from scvi import settings
 
 from scarches_plus import _arguments as check
@@ -17,6 +16,8 @@ from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._data_splitter import DataSplitter
 from scarches_plus.model._speed._fast_training import obstacle_to_fast_training, train_fast
 from scarches_plus.model._state import refresh_state
+from scarches_plus.model._surgery._strategies import as_tensors
+from scarches_plus.model._surgery.inherited_training import record_of_training
 from scarches_plus.model._training._defaults import n_training_cells
 from scarches_plus.model._training._interrupt import InterruptibleRunner, interrupts_restored
 from scarches_plus.model._training._training_options import check_training
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scarches_plus.model._state import Surgery
-    from scarches_plus.model._surgery._strategies import Entries
     from scarches_plus.train import Penalty
 
 Engine = Literal["auto", "fast", "scvi"]
@@ -101,7 +101,7 @@ class TrainingMixin:
             "freeze_norms": partial,
             **plan_kwargs,
         }
-        entries = None if surgery is None else _as_tensors(surgery.entries)
+        entries = None if surgery is None else as_tensors(surgery.entries)
         if entries is not None:
             plan_kwargs["entries"] = entries
         if name_terms(penalties):
@@ -127,9 +127,13 @@ class TrainingMixin:
         finally:
             module.eval()
             began = getattr(self, "trainer", None) is not trainer
+            trained: dict[str, Any] = {}
             if began:
                 _place_in_history(self, n_before)
-            refresh_state(self, **{"engine": "scvi", "penalties": options} if began else {})  # type: ignore[arg-type]
+                trained = {"engine": "scvi", "penalties": options}
+                if surgery is None:
+                    trained["training"] = record_of_training(options, plan_kwargs, kwargs)
+            refresh_state(self, **trained)  # type: ignore[arg-type]
 
 
 def _place_in_history(model: Any, n_before: int) -> None:
@@ -175,7 +179,3 @@ def _set_sizes(kwargs: dict[str, Any], n_cells: int, default_batch_size: int | N
     else:
         n_train = ceil(kwargs["train_size"] * n_cells)
     kwargs.setdefault("log_every_n_steps", min(10, ceil(n_train / batch_size)))
-
-
-def _as_tensors(entries: dict[str, tuple[int, list[int]] | None]) -> Entries:
-    return {name: None if where is None else (where[0], torch.tensor(where[1])) for name, where in entries.items()}

@@ -46,7 +46,9 @@ _PLAN_ARGUMENTS = {
     *("lr", "weight_decay", "eps", "n_epochs_kl_warmup", "n_steps_kl_warmup", "min_kl_weight", "max_kl_weight"),
     *("classification_ratio", "module_mode", "freeze_norms", "entries", "penalties", "setting"),
 }
-_TRAIN_ARGUMENTS = {"max_epochs", "batch_size", "enable_progress_bar", "accelerator", "log_every_n_steps"}
+_TRAIN_ARGUMENTS = {
+    *("max_epochs", "batch_size", "enable_progress_bar", "accelerator", "log_every_n_steps", "gradient_clip_val"),
+}
 
 
 def obstacle_to_fast_training(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str | None:
@@ -83,6 +85,7 @@ def train_fast(
     max_epochs: int | None = None,
     batch_size: int | None = None,
     enable_progress_bar: bool = True,
+    gradient_clip_val: float | None = None,
     longest_stride: int | None = None,
     **_: Any,
 ) -> None:
@@ -99,7 +102,7 @@ def train_fast(
         Query model; its columns are written back also if the training is interrupted.
     plan_kwargs
         Arguments of the training plan.
-    max_epochs, batch_size, enable_progress_bar
+    max_epochs, batch_size, enable_progress_bar, gradient_clip_val
         Of the ordinary training.
     longest_stride
         Most steps of the ordinary training to take at once; 1 takes them one by one. ``None`` means so many that no
@@ -147,7 +150,7 @@ def train_fast(
                     output.loss = output.loss + over_minibatches(penalties, step, batch_size)
                     for name, value in step.metrics.items():
                         records[f"{name}_train"].append(float(value.detach()))
-                adam.stride(*minibatch_moments(output.loss, layers, batch_size), length)
+                adam.stride(*clipped(*minibatch_moments(output.loss, layers, batch_size), gradient_clip_val), length)
                 for name, value in _record(output, loss_kwargs["kl_weight"], len(rows)).items():
                     records[name].append(value)
                 records["epoch"].append((adam.n_steps - 1) // steps_per_epoch)
@@ -205,6 +208,28 @@ def minibatch_moments(
     for layer in layers:
         layer.calls.clear()
     return gradients, variances
+
+
+def clipped(
+    gradients: list[Tensor], variances: list[Tensor], largest_norm: float | None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the moments of a minibatch's gradient that is scaled down to a norm where it is longer.
+
+    The squared norm of a minibatch's gradient is taken for its expectation, which it is near to where many numbers
+    train.
+
+    Parameters
+    ----------
+    gradients, variances
+        What :func:`minibatch_moments` returns.
+    largest_norm
+        Largest norm over all parameters; ``None`` or 0 for no limit, as in lightning.
+    """
+    if not largest_norm:
+        return gradients, variances
+    square = sum((gradient.square() + variance).sum() for gradient, variance in zip(gradients, variances, strict=True))
+    scale = (largest_norm / (torch.as_tensor(square).sqrt() + 1e-6)).clamp(max=1.0)
+    return [gradient * scale for gradient in gradients], [variance * scale.square() for variance in variances]
 
 
 def _defaults(plan: type) -> dict[str, Any]:

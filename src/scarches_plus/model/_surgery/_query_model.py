@@ -23,9 +23,10 @@ from scarches_plus.model._registration._registry import (
 )
 from scarches_plus.model._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
 
-from ._inherit import inherit_memory
+from ._inherit_memory import inherit_memory
 from ._strategies import (
     STRATEGIES,
+    as_lists,
     grow,
     grow_importance,
     n_trainable,
@@ -33,6 +34,7 @@ from ._strategies import (
     reference_change,
     select_entries,
 )
+from .inherited_training import InheritedTraining, inherited_training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
     from scarches_plus._reference import ReferenceSpec
 
-    from ._strategies import Entries, Strategy
+    from ._strategies import Strategy
 
 #: Where a model remembers how its query's cells were read; scvi-tools saves attributes that end in an underscore.
 QUERY = "query_cells_"
@@ -149,6 +151,7 @@ class SurgeryMixin:
             hash_of(model),
             unmeasured=unmeasured,
             lineage=before.lineage,
+            training=before.training,
             importance=before.importance and grow_importance(before.importance, model.module, *sizes),
             anchors=before.anchors if before.anchors and before.anchors.space == before.space else None,
             summaries={key: one for key, one in before.summaries.items() if one.space == before.space},
@@ -181,7 +184,7 @@ class SurgeryMixin:
             train_reference_columns=train_reference_columns,
             n_trainable=n_trainable(model.module, entries),
             n_total=sum(parameter.numel() for name, parameter in model.module.named_parameters() if name in in_use),
-            entries=_as_lists(entries),
+            entries=as_lists(entries),
             reference_hash=hash_of(reference),
         )
         update_state(model, surgery=surgery)
@@ -194,6 +197,23 @@ class SurgeryMixin:
             sorted(entries),
         )
         return model
+
+    def inherited_training(self) -> InheritedTraining:
+        """Return how the reference of this query model was trained, as far as it applies to the query's training.
+
+        :func:`scarches_plus.tl.map_query` trains so, unless it is told otherwise; :meth:`train` does as it is told.
+
+        Returns
+        -------
+        InheritedTraining
+            Penalties, ``plan_kwargs`` and ``train_kwargs`` for :meth:`train`, and which penalties do not apply, with
+            the reasons.
+
+        References
+        ----------
+        Lotfollahi et al. 2021 (scArches), eq. 12-14: surgery minimises the cost of the reference.
+        """
+        return inherited_training(self)
 
     def inherit_memory(self, reference_model: BaseModelClass, *, stacklevel: int = 2) -> None:
         """Carry anchors and summaries of labels from the reference into this model's latent space, after its training.
@@ -208,7 +228,8 @@ class SurgeryMixin:
         Warns
         -----
         UserWarning
-            If the latent space moved and a summary cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``).
+            If the latent space moved and anchors or summaries cannot be taken along (``gene_likelihood`` ``"mse"`` and
+            ``"sse"``).
         """
         require_model("reference_model", reference_model)
         inherit_memory(self, reference_model, stacklevel=stacklevel + 1)  # type: ignore[arg-type]
@@ -309,7 +330,3 @@ def _first_cells(model: Any, n_cells: int = 32) -> dict[str, torch.Tensor]:
     indices = range(min(n_cells, model.adata.n_obs))
     loader = model._make_data_loader(adata=model.adata, indices=list(indices), batch_size=n_cells)
     return {key: value.to(model.device) for key, value in next(iter(loader)).items()}
-
-
-def _as_lists(entries: Entries) -> dict[str, tuple[int, list[int]] | None]:
-    return {name: None if where is None else (where[0], where[1].tolist()) for name, where in entries.items()}

@@ -291,3 +291,13 @@ def parameters_in_use(module: nn.Module, minibatch: dict[str, Tensor]) -> set[st
     module.zero_grad(set_to_none=True)
     module.train(training)
     return used
+
+
+def as_lists(entries: Entries) -> dict[str, tuple[int, list[int]] | None]:
+    """Return entries with lists of indices, as a state keeps them."""
+    return {name: None if where is None else (where[0], where[1].tolist()) for name, where in entries.items()}
+
+
+def as_tensors(entries: Mapping[str, tuple[int, Sequence[int]] | None]) -> Entries:
+    """Undo :func:`as_lists`."""
+    return {name: None if where is None else (where[0], torch.tensor(where[1])) for name, where in entries.items()}

@@ -15,7 +15,7 @@ from scarches_plus.model._scvi import SCVI
 from scarches_plus.model._state import update_state
 from scarches_plus.model._surgery._query_model import release_cells_with
 from scarches_plus.module import SCANVAE, VAE
-from scarches_plus.train import SemiSupervisedTrainingPlan, TrainingPlan
+from scarches_plus.train import SemiSupervisedTrainingPlan, TrainingPlan, store_anchors
 
 from ._defaults import default_epochs
 from ._interrupt import trained_model_kept
@@ -93,6 +93,11 @@ class ReferenceTraining:
         """Whether a second stage trains on labels."""
         return self.recipe.model == "SCANVI"
 
+    @property
+    def terms(self) -> tuple[Penalty, ...]:
+        """Penalties of the training."""
+        return self.recipe.penalties if self.penalties is None else self.penalties
+
     def argument(self, name: str) -> Any:
         """Return an argument of the model, ``None`` if neither user nor recipe gives it."""
         given = (self.model_kwargs or {}, self.recipe.model_kwargs, self.recipe.semi_supervised_model_kwargs)
@@ -131,7 +136,7 @@ class ReferenceTraining:
         arguments = {**recipe.model_kwargs, **(self.model_kwargs or {})}
         plan = {**recipe.plan_kwargs, **(self.plan_kwargs or {})}
         train = {**recipe.train_kwargs, **(self.train_kwargs or {})}
-        train["penalties"] = recipe.penalties if self.penalties is None else self.penalties
+        train["penalties"] = self.terms
         SCVI.setup_anndata(cells, **setup)
         model = SCVI(cells, **_without(arguments, of_model if self.on_labels else ()))
         release_cells_with(model)
@@ -140,7 +145,8 @@ class ReferenceTraining:
         skipped = of_training if self.on_labels else ()
         model.train(max_epochs=epochs, plan_kwargs=_without(plan, of_training), **_without(train, skipped))
         if not self.on_labels:
-            return model
+            with trained_model_kept(model):
+                return self._with_anchors(model)
         with trained_model_kept(model):
             own = {name: value for name, value in arguments.items() if name in of_model}
             own = {**recipe.semi_supervised_model_kwargs, **own}
@@ -157,7 +163,14 @@ class ReferenceTraining:
                 penalties=train["penalties"],
                 **second,
             )
-        return labelled
+        with trained_model_kept(labelled):
+            return self._with_anchors(labelled)
+
+    def _with_anchors(self, model: Any) -> Any:
+        """Let the model keep the cells with which its penalties compare a query of one batch."""
+        if any(penalty.uses_anchors for penalty in self.terms):
+            store_anchors(model)
+        return model
 
 
 def _without(options: Mapping[str, Any], names: Any) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class MMD(Penalty):
 
     name = "mmd"
     latent_only = True
+    uses_anchors = True
 
     on: Place = "z"
     group: str | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from scarches_plus import _arguments as check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor
     from torch.nn import Module
@@ -162,6 +162,8 @@ class Penalty(ABC):
     #: Whether the term is a function of latent variables, hidden layers and groups, and keeps nothing from step to
     #: step. Only such penalties go along with the fast training of a query's columns.
     latent_only: ClassVar[bool] = False
+    #: Whether the term can compare cells with the reference cells that :func:`store_anchors` keeps.
+    uses_anchors: ClassVar[bool] = False
 
     weight: float = 1.0
     warmup_epochs: int = 0
@@ -214,6 +216,41 @@ class Penalty(ABC):
     def options(self) -> dict[str, Any]:
         """Return name and options as plain values, for records of how a model was trained."""
         return {"name": self.name} | {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+
+    @staticmethod
+    def from_options(options: Mapping[str, Any]) -> Penalty:
+        """Return the penalty that :meth:`options` described.
+
+        Parameters
+        ----------
+        options
+            Name and options. The penalty's class has to be imported, if it is not one of this package.
+
+        Raises
+        ------
+        ValueError
+            If no penalty has this name, or an option is out of range.
+        TypeError
+            If the penalty has no such option, or one that is no plain value, such as cells.
+        """
+        given = dict(check.mapping("options", options))
+        name = given.pop("name", None)
+        kinds = {kind.name: kind for kind in _kinds(Penalty)}
+        if name not in kinds:
+            message = f"there is no penalty {name!r}, only {sorted(kinds)}: import the class that has this name"
+            raise ValueError(message)
+        known = {one.name for one in fields(kinds[name])}
+        if unknown := sorted(set(given) - known):
+            message = f"penalty {name!r} has no options {unknown}, only {sorted(known)}"
+            raise TypeError(message)
+        return kinds[name](**given)
+
+
+def _kinds(kind: type[Penalty]) -> Iterator[type[Penalty]]:
+    for one in kind.__subclasses__():
+        yield from _kinds(one)
+        if getattr(one, "name", ""):
+            yield one
 
 
 def refuse_unless_reference_moves(penalty: Penalty, setting: Setting) -> None:

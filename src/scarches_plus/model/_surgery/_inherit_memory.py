@@ -27,21 +27,24 @@ def inherit_memory(mapped: SCVI | SCANVI, reference: SCVI | SCANVI, *, stackleve
     Warns
     -----
     UserWarning
-        If the latent space moved and a summary cannot be taken along (``gene_likelihood`` ``"mse"`` and ``"sse"``).
+        If the latent space moved and anchors or summaries cannot be taken along (``gene_likelihood`` ``"mse"`` and
+        ``"sse"``).
     """
     before = reference.state
-    if before.anchors is not None and before.anchors.space == before.space:
-        carry_anchors(reference, mapped)
-    if not mapped.state.summaries:  # surgery took along those of the reference's latent space
-        return
+    anchors = before.anchors is not None and before.anchors.space == before.space
+    summaries = mapped.state.summaries  # surgery took along those of the reference's latent space
     moved = mapped.state.space != before.space
     if moved and getattr(reference.module, "gene_likelihood", None) in SQUARED_ERRORS:
-        message = (
-            f"the summary of {sorted(mapped.state.summaries)} stays behind: the latent space moved, and a squared "
-            "error of expression is no distribution of counts to draw cells from; strategy='condition' keeps space and "
-            "summary"
-        )
-        warn(message, UserWarning, stacklevel=stacklevel)
-        mapped.remember(summaries={})
-    else:
+        left = [*(["anchors"] if anchors else []), *(f"the summary of {key!r}" for key in sorted(summaries))]
+        if left:
+            message = (
+                f"{' and '.join(left)} cannot be taken along: the latent space moved, and a squared error of "
+                "expression is no distribution of counts to draw cells from. strategy='condition' keeps the space"
+            )
+            warn(message, UserWarning, stacklevel=stacklevel)
+        mapped.forget("anchors", "summaries")
+        return
+    if anchors:
+        carry_anchors(reference, mapped)
+    if summaries:
         carry_summaries(reference, mapped)
