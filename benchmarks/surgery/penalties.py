@@ -34,8 +34,18 @@ RESULTS = Path(__file__).parent.parent / "results" / "penalties_strength.csv"
 N_ANCHORS = 2000
 
 
+#: Mapping by scvi-tools' defaults, whatever the reference was trained by.
+NOT_INHERITED = {
+    "penalties": (),
+    "plan_kwargs": {"max_kl_weight": 1.0, "n_epochs_kl_warmup": 400},
+    "train_kwargs": {**QUIET, "batch_size": None, "gradient_clip_val": None},
+}
+
+
 def recipe_of(name, likelihood):
     recipe = RECIPES[name]
+    if recipe.model_kwargs.get("gene_likelihood") in {"mse", "sse"}:
+        return recipe
     return replace(recipe, model_kwargs={**recipe.model_kwargs, "gene_likelihood": likelihood})
 
 
@@ -69,7 +79,7 @@ class Study:
 
     def map(self, model, **how):
         scvi.settings.seed = self.seed
-        return sp.tl.map_query(self.query, model, max_epochs=self.options.epochs, train_kwargs=QUIET, **how)
+        return sp.tl.map_query(self.query, model, max_epochs=self.options.epochs, **{"train_kwargs": QUIET, **how})
 
 
 def simulated(seed):
@@ -89,10 +99,29 @@ def simulated(seed):
 
 
 def reference_only(recipe, penalty=None):
-    """A penalty in the reference; the query is mapped as always."""
+    """A penalty in the reference; the query is mapped by scvi-tools' defaults."""
 
     def run(study, weight):
-        return study.map(study.build(recipe, () if penalty is None else (replace(penalty, weight=weight),)))
+        model = study.build(recipe, () if penalty is None else (replace(penalty, weight=weight),))
+        return study.map(model, **NOT_INHERITED)
+
+    return run
+
+
+def inherited(recipe, penalty=None):
+    """A penalty in the reference, by default the recipe's own; the query inherits it."""
+
+    def run(study, weight):
+        return study.map(study.build(recipe, None if penalty is None else (replace(penalty, weight=weight),)))
+
+    return run
+
+
+def squared_error(recipe, **how):
+    """A row of Table 1 of scArches, with its own MMD."""
+
+    def run(study, _):
+        return study.map(study.build(recipe, None), **how)
 
     return run
 
@@ -118,7 +147,12 @@ METHODS = {
     "cvae": reference_only("cvae"),
     "scvi": reference_only("scvi"),
     "scanvi": reference_only("scanvi"),
-    "trvae": reference_only("trvae", MMD(on="decoder")),
+    "trvae": inherited("trvae", MMD(on="decoder")),
+    "trvae_reference": reference_only("trvae", MMD(on="decoder")),
+    "trvae_mse": squared_error("trvae_mse"),
+    "trvae_mse_reference": squared_error("trvae_mse", **NOT_INHERITED),
+    "trvae_sse": squared_error("trvae_sse"),
+    "trvae_sse_reference": squared_error("trvae_sse", **NOT_INHERITED),
     "mmd_z_reference": reference_only("scvi", MMD()),
     "mmd_query": in_query(MMD()),
     "mmd_median_query": in_query(MMD(bandwidths="median")),
@@ -127,7 +161,7 @@ METHODS = {
     "adversary_reference": reference_only("scvi", BatchAdversary(layers_read=("encoder",))),
     "bascvi": zero_shot,
 }
-PLAIN = {"cvae", "scvi", "scanvi"}
+PLAIN = {"cvae", "scvi", "scanvi", *(f"trvae_{kind}{where}" for kind in ("mse", "sse") for where in ("", "_reference"))}
 
 
 def one_batch_types(reference, query):
