@@ -1,4 +1,4 @@
-"""Parse penalties from command-line words such as ``mmd:on=decoder,weight=10``."""
+"""Parse penalties from command-line words such as ``mmd:on=decoder,weight=1``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 200
 
 
 def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...]:
-    """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``."""
+    """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=1`` and ``ewc:weight=100``."""
     known = _penalties_of_words()
     penalties = []
     for word in words:
