@@ -203,7 +203,7 @@ def _given(neighbors: ArrayLike, cells: CodedCells, n_neighbors: int, subsample:
     if cells.n_unlabelled or subsample is not None:
         message = (
             f"neighbors were found among all cells, but {cells.n_unlabelled} have no label and subsample is "
-            f"{subsample}: take labelled cells only, then search"
+            f"{subsample}: take labelled cells only, then search (unlabelled=() lets all words count)"
         )
         raise ValueError(message)
     return first_neighbors(np.asarray(neighbors), len(cells.rows), n_neighbors)
