@@ -25,7 +25,14 @@ MEASURED = "measured"
 SEEDS = "seed_label"
 #: Label of cells without one, and of cells whose label is rejected.
 UNKNOWN = "Unknown"
-#: Its colour, darker than scanpy's grey of cells without a value.
+#: What label columns hold for cells without a label, in lower case: what missing values become as text, the three words
+#: that BA-scVI leaves out (Methods, "Collection and standardization"), and others of annotators. The only such list.
+UNLABELLED = (
+    *("", "nan", "na", "n/a", "<na>", "none", "null"),
+    *("unknown", "undetermined", "mixed"),
+    *("unassigned", "unlabelled", "unlabeled", "unclassified", "unannotated"),
+)
+#: Colour of unknown cells, darker than scanpy's grey of cells without a value.
 UNKNOWN_COLOR = "#6b6b6b"
 
 

@@ -89,9 +89,34 @@ def test_calibrated_labels_and_novel_cells(folder, tmp_path):
     assert ((labelled.obs["cell_type_pred"] == "Unknown") == labelled.obs["novel"]).all()
 
 
-def test_a_report_without_true_labels(folder, tmp_path):
+def test_words_for_cells_without_a_label(tmp_path, caplog):
+    ref, query = split(cells(), "batch2")
+    ref.obs["cell_type"] = ref.obs["cell_type"].astype(str).replace("type0", "Mixed")
+    ref.write_h5ad(tmp_path / "ref.h5ad")
+    query.write_h5ad(tmp_path / "query.h5ad")
+    build = ["build", tmp_path / "ref.h5ad", "--batch-key", "batch", "--labels-key", "cell_type", "--recipe", "scanvi"]
+    caplog.set_level("WARNING", "scarches_plus")
+    run(*build, "--out", tmp_path / "model")
+    assert "cells count as cells without a label: ['Mixed']" in caplog.text
+    assert set(sp.load(tmp_path / "model").spec.labels) == {"type1", "type2"}
+    run(*build, "--unlabelled", "NA", "none", "--out", tmp_path / "every")
+    assert set(sp.load(tmp_path / "every").spec.labels) == {"Mixed", "type1", "type2"}
+
+    run("map", tmp_path / "query.h5ad", "--model", tmp_path / "model", "--out", tmp_path / "mapped.h5ad")
+    options = ["--reference", tmp_path / "model" / "reference.h5ad", "--labels-key", "cell_type"]
+    for words, known in (([], ["type1", "type2"]), (["--unlabelled", ""], ["Mixed", "type1", "type2"])):
+        out = tmp_path / f"labelled{len(words)}.h5ad"
+        run("transfer", tmp_path / "mapped.h5ad", *options, *words, "--out", out, epochs=False)
+        assert anndata.read_h5ad(out).obs["cell_type_pred"].cat.categories.tolist() == [*known, "Unknown"]
+
+
+@pytest.mark.parametrize("labels", [None, "unknown"])
+def test_a_report_without_true_labels(folder, tmp_path, labels):
     adata = anndata.read_h5ad(folder / "query.h5ad")
-    del adata.obs["cell_type"]
+    if labels is None:
+        del adata.obs["cell_type"]
+    else:
+        adata.obs["cell_type"] = labels
     adata.write_h5ad(tmp_path / "bare.h5ad")
     run("map", tmp_path / "bare.h5ad", "--model", folder / "model", "--out", tmp_path / "mapped.h5ad")
     options = ["--reference", folder / "model" / "reference.h5ad", "--labels-key", "cell_type"]

@@ -40,6 +40,53 @@ def test_equals_naive(k):
     assert value == pytest.approx(naive(embedding, separate, batches, k))
 
 
+def naive_among_all(embedding, separate, batches, k):
+    """Per batch, the graph of its cells alone against the graph of all cells; the mean of the batches' means."""
+    means = []
+    for batch in sorted(set(batches)):
+        rows = np.flatnonzero(batches == batch)
+        alone = separate[rows]
+        indices = []
+        for place, i in enumerate(rows):
+            left = {rows[j] for j in neighbor_set(alone, place, k)}
+            right = neighbor_set(embedding, i, k)
+            indices.append(len(left & right) / len(left | right))
+        means.append(np.mean(indices))
+    return np.mean(means)
+
+
+@pytest.mark.parametrize("k", [1, 5, 12])
+def test_wording_of_scarches_equals_naive(k):
+    embedding, separate, batches = example()
+    value = neighbor_preservation(embedding, None, batches, k=k, among="all")
+    assert isinstance(value, float)
+    assert value == pytest.approx(naive_among_all(embedding, embedding, batches, k))
+    of_two = neighbor_preservation(embedding, separate, batches, k=k, among="all")
+    assert of_two == pytest.approx(naive_among_all(embedding, separate, batches, k))
+    mapping = {name: separate[batches == name] for name in "abc"}
+    assert neighbor_preservation(embedding, mapping, batches, k=k, among="all") == of_two
+
+
+def test_wording_of_scarches_counts_neighbours_of_the_own_batch():
+    """Closed form: with m of k neighbours of the own batch, the index is m / (2 k - m), whatever the structure."""
+    embedding, _, batches = example()
+    k = 8
+    own = [sum(batches[j] == batches[i] for j in neighbor_set(embedding, i, k)) for i in range(len(batches))]
+    index = np.array([m / (2 * k - m) for m in own])
+    expected = np.mean([index[batches == batch].mean() for batch in "abc"])
+    assert neighbor_preservation(embedding, batches=batches, k=k, among="all") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_batches", [2, 3])
+def test_wording_of_scarches_from_apart_to_mixed(n_batches):
+    rng = np.random.default_rng(0)
+    batches = np.arange(1200) % n_batches
+    mixed = rng.normal(size=(1200, 2))
+    value = neighbor_preservation(mixed, None, batches, k=60, among="all")
+    assert value == pytest.approx(1 / (2 * n_batches - 1), abs=0.02)
+    assert neighbor_preservation(mixed + 50 * batches[:, None], None, batches, k=60, among="all") == 1
+
+
 def test_separate_embeddings_of_other_dimensions():
     embedding, separate, batches = example()
     rng = np.random.default_rng(1)
@@ -103,5 +150,10 @@ def test_errors():
         neighbor_preservation(embedding, np.full_like(separate, np.nan), batches, k=5)
     with pytest.raises(ValueError, match="batches must have one entry"):
         neighbor_preservation(embedding, separate, batches[1:], k=5)
+    for options in ({}, {"batches": batches}, {"among": "all"}):
+        with pytest.raises(ValueError, match="compared with themselves"):
+            neighbor_preservation(embedding, k=5, **options)
+    with pytest.raises(ValueError, match="among must be one of"):
+        neighbor_preservation(embedding, separate, batches, k=5, among="both")
     with pytest.raises(ValueError, match="k must be at least 1"):
         neighbor_preservation(embedding, separate, batches, k=0)

@@ -117,6 +117,11 @@ def test_filters(adata):
     whole, first = by_gene(adata, "1", "every"), by_gene(adata, "1")
     assert set(whole.index) == set(totals.index[totals >= least])
     pd.testing.assert_frame_equal(whole.iloc[:5], first)
+    sp.tl.rank_genes(adata, "group", key_added="paper")
+    sp.tl.rank_genes(adata, "group", min_total=0, key_added="all")
+    assert set(by_gene(adata, "1", "paper").index) == set(totals.index[totals >= 20])
+    assert set(by_gene(adata, "1", "all").index) == set(totals.index)
+    assert set(totals.index) > set(totals.index[totals >= 20])
     with pytest.raises(ValueError, match=r"min_total=1000000000\.0"):
         sp.tl.rank_genes(adata, "group", min_total=1e9)
 
@@ -125,7 +130,7 @@ def test_genes_without_variance(adata):
     X = adata.X.toarray()
     X[:, 0] = 0
     adata.X = sparse.csr_matrix(X)
-    sp.tl.rank_genes(adata, "group")
+    sp.tl.rank_genes(adata, "group", min_total=0)
     silent = by_gene(adata, "1").loc["gene0"]
     assert (silent["scores"], silent["pvals"], silent["pvals_adj"], silent["logfoldchanges"]) == (0, 1, 1, 0)
     only = adata[:, ["gene1"]].copy()  # log(1 + 1e4) in every cell with a count

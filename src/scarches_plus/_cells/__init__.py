@@ -18,6 +18,7 @@ from ._modalities import (
 )
 from ._names import look_alike, missing, name_of, names_of, texts_of
 from ._results import require_writable
+from ._unlabelled import without_label
 
 __all__ = [
     "UnreadableMatrixError",
@@ -49,5 +50,6 @@ __all__ = [
     "stored_counts",
     "texts_of",
     "unmeasured_genes",
+    "without_label",
     "write_record",
 ]

@@ -67,6 +67,8 @@ def _between(least: float, most: float = float("inf"), *, ends: bool = True) -> 
 
 
 Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+#: Words that are no label; an empty text alone lets all count.
+Unlabelled = Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)]
 Count = Annotated[int, Parameter(converter=_whole, validator=_between(1))]
 Epochs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1, _limits.EPOCHS))]
 Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 - 1))]

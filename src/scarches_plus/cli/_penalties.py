@@ -1,4 +1,4 @@
-"""Parse penalties from command-line words such as ``mmd:on=decoder,weight=10``."""
+"""Parse penalties from command-line words such as ``mmd:on=decoder,weight=1``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 200
 
 
 def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...] | None:
-    """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=10`` and ``ewc:weight=100``.
+    """Make penalties of words such as ``mmd``, ``mmd:on=decoder,weight=1`` and ``ewc:weight=100``.
 
     No word at all is ``None``, which leaves the choice to the recipe or the reference; the word ``none`` means no
     penalty.

@@ -33,8 +33,9 @@ _FILE = RemoteFile(
 def pancreas(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
     """Human pancreatic islets: 16,382 cells by nine technologies.
 
-    The pancreas task of the scIB benchmark [1]_, on which scArches, trVAE and CLCVAE were evaluated. About 300 MB,
-    downloaded from figshare on first use and kept.
+    The pancreas task of the scIB benchmark [1]_, on which CLCVAE was evaluated [2]_. The scArches preprint of 2020 took
+    other cells: five studies, 15,681 cells, from Scanorama's data. About 300 MB, downloaded from figshare on first use
+    and kept.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ def pancreas(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
     ----------
     .. [1] Luecken et al. (2022), Benchmarking atlas-level data integration in single-cell genomics, Nature Methods 19,
        41-50, https://doi.org/10.1038/s41592-021-01336-8. Data: https://doi.org/10.6084/m9.figshare.12420968
+    .. [2] Continual learning for single-cell reference mapping with elastic weight consolidation, ICML Workshop on
+       Computational Biology 2022, Fig. 1.
     """
     adata = _load(_FILE, cache_dir)
     fractional = _fractional_batches(adata.layers["counts"], adata.obs["batch"])

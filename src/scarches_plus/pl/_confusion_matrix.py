@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._cells import names_of, without_label
 from scarches_plus._logging import logger
 from scarches_plus._text import for_figure
 
@@ -17,6 +18,8 @@ from ._drawing._columns import categorical, column
 from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from anndata import AnnData
     from matplotlib.axes import Axes
 
@@ -28,6 +31,7 @@ def confusion_matrix(
     *,
     normalize: bool = True,
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     cmap: str = "Blues",
     ax: Axes | None = None,
 ) -> Axes:
@@ -47,6 +51,9 @@ def confusion_matrix(
         Colour and annotate by the share of the true type rather than by the number of cells.
     unknown_category
         Prediction of rejected cells.
+    unlabelled
+        Words that are no true label, beside `unknown_category`, as they are spelt; ``()`` lets all count. ``None``:
+        "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that occur.
     cmap
         Colour map; the default varies in lightness, which colour-blind readers see.
     ax
@@ -70,12 +77,14 @@ def confusion_matrix(
     check.cells("adata", adata, mudata=True)
     check.texts(labels_key=labels_key, unknown_category=unknown_category)
     check.texts_or_none(predicted_key=predicted_key)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.flags(normalize=normalize)
     axes_or_none("ax", ax)
     predicted_key = predicted_key or _keys.predicted(labels_key)
     truth = column(adata, labels_key, "give the column of the true labels")
     predicted = column(adata, predicted_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")
-    both = (truth.notna() & (truth != unknown_category) & predicted.notna()).to_numpy()
+    nothing = without_label(names_of(truth), unlabelled, always=[unknown_category], where=f"obs[{labels_key!r}]")
+    both = ~nothing & predicted.notna().to_numpy()
     if not both.any():
         message = f"no cell has a label in both obs[{labels_key!r}] and obs[{predicted_key!r}]"
         raise ValueError(message)

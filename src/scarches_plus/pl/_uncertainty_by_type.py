@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import names_of
+from scarches_plus._cells import names_of, without_label
 from scarches_plus._logging import logger
 
 from ._drawing._axes import axes_or_none
@@ -15,7 +15,7 @@ from ._drawing._columns import categorical, column
 from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from anndata import AnnData
     from matplotlib.axes import Axes
@@ -31,6 +31,7 @@ def uncertainty_by_type(
     *,
     known_labels: Iterable[str] | None = None,
     threshold: float | None = 0.5,
+    unlabelled: Collection[Any] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the uncertainty of transferred labels for every true type, the most uncertain on top.
@@ -49,6 +50,9 @@ def uncertainty_by_type(
         Labels that the reference has, repeats allowed; types it lacks are highlighted.
     threshold
         Uncertainty above which labels are rejected, drawn as a line; ``None`` draws none.
+    unlabelled
+        Words that are no true label, as they are spelt; ``()`` lets all count. ``None``: "Unknown", "Mixed" and the
+        other words in :doc:`/guide/labels`, in any case; the log names those that occur.
     ax
         Axes to draw into.
 
@@ -72,11 +76,13 @@ def uncertainty_by_type(
     known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     if threshold is not None:
         check.number("threshold", threshold, least=0, most=1)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     axes_or_none("ax", ax)
     uncertainty_key = uncertainty_key or _keys.uncertainty(labels_key)
     labels = column(adata, labels_key, "give the column of the true labels")
     uncertainty = column(adata, uncertainty_key, f"run sp.tl.transfer_labels(query, reference, {labels_key!r})")
-    both = (labels.notna() & uncertainty.notna()).to_numpy()
+    nothing = without_label(names_of(labels), unlabelled, where=f"obs[{labels_key!r}]")
+    both = ~nothing & uncertainty.notna().to_numpy()
     if not both.any():
         message = f"no cell has both obs[{labels_key!r}] and obs[{uncertainty_key!r}]"
         raise ValueError(message)

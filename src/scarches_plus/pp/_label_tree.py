@@ -6,18 +6,20 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells import column_not_found, name_of
+from scarches_plus._cells import column_not_found, name_of, names_of, without_label
 from scarches_plus._label_tree import LabelTree
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
+    from numpy.typing import NDArray
 
     #: Every label with those that contain it.
     Containers = dict[str, dict[str, None]]
@@ -34,6 +36,7 @@ def label_tree(
     *,
     keep: Iterable[str] | None = None,
     unlabeled_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
 ) -> LabelTree:
     """Make a hierarchy of labels from label columns, a dict, or the text of a tree.
 
@@ -56,6 +59,9 @@ def label_tree(
         all.
     unlabeled_category
         What cells without a label have in a column.
+    unlabelled
+        Further words that are no label in a column, as they are spelt; ``()`` makes each a label. ``None``: "Unknown",
+        "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that occur.
 
     Returns
     -------
@@ -89,10 +95,11 @@ def label_tree(
     check.distinct(columns=columns)
     keep = None if keep is None else check.names("keep", keep, of=object)
     check.texts(unlabeled_category=unlabeled_category)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     if isinstance(source, Path):
         return _of_file(source, columns, keep)
     try:
-        containers = _containers(source, columns, unlabeled_category)
+        containers = _containers(source, columns, unlabeled_category, unlabelled)
     except RecursionError as error:
         message = "the hierarchy nests too deep"
         raise ValueError(message) from error
@@ -130,10 +137,10 @@ def _of_file(path: Path, columns: Sequence[str], keep: Iterable[str] | None) -> 
         raise ValueError(message) from error
 
 
-def _containers(source: Any, columns: Sequence[str], unlabeled: str) -> Containers:
+def _containers(source: Any, columns: Sequence[str], unlabeled: str, unlabelled: Collection[Any] | None) -> Containers:
     obs = getattr(source, "obs", source)
     if hasattr(obs, "columns"):
-        return _collect(_pairs_of_columns(obs, columns, unlabeled))
+        return _collect(_pairs_of_columns(obs, columns, unlabeled, unlabelled))
     if columns:
         message = f"columns are of cells, and the source is none: {check.shown(source)}"
         raise TypeError(message)
@@ -164,20 +171,29 @@ def _collect(pairs: Iterable[tuple[str | None, str]]) -> Containers:
     return containers
 
 
-def _pairs_of_columns(obs: pd.DataFrame, columns: Sequence[str], unlabeled: str) -> Iterable[tuple[str | None, str]]:
+def _pairs_of_columns(
+    obs: pd.DataFrame, columns: Sequence[str], unlabeled: str, unlabelled: Collection[Any] | None
+) -> Iterable[tuple[str | None, str]]:
     if missing := [column for column in columns if column not in obs]:
         raise KeyError(column_not_found(obs, missing, "obs"))
     if not columns:
         message = "name the label columns of the cells, from coarse to fine: columns=[...]"
         raise ValueError(message)
-    table = obs[list(columns)].astype(object)
-    table = table.where(table.notna() & (table != unlabeled), None).drop_duplicates()
+    of_columns = {column: _labels(obs[column], unlabeled, unlabelled) for column in columns}
+    table = pd.DataFrame(of_columns, dtype=object).drop_duplicates()
     for row in sorted(table.itertuples(index=False), key=lambda row: [str(value or "") for value in row]):
         above: str | None = None
-        for label in (name_of(value) for value in row if value is not None):
+        for label in (value for value in row if value is not None):
             if label != above:  # a type without finer types may repeat its name
                 yield above, label
             above = label
+
+
+def _labels(column: pd.Series, unlabeled: str, unlabelled: Collection[Any] | None) -> NDArray[Any]:
+    """Return a column as names, ``None`` for cells without a label."""
+    names = names_of(column)
+    names[without_label(names, unlabelled, always=[unlabeled], where=f"obs[{column.name!r}]")] = None
+    return names
 
 
 def _of_mapping(source: Mapping[str, Any]) -> Containers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells import column_of, missing, names_of, require_writable, unmeasured_genes
+from scarches_plus._cells import column_of, names_of, require_writable, unmeasured_genes, without_label
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
@@ -18,16 +19,17 @@ from scarches_plus.pp import check_query
 from ._provenance._embedding_record import write_embedding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
     from anndata import AnnData
+    from numpy.typing import NDArray
 
     from scarches_plus.model import SCANVI, SCVI, Recipe, ReferenceTraining
     from scarches_plus.train import Penalty
 
 
-def build_reference(
+def build_reference(  # noqa: PLR0913 (all that a training takes)
     adata: AnnData,
     batch_key: str,
     labels_key: str | None = None,
@@ -37,6 +39,7 @@ def build_reference(
     layer: str | None = None,
     gene_mask: Literal["auto"] | pd.DataFrame | Mapping[str, Sequence[str]] | None = "auto",
     unlabeled_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     hierarchy: LabelTree | Mapping[str, str | None] | None = None,
     categorical_covariate_keys: Sequence[str] = (),
     continuous_covariate_keys: Sequence[str] = (),
@@ -56,7 +59,8 @@ def build_reference(
     batch_key
         ``obs`` column of batches (studies, technologies, samples).
     labels_key
-        ``obs`` column of cell types; needed by recipe ``"scanvi"``. Missing values count as unlabelled.
+        ``obs`` column of cell types; needed by recipe ``"scanvi"``. Missing values count as unlabelled, and so
+        do words of ``unlabelled``: these cells train without a label.
     recipe
         Name in :data:`scarches_plus.model.RECIPES`, or a :class:`~scarches_plus.model.Recipe`.
     penalties
@@ -70,6 +74,10 @@ def build_reference(
         ``None``: no mask.
     unlabeled_category
         Label of cells without a label.
+    unlabelled
+        Further words that are no label, as they are spelt; ``()`` makes each a cell type of its own. ``None``:
+        "Unknown", "Undetermined", "Mixed" and the other words in :doc:`/guide/labels`, in any case, except labels of
+        ``hierarchy``; the log names those that occur, and how many cells train without a label for it.
     hierarchy
         Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`), for recipes of scANVI: cells may have a label at
         any level of it.
@@ -106,6 +114,7 @@ def build_reference(
     check.cells("adata", adata)
     check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
     check.texts_or_none(labels_key=labels_key, layer=layer)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     categorical_covariate_keys = check.names("categorical_covariate_keys", categorical_covariate_keys)
     continuous_covariate_keys = check.names("continuous_covariate_keys", continuous_covariate_keys)
     check.distinct(
@@ -128,7 +137,9 @@ def build_reference(
         categorical_covariates=dict.fromkeys(categorical_covariate_keys, ()),
         continuous_covariates=tuple(continuous_covariate_keys),
     )
-    cells = _reference_cells(adata, spec)
+    tree = training.argument("hierarchy") if hierarchy is None else hierarchy
+    in_tree = () if tree is None else LabelTree.of(tree).nodes
+    cells = _reference_cells(adata, spec, partial(without_label, unlabelled=unlabelled, known=in_tree))
     if training.on_labels:
         _require_labels(set(cells.obs[labels_key]) - {unlabeled_category}, str(labels_key), training, hierarchy)
     unmeasured = unmeasured_genes(cells, cells.obs[batch_key].to_numpy(), gene_mask)
@@ -196,7 +207,7 @@ def _require_labels(
         LabelTree.of(hierarchy).require(labels, f"labels of obs[{key!r}]")
 
 
-def _reference_cells(adata: AnnData, spec: ReferenceSpec) -> AnnData:
+def _reference_cells(adata: AnnData, spec: ReferenceSpec, unlabelled: Callable[..., NDArray[np.bool_]]) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
     from scarches_plus.model import prepare_cells
 
@@ -208,7 +219,9 @@ def _reference_cells(adata: AnnData, spec: ReferenceSpec) -> AnnData:
         warn(str(problem), UserWarning, stacklevel=3)
     cells = prepare_cells(adata, spec)
     if given is not None:
-        cells.obs[key] = np.where(missing(given), str(unlabeled), given)
+        cells.obs[key] = np.where(
+            unlabelled(given, always=[str(unlabeled)], where=f"obs[{key!r}]"), str(unlabeled), given
+        )
         if (cells.obs[key] == unlabeled).all():
             message = f"no cell has a label in obs[{key!r}]; pass another column, or leave labels_key out"
             raise ValueError(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
@@ -20,6 +20,8 @@ from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -36,6 +38,7 @@ def calibrate_labels(
     k: int = 50,
     kernel: Kernel = "paper",
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     n_cells: int = 20_000,
     rng: int = 0,
 ) -> LabelCalibration:
@@ -53,6 +56,10 @@ def calibrate_labels(
         As :func:`transfer_labels` will be called.
     unknown_category
         Name of cells without a label, which are left out.
+    unlabelled
+        Words that are no label of the reference, beside ``unknown_category``, as they are spelt; ``()`` lets all count.
+        ``None``: "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that
+        occur.
     n_cells
         Most cells that are held out, drawn at random if there are more; all others vote.
     rng
@@ -92,11 +99,12 @@ def calibrate_labels(
     check.texts(labels_key=labels_key, batch_key=batch_key, use_rep=use_rep, unknown_category=unknown_category)
     check.distinct(labels_key=labels_key, batch_key=batch_key)
     k = check.whole("k", k, least=1)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.choice("kernel", kernel, KERNELS)
     n_cells = check.whole("n_cells", n_cells, least=1)
     check.seed("rng", rng, generator=False)
     space = embedding_space(reference, use_rep)
-    labels = reference_labels(reference, labels_key, unknown_category)
+    labels = reference_labels(reference, labels_key, unknown_category, unlabelled)
     folds = _folds(reference, batch_key, rng)
     embedding, codes = embedding_of(reference, use_rep, "reference"), np.asarray(labels.codes, dtype=np.int64)
     voters = codes >= 0

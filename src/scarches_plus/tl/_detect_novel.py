@@ -25,6 +25,8 @@ from ._novelty._pools import POOL, Pools, pooled
 from ._provenance._embedding_record import copy_of, versions
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
 #: Pools that the query's centre is found from.
@@ -47,6 +49,7 @@ def detect_novel(
     layer: str | None = None,
     reference_layer: str | None = None,
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     key_added: str = "novel",
     rng: int = 0,
     copy: bool = False,
@@ -80,6 +83,10 @@ def detect_novel(
         Layers with raw counts; ``None`` means ``X``.
     unknown_category
         Name of reference cells without a label.
+    unlabelled
+        Words that are no label of the reference, beside ``unknown_category``, as they are spelt; ``()`` lets all count.
+        ``None``: "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that
+        occur.
     key_added
         First part of the names.
     rng
@@ -125,6 +132,7 @@ def detect_novel(
     check.distinct(labels_key=labels_key, batch_key=batch_key)
     check.number("alpha", alpha, above=0, below=1)
     check.texts(unknown_category=unknown_category)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.slot("key_added", key_added)
     check.seed("rng", rng, generator=False)
     check.flags(copy=copy)
@@ -139,8 +147,11 @@ def detect_novel(
             f"where a bundle carries them), not {check.shown(reference)}"
         )
         raise TypeError(message)
-    if isinstance(reference, LabelProfiles) and {labels_key, batch_key, reference_layer} != {None}:
-        message = "label profiles know labels, batches and counts: leave out labels_key, batch_key and reference_layer"
+    if isinstance(reference, LabelProfiles) and (labels_key, batch_key, reference_layer, unlabelled) != (None,) * 4:
+        message = (
+            "label profiles know labels, batches and counts: leave out labels_key, batch_key, reference_layer and "
+            "unlabelled"
+        )
         raise ValueError(message)
     if adata.n_obs <= POOL + 1:
         message = f"the query has {adata.n_obs} cells; pools need at least {POOL + 2}"
@@ -156,7 +167,7 @@ def detect_novel(
             raise ValueError(message)
         reference = label_profiles(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
-            depth=depth, min_cells=1, rng=rng,
+            unlabelled=unlabelled, depth=depth, min_cells=1, rng=rng,
         )  # fmt: skip
     expected, quantiles = reference.at_depth(depth)
     position = {gene: column for column, gene in enumerate(reference.genes)}

@@ -14,10 +14,10 @@ from scarches_plus._logging import logger
 
 from ._groups._composition import draw_centers, draw_compositions, draw_counts
 from ._novelty._novel_cells import novel_cells
-from ._votes._reference_labels import categorical_labels
+from ._votes._reference_labels import named_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from anndata import AnnData
 
@@ -41,6 +41,7 @@ def differential_abundance(
     reference: AnnData | None = None,
     sample_key: str | None = None,
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     novel_key: str | None = None,
     prior: float = 0.5,
     level: float = 0.95,
@@ -73,6 +74,10 @@ def differential_abundance(
         only for further cells of the same ones.
     unknown_category
         Value of ``obs[labels_key]`` that is no label.
+    unlabelled
+        Words that are no label in a column, beside ``unknown_category``, as they are spelt; ``()`` lets all count.
+        ``None``: "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that
+        occur.
     novel_key
         ``obs`` column of ``adata`` from :func:`detect_novel`: cells that it calls novel have no label, whatever the
         probabilities say.
@@ -138,6 +143,7 @@ def differential_abundance(
     check.texts_or_none(groupby=groupby, sample_key=sample_key, novel_key=novel_key)
     check.distinct(labels_key=labels_key, groupby=groupby, sample_key=sample_key)
     groups = None if groups is None else check.names("groups", groups, of=object)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.number("prior", prior, above=0)
     check.number("level", level, above=0, below=1)
     n_draws = check.whole("n_draws", n_draws, least=1, most=_limits.DRAWS)
@@ -157,6 +163,7 @@ def differential_abundance(
         reference=reference,
         sample_key=sample_key,
         unknown_category=unknown_category,
+        unlabelled=unlabelled,
         novel_key=novel_key,
     )
     draws = [_draw(cells, prior, n_draws, generator, in_samples=sample_key is not None) for cells in table]
@@ -197,15 +204,16 @@ def _groups(
     reference: AnnData | None,
     sample_key: str | None,
     unknown_category: str,
+    unlabelled: Collection[Any] | None,
     novel_key: str | None,
 ) -> tuple[list[_Cells], list[str]]:
     """Return the two groups, and their labels."""
     who = "adata" if reference is None else "the query"
-    posterior, source = _posterior(adata, labels_key, unknown_category, who)
+    posterior, source = _posterior(adata, labels_key, unknown_category, unlabelled, who)
     if novel_key is not None:
         posterior[novel_cells(adata, novel_key)] = 0.0
     if reference is not None:
-        other, other_source = _posterior(reference, labels_key, unknown_category, "the reference")
+        other, other_source = _posterior(reference, labels_key, unknown_category, unlabelled, "the reference")
         labels = list(dict.fromkeys([*other.columns, *posterior.columns]))
         found = [(_keys.QUERY, adata, posterior, source), (_keys.REFERENCE, reference, other, other_source)]
     else:
@@ -261,7 +269,9 @@ def _two_groups(column: pd.Series, groups: Sequence[str] | None, key: str) -> li
     return wanted
 
 
-def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str) -> tuple[pd.DataFrame, str]:
+def _posterior(
+    adata: AnnData, labels_key: str, unknown_category: str, unlabelled: Collection[Any] | None, who: str
+) -> tuple[pd.DataFrame, str]:
     """Return label probabilities of all cells, with zeros for cells without a label, and where they were found."""
     slot = _keys.probabilities(labels_key)
     if slot in adata.obsm:
@@ -292,7 +302,7 @@ def _posterior(adata: AnnData, labels_key: str, unknown_category: str, who: str)
             "sp.tl.transfer_labels(..., probabilities=True) writes these (scarches-plus transfer --probabilities)"
         )
         raise KeyError(message)
-    labels = categorical_labels(adata.obs[labels_key], unknown_category)
+    labels = named_labels(adata.obs[labels_key], unknown_category, unlabelled)
     one_hot = (labels.codes[:, None] == np.arange(len(labels.categories))).astype(np.float64)
     source = f"the column obs[{labels_key!r}]"
     if _keys.predicted(labels_key) in adata.obs:

@@ -18,7 +18,7 @@ from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -43,6 +43,7 @@ def explain_labels(
     calibration: LabelCalibration | None = None,
     unknown_above: float | None = 0.5,
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     novel_key: str | None = None,
 ) -> pd.DataFrame:
     """Say for each cell which labels compete, who its neighbours are, and why its label is accepted or not.
@@ -59,7 +60,7 @@ def explain_labels(
         Which cells: names, or a boolean mask; by default all.
     batch_key
         Column of ``reference.obs``; with it the neighbours' batches are told.
-    use_rep, k, kernel, calibration, unknown_above, unknown_category, novel_key
+    use_rep, k, kernel, calibration, unknown_above, unknown_category, unlabelled, novel_key
         As :func:`transfer_labels` was called. With ``novel_key`` what :func:`detect_novel` found is told too.
 
     Returns
@@ -94,13 +95,14 @@ def explain_labels(
     check.cells("reference", reference, mudata=True)
     check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
     check.texts_or_none(batch_key=batch_key, novel_key=novel_key)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.distinct(labels_key=labels_key, batch_key=batch_key)
     k = check.whole("k", k, least=1)
     check.choice("kernel", kernel, KERNELS)
     if unknown_above is not None:
         check.number("unknown_above", unknown_above, least=0, most=1)
     require_same_space(adata, reference, use_rep)
-    labels = reference_labels(reference, labels_key, unknown_category)
+    labels = reference_labels(reference, labels_key, unknown_category, unlabelled)
     calibrations = calibrations_for([labels_key], calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
     rows = _rows(adata, cells)
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)

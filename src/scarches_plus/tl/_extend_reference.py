@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -15,7 +16,7 @@ from ._novelty._labelled_cells import learned_from, reference_cells, text_labels
 from ._provenance._embedding_record import versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from anndata import AnnData
@@ -36,6 +37,7 @@ def extend_reference(
     parents: Mapping[str, str | None] | None = None,
     use_rep: str = _keys.EMBEDDING,
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     rng: int = 0,
 ) -> SCANVI:
     """Extend a scANVI model by the labels of mapped cells that it does not know, such as named novel clusters.
@@ -67,6 +69,10 @@ def extend_reference(
         ``obsm`` slot of the reference's embedding.
     unknown_category
         Name of cells without a label.
+    unlabelled
+        Words that are no label, beside ``unknown_category``, as they are spelt; ``()`` lets all count. ``None``:
+        "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case, except labels that the model knows;
+        the log names those that occur.
     rng
         Seed.
 
@@ -112,6 +118,7 @@ def extend_reference(
     check.cells("adata", adata)
     check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
     check.cells("reference", reference, or_none=True)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     if parents is not None:
         check.mapping("parents", parents)
     check.seed("rng", rng, generator=False)
@@ -123,14 +130,15 @@ def extend_reference(
         )
         raise TypeError(message)
     nothing = {unknown_category, str(model.unlabeled_category_)}
-    cells, of_cells = learned_from(model, adata, text_labels(adata, labels_key, nothing))
+    labels_of = partial(text_labels, nothing=nothing, unlabelled=unlabelled, known=set(model.spec.labels))
+    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key))
     known = set(model.spec.labels)
     new = sorted(set(of_cells) - known - {None})
     if not new:
         message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(of_cells) - {None})}"
         raise ValueError(message)
     below = _parents(model, new, parents)
-    old = reference_cells(model, reference, use_rep, nothing, at_hand=set(of_cells) - {None}, rng=rng)
+    old = reference_cells(model, reference, use_rep, labels_of, at_hand=set(of_cells) - {None}, rng=rng)
     if strange := sorted(set(old.labels) - known - set(new)):
         message = f"labels {strange} of the reference are neither the model's nor new"
         raise ValueError(message)

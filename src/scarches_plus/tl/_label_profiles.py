@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_of, counts_layer, counts_of, names_of
+from scarches_plus._cells import column_of, counts_layer, counts_of, names_of, without_label
 from scarches_plus._label_profiles import FEWEST_CELLS, N_QUANTILES, LabelProfiles
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
@@ -20,6 +20,8 @@ from ._novelty._contrasts import correlations, explain
 from ._novelty._pools import FLOOR, pooled
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -44,6 +46,7 @@ def label_profiles(
     *,
     layer: str | None = None,
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     depth: float | None = None,
     min_cells: int = FEWEST_CELLS,
     rng: int = 0,
@@ -63,6 +66,10 @@ def label_profiles(
         Layer with raw counts; ``None`` means ``X``.
     unknown_category
         Name of cells without a label.
+    unlabelled
+        Words that are no label of the reference, beside ``unknown_category``, as they are spelt; ``()`` lets all count.
+        ``None``: "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that
+        occur.
     depth
         Counts of a cell to thin held-out cells to. ``None``: the reference's own median, and a half, a quarter, ... of
         it down to 250, so that the result serves queries of any depth.
@@ -96,12 +103,14 @@ def label_profiles(
     check.texts(labels_key=labels_key, batch_key=batch_key, unknown_category=unknown_category)
     check.distinct(labels_key=labels_key, batch_key=batch_key)
     check.texts_or_none(layer=layer)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     depth = None if depth is None else check.number("depth", depth, above=0)
     min_cells = check.whole("min_cells", min_cells, least=1)
     check.seed("rng", rng, generator=False)
     column_of(adata.obs, batch_key)
     names = pd.Series(names_of(column_of(adata.obs, labels_key)), dtype=object)
-    kept = (names.notna() & (names != unknown_category)).to_numpy()
+    where = f"obs[{labels_key!r}]"
+    kept = ~without_label(names.to_numpy(), unlabelled, always=[unknown_category], where=where)
     sizes = names[kept].value_counts()
     if left_out := sorted(sizes.index[sizes < min_cells]):
         logger.warning("the profiles leave out %s, which have fewer than %d cells", left_out, min_cells)

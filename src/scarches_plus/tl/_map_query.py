@@ -115,7 +115,8 @@ def map_query(
     -----
     UserWarning
         If the latent space moved and anchors or summaries of labels cannot be taken along (``gene_likelihood``
-        ``"mse"`` and ``"sse"``), or for each problem of the cells that mapping gets over, or goes over with ``on_problem="warn"``.
+        ``"mse"`` and ``"sse"``), or for each problem of the cells that mapping gets over, or goes over with
+        ``on_problem="warn"``.
 
     References
     ----------

@@ -17,7 +17,7 @@ from scarches_plus.pp import require_counts
 from ._groups._expression_sums import BLOCK, grouped_sums, log_normalized
 from ._groups._welch import mean_and_variance, welch
 from ._provenance._embedding_record import copy_of
-from ._votes._reference_labels import categorical_labels
+from ._votes._reference_labels import categorical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ def rank_genes(
     layer: str | None = None,
     reference_std_factor: float = 10.0,
     max_cells: int | None = 2000,
-    min_total: float = 0.0,
+    min_total: float = 20.0,
     n_genes: int | None = None,
     rng: int | np.random.Generator | None = 0,
     key_added: str = "rank_genes_groups",
@@ -66,7 +66,8 @@ def rank_genes(
     max_cells
         Cells sampled of each group at most; ``None`` takes all. ``n_0`` is what the groups give together.
     min_total
-        Leave out genes whose normalised expression sums to less over all sampled cells; 20 in the paper.
+        Leave out genes whose normalised expression sums to less over all sampled cells; the default is the paper's. 0
+        keeps all genes.
     n_genes
         Genes to write, best first; ``None`` means all.
     rng
@@ -166,8 +167,9 @@ def rank_genes(
         "n_cells": len(cells),
     }
     logger.info(
-        "genes of obs[%r] are ranked by counts in %s of %d of %d cells, at most %s of each group",
-        groupby, params["layer"] or "X", len(cells), adata.n_obs, max_cells or "all",
+        "genes of obs[%r] are ranked by counts in %s of %d of %d cells, at most %s of each group; %d genes with a "
+        "normalised expression of less than min_total=%g in all are left out",
+        groupby, params["layer"] or "X", len(cells), adata.n_obs, max_cells or "all", (~tested).sum(), min_total,
     )  # fmt: skip
     fields = [names[i] for i in ranked]
     adata.uns[key_added] = {"params": params} | {
@@ -179,7 +181,7 @@ def rank_genes(
 
 def _coded(adata: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """Return the group of every cell, -1 for none, and the names of the groups that have cells, in their order."""
-    column = categorical_labels(column_of(adata.obs, key), None)
+    column = categorical(column_of(adata.obs, key))
     if not len(column.categories):
         message = f"no cell has a group in obs[{key!r}]"
         raise ValueError(message)

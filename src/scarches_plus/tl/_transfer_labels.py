@@ -25,7 +25,7 @@ from ._votes._reference_labels import reference_labels
 from ._votes._summary_votes import summaries_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from anndata import AnnData
     from mudata import MuData
@@ -42,7 +42,7 @@ _RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {ne
 _RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model.state.summaries[{old!r}]}})"
 
 
-def transfer_labels(
+def transfer_labels(  # noqa: PLR0915 (arguments are checked one by one)
     adata: AnnData | MuData,
     reference: AnnData | MuData | SCVI | SCANVI | TOTALVI | str | Path,
     labels_key: str | Sequence[str],
@@ -52,6 +52,7 @@ def transfer_labels(
     kernel: Literal["paper", "scarches", "gaussian"] = "paper",
     unknown_above: float | None = 0.5,
     unknown_category: str = _keys.UNKNOWN,
+    unlabelled: Collection[Any] | None = None,
     hierarchy: LabelTree | Mapping[str, str | None] | None = None,
     calibration: LabelCalibration | Mapping[str, LabelCalibration] | None = None,
     novel_key: str | None = None,
@@ -88,6 +89,10 @@ def transfer_labels(
         Uncertainty above which a cell is called unknown; ``None`` never rejects.
     unknown_category
         Name of the rejected, and of reference cells without a label, which do not vote (nor do missing values).
+    unlabelled
+        Words that are no label of the reference (not for a model), beside ``unknown_category``, as they are spelt:
+        their cells do not vote. ``()`` lets all vote. ``None``: "Unknown", "Mixed" and the other words in
+        :doc:`/guide/labels`, in any case; the log names those that occur.
     hierarchy
         Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`). A cell then gets the deepest label whose
         probability, the sum of those below it, is at least ``1 - unknown_above``, and is unknown where no label has so
@@ -117,7 +122,7 @@ def transfer_labels(
     ValueError
         If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the
         hierarchy, no column is named, ``unknown_category`` or two values of a column read like one label, a calibration
-        is of another vote, or the column of novel cells is not boolean.
+        is of another vote, ``unlabelled`` is given with a model, or the column of novel cells is not boolean.
     TypeError
         If the reference is neither cells nor a model, or the calibration is none.
 
@@ -144,6 +149,7 @@ def transfer_labels(
             taken=reference.obs if are_cells(reference) else (),
         )
     check.texts(use_rep=use_rep, unknown_category=unknown_category)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.texts_or_none(novel_key=novel_key)
     k = check.whole("k", k, least=1)
     check.choice("kernel", kernel, KERNELS)
@@ -153,8 +159,11 @@ def transfer_labels(
     require_writable(adata, copy=copy)
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
-        columns = {key: reference_labels(reference, key, unknown_category) for key in keys}
+        columns = {key: reference_labels(reference, key, unknown_category, unlabelled) for key in keys}
         labels = {key: list(column.categories) for key, column in columns.items()}
+    elif unlabelled is not None:
+        message = "unlabelled is of a reference with cells; a model's summary holds labels only: leave it out"
+        raise ValueError(message)
     else:
         summaries = summaries_for(adata, reference, keys, use_rep)
         labels = {key: list(summary.labels) for key, summary in summaries.items()}

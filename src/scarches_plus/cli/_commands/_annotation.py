@@ -10,7 +10,7 @@ from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
-from scarches_plus.cli._app import AS_IT_IS, Count, Reading, Share, Words
+from scarches_plus.cli._app import AS_IT_IS, Count, Reading, Share, Unlabelled, Words
 from scarches_plus.cli._files._inputs import (
     read_cells,
     read_hierarchy,
@@ -73,6 +73,7 @@ def abundance(
     groupby: str | None = None,
     groups: Words = (),
     sample_key: str | None = None,
+    unlabelled: Unlabelled = None,
     novel_key: str | None = None,
     out: Path,
     reading: Reading = AS_IT_IS,
@@ -95,6 +96,9 @@ def abundance(
         The two groups, if the column has more.
     sample_key
         Column of samples (donors), so that intervals hold for further samples.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     novel_key
         Column of novel cells, as the command novel writes it ("novel"): they are left out.
     out
@@ -117,6 +121,7 @@ def abundance(
         groups=groups or None,
         reference=None if reference is None else read_reference(reference),
         sample_key=sample_key,
+        unlabelled=unlabelled,
         novel_key=novel_key,
     )
     write_file(out, for_csv(table).to_csv)
@@ -134,6 +139,7 @@ def transfer(
     k: Count = 50,
     kernel: Literal["paper", "scarches", "gaussian"] = "paper",
     unknown_above: Share = 0.5,
+    unlabelled: Unlabelled = None,
     hierarchy: Path | None = None,
     calibrate_by: str | None = None,
     novel_key: str | None = None,
@@ -159,6 +165,9 @@ def transfer(
         How distances weigh votes.
     unknown_above
         Uncertainty above which a cell is called unknown.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     hierarchy
         File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
     calibrate_by
@@ -185,7 +194,8 @@ def transfer(
         message = f"--calibrate-by needs the reference's cells, and {reference} came without"
         raise ValueError(message)
     calibration = calibrate_by and {
-        key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, k=k, kernel=kernel) for key in labels_key
+        key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, k=k, kernel=kernel, unlabelled=unlabelled)
+        for key in labels_key
     }
     tl.transfer_labels(
         adata,
@@ -194,6 +204,7 @@ def transfer(
         k=k,
         kernel=kernel,
         unknown_above=unknown_above,
+        unlabelled=unlabelled,
         hierarchy=tree,
         calibration=calibration or None,
         novel_key=novel_key,

@@ -8,7 +8,7 @@ from typing import Literal
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
-from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Recipe, Whole, Words
+from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Recipe, Unlabelled, Whole, Words
 from scarches_plus.cli._files._bundles import NOTHING_SAID, About, known_profiles, model_kept, write_bundle
 from scarches_plus.cli._files._inputs import (
     read_cells,
@@ -108,7 +108,7 @@ def demo(
     transfer_and_report(query, reference, labels_key, out, "Mapping demo")
 
 
-def build(
+def build(  # noqa: PLR0913 (an option for all that a training takes)
     reference: Path,
     *,
     batch_key: str,
@@ -119,6 +119,7 @@ def build(
     recipe: Recipe = "scvi",
     penalty: Words = (),
     hierarchy: Path | None = None,
+    unlabelled: Unlabelled = None,
     layer: str | None = None,
     max_epochs: Epochs = None,
     seed: Whole = 0,
@@ -148,10 +149,13 @@ def build(
     recipe
         Name of the recipe.
     penalty
-        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10;
+        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=1 or batch_adversary:weight=1;
         none for no such term.
     hierarchy
         File with a hierarchy of the labels, for recipe scanvi: Newick, OBO, JSON, or lines of parent, child.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     layer
         Layer with raw counts; X by default.
     max_epochs
@@ -195,6 +199,7 @@ def build(
             recipe=recipe,
             penalties=penalties,
             hierarchy=tree,
+            unlabelled=unlabelled,
             layer=layer,
             max_epochs=max_epochs,
             seed=seed,
@@ -213,7 +218,9 @@ def build(
             console.print(f"wrote {out}")
         if bundle is not None:
             with model_kept(model, bundle, saved=out):
-                profiles = None if labels_key is None else known_profiles(adata, labels_key, batch_key, layer)
+                profiles = (
+                    None if labels_key is None else known_profiles(adata, labels_key, batch_key, layer, unlabelled)
+                )
                 write_bundle(
                     model, bundle, card=described, anchors=bool(anchors), profiles=profiles, overwrite=overwrite
                 )
@@ -253,8 +260,8 @@ def map_(
         What trains: condition (the reference stays exactly where it is), input_layers, all, or clcvae (all, with
         elastic weight consolidation; the reference needs build --importance).
     penalty
-        Terms of the loss instead of those that the reference was trained with, such as mmd, mmd:on=decoder,weight=10
-        or ewc:weight=100; none for no such term.
+        Terms of the loss instead of those that the reference was trained with, such as mmd, mmd:weight=10 or
+        ewc:weight=100; none for no such term.
     layer
         Layer with raw counts (X for none), if not the reference's.
     batch_key

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from scarches_plus import load, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
-from scarches_plus.cli._app import AS_IT_IS, Reading, Whole, Words
+from scarches_plus.cli._app import AS_IT_IS, Reading, Unlabelled, Whole, Words
 from scarches_plus.cli._files._bundles import NOTHING_SAID, About, known_profiles, write_bundle
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_counts
 from scarches_plus.cli._files._models import open_model
@@ -67,6 +67,7 @@ def bundle(
     reference: Path | None = None,
     labels_key: Words = (),
     batch_key: str | None = None,
+    unlabelled: Unlabelled = None,
     layer: str | None = None,
     with_cells: Parts = (),
     profiles: bool = True,
@@ -91,6 +92,9 @@ def bundle(
         Columns of labels, for what labels look like in the latent space and in counts.
     batch_key
         Column of batches, if not the model's.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     layer
         Layer with raw counts, if not the model's.
     with_cells
@@ -143,10 +147,11 @@ def bundle(
             train.store_anchors(opened, n_cells=anchors)
         if profiles and labels_key and key is not None:
             genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
-            options["profiles"] = known_profiles(genes, labels_key[0], key, layer or opened.spec.layer)
+            options["profiles"] = known_profiles(genes, labels_key[0], key, layer or opened.spec.layer, unlabelled)
         if calibrate and key is not None:
             options["calibration"] = {
-                one: tl.calibrate_labels(adata, one, batch_key=key).to_plain() for one in labels_key
+                one: tl.calibrate_labels(adata, one, batch_key=key, unlabelled=unlabelled).to_plain()
+                for one in labels_key
             }
         if with_cells:
             options |= {"reference": adata, "include": with_cells}

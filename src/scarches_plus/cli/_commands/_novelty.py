@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import tl
 from scarches_plus._arguments import at_home
-from scarches_plus.cli._app import AS_IT_IS, Reading, ShareBetween
+from scarches_plus.cli._app import AS_IT_IS, Reading, ShareBetween, Unlabelled
 from scarches_plus.cli._files._inputs import read_cells, read_json, require_columns, require_counts, require_different
 from scarches_plus.cli._files._models import open_model, read_profiles, read_reference
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, size_of, write_cells
@@ -27,6 +27,7 @@ def novel(
     batch_key: str | None = None,
     out: Path,
     alpha: ShareBetween = 0.05,
+    unlabelled: Unlabelled = None,
     layer: str | None = None,
     reference_layer: str | None = None,
     reading: Reading = AS_IT_IS,
@@ -47,6 +48,9 @@ def novel(
         The .h5ad file to write.
     alpha
         Share of known cells that may be called novel.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     layer
         Layer of the query with raw counts, if not X.
     reference_layer
@@ -64,6 +68,7 @@ def novel(
         batch_key=batch_key,
         alpha=alpha,
         layer=layer,
+        unlabelled=unlabelled,
         reference_layer=reference_layer,
     )
     write_cells(adata, out)
@@ -132,6 +137,7 @@ def extend(
     out: Path,
     reference: str | None = None,
     parents: Path | None = None,
+    unlabelled: Unlabelled = None,
     overwrite: bool = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
@@ -153,6 +159,9 @@ def extend(
         The reference's cells with their embedding: a file, the folder of the command build, or a bundle with cells.
     parents
         For a model with a hierarchy, a JSON file: new label to the label that contains it, or to null.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     overwrite
         Replace a model that is there.
     """
@@ -178,6 +187,7 @@ def extend(
         labels_key,
         reference=None if reference is None else read_reference(reference),
         parents=given,
+        unlabelled=unlabelled,
     )
     record = extended.state.lineage[-1]
     extended.save(out, overwrite=overwrite)

@@ -8,7 +8,7 @@ from scarches_plus import metrics, pl
 from scarches_plus._arguments import at_home
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
-from scarches_plus.cli._app import AS_IT_IS, Reading, Words
+from scarches_plus.cli._app import AS_IT_IS, Reading, Unlabelled, Words
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_different
 from scarches_plus.cli._files._models import read_reference
 from scarches_plus.cli._files._outputs import output_files
@@ -48,6 +48,7 @@ def evaluate(
     batch_key: str,
     labels_key: str | None = None,
     reference_key: str | None = None,
+    unlabelled: Unlabelled = None,
     full: bool = False,
     out: Path = Path("evaluation"),
     reading: Reading = AS_IT_IS,
@@ -69,6 +70,9 @@ def evaluate(
         Column of cell types.
     reference_key
         Column of booleans that says which cells are the reference, for scores of mapping.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     full
         Take scores whose time grows with the square of the number of cells, too.
     out
@@ -86,6 +90,7 @@ def evaluate(
             batch_key,
             labels_key=labels_key,
             reference_mask=reference_key,
+            unlabelled=unlabelled,
             scores="full" if full else "cheap",
         )
     except KeyboardInterrupt as stop:

@@ -62,10 +62,12 @@ class About:
 NOTHING_SAID = About()
 
 
-def known_profiles(adata: AnnData, labels_key: str, batch_key: str, layer: str | None) -> LabelProfiles | None:
+def known_profiles(
+    adata: AnnData, labels_key: str, batch_key: str, layer: str | None, unlabelled: tuple[str, ...] | None
+) -> LabelProfiles | None:
     """Return what the labels of a reference look like in counts, ``None`` (and why) if its cells do not tell."""
     try:
-        return tl.label_profiles(adata, labels_key, batch_key, layer=layer)
+        return tl.label_profiles(adata, labels_key, batch_key, layer=layer, unlabelled=unlabelled)
     except ValueError as error:
         console.print(f"the bundle gets no label profiles, so that the command novel cannot use it: {error}")
         return None

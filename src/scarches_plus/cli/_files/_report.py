@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from scarches_plus import _keys, metrics, pl, tl
-from scarches_plus._cells import names_of
+from scarches_plus._cells import names_of, without_label
 from scarches_plus._files import write_file
 from scarches_plus._html import as_text, heading, listing, page, table_of
 from scarches_plus._logging import logger
@@ -110,7 +110,7 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
         scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
     tables: dict[str, pd.DataFrame] = {}
     known = [label for label in set(names_of(reference.obs[labels_key])) if label not in {None, _keys.UNKNOWN}]
-    truth = labels_key in query.obs and query.obs[labels_key].notna().any()
+    truth = labels_key in query.obs and not without_label(names_of(query.obs[labels_key]), always=[_keys.UNKNOWN]).all()
     if truth:
         transfer = metrics.label_transfer_report(
             query.obs[labels_key].to_numpy(),

@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells import column_of, names_of
+from scarches_plus._cells import column_of, names_of, without_label
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
 from scarches_plus._text import for_line
@@ -24,7 +24,7 @@ from scarches_plus.metrics._shared._undefined import PER_LABEL, why_undefined
 from .report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from anndata import AnnData
     from mudata import MuData
@@ -57,6 +57,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     reference_mask: ArrayLike | str | None = None,
     scores: Literal["cheap", "full"] | Sequence[str] = "cheap",
     before: str | None = None,
+    unlabelled: Collection[Any] | None = None,
     k: int = 15,
     subsample: int = 20_000,
     rng: int = 0,
@@ -83,6 +84,9 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         ``"cheap"`` or ``"full"``, without what lacks labels, `reference_mask` or `before`, or names of scores.
     before
         ``obsm`` slot of an embedding without integration, such as principal components, for scib's PCR comparison.
+    unlabelled
+        Words that are no label, as they are spelt; ``()`` lets all count. ``None``: "Unknown", "Mixed" and the other
+        words in :doc:`/guide/labels`, in any case; the log names those that occur.
     k
         Neighbours of a cell for entropy, connectivity, and the vote of the reference. LISI takes 90, kBET and KNI 50,
         label purity 30, as their sources do, or all other cells of fewer.
@@ -132,6 +136,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     check.texts_or_none(labels_key=labels_key, before=before)
     check.distinct(batch_key=batch_key, labels_key=labels_key)
     scores = scores if isinstance(scores, str) else check.names("scores", scores, least=1)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     k = check.whole("k", k, least=1)
     subsample = check.whole("subsample", subsample, least=2)
     check.seed("rng", rng, generator=False)
@@ -143,7 +148,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         finite_cells(adata.obsm[name], f"adata.obsm[{name!r}]")
     batches, n_batches = _batches(adata, batch_key)
     _check_k(k, len(batches))
-    labels = None if labels_key is None else _column(adata, labels_key)
+    labels = None if labels_key is None else _labels(adata, labels_key, unlabelled)
     mask = _mask(adata, reference_mask)
     given = {"labels_key": labels is not None, "reference_mask": mask is not None, "before": before is not None}
     wanted = _wanted(scores, {what for what, is_given in given.items() if is_given})
@@ -216,6 +221,13 @@ def _report(rows: list[dict[str, Any]], tables: list[pd.DataFrame], provenance: 
 
 def _column(adata: AnnData | MuData, key: str) -> NDArray:
     return names_of(column_of(adata.obs, key))
+
+
+def _labels(adata: AnnData | MuData, key: str, unlabelled: Collection[Any] | None) -> NDArray:
+    """Return labels as names, ``None`` for cells without one."""
+    names = _column(adata, key)
+    names[without_label(names, unlabelled, where=f"obs[{key!r}]")] = None
+    return names
 
 
 def _batches(adata: AnnData | MuData, key: str) -> tuple[NDArray, int]:

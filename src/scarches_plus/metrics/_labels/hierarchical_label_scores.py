@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from scarches_plus._label_tree import LabelTree
 from scarches_plus.metrics._shared._paired_labels import paired_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -65,6 +65,7 @@ def hierarchical_label_scores(
     hierarchy: LabelTree | Mapping[str, str | None],
     *,
     unknown_category: str = "Unknown",
+    unlabelled: Collection[Any] | None = None,
 ) -> HierarchicalLabelScores:
     r"""Compare predicted with true labels of a hierarchy: what is right down to the lowest common ancestor counts.
 
@@ -79,6 +80,9 @@ def hierarchical_label_scores(
         Of :func:`scarches_plus.pp.label_tree`.
     unknown_category
         Prediction of rejected cells.
+    unlabelled
+        Words that are no true label, beside `unknown_category`, as they are spelt; ``()`` lets all count. ``None``:
+        "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that occur.
 
     Returns
     -------
@@ -107,8 +111,9 @@ def hierarchical_label_scores(
     Freitas, A survey of hierarchical classification across different application domains (2011), section 5.
     """
     check.texts(unknown_category=unknown_category)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     tree = LabelTree.of(hierarchy)
-    truth, predicted, labelled = paired_labels(labels, predictions, unknown_category)
+    truth, predicted, labelled = paired_labels(labels, predictions, unknown_category, unlabelled)
     truth, predicted = truth[labelled], predicted[labelled]
     tree.require(set(truth), "labels")
     tree.require(set(predicted) - {unknown_category}, "predictions")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
@@ -18,6 +18,8 @@ from scarches_plus.metrics._shared._paired_labels import paired_labels
 from .reliability_curve import calibration_error
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -98,6 +100,7 @@ def label_transfer_report(
     *,
     known_labels: ArrayLike | None = None,
     unknown_category: str = "Unknown",
+    unlabelled: Collection[Any] | None = None,
     n_bins: int = 15,
 ) -> LabelTransferReport:
     r"""Compare transferred labels with true ones, over known and unseen types.
@@ -117,6 +120,9 @@ def label_transfer_report(
         that no type is unseen and cells of types the reference lacks count as errors.
     unknown_category
         Prediction of rejected cells.
+    unlabelled
+        Words that are no true label, beside `unknown_category`, as they are spelt; ``()`` lets all count. ``None``:
+        "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that occur.
     n_bins
         Number of equally wide bins of the confidence for the calibration error.
 
@@ -150,8 +156,9 @@ def label_transfer_report(
     """
     known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     check.texts(unknown_category=unknown_category)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
-    truth, predicted, labelled = paired_labels(labels, predictions, unknown_category)
+    truth, predicted, labelled = paired_labels(labels, predictions, unknown_category, unlabelled)
     doubt = None if uncertainty is None else _checked_uncertainty(uncertainty, len(truth))
     truth, predicted = truth[labelled], predicted[labelled]
     doubt = np.full(len(truth), np.nan) if doubt is None else doubt[labelled]

@@ -11,7 +11,6 @@ from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, finite_cells, nearest_within
 from scarches_plus.metrics._shared._checks import first_neighbors
 from scarches_plus.metrics._shared._neighbor_vote import (
-    UNLABELLED,
     CodedCells,
     Intersection,
     Votes,
@@ -83,7 +82,7 @@ def kni(
     max_same_batch: float = 0.8,
     min_other: int | None = None,
     include_self: bool = False,
-    unlabelled: Collection[Any] = UNLABELLED,
+    unlabelled: Collection[Any] | None = None,
     subsample: int | None = None,
     rng: np.random.Generator | int | None = None,
     neighbors: ArrayLike | None = None,
@@ -117,7 +116,9 @@ def kni(
     include_self
         Count every cell as the first of its own `k` neighbours, as the released code does.
     unlabelled
-        Labels that say nothing. Missing labels (``None``, NaN) never do.
+        Words that are no label, as they are spelt; ``()`` lets all count. ``None``: "Unknown", "Undetermined" and
+        "Mixed", which the paper leaves out, and the other words in :doc:`/guide/labels`, in any case. Cells without a
+        label are left out, and the log names the words. Missing values are never a label.
     subsample
         Take this many of the labelled cells, each batch in proportion to its size (to within a cell), as if there were
         no other: for scores at equal numbers of cells.
@@ -163,7 +164,7 @@ def kni(
     check.number("max_same_batch", max_same_batch, above=0, most=1)
     min_other = None if min_other is None else check.whole("min_other", min_other, least=1)
     check.flags(include_self=include_self)
-    check.names("unlabelled", unlabelled, of=object)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
     check.seed("rng", rng)
     n_neighbors = _checked_neighbors(k, min_other, include_self=include_self)
@@ -202,7 +203,7 @@ def _given(neighbors: ArrayLike, cells: CodedCells, n_neighbors: int, subsample:
     if cells.n_unlabelled or subsample is not None:
         message = (
             f"neighbors were found among all cells, but {cells.n_unlabelled} have no label and subsample is "
-            f"{subsample}: take labelled cells only, then search"
+            f"{subsample}: take labelled cells only, then search (unlabelled=() lets all words count)"
         )
         raise ValueError(message)
     return first_neighbors(np.asarray(neighbors), len(cells.rows), n_neighbors)

@@ -11,7 +11,6 @@ import numpy as np
 from scarches_plus import _arguments as check
 from scarches_plus._neighbors import dense, finite_cells
 from scarches_plus.metrics._shared._neighbor_vote import (
-    UNLABELLED,
     CodedCells,
     Intersection,
     Votes,
@@ -89,7 +88,7 @@ def rbni(
     max_same_batch: float = 0.8,
     min_other_share: float | None = None,
     drop_isolated: bool = False,
-    unlabelled: Collection[Any] = UNLABELLED,
+    unlabelled: Collection[Any] | None = None,
     subsample: int | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> RbNIScore:
@@ -120,7 +119,9 @@ def rbni(
     drop_isolated
         Leave cells without neighbours out of all shares, as the released code does.
     unlabelled
-        Labels that say nothing. Missing labels (``None``, NaN) never do.
+        Words that are no label, as they are spelt; ``()`` lets all count. ``None``: "Unknown", "Undetermined" and
+        "Mixed", which the paper leaves out, and the other words in :doc:`/guide/labels`, in any case. Cells without a
+        label are left out, and the log names the words. Missing values are never a label.
     subsample
         Take this many of the labelled cells, each batch in proportion to its size (to within a cell), as if there were
         no other: for scores at equal numbers of cells.
@@ -159,7 +160,7 @@ def rbni(
     if min_other_share is not None:
         check.number("min_other_share", min_other_share, above=0, most=1)
     check.flags(drop_isolated=drop_isolated)
-    check.names("unlabelled", unlabelled, of=object)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
     check.seed("rng", rng)
     points = dense(embedding)

@@ -9,6 +9,7 @@ from warnings import warn
 import numpy as np
 import pandas as pd
 
+from scarches_plus._cells import names_of, without_label
 from scarches_plus._text import for_terminal
 
 from ._checks import as_column, coded_batches
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from numpy.typing import ArrayLike, NDArray
-
-#: Labels that say nothing, as in BA-scVI's code.
-UNLABELLED = ("Unknown", "unknown", "", "nan", "NaN", "NA", "na", "N/A", "n/a")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +62,7 @@ def labelled_cells(
     labels: ArrayLike,
     n_cells: int,
     *,
-    unlabelled: Collection[Any],
+    unlabelled: Collection[Any] | None,
     subsample: int | None,
     rng: np.random.Generator | int | None,
 ) -> CodedCells:
@@ -75,11 +73,10 @@ def labelled_cells(
             message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
             raise ValueError(message)
 
-    column = pd.Series(label_of, dtype=object)
-    labelled = ~(column.isna() | column.isin(list(unlabelled))).to_numpy()
+    labelled = ~without_label(names_of(label_of), unlabelled)
     rows = np.flatnonzero(labelled)
     if not len(rows):
-        message = "labels has no label: every entry is missing or among unlabelled"
+        message = "labels has no label: every entry is missing or a word that means none; see unlabelled="
         raise ValueError(message)
     if subsample is not None:
         codes, _ = coded_batches(batch_of[rows], len(rows))

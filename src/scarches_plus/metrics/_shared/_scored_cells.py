@@ -14,7 +14,6 @@ from scarches_plus.metrics._labels.label_mixing import label_mixing
 from scarches_plus.metrics._labels.label_purity import label_purity
 
 from ._checks import coded_batches
-from ._neighbor_vote import UNLABELLED
 from ._scib import scib_functions
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class ScoredCells:
 
     embedding: NDArray
     batches: NDArray
-    labels: Any  # NDArray, or None
+    labels: Any  # NDArray of names, None for cells without one; or None
     k: int
     n_sampled: int
     seed: int
@@ -51,7 +50,7 @@ class ScoredCells:
 
     @cached_property
     def has_label(self) -> NDArray[np.bool_]:
-        return ~(pd.isna(self.labels) | np.isin(self.labels.astype(str), list(UNLABELLED)))  # type: ignore[no-any-return]
+        return ~pd.isna(self.labels)  # type: ignore[no-any-return]
 
     @cached_property
     def labelled(self) -> ScoredCells:

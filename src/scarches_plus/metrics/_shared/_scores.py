@@ -63,7 +63,7 @@ def _intersection(score: Callable[..., Any], cells: ScoredCells, **options: Any)
     """Return a score that scales the embedding first; at one point nobody is near."""
     if at_one_point(cells.embedding):
         return 0.0
-    return score(cells.embedding, cells.batches, cells.labels, **options).score  # type: ignore[no-any-return]
+    return score(cells.embedding, cells.batches, cells.labels, unlabelled=(), **options).score  # type: ignore[no-any-return]
 
 
 def _scib(name: str, cells: ScoredCells) -> Any:
@@ -92,6 +92,7 @@ def _mapping(cells: ScoredCells) -> dict[str, float]:
         np.asarray(names)[best],
         np.clip(1 - votes[np.arange(len(ours)), best], 0, 1),
         known_labels=names,
+        unlabelled=(),
     )
     return dict(zip(_PARTS["mapping"], (report.accuracy, report.macro_f1, report.auroc_unseen), strict=True))
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
 
-from scarches_plus._cells import column_of, names_of
+from scarches_plus._cells import column_of, names_of, without_label
 from scarches_plus.pp import check_query
 from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -31,7 +33,9 @@ class LabelledCells:
     means: NDArray[np.float32]
 
 
-def text_labels(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.object_]:
+def text_labels(
+    adata: AnnData, key: str, *, nothing: set[str], unlabelled: Collection[Any] | None, known: set[str]
+) -> NDArray[np.object_]:
     """Return labels as names, ``None`` for cells without one.
 
     Parameters
@@ -42,6 +46,10 @@ def text_labels(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.objec
         ``obs`` column.
     nothing
         Names of no label.
+    unlabelled
+        Further words that are no label; ``None`` for the package's.
+    known
+        Labels that count all the same.
 
     Raises
     ------
@@ -49,7 +57,7 @@ def text_labels(adata: AnnData, key: str, nothing: set[str]) -> NDArray[np.objec
         If there is no such column.
     """
     labels = names_of(column_of(adata.obs, key))
-    labels[np.isin(labels.astype(str), list(nothing))] = None
+    labels[without_label(labels, unlabelled, always=nothing, known=known, where=f"obs[{key!r}]")] = None
     return labels
 
 
@@ -98,7 +106,13 @@ def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> 
 
 
 def reference_cells(
-    model: SCANVI, reference: AnnData | None, use_rep: str, nothing: set[str], *, at_hand: set[str], rng: int
+    model: SCANVI,
+    reference: AnnData | None,
+    use_rep: str,
+    labels_of: Callable[[AnnData, str], NDArray[np.object_]],
+    *,
+    at_hand: set[str],
+    rng: int,
 ) -> LabelledCells:
     """Return labelled cells of the reference, and draw cells of labels without any from the model's summary.
 
@@ -110,8 +124,8 @@ def reference_cells(
         Reference cells, with labels in the column that the model was trained on.
     use_rep
         Their embedding.
-    nothing
-        Names of no label.
+    labels_of
+        Reads a column of labels, ``None`` for cells without one.
     at_hand
         Labels that other cells have.
     rng
@@ -147,7 +161,7 @@ def reference_cells(
             f"with it: sp.tl.embed(reference, model, key_added={use_rep!r})"
         )
         raise ValueError(message)
-    labels = text_labels(reference, key, nothing)
+    labels = labels_of(reference, key)
     rows = np.flatnonzero([label is not None for label in labels])
     cells = LabelledCells(labels[rows], embedding_of(reference, use_rep, "reference")[rows])
     lacking = _without_cells(model, at_hand | set(cells.labels))

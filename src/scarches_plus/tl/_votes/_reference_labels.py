@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scarches_plus._cells import column_of, name_of, names_of
+from scarches_plus._cells import column_of, name_of, names_of, without_label
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
+
     from anndata import AnnData
 
 
-def reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.Categorical:
+def reference_labels(
+    reference: AnnData, key: str, unknown_category: str, unlabelled: Collection[Any] | None
+) -> pd.Categorical:
     """Return the labels of the reference; cells without one have code -1.
 
     Raises
@@ -22,23 +27,35 @@ def reference_labels(reference: AnnData, key: str, unknown_category: str) -> pd.
     ValueError
         If no cell has a label, or two labels read the same.
     """
-    labels = categorical_labels(column_of(reference.obs, key, "reference.obs"), unknown_category)
+    labels = named_labels(column_of(reference.obs, key, "reference.obs"), unknown_category, unlabelled)
     if not len(labels.categories):
         message = f"no cell of the reference has a label in obs[{key!r}]"
         raise ValueError(message)
     return labels
 
 
-def categorical_labels(column: pd.Series, unknown_category: str | None) -> pd.Categorical:
-    """Return labels as text, those that some cell has; cells without one have code -1.
+def named_labels(column: pd.Series, unknown_category: str, unlabelled: Collection[Any] | None) -> pd.Categorical:
+    """Return labels as text; cells without one, or with a word that means none, have code -1.
 
     Raises
     ------
     ValueError
         If two labels read the same.
     """
-    labels = pd.Categorical(column.where(column.notna() & (names_of(column) != unknown_category)))
-    labels = labels.remove_unused_categories()
+    where = f"obs[{column.name!r}]"
+    nothing = without_label(names_of(column), unlabelled, always=[unknown_category], where=where)
+    return categorical(column.mask(nothing))
+
+
+def categorical(column: pd.Series) -> pd.Categorical:
+    """Return the values that some cell has as text; cells without one have code -1.
+
+    Raises
+    ------
+    ValueError
+        If two labels read the same.
+    """
+    labels = pd.Categorical(column).remove_unused_categories()
     names = pd.Index([name_of(label) for label in labels.categories], dtype=object)
     if not names.is_unique:
         alike = labels.categories[names.duplicated(keep=False)].tolist()
