@@ -22,6 +22,7 @@ import scanpy as sc
 from kni import make
 
 import scarches_plus as sp
+from scarches_plus._cells import names_of, without_label
 from scarches_plus._neighbors import nearest_within
 from scarches_plus.metrics._shared._neighbor_vote import scaled
 
@@ -113,9 +114,7 @@ def draw(table, title):
 def data_sets(given):
     if given.data:
         cells = anndata.read_h5ad(given.data)
-        labels = cells.obs[given.labels].astype(object)
-        named = ~(labels.isna() | labels.isin(["Unknown", "nan"])).to_numpy()
-        cells = cells[named]
+        cells = cells[~without_label(names_of(cells.obs[given.labels]))]
         if cells.n_obs > given.cells:
             cells = cells[np.sort(np.random.default_rng(0).choice(cells.n_obs, given.cells, replace=False))]
         yield given.data.stem, cells.obsm[given.use_rep], cells.obs[given.batch], cells.obs[given.labels]

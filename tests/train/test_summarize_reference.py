@@ -94,3 +94,11 @@ def test_refusals(built, tmp_path):
     model.save(tmp_path / "model")
     with pytest.raises(ValueError, match="came without"):
         summarize_reference(load(tmp_path / "model"), "cell_type")
+
+
+def test_words_for_no_label_are_no_labels():
+    """A model without a classifier knows none of them; a classifier may have been trained on one."""
+    adata = cells(240)
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace({"type0": "Mixed"})
+    assert "Mixed" not in summarize_reference(reference(SCVI, adata), "cell_type", min_cells=5).labels
+    assert "Mixed" in summarize_reference(reference(SCANVI, adata), "cell_type", min_cells=5).labels

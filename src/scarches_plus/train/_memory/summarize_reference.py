@@ -9,7 +9,7 @@ import torch
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_of, name_of, names_of
+from scarches_plus._cells import column_of, name_of, names_of, without_label
 from scarches_plus._logging import logger
 from scarches_plus.train._estimation._fit_mixture import fit_mixture
 from scarches_plus.train._estimation._held_out_temperature import held_out_temperature
@@ -57,8 +57,9 @@ def summarize_reference(
     labels_key
         Name of the labels, and the ``obs`` column of the model's cells that holds them.
     labels
-        Labels of the model's cells, in their order, if they are not in that column. Missing values and ``"Unknown"``
-        are no label.
+        Labels of the model's cells, in their order, if they are not in that column. Missing values and the words
+        for no label (``"Unknown"``, ``"Mixed"`` ...; see the guide on labels) are none, unless the model's classifier
+        knows them.
     max_components
         Largest number of components of a label. How many it gets, and whether with full or diagonal covariances, is
         what has the smallest BIC.
@@ -171,8 +172,10 @@ def _named_labels(model: ReferenceModel, labels_key: str, labels: Sequence[Any] 
     if len(names) != cells.n_obs:
         message = f"there are {len(names)} labels and {cells.n_obs} cells"
         raise ValueError(message)
-    nothing = {_keys.UNKNOWN, getattr(model, "unlabeled_category_", None)}
-    names[np.isin(names.astype(str), [name_of(name) for name in nothing if name is not None])] = None
+    unlabeled = getattr(model, "unlabeled_category_", None)
+    always = [_keys.UNKNOWN, *([] if unlabeled is None else [name_of(unlabeled)])]
+    where = f"labels of {labels_key!r}"
+    names[without_label(names, always=always, known=getattr(model, "classes", ()), where=where)] = None
     return names
 
 
