@@ -8,8 +8,11 @@ from ._counts import counts_layer, counts_of, matrix_of, row_blocks, stored_coun
 from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound, require_sound_cells
 from ._measured import measured_genes, read_record, unmeasured_genes, write_record
 from ._modalities import (
+    GENE_NAMES,
     columns_of,
+    find_modalities,
     gene_cells,
+    gene_modality,
     in_modality,
     is_mudata,
     keep_complete_cells,
@@ -20,6 +23,7 @@ from ._names import look_alike, missing, name_of, names_of, texts_of
 from ._results import require_writable
 
 __all__ = [
+    "GENE_NAMES",
     "UnreadableMatrixError",
     "column_not_found",
     "column_of",
@@ -27,7 +31,9 @@ __all__ = [
     "columns_of",
     "counts_layer",
     "counts_of",
+    "find_modalities",
     "gene_cells",
+    "gene_modality",
     "in_memory",
     "in_modality",
     "is_in_memory",
