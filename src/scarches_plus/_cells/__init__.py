@@ -16,6 +16,7 @@ from ._modalities import (
     in_modality,
     is_mudata,
     keep_complete_cells,
+    looks_like_proteins,
     protein_cells,
     require_same_cells,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "is_mudata",
     "keep_complete_cells",
     "look_alike",
+    "looks_like_proteins",
     "matrix_of",
     "measured_genes",
     "missing",

@@ -64,13 +64,24 @@ def find_modalities(adata: AnnData | MuData, protein_key: str | None) -> dict[st
             found[part] = one
     if "proteins" in found and (other := _only([name for name in adata.mod if name != found["proteins"]])):
         found.setdefault("genes", other)
+    if "proteins" not in found:
+        message = (
+            f"no proteins found among the modalities {list(adata.mod)}: name theirs with protein_key=, or take "
+            "recipe='scvi' for the modality of the genes alone"
+        )
+        raise ValueError(message)
     if len(set(found.values())) < 2:
         message = (
-            f"it is not clear which modality of {list(adata.mod)} holds the genes and which the proteins: call them "
-            "'rna' and 'prot', or name that of the proteins with protein_key="
+            f"no genes found among the modalities {list(adata.mod)} beside the proteins in {found['proteins']!r}: call "
+            "theirs 'rna', or name that of the proteins with protein_key="
         )
         raise ValueError(message)
     return {"genes": found["genes"], "proteins": found["proteins"]}
+
+
+def looks_like_proteins(adata: AnnData | MuData) -> list[str]:
+    """Return modalities, in AnnData slots of ``obsm``, that are called as proteins are."""
+    return [name for name in (adata.mod if is_mudata(adata) else adata.obsm) if name.lower() in PROTEIN_NAMES]
 
 
 def gene_modality(proteins: str) -> str:
@@ -198,7 +209,7 @@ def _named(slots: Mapping[str, Any], key: str, what: str) -> str:
 
 def _proteins_of(adata: AnnData) -> str:
     """Return the slot of ``obsm`` that is called as proteins are."""
-    fits = [name for name in adata.obsm if name.lower() in PROTEIN_NAMES]
+    fits = looks_like_proteins(adata)
     if len(fits) == 1:
         return fits[0]
     if fits:
