@@ -43,6 +43,15 @@ def with_proteins(adata):
     return joint
 
 
+def in_obsm(joint, key="protein", kind=pd.DataFrame):
+    """Genes and proteins as AnnData with a table of proteins in ``obsm``, or with a matrix."""
+    adata, proteins = joint.mod["rna"].copy(), joint.mod["protein"]
+    adata.obs["batch"] = joint.obs["batch"].to_numpy()
+    named = kind is pd.DataFrame
+    adata.obsm[key] = kind(proteins.X, adata.obs_names, proteins.var_names) if named else kind(proteins.X)
+    return adata
+
+
 def as_taken(cls, adata):
     """Cells as a model class takes them."""
     return with_proteins(adata) if cls is TOTALVI else adata
@@ -109,6 +118,6 @@ def fingerprint(model):
 
 
 __all__ = [
-    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "STRATEGIES", "TOTALVI", "as_taken", "cells", "fingerprint", "for_recipe", "network", "reference",
+    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "STRATEGIES", "TOTALVI", "as_taken", "cells", "fingerprint", "for_recipe", "in_obsm", "network", "reference",
     "setup", "split", "train", "weight_change", "with_proteins",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scvi
 from scipy import sparse
-from small_models import MODALITIES, N_PROTEINS, TOTALVI, cells, for_recipe, split, weight_change
+from small_models import MODALITIES, N_PROTEINS, TOTALVI, cells, for_recipe, in_obsm, split, weight_change
 
 import scarches_plus as sp
 from scarches_plus.model import RECIPES
@@ -23,18 +23,6 @@ FAST = {"recipe": "totalvi", "max_epochs": 2, "model_kwargs": NETWORK, "train_kw
 def parts():
     """Reference and query as MuData with labels."""
     return [for_recipe("totalvi", part) for part in split(cells(), "batch2")]
-
-
-def in_obsm(mdata, key="protein", kind="table"):
-    """The same cells as AnnData."""
-    adata, proteins = mdata.mod["rna"].copy(), mdata.mod["protein"]
-    makers = {
-        "table": lambda: pd.DataFrame(proteins.X, adata.obs_names, proteins.var_names),
-        "array": lambda: proteins.X.copy(),
-        "sparse": lambda: sparse.csr_matrix(proteins.X),
-    }
-    adata.obsm[key] = makers[kind]()
-    return adata
 
 
 def build(adata, *args, **options):
@@ -78,16 +66,16 @@ def test_it_is_what_a_user_of_the_class_would_write(built):
     assert model.history["elbo_train"].equals(by_hand.history["elbo_train"])
 
 
-@pytest.mark.parametrize("kind", ["table", "array", "sparse"])
+@pytest.mark.parametrize("kind", [pd.DataFrame, np.array, sparse.csr_matrix], ids=lambda kind: kind.__name__)
 def test_proteins_in_obsm_are_those_of_a_modality(built, kind):
     ref, model, query = built
     adata = in_obsm(ref, kind=kind)
     again = build(adata)
     np.testing.assert_array_equal(adata.obsm["X_scarches"], ref.obsm["X_scarches"])
     assert again.spec.modalities == model.spec.modalities == {"genes": "rna", "proteins": "protein"}
-    names = model.spec.proteins if kind == "table" else tuple(map(str, range(N_PROTEINS)))
+    names = model.spec.proteins if kind is pd.DataFrame else tuple(map(str, range(N_PROTEINS)))
     assert again.spec.proteins == names
-    if kind == "table":  # queries of either kind map onto models of both
+    if kind is pd.DataFrame:  # queries of either kind map onto models of both
         for one in (query.copy(), in_obsm(query)):
             np.testing.assert_array_equal(mapped_onto(again, one).embed(one), mapped_onto(model, one).embed(one))
 
@@ -210,6 +198,15 @@ def test_a_protein_may_have_the_name_of_a_gene(tmp_path):
     model = build(ref)
     mapped_onto(model, query).save(tmp_path / "model")
     np.testing.assert_array_equal(sp.load(tmp_path / "model").embed(query), query.obsm["X_scarches"])
+
+
+def test_a_model_that_was_given_its_cells_is_saved_with_them(built, tmp_path):
+    ref, model, _ = built
+    model.save(tmp_path / "model")
+    again = sp.load(sp.load(tmp_path / "model"), ref)
+    again.save(tmp_path / "again", save_anndata=True)
+    for opened in (sp.load(tmp_path / "again"), scvi.model.TOTALVI.load(str(tmp_path / "again"))):
+        np.testing.assert_allclose(opened.get_latent_representation(), ref.obsm["X_scarches"], rtol=1e-5, atol=1e-6)
 
 
 class TestLabels:

@@ -86,6 +86,7 @@ def take_cells(model: Any, adata: AnnData | MuData) -> None:
     setup = getattr(type(model), registry.get("setup_method_name", "setup_anndata"))
     setup(joint, source_registry=registry, **registry["setup_args"])
     model.adata = joint
+    model.registry_["setup_method_name"] = setup.__name__  # which scvi-tools drops, and opens files by
     release_cells_with(model)
     if hasattr(model, "_set_indices_and_labels"):
         model._set_indices_and_labels()
