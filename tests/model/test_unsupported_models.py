@@ -69,6 +69,12 @@ def test_by_name(name, tmp_path):
             sp.tl.build_reference(query, "batch", recipe=recipe)
 
 
+def test_recipes_of_classes_that_are_supported_are_lower_case():
+    for name in ("SCVI", "SCANVI", "TOTALVI"):
+        with pytest.raises(ValueError, match=f"recipe must be one of .*not '{name}'"):
+            sp.tl.build_reference(cells(120), "batch", recipe=name)
+
+
 def test_their_embeddings_are_taken():
     """What the message says: any embedding in the same slot of both will do."""
     model = made("PEAKVI")

@@ -86,7 +86,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         """
         message = (
             "sp.model.TOTALVI takes MuData, with genes and proteins as modalities: TOTALVI.setup_mudata(mdata, ...). "
-            "For AnnData with proteins in obsm: sp.tl.build_reference(adata, batch_key, recipe='totalvi', protein_key=...)"
+            "For AnnData with proteins in obsm: sp.tl.build_reference(adata, batch_key, recipe='totalvi')"
         )
         raise NotImplementedError(message)
 

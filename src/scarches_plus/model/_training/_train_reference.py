@@ -194,8 +194,9 @@ def _found(recipe: Recipe | str) -> Recipe:
     """Return a recipe by its name, or as it is."""
     if isinstance(recipe, Recipe):
         return recipe
-    others = {name.lower(): name for name in (*dir(scvi.model), *dir(scvi.external)) if name[0].isupper()}
-    if isinstance(recipe, str) and recipe not in RECIPES and recipe.lower() in others:
+    names = {name for name in (*dir(scvi.model), *dir(scvi.external)) if name[0].isupper()} - set(check.SUPPORTED)
+    others = {name.lower(): name for name in names}
+    if isinstance(recipe, str) and recipe.lower() in others:
         message = f"there is no recipe {recipe!r}: {check.unsupported(others[recipe.lower()])}"
         raise ValueError(message)
     return RECIPES[check.choice("recipe", recipe, RECIPES)]
