@@ -176,6 +176,12 @@ class TestWhereThingsAre:
         assert build(ref, layer="counts").spec.protein_layer is None
 
 
+def test_penalties():
+    model = build(parts()[0], penalties=[sp.train.MMD(), sp.train.BatchAdversary(n_hidden=8)])
+    assert {"mmd_train", "batch_adversary_train"} <= set(model.history)
+    assert [one["name"] for one in model.state.penalties] == ["mmd", "batch_adversary"]
+
+
 def test_masks_of_genes_and_of_proteins():
     ref, query = parts()
     ref.mod["protein"].X[(ref.obs["batch"] == "batch1").to_numpy(), 2] = 0
