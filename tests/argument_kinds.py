@@ -10,7 +10,7 @@ KINDS = {
     "labels_key": "name", "batch_key": "name", "layer": "name?", "use_rep": "name", "unknown_category": "name",
     "unlabeled_category": "name", "groupby": "name", "novel_key": "name?", "sample_key": "name?", "role_key": "name",
     "key": "name", "predictions": "name?", "predicted_key": "name?", "uncertainty_key": "name?", "cluster_key": "name",
-    "reference_layer": "name?", "before": "name?", "rows": "name", "columns": "name", "key_added": "slot",
+    "reference_layer": "name?", "protein_key": "name?", "before": "name?", "rows": "name", "columns": "name", "key_added": "slot",
     "study_key": "slot", "copy": "flag", "probabilities": "flag", "normalize": "flag", "progress": "flag", "directed": "flag",
     "include_self": "flag", "drop_isolated": "flag", "gene_shares": "flag", "scores": "flag", "strip_version": "flag",
     "train_reference_columns": "flag", "use_query_labels": "flag", "overwrite": "flag", "summary": "flag",

@@ -10,7 +10,7 @@ import torch
 from anndata import AnnData
 
 from scarches_plus.datasets import simulate
-from scarches_plus.model import SCANVI, SCVI, TOTALVI
+from scarches_plus.model import RECIPES, SCANVI, SCVI, TOTALVI
 
 if hasattr(mudata, "set_options"):
     mudata.set_options(pull_on_update=False)  # as it is from mudata 0.4 on
@@ -43,9 +43,27 @@ def with_proteins(adata):
     return joint
 
 
+def in_obsm(joint, key="protein", kind=pd.DataFrame):
+    """Genes and proteins as AnnData with a table of proteins in ``obsm``, or with a matrix."""
+    adata, proteins = joint.mod["rna"].copy(), joint.mod["protein"]
+    adata.obs["batch"] = joint.obs["batch"].to_numpy()
+    named = kind is pd.DataFrame
+    adata.obsm[key] = kind(proteins.X, adata.obs_names, proteins.var_names) if named else kind(proteins.X)
+    return adata
+
+
 def as_taken(cls, adata):
     """Cells as a model class takes them."""
     return with_proteins(adata) if cls is TOTALVI else adata
+
+
+def for_recipe(recipe, adata):
+    """Cells as a recipe takes them: with proteins for totalVI, and labels where all verbs find them."""
+    if RECIPES[recipe].model != "TOTALVI":
+        return adata
+    joint = with_proteins(adata)
+    joint.obs["cell_type"] = adata.obs["cell_type"].to_numpy()
+    return joint
 
 
 def split(adata, *query_batches):
@@ -100,6 +118,6 @@ def fingerprint(model):
 
 
 __all__ = [
-    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "STRATEGIES", "TOTALVI", "as_taken", "cells", "fingerprint", "network", "reference",
+    "MODALITIES", "NETWORK", "N_PROTEINS", "SCANVI", "SCVI", "STRATEGIES", "TOTALVI", "as_taken", "cells", "fingerprint", "for_recipe", "in_obsm", "network", "reference",
     "setup", "split", "train", "weight_change", "with_proteins",
 ]  # fmt: skip

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import scvi
 import torch
-from small_models import STRATEGIES, as_taken, cells, reference, split, train
+from small_models import STRATEGIES, as_taken, cells, in_obsm, reference, split, train
 
 from scarches_plus.model import SCANVI, SCVI, TOTALVI, load
+from scarches_plus.tl import build_reference
 
 #: Cells of type0 have a coarse label; no cell has one of the labels below it.
 HIERARCHY = {"type0a": "type0", "type0b": "type0", "type1": "other", "type2": "other"}
@@ -26,6 +27,8 @@ MODELS = {
         TOTALVI,
         {"gene_dispersion": "gene-batch", "protein_dispersion": "protein-batch"},
     ),
+    "TOTALVI, built of modalities": (TOTALVI, {"proteins": "modality"}),
+    "TOTALVI, built of obsm": (TOTALVI, {"proteins": "obsm"}),
     "SCANVI, batch norm": (SCANVI, {"use_batch_norm": "both", "use_layer_norm": "none"}),
 }
 
@@ -34,7 +37,12 @@ MODELS = {
 def built(request):
     cls, options = request.param
     ref, query = (as_taken(cls, part) for part in split(cells(), "batch2"))
-    model = reference(cls, ref, **options)
+    if "proteins" in options:
+        ref, query = (part if options["proteins"] == "modality" else in_obsm(part) for part in (ref, query))
+        own = {"model_kwargs": {"n_hidden": 12, "n_latent": 4}, "train_kwargs": {"enable_progress_bar": False}}
+        model = build_reference(ref, "batch", recipe="totalvi", max_epochs=2, **own)
+    else:
+        model = reference(cls, ref, **options)
     return cls, ref, query, model, model.get_latent_representation()
 
 

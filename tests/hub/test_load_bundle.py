@@ -8,7 +8,7 @@ import pytest
 import scvi
 import torch
 from penalty_cases import CASES, HOLDING
-from small_models import SCANVI, SCVI, STRATEGIES, TOTALVI, as_taken, cells, reference, split
+from small_models import SCANVI, SCVI, STRATEGIES, TOTALVI, as_taken, cells, for_recipe, reference, split
 
 import scarches_plus as sp
 from scarches_plus.model import RECIPES
@@ -60,7 +60,7 @@ def test_every_strategy_maps_as_onto_the_model_that_was_saved(cls, strategy, sav
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe(recipe, tmp_path):
-    ref, query = split(cells(n_batches=4), "batch2", "batch3")
+    ref, query = (for_recipe(recipe, part) for part in split(cells(n_batches=4), "batch2", "batch3"))
     own_widths = "layer_widths" in RECIPES[recipe].model_kwargs
     model = sp.tl.build_reference(
         ref, "batch", "cell_type", recipe=recipe, max_epochs=1, train_kwargs=SILENT,

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 import torch
-from small_models import cells, split
+from small_models import cells, for_recipe, split
 
 import scarches_plus as sp
 from scarches_plus import model as models
@@ -18,7 +18,8 @@ def test_every_recipe_makes_a_reference_fit_for_mapping(name):
     # the encoder sees the batch, for surgery, or is blind to it, for cells of any batch
     assert recipe.model_kwargs["encode_covariates"] is (name != "bascvi")
     assert recipe.model_kwargs["use_batch_norm"] == "none"
-    accepted = set(inspect.signature(sp.module.VAE).parameters)
+    network = sp.module.TOTALVAE if recipe.model == "TOTALVI" else sp.module.VAE
+    accepted = set(inspect.signature(network).parameters)
     assert set(recipe.model_kwargs) <= accepted
     assert recipe.source
     assert hasattr(models, recipe.model)
@@ -41,7 +42,7 @@ def test_recipes_are_values():
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_model_says_which_penalties_its_recipe_had(name):
-    ref, _ = split(cells(), "batch2")
+    ref = for_recipe(name, split(cells(), "batch2")[0])
     options = {"max_epochs": 1, "model_kwargs": {"n_hidden": 8}, "train_kwargs": {"enable_progress_bar": False}}
     model = sp.tl.build_reference(ref, "batch", "cell_type", recipe=name, **options)
     assert {f"{penalty.name}_train" for penalty in RECIPES[name].penalties} <= set(model.history)

@@ -4,7 +4,7 @@ import anndata
 import numpy as np
 import pytest
 import scvi
-from small_models import cells, split
+from small_models import cells, for_recipe, split
 
 import scarches_plus as sp
 
@@ -18,7 +18,7 @@ FAST = {
 @pytest.mark.parametrize("recipe", sorted(sp.model.RECIPES))
 def test_every_recipe_trains_maps_and_labels(recipe):
     scvi.settings.seed = 0
-    ref, query = split(cells(), "batch2")
+    ref, query = (for_recipe(recipe, part) for part in split(cells(), "batch2"))
     model = sp.tl.build_reference(ref, "batch", "cell_type", recipe=recipe, **FAST)
     assert type(model).__name__ == sp.model.RECIPES[recipe].model
     assert ref.obsm["X_scarches"].shape == (ref.n_obs, 4)

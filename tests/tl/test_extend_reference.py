@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scvi
 import torch
-from small_models import NETWORK, SCANVI, SCVI, setup, train
+from small_models import NETWORK, SCANVI, SCVI, TOTALVI, setup, train, with_proteins
 
 import scarches_plus as sp
 from scarches_plus.datasets import simulate
@@ -449,9 +449,149 @@ def test_a_model_that_was_saved_without_cells_learns_from_those_given(batches, m
         sp.tl.extend_reference(stranger, load(tmp_path / "mapped"), "named")
 
 
-def test_a_model_without_a_classifier_is_refused(base, batches):
-    with pytest.raises(TypeError, match="joint_embedding"):
-        sp.tl.extend_reference(batches[1], base, "named")
+@pytest.fixture(scope="module")
+def summarized(base, batches):
+    cells = batches[0].copy()
+    setup(SCVI, cells, labels_key="cell_type")
+    model = SCVI(cells, **{**NETWORK, "n_hidden": 32, "n_latent": 6})
+    model.module.load_state_dict(base.module.state_dict())
+    model.is_trained_ = True
+    model.module.eval()
+    sp.train.summarize_reference(model, "cell_type")
+    return mapped_onto(model, batches[1])
+
+
+@pytest.fixture(scope="module")
+def by_summary(batches, summarized):
+    return sp.tl.extend_reference(batches[1], summarized, "named", reference=embedded(batches[0], summarized))
+
+
+class TestBySummary:
+    """Models without a classifier label by the summary of labels that they carry, which is extended."""
+
+    def test_new_labels_are_found_without_cells(self, batches, summarized, by_summary):
+        _, first, second = batches
+        assert type(by_summary) is SCVI
+        old, new = (model.state.summaries["cell_type"] for model in (summarized, by_summary))
+        assert new.labels == (*old.labels, *ONLY_QUERY)
+        named = first.obs["named"].astype(str)
+        expected = sp.train.summarize_reference(
+            summarized, "named", labels=named.where(named.isin(ONLY_QUERY), None).tolist(), keep=False
+        )
+        assert torch.equal(new.means, torch.cat([old.means, expected.means]))
+        hidden, truth = without_truth(second)
+        onward = mapped_onto(by_summary, second)
+        sp.tl.embed(hidden, onward)
+        for model, reached in ((onward, True), (mapped_onto(summarized, second), False)):
+            sp.tl.transfer_labels(hidden, model, "cell_type", unknown_above=None)
+            found = hidden.obs["cell_type_pred"].astype(str).to_numpy()
+            of_new = np.isin(truth, ONLY_QUERY)
+            assert ((found == truth)[of_new].mean() > 0.7) == reached
+            assert (found == truth)[~of_new].mean() > 0.8
+
+    def test_all_else_stays(self, batches, summarized, by_summary):
+        ref = batches[0]
+        assert summarized.state.summaries["cell_type"].labels == ("type0", "type1", "type2")
+        for name, tensor in by_summary.module.state_dict().items():
+            assert torch.equal(tensor, summarized.module.state_dict()[name]), name
+        assert by_summary.state.space == summarized.state.space
+        assert by_summary.history["elbo_train"].equals(summarized.history["elbo_train"])
+        record = by_summary.state.lineage[-1]
+        assert set(record["new_labels"]) == set(ONLY_QUERY)
+        probabilities = by_summary.state.summaries["cell_type"].probabilities(summarized.embed(ref))
+        assert record["reference_changed"] == (probabilities.argmax(1) > 2).mean() <= 0.01
+        assert record["reference_cells"] == ref.n_obs
+        assert len(summarized.state.lineage) + 1 == len(by_summary.state.lineage)
+
+    def test_it_is_a_model_of_its_own(self, batches, summarized):
+        """Training it, or letting go of the first, changes nothing of the other."""
+        first = batches[1]
+        mapped = sp.tl.map_query(without_truth(first)[0], summarized, shared_batches=["batch2"], strategy="all",
+                                 max_epochs=1, train_kwargs=FAST)  # fmt: skip
+        before = {name: tensor.clone() for name, tensor in mapped.module.state_dict().items()}
+        extended = sp.tl.extend_reference(first, mapped, "named")
+        extended.train(1, **FAST)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in mapped.module.state_dict().items())
+        assert any(not torch.equal(tensor, before[name]) for name, tensor in extended.module.state_dict().items())
+        del mapped
+        assert extended.get_latent_representation().shape == (first.n_obs, 6)
+
+    def test_saved_and_without_cells(self, batches, summarized, by_summary, tmp_path):
+        first = batches[1]
+        summarized.save(tmp_path / "mapped")
+        again = sp.tl.extend_reference(first, tmp_path / "mapped", "named")
+        assert again.adata.n_obs == first.n_obs
+        expected, found = (model.state.summaries["cell_type"] for model in (by_summary, again))
+        assert torch.equal(found.means, expected.means)
+        again.save(tmp_path / "extended")
+        assert sp.load(tmp_path / "extended").state.summaries["cell_type"].labels == expected.labels
+
+    def test_labels_of_few_cells(self, batches, summarized):
+        first = batches[1].copy()
+        few = first.obs_names[(first.obs["cell_type"] == "type3").to_numpy()][5:]
+        first.obs.loc[few, "named"] = "Unknown"
+        with pytest.warns(UserWarning, match=r"labels \['type3'\] are left out"):
+            once = sp.tl.extend_reference(first, summarized, "named")
+        assert once.state.summaries["cell_type"].left_out == ("type3",)
+        assert set(once.state.lineage[-1]["new_labels"]) == {"type4"}
+        again = sp.tl.extend_reference(batches[1], once, "named")  # now there are enough
+        summary = again.state.summaries["cell_type"]
+        assert summary.left_out == ()
+        assert summary.labels == ("type0", "type1", "type2", "type4", "type3")
+        first.obs.loc[first.obs["named"] == "type4", "named"] = "Unknown"
+        with pytest.raises(ValueError, match="no label in 'cell_type' has 20 cells"):
+            sp.tl.extend_reference(first, summarized, "named")
+
+    def test_which_summary(self, batches, summarized):
+        first = batches[1].copy()
+        summaries = summarized.state.summaries
+        both = sp.tl.extend_reference(first, summarized, "named")
+        both.remember(summaries={**summaries, "coarse": summaries["cell_type"]})
+        with pytest.raises(ValueError, match=r"summaries of \['cell_type', 'coarse'\]"):
+            sp.tl.extend_reference(first, both, "named")
+        first.obs["coarse"] = first.obs["named"]
+        state = sp.tl.extend_reference(first, both, "coarse").state
+        assert state.summaries["coarse"].labels[-1] == "type4"
+        assert "type4" not in state.summaries["cell_type"].labels
+
+    def test_refusals(self, base, batches, summarized):
+        ref, first, _ = batches
+        with pytest.raises(TypeError, match=r"summarize_reference.*joint_embedding"):
+            sp.tl.extend_reference(first, base, "named")
+        with pytest.raises(ValueError, match="has no hierarchy"):
+            sp.tl.extend_reference(first, summarized, "named", parents={"type3": None})
+        known = first[first.obs["named"] == "type1"].copy()
+        with pytest.raises(ValueError, match="knows all labels"):
+            sp.tl.extend_reference(known, summarized, "named")
+        elsewhere = sp.tl.embed(ref, base, copy=True)
+        elsewhere.uns["scarches_plus"]["embeddings"]["X_scarches"]["space"] = "another"
+        with pytest.raises(ValueError, match="another latent space"):
+            sp.tl.extend_reference(first, summarized, "named", reference=elsewhere)
+
+    @pytest.mark.filterwarnings("ignore:.*would be given a new label")  # after an epoch
+    def test_totalvi_of_modalities(self, batches, tmp_path):
+        ref, first = (with_proteins(part) for part in batches[:2])
+        for part, cells in zip((ref, first), batches, strict=False):
+            part.obs["cell_type"] = cells.obs["cell_type"].to_numpy()
+        first.obs["named"] = batches[1].obs["named"].to_numpy()
+        options = {"model_kwargs": {"n_hidden": 12, "n_latent": 4}, "train_kwargs": FAST}
+        model = sp.tl.build_reference(ref, "batch", "cell_type", recipe="totalvi", max_epochs=1, **options)
+        mapped = sp.tl.map_query(first, model, max_epochs=1, train_kwargs=FAST)
+        extended = sp.tl.extend_reference(first, mapped, "named", reference=ref)
+        assert type(extended) is TOTALVI
+        np.testing.assert_array_equal(extended.embed(first), first.obsm["X_scarches"])
+        assert extended.state.summaries["cell_type"].labels[3:] == tuple(ONLY_QUERY)
+        sp.tl.transfer_labels(first, extended, "cell_type")
+        assert set(ONLY_QUERY) < set(first.obs["cell_type_pred"].cat.categories)
+        mapped.save(tmp_path / "mapped")
+        again = sp.tl.extend_reference(first, tmp_path / "mapped", "named")
+        torch.testing.assert_close(
+            again.state.summaries["cell_type"].means, extended.state.summaries["cell_type"].means
+        )
+        genes = first.mod["rna"].copy()
+        genes.obs["named"] = first.obs["named"]
+        with pytest.raises(ValueError, match=r"\['batch2'\] measured proteins"):
+            sp.tl.extend_reference(genes, tmp_path / "mapped", "named")
 
 
 def test_an_extended_model_is_the_same_when_it_is_opened_again(extended, tmp_path):

@@ -6,11 +6,13 @@ one out of range. ``None`` is refused except where a function says so.
 """
 
 from ._messages import nearest, shown
+from ._models import SUPPORTED, supported_model, unsupported
 from ._names import choice, distinct, names, slot, text, texts, texts_or_none
 from ._numbers import array, flag, flags, number, seed, whole
 from ._objects import at_home, cells, mapping, path, table
 
 __all__ = [
+    "SUPPORTED",
     "array",
     "at_home",
     "cells",
@@ -26,9 +28,11 @@ __all__ = [
     "seed",
     "shown",
     "slot",
+    "supported_model",
     "table",
     "text",
     "texts",
     "texts_or_none",
+    "unsupported",
     "whole",
 ]

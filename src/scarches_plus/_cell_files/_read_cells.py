@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus._cells import require_sound_cells
+from scarches_plus._cells import GENE_NAMES, require_sound_cells
 from scarches_plus._logging import logger
 
 from . import _hdf5
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ._kinds import Kind
 
 _GENE_EXPRESSION = "Gene Expression"
-_GENES = ("rna", "gex", "genes", "gene expression", "gene_expression", "transcriptome")
 
 
 def read_cells(
@@ -122,7 +121,7 @@ def _genes_of(cells: MuData, path: Path, modality: str | None) -> AnnData:
     """Return one modality, with the columns of the whole that it lacks."""
     names = list(cells.mod)
     if modality is None:
-        known = [name for name in names if name.lower() in _GENES]
+        known = [name for name in names if name.lower() in GENE_NAMES]
         if len(known) != 1:
             message = f"{path} has modalities {names}: name that of the genes with --modality"
             raise ValueError(message)

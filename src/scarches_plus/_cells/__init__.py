@@ -8,11 +8,15 @@ from ._counts import counts_layer, counts_of, matrix_of, row_blocks, stored_coun
 from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound, require_sound_cells
 from ._measured import measured_genes, read_record, unmeasured_genes, write_record
 from ._modalities import (
+    GENE_NAMES,
     columns_of,
+    find_modalities,
     gene_cells,
+    gene_modality,
     in_modality,
     is_mudata,
     keep_complete_cells,
+    looks_like_proteins,
     protein_cells,
     require_same_cells,
 )
@@ -21,6 +25,7 @@ from ._results import require_writable
 from ._unlabelled import without_label
 
 __all__ = [
+    "GENE_NAMES",
     "UnreadableMatrixError",
     "column_not_found",
     "column_of",
@@ -28,13 +33,16 @@ __all__ = [
     "columns_of",
     "counts_layer",
     "counts_of",
+    "find_modalities",
     "gene_cells",
+    "gene_modality",
     "in_memory",
     "in_modality",
     "is_in_memory",
     "is_mudata",
     "keep_complete_cells",
     "look_alike",
+    "looks_like_proteins",
     "matrix_of",
     "measured_genes",
     "missing",

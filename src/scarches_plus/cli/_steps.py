@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scarches_plus import _keys, tl
-from scarches_plus._cells import names_of
+from scarches_plus._cells import is_mudata, names_of
 from scarches_plus._files import write_file, write_folder
 from scarches_plus._logging import logger
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scarches_plus.model import SCANVI, SCVI
+    from mudata import MuData
+
+    from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 #: The reference's cells beside its model.
 REFERENCE = "reference.h5ad"
@@ -48,8 +51,8 @@ def split_cells(
 
 
 def build_model(
-    adata: AnnData, batch_key: str, labels_key: str | None, *, seed: int, **options: object
-) -> SCVI | SCANVI:
+    adata: AnnData | MuData, batch_key: str, labels_key: str | None, *, seed: int, **options: object
+) -> SCVI | SCANVI | TOTALVI:
     """Build a reference from a seed."""
     from scarches_plus.model import set_seed
 
@@ -76,7 +79,9 @@ def trained_model_kept(out: Path | None) -> Iterator[None]:
         raise
 
 
-def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:
+def map_cells(
+    adata: AnnData | MuData, model: SCVI | SCANVI | TOTALVI, *, seed: int, **options: object
+) -> SCVI | SCANVI | TOTALVI:
     """Map a query from a seed, and say what trained."""
     from scarches_plus.model import set_seed
 
@@ -113,7 +118,7 @@ def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path,
     console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
 
 
-def save_with_cells(model: SCVI | SCANVI, cells: AnnData, out: Path, *, overwrite: bool) -> None:
+def save_with_cells(model: SCVI | SCANVI | TOTALVI, cells: AnnData, out: Path, *, overwrite: bool) -> None:
     """Save a model and the reference's cells as one folder, which is replaced in one step."""
     own = ("model.pt", "adata.h5ad", "mdata.h5mu", REFERENCE)
 
@@ -124,7 +129,13 @@ def save_with_cells(model: SCVI | SCANVI, cells: AnnData, out: Path, *, overwrit
     write_folder(out, fill, overwrite=overwrite, replaced=own.__contains__)
 
 
-def without_counts(adata: AnnData) -> AnnData:
-    """Return embeddings and labels only."""
+def without_counts(adata: AnnData | MuData, spec: ReferenceSpec) -> AnnData:
+    """Return embeddings and labels only, of MuData those of the whole and of its genes."""
+    obs = adata.obs
+    if is_mudata(adata):
+        own = obs[[name for name in obs if ":" not in str(name)]]  # the others are copies from modalities
+        genes = adata.mod[spec.modalities["genes"]].obs
+        obs = own.join(genes[[name for name in genes if name not in own]])
+    left_out = {*spec.modalities.values(), *getattr(adata, "mod", ())}
     uns = {key: value for key, value in adata.uns.items() if key == _keys.UNS or key.endswith(_keys.colors(""))}
-    return AnnData(obs=adata.obs, obsm={key: adata.obsm[key] for key in adata.obsm}, uns=uns)
+    return AnnData(obs=obs, obsm={key: adata.obsm[key] for key in adata.obsm if key not in left_out}, uns=uns)

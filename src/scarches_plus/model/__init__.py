@@ -41,6 +41,7 @@ from ._state import set_state as set_state
 from ._surgery._query_model import weight_change as weight_change
 from ._surgery._strategies import STRATEGIES as STRATEGIES
 from ._surgery._teach_labels import teach_labels as teach_labels
+from ._surgery._teach_summary import teach_summary as teach_summary
 from ._totalvi import advice_unsaid as advice_unsaid
 from ._training._defaults import current_seed as current_seed
 from ._training._defaults import default_epochs as default_epochs

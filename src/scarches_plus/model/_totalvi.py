@@ -40,9 +40,10 @@ _OF_TRAIN = {"lr", "adversarial_classifier", "reduce_lr_on_plateau", "n_epochs_k
 class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
     """:class:`scvi.model.TOTALVI` that maps queries by strategy and can prove that the reference did not move.
 
-    Cells come as MuData, registered with ``TOTALVI.setup_mudata``. Everything of scvi-tools' class works, and files
-    open in both packages. A query may lack genes, which leave the likelihood, and proteins, even all of them (AnnData
-    of genes, or MuData without the modality): the model predicts those.
+    Cells come as MuData, registered with ``TOTALVI.setup_mudata``; :func:`scarches_plus.tl.build_reference` with recipe
+    ``"totalvi"`` takes AnnData with proteins in ``obsm``, too. Everything of scvi-tools' class works, and files open in
+    both packages. A query may lack genes, which leave the likelihood, and proteins, even all of them (AnnData of genes,
+    or MuData without the modality): the model predicts those.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
     empirical_protein_background_prior, override_missing_proteins
         As in scvi-tools.
     model_kwargs
-        As in scvi-tools. For references, set ``use_layer_norm="both"`` and ``use_batch_norm="none"``.
+        As in scvi-tools. For references, set ``use_layer_norm="both"`` and ``use_batch_norm="none"``, as recipe
+        ``"totalvi"`` does.
 
     References
     ----------
@@ -83,7 +85,8 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
             Always.
         """
         message = (
-            "sp.model.TOTALVI takes MuData, with genes and proteins as modalities: TOTALVI.setup_mudata(mdata, ...)"
+            "sp.model.TOTALVI takes MuData, with genes and proteins as modalities: TOTALVI.setup_mudata(mdata, ...). "
+            "For AnnData with proteins in obsm: sp.tl.build_reference(adata, batch_key, recipe='totalvi')"
         )
         raise NotImplementedError(message)
 

@@ -80,6 +80,7 @@ def check_query(
     check.texts_or_none(layer=layer, batch_key=batch_key)
     shared_batches = check.names("shared_batches", shared_batches, of=object)
     model = opened(model)
+    check.supported_model(model)
     spec = model if model is None or isinstance(model, ReferenceSpec) else getattr(model, "spec", None)
     if model is not None and not isinstance(spec, ReferenceSpec):
         message = f"expected a model of scarches_plus (sp.model.load opens others), not {check.shown(model)}"

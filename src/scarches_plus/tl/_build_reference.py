@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
@@ -10,7 +11,17 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells import column_of, names_of, require_writable, unmeasured_genes, without_label
+from scarches_plus._cells import (
+    column_of,
+    find_modalities,
+    gene_cells,
+    is_mudata,
+    names_of,
+    protein_cells,
+    require_writable,
+    unmeasured_genes,
+    without_label,
+)
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
@@ -23,20 +34,22 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from anndata import AnnData
+    from mudata import MuData
     from numpy.typing import NDArray
 
-    from scarches_plus.model import SCANVI, SCVI, Recipe, ReferenceTraining
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI, Recipe, ReferenceTraining
     from scarches_plus.train import Penalty
 
 
 def build_reference(  # noqa: PLR0913 (all that a training takes)
-    adata: AnnData,
+    adata: AnnData | MuData,
     batch_key: str,
     labels_key: str | None = None,
     *,
     recipe: str | Recipe = "scvi",
     penalties: Sequence[Penalty] | None = None,
     layer: str | None = None,
+    protein_key: str | None = None,
     gene_mask: Literal["auto"] | pd.DataFrame | Mapping[str, Sequence[str]] | None = "auto",
     unlabeled_category: str = _keys.UNKNOWN,
     unlabelled: Collection[Any] | None = None,
@@ -48,25 +61,31 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     plan_kwargs: Mapping[str, Any] | None = None,
     train_kwargs: Mapping[str, Any] | None = None,
     key_added: str = _keys.EMBEDDING,
-) -> SCVI | SCANVI:
+) -> SCVI | SCANVI | TOTALVI:
     """Train a reference model that queries can be mapped onto, and embed the reference.
 
     Parameters
     ----------
     adata
-        Reference cells with raw counts. Receives ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing
-        else of it changes.
+        Reference cells with raw counts; for recipe ``"totalvi"`` MuData, or AnnData with proteins in ``obsm``. Receives
+        ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing else of it changes.
     batch_key
         ``obs`` column of batches (studies, technologies, samples).
     labels_key
         ``obs`` column of cell types; needed by recipe ``"scanvi"``. Missing values count as unlabelled, and so
-        do words of ``unlabelled``: these cells train without a label.
+        do words of ``unlabelled``: these cells train without a label. totalVI does not train on labels: the model gets
+        a summary of them (:func:`scarches_plus.train.summarize_reference`), by which it labels queries without the
+        reference's cells.
     recipe
         Name in :data:`scarches_plus.model.RECIPES`, or a :class:`~scarches_plus.model.Recipe`.
     penalties
         Terms to add to the loss, instead of the recipe's; ``()`` for none.
     layer
-        Layer with raw counts; ``None`` means ``X``.
+        Layer with raw counts; ``None`` means ``X``. Proteins in MuData have them there, too, or else in ``X``.
+    protein_key
+        For recipe ``"totalvi"``: modality of the proteins in MuData, slot of ``obsm`` (a table with names, or a matrix)
+        in AnnData. By default, like the modality of the genes, found by its name (``"rna"``; ``"prot"``, ``"adt"``,
+        ``"protein_expression"`` and the like) or by ``var["feature_types"]``. Queries keep proteins under this name.
     gene_mask
         Genes that each batch measured; the others leave the likelihood of its cells, here and wherever the model trains
         again. ``"auto"``: as :func:`scarches_plus.pp.concat_studies` recorded it, if it did. Else batch to the names of
@@ -102,18 +121,20 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     ------
     QueryError
         If the cells cannot be used, naming every problem and its fix.
+    KeyError
+        If a column, modality or slot is missing.
     ValueError
-        If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or there is no
-        such recipe, or ``gene_mask`` names an unknown batch or gene, or a batch spans studies that measured different
-        genes.
+        If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or it needs
+        proteins and they are not found, or ``protein_key`` has no use, or there is no such recipe, or ``gene_mask``
+        names an unknown batch or gene, or a batch spans studies that measured different genes.
     TypeError
-        If an argument is of another kind, such as a text where a list is meant.
+        If an argument is of another kind, such as a text where a list is meant, or MuData for a recipe of genes alone.
     """
     from scarches_plus.model import trained_model_kept
 
-    check.cells("adata", adata)
+    check.cells("adata", adata, mudata=True)
     check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
-    check.texts_or_none(labels_key=labels_key, layer=layer)
+    check.texts_or_none(labels_key=labels_key, layer=layer, protein_key=protein_key)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     categorical_covariate_keys = check.names("categorical_covariate_keys", categorical_covariate_keys)
     continuous_covariate_keys = check.names("continuous_covariate_keys", continuous_covariate_keys)
@@ -128,6 +149,7 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     require_writable(adata, copy=None)
     training = _training(recipe, penalties, model_kwargs, plan_kwargs, train_kwargs)
     _require_use_of_labels(training, labels_key, hierarchy)
+    _require_use_of_proteins(training, adata, protein_key)
     spec = ReferenceSpec(
         var_names=tuple(adata.var_names),
         layer=layer,
@@ -137,6 +159,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         categorical_covariates=dict.fromkeys(categorical_covariate_keys, ()),
         continuous_covariates=tuple(continuous_covariate_keys),
     )
+    if training.of_proteins:
+        spec = _with_proteins(spec, adata, protein_key)
     tree = training.argument("hierarchy") if hierarchy is None else hierarchy
     in_tree = () if tree is None else LabelTree.of(tree).nodes
     cells = _reference_cells(adata, spec, partial(without_label, unlabelled=unlabelled, known=in_tree))
@@ -144,22 +168,16 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         _require_labels(set(cells.obs[labels_key]) - {unlabeled_category}, str(labels_key), training, hierarchy)
     unmeasured = unmeasured_genes(cells, cells.obs[batch_key].to_numpy(), gene_mask)
     logger.info(
-        "counts are %s, batches obs[%r], labels %s%s",
+        "counts are %s, batches obs[%r], labels %s%s%s",
         "X" if layer in {None, "X"} else f"layers[{layer!r}]", batch_key,
-        f"obs[{labels_key!r}]" if training.on_labels else "not used",
+        f"obs[{labels_key!r}]" if training.on_labels or (training.of_proteins and labels_key) else "not used",
+        f", {len(spec.proteins)} proteins in {spec.modalities['proteins']!r}" if training.of_proteins else "",
         "; genes that a batch did not measure leave its likelihood" if unmeasured else "",
     )  # fmt: skip
-    setup = {
-        "layer": layer,
-        "batch_key": batch_key,
-        "labels_key": labels_key,
-        "categorical_covariate_keys": list(categorical_covariate_keys) or None,
-        "continuous_covariate_keys": list(continuous_covariate_keys) or None,
-    }
     model = training.run(
         cells,
-        setup,
-        unlabeled_category=unlabeled_category,
+        adata,
+        spec,
         hierarchy=hierarchy,
         max_epochs=max_epochs,
         unmeasured=unmeasured,
@@ -177,9 +195,8 @@ def _training(
     from scarches_plus import model, train
 
     train.name_terms(penalties or ())
-    known = recipe if isinstance(recipe, model.Recipe) else model.RECIPES[check.choice("recipe", recipe, model.RECIPES)]
     own = None if penalties is None else tuple(penalties)
-    return model.ReferenceTraining(known, own, model_kwargs, plan_kwargs, train_kwargs)
+    return model.ReferenceTraining(recipe, own, model_kwargs, plan_kwargs, train_kwargs)  # type: ignore[arg-type]
 
 
 def _require_use_of_labels(training: ReferenceTraining, labels_key: str | None, hierarchy: Any) -> None:
@@ -190,6 +207,35 @@ def _require_use_of_labels(training: ReferenceTraining, labels_key: str | None, 
     if hierarchy is not None and not training.on_labels:
         message = "this recipe does not train on labels, so hierarchy has no use; leave it out, or take recipe='scanvi'"
         raise ValueError(message)
+
+
+def _require_use_of_proteins(training: ReferenceTraining, adata: AnnData | MuData, protein_key: str | None) -> None:
+    """Raise if a recipe of genes alone is given more."""
+    if training.of_proteins:
+        return
+    if is_mudata(adata):
+        message = (
+            "this recipe is for genes alone, and adata is MuData: pass their modality, such as mdata.mod['rna'], with "
+            "the columns of batches and labels in its obs; or take recipe='totalvi' for genes and proteins"
+        )
+        raise TypeError(message)
+    if protein_key is not None:
+        message = "this recipe is for genes alone, so protein_key has no use; leave it out, or take recipe='totalvi'"
+        raise ValueError(message)
+
+
+def _with_proteins(spec: ReferenceSpec, adata: AnnData | MuData, protein_key: str | None) -> ReferenceSpec:
+    """Return what is said of the reference together with where its genes and proteins are."""
+    spec = replace(spec, modalities=find_modalities(adata, protein_key))
+    genes = adata.mod[spec.modalities["genes"]] if is_mudata(adata) else adata  # type: ignore[union-attr]
+    proteins: Any = protein_cells(adata, spec)
+    in_layer = is_mudata(adata) and spec.layer in set(proteins.layers)
+    return replace(
+        spec,
+        var_names=tuple(genes.var_names),
+        proteins=tuple(map(str, proteins.var_names)),
+        protein_layer=spec.layer if in_layer else None,
+    )
 
 
 def _require_labels(
@@ -207,18 +253,21 @@ def _require_labels(
         LabelTree.of(hierarchy).require(labels, f"labels of obs[{key!r}]")
 
 
-def _reference_cells(adata: AnnData, spec: ReferenceSpec, unlabelled: Callable[..., NDArray[np.bool_]]) -> AnnData:
+def _reference_cells(
+    adata: AnnData | MuData, spec: ReferenceSpec, unlabelled: Callable[..., NDArray[np.bool_]]
+) -> AnnData:
     """Check the cells and return them as models take them, sharing the counts with ``adata``."""
     from scarches_plus.model import prepare_cells
 
     key, unlabeled = spec.labels_key, spec.unlabeled_category
-    given = None if key is None else names_of(column_of(adata.obs, key))
     report = check_query(adata, spec)
     report.raise_for_problems()
     for problem in report.problems:
         warn(str(problem), UserWarning, stacklevel=3)
-    cells = prepare_cells(adata, spec)
-    if given is not None:
+    genes = gene_cells(adata, spec)
+    cells = prepare_cells(genes, spec)
+    if key is not None:
+        given = names_of(column_of(genes.obs, key))
         cells.obs[key] = np.where(
             unlabelled(given, always=[str(unlabeled)], where=f"obs[{key!r}]"), str(unlabeled), given
         )

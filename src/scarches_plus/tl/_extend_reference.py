@@ -10,8 +10,8 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._logging import logger
 
+from ._novelty._extend_summary import extend_summary
 from ._novelty._labelled_cells import learned_from, reference_cells, text_labels
 from ._provenance._embedding_record import versions
 
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+    from mudata import MuData
     from numpy.typing import NDArray
 
-    from scarches_plus.model import SCANVI
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 #: Share of reference cells that may change their label before it is worth a warning.
 _TOLERATED = 0.01
 
 
 def extend_reference(
-    adata: AnnData,
-    model: SCANVI | str | Path,
+    adata: AnnData | MuData,
+    model: SCANVI | SCVI | TOTALVI | str | Path,
     labels_key: str,
     *,
     reference: AnnData | None = None,
@@ -39,30 +40,34 @@ def extend_reference(
     unknown_category: str = _keys.UNKNOWN,
     unlabelled: Collection[Any] | None = None,
     rng: int = 0,
-) -> SCANVI:
-    """Extend a scANVI model by the labels of mapped cells that it does not know, such as named novel clusters.
+) -> SCANVI | SCVI | TOTALVI:
+    """Extend a model by the labels of mapped cells that it does not know, such as named novel clusters.
 
-    The classifier gets an output for each new label, and the networks that are conditioned on labels a column; only
-    these are fitted. All else stays bit for bit: the latent space, the embeddings in it, what the model thinks of old
-    labels relative to each other, its anchors and summaries. The new model is a reference like any other: it predicts,
-    is saved, bundled and mapped onto.
+    The classifier of scANVI gets an output for each new label, and the networks that are conditioned on labels a
+    column; only these are fitted. All else stays bit for bit: the latent space, the embeddings in it, what the model
+    thinks of old labels relative to each other, its anchors and summaries. The new model is a reference like any other:
+    it predicts, is saved, bundled and mapped onto.
+
+    scVI and totalVI have no classifier. They label cells by the summary of labels that they carry, and that is what is
+    extended: each new label of 20 cells and more gets its mixture (:func:`transfer_labels` with the model).
 
     Parameters
     ----------
     adata
-        Cells that the model was mapped with, or some of them, with names for new types in ``obs[labels_key]``
-        (:func:`name_novel`). Cells with labels that the model knows help to tell these from the new ones; missing
-        values and ``unknown_category`` are no label. Not changed.
+        Cells that the model was mapped with (MuData for totalVI), or some of them, with names for new types in
+        ``obs[labels_key]`` (:func:`name_novel`). Cells with labels that the model knows help to tell these from the new
+        ones; missing values and ``unknown_category`` are no label. Not changed.
     model
-        scANVI model as :func:`map_query` returned it, or what names it for :func:`scarches_plus.load`. It is not
+        Model as :func:`map_query` returned it, or what names it for :func:`scarches_plus.load`. It is not
         changed.
     labels_key
-        ``obs`` column of ``adata``.
+        ``obs`` column of ``adata``. Without a classifier it extends the summary of that name, or the only one.
     reference
         Reference cells with an embedding in ``obsm[use_rep]`` and labels in the column that the model was trained on,
         so that new labels are told from all old ones. For labels that neither they nor ``adata`` have (those of an
         earlier round), and for all without a reference, cells of no one are drawn from the model's summary of its
-        labels (:func:`scarches_plus.train.summarize_reference`) if it carries one.
+        labels (:func:`scarches_plus.train.summarize_reference`) if it carries one. Without a classifier they only tell
+        how many cells would change their label.
     parents
         For a model with a hierarchy: new label to the inner label that contains it, ``None`` at the top.
     use_rep
@@ -78,28 +83,29 @@ def extend_reference(
 
     Returns
     -------
-    SCANVI
-        The extended model, with the cells of ``model`` (those of ``adata`` if it came without), of which those with new
-        labels are labelled.
+    SCANVI, SCVI or TOTALVI
+        The extended model, of the class of ``model``, with its cells (those of ``adata`` if it came without), of which
+        those with new labels are labelled.
         ``state.lineage`` says which labels came with how many cells, and which share of the reference cells is given a
         new one.
 
     Raises
     ------
     TypeError
-        If the model has no classifier. Join reference and query then (:func:`joint_embedding`): the joint cells are the
-        extended reference of :func:`transfer_labels`.
+        If the model has neither a classifier nor a summary of its labels. Join reference and query then
+        (:func:`joint_embedding`): the joint cells are the extended reference of :func:`transfer_labels`.
     KeyError
         If a column or the embedding is missing.
     ValueError
         If ``adata`` has cells that are not the model's, no label is new, ``parents`` does not fit the hierarchy, the
-        reference's embedding is of another latent space, or nothing tells new labels from old.
+        reference's embedding is of another latent space, nothing tells new labels from old, or, without a classifier,
+        no new label has 20 cells.
 
     Warns
     -----
     UserWarning
-        If more than 1 % of the reference cells would be given a new label, there are none to say, or the model knows
-        labels that no cell has.
+        If more than 1 % of the reference cells would be given a new label, there are none to say, the model knows
+        labels that no cell has, or, without a classifier, a new label has fewer than 20 cells.
 
     Notes
     -----
@@ -115,20 +121,30 @@ def extend_reference(
     """
     from scarches_plus.model import SCANVI, load, teach_labels
 
-    check.cells("adata", adata)
+    check.cells("adata", adata, mudata=True)
     check.texts(labels_key=labels_key, use_rep=use_rep, unknown_category=unknown_category)
-    check.cells("reference", reference, or_none=True)
+    check.cells("reference", reference, mudata=True, or_none=True)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     if parents is not None:
         check.mapping("parents", parents)
     check.seed("rng", rng, generator=False)
     model = load(model)  # type: ignore[assignment]
     if not isinstance(model, SCANVI):
-        message = (
-            f"a {type(model).__name__} has no classifier to extend; sp.tl.joint_embedding(reference, query) with the "
-            "named labels in the column of labels is the extended reference for sp.tl.transfer_labels"
+        if parents:
+            message = "the model has no hierarchy, so parents have no use; leave them out"
+            raise ValueError(message)
+        by_summary, record = extend_summary(
+            model,
+            adata,
+            labels_key,
+            reference=reference,
+            use_rep=use_rep,
+            labels_of=partial(text_labels, nothing={unknown_category}, unlabelled=unlabelled),
+            rng=rng,
         )
-        raise TypeError(message)
+        _warn_of_change(record["reference_changed"], list(record["new_labels"]))
+        by_summary.add_to_lineage({**record, "seed": rng, "versions": versions()})
+        return by_summary
     nothing = {unknown_category, str(model.unlabeled_category_)}
     labels_of = partial(text_labels, nothing=nothing, unlabelled=unlabelled, known=set(model.spec.labels))
     cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key))
@@ -153,8 +169,7 @@ def extend_reference(
     extended = teach_labels(
         model, new, parents=below, cells=cells, of_cells=of_cells, old_means=old.means, old_labels=old.labels, rng=rng
     )
-    _extend_summary(extended, named, rng)
-    record: dict[str, Any] = {
+    record = {
         "new_labels": {label: int((named == label).sum()) for label in new},
         "parents": below,
         "reference_cells": len(old.labels),
@@ -162,13 +177,16 @@ def extend_reference(
         "versions": versions(),
     }
     if len(old.labels):
-        changed = _share_changed(model, extended, old.means[~np.isin(old.labels, new)])
-        record["reference_changed"] = changed
-        if changed > _TOLERATED:
-            message = f"{changed:.1%} of the reference cells would be given a new label: are {new} types of their own?"
-            warn(message, UserWarning, stacklevel=2)
+        record["reference_changed"] = _share_changed(model, extended, old.means[~np.isin(old.labels, new)])
+        _warn_of_change(record["reference_changed"], new)
     extended.add_to_lineage(record)
     return extended
+
+
+def _warn_of_change(changed: float, new: list[str]) -> None:
+    if changed > _TOLERATED:
+        message = f"{changed:.1%} of the reference cells would be given a new label: are {new} types of their own?"
+        warn(message, UserWarning, stacklevel=3)
 
 
 def _parents(model: SCANVI, new: Sequence[str], parents: Mapping[str, str | None] | None) -> dict[str, str | None]:
@@ -190,21 +208,6 @@ def _parents(model: SCANVI, new: Sequence[str], parents: Mapping[str, str | None
         message = f"{wrong[0]!r} is no inner label of the hierarchy, which are {inner}"
         raise ValueError(message)
     return given
-
-
-def _extend_summary(extended: SCANVI, named: NDArray[np.object_], rng: int) -> None:
-    """Add the new labels to the model's summary of its labels, if it carries one."""
-    from scarches_plus.train import summarize_reference
-
-    key, summaries = str(extended.spec.labels_key), extended.state.summaries
-    if key not in summaries or summaries[key].space != extended.state.space:
-        return
-    try:
-        own = summarize_reference(extended, key, labels=named.tolist(), rng=rng, keep=False)
-    except ValueError as error:  # none has enough cells
-        logger.warning("the summary of labels does not describe the new ones: %s", error)
-        return
-    extended.remember(summaries={**summaries, key: summaries[key].plus(own)})
 
 
 def _share_changed(model: SCANVI, extended: SCANVI, means: NDArray[np.float32]) -> float:

@@ -105,12 +105,13 @@ def from_saved(saved: SavedModel, adata: Any, expected: Any, *, prepared: bool =
 
 
 def _class_of(saved: SavedModel, expected: Any) -> Any:
-    _require_class(saved.model_class, expected, saved.path)
     try:
-        return class_of(saved.model_class)
+        found = class_of(saved.model_class)
     except TypeError as error:
-        message = f"{saved.path}: {error}; use it with scvi-tools"
+        message = f"{saved.path}: {error}"
         raise TypeError(message) from None
+    _require_class(saved.model_class, expected, saved.path)
+    return found
 
 
 def _require_class(name: str, expected: Any, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from scarches_plus._cells import names_of
+from scarches_plus._cells import gene_modality, names_of
 from scarches_plus.model import modalities_of
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from ._saved_model import SavedModel
 
-#: What the modality of the genes is called where a model was set up with AnnData; the proteins' is called as in
-#: ``obsm``.
-GENES = "rna"
 #: From this release on, the decoder's background of proteins is made by softplus, before by exp.
 _SOFTPLUS_SINCE = (1, 2)
 #: A factor of each batch, and an encoder that sees counts normalised, both came with 1.3.1; no factor is e^0.
@@ -46,7 +43,7 @@ def as_mudata(saved: SavedModel) -> SavedModel:
     if not registry["setup_args"].get("modalities"):
         proteins = str(registry["setup_args"]["protein_expression_obsm_key"])
         fields = registry["field_registries"]
-        genes = GENES if proteins != GENES else f"{GENES}_genes"
+        genes = gene_modality(proteins)
         names = {genes: names, proteins: names_of(np.asarray(fields["proteins"]["state_registry"]["column_names"]))}
         registry = _of_mudata(registry, genes, proteins, names)
     elif not isinstance(names, dict):  # up to 1.0 names of genes and proteins stood in one row

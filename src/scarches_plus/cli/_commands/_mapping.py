@@ -108,7 +108,7 @@ def demo(
     transfer_and_report(query, reference, labels_key, out, "Mapping demo")
 
 
-def build(  # noqa: PLR0913 (an option for all that a training takes)
+def build(  # noqa: PLR0913 (all that a training takes)
     reference: Path,
     *,
     batch_key: str,
@@ -121,6 +121,7 @@ def build(  # noqa: PLR0913 (an option for all that a training takes)
     hierarchy: Path | None = None,
     unlabelled: Unlabelled = None,
     layer: str | None = None,
+    protein_key: str | None = None,
     max_epochs: Epochs = None,
     seed: Whole = 0,
     importance: bool = False,
@@ -137,11 +138,11 @@ def build(  # noqa: PLR0913 (an option for all that a training takes)
     Parameters
     ----------
     reference
-        A file of cells with raw counts.
+        A file of cells with raw counts; for recipe totalvi an .h5mu file, or cells with proteins in obsm.
     batch_key
         Column of batches.
     labels_key
-        Column of cell types; recipe scanvi needs it.
+        Column of cell types; recipe scanvi needs it, and recipe totalvi keeps a summary of them with the model.
     out
         Folder to write.
     bundle
@@ -158,6 +159,8 @@ def build(  # noqa: PLR0913 (an option for all that a training takes)
         their like.
     layer
         Layer with raw counts; X by default.
+    protein_key
+        For recipe totalvi: modality or slot of obsm with raw counts of proteins, if not found by its name.
     max_epochs
         Epochs of training.
     seed
@@ -177,6 +180,9 @@ def build(  # noqa: PLR0913 (an option for all that a training takes)
     if recipe.startswith("scanvi") and labels_key is None:
         message = f"recipe {recipe} trains on labels: name their column with --labels-key, or take --recipe scvi"
         raise ValueError(message)
+    if protein_key is not None and recipe != "totalvi":
+        message = f"--protein-key is for recipe totalvi, not {recipe}: leave it out"
+        raise ValueError(message)
     reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy, "--card": about.card}
     out = out and output_folder(out, reads, overwrite=overwrite)
     bundle = bundle and output_folder(bundle, reads, option="--bundle", overwrite=overwrite, bundle=True)
@@ -186,7 +192,7 @@ def build(  # noqa: PLR0913 (an option for all that a training takes)
         message = "--card, --name, --version and --license go with --bundle"
         raise ValueError(message)
     penalties, tree = parse_penalties(penalty), read_hierarchy(hierarchy)
-    adata = read_cells(reference, reading)
+    adata = read_cells(reference, reading, keep_modalities=recipe == "totalvi")
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
     require_counts(adata, reference, layer)
     for folder in filter(None, (out, bundle)):
@@ -201,6 +207,7 @@ def build(  # noqa: PLR0913 (an option for all that a training takes)
             hierarchy=tree,
             unlabelled=unlabelled,
             layer=layer,
+            protein_key=protein_key,
             max_epochs=max_epochs,
             seed=seed,
         )
@@ -214,12 +221,13 @@ def build(  # noqa: PLR0913 (an option for all that a training takes)
                 train.store_anchors(model, n_cells=anchors)
     finally:  # what is trained is not lost with what comes after
         if out is not None:
-            save_with_cells(model, without_counts(adata), out, overwrite=overwrite)
+            save_with_cells(model, without_counts(adata, model.spec), out, overwrite=overwrite)
             console.print(f"wrote {out}")
         if bundle is not None:
             with model_kept(model, bundle, saved=out):
+                genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
                 profiles = (
-                    None if labels_key is None else known_profiles(adata, labels_key, batch_key, layer, unlabelled)
+                    None if labels_key is None else known_profiles(genes, labels_key, batch_key, layer, unlabelled)
                 )
                 write_bundle(
                     model, bundle, card=described, anchors=bool(anchors), profiles=profiles, overwrite=overwrite

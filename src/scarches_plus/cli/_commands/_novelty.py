@@ -141,14 +141,15 @@ def extend(
     overwrite: bool = False,
     reading: Reading = AS_IT_IS,
 ) -> None:
-    """Teach a scANVI model the labels of mapped cells that it does not know.
+    """Teach a model the labels of mapped cells that it does not know.
 
-    Writes a folder with the extended model, a reference for the next query.
+    The classifier of scANVI learns them, and of other models the summary of labels that they carry. Writes a folder
+    with the extended model, a reference for the next query.
 
     Parameters
     ----------
     cells
-        The mapped cells with raw counts and labels (.h5ad), such as the command name writes.
+        The mapped cells with raw counts and labels (.h5ad, or .h5mu for totalVI), such as the command name writes.
     model
         What names the model that they were mapped with, such as the folder of map --save-model.
     labels_key
@@ -178,12 +179,12 @@ def extend(
         None if parents is None else read_json(parents, "new labels with what contains them", example='{"delta": null}')
     )
     known = open_model(model)
-    adata = read_cells(cells, reading)
+    adata = read_cells(cells, reading, keep_modalities=bool(known.spec.modalities))
     require_columns(adata, cells, labels_key=labels_key)
     require_counts(adata, cells, None)
     extended = tl.extend_reference(
         adata,
-        known,  # type: ignore[arg-type]
+        known,
         labels_key,
         reference=None if reference is None else read_reference(reference),
         parents=given,

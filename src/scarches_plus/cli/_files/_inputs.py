@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anndata import AnnData
+    from mudata import MuData
 
     from scarches_plus._label_tree import LabelTree
 
@@ -127,11 +128,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def require_counts(adata: AnnData, file: Path, layer: str | None) -> None:
+def require_counts(adata: AnnData | MuData, file: Path, layer: str | None) -> None:
     """Refuse a layer that a file does not have, or cells without counts."""
+    layers = {name for part in getattr(adata, "mod", {"": adata}).values() for name in part.layers}
     if layer is None and getattr(adata, "X", None) is None and not hasattr(adata, "mod"):
         message = f"{file} holds no counts (X is empty); pass the file that it was made of"
         raise ValueError(message)
-    if layer not in {None, "X"} and layer not in adata.layers:
-        message = f"layer {layer!r} not found in {file}, which has {sorted(adata.layers)}; leave --layer out for X"
+    if layer not in {None, "X"} and layer not in layers:
+        known = sorted(layers - {None})  # from anndata 0.13 on None is X
+        message = f"layer {layer!r} not found in {file}, which has {known}; leave --layer out for X"
         raise KeyError(message)

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scarches_plus._label_profiles import LabelProfiles
-    from scarches_plus.model import SCANVI, SCVI
+    from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 _MAKE_ONE = "scarches-plus bundle MODEL --reference CELLS --with-cells latent labels --out BUNDLE"
 
 
-def open_model(what: str) -> SCVI | SCANVI:
+def open_model(what: str) -> SCVI | SCANVI | TOTALVI:
     """Open a model: a path of any layout, a name of a hub, a DOI or an address."""
     files_read.append(Path(what))
-    return load(what)  # type: ignore[return-value]
+    return load(what)
 
 
 def model_or_cells(what: str) -> Any:

@@ -45,7 +45,7 @@ class Recipe:
         Where this recipe does not do what the paper says, and why.
     """
 
-    model: Literal["SCVI", "SCANVI"]
+    model: Literal["SCVI", "SCANVI", "TOTALVI"]
     source: str
     departures: tuple[str, ...] = ()
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Recipe:
     semi_supervised_model_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check.choice("model", self.model, ("SCVI", "SCANVI"))
+        check.choice("model", self.model, ("SCVI", "SCANVI", "TOTALVI"))
         for name in (
             "model_kwargs",
             "plan_kwargs",

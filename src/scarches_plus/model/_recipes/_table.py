@@ -10,6 +10,7 @@ from scarches_plus.train import EWC
 from ._bascvi import BASCVI_RECIPES
 from ._scanvi import SCANVI_RECIPES
 from ._scvi import SCVI_RECIPES
+from ._totalvi import TOTALVI_RECIPES
 from ._trvae import TRVAE_RECIPES
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
     from ._recipe import Recipe
 
-RECIPES: dict[str, Recipe] = {**SCVI_RECIPES, **SCANVI_RECIPES, **TRVAE_RECIPES, **BASCVI_RECIPES}
+RECIPES: dict[str, Recipe] = {
+    **SCVI_RECIPES,
+    **SCANVI_RECIPES,
+    **TRVAE_RECIPES,
+    **BASCVI_RECIPES,
+    **TOTALVI_RECIPES,
+}
 
 #: Ways of mapping by name: strategy of surgery, and penalties.
 QUERY_RECIPES: dict[str, tuple[Strategy, tuple[Penalty, ...]]] = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+from warnings import catch_warnings, filterwarnings
 
 import mudata
 import numpy as np
@@ -15,7 +16,7 @@ from scipy import sparse
 from scarches_plus._cells import columns_of, counts_layer, in_memory, matrix_of, protein_cells, require_same_cells
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from scarches_plus._reference import ReferenceSpec
 
@@ -54,9 +55,16 @@ def registrable(cells: AnnData, source: AnnData | MuData, spec: ReferenceSpec) -
     return joint
 
 
-def columns_stay_where_they_are() -> AbstractContextManager[Any]:
-    """Return a context in which mudata does not copy columns of modalities to the whole, as it does not from 0.4 on."""
-    return mudata.set_options(pull_on_update=False) if hasattr(mudata, "set_options") else nullcontext()
+@contextmanager
+def columns_stay_where_they_are() -> Iterator[None]:
+    """Make MuData without copies of columns of modalities in the whole, as mudata does from 0.4 on.
+
+    A protein may have the name of a gene, such as CD4, which mudata warns of.
+    """
+    own = mudata.set_options(pull_on_update=False) if hasattr(mudata, "set_options") else nullcontext()
+    with own, catch_warnings():
+        filterwarnings("ignore", message="var_names are not unique")
+        yield
 
 
 def _protein_counts(source: AnnData | MuData, name: str, spec: ReferenceSpec) -> np.ndarray:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 def require_model(name: str, value: Any) -> None:
-    """Require a model of this package or of scvi-tools."""
+    """Require a model of a class that this package supports, of this package or of scvi-tools."""
     if not isinstance(value, BaseModelClass):
         message = f"{name} must be a model (sp.model.load opens saved ones), not {check.shown(value)}"
         raise TypeError(message)
+    check.supported_model(value)
 
 
 def state_registry(model: BaseModelClass, key: str) -> dict[str, Any]:

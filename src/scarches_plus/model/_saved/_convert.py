@@ -29,6 +29,7 @@ def as_own(model: Any) -> SCVI | SCANVI | TOTALVI:
     """
     if isinstance(model, SCVI | SCANVI | TOTALVI):
         return model
+    check.supported_model(model)
     if isinstance(model, scvi.model.TOTALVI):
         return TOTALVI.from_scvi_tools(model)  # type: ignore[no-any-return]
     if isinstance(model, scvi.model.SCVI | scvi.model.SCANVI):
@@ -49,8 +50,7 @@ def class_of(name: str) -> Any:
         If there is none.
     """
     if name not in CLASSES:
-        message = f"models of class {name} are not supported, only {sorted(CLASSES)}"
-        raise TypeError(message)
+        raise TypeError(check.unsupported(name))
     return CLASSES[name]
 
 

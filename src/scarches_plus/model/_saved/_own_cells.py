@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from mudata import MuData
 
-from scarches_plus._cells import gene_cells, unmeasured_genes
+from scarches_plus._cells import gene_cells, protein_cells, unmeasured_genes
 from scarches_plus.model._mixins._embedding import covariates_of
 from scarches_plus.model._registration._multimodal import registrable
 from scarches_plus.model._registration._query_columns import prepare_cells
@@ -62,8 +63,8 @@ def take_cells(model: Any, adata: AnnData | MuData) -> None:
     Raises
     ------
     ValueError
-        If these are other cells: of batches or categories that the model does not know, or without genes that it
-        measured.
+        If these are other cells: of batches or categories that the model does not know, or without genes or proteins
+        that they measured.
     KeyError
         If a column or layer is missing.
     """
@@ -79,11 +80,13 @@ def take_cells(model: Any, adata: AnnData | MuData) -> None:
         cells.obs[spec.labels_key] = _labels(genes.obs, spec)
     covariates_of(cells.obs, spec)
     _require_genes(model, cells, spec)
+    _require_proteins(model, adata, cells, spec)
     registry = model.registry_
     joint = registrable(cells, adata, spec)
     setup = getattr(type(model), registry.get("setup_method_name", "setup_anndata"))
     setup(joint, source_registry=registry, **registry["setup_args"])
     model.adata = joint
+    model.registry_["setup_method_name"] = setup.__name__  # which scvi-tools drops, and opens files by
     release_cells_with(model)
     if hasattr(model, "_set_indices_and_labels"):
         model._set_indices_and_labels()
@@ -117,3 +120,19 @@ def _require_genes(model: Any, cells: AnnData, spec: ReferenceSpec) -> None:
                 "or map other cells with sp.tl.map_query"
             )
             raise ValueError(message)
+
+
+def _require_proteins(model: Any, adata: AnnData | MuData, cells: AnnData, spec: ReferenceSpec) -> None:
+    if not spec.modalities or protein_cells(adata, spec) is not None:
+        return
+    here = set(spec.batches if spec.batch_key is None else cells.obs[spec.batch_key])
+    mask = model.module.protein_batch_mask or {}
+    measured = [
+        batch for code, batch in enumerate(spec.batches) if batch in here and mask.get(str(code), np.True_).any()
+    ]
+    if measured:
+        message = (
+            f"batches {measured[:5]} measured proteins, and these cells have none in {spec.modalities['proteins']!r}; "
+            "pass the model's own cells: MuData, or AnnData with proteins in that slot of obsm"
+        )
+        raise ValueError(message)

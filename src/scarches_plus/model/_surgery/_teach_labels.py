@@ -11,6 +11,7 @@ from scarches_plus.model._state import hash_of, update_state
 from scarches_plus.train import fit_classifier, fit_conditional, observe_cells
 
 from ._label_surgery import with_labels
+from ._teach_summary import extend_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,7 @@ def teach_labels(
     extended, entries = with_labels(model, new, parents=parents, cells=cells, of_cells=named)
     _fit(extended, of_cells, old_means, old_labels, new=new, entries=entries, rng=rng)
     update_state(extended, weights=hash_of(extended))
+    extend_summary(extended, named, rng)
     return extended
 
 

@@ -1,4 +1,4 @@
-"""Train a reference model by a recipe: scVI, and for scANVI a second stage on labels."""
+"""Train a reference model by a recipe: scVI or totalVI, and for scANVI a second stage on labels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch
+import scvi.external
+import scvi.model
 
+from scarches_plus import _arguments as check
 from scarches_plus._logging import logger
 from scarches_plus._options import check_network, parameters_of
+from scarches_plus.model._recipes._recipe import Recipe
+from scarches_plus.model._recipes._table import RECIPES
+from scarches_plus.model._registration._multimodal import registrable
 from scarches_plus.model._scanvi import SCANVI
 from scarches_plus.model._scvi import SCVI
 from scarches_plus.model._state import update_state
 from scarches_plus.model._surgery._query_model import release_cells_with
-from scarches_plus.module import SCANVAE, VAE
-from scarches_plus.train import SemiSupervisedTrainingPlan, TrainingPlan, store_anchors
+from scarches_plus.model._totalvi import TOTALVI
+from scarches_plus.module import SCANVAE, TOTALVAE, VAE
+from scarches_plus.train import SemiSupervisedTrainingPlan, TrainingPlan, store_anchors, summarize_reference
 
 from ._defaults import default_epochs
 from ._interrupt import trained_model_kept
@@ -25,10 +32,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from anndata import AnnData
+    from mudata import MuData
 
     from scarches_plus._label_tree import LabelTree
-    from scarches_plus.model._recipes._recipe import Recipe
+    from scarches_plus._reference import ReferenceSpec
     from scarches_plus.train import Penalty
+
+#: What takes the arguments of a recipe's network, by the recipe's model.
+_NETWORKS: dict[str, tuple[type, ...]] = {
+    "SCVI": (SCVI, VAE),
+    "SCANVI": (SCVI, SCANVI, SCANVAE),
+    "TOTALVI": (TOTALVI, TOTALVAE),
+}
+_CLASSES: dict[str, Any] = {"SCVI": SCVI, "SCANVI": SCANVI, "TOTALVI": TOTALVI}
 
 
 @cache
@@ -47,7 +63,7 @@ class ReferenceTraining:
     Parameters
     ----------
     recipe
-        Recipe.
+        Recipe, or its name.
     penalties
         Terms to add to the loss; ``None`` takes the recipe's.
     model_kwargs, plan_kwargs, train_kwargs
@@ -58,7 +74,7 @@ class ReferenceTraining:
     TypeError
         If nothing knows an argument, or its value is of another kind.
     ValueError
-        If a value is out of range.
+        If a value is out of range, or there is no recipe of the name.
     """
 
     recipe: Recipe
@@ -68,9 +84,8 @@ class ReferenceTraining:
     train_kwargs: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        recipe = self.recipe
-        cls: Any = SCANVI if recipe.model == "SCANVI" else SCVI
-        classes = (SCVI, SCANVI, SCANVAE) if recipe.model == "SCANVI" else (SCVI, VAE)
+        recipe = _found(self.recipe)
+        cls, classes = _CLASSES[recipe.model], _NETWORKS[recipe.model]
         model_kwargs = check_network(self.model_kwargs, *classes, name="model_kwargs")
         check_network({**recipe.model_kwargs, **recipe.semi_supervised_model_kwargs}, *classes, name="the recipe")
         check_training(cls, recipe.plan_kwargs, recipe.train_kwargs, name="the recipe")
@@ -84,7 +99,12 @@ class ReferenceTraining:
             if owned := sorted({"max_epochs", "penalties", "plan_kwargs"} & set(options)):
                 message = f"{name} holds {owned}, which have a place of their own: give them by that name"
                 raise TypeError(message)
-        checked = {"model_kwargs": model_kwargs, "plan_kwargs": plan_kwargs, "train_kwargs": train_kwargs}
+        checked = {
+            "recipe": recipe,
+            "model_kwargs": model_kwargs,
+            "plan_kwargs": plan_kwargs,
+            "train_kwargs": train_kwargs,
+        }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -98,6 +118,11 @@ class ReferenceTraining:
         """Penalties of the training."""
         return self.recipe.penalties if self.penalties is None else self.penalties
 
+    @property
+    def of_proteins(self) -> bool:
+        """Whether the model is one of genes and proteins."""
+        return self.recipe.model == "TOTALVI"
+
     def argument(self, name: str) -> Any:
         """Return an argument of the model, ``None`` if neither user nor recipe gives it."""
         given = (self.model_kwargs or {}, self.recipe.model_kwargs, self.recipe.semi_supervised_model_kwargs)
@@ -106,23 +131,23 @@ class ReferenceTraining:
     def run(
         self,
         cells: AnnData,
-        setup: Mapping[str, Any],
+        source: AnnData | MuData,
+        spec: ReferenceSpec,
         *,
-        unlabeled_category: str,
         hierarchy: LabelTree | Mapping[str, str | None] | None = None,
         max_epochs: int | None = None,
         **state: Any,
-    ) -> SCVI | SCANVI:
+    ) -> SCVI | SCANVI | TOTALVI:
         """Train the model.
 
         Parameters
         ----------
         cells
             Cells as models take them.
-        setup
-            Arguments of ``setup_anndata``.
-        unlabeled_category
-            Label of cells without one.
+        source
+            Where they come from; proteins are taken from there.
+        spec
+            Where the cells have what the model reads.
         hierarchy
             Hierarchy of the labels.
         max_epochs
@@ -137,13 +162,18 @@ class ReferenceTraining:
         plan = {**recipe.plan_kwargs, **(self.plan_kwargs or {})}
         train = {**recipe.train_kwargs, **(self.train_kwargs or {})}
         train["penalties"] = self.terms
-        SCVI.setup_anndata(cells, **setup)
-        model = SCVI(cells, **_without(arguments, of_model if self.on_labels else ()))
+        first: Any = TOTALVI if self.of_proteins else SCVI
+        registered = registrable(cells, source, spec)
+        _set_up(first, registered, spec)
+        model = first(registered, **_without(arguments, of_model if self.on_labels else ()))
         release_cells_with(model)
         update_state(model, **state)
         logger.info("training %s on %d cells for %d epochs", recipe.model, cells.n_obs, epochs)
         skipped = of_training if self.on_labels else ()
         model.train(max_epochs=epochs, plan_kwargs=_without(plan, of_training), **_without(train, skipped))
+        if self.of_proteins and spec.labels_key is not None:
+            with trained_model_kept(model):
+                _summarize_labels(model, cells, spec)
         if not self.on_labels:
             with trained_model_kept(model):
                 return self._with_anchors(model)
@@ -152,7 +182,7 @@ class ReferenceTraining:
             own = {**recipe.semi_supervised_model_kwargs, **own}
             if hierarchy is not None:
                 own["hierarchy"] = hierarchy
-            labelled: SCANVI = SCANVI.from_scvi_model(model, unlabeled_category, **own)
+            labelled: SCANVI = SCANVI.from_scvi_model(model, spec.unlabeled_category, **own)
             release_cells_with(labelled)
             update_state(labelled, **state)
             second = {**recipe.train_kwargs, **recipe.semi_supervised_kwargs, **(self.train_kwargs or {})}
@@ -171,6 +201,43 @@ class ReferenceTraining:
         if any(penalty.uses_anchors for penalty in self.terms):
             store_anchors(model)
         return model
+
+
+def _found(recipe: Recipe | str) -> Recipe:
+    """Return a recipe by its name, or as it is."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    names = {name for name in (*dir(scvi.model), *dir(scvi.external)) if name[0].isupper()} - set(check.SUPPORTED)
+    others = {name.lower(): name for name in names}
+    if isinstance(recipe, str) and recipe.lower() in others:
+        message = f"there is no recipe {recipe!r}: {check.unsupported(others[recipe.lower()])}"
+        raise ValueError(message)
+    return RECIPES[check.choice("recipe", recipe, RECIPES)]
+
+
+def _set_up(cls: Any, cells: AnnData | MuData, spec: ReferenceSpec) -> None:
+    """Register cells with a class of models."""
+    columns = {
+        "batch_key": spec.batch_key,
+        "categorical_covariate_keys": list(spec.categorical_covariates) or None,
+        "continuous_covariate_keys": list(spec.continuous_covariates) or None,
+    }
+    if not spec.modalities:
+        cls.setup_anndata(cells, layer=spec.layer, labels_key=spec.labels_key, **columns)
+        return
+    places = {"rna_layer": spec.modalities["genes"], "protein_layer": spec.modalities["proteins"]}
+    cls.setup_mudata(cells, rna_layer=spec.layer, protein_layer=spec.protein_layer, modalities=places, **columns)
+
+
+def _summarize_labels(model: TOTALVI, cells: AnnData, spec: ReferenceSpec) -> None:
+    """Let a model that does not train on labels carry a summary of them."""
+    labels = cells.obs[spec.labels_key].astype(object)
+    try:
+        summarize_reference(
+            model, str(spec.labels_key), labels=labels.where(labels != spec.unlabeled_category, None).tolist()
+        )
+    except ValueError as error:  # none has enough cells
+        logger.warning("the model carries no summary of the labels in obs[%r]: %s", spec.labels_key, error)
 
 
 def _without(options: Mapping[str, Any], names: Any) -> dict[str, Any]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scarches_plus._cells import counts_layer, in_modality, is_mudata, keep_complete_cells, protein_cells
+from scarches_plus._cells import (
+    counts_layer,
+    in_modality,
+    is_mudata,
+    keep_complete_cells,
+    looks_like_proteins,
+    protein_cells,
+)
 from scarches_plus.pp._query_report import Problem
 
 from ._counts import check_counts
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from scarches_plus._reference import ReferenceSpec
+
+_NOT_MEASURED = "; proteins that a batch did not measure are 0 in all of its cells"
 
 
 def check_proteins(adata: AnnData | MuData, spec: ReferenceSpec) -> Iterator[Problem]:
@@ -33,7 +42,10 @@ def check_proteins(adata: AnnData | MuData, spec: ReferenceSpec) -> Iterator[Pro
         What the reference expects.
     """
     name, proteins = spec.modalities.get("proteins"), protein_cells(adata, spec)
-    if name is None or proteins is None:
+    if name is None:
+        return
+    if proteins is None:
+        yield from _check_names(adata, name)
         return
     place, data = (
         (f"modality {name!r}", f"mdata.mod[{name!r}].var_names_make_unique()")
@@ -66,12 +78,33 @@ def check_proteins(adata: AnnData | MuData, spec: ReferenceSpec) -> Iterator[Pro
         )
     of_interest = proteins[:, names.isin(known)]
     layer = counts_layer(None, spec.protein_layer)
+    if layer is not None and layer not in proteins.layers:
+        here = f"mdata.mod[{name!r}]"
+        yield Problem(
+            "fatal",
+            f"proteins ({place}) have no layer {layer!r}, where the reference keeps their raw counts",
+            f"{here}.layers[{layer!r}] = {here}.X.copy()  # if these are raw counts",
+        )
+        return
     slot = "X" if layer is None else f"layers[{layer!r}]"
     for problem in check_counts(of_interest, layer, empty=None):
         fix = re.sub(r"pass layer='X'", f"adata.{slot} = adata.X", problem.fix)  # `layer` is where genes are
+        fix += _NOT_MEASURED if "missing" in problem.message else ""
         fix = re.sub(r"pass layer=('.*')", rf"adata.{slot} = adata.layers[\1]", fix)
         yield replace(
             problem,
             message=f"proteins ({place}): {problem.message}",
             fix=fix if not is_mudata(adata) else in_modality(fix, name),
+        )
+
+
+def _check_names(adata: AnnData | MuData, name: str) -> Iterator[Problem]:
+    """Find proteins that lie where the reference does not have them."""
+    slots, update = ("mdata.mod", "; mdata.update()") if is_mudata(adata) else ("adata.obsm", "")
+    for other in looks_like_proteins(adata):
+        yield Problem(
+            "warning",
+            f"{slots}[{other!r}] is not read: the reference has proteins in {name!r}, and these cells count as cells "
+            "without any",
+            f"{slots}[{name!r}] = {slots}.pop({other!r}){update}  # if these are their raw counts",
         )

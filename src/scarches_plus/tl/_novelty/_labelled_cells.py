@@ -154,7 +154,7 @@ def reference_cells(
             )
             warn(message, UserWarning, stacklevel=3)
             return LabelledCells(np.empty(0, dtype=object), np.empty((0, model.module.n_latent), dtype=np.float32))
-        return _drawn(summary, list(summary.labels), rng)
+        return draw_cells(summary, list(summary.labels), rng)
     if embedding_space(reference, use_rep) != space:
         message = (
             f"obsm[{use_rep!r}] of the reference lies in another latent space than the model's; embed the reference "
@@ -174,7 +174,7 @@ def reference_cells(
         warn(message, UserWarning, stacklevel=3)
     if summary is None or not described:
         return cells
-    drawn = _drawn(summary, described, rng)
+    drawn = draw_cells(summary, described, rng)
     return LabelledCells(np.concatenate([cells.labels, drawn.labels]), np.concatenate([cells.means, drawn.means]))
 
 
@@ -185,7 +185,7 @@ def _without_cells(model: SCANVI, labels: set[str]) -> list[str]:
     return [label for label, n in zip(model.classes, n_names.tolist(), strict=True) if not n]
 
 
-def _drawn(summary: LatentSummary, labels: list[str], rng: int) -> LabelledCells:
+def draw_cells(summary: LatentSummary, labels: list[str], rng: int) -> LabelledCells:
     """Draw artificial cells of the labels that a summary describes."""
     import torch
 

@@ -40,6 +40,7 @@ def summaries_for(adata: AnnData, model: Any, labels_key: Sequence[str], key: st
     """
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
+    check.supported_model(model)
     if not isinstance(model, SCVI | SCANVI | TOTALVI):
         message = (
             f"the reference must be an AnnData with an embedding in obsm[{key!r}], or a model of sp.model, not "

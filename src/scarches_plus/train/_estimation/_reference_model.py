@@ -65,6 +65,7 @@ def require_model(model: Any, name: str = "model") -> None:
     TypeError
         If it is none.
     """
+    check.supported_model(model)
     if not hasattr(type(model), "remember"):
         message = f"{name} must be a model of sp.model (sp.model.load opens others), not {check.shown(model)}"
         raise TypeError(message)

@@ -195,7 +195,7 @@ class LatentSummary:
         def both(name: str) -> Tensor:
             return torch.cat([getattr(self, name), getattr(other, name)])
 
-        groups = {}
+        labels, groups = self.labels + other.labels, {}
         for name, shares in self.groups.items():
             padded = torch.zeros(len(self) + len(other), max(shares.shape[1], other.groups[name].shape[1]))
             padded[: len(self), : shares.shape[1]] = shares
@@ -203,8 +203,8 @@ class LatentSummary:
             groups[name] = padded
         return replace(
             self,
-            labels=self.labels + other.labels,
-            left_out=self.left_out + other.left_out,
+            labels=labels,
+            left_out=tuple(one for one in dict.fromkeys(self.left_out + other.left_out) if one not in labels),
             of_label=torch.cat([self.of_label, other.of_label + len(self.labels)]),
             groups=groups,
             continuous=None if self.continuous is None else both("continuous"),

@@ -107,6 +107,19 @@ class TrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.TrainingPl
 class AdversarialTrainingPlan(EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.AdversarialTrainingPlan):
     """:class:`scvi.train.AdversarialTrainingPlan` (totalVI) with penalties, explicit modes and exact freezing."""
 
+    def configure_optimizers(self) -> Any:
+        """Return the optimisers and schedule of scvi-tools without the monitor.
+
+        The plan reads it itself, since it takes steps by hand; lightning would ignore it, and warn of that.
+        """
+        found = super().configure_optimizers()
+        schedules = (
+            found[1] if isinstance(found, tuple) else [found.get("lr_scheduler")] if isinstance(found, dict) else []
+        )
+        for schedule in filter(None, schedules):
+            schedule.pop("monitor", None)
+        return found
+
 
 class SemiSupervisedTrainingPlan(
     AlternatingMixin, EpochLogMixin, PenaltyMixin, PlanMixin, scvi.train.SemiSupervisedTrainingPlan
