@@ -133,20 +133,3 @@ def test_released_logits(module):
     torch.testing.assert_close(logits.mean(1), torch.zeros(len(CODES)), atol=1e-5, rtol=0)
 
 
-def test_refusals(module):
-    with pytest.raises(ValueError, match="batch"):
-        BatchAdversary().prepare(setting(module, batch=(1,)))
-    assert len(BatchAdversary().prepare(setting(module, batch=(1,), donor=(0, 1)))._places) == 2
-    with pytest.raises(ValueError, match="batch"):
-        BatchAdversary(groups=("batch", "donor")).prepare(setting(module, batch=(1,), donor=(0, 1)))
-    with pytest.raises(KeyError, match="plate"):
-        BatchAdversary(groups=("plate",)).prepare(setting(module))
-    for options, message in (
-        ({"layers_read": ("latent",)}, "layers_read"),
-        ({"layers_read": ()}, "layers_read"),
-        ({"objective": "minimax"}, "objective"),
-        ({"lr": 0.0}, "lr must be above 0"),
-        ({"n_steps": 0}, "n_steps must be at least 1"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            BatchAdversary(**options)

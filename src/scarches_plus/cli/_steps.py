@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from anndata import AnnData
@@ -55,6 +55,13 @@ def build_model(
 
     set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
+
+
+def check_arguments(recipe: str, **arguments: Any) -> None:
+    """Refuse arguments of a model or a training that nothing knows, before any cell is read."""
+    from scarches_plus.model import RECIPES, ReferenceTraining
+
+    ReferenceTraining(RECIPES[recipe], **arguments)
 
 
 @contextmanager

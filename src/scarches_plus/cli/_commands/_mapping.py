@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
@@ -30,6 +33,7 @@ from scarches_plus.cli._files._outputs import (
 from scarches_plus.cli._penalties import parse_penalties
 from scarches_plus.cli._steps import (
     build_model,
+    check_arguments,
     console,
     map_cells,
     save_with_cells,
@@ -38,7 +42,56 @@ from scarches_plus.cli._steps import (
     transfer_and_report,
     without_counts,
 )
+from scarches_plus.cli._words import parse_options
 from scarches_plus.datasets import pbmc68k
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Changes:
+    """Options that change a recipe.
+
+    Parameters
+    ----------
+    penalty
+        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10.
+    categorical_covariate_keys
+        Further columns of groups to correct for, such as the study beside the sample (the two-hot batch of BA-scVI,
+        whose discriminators read each of them).
+    continuous_covariate_keys
+        Columns of numbers to correct for.
+    model_kwarg
+        Arguments of the network, such as n_latent=20 or gene_likelihood=nb.
+    plan_kwarg
+        Arguments of the training plan, such as lr=1e-4 or max_kl_weight=0.5.
+    """
+
+    penalty: Words = ()
+    categorical_covariate_keys: Annotated[
+        Words, Parameter(name=("--categorical-covariate-keys", "--categorical-covariates"), negative=())
+    ] = ()
+    continuous_covariate_keys: Annotated[
+        Words, Parameter(name=("--continuous-covariate-keys", "--continuous-covariates"), negative=())
+    ] = ()
+    model_kwarg: Words = ()
+    plan_kwarg: Words = ()
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Return the covariates by their argument."""
+        return {
+            "categorical_covariate_keys": self.categorical_covariate_keys,
+            "continuous_covariate_keys": self.continuous_covariate_keys,
+        }
+
+    def arguments(self) -> dict[str, dict[str, Any]]:
+        """Return arguments of the network and of the training."""
+        return {
+            "model_kwargs": parse_options(self.model_kwarg, "--model-kwarg"),
+            "plan_kwargs": parse_options(self.plan_kwarg, "--plan-kwarg"),
+        }
+
+
+UNCHANGED = Changes()
 
 
 def demo(
@@ -117,7 +170,7 @@ def build(
     bundle: Path | None = None,
     about: About = NOTHING_SAID,
     recipe: Recipe = "scvi",
-    penalty: Words = (),
+    changes: Changes = UNCHANGED,
     hierarchy: Path | None = None,
     layer: str | None = None,
     max_epochs: Epochs = None,
@@ -147,14 +200,12 @@ def build(
         Folder of the bundle to write.
     recipe
         Name of the recipe.
-    penalty
-        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=10 or batch_adversary:weight=10.
     hierarchy
         File with a hierarchy of the labels, for recipe scanvi: Newick, OBO, JSON, or lines of parent, child.
     layer
         Layer with raw counts; X by default.
     max_epochs
-        Epochs of training.
+        Epochs of training; by default the recipe's.
     seed
         Seed of the training.
     importance
@@ -164,7 +215,8 @@ def build(
     overwrite
         Replace a model or bundle that is there.
     """
-    require_different(batch_key=batch_key, labels_key=labels_key)
+    covariates = changes.columns()
+    require_different(batch_key=batch_key, labels_key=labels_key, **covariates)
     if out is None and bundle is None:
         message = "name what to write: --out MODEL, --bundle BUNDLE, or both"
         raise ValueError(message)
@@ -179,9 +231,15 @@ def build(
     if described and bundle is None:
         message = "--card, --name, --version and --license go with --bundle"
         raise ValueError(message)
-    penalties, tree = parse_penalties(penalty) or None, read_hierarchy(hierarchy)
+    penalties, tree = parse_penalties(changes.penalty) or None, read_hierarchy(hierarchy)
+    arguments = changes.arguments()
+    if any(arguments.values()):
+        check_arguments(recipe, **arguments)
     adata = read_cells(reference, reading)
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
+    for option, columns in covariates.items():
+        for column in columns:
+            require_columns(adata, reference, **{option: column})
     require_counts(adata, reference, layer)
     for folder in filter(None, (out, bundle)):
         require_room(folder, adata)
@@ -196,6 +254,8 @@ def build(
             layer=layer,
             max_epochs=max_epochs,
             seed=seed,
+            **covariates,
+            **arguments,
         )
     try:
         if importance or anchors:
@@ -288,6 +348,12 @@ def map_(
         check_apart({"--out": out, "--save-model": save_model})
     penalties = parse_penalties(penalty)
     reference = open_model(model)
+    if strategy == "condition" and not reference.spec.encodes_batch:
+        message = (
+            f"the encoder of {model} does not see batches: embed the cells without training, scarches-plus embed "
+            f"{query} --model {model} --out {out}, or train more with --strategy input_layers or all"
+        )
+        raise ValueError(message)
     adata = read_cells(query, reading, keep_modalities=keeps)
     key = batch_key or reference.spec.batch_key
     if batch is not None:
