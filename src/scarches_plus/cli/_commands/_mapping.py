@@ -211,7 +211,8 @@ def build(
     importance
         Keep with the model how much each weight matters, for mapping with strategy clcvae or penalty ewc.
     anchors
-        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd.
+        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd or
+        batch_adversary.
     overwrite
         Replace a model or bundle that is there.
     """
