@@ -93,9 +93,10 @@ def at_most(adata, n_cells, rng):
 def run(variant, reference, query, options, seed):
     scvi.settings.seed = seed
     recipe = recipe_of(variant)
+    width = {"n_hidden": options.hidden} if options.hidden else None
     start = time.process_time()
     model = sp.tl.build_reference(
-        reference, "batch", recipe=recipe, max_epochs=options.epochs, train_kwargs={**recipe.train_kwargs, **QUIET}
+        reference, "batch", recipe=recipe, max_epochs=options.epochs, model_kwargs=width, train_kwargs=QUIET
     )
     seconds = time.process_time() - start
     if recipe.model_kwargs["encode_covariates"]:
@@ -121,10 +122,11 @@ def score(reference, query):
     }
 
 
-def summarise(data, epochs):
+def summarise(data, options):
     """Print means, and paired differences from ``bascvi``."""
     table = pd.read_csv(RESULTS)
-    table = table[(table["data"] == data) & (table["epochs"] == epochs)].set_index(["variant", "seed"])
+    same = (table["data"] == data) & (table["epochs"] == options.epochs) & (table["hidden"] == options.hidden)
+    table = table[same].set_index(["variant", "seed"])
     show(table.groupby("variant", sort=False)[[*SCORES, "trained_epochs", "seconds"]].mean(), f"{data}: means")
     base = table.loc["bascvi"]
     for variant in table.index.unique("variant"):
@@ -145,6 +147,7 @@ def main() -> None:
     parser.add_argument("--query", nargs="+", help="Batches of --data to embed by a reference of the others.")
     parser.add_argument("--genes", type=int, help="Keep so many genes, those that vary most in the reference.")
     parser.add_argument("--cells", type=int, default=500, help="Most cells of a batch.")
+    parser.add_argument("--hidden", type=int, default=0, help="Width of the networks; default: the recipe's 512.")
     parser.add_argument("--variants", nargs="+", default=["bascvi", *CHANGES, "bascvi_paper", "bascvi_code"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=100)
@@ -157,7 +160,7 @@ def main() -> None:
         parts = split(options.data, options.query, options.genes) if options.data else simulated(seed)
         reference, query = (at_most(part, options.cells, rng) for part in parts)
         for variant in options.variants:
-            key = {"data": data, "variant": variant, "seed": seed, "epochs": options.epochs}
+            key = {"data": data, "variant": variant, "seed": seed, "epochs": options.epochs, "hidden": options.hidden}
             done = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame()
             if len(done) and (done[list(key)] == pd.Series(key)).all(axis=1).any():
                 continue
@@ -169,7 +172,7 @@ def main() -> None:
                 if new:
                     writer.writeheader()
                 writer.writerow(row)
-    summarise(data, options.epochs)
+    summarise(data, options)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 REFERENCE = "reference.h5ad"
 
 
+def _set_seed(seed: int) -> None:
+    from scarches_plus.model import set_seed
+
+    set_seed(seed)
+
+
 def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:
@@ -51,9 +57,7 @@ def build_model(
     adata: AnnData, batch_key: str, labels_key: str | None, *, seed: int, **options: object
 ) -> SCVI | SCANVI:
     """Build a reference from a seed."""
-    from scarches_plus.model import set_seed
-
-    set_seed(seed)
+    _set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
 
 
@@ -85,9 +89,7 @@ def trained_model_kept(out: Path | None) -> Iterator[None]:
 
 def map_cells(adata: AnnData, model: SCVI | SCANVI, *, seed: int, **options: object) -> SCVI | SCANVI:
     """Map a query from a seed, and say what trained."""
-    from scarches_plus.model import set_seed
-
-    set_seed(seed)
+    _set_seed(seed)
     mapped = tl.map_query(adata, model, **options)  # type: ignore[arg-type]
     surgery = mapped.surgery
     if surgery is not None:
