@@ -30,10 +30,14 @@ BASCVI_RECIPES = {
         departures=(
             "layer norm (as the later code)",
             "library observed",
+            "the encoder sees log1p of the counts, not of counts normalised per cell",
             "learning rate 1e-4 (code; the paper's 5e-5 is for millions of cells)",
             "weight 1 on the mean over discriminators (half of the code's weight; with one level a twentieth of the "
             "paper's)",
-            "bounded objective",
+            "bounded objective, whose weight warms up over 5 epochs (as the later code's)",
+            "gradients clipped at a norm of 5 (as the later code)",
+            "discriminators with Adam's own eps and no weight decay",
+            "no early stopping, and fewer epochs of more than 40,000 cells",
         ),
         model_kwargs={**_NETWORK, "use_layer_norm": "both", "use_batch_norm": "none"},
         plan_kwargs={"lr": 1e-4, "weight_decay": 1e-5, "eps": 0.01},
