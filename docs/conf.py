@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from scarches_plus.model import RECIPES
+
 HERE = Path(__file__).parent
 
 # Notebooks live in tutorials/, where people look for them; Sphinx reads only below docs/.
@@ -34,6 +36,14 @@ for folder in sorted({file.parent for file in PACKAGE.rglob("*.py")}):
         ]
 (HERE / "module_map.md").write_text("\n\n".join(MAP) + "\n")
 
+# The table of recipes, which guide/references.md includes.
+TABLE = ["| recipe | after | where it departs |", "|---|---|---|"]
+TABLE += [
+    f'| `"{name}"` | {recipe.source} | {"; ".join(recipe.departures) or "nowhere"} |'
+    for name, recipe in RECIPES.items()
+]
+(HERE / "recipes.md").write_text("\n".join(TABLE) + "\n")
+
 project = "scarches_plus"
 author = "scarches_plus developers"
 copyright = "2026, scarches_plus developers"
@@ -47,7 +57,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "_static"]
+exclude_patterns = ["_build", "_static", "recipes.md"]
 templates_path = ["_templates"]
 
 # Notebooks are stored with their outputs.

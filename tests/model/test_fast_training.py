@@ -57,14 +57,14 @@ def free_entries(model):
 @pytest.mark.parametrize(
     ("cls", "use_labels"), [(SCVI, False), (SCANVI, False), (SCANVI, True)], ids=["SCVI", "SCANVI", "SCANVI, labels"]
 )
-@pytest.mark.parametrize("hard", [False, True], ids=["ZINB", "NB, missing genes, two new batches"])
+@pytest.mark.parametrize("hard", [False, True], ids=["ZINB", "NB, normalised input, missing genes, two batches"])
 @pytest.mark.parametrize(
     ("penalties", "clip"), [((), None), (PENALTIES, None), ((), 5.0)], ids=["", "penalties", "gradients clipped"]
 )
 def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, penalties, clip):
     ref, query = split(cells(400, n_batches=4), "batch2", "batch3") if hard else split(cells(300), "batch2")
     query = query[:, query.var_names[6:]].copy() if hard else query
-    pair = reference(cls, ref, gene_likelihood="nb" if hard else "zinb"), query
+    pair = reference(cls, ref, gene_likelihood="nb" if hard else "zinb", normalize_encoder_input=hard), query
     store_anchors(pair[0], n_cells=40)
     epochs, batch_size = 6, 32
     ours, theirs = (query_model(pair, use_query_labels=use_labels) for _ in range(2))

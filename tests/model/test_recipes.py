@@ -2,8 +2,11 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
+from anndata import AnnData
+from scipy import sparse
 from small_models import cells, for_recipe, split
 
 import scarches_plus as sp
@@ -16,8 +19,9 @@ from scarches_plus.train import EWC, MMD, BatchAdversary
 def test_every_recipe_makes_a_reference_fit_for_mapping(name):
     recipe = RECIPES[name]
     # the encoder sees the batch, for surgery, or is blind to it, for cells of any batch
-    assert recipe.model_kwargs["encode_covariates"] is (name != "bascvi")
-    assert recipe.model_kwargs["use_batch_norm"] == "none"
+    blind = name.startswith("bascvi") or name.endswith("blind")
+    assert recipe.model_kwargs["encode_covariates"] is not blind
+    assert blind or recipe.model_kwargs["use_batch_norm"] == "none"
     network = sp.module.TOTALVAE if recipe.model == "TOTALVI" else sp.module.VAE
     accepted = set(inspect.signature(network).parameters)
     assert set(recipe.model_kwargs) <= accepted
@@ -102,6 +106,73 @@ def test_bascvi_is_the_paper_but_for_what_it_says():
     assert adversary.lr == 1e-2
     assert recipe.plan_kwargs == {"lr": 1e-4, "weight_decay": 1e-5, "eps": 0.01}
     assert recipe.train_kwargs == {"batch_size": 64, "gradient_clip_val": 5.0}
+
+
+def test_bascvi_as_printed():
+    recipe = RECIPES["bascvi_paper"]
+    arguments = recipe.model_kwargs
+    assert (arguments["n_layers"], arguments["n_hidden"], arguments["n_latent"]) == (4, 512, 10)
+    assert (arguments["use_batch_norm"], arguments["dropout_rate"]) == ("both", 0.1)
+    assert arguments["normalize_encoder_input"] is True
+    assert arguments["use_observed_lib_size"] is False  # the loss has a KL term of the library
+    assert recipe.plan_kwargs == {"lr": 5e-5, "weight_decay": 1e-5, "eps": 0.01, "n_epochs_kl_warmup": None}
+    (adversary,) = recipe.penalties
+    assert (adversary.weight, adversary.reduction, adversary.objective) == (10, "sum", "negative_cross_entropy")
+    assert (adversary.lr, adversary.eps, adversary.weight_decay) == (1e-2, 0.01, 1e-5)
+    assert recipe.train_kwargs == {"batch_size": 64, "early_stopping": True, "early_stopping_patience": 5}
+    assert (recipe.max_epochs, recipe.epochs_for_any_size) == (100, True)
+
+
+def test_bascvi_as_released():
+    recipe = RECIPES["bascvi_code"]
+    assert recipe.plan_kwargs["max_kl_weight"] == 0.2
+    (adversary,) = recipe.penalties
+    # one half of the sum over both layers is their mean
+    assert (adversary.weight / 2, adversary.reduction) == (1, "mean")
+    assert (adversary.lr, adversary.n_hidden, adversary.normalize_logits) == (1e-4, 512, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "patience", "lr", "library", "encodes"),
+    [
+        ("scvi_2_layers", 2, 15, 1e-4, True, True),
+        ("scvi_4_layers", 4, 5, 1e-4, True, True),
+        ("scvi_4_layers_blind", 4, 5, 5e-5, False, False),
+    ],
+)
+def test_tuned_scvi_is_what_the_paper_lists(name, layers, patience, lr, library, encodes):
+    recipe = RECIPES[name]
+    arguments = recipe.model_kwargs
+    assert (arguments["n_layers"], arguments["n_hidden"], arguments["n_latent"]) == (layers, 512, 10)
+    assert (arguments["use_observed_lib_size"], arguments["encode_covariates"]) == (not library, encodes)
+    assert arguments["gene_likelihood"] == "zinb"
+    assert recipe.plan_kwargs["lr"] == lr
+    assert recipe.train_kwargs["early_stopping_patience"] == patience
+    assert not recipe.penalties
+
+
+@pytest.mark.filterwarnings("ignore:The default number of maximum epochs")  # scvi-tools says what it chose
+@pytest.mark.parametrize("any_size", [False, True])
+def test_epochs_of_many_cells(any_size, monkeypatch):
+    """scvi-tools' rule leaves 3 of the paper's 100 epochs for its 1.2 million cells, and 1 of 3 for 90,000."""
+    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, (90_000, 3)) + 1.0, dtype=np.float32)
+    ref = AnnData(counts, obs={"batch": np.resize(["a", "b"], counts.shape[0])})
+    ref.obs_names, ref.var_names = [f"cell{i}" for i in range(ref.n_obs)], ["INS", "GCG", "SST"]
+    recipe = Recipe("SCVI", "mine", max_epochs=3, epochs_for_any_size=any_size, model_kwargs={"n_hidden": 8})
+    asked = []
+    monkeypatch.setattr(models.SCVI, "train", lambda _, max_epochs, **__: asked.append(max_epochs))
+    monkeypatch.setattr(models.SCVI, "get_latent_representation", lambda _: np.zeros((ref.n_obs, 2)))
+    sp.tl.build_reference(ref, "batch", recipe=recipe)
+    sp.tl.build_reference(ref, "batch", recipe=recipe, max_epochs=2)
+    assert asked == [3 if any_size else 1, 2]
+
+
+def test_early_stopping_of_a_recipe_stops():
+    ref, _ = split(cells(), "batch2")
+    train = {"early_stopping": True, "early_stopping_patience": 1, "early_stopping_min_delta": 1e9}
+    recipe = Recipe("SCVI", "mine", max_epochs=9, model_kwargs={"n_hidden": 8}, train_kwargs=train)
+    model = sp.tl.build_reference(ref, "batch", recipe=recipe)
+    assert len(model.history["elbo_train"]) == 2
 
 
 def test_clcvae_has_the_weight_of_the_notebooks():

@@ -45,7 +45,8 @@ def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, 
     OSError
         If it cannot be written, which is looked at first.
     ValueError
-        If scvi-tools has no such network (``batch_free_decoder_layer``, ``layer_widths``, squared errors).
+        If scvi-tools has no such network (``batch_free_decoder_layer``, ``layer_widths``, ``normalize_encoder_input``,
+        squared errors).
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """

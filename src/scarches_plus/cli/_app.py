@@ -7,7 +7,7 @@ from collections.abc import Sequence  # noqa: TC003 (cyclopts reads annotations)
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter, Token
 
@@ -74,8 +74,24 @@ Epochs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1,
 Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 - 1))]
 Share = Annotated[float, Parameter(validator=_between(0, 1))]
 ShareBetween = Annotated[float, Parameter(validator=_between(0, 1, ends=False))]
-#: Names in scarches_plus.model.RECIPES, whose import takes seconds.
-Recipe = Literal["scvi", "scanvi", "scanvi_alternating", "cvae", "trvae", "trvae_mse", "trvae_sse", "bascvi", "totalvi"]
+
+
+def _recipe_names() -> tuple[str, ...]:
+    """Return the names in ``scarches_plus.model.RECIPES``, read from its sources: its import takes seconds."""
+    tables: dict[str, Any] = {}
+    for file in sorted((Path(__file__).parent.parent / "model" / "_recipes").glob("_*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                tables[ast.unparse(target)] = node.value
+    papers = [tables[ast.unparse(paper)] for paper in tables["RECIPES"].values]
+    return tuple(ast.literal_eval(name) for table in papers for name in table.keys)
+
+
+if TYPE_CHECKING:
+    Recipe = str
+else:
+    Recipe = Literal[_recipe_names()]
 
 
 @Parameter(name="*")

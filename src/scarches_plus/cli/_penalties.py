@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from ast import literal_eval
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
+
+from ._words import parse_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scarches_plus.train import Penalty
-
-#: Letters of a value; Python reads longer ones as nested without end.
-_LONGEST = 200
 
 
 def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...] | None:
@@ -41,7 +39,7 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...] | None:
                     f"{option!r} is not an option of penalty {name}; write option=value, with one of {sorted(allowed)}"
                 )
                 raise ValueError(message)
-            arguments[key] = _value(text)
+            arguments[key] = parse_value(text)
         try:
             penalties.append(known[name](**arguments))
         except (TypeError, ValueError) as error:
@@ -62,13 +60,3 @@ def _penalties_of_words() -> dict[str, type[Penalty]]:
         cls: all((field.default, field.default_factory) != (MISSING, MISSING) for field in fields(cls)) for cls in kinds
     }
     return {cls.name: cls for cls in kinds if optional[cls]}
-
-
-def _value(text: str) -> Any:
-    if len(text) > _LONGEST:
-        message = f"{text[:20]}... is not a value of an option: it has {len(text)} letters"
-        raise ValueError(message)
-    try:
-        return literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two if it nests too deep
-        return text

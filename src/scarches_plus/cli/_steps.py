@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from anndata import AnnData
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 REFERENCE = "reference.h5ad"
 
 
+def _set_seed(seed: int) -> None:
+    from scarches_plus.model import set_seed
+
+    set_seed(seed)
+
+
 def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:
@@ -54,10 +60,15 @@ def build_model(
     adata: AnnData | MuData, batch_key: str, labels_key: str | None, *, seed: int, **options: object
 ) -> SCVI | SCANVI | TOTALVI:
     """Build a reference from a seed."""
-    from scarches_plus.model import set_seed
-
-    set_seed(seed)
+    _set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
+
+
+def check_arguments(recipe: str, **arguments: Any) -> None:
+    """Refuse arguments of a model or a training that nothing knows, before any cell is read."""
+    from scarches_plus.model import RECIPES, ReferenceTraining
+
+    ReferenceTraining(RECIPES[recipe], **arguments)
 
 
 @contextmanager
@@ -83,9 +94,7 @@ def map_cells(
     adata: AnnData | MuData, model: SCVI | SCANVI | TOTALVI, *, seed: int, **options: object
 ) -> SCVI | SCANVI | TOTALVI:
     """Map a query from a seed, and say what trained."""
-    from scarches_plus.model import set_seed
-
-    set_seed(seed)
+    _set_seed(seed)
     mapped = tl.map_query(adata, model, **options)  # type: ignore[arg-type]
     surgery = mapped.surgery
     if surgery is not None:

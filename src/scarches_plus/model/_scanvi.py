@@ -48,10 +48,11 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         As in scvi-tools.
     model_kwargs
         As in scvi-tools (options of :class:`~scarches_plus.module.SCANVAE`), and ``batch_free_decoder_layer``,
-        ``reconstruction_weight`` and ``layer_widths`` as in :class:`SCVI`. ``n_unobserved`` adds classes that no cell
-        is labelled with, for types that the labels lack; the paper has one. ``predict`` gives them one answer, the
-        unlabelled category, whose probability is the sum of theirs: a cell is called so where that sum exceeds the
-        probability of every label. They learn from unlabelled cells, which have to be among those that train.
+        ``reconstruction_weight``, ``layer_widths`` and ``normalize_encoder_input`` as in :class:`SCVI`.
+        ``n_unobserved`` adds classes that no cell is labelled with, for types that the labels lack; the paper has one.
+        ``predict`` gives them one answer, the unlabelled category, whose probability is the sum of theirs: a cell is
+        called so where that sum exceeds the probability of every label. They learn from unlabelled cells, which have to
+        be among those that train.
     hierarchy
         Hierarchy of labels, made by :func:`scarches_plus.pp.label_tree`: the classifier decides level by level, and
         cells may have a label at any level. The model's labels are the leaves, also those that no cell has.

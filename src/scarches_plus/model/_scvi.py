@@ -38,8 +38,9 @@ class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
         batch and categorical covariates enter the decoder after its first layer (BA-scVI; with at least two layers).
         ``reconstruction_weight`` is the factor of a squared error (trVAE's eta; its alpha is the training's
         ``plan_kwargs={"max_kl_weight": ...}``). ``layer_widths`` gives the encoder's hidden layers a width each, from
-        the data on, and the decoder's the same in reverse. Files of models with any of these, or with a squared error,
-        do not open in plain scvi-tools.
+        the data on, and the decoder's the same in reverse. ``normalize_encoder_input=True`` lets the encoder see
+        ``log1p(1e4 * x / x.sum())`` (BA-scVI), while the likelihood stays one of counts. Files of models with any of
+        these, or with a squared error, do not open in plain scvi-tools.
 
     References
     ----------

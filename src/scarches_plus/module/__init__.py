@@ -11,7 +11,7 @@ from ._vae import VAE
 # Offered to other packages of scarches_plus; not public.
 from ._layers._summed_in_parts import sum_of_parts as sum_of_parts
 from ._likelihoods._count_head import CountHead as CountHead
+from ._likelihoods._encoder_input import TARGET_SUM as TARGET_SUM
 from ._likelihoods._expression_likelihood import SQUARED_ERRORS as SQUARED_ERRORS
-from ._likelihoods._expression_likelihood import TARGET_SUM as TARGET_SUM
 
 __all__ = ["SCANVAE", "TOTALVAE", "VAE"]

@@ -41,7 +41,7 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
     ----------
     *args, **kwargs
         As in scvi-tools, with ``gene_likelihood`` as in :class:`VAE`.
-    batch_free_decoder_layer, reconstruction_weight, layer_widths
+    batch_free_decoder_layer, reconstruction_weight, layer_widths, normalize_encoder_input
         As in :class:`VAE`.
     n_unobserved
         Classes beyond the labels, for types that no cell is labelled with. To the outside they are one class, the last.
@@ -64,6 +64,7 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         batch_free_decoder_layer: bool = False,
         reconstruction_weight: float = 1.0,
         layer_widths: Sequence[int] | None = None,
+        normalize_encoder_input: bool = False,
         n_unobserved: int = 0,
         hierarchy: LabelTree | Mapping[str, str | None] | None = None,
         **kwargs: Any,
@@ -90,6 +91,7 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
             batch_free_decoder_layer=batch_free_decoder_layer,
             reconstruction_weight=reconstruction_weight,
             layer_widths=layer_widths,
+            normalize_encoder_input=normalize_encoder_input,
         )
 
     def set_leaves(self, leaves: Tensor) -> None:

@@ -33,6 +33,10 @@ class VAE(AdaptedMixin, scvi.module.VAE):
     layer_widths
         Units of each of the encoder's hidden layers, from the data on, if they differ (trVAE); ``n_hidden`` then has no
         use for them. The decoder's layers mirror them.
+    normalize_encoder_input
+        Let the encoder see ``log1p(1e4 * x / x.sum())`` of the counts ``x`` (BA-scVI), the sum over the genes of the
+        module, instead of ``log1p(x)``, in which the depth of a cell shows. The likelihood stays one of counts, and a
+        library size that is learned is learned from these. A squared error has it anyhow.
 
     References
     ----------
@@ -46,6 +50,7 @@ class VAE(AdaptedMixin, scvi.module.VAE):
         batch_free_decoder_layer: bool = False,
         reconstruction_weight: float = 1.0,
         layer_widths: Sequence[int] | None = None,
+        normalize_encoder_input: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **check_network(kwargs, type(self), name="VAE"))
@@ -53,4 +58,5 @@ class VAE(AdaptedMixin, scvi.module.VAE):
             batch_free_decoder_layer=batch_free_decoder_layer,
             reconstruction_weight=reconstruction_weight,
             layer_widths=layer_widths,
+            normalize_encoder_input=normalize_encoder_input,
         )

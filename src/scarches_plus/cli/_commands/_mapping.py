@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
@@ -30,6 +33,7 @@ from scarches_plus.cli._files._outputs import (
 from scarches_plus.cli._penalties import parse_penalties
 from scarches_plus.cli._steps import (
     build_model,
+    check_arguments,
     console,
     map_cells,
     save_with_cells,
@@ -38,7 +42,57 @@ from scarches_plus.cli._steps import (
     transfer_and_report,
     without_counts,
 )
+from scarches_plus.cli._words import parse_options
 from scarches_plus.datasets import pbmc68k
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Changes:
+    """Options that change a recipe.
+
+    Parameters
+    ----------
+    penalty
+        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=1 or batch_adversary:weight=1;
+        none for no such term.
+    categorical_covariate_keys
+        Further columns of groups to correct for, such as the study beside the sample (the two-hot batch of BA-scVI,
+        whose discriminators read each of them).
+    continuous_covariate_keys
+        Columns of numbers to correct for.
+    model_kwarg
+        Arguments of the network, such as n_latent=20 or gene_likelihood=nb.
+    plan_kwarg
+        Arguments of the training plan, such as lr=1e-4 or max_kl_weight=0.5.
+    """
+
+    penalty: Words = ()
+    categorical_covariate_keys: Annotated[
+        Words, Parameter(name=("--categorical-covariate-keys", "--categorical-covariates"), negative=())
+    ] = ()
+    continuous_covariate_keys: Annotated[
+        Words, Parameter(name=("--continuous-covariate-keys", "--continuous-covariates"), negative=())
+    ] = ()
+    model_kwarg: Words = ()
+    plan_kwarg: Words = ()
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Return the covariates by their argument."""
+        return {
+            "categorical_covariate_keys": self.categorical_covariate_keys,
+            "continuous_covariate_keys": self.continuous_covariate_keys,
+        }
+
+    def arguments(self) -> dict[str, dict[str, Any]]:
+        """Return arguments of the network and of the training."""
+        return {
+            "model_kwargs": parse_options(self.model_kwarg, "--model-kwarg"),
+            "plan_kwargs": parse_options(self.plan_kwarg, "--plan-kwarg"),
+        }
+
+
+UNCHANGED = Changes()
 
 
 def demo(
@@ -117,7 +171,7 @@ def build(  # noqa: PLR0913 (all that a training takes)
     bundle: Path | None = None,
     about: About = NOTHING_SAID,
     recipe: Recipe = "scvi",
-    penalty: Words = (),
+    changes: Changes = UNCHANGED,
     hierarchy: Path | None = None,
     unlabelled: Unlabelled = None,
     layer: str | None = None,
@@ -149,9 +203,6 @@ def build(  # noqa: PLR0913 (all that a training takes)
         Folder of the bundle to write.
     recipe
         Name of the recipe.
-    penalty
-        Terms of the loss instead of the recipe's, such as mmd, mmd:on=decoder,weight=1 or batch_adversary:weight=1;
-        none for no such term.
     hierarchy
         File with a hierarchy of the labels, for recipe scanvi: Newick, OBO, JSON, or lines of parent, child.
     unlabelled
@@ -162,18 +213,20 @@ def build(  # noqa: PLR0913 (all that a training takes)
     protein_key
         For recipe totalvi: modality or slot of obsm with raw counts of proteins, if not found by its name.
     max_epochs
-        Epochs of training.
+        Epochs of training; by default the recipe's.
     seed
         Seed of the training.
     importance
         Keep with the model how much each weight matters, for mapping with strategy clcvae or penalty ewc.
     anchors
-        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd; by default
-        2,000 for recipes with such a penalty, and none for others. A bundle leaves them out unless this is given.
+        Keep so many cells with the model, without counts, for mapping a query of one batch with penalty mmd or
+        batch_adversary; by default 2,000 for recipes with such a penalty, and none for others. A bundle leaves them out
+        unless this is given.
     overwrite
         Replace a model or bundle that is there.
     """
-    require_different(batch_key=batch_key, labels_key=labels_key)
+    covariates = changes.columns()
+    require_different(batch_key=batch_key, labels_key=labels_key, **covariates)
     if out is None and bundle is None:
         message = "name what to write: --out MODEL, --bundle BUNDLE, or both"
         raise ValueError(message)
@@ -191,9 +244,15 @@ def build(  # noqa: PLR0913 (all that a training takes)
     if described and bundle is None:
         message = "--card, --name, --version and --license go with --bundle"
         raise ValueError(message)
-    penalties, tree = parse_penalties(penalty), read_hierarchy(hierarchy)
+    penalties, tree = parse_penalties(changes.penalty), read_hierarchy(hierarchy)
+    arguments = changes.arguments()
+    if any(arguments.values()):
+        check_arguments(recipe, **arguments)
     adata = read_cells(reference, reading, keep_modalities=recipe == "totalvi")
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
+    for option, columns in covariates.items():
+        for column in columns:
+            require_columns(adata, reference, **{option: column})
     require_counts(adata, reference, layer)
     for folder in filter(None, (out, bundle)):
         require_room(folder, adata)
@@ -210,6 +269,8 @@ def build(  # noqa: PLR0913 (all that a training takes)
             protein_key=protein_key,
             max_epochs=max_epochs,
             seed=seed,
+            **covariates,
+            **arguments,
         )
     try:
         if importance or anchors:
@@ -306,6 +367,12 @@ def map_(
         check_apart({"--out": out, "--save-model": save_model})
     penalties = parse_penalties(penalty)
     reference = open_model(model)
+    if strategy == "condition" and not reference.spec.encodes_batch:
+        message = (
+            f"the encoder of {model} does not see batches: embed the cells without training, scarches-plus embed "
+            f"{query} --model {model} --out {out}, or train more with --strategy input_layers or all"
+        )
+        raise ValueError(message)
     adata = read_cells(query, reading, keep_modalities=keeps)
     key = batch_key or reference.spec.batch_key
     if batch is not None:

@@ -107,7 +107,7 @@ def require_columns(adata: Any, file: Path, *, hint: str = "", **options: str | 
         raise KeyError(message)
 
 
-def require_different(**options: str | None) -> None:
+def require_different(**options: Any) -> None:
     """Refuse options that name the same column."""
     distinct(**{_spelled(option): column for option, column in options.items()})
 

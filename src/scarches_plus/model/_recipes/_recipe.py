@@ -34,7 +34,10 @@ class Recipe:
     train_kwargs
         Further arguments of ``train``.
     max_epochs
-        Epochs of training; of the unsupervised training where there are two.
+        Epochs of training; of the unsupervised training where there are two. Fewer for more than 40,000 cells
+        (scvi-tools' heuristic).
+    epochs_for_any_size
+        Train these epochs however many cells there are.
     semi_supervised_epochs, semi_supervised_kwargs
         Epochs of scANVI's training after scVI's, and arguments of ``train`` for it.
     semi_supervised_model_kwargs
@@ -53,6 +56,7 @@ class Recipe:
     penalties: tuple[Penalty, ...] = ()
     train_kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_epochs: int = 200
+    epochs_for_any_size: bool = False
     semi_supervised_epochs: int = 0
     semi_supervised_kwargs: Mapping[str, Any] = field(default_factory=dict)
     semi_supervised_model_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -69,6 +73,7 @@ class Recipe:
             check.mapping(name, getattr(self, name))
         object.__setattr__(self, "departures", check.names("departures", self.departures))
         name_terms(self.penalties)
+        check.flags(epochs_for_any_size=self.epochs_for_any_size)
         object.__setattr__(self, "max_epochs", check.whole("max_epochs", self.max_epochs, least=1))
         semi_supervised = check.whole("semi_supervised_epochs", self.semi_supervised_epochs, least=0)
         object.__setattr__(self, "semi_supervised_epochs", semi_supervised)

@@ -120,7 +120,7 @@ class Condensed:
         self._light: Any = copy.copy(module)
         self._light._modules = dict(module._modules)
         self._light._buffers = dict(module._buffers)
-        self._light.log_variational = False  # cells come projected
+        self._light.log_variational = self._light.encodes_normalized = False  # cells come projected
         encoder = copy.copy(module.z_encoder)
         encoder._modules = dict(encoder._modules)
         self.layers: dict[str, ConditionedLinear] = {}
@@ -153,7 +153,8 @@ class Condensed:
             Shape ``(n_cells, n_genes)``.
         """
         layer = self._module.z_encoder.encoder.fc_layers[0][0]
-        expression = torch.log1p(counts) if self._module.log_variational else counts
+        expression = self._module.encoded(counts)
+        expression = torch.log1p(expression) if self._module.log_variational else expression
         return torch.addmm(layer.bias.detach(), expression, layer.weight.detach()[:, : counts.shape[1]].t())
 
     def constant(self, cells: Mapping[str, Tensor]) -> Tensor:

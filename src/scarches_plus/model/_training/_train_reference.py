@@ -151,13 +151,16 @@ class ReferenceTraining:
         hierarchy
             Hierarchy of the labels.
         max_epochs
-            Epochs; ``None`` takes the recipe's, fewer for more than 40,000 cells.
+            Epochs; ``None`` takes the recipe's, fewer for more than 40,000 cells unless it trains all of them at any
+            size.
         **state
             What the model remembers from the start, as in :class:`~scarches_plus.model.ModelState`.
         """
         recipe = self.recipe
         of_model, of_training = _of_labels()
-        epochs = default_epochs(cells.n_obs, recipe.max_epochs) if max_epochs is None else max_epochs
+        epochs = recipe.max_epochs if max_epochs is None else max_epochs
+        if max_epochs is None and not recipe.epochs_for_any_size:
+            epochs = default_epochs(cells.n_obs, epochs)
         arguments = {**recipe.model_kwargs, **(self.model_kwargs or {})}
         plan = {**recipe.plan_kwargs, **(self.plan_kwargs or {})}
         train = {**recipe.train_kwargs, **(self.train_kwargs or {})}

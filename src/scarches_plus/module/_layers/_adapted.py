@@ -31,21 +31,24 @@ class AdaptedMixin(GeneMaskMixin, ExpressionLikelihoodMixin, CountLikelihoodMixi
         batch_free_decoder_layer: bool,
         reconstruction_weight: float,
         layer_widths: Sequence[int] | None,
+        normalize_encoder_input: bool,
     ) -> None:
         """Change the network that scvi-tools built; with the defaults what it computes stays the same.
 
         Parameters
         ----------
-        batch_free_decoder_layer, reconstruction_weight, layer_widths
+        batch_free_decoder_layer, reconstruction_weight, layer_widths, normalize_encoder_input
             As in :class:`~scarches_plus.module.VAE`.
         """
-        check.flags(batch_free_decoder_layer=batch_free_decoder_layer)
+        check.flags(batch_free_decoder_layer=batch_free_decoder_layer, normalize_encoder_input=normalize_encoder_input)
         check.number("reconstruction_weight", reconstruction_weight, above=0)
         if layer_widths is not None:
             widths = check.names("layer_widths", layer_widths, of=object, least=1)
             set_layer_widths(self, [check.whole("layer_widths", one, least=1, most=_limits.UNITS) for one in widths])
         self.idle_unused_layers()
         self.use_squared_error(reconstruction_weight)
+        if normalize_encoder_input and not self.encodes_normalized:  # as a squared error has it anyhow
+            self.normalize_encoder_input()
         if batch_free_decoder_layer:
             free_first_layer_of_batch(self)
         sum_in_parts(self)

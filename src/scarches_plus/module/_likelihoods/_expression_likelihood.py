@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from scvi.module._constants import MODULE_KEYS
 from torch import nn
 
-from ._squared_error import NOT_DEFINED, SquaredError, normalized_counts
+from ._encoder_input import EncoderInputMixin
+from ._squared_error import NOT_DEFINED, SquaredError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: ``gene_likelihood`` of squared errors, averaged and summed over genes.
 SQUARED_ERRORS = ("mse", "sse")
-#: What the counts of a cell are normalized_counts to add up to, as in scanpy's recipes.
-TARGET_SUM = 1e4
 
 
-class ExpressionLikelihoodMixin:
+class ExpressionLikelihoodMixin(EncoderInputMixin):
     """Reconstructs normalised expression instead of counts, if ``gene_likelihood`` is ``"mse"`` or ``"sse"`` (trVAE).
 
     The data are counts all the same, and normalised here. The encoder sees the same normalised values (before the
@@ -31,10 +29,8 @@ class ExpressionLikelihoodMixin:
     if TYPE_CHECKING:
         gene_likelihood: str
         dispersion: str
-        use_observed_lib_size: bool
         use_size_factor_key: bool
         decoder: Any
-        target_sum: Tensor
 
     def use_squared_error(self, weight: float) -> None:
         """Prepare the network, if ``gene_likelihood`` asks for it.
@@ -72,23 +68,11 @@ class ExpressionLikelihoodMixin:
         self.decoder.px_scale_decoder[1] = nn.ReLU()
         nn.init.ones_(self.decoder.px_scale_decoder[0].bias)
         self._reconstruction_weight = weight
-        # part of the state dict, so that scvi-tools refuses the file: it would encode counts that are not normalised
-        self.register_buffer("target_sum", torch.tensor(TARGET_SUM))  # type: ignore[attr-defined]
+        self.normalize_encoder_input()
 
     @property
     def _reconstructs_expression(self) -> bool:
         return self.gene_likelihood in SQUARED_ERRORS
-
-    def encoded(self, counts: Tensor) -> Tensor:
-        """Return what the encoder sees of counts, but for the logarithm."""
-        return normalized_counts(counts, self.target_sum.to(counts.device)) if self._reconstructs_expression else counts
-
-    def _regular_inference(self, x: Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        outputs: dict[str, Any] = super()._regular_inference(self.encoded(x), *args, **kwargs)  # type: ignore[misc]
-        if self._reconstructs_expression:
-            library = outputs[MODULE_KEYS.LIBRARY_KEY]
-            outputs[MODULE_KEYS.LIBRARY_KEY] = x.sum(1, keepdim=True).log().to(library.device).expand_as(library)
-        return outputs
 
     def generative(self, z: Tensor, library: Tensor, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run the generative process of scvi-tools."""
