@@ -106,6 +106,16 @@ def test_penalties_that_compare_with_anchors_bring_them(model):
     assert build(penalties=[MMD(on="z")]).state.anchors is not None
 
 
+def test_a_latent_variable_that_has_no_anchors_is_no_obstacle(caplog):
+    with caplog.at_level(logging.WARNING, "scarches_plus"):
+        model = sp.tl.build_reference(
+            REFERENCE.copy(), "batch", penalties=[MMD()], max_epochs=1, train_kwargs=SILENT,
+            model_kwargs={**NETWORK, "latent_distribution": "ln"},
+        )  # fmt: skip
+    assert model.state.anchors is None
+    assert "carries no anchors" in caplog.text
+
+
 def test_the_fast_path_keeps_to_clipping_and_the_kl_term(model):
     assert mapped(model).state.engine == "fast"
     adversarial = build(penalties=[BatchAdversary(weight=0.1)])

@@ -202,7 +202,10 @@ class ReferenceTraining:
     def _with_anchors(self, model: Any) -> Any:
         """Let the model keep the cells with which its penalties compare a query of one batch."""
         if any(penalty.uses_anchors for penalty in self.terms):
-            store_anchors(model)
+            try:
+                store_anchors(model)
+            except ValueError as error:  # the latent distribution is not normal
+                logger.warning("the model carries no anchors to compare a query of one batch with: %s", error)
         return model
 
 
