@@ -73,7 +73,9 @@ Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 -
 Share = Annotated[float, Parameter(validator=_between(0, 1))]
 ShareBetween = Annotated[float, Parameter(validator=_between(0, 1, ends=False))]
 #: Names in scarches_plus.model.RECIPES, whose import takes seconds.
-Recipe = Literal["scvi", "scanvi", "scanvi_alternating", "cvae", "trvae", "trvae_mse", "trvae_sse", "bascvi"]
+Recipe = Literal[
+    "scvi", "scanvi", "scanvi_alternating", "scanvi_single_dataset", "cvae", "trvae", "trvae_mse", "trvae_sse", "bascvi"
+]
 
 
 @Parameter(name="*")

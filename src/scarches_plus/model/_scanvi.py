@@ -240,7 +240,7 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
             warn(message, UserWarning, stacklevel=2)
         super().train(*args, **kwargs)
 
-    def fit_classifier(self, *, steps: int = 1000, label_balance: float = 0.5) -> None:
+    def fit_classifier(self, *, steps: int = 400, label_balance: float = 0.5) -> None:
         r"""Fit the classifier alone to the labelled cells, and leave all other networks as they are.
 
         Minimises :math:`E_{q(z | x)} [-\log q(y | z)]`, the second part of the paper's Algorithm 2, until it has

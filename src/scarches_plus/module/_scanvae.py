@@ -169,7 +169,11 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         labels = labelled_dataset[REGISTRY_KEYS.LABELS_KEY]
         if self._leaves_of_codes is None:
             loss, labels, logits = super().classification_loss(labelled_dataset)
-            return loss if self._label_weights is None else self.label_loss(logits, labels.view(-1).long()), labels, logits
+            return (
+                loss if self._label_weights is None else self.label_loss(logits, labels.view(-1).long()),
+                labels,
+                logits,
+            )
         leaf = torch.zeros_like(labels)  # scvi-tools' own loss, which is not used, knows leaves only
         *_, logits = super().classification_loss({**labelled_dataset, REGISTRY_KEYS.LABELS_KEY: leaf})
         codes = labels.view(-1).long()

@@ -24,6 +24,7 @@ from scarches_plus.model._registration._registry import (
 from scarches_plus.model._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
 
 from ._inherit import inherit_memory
+from ._own_penalties import own_penalties
 from ._strategies import (
     STRATEGIES,
     grow,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from scvi.model.base import BaseModelClass
 
     from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.train import Penalty
 
     from ._strategies import Entries, Strategy
 
@@ -194,6 +196,14 @@ class SurgeryMixin:
             sorted(entries),
         )
         return model
+
+    def own_penalties(self) -> tuple[Penalty, ...]:
+        """Return the penalties that this query model's surgery brings along, beside those that a user names.
+
+        Where scANVI's classifier, or what it reads, trains on a query without labels
+        (:class:`~scarches_plus.train.LabelReplay`), if the model carries anchors or a summary of its latent space.
+        """
+        return own_penalties(self)  # type: ignore[arg-type]
 
     def inherit_memory(self, reference_model: BaseModelClass, *, stacklevel: int = 2) -> None:
         """Carry anchors and summaries of labels from the reference into this model's latent space, after its training.

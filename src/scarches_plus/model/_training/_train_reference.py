@@ -15,7 +15,7 @@ from scarches_plus.model._scvi import SCVI
 from scarches_plus.model._state import update_state
 from scarches_plus.model._surgery._query_model import release_cells_with
 from scarches_plus.module import SCANVAE, VAE
-from scarches_plus.train import SemiSupervisedTrainingPlan, TrainingPlan
+from scarches_plus.train import SemiSupervisedTrainingPlan, TrainingPlan, summarize_reference
 
 from ._defaults import default_epochs
 from ._interrupt import trained_model_kept
@@ -157,7 +157,22 @@ class ReferenceTraining:
                 penalties=train["penalties"],
                 **second,
             )
+            _finish_labels(
+                labelled, setup["labels_key"], recipe.classifier_steps * min(recipe.semi_supervised_epochs, epochs)
+            )
         return labelled
+
+
+def _finish_labels(model: SCANVI, labels_key: str, steps: int) -> None:
+    """Fit the classifier, and keep a summary of the labels, by which a mapping that moves the model holds it."""
+    if getattr(model.module, "latent_distribution", "normal") != "normal":
+        return
+    if steps and not model.module.n_unobserved:  # these classes learn from unlabelled cells
+        model.fit_classifier(steps=steps)
+    try:
+        summarize_reference(model, labels_key)
+    except ValueError as reason:
+        logger.info("no summary of the labels is kept: %s", reason)
 
 
 def _without(options: Mapping[str, Any], names: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scarches_plus.train._estimation._eval_mode import evaluated
+from scarches_plus.train._estimation._train_classifier import label_weights
 from scarches_plus.train._penalties._shared._sampled_cells import Rehearsal
 
 from .penalty import Penalty, refuse_unless_reference_moves
@@ -44,7 +45,7 @@ class LabelReplay(Penalty):
     weight
         Factor of the term. The default is the weight of scANVI's classification loss.
     n_cells
-        Cells seen again in each step.
+        Cells seen again in each step; all of them, weighted, if there are no more.
     warmup_epochs, warmup
         As in :class:`Penalty`.
 
@@ -71,7 +72,9 @@ class LabelReplay(Penalty):
             If the model has no classifier, or neither anchors nor a summary, or the reference cannot move.
         """
         if not hasattr(setting.module, "classifier"):
-            message = f"LabelReplay holds scANVI's classifier, and {type(setting.module).__name__} has none: leave it out"
+            message = (
+                f"LabelReplay holds scANVI's classifier, and {type(setting.module).__name__} has none: leave it out"
+            )
             raise ValueError(message)
         refuse_unless_reference_moves(self, setting)
         if setting.anchors is None and not setting.summaries:
@@ -101,14 +104,21 @@ class _Replay:
             parts = [_log_shares(module, rehearsal.encode(module, rows)["qz"].loc) for rows in rehearsal.chunks()]
         self._before = torch.cat(parts).cpu()
         labels = self._before.argmax(1)
-        self._chances = 1 / torch.bincount(labels)[labels]
+        weights = label_weights(labels, balance=1.0)[labels]
+        self._weights = weights / weights.sum()
 
     def __call__(self, step: Step) -> Tensor:
-        rows = torch.multinomial(self._chances, self._options.n_cells, replacement=True)
-        before = self._before[rows].to(step.inference["z"].device)
+        n_cells = self._options.n_cells
+        if n_cells < len(self._weights):
+            rows = torch.multinomial(self._weights, n_cells, replacement=True)
+            weights = torch.full((n_cells,), 1 / n_cells)
+        else:
+            rows, weights = torch.arange(len(self._weights)), self._weights
+        device = step.inference["z"].device
+        before = self._before[rows].to(device)
         with evaluated(step.module):
             now = _log_shares(step.module, self._rehearsal.encode(step.module, rows)["qz"].loc)
-        return (before.exp() * (before - now)).sum(1).mean()
+        return weights.to(device) @ (before.exp() * (before - now)).sum(1)
 
 
 def _log_shares(module: Any, z: Tensor) -> Tensor:
