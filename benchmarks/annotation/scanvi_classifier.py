@@ -82,7 +82,8 @@ def scores(model, reference, cells):
     ref, mapped = (with_embedding(one, model.embed(one)) for one in (reference, cells))
     sp.tl.transfer_labels(mapped, ref, "cell_type", use_rep="X", unknown_above=None)
     truth, vote = (mapped.obs[key].astype(str).to_numpy() for key in ("cell_type", "cell_type_pred"))
-    soft = model.predict(cells, soft=True)
+    # a query model has the cells, and their types may be no labels of it
+    soft = model.predict(None if model.surgery else cells, soft=True)
     own = soft.columns.to_numpy()[soft.to_numpy().argmax(axis=1)].astype(str)
     known = np.isin(truth, reference.obs["cell_type"])
     types = np.unique(truth[known])

@@ -11,13 +11,12 @@ import scarches_plus as sp
 
 def uneven(n_rare=12, **kwargs):
     """Cells of three types, one of them rare."""
-    adata = cells(360, type_effect=1.0, **kwargs)
+    adata = cells(360, type_effect=2.0, **kwargs)
     rare = np.flatnonzero(adata.obs["cell_type"] == "type2")
     return adata[np.setdiff1d(np.arange(adata.n_obs), rare[n_rare:])].copy()
 
 
-#: A training that finds the latent space, and leaves the classifier as it was.
-WITHOUT_LABELS = {"classification_ratio": 0.0, "lr": 0.01}
+FAST = {"lr": 0.01}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def model(trained):
 
 @pytest.fixture(scope="module")
 def trained(adata):
-    return train(reference(SCANVI, adata.copy()), 30, plan_kwargs=WITHOUT_LABELS)
+    return train(reference(SCANVI, adata.copy()), 20, plan_kwargs={**FAST, "classification_ratio": 0.0})
 
 
 def recall(model, label="type2"):
@@ -44,13 +43,19 @@ def recall(model, label="type2"):
     return (model.predict()[truth == label] == label).mean()
 
 
-def test_it_finds_a_rare_label(model):
-    last = model.module.classifier.classifier[-1]
+def forget(model):
+    torch.manual_seed(0)
+    for layer in model.module.classifier.modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
+
+
+def test_it_finds_a_rare_label_that_the_classifier_forgot(model):
+    forget(model)
     with torch.no_grad():
-        last.weight.zero_()
-        last.bias.copy_(torch.tensor([0.0, 0.0, -3.0]))
+        model.module.classifier.classifier[-1].bias[2] -= 1.0
     assert recall(model) == 0
-    model.fit_classifier(steps=400)
+    model.fit_classifier(steps=2000)
     assert recall(model) > 0.7
 
 
@@ -73,6 +78,7 @@ def test_only_the_classifier_changes_and_the_space_stays(adata, tmp_path):
 
 
 def test_it_lowers_the_expected_cross_entropy(model, adata):
+    forget(model)
     mean, variance = model.get_latent_representation(adata, return_dist=True)
     names = list(model.classes)
     codes = torch.tensor([names.index(name) for name in adata.obs["cell_type"]])
@@ -118,7 +124,8 @@ def test_labels_of_a_hierarchy(adata):
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(str)
     adata.obs.loc[adata.obs_names[::5], "cell_type"] = "common"
     tree = {"type0": "common", "type1": "common", "type2": None, "common": None}
-    model = train(reference(SCANVI, adata, hierarchy=tree), 30, plan_kwargs=WITHOUT_LABELS)
+    model = train(reference(SCANVI, adata, hierarchy=tree), 30, plan_kwargs=FAST)
+    forget(model)
     z = torch.as_tensor(model.get_latent_representation())
     codes = torch.as_tensor(model.adata_manager.get_from_registry("labels").ravel().astype(int))
     losses = []
