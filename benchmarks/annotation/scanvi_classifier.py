@@ -92,7 +92,9 @@ def scores(model, reference, cells):
     }
     joint = np.concatenate([ref.obsm["X"], mapped.obsm["X"]])
     batches = np.concatenate([ref.obs["batch"].astype(str), mapped.obs["batch"].astype(str)])
-    row = {"mixing": sp.metrics.entropy_batch_mixing(joint, batches, k=50, normalize=True)}
+    row = {"mixing": np.nan}
+    if len(set(batches)) > 1:
+        row["mixing"] = sp.metrics.entropy_batch_mixing(joint, batches, k=50, normalize=True)
     for name, said in (("own", own), ("vote", vote)):
         row |= {
             f"accuracy_{name}": (said[known] == truth[known]).mean(),
