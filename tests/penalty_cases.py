@@ -4,15 +4,16 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
-from small_models import TOTALVI, cells, split, with_proteins
+from small_models import SCANVI, TOTALVI, cells, split, with_proteins
 
-from scarches_plus.train import EWC, MMD, BatchAdversary, CellReplay, LatentReplay
+from scarches_plus.train import EWC, MMD, BatchAdversary, CellReplay, LabelReplay, LatentReplay
 
 GAMMAS = (0.1, 1.0, 3.0)
 N_ANCHORS = 40
 #: Penalties that keep the reference where it is: of no use where it cannot move.
-HOLDING = (EWC, LatentReplay, CellReplay)
+HOLDING = (EWC, LatentReplay, CellReplay, LabelReplay)
 REFERENCE, QUERY = split(cells(n_batches=4), "batch2", "batch3")
 
 
@@ -67,6 +68,18 @@ def naive_latent_replay(_, step, term):
     return torch.tensor((total + (sizes * expected * np.log(expected / decoded)).sum()) / N_ANCHORS)
 
 
+def naive_label_replay(_, step, term):
+    """Divergence of what the classifier says of the drawn cells, averaged over cells and then over their labels."""
+    rows = torch.arange(N_ANCHORS)
+    means = term._rehearsal.encode(step.module, rows)["qz"].loc
+    now, before = step.module.classifier(means).softmax(1).double().numpy(), term._before.exp().double().numpy()
+    values = np.array(
+        [sum(p * math.log(p / q) for p, q in zip(*pair, strict=True)) for pair in zip(before, now, strict=True)]
+    )
+    labels = before.argmax(1)
+    return torch.tensor(np.mean([values[labels == label].mean() for label in np.unique(labels)]))
+
+
 def naive_cell_replay(_, step, __):
     """Negative ELBO of the reference cells, by scvi-tools."""
     counts = torch.as_tensor(REFERENCE.X.toarray())
@@ -79,7 +92,9 @@ def naive_cell_replay(_, step, __):
 
 
 def adapted(penalty, cls):
-    """The penalty for a model class: cells must be what it takes."""
+    """The penalty for a model class: cells must be what it takes, and classifiers are scANVI's."""
+    if isinstance(penalty, LabelReplay) and cls is not SCANVI:
+        pytest.skip("no classifier")
     if isinstance(penalty, CellReplay) and cls is TOTALVI:
         return replace(penalty, cells=with_proteins(REFERENCE))
     return penalty
@@ -112,5 +127,6 @@ CASES = {
     "latent replay": (
         LatentReplay(n_cells=1000), naive_latent_replay, ENCODER | {"decoder.px_decoder", "decoder.px_scale"},
     ),
+    "label replay": (LabelReplay(n_cells=1000), naive_label_replay, MEAN | {"classifier"}),
     "cell replay": (CellReplay(cells=REFERENCE, n_cells=1000), naive_cell_replay, {""}),
 }  # fmt: skip

@@ -36,6 +36,7 @@ CONSTRUCTORS = {
         {"cells": AnnData(np.ones((2, 2), dtype=np.float32))},
         {**PENALTY, "cells": "cells", "n_cells": "size", "n_kept": "size"},
     ),
+    "train.LabelReplay": ({}, {**PENALTY, "n_cells": "size"}),
     "train.LatentReplay": ({}, {**PENALTY, "n_cells": "size", "distillation": "not negative"}),
     "train.AdamStrides": (
         {"parameters": ()},
@@ -44,12 +45,13 @@ CONSTRUCTORS = {
     "model.Recipe": (
         {"model": "SCVI", "source": ""},
         {"model": "choice", "model_kwargs": "mapping", "plan_kwargs": "mapping", "train_kwargs": "mapping",
-         "penalties": "penalties", "max_epochs": "size", "semi_supervised_epochs": "count"},
+         "penalties": "penalties", "max_epochs": "size", "semi_supervised_epochs": "count",
+         "classifier_steps": "count"},
     ),
     "module.VAE": ({"n_input": 5}, NETWORK_KINDS),
     "module.SCANVAE": (
         {"n_input": 5, "n_labels": 2},
-        {name: kind for name, kind in {**NETWORK_KINDS, "n_unobserved": "count"}.items() if name != "latent_distribution"},
+        {name: kind for name, kind in {**NETWORK_KINDS, "n_unobserved": "count", "labels_in_elbo": "flag"}.items() if name != "latent_distribution"},
     ),
     "module.TOTALVAE": (
         {"n_input_genes": 5, "n_input_proteins": 2, "n_panel": 1},

@@ -15,7 +15,7 @@ TRAIN = {"max_epochs": "few?", "batch_size": "size?", "penalties": "penalties", 
 PLAN = {"lr": "positive", "eps": "not negative", "weight_decay": "not negative", "n_epochs_kl_warmup": "count?",
     "n_steps_kl_warmup": "count?", "max_kl_weight": "not negative", "reduce_lr_on_plateau": "flag",
     "classification_ratio": "not negative", "schedule": "choice", "classifier_epochs": "size",
-    "classifier_lr": "positive"}  # fmt: skip
+    "classifier_lr": "positive", "label_balance": "share"}  # fmt: skip
 PLACE = {"dir_path": "path", "prefix": "name?"}
 METHODS = {
     "load_query_data": (
@@ -32,6 +32,8 @@ METHODS = {
          "batchid2": "names?", "n_samples_overall": "few", "fdr_target": "share", "silent": "flag"},
     ),
     "predict": ({}, {"adata": "cells?", "soft": "flag", "unknown_above": "share?", "batch_size": "size?"}),
+    "fit_classifier": ({}, {"steps": "size", "label_balance": "share"}),
+    "own_penalties": ({}, {}),
     "confidence": ({}, {"adata": "cells?", "batch_size": "size?"}),
     "get_latent_representation": (
         {},

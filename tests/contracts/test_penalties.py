@@ -16,6 +16,7 @@ from scarches_plus.train import (
     MMD,
     BatchAdversary,
     CellReplay,
+    LabelReplay,
     LatentReplay,
     Penalty,
     carry_anchors,
@@ -54,7 +55,7 @@ def pairs(names):
 every_case = pytest.mark.parametrize("pair", pairs(CASES))
 #: One of each kind, where it does not matter what a penalty looks at.
 each_kind = pytest.mark.parametrize(
-    "pair", pairs(["MMD on the decoder", "adversary", "EWC", "latent replay", "cell replay"])
+    "pair", pairs(["MMD on the decoder", "adversary", "EWC", "latent replay", "label replay", "cell replay"])
 )
 
 
@@ -136,7 +137,7 @@ def test_value_is_the_formula(references, pair):
     stage, case = pair
     penalty, naive = adapted(case[0], references[0]), case[1]
     model = model_at(references, stage)
-    step, term, value = first_step(model, penalty, away=isinstance(penalty, EWC | LatentReplay))
+    step, term, value = first_step(model, penalty, away=isinstance(penalty, EWC | LatentReplay | LabelReplay))
     with torch.no_grad():
         expected = naive(penalty, step, term)
     assert float(value) == pytest.approx(float(expected), rel=0.02 if penalty.name == "cell_replay" else 1e-3, abs=1e-5)
@@ -159,7 +160,7 @@ def test_gradient_reaches_what_it_must_and_nothing_else(references, pair):
 
             def value(step):
                 parameters = {name: p for name, p in step.module.named_parameters() if p.requires_grad}
-                if isinstance(penalty, EWC | LatentReplay):
+                if isinstance(penalty, EWC | LatentReplay | LabelReplay):
                     for parameter in parameters.values():
                         parameter.data.add_(0.1)
                 total = term(step)
@@ -349,9 +350,12 @@ def test_one_batch_is_refused(references, penalty):
         train(mapped, 1, penalties=[penalty])
 
 
-@pytest.mark.parametrize("penalty", [EWC(), LatentReplay(), CellReplay(cells=REFERENCE)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "penalty", [EWC(), LatentReplay(), LabelReplay(), CellReplay(cells=REFERENCE)], ids=lambda p: p.name
+)
 def test_what_holds_the_reference_is_refused_where_it_cannot_move(references, penalty):
     cls, query, reference = references
+    penalty = adapted(penalty, cls)
     mapped = cls.load_query_data(query, reference, strategy="condition")
     with pytest.raises(ValueError, match="strategy='all'"):
         train(mapped, 1, penalties=[penalty])
@@ -369,9 +373,12 @@ def test_anchors_of_another_latent_space_are_refused(references):
 
 
 @pytest.mark.parametrize(
-    ("penalty", "remedy"), [(EWC(), "estimate_importance"), (LatentReplay(), "store_anchors")], ids=["EWC", "replay"]
+    ("penalty", "remedy"),
+    [(EWC(), "estimate_importance"), (LatentReplay(), "store_anchors"), (LabelReplay(), "summarize_reference")],
+    ids=["EWC", "latent replay", "label replay"],
 )
 def test_what_needs_more_of_the_reference_says_so(references, penalty, remedy):
+    penalty = adapted(penalty, references[0])
     model = model_at(references, "reference")
     model.scarches_plus_ = {**model.scarches_plus_, "importance": None, "anchors": None}
     with pytest.raises(ValueError, match=remedy):

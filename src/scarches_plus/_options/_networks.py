@@ -44,6 +44,7 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "normalize_encoder_input": check.flag,
     "reconstruction_weight": partial(check.number, above=0),
     "n_unobserved": partial(check.whole, least=0, most=_limits.UNITS),
+    "labels_in_elbo": check.flag,
 }
 
 

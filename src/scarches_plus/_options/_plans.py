@@ -32,6 +32,7 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
     "schedule": partial(check.choice, options=("joint", "alternating")),
     "classifier_epochs": partial(check.whole, least=1),
     "classifier_lr": _RATE,
+    "label_balance": partial(check.number, least=0, most=1),
     "module_mode": partial(check.choice, options=("train", "eval")),
     "freeze_norms": check.flag,
     "compile": check.flag,

@@ -15,14 +15,14 @@ from scarches_plus import _arguments as check
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import SCANVAE
-from scarches_plus.train import SemiSupervisedTrainingPlan
+from scarches_plus.train import SemiSupervisedTrainingPlan, observe_cells, train_classifier
 
 from ._mixins._differential_expression import DifferentialExpressionMixin
 from ._mixins._label_expression import LabelExpressionMixin
 from ._mixins._mixin import ReferenceMixin
 from ._registration._registry import categories, require_model, state_registry
 from ._speed._data_splitter import SemiSupervisedDataSplitter
-from ._state import get_state, update_state
+from ._state import get_state, hash_of, update_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,8 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
     model_kwargs
         As in scvi-tools (options of :class:`~scarches_plus.module.SCANVAE`), and ``batch_free_decoder_layer``,
         ``reconstruction_weight``, ``layer_widths`` and ``normalize_encoder_input`` as in :class:`SCVI`.
+        ``labels_in_elbo=True`` lets a labelled cell enter the ELBO with its label, and only unlabelled ones with an
+        expectation over labels, as in the paper; scvi-tools, and the default, take the expectation for all cells.
         ``n_unobserved`` adds classes that no cell is labelled with, for types that the labels lack; the paper has one.
         ``predict`` gives them one answer, the unlabelled category, whose probability is the sum of theirs: a cell is
         called so where that sum exceeds the probability of every label. They learn from unlabelled cells, which have to
@@ -238,6 +240,58 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
             )
             warn(message, UserWarning, stacklevel=2)
         super().train(*args, **kwargs)
+
+    def fit_classifier(self, *, steps: int = 400, label_balance: float = 0.5) -> None:
+        r"""Fit the classifier alone to the labelled cells, and leave all other networks as they are.
+
+        Minimises :math:`E_{q(z | x)} [-\log q(y | z)]`, the second part of the paper's Algorithm 2, until it has
+        converged. The latent space stays what it is. Recipes of scANVI end with this: after few steps of training, as
+        with few cells, the classifier may not know rare labels that nearest neighbours find.
+
+        Parameters
+        ----------
+        steps
+            Steps of Adam, on 128 cells each.
+        label_balance
+            How cells of different labels count: a label of ``n`` cells counts ``n ** (1 - label_balance)`` in all. 0:
+            every cell alike; 1: every label alike.
+
+        Raises
+        ------
+        ValueError
+            If the model has no labelled cells, or classes that no cell is labelled with, or is a query model whose
+            surgery left the classifier as it is.
+        TypeError
+            If an argument is of another kind, such as a text where a number is meant.
+
+        References
+        ----------
+        Xu et al. 2021 (scANVI), Suppl. Note 3, Algorithm 2.
+        """
+        steps = check.whole("steps", steps, least=1)
+        check.number("label_balance", label_balance, least=0, most=1)
+        if self.surgery is not None and self.surgery.strategy != "all":
+            message = (
+                f"surgery with strategy={self.surgery.strategy!r} leaves the classifier as it is; fit that of the "
+                "reference before mapping, or map with strategy='all'"
+            )
+            raise ValueError(message)
+        if self.module.n_unobserved:
+            message = (
+                f"n_unobserved={self.module.n_unobserved} classes learn from unlabelled cells, and a fit to labelled "
+                "cells would forget them: leave it out"
+            )
+            raise ValueError(message)
+        if not len(self._labeled_indices):
+            message = "the model has no labelled cells to fit the classifier to: pass cells with labels to its class"
+            raise ValueError(message)
+        observed = observe_cells(self, self._labeled_indices.tolist())
+        codes = self.adata_manager.get_from_registry("labels")[self._labeled_indices].ravel()
+        labels = torch.as_tensor(codes.astype(np.int64), device=self.device)
+        z_mean, z_var = (observed[name].to(self.device) for name in ("z_mean", "z_var"))
+        self.module.set_label_weights(None)
+        train_classifier(self.module, z_mean, z_var, labels, steps=steps, balance=label_balance)
+        update_state(self, weights=hash_of(self))
 
     def confidence(
         self, adata: AnnData | None = None, *, indices: Sequence[int] | None = None, batch_size: int | None = None

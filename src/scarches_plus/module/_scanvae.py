@@ -17,6 +17,7 @@ from scarches_plus._options import check_network, extends
 
 from ._layers._adapted import AdaptedMixin
 from ._layers._hierarchical_classifier import HierarchicalClassifier
+from ._layers._restricted import restricted
 from ._layers._unobserved_classes import UnobservedClassesMixin
 
 if TYPE_CHECKING:
@@ -48,11 +49,19 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
     hierarchy
         Hierarchy of labels, or its plain form. Its leaves are then the labels of the model, whatever ``n_labels`` is,
         and cells may have a label at any level (:meth:`set_leaves`).
+    labels_in_elbo
+        Let a labelled cell enter the ELBO with its label, and only unlabelled ones with an expectation over labels, as
+        the paper has it. ``False`` takes the expectation for all cells, as scvi-tools does. With a hierarchy labels
+        enter the ELBO in any case.
 
     Raises
     ------
     ValueError
         If the hierarchy has a single leaf, or there are unobserved classes beside it.
+
+    References
+    ----------
+    Xu et al. 2021 (scANVI), Suppl. Note 2: the ELBO is L of cells with a label plus U of those without.
     """
 
     classifier: Any
@@ -67,6 +76,7 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         normalize_encoder_input: bool = False,
         n_unobserved: int = 0,
         hierarchy: LabelTree | Mapping[str, str | None] | None = None,
+        labels_in_elbo: bool = False,
         **kwargs: Any,
     ) -> None:
         kwargs = check_network(kwargs, type(self), name="SCANVAE")
@@ -84,6 +94,8 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         given.arguments["n_labels"] = given.arguments.get("n_labels", 0) + n_unobserved
         super().__init__(*given.args, **given.kwargs)
         self.n_unobserved = n_unobserved
+        check.flags(labels_in_elbo=labels_in_elbo)
+        self.labels_in_elbo = labels_in_elbo or tree is not None
         if tree is not None:
             self.classifier = HierarchicalClassifier(self.classifier, tree)
             self.set_leaves(torch.eye(self.n_labels, dtype=torch.bool))
@@ -112,27 +124,58 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         return self.n_labels - self.n_unobserved if self._leaves_of_codes is None else len(self._leaves_of_codes) - 1
 
     @property
+    def _label_weights(self) -> Tensor | None:
+        return self._buffers.get("_weights_of_codes")
+
+    @property
     def _leaves_of_codes(self) -> Tensor | None:
         return self._buffers.get("_leaves")
+
+    def _classes_of(self, labels: Tensor) -> Tensor:
+        """Return the classes that each cell may belong to, Boolean, shape ``(n_cells, n_labels)``."""
+        if self._leaves_of_codes is not None:
+            return self._leaves_of_codes[labels]
+        classes = torch.arange(self.n_labels, device=labels.device)
+        return (labels[:, None] == classes) | (labels[:, None] >= self.unlabeled_code)
 
     def label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy of labels, shape ``(n_cells,)``, which may be inner labels of a hierarchy.
 
-        An inner label has the probability of all leaves below it.
+        An inner label has the probability of all leaves below it. The mean is weighted by :meth:`set_label_weights`.
         """
         if self._leaves_of_codes is None:
-            return cross_entropy(logits, labels)
-        allowed = self._leaves_of_codes[labels]
-        return (logits.logsumexp(-1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)).mean()
+            losses = cross_entropy(logits, labels, reduction="none")
+        else:
+            allowed = self._leaves_of_codes[labels]
+            losses = logits.logsumexp(-1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1)
+        if self._label_weights is None:
+            return losses.mean()
+        weights = self._label_weights[labels]
+        return (losses * weights).sum() / weights.sum()
+
+    def set_label_weights(self, weights: Tensor | None) -> None:
+        """Set how much cells of each label count in the classification loss.
+
+        Parameters
+        ----------
+        weights
+            A value for each code of a label, shape ``(n_codes,)``; ``None`` if all cells count alike.
+        """
+        self.register_buffer("_weights_of_codes", weights, persistent=False)
 
     def classification_loss(self, labelled_dataset: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return the loss of scvi-tools, labels and logits.
 
         For scores, an inner label is the likeliest leaf below it.
         """
-        if self._leaves_of_codes is None:
-            return super().classification_loss(labelled_dataset)  # type: ignore[no-any-return]
         labels = labelled_dataset[REGISTRY_KEYS.LABELS_KEY]
+        if self._leaves_of_codes is None:
+            loss, labels, logits = super().classification_loss(labelled_dataset)
+            return (
+                loss if self._label_weights is None else self.label_loss(logits, labels.view(-1).long()),
+                labels,
+                logits,
+            )
         leaf = torch.zeros_like(labels)  # scvi-tools' own loss, which is not used, knows leaves only
         *_, logits = super().classification_loss({**labelled_dataset, REGISTRY_KEYS.LABELS_KEY: leaf})
         codes = labels.view(-1).long()
@@ -148,16 +191,16 @@ class SCANVAE(UnobservedClassesMixin, AdaptedMixin, scvi.module.SCANVAE):
         labelled_tensors: dict[str, Tensor] | None = None,
         classification_ratio: float | None = None,
     ) -> Any:
-        """Return the loss of scvi-tools.
+        """Return the loss of scvi-tools, or with ``labels_in_elbo`` that of the paper.
 
         With a hierarchy, labelled cells are expected in the leaves of their label only.
         """
-        if self._leaves_of_codes is None:
+        if not self.labels_in_elbo:
             return super().loss(
                 tensors, inference_outputs, generative_ouputs, kl_weight, labelled_tensors, classification_ratio
             )
         labels = tensors[REGISTRY_KEYS.LABELS_KEY].view(-1).long()
-        with self.classifier.restricted_to(self._leaves_of_codes[labels]):
+        with restricted(self.classifier, self._classes_of(labels)):
             output = super().loss(tensors, inference_outputs, generative_ouputs, kl_weight)
         if labelled_tensors is None:
             return output

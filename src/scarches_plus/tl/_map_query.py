@@ -65,7 +65,8 @@ def map_query(
         (:func:`embed`).
     penalties
         Terms to add to the loss, such as :class:`~scarches_plus.train.MMD`, instead of those of the reference's
-        training; ``()`` for none. See :meth:`SCVI.train <scarches_plus.model.SCVI.train>`.
+        training; ``()`` for none. See :meth:`SCVI.train <scarches_plus.model.SCVI.train>`. Where scANVI's classifier
+        could move on a query without labels, :class:`~scarches_plus.train.LabelReplay` joins them, but for ``()``.
     train_reference_columns
         Also train the columns of the reference's batches (the paper's (n + m)(p + q) parameters). The reference can
         then move: it does with shared batches or weight decay.
@@ -126,7 +127,7 @@ def map_query(
     from scarches_plus.train import name_terms
 
     check.cells("adata", adata, mudata=True)
-    way, own_penalties = QUERY_RECIPES[check.choice("strategy", strategy, QUERY_RECIPES)]
+    way, of_strategy = QUERY_RECIPES[check.choice("strategy", strategy, QUERY_RECIPES)]
     name_terms(penalties or ())
     shared_batches = check.names("shared_batches", shared_batches, of=object)
     check.texts_or_none(layer=layer, batch_key=batch_key)
@@ -162,9 +163,10 @@ def map_query(
     )
     epochs = default_epochs(adata.n_obs, _EPOCHS) if max_epochs is None else max_epochs
     inherited = mapped.inherited_training().without(penalties, plan_kwargs, train_kwargs)
+    held = () if penalties is not None and not len(penalties) else mapped.own_penalties(penalties or ())
     mapped.train(
         max_epochs=epochs,
-        penalties=(*own_penalties, *inherited.penalties, *(penalties or ())),
+        penalties=(*of_strategy, *held, *inherited.penalties, *(penalties or ())),
         engine=engine,
         plan_kwargs={"weight_decay": 0.0, **inherited.plan_kwargs, **plan_kwargs},
         **inherited.train_kwargs,

@@ -16,6 +16,7 @@ from ._memory.summarize_reference import summarize_reference
 from ._penalties.batch_adversary import BatchAdversary
 from ._penalties.cell_replay import CellReplay
 from ._penalties.ewc import EWC
+from ._penalties.label_replay import LabelReplay
 from ._penalties.latent_replay import LatentReplay
 from ._penalties.mmd import MMD
 from ._penalties.penalty import Grouping, Penalty, Setting, Step
@@ -29,6 +30,7 @@ from ._estimation._eval_mode import evaluated as evaluated
 from ._estimation._fit_labels import fit_classifier as fit_classifier
 from ._estimation._fit_labels import fit_conditional as fit_conditional
 from ._estimation._observe_cells import observe_cells as observe_cells
+from ._estimation._train_classifier import train_classifier as train_classifier
 from ._penalties._shared._activations import caught as caught
 from ._penalties._shared._over_minibatches import over_minibatches as over_minibatches
 from ._penalties._shared._penalty_sum import PenaltySum as PenaltySum
@@ -45,6 +47,7 @@ __all__ = [
     "FreeEntries",
     "Grouping",
     "Importance",
+    "LabelReplay",
     "LatentReplay",
     "LatentSummary",
     "Penalty",

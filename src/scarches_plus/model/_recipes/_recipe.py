@@ -42,6 +42,9 @@ class Recipe:
         Epochs of scANVI's training after scVI's, and arguments of ``train`` for it.
     semi_supervised_model_kwargs
         Arguments that only scANVI's model class has.
+    classifier_steps
+        Steps of the classifier alone for each epoch of scANVI's training, at its end
+        (:meth:`~scarches_plus.model.SCANVI.fit_classifier`).
     source
         Paper, and what it says of this model.
     departures
@@ -60,6 +63,7 @@ class Recipe:
     semi_supervised_epochs: int = 0
     semi_supervised_kwargs: Mapping[str, Any] = field(default_factory=dict)
     semi_supervised_model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    classifier_steps: int = 0
 
     def __post_init__(self) -> None:
         check.choice("model", self.model, ("SCVI", "SCANVI", "TOTALVI"))
@@ -77,3 +81,5 @@ class Recipe:
         object.__setattr__(self, "max_epochs", check.whole("max_epochs", self.max_epochs, least=1))
         semi_supervised = check.whole("semi_supervised_epochs", self.semi_supervised_epochs, least=0)
         object.__setattr__(self, "semi_supervised_epochs", semi_supervised)
+        classifier_steps = check.whole("classifier_steps", self.classifier_steps, least=0)
+        object.__setattr__(self, "classifier_steps", classifier_steps)

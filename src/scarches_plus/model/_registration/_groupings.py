@@ -55,6 +55,7 @@ def setting_of(model: Any, entries: Entries | None) -> Setting:
         importance=state.importance,
         # of another latent space they would say where the reference was, before the model moved
         anchors=state.anchors if state.anchors is not None and state.anchors.space == state.space else None,
+        summaries={name: one for name, one in state.summaries.items() if one.space == state.space},
         load=partial(_load_checked, model),
     )
 

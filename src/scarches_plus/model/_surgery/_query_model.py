@@ -22,8 +22,10 @@ from scarches_plus.model._registration._registry import (
     with_text_categories,
 )
 from scarches_plus.model._state import ModelState, Surgery, get_state, hash_of, set_state, update_state
+from scarches_plus.train import name_terms
 
 from ._inherit_memory import inherit_memory
+from ._own_penalties import own_penalties
 from ._strategies import (
     STRATEGIES,
     as_lists,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from scvi.model.base import BaseModelClass
 
     from scarches_plus._reference import ReferenceSpec
+    from scarches_plus.train import Penalty
 
     from ._strategies import Strategy
 
@@ -214,6 +217,21 @@ class SurgeryMixin:
         Lotfollahi et al. 2021 (scArches), eq. 12-14: surgery minimises the cost of the reference.
         """
         return inherited_training(self)
+
+    def own_penalties(self, penalties: Sequence[Penalty] = ()) -> tuple[Penalty, ...]:
+        """Return the penalties that this query model's surgery brings along, beside those that a user names.
+
+        Where scANVI's classifier, or what it reads, trains on a query without labels
+        (:class:`~scarches_plus.train.LabelReplay`), if the model carries anchors or a summary of its latent space.
+
+        Parameters
+        ----------
+        penalties
+            Those of the user, of which none is brought along once more.
+        """
+        name_terms(penalties)
+        named = {penalty.name for penalty in penalties}
+        return tuple(own for own in own_penalties(self) if own.name not in named)  # type: ignore[arg-type]
 
     def inherit_memory(self, reference_model: BaseModelClass, *, stacklevel: int = 2) -> None:
         """Carry anchors and summaries of labels from the reference into this model's latent space, after its training.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Arguments of the training plan that belong to the cost, and those of them that only labelled cells give a use.
 _PLAN = frozenset({"min_kl_weight", "max_kl_weight", "n_epochs_kl_warmup", "n_steps_kl_warmup"})
-_PLAN_OF_LABELS = frozenset({"schedule", "classifier_epochs", "classifier_lr", "classification_ratio"})
+_PLAN_OF_LABELS = frozenset({"schedule", "classifier_epochs", "classifier_lr", "classification_ratio", "label_balance"})
 #: The same of ``train``.
 _TRAIN = frozenset({"batch_size", "gradient_clip_val", "gradient_clip_algorithm"})
 _TRAIN_OF_LABELS = frozenset({"n_samples_per_label"})

@@ -197,7 +197,15 @@ class ReferenceTraining:
                 **second,
             )
         with trained_model_kept(labelled):
+            self._fit_classifier(labelled, epochs)
+            _summarize_labels(labelled, cells, spec)  # by which a mapping that moves the model holds its classifier
             return self._with_anchors(labelled)
+
+    def _fit_classifier(self, model: SCANVI, epochs: int) -> None:
+        """Fit the classifier alone, unless it has classes that learn from unlabelled cells."""
+        steps = self.recipe.classifier_steps * min(self.recipe.semi_supervised_epochs, epochs)
+        if steps and not model.module.n_unobserved and model.module.latent_distribution == "normal":
+            model.fit_classifier(steps=steps)
 
     def _with_anchors(self, model: Any) -> Any:
         """Let the model keep the cells with which its penalties compare a query of one batch."""
@@ -235,8 +243,8 @@ def _set_up(cls: Any, cells: AnnData | MuData, spec: ReferenceSpec) -> None:
     cls.setup_mudata(cells, rna_layer=spec.layer, protein_layer=spec.protein_layer, modalities=places, **columns)
 
 
-def _summarize_labels(model: TOTALVI, cells: AnnData, spec: ReferenceSpec) -> None:
-    """Let a model that does not train on labels carry a summary of them."""
+def _summarize_labels(model: SCANVI | TOTALVI, cells: AnnData, spec: ReferenceSpec) -> None:
+    """Let a model carry a summary of its labels."""
     labels = cells.obs[spec.labels_key].astype(object)
     try:
         summarize_reference(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,6 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     from scarches_plus._label_tree import LabelTree
@@ -69,28 +66,11 @@ class HierarchicalClassifier(nn.Module):
             "_line", torch.tensor([[float(node in line) for line in lines] for node in decided]), persistent=False
         )
         self._n_families = len(families)
-        self._allowed: Tensor | None = None
 
     def forward(self, z: Tensor) -> Tensor:
         """Return logarithms of the probabilities of the leaves, shape ``(..., n_leaves)``."""
         logits = torch.cat([network(z) for network in self.levels], dim=-1)
-        leaves = self._among_siblings(logits) @ self._line
-        return leaves if self._allowed is None else leaves.masked_fill(~self._allowed, -torch.inf)
-
-    @contextmanager
-    def restricted_to(self, allowed: Tensor) -> Iterator[None]:
-        """Let cells belong to some leaves only.
-
-        Parameters
-        ----------
-        allowed
-            Boolean, shape ``(n_cells, n_leaves)``.
-        """
-        self._allowed = allowed
-        try:
-            yield
-        finally:
-            self._allowed = None
+        return self._among_siblings(logits) @ self._line
 
     def _among_siblings(self, logits: Tensor) -> Tensor:
         """Return the log-softmax within each family."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from scarches_plus.train._memory.anchors import Anchors
     from scarches_plus.train._memory.importance import Importance
+    from scarches_plus.train._memory.latent_summary import LatentSummary
 
 Layer = Literal["encoder", "decoder"]
 LAYERS: tuple[str, ...] = get_args(Layer)
@@ -67,6 +68,8 @@ class Setting:
         What :func:`estimate_importance` found, if it did.
     anchors
         What :func:`store_anchors` kept, if it did.
+    summaries
+        What :func:`summarize_reference` kept, by name of the labels.
     load
         Turns cells into tensors as the model reads them.
     """
@@ -76,6 +79,7 @@ class Setting:
     trained: Mapping[str, tuple[int, Tensor] | None] | None = None
     importance: Importance | None = None
     anchors: Anchors | None = None
+    summaries: Mapping[str, LatentSummary] = field(default_factory=dict)
     load: Callable[[Any], Mapping[str, Tensor]] | None = None
 
     def choose(self, names: Sequence[str] | None) -> dict[str, Grouping]:

@@ -1,4 +1,4 @@
-"""Alternate scANVI's training: one epoch for the networks, then some for the classifier."""
+"""Train scANVI's classifier jointly or in turns with the networks, and weigh its labels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from torch.nn.functional import cross_entropy
 
 from scarches_plus import _arguments as check
 from scarches_plus.train._estimation._eval_mode import evaluated
+from scarches_plus.train._estimation._train_classifier import label_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
     from torch.nn import Parameter
@@ -36,6 +37,9 @@ class AlternatingMixin:
         Epochs of the classifier after each epoch of the others.
     classifier_lr
         Learning rate of the classifier in these epochs.
+    label_balance
+        How cells of different labels count in the classification loss: a label of ``n`` cells counts
+        ``n ** (1 - label_balance)`` in all. 0: every cell alike (scvi-tools); 1: every label alike.
     """
 
     def __init__(
@@ -44,12 +48,15 @@ class AlternatingMixin:
         schedule: Schedule = "joint",
         classifier_epochs: int = 1,
         classifier_lr: float = 1e-3,
+        label_balance: float = 0.0,
         **kwargs: Any,
     ) -> None:
         check.choice("schedule", schedule, get_args(Schedule))
         classifier_epochs = check.whole("classifier_epochs", classifier_epochs, least=1)
         check.number("classifier_lr", classifier_lr, above=0)
+        check.number("label_balance", label_balance, least=0, most=1)
         super().__init__(*args, **kwargs)
+        self._label_balance = label_balance
         self._alternates = schedule == "alternating"
         self._classifier_epochs, self._classifier_lr = classifier_epochs, classifier_lr
         self._classifier_adam: torch.optim.Adam | None = None
@@ -58,7 +65,7 @@ class AlternatingMixin:
             self.loss_kwargs["classification_ratio"] = 0.0  # type: ignore[attr-defined]
 
     def on_train_start(self) -> None:
-        """Refuse several processes, whose classifiers would go apart.
+        """Weigh labels, and refuse several processes, whose classifiers would go apart.
 
         Raises
         ------
@@ -69,6 +76,18 @@ class AlternatingMixin:
         if self._alternates and self.trainer.world_size > 1:  # type: ignore[attr-defined]
             message = "schedule='alternating' runs on one process; take schedule='joint', or devices=1"
             raise ValueError(message)
+        if hasattr(self.module, "set_label_weights"):  # type: ignore[attr-defined]
+            self.module.set_label_weights(self._label_weights())  # type: ignore[attr-defined]
+
+    def _label_weights(self) -> Tensor | None:
+        if not self._label_balance:
+            return None
+        with torch.random.fork_rng(devices=[]):  # a loader draws from the global stream
+            labels = [minibatch["labels"].flatten().long() for minibatch in self._labelled_minibatches()]
+        if not labels:
+            return None
+        n_codes = self.module.unlabeled_code  # type: ignore[attr-defined]
+        return label_weights(torch.cat(labels), self._label_balance, n_codes).to(self.device)  # type: ignore[attr-defined]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Keep the ELBO's gradient from the classifier."""
@@ -88,6 +107,8 @@ class AlternatingMixin:
         if not parameters:  # surgery left it as it is
             return
         z, labels = self._labelled_means()
+        if not len(z):
+            return
         module = self.module  # type: ignore[attr-defined]
         classifier, label_loss = module.classifier, getattr(module, "label_loss", cross_entropy)
         optimizer = self._optimizer_of(parameters)
@@ -108,13 +129,17 @@ class AlternatingMixin:
     @torch.no_grad()
     def _labelled_means(self) -> tuple[Tensor, Tensor]:
         module = self.module  # type: ignore[attr-defined]
-        means, labels = [], []
+        means, labels = [torch.empty(0, device=self.device)], [torch.empty(0, dtype=torch.long, device=self.device)]  # type: ignore[attr-defined]
         with evaluated(module), torch.random.fork_rng(devices=[]):
-            for minibatch in self.trainer.train_dataloader.dataloaders[-1]:  # type: ignore[attr-defined]
+            for minibatch in self._labelled_minibatches():
                 tensors = {name: values.to(self.device) for name, values in minibatch.items()}  # type: ignore[attr-defined]
                 means.append(module.inference(**module._get_inference_input(tensors))["qz"].loc)
                 labels.append(tensors["labels"].flatten().long())
         return torch.cat(means), torch.cat(labels)
+
+    def _labelled_minibatches(self) -> Iterable[dict[str, Tensor]]:
+        """Return the minibatches of labelled cells; without such cells there is no loader of them."""
+        return getattr(self.trainer.train_dataloader, "dataloaders", [()])[-1]  # type: ignore[attr-defined, no-any-return]
 
     def _classifier_parameters(self) -> Iterator[Parameter]:
         entries = self._entries  # type: ignore[attr-defined]
