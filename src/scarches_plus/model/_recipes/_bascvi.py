@@ -32,8 +32,7 @@ BASCVI_RECIPES = {
             "library observed",
             "the encoder sees log1p of the counts, not of counts normalised per cell",
             "learning rate 1e-4 (code; the paper's 5e-5 is for millions of cells)",
-            "Adam's eps 1e-8 (as the later code; with 0.01 a reference of some hundred cells has hardly begun to learn "
-            "after 100 epochs)",
+            "Adam's eps 1e-8 (as the later code; the paper's 0.01 trains small references slowly)",
             "weight 1 on the mean over discriminators (half of the code's weight; with one level a twentieth of the "
             "paper's)",
             "bounded objective, whose weight warms up over 5 epochs (as the later code's)",
