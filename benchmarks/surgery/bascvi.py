@@ -60,6 +60,7 @@ CHANGES = {
     "library learned": network(use_observed_lib_size=False),
     "unbounded": adversary(objective="negative_cross_entropy"),
     "lr 5e-5": plan(lr=5e-5),
+    "eps 0.01": plan(eps=0.01),
     "slow discriminators": adversary(lr=1e-4),
     "discriminators of the code": adversary(
         lr=1e-4, weight_decay=1e-5, n_hidden=512, normalize_logits=True, objective="negative_cross_entropy", weight=2.0

@@ -104,7 +104,7 @@ def test_bascvi_is_the_paper_but_for_what_it_says():
     assert adversary.layers_read == ("encoder", "decoder")
     assert adversary.weight == 1
     assert adversary.lr == 1e-2
-    assert recipe.plan_kwargs == {"lr": 1e-4, "weight_decay": 1e-5, "eps": 0.01}
+    assert recipe.plan_kwargs == {"lr": 1e-4, "weight_decay": 1e-5, "eps": 1e-8}
     assert recipe.train_kwargs == {"batch_size": 64, "gradient_clip_val": 5.0}
 
 
