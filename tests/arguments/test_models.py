@@ -33,7 +33,7 @@ METHODS = {
     ),
     "predict": ({}, {"adata": "cells?", "soft": "flag", "unknown_above": "share?", "batch_size": "size?"}),
     "fit_classifier": ({}, {"steps": "size", "label_balance": "share"}),
-    "own_penalties": ({}, {}),
+    "own_penalties": ({}, {"penalties": "penalties"}),
     "confidence": ({}, {"adata": "cells?", "batch_size": "size?"}),
     "get_latent_representation": (
         {},

@@ -283,3 +283,24 @@ def test_clcvae_is_all_with_consolidation(model, query, tmp_path):
     assert record["recipe"] == "clcvae"
     assert "ewc" in record["penalties"]
     query.write_h5ad(tmp_path / "query.h5ad")
+
+
+def test_scanvis_classifier_is_held_where_it_could_move(adata):
+    ref, query = split(adata, "batch2", "batch3")
+    model = sp.tl.build_reference(
+        ref, "batch", "cell_type", recipe="scanvi", model_kwargs={"n_hidden": 8, "n_latent": 4}, **FAST
+    )
+    named = {
+        "none": {"penalties": ()},
+        "one's own": {"penalties": [sp.train.LabelReplay(weight=3.0)]},
+        "by default": {},
+    }
+    found = {
+        name: [
+            one["name"] for one in sp.tl.map_query(query.copy(), model, strategy="all", **how, **FAST).state.penalties
+        ]
+        for name, how in named.items()
+    }
+    assert found == {"none": [], "one's own": ["label_replay"], "by default": ["label_replay"]}
+    assert not sp.tl.map_query(query.copy(), model, **FAST).state.penalties
+    assert not sp.tl.map_query(query.copy(), model, strategy="all", use_query_labels=True, **FAST).state.penalties
