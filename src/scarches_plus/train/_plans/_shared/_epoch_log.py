@@ -39,7 +39,15 @@ class EpochLogMixin:
         if self._collects and kwargs.get("on_step") is False and not kwargs.get("sync_dist"):
             self._keep(name, value, kwargs)
         elif not self._collects or self._writes_step or kwargs.get("on_epoch") is not False:
+            self._write(name, value, **kwargs)
+
+    def _write(self, name: str, value: Any, **kwargs: Any) -> None:
+        record = getattr(self.trainer, "record", None)  # type: ignore[attr-defined]
+        if record is None:
             super().log(name, value, **kwargs)  # type: ignore[misc]
+        else:  # the training is not lightning's
+            value = value.compute() if isinstance(value, Metric) else value
+            record(name, value, on_step=bool(kwargs.get("on_step")))
 
     def _keep(self, name: str, value: Any, kwargs: dict[str, Any]) -> None:
         if isinstance(value, Metric):
@@ -64,5 +72,9 @@ class EpochLogMixin:
     def _log_epoch(self) -> None:
         for name, (value, weight, kwargs) in self._kept.items():
             mean = value if isinstance(value, Metric) else value / weight
-            super().log(name, mean, **{**kwargs, "batch_size": 1})  # type: ignore[misc]
+            self._write(name, mean, **{**kwargs, "batch_size": 1})
+        if hasattr(self.trainer, "record"):  # type: ignore[attr-defined]
+            for value, *_ in self._kept.values():
+                if isinstance(value, Metric):
+                    value.reset()
         self._kept.clear()
