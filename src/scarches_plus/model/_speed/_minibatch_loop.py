@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -111,11 +112,13 @@ class MinibatchLoop:
             data.teardown("fit")
 
     def _epoch(self, plan: Any, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+        # lightning opens the loader of the first epoch before callbacks, which draw labelled cells, see it
+        minibatches = iter(self.train_dataloader) if self.current_epoch == 0 else None
         for callback in self.callbacks:
             callback.on_train_epoch_start(self, plan)
         plan.on_train_epoch_start()
-        n_batches = len(self.train_dataloader)
-        for position, minibatch in enumerate(self.train_dataloader):
+        n_batches = len(self.train_dataloader)  # scvi-tools' pairs of loaders do not end by themselves
+        for position, minibatch in enumerate(islice(minibatches or iter(self.train_dataloader), n_batches)):
             self.is_last_batch = position + 1 == n_batches
             minibatch = minibatch if device.type == "cpu" else move_data_to_device(minibatch, device)
             loss = plan.training_step(minibatch, position)
