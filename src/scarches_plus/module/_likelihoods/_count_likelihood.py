@@ -99,6 +99,7 @@ class SummedLikelihood:
             self._group,
             self._measured,
             self._constant,
+            trains=self._module.px_r.requires_grad,
         )
         return value.unsqueeze(1)
 

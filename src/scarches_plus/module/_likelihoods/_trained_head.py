@@ -26,6 +26,8 @@ def head_log_likelihood(
     group: Tensor | None = None,
     measured: Tensor | None = None,
     constant: Tensor | None = None,
+    *,
+    trains: bool = True,
 ) -> Tensor:
     r"""Return the NB or ZINB log-likelihood of each cell's counts, differentiable in all that may train.
 
@@ -52,6 +54,8 @@ def head_log_likelihood(
         Boolean, shape ``(n_cells, n_genes)``: genes that count; ``None`` for all.
     constant
         What :func:`constant_terms` returns for the cells, if it is known.
+    trains
+        Whether the dispersion trains, so that ``constant`` is without the log-gamma functions that it is in.
 
     Returns
     -------
@@ -59,12 +63,11 @@ def head_log_likelihood(
         Shape ``(n_cells,)``, in nats.
     """
     zero_layer = zero_layer or (None, None)
-    trains = dispersion.requires_grad
-    value = _HeadLogLikelihood.apply(  # type: ignore[no-untyped-call]
-        hidden, *layer, dispersion, *zero_layer, counts, size, group, measured, trains and constant is None
-    )
     if constant is None and not trains:
         constant = constant_terms(counts, dispersion, group, measured, trains=False)
+    value = _HeadLogLikelihood.apply(  # type: ignore[no-untyped-call]
+        hidden, *layer, dispersion, *zero_layer, counts, size, group, measured, trains, constant is None
+    )
     return value if constant is None else value + constant  # type: ignore[no-any-return]
 
 
@@ -105,7 +108,8 @@ class _HeadLogLikelihood(torch.autograd.Function):
         size: Tensor,
         group: Tensor | None,
         measured: Tensor | None,
-        whole: bool,  # noqa: FBT001 (autograd takes no names)
+        trains: bool,  # noqa: FBT001 (autograd takes no names)
+        whole: bool,  # noqa: FBT001
     ) -> Tensor:
         counts = counts.contiguous()
         logits = torch.addmm(bias, hidden, weight.t())
@@ -122,15 +126,16 @@ class _HeadLogLikelihood(torch.autograd.Function):
             memory=map(torch.empty_like, repeat(counts)),
             of_dispersion=ctx.needs_input_grad[3],
         )
-        if slopes.dispersion is not None:
+        if trains:
             where = above_zero(counts)
             count = counts.view(-1).index_select(0, where)
             values, of_theta = _of_counts(count, dispersion, _entries(where, dispersion, group))
             if whole:
                 values -= torch.lgamma(count + 1)
             for target, terms in ((slopes.value, values), (slopes.dispersion, of_theta)):
-                terms = terms if measured is None else terms.mul_(measured.reshape(-1).index_select(0, where))
-                target.view(-1).index_add_(0, where, terms)
+                if target is not None:
+                    terms = terms if measured is None else terms.mul_(measured.reshape(-1).index_select(0, where))
+                    target.view(-1).index_add_(0, where, terms)
         ctx.save_for_backward(hidden, weight, zero_weight, group, dispersion, *slopes[1:])
         return slopes.value.sum(1)
 
@@ -151,7 +156,7 @@ class _HeadLogLikelihood(torch.autograd.Function):
                 of_theta = upstream.t() @ slope_theta
             else:
                 of_theta = torch.zeros_like(dispersion).index_add_(0, group, slope_theta * upstream)
-        return of_hidden, *of_layer, of_theta, *of_zero_layer, None, None, None, None, None
+        return of_hidden, *of_layer, of_theta, *of_zero_layer, *(None,) * 6
 
 
 def _entries(where: Tensor, dispersion: Tensor, group: Tensor | None) -> Tensor:

@@ -99,7 +99,8 @@ class PlanMixin:
     def on_train_start(self) -> None:
         """Let loaders that keep cells in memory keep what of their likelihood does not change."""
         super().on_train_start()  # type: ignore[misc]
-        derive = getattr(getattr(self.trainer.datamodule, "adata_manager", None), "derive", None)  # type: ignore[attr-defined]
+        data = getattr(self.trainer, "datamodule", None)  # type: ignore[attr-defined]
+        derive = getattr(getattr(data, "adata_manager", None), "derive", None)
         if derive is not None and hasattr(self.module, "constant_terms"):  # type: ignore[attr-defined]
             derive(CONSTANT, self.module.constant_terms)  # type: ignore[attr-defined]
 
