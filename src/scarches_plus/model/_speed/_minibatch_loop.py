@@ -117,24 +117,25 @@ class MinibatchLoop:
         for callback in self.callbacks:
             callback.on_train_epoch_start(self, plan)
         plan.on_train_epoch_start()
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         n_batches = len(self.train_dataloader)  # scvi-tools' pairs of loaders do not end by themselves
-        for position, minibatch in enumerate(islice(minibatches or iter(self.train_dataloader), n_batches)):
+        for position, loaded in enumerate(islice(minibatches or iter(self.train_dataloader), n_batches)):
             self.is_last_batch = position + 1 == n_batches
-            minibatch = minibatch if device.type == "cpu" else move_data_to_device(minibatch, device)
+            minibatch = loaded if device.type == "cpu" else move_data_to_device(loaded, device)
             loss = plan.training_step(minibatch, position)
-            optimizer.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None
             loss.backward()
             plan.on_before_optimizer_step(optimizer)
-            self._clip_gradients(optimizer)
+            self._clip_gradients(parameters)
             optimizer.step()
             self.global_step += 1
             plan.on_train_batch_end(None, minibatch, position)
         plan.on_train_epoch_end()
 
-    def _clip_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+    def _clip_gradients(self, parameters: list[Tensor]) -> None:
         if not self._clip:
             return
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         if self._clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(parameters, self._clip)
         else:
@@ -172,11 +173,8 @@ def obstacle_to_loop(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping
         return f"{type(model).__name__} trains by {model._training_plan_cls.__name__}, which lightning runs"
     if model.adata is None:
         return "the model has no cells"
-    given = {name for name, value in kwargs.items() if value is not None} - _TRAIN_ARGUMENTS
+    of_lightning = {name for name, value in kwargs.items() if value is not None} - _TRAIN_ARGUMENTS
+    of_lightning |= {name for name in _OF_LIGHTNING if plan_kwargs.get(name)}
     if any(type(callback) is not SubSampleLabels for callback in kwargs.get("callbacks") or ()):
-        given.add("callbacks")
-    of_plan = {name for name in _OF_LIGHTNING if plan_kwargs.get(name)}
-    of_plan |= {name for name in ("plan_config", "trainer_config") if kwargs.get(name)}
-    if given | of_plan:
-        return f"{', '.join(sorted(given | of_plan))} is for lightning's loop"
-    return None
+        of_lightning.add("callbacks")
+    return f"{', '.join(sorted(of_lightning))}: for lightning's loop only" if of_lightning else None

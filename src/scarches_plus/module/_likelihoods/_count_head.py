@@ -126,7 +126,16 @@ class CountHead:
         zero_logits = None
         if self._zero_weight is not None:
             zero_logits = torch.addmm(self._zero_bias, hidden, self._zero_weight.t(), out=next(memory))
-        slopes = count_slopes(x, logits, size, theta, log_theta, zero_logits, measured, memory=memory)
+        slopes = count_slopes(
+            x,
+            logits,
+            zero_logits,
+            size=size,
+            theta=theta,
+            log_theta=log_theta,
+            measured=measured,
+            memory=memory,
+        )
         gradient = slopes.logits @ self._weight
         if self._zero_weight is not None:
             gradient.addmm_(slopes.zero_logits, self._zero_weight)

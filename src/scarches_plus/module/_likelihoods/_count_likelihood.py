@@ -95,10 +95,10 @@ class SummedLikelihood:
             dispersion_of(self._module),
             None if zero is None else (zero.weight, zero.bias),
             counts,
-            self._size,
-            self._group,
-            self._measured,
-            self._constant,
+            size=self._size,
+            group=self._group,
+            measured=self._measured,
+            constant=self._constant,
             trains=self._module.px_r.requires_grad,
         )
         return value.unsqueeze(1)
@@ -182,19 +182,20 @@ class CountLikelihoodMixin:
             trains=self.px_r.requires_grad,  # type: ignore[attr-defined]
         )
 
-    def generative(self, z: Tensor, library: Tensor, batch_index: Tensor, **kwargs: Any) -> dict[str, Any]:
+    def generative(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run the generative process of scvi-tools."""
+        z, *_ = args
         sums = self._sums_over_genes and self._has_closed_form and z.dim() == 2
         if sums and kwargs.get("transform_batch") is None and not torch.is_autocast_enabled(z.device.type):
-            return self._summed(z, library, batch_index, **kwargs)
-        outputs = super().generative(z, library, batch_index, **kwargs)  # type: ignore[misc]
+            return self._summed(*args, **kwargs)
+        outputs: dict[str, Any] = super().generative(*args, **kwargs)  # type: ignore[misc]
         px = outputs[MODULE_KEYS.PX_KEY]
         if type(px) is scvi.distributions.NegativeBinomial:
             px = NegativeBinomial(mu=px.mu, theta=px.theta, scale=px.scale)
         elif type(px) is scvi.distributions.ZeroInflatedNegativeBinomial:
             px = ZeroInflatedNegativeBinomial(mu=px.mu, theta=px.theta, zi_logits=px.zi_logits, scale=px.scale)
         outputs[MODULE_KEYS.PX_KEY] = px
-        return outputs  # type: ignore[no-any-return]
+        return outputs
 
     @property
     def _has_closed_form(self) -> bool:
@@ -211,7 +212,7 @@ class CountLikelihoodMixin:
         code = {"gene-batch": batch, "gene-label": labels}.get(self.dispersion)  # type: ignore[attr-defined]
         return None if code is None else code.squeeze(-1).long()
 
-    def _summed(
+    def _summed(  # noqa: PLR0917 (scvi-tools' signature)
         self,
         z: Tensor,
         library: Tensor,

@@ -41,12 +41,12 @@ class CountSlopes(NamedTuple):
 def count_slopes(
     counts: Tensor,
     logits: Tensor,
+    zero_logits: Tensor | None,
+    *,
     size: Tensor,
     theta: Tensor,
     log_theta: Tensor,
-    zero_logits: Tensor | None,
     measured: Tensor | None,
-    *,
     memory: Iterator[Tensor],
     of_dispersion: bool = False,
 ) -> CountSlopes:

@@ -22,11 +22,11 @@ def head_log_likelihood(
     dispersion: Tensor,
     zero_layer: tuple[Tensor, Tensor] | None,
     counts: Tensor,
+    *,
     size: Tensor,
     group: Tensor | None = None,
     measured: Tensor | None = None,
     constant: Tensor | None = None,
-    *,
     trains: bool = True,
 ) -> Tensor:
     r"""Return the NB or ZINB log-likelihood of each cell's counts, differentiable in all that may train.
@@ -118,11 +118,11 @@ class _HeadLogLikelihood(torch.autograd.Function):
         slopes = count_slopes(
             counts,
             logits,
-            size,
-            theta,
-            torch.log(theta + EPS),
             zero_logits,
-            measured,
+            size=size,
+            theta=theta,
+            log_theta=torch.log(theta + EPS),
+            measured=measured,
             memory=map(torch.empty_like, repeat(counts)),
             of_dispersion=ctx.needs_input_grad[3],
         )
@@ -133,9 +133,11 @@ class _HeadLogLikelihood(torch.autograd.Function):
             if whole:
                 values -= torch.lgamma(count + 1)
             for target, terms in ((slopes.value, values), (slopes.dispersion, of_theta)):
-                if target is not None:
-                    terms = terms if measured is None else terms.mul_(measured.reshape(-1).index_select(0, where))
-                    target.view(-1).index_add_(0, where, terms)
+                if target is None:
+                    continue
+                if measured is not None:
+                    terms.mul_(measured.reshape(-1).index_select(0, where))
+                target.view(-1).index_add_(0, where, terms)
         ctx.save_for_backward(hidden, weight, zero_weight, group, dispersion, *slopes[1:])
         return slopes.value.sum(1)
 

@@ -95,7 +95,9 @@ class _Consolidation(nn.Module):
         if self._found is None or self._found[0] is not step.module:
             parameters = dict(step.module.named_parameters())
             self._found = step.module, [parameters[name] for name in self._names]
-        fisher, values = ([getattr(self, f"{kind}_{i}") for i in range(len(self._names))] for kind in ("fisher", "values"))
+        fisher, values = (
+            [getattr(self, f"{kind}_{i}") for i in range(len(self._names))] for kind in ("fisher", "values")
+        )
         return _HalfWeightedSquares.apply(fisher, values, *self._found[1])  # type: ignore[no-untyped-call, no-any-return]
 
 

@@ -164,9 +164,7 @@ class SemiSupervisedTrainingPlan(
             "{}_classification_loss": output.classification_loss,
             "{}_accuracy": accuracy,
             "{}_f1_score": accuracy,  # the same where it is averaged over cells
-            "{}_calibration_error": multiclass_calibration_error(
-                logits, labels, self.n_classes, validate_args=False
-            ),
+            "{}_calibration_error": multiclass_calibration_error(logits, labels, self.n_classes, validate_args=False),
         }
 
     def _split_semisupervised_batch(self, batch: Any) -> tuple[Any, Any]:
