@@ -120,7 +120,7 @@ def test_the_fast_path_keeps_to_clipping_and_the_kl_term(model):
     assert mapped(model).state.engine == "fast"
     adversarial = build(penalties=[BatchAdversary(weight=0.1)])
     slow = mapped(adversarial)
-    assert slow.state.engine == "scvi"
+    assert slow.state.engine == "loop"
     assert "batch_adversary_train" in slow.history
     assert mapped(adversarial, penalties=()).state.engine == "fast"
 

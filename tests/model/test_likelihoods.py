@@ -221,10 +221,10 @@ class TestUse:
         with refuses():
             model.get_normalized_expression(weights="importance", n_samples_overall=10)
 
-    def test_the_fast_engine_is_refused(self, model, query):
+    def test_queries_train_step_by_step(self, model, query):
         mapped = type(model).load_query_data(query, model)
-        with pytest.raises(ValueError, match="gene_likelihood is"):
-            mapped.train(max_epochs=1, engine="fast")
+        train(mapped, 1, engine="fast")
+        assert mapped.state.engine == "loop"
 
     def test_scanvi_predicts(self, likelihood):
         model = reference(SCANVI, gene_likelihood=likelihood)

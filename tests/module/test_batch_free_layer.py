@@ -117,11 +117,12 @@ class TestNetwork:
         ("ours", "theirs", "of_labels"),
         [
             (VAE, scvi.module.VAE, {}),
-            (SCANVAE, scvi.module.SCANVAE, {"n_unobserved": 0, "hierarchy": None}),
+            (SCANVAE, scvi.module.SCANVAE, {"n_unobserved": 0, "hierarchy": None, "labels_in_elbo": False}),
         ],
     )
     def test_signature(self, ours, theirs, of_labels):
-        added = {"batch_free_decoder_layer": False, "reconstruction_weight": 1.0, "layer_widths": None} | of_labels
+        added = {"batch_free_decoder_layer": False, "reconstruction_weight": 1.0, "layer_widths": None}
+        added |= {"normalize_encoder_input": False} | of_labels
         parameters = dict(inspect.signature(ours).parameters)
         assert {name: parameters.pop(name).default for name in added} == added
         assert parameters == dict(inspect.signature(theirs).parameters)

@@ -87,7 +87,8 @@ class ModelState:
     lineage
         One record for each query mapped so far, and for each time that labels were added.
     engine
-        What trained the weights last: ``"scvi"`` or ``"fast"``; empty if this package did not.
+        What trained the weights last: ``"scvi"`` (lightning's loop), ``"loop"`` (this package's loop, the same steps)
+        or ``"fast"`` (strides over condition columns); empty if this package did not.
     penalties
         Names and options of the penalties that took part in the last training.
     training

@@ -80,8 +80,9 @@ def map_query(
         Epochs; ``None`` means 200, fewer for more than 40,000 cells (scvi-tools' heuristic).
     engine
         ``"fast"`` follows the path of scvi-tools' training in strides of many steps, where only columns of the query's
-        batches train; ``"scvi"`` is that training itself; ``"auto"`` takes the fast one where it applies, and the log
-        says which. Both end in the same place, as near as two seeds of ``"scvi"`` are to each other.
+        batches train, and ends as near to it as two seeds of it are to each other; with other strategies it takes the
+        same steps without lightning, with the same result. ``"scvi"`` is scvi-tools' training itself; ``"auto"`` takes
+        the fast one where it applies, and the log says which.
     plan_kwargs, train_kwargs
         Arguments of the training plan (default: no weight decay) and of ``train``. They stand above those that the
         query inherits from the reference's training: weight and warm-up of the KL term, size of minibatches, clipping

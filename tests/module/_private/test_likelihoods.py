@@ -21,6 +21,7 @@ from scarches_plus.module._likelihoods._count_log_prob import count_log_prob
 from scarches_plus.module._likelihoods._gene_mask import MeasuredGenes
 from scarches_plus.module._likelihoods._log_gamma import log_gamma_and_slope
 from scarches_plus.module._likelihoods._squared_error import SquaredError, normalized_counts
+from scarches_plus.module._likelihoods._trained_head import constant_terms, head_log_likelihood
 
 # --- Log-gamma and digamma functions against scipy's ---
 
@@ -290,6 +291,63 @@ def test_nothing_of_one_call_is_left_in_the_next():
     head.value_and_gradient(*other[3:])
     for again, before in zip(head.value_and_gradient(*arguments[3:]), first, strict=True):
         assert torch.equal(again, before)
+
+
+# --- The same where the last layer trains, with every gradient ---
+
+
+def trained(layer, theta, zero_layer, hidden, counts, size, group, measured):
+    group = None if len(theta) == 1 else group
+    return head_log_likelihood(hidden, layer, theta, zero_layer, counts, size=size, group=group, measured=measured)
+
+
+def all_gradients(function, arguments):
+    layer, theta, zero_layer, hidden, *rest = arguments
+    layer, zero_layer = (tuple(part.clone().requires_grad_() for part in parts) for parts in (layer, zero_layer))
+    theta, hidden = theta.clone().requires_grad_(), hidden.clone().requires_grad_()
+    value = function(layer, theta, zero_layer, hidden, *rest)
+    weights = torch.linspace(1, 2, len(value), dtype=value.dtype)  # cells may count differently
+    return value.detach(), *torch.autograd.grad((weights * value).sum(), [*layer, theta, *zero_layer, hidden])
+
+
+@pytest.mark.parametrize("inflated", [False, True], ids=["NB", "ZINB"])
+@pytest.mark.parametrize("n_groups", [1, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradients_of_the_last_layer_are_those_of_scvi_tools(inflated, n_groups, masked):
+    arguments = case(inflated=inflated, n_groups=n_groups, masked=masked)
+    for mine, expected in zip(all_gradients(trained, arguments), all_gradients(ordinary, arguments), strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-6, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10**6), scale=st.sampled_from([0.1, 1.0, 3.0, 5.0]), rate=st.sampled_from([0.05, 1.0, 300.0]),
+    inflated=st.booleans(),
+)  # fmt: skip
+def test_extreme_parameters_of_the_last_layer(seed, scale, rate, inflated):
+    """In float32, where probabilities vanish."""
+    arguments = case(seed=seed, scale=scale, rate=rate, inflated=inflated)
+    exact = all_gradients(ordinary, arguments)
+    for mine, expected in zip(all_gradients(trained, [single(part) for part in arguments]), exact, strict=True):
+        assert torch.isfinite(mine).all()
+        size = expected.abs().max()
+        torch.testing.assert_close(mine.double(), expected, rtol=1e-2, atol=float(2e-3 * size + 1e-2))
+
+
+@pytest.mark.parametrize("trains", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("n_groups", [1, 3])
+def test_constant_terms_add_up_to_the_likelihood(trains, masked, n_groups):
+    layer, theta, zero_layer, hidden, counts, size, group, measured = case(masked=masked, n_groups=n_groups)
+    group = None if n_groups == 1 else group
+    constant = constant_terms(counts, theta, group, measured, trains=trains)
+
+    def value(**given):
+        given |= {"size": size, "group": group, "measured": measured}
+        return head_log_likelihood(hidden, layer, theta, zero_layer, counts, **given)
+
+    torch.testing.assert_close(value(constant=constant, trains=trains), value())
+    torch.testing.assert_close(value(trains=trains), value())
 
 
 # --- Squared errors of normalised expression against numpy ---

@@ -340,7 +340,8 @@ def map_(
     max_epochs
         Epochs of training; 200 by default.
     engine
-        fast follows scvi-tools' training in long strides, scvi is that training, auto takes fast where it applies.
+        scvi is scvi-tools' training in lightning's loop. fast follows it in long strides where only columns of batches
+        train, and else takes the same steps without lightning. auto takes fast where it applies.
     seed
         Seed of the training.
     on_problem

@@ -15,6 +15,7 @@ from scarches_plus._options import by_name
 from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._data_splitter import DataSplitter
 from scarches_plus.model._speed._fast_training import obstacle_to_fast_training, train_fast
+from scarches_plus.model._speed._minibatch_loop import obstacle_to_loop
 from scarches_plus.model._state import refresh_state
 from scarches_plus.model._surgery._strategies import as_tensors
 from scarches_plus.model._surgery.inherited_training import record_of_training
@@ -67,8 +68,9 @@ class TrainingMixin:
         engine
             ``"scvi"``: lightning's loop over minibatches. ``"fast"``: for the columns that strategy ``"condition"``
             trains, the path of that loop in strides of many steps (:class:`~scarches_plus.train.AdamStrides`), on an
-            objective reduced to what these columns change. ``"auto"``: the fast one where it applies; the log says
-            which.
+            objective reduced to what these columns change; for all else the steps of that loop one by one, without
+            lightning, and with the same result. ``"auto"``: the fast one where it applies. The log says which, and
+            ``state.engine`` remembers: ``"fast"`` for strides, ``"loop"`` for the loop of this package, ``"scvi"``.
         module_mode
             ``"train"``: dropout and batch statistics are live. ``"eval"``: the network is deterministic. Default:
             ``"eval"`` for the strategies ``"condition"`` and ``"input_layers"`` (what scvi-tools does, unsaid, in every
@@ -109,7 +111,8 @@ class TrainingMixin:
         defaults = {name: parameter.default for name, parameter in signature(parent).parameters.items()}
         given = {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
         options = tuple(penalty.options() for penalty in penalties)
-        if _takes_fast_path(self, engine, plan_kwargs, given):
+        way = _choose_engine(self, engine, plan_kwargs, given)
+        if way == "fast":
             try:
                 train_fast(self, plan_kwargs, **kwargs)
             finally:
@@ -123,14 +126,14 @@ class TrainingMixin:
         module.train()  # the plan sets the mode; lightning warns of any other start
         try:
             with interrupts_restored():
-                parent(plan_kwargs=plan_kwargs, **kwargs)
+                parent(plan_kwargs=plan_kwargs, **kwargs, lightning=way == "scvi")
         finally:
             module.eval()
             began = getattr(self, "trainer", None) is not trainer
             trained: dict[str, Any] = {}
             if began:
                 _place_in_history(self, n_before)
-                trained = {"engine": "scvi", "penalties": options}
+                trained = {"engine": way, "penalties": options}
                 if surgery is None:
                     trained["training"] = record_of_training(options, plan_kwargs, kwargs)
             refresh_state(self, **trained)  # type: ignore[arg-type]
@@ -152,19 +155,24 @@ def _place_in_history(model: Any, n_before: int) -> None:
             history[name] = record.set_axis(pd.Index(epochs, name="epoch"))
 
 
-def _takes_fast_path(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> bool:
+def _choose_engine(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs: dict[str, Any]) -> str:
+    """Return ``"fast"`` for strides, ``"loop"`` for the loop of this package, or ``"scvi"`` for lightning's."""
     if engine == "scvi":
-        return False
-    obstacle = obstacle_to_fast_training(model, plan_kwargs, kwargs)
-    if obstacle is None:
+        return "scvi"
+    to_strides = obstacle_to_fast_training(model, plan_kwargs, kwargs)
+    if to_strides is None:
         logger.info("training condition columns on the fast path; engine='scvi' takes lightning's loop")
-        return True
+        return "fast"
+    to_loop = obstacle_to_loop(model, plan_kwargs, kwargs)
+    if to_loop is None:
+        if model.surgery is not None:
+            logger.info("training step by step, without lightning, since strides do not apply: %s", to_strides)
+        return "loop"
     if engine == "fast":
-        message = f"the fast path does not apply: {obstacle}. Pass engine='auto' or 'scvi' to train without it"
+        message = f"the fast path does not apply: {to_loop}. Pass engine='auto' or 'scvi' to train without it"
         raise ValueError(message)
-    if model.surgery is not None:
-        logger.info("training in lightning's loop, since the fast path does not apply: %s", obstacle)
-    return False
+    logger.info("training in lightning's loop: %s", to_loop)
+    return "scvi"
 
 
 def _set_sizes(kwargs: dict[str, Any], n_cells: int, default_batch_size: int | None) -> None:

@@ -12,7 +12,7 @@ from scvi.data import AnnTorchDataset
 from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from scvi.data import AnnDataManager
     from torch import Tensor
@@ -21,24 +21,44 @@ if TYPE_CHECKING:
 MAX_DENSE_BYTES = 2**30
 
 
+#: Values of cells from which something is derived at a time.
+_CHUNK_VALUES = 2**21
+
+
 class _DenseCells:
     """The tensors that scvi-tools makes of all cells, made once and kept until :meth:`forget`."""
 
     def __init__(self, manager: AnnDataManager) -> None:
         self._dataset = AnnTorchDataset(manager)
         self._tensors: dict[str, Tensor] | None = None
+        self._derivations: dict[str, Callable[[dict[str, Tensor]], Tensor | None]] = {}
         self.device = torch.device("cpu")
 
     def __getitem__(self, cells: np.ndarray) -> dict[str, Tensor]:
         if self._tensors is None:
             everything = self._dataset[np.arange(len(self._dataset))]
             self._tensors = {key: torch.from_numpy(value).to(self.device) for key, value in everything.items()}
+        while self._derivations:
+            self._derive(*self._derivations.popitem())
         index = torch.from_numpy(cells).to(self.device)
         return {key: value.index_select(0, index) for key, value in self._tensors.items()}
+
+    def derive(self, name: str, function: Callable[[dict[str, Tensor]], Tensor | None]) -> None:
+        """Add to the tensors what a function makes of them, a few cells at a time, if it makes something."""
+        self._derivations[name] = function
 
     def forget(self) -> None:
         """Free the memory; the next cells asked for fill it again."""
         self._tensors = None
+        self._derivations.clear()
+
+    def _derive(self, name: str, function: Callable[[dict[str, Tensor]], Tensor | None]) -> None:
+        tensors: dict[str, Tensor] = self._tensors  # type: ignore[assignment]
+        n_values = sum(value[0].numel() for value in tensors.values())
+        chunks = torch.arange(len(self._dataset), device=self.device).split(max(1, _CHUNK_VALUES // n_values))
+        parts = [function({key: value[rows] for key, value in tensors.items()}) for rows in chunks]
+        if all(part is not None for part in parts):
+            tensors[name] = torch.cat(parts)  # type: ignore[arg-type]
 
 
 class _DenseSubset(Dataset):
@@ -58,6 +78,10 @@ class _DenseManager:
     def __init__(self, manager: AnnDataManager) -> None:
         self._manager = manager
         self.cells = _DenseCells(manager)
+
+    def derive(self, name: str, function: Callable[[dict[str, Tensor]], Tensor | None]) -> None:
+        """Add to minibatches what a function makes of their cells."""
+        self.cells.derive(name, function)
 
     def create_torch_dataset(self, indices: Sequence[int], *args: Any, **kwargs: Any) -> Dataset:
         """Create what an AnnDataLoader draws minibatches from."""

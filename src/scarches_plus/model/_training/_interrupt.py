@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from scvi.train import TrainRunner
 
+from scarches_plus.model._speed._minibatch_loop import MinibatchLoop
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,14 +54,29 @@ def trained_model_kept(model: Any) -> Iterator[None]:
 
 
 class InterruptibleRunner(TrainRunner):
-    """Runs a training of scvi-tools; after Ctrl-C, the model is as after a training that ended there."""
+    """Runs a training of scvi-tools; after Ctrl-C, the model is as after a training that ended there.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As in scvi-tools.
+    lightning
+        Whether lightning's trainer runs it, or :class:`MinibatchLoop`.
+    """
+
+    def __init__(self, *args: Any, lightning: bool = True, **kwargs: Any) -> None:
+        if not lightning:
+            self._trainer_cls = MinibatchLoop
+        super().__init__(*args, **kwargs)
+        if not lightning:
+            self.trainer.use_device(self.device)
 
     def __call__(self) -> Any:
         """Run training."""
         try:
             return super().__call__()
-        except SystemExit as stop:  # lightning turns Ctrl-C into an exit of the whole process
-            if not isinstance(stop.__context__, KeyboardInterrupt):
+        except (KeyboardInterrupt, SystemExit) as stop:  # lightning turns Ctrl-C into an exit of the whole process
+            if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
             if self.trainer.global_step:
                 self._end()

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from ._count_slopes import EPS, count_slopes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import ThreadPoolExecutor
 
     from torch import Tensor
 
-#: What scvi-tools adds before it takes logarithms; without it the objective would be another one.
-_EPS = 1e-8
-#: Smallest probability; below it float32 loses digits.
-_SMALLEST = 1e-37
 #: Values of a matrix of intermediate results, so that a few of them stay in a core's cache.
 _CACHED_VALUES = 3 * 2**16
 
@@ -58,7 +56,7 @@ class CountHead:
         self._weight, self._bias, self._dispersion = weight.detach(), bias.detach(), dispersion.detach()
         self._zero_weight = None if zero_weight is None else zero_weight.detach()
         self._zero_bias = None if zero_bias is None else zero_bias.detach()
-        self._log_dispersion = torch.log(self._dispersion + _EPS)
+        self._log_dispersion = torch.log(self._dispersion + EPS)
         self._memory = _Memory()
         self._workers = workers
 
@@ -125,42 +123,23 @@ class CountHead:
             theta, log_theta = theta[group], log_theta[group]
         memory = self._memory.of_shape(x)
         logits = torch.addmm(self._bias, hidden, self._weight.t(), out=next(memory))
-        mean = torch.softmax(logits, dim=1, out=next(memory)).mul_(size)
-        mean_eps = torch.add(mean, _EPS, out=logits)
-        total = torch.add(mean, theta, out=next(memory)).add_(_EPS)
-        slope = torch.div(x, mean_eps, out=next(memory))  # with respect to log(mean)
-        slope.sub_(torch.add(x, theta, out=next(memory)).div_(total)).mul_(mean)
-        log_total = total.log_()
-        log_ratio = mean_eps.log_().sub_(log_total)
-        log_zero = log_total.sub_(log_theta).mul_(-theta)  # log-likelihood of a zero under NB
-        if measured is not None:
-            slope.mul_(measured)
-            log_ratio.mul_(measured)
-        if self._zero_weight is None:
-            if measured is not None:
-                log_zero.mul_(measured)
-            value = log_zero.addcmul_(x, log_ratio).sum(1)
-        else:
-            seen = torch.sign(x, out=next(memory))
-            logits = torch.addmm(self._zero_bias, hidden, self._zero_weight.t(), out=next(memory))
-            either = torch.sigmoid(logits, out=next(memory))
-            counted = torch.sigmoid(logits.neg_(), out=logits)  # probability that a value is no inflated zero
-            zero = torch.exp(log_zero, out=next(memory)).mul_(counted)
-            either.add_(zero).clamp_(min=_SMALLEST)
-            share = torch.maximum(zero.div_(either), seen, out=zero)  # probability of NB, given the value
-            slope.mul_(share)
-            slope_zero = torch.sub(counted, share, out=share)
-            likelihood = either.lerp_(counted, seen).clamp_(min=_SMALLEST)
-            if measured is not None:
-                slope_zero.mul_(measured)
-                likelihood.sub_(1).mul_(measured).add_(1)
-                seen.mul_(measured)
-            value = likelihood.log_().addcmul_(seen, log_zero).addcmul_(x, log_ratio).sum(1)
-        slope.addcmul_(mean, slope.sum(1, keepdim=True).neg_().div_(size.clamp(min=_EPS)))  # through the softmax
-        gradient = slope @ self._weight
+        zero_logits = None
         if self._zero_weight is not None:
-            gradient.addmm_(slope_zero, self._zero_weight)
-        return value, gradient
+            zero_logits = torch.addmm(self._zero_bias, hidden, self._zero_weight.t(), out=next(memory))
+        slopes = count_slopes(
+            x,
+            logits,
+            zero_logits,
+            size=size,
+            theta=theta,
+            log_theta=log_theta,
+            measured=measured,
+            memory=memory,
+        )
+        gradient = slopes.logits @ self._weight
+        if self._zero_weight is not None:
+            gradient.addmm_(slopes.zero_logits, self._zero_weight)
+        return slopes.value.sum(1), gradient
 
 
 class _Memory(local):

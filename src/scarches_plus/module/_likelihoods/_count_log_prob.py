@@ -8,15 +8,11 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
+from ._count_slopes import EPS, LARGEST_LOGIT
 from ._log_gamma import log_gamma_and_slope
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-#: What scvi-tools adds before it takes logarithms; without it the objective would be another one.
-_EPS = 1e-8
-#: Logits of zero inflation below minus this have no effect, and their probability would be 0 in single precision.
-_LARGEST_LOGIT = 80.0
 
 
 def count_log_prob(counts: Tensor, mean: Tensor, dispersion: Tensor, zero_logits: Tensor | None = None) -> Tensor:
@@ -49,7 +45,7 @@ class _CountLogProb(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, mu: Tensor, theta: Tensor, pi: Tensor | None) -> Tensor:
         x, mu = x.contiguous(), mu.contiguous()
-        where = _above_zero(x)
+        where = above_zero(x)
 
         def pick(matrix: Tensor) -> Tensor:
             return matrix.reshape(-1).index_select(0, where)
@@ -60,11 +56,11 @@ class _CountLogProb(torch.autograd.Function):
 
         shared = theta.stride(0) == 0
         row = theta[:1] if shared else theta
-        total = (mu + theta).add_(_EPS)
+        total = (mu + theta).add_(EPS)
         log_total = total.log()
-        log_share = torch.log(row + _EPS) - log_total
+        log_share = torch.log(row + EPS) - log_total
         value = theta * log_share  # of a zero
-        count, mu_at, total_at = pick(x), pick(mu).add_(_EPS), pick(total)
+        count, mu_at, total_at = pick(x), pick(mu).add_(EPS), pick(total)
         if shared:
             low, low_slope = (pick(part.expand_as(x)) for part in log_gamma_and_slope(row))
         else:
@@ -72,7 +68,7 @@ class _CountLogProb(torch.autograd.Function):
         high, high_slope = log_gamma_and_slope(pick(theta).add_(count))
         more = torch.log(mu_at).sub_(pick(log_total)).mul_(count).add_(high).sub_(low).sub_(torch.lgamma(count + 1))
         if pi is not None:
-            pi = pi.contiguous().clamp(min=-_LARGEST_LOGIT)
+            pi = pi.contiguous().clamp(min=-LARGEST_LOGIT)
             inflated = torch.sigmoid(pi)
             logit = value.sub_(pi)  # of a zero: the count's against one of the inflation
             more.add_(pick(logit))
@@ -84,7 +80,7 @@ class _CountLogProb(torch.autograd.Function):
             return value
 
         slope_mu = (theta / total).neg_()
-        slope_theta = log_share.add_(slope_mu).add_(row / (row + _EPS))
+        slope_theta = log_share.add_(slope_mu).add_(row / (row + EPS))
         slope_pi = None
         if pi is not None:
             posterior.view(-1).index_fill_(0, where, 0.0)
@@ -105,9 +101,9 @@ class _CountLogProb(torch.autograd.Function):
         return None, *(slope * upstream if needed else None for slope, needed in slopes)
 
 
-def _above_zero(x: Tensor) -> Tensor:
+def above_zero(x: Tensor) -> Tensor:
     """Positions of counts in the flattened matrix; on a CPU numpy finds them several times faster than torch."""
-    seen = ~(x <= _EPS)  # what is no number must not pass for a zero
+    seen = ~(x <= EPS)  # what is no number must not pass for a zero
     if x.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(seen.numpy()))
     return seen.view(-1).nonzero().squeeze(1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scvi.module._constants import MODULE_KEYS
 
+from ._count_likelihood import SummedLikelihood
 from ._squared_error import SquaredError
 
 if TYPE_CHECKING:
@@ -83,6 +84,6 @@ class GeneMaskMixin:
         if mask is not None:
             measured = mask[batch_index.squeeze(-1).long()]
             px = outputs[MODULE_KEYS.PX_KEY]
-            restricted = isinstance(px, SquaredError)  # its average over genes depends on the mask
-            outputs[MODULE_KEYS.PX_KEY] = px.restricted_to(measured) if restricted else MeasuredGenes(px, measured)
+            restricts = isinstance(px, SquaredError | SummedLikelihood)  # which sum over genes
+            outputs[MODULE_KEYS.PX_KEY] = px.restricted_to(measured) if restricts else MeasuredGenes(px, measured)
         return outputs

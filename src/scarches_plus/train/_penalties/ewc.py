@@ -89,27 +89,29 @@ class _Consolidation(nn.Module):
         for i, name in enumerate(names):
             self.register_buffer(f"fisher_{i}", importance.fisher[name].to(device), persistent=False)
             self.register_buffer(f"values_{i}", importance.values[name].to(device), persistent=False)
+        self._found: tuple[nn.Module, list[Tensor]] | None = None
 
     def forward(self, step: Step) -> Tensor:
-        parameters = dict(step.module.named_parameters())
-        terms = [
-            _HalfWeightedSquares.apply(parameters[name], getattr(self, f"fisher_{i}"), getattr(self, f"values_{i}"))
-            for i, name in enumerate(self._names)
-        ]
-        return torch.stack(terms).sum()
+        if self._found is None or self._found[0] is not step.module:
+            parameters = dict(step.module.named_parameters())
+            self._found = step.module, [parameters[name] for name in self._names]
+        fisher, values = (
+            [getattr(self, f"{kind}_{i}") for i in range(len(self._names))] for kind in ("fisher", "values")
+        )
+        return _HalfWeightedSquares.apply(fisher, values, *self._found[1])  # type: ignore[no-untyped-call, no-any-return]
 
 
 class _HalfWeightedSquares(torch.autograd.Function):
     """Half the weighted sum of squared differences, with its gradient kept from the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, parameter: Tensor, fisher: Tensor, values: Tensor) -> Tensor:
-        difference = parameter.detach() - values
-        gradient = fisher * difference
-        ctx.save_for_backward(gradient)
-        return 0.5 * torch.dot(gradient.flatten(), difference.flatten())
+    def forward(ctx: Any, fisher: list[Tensor], values: list[Tensor], *parameters: Tensor) -> Tensor:
+        differences = torch._foreach_sub([parameter.detach() for parameter in parameters], values)
+        gradients = torch._foreach_mul(fisher, differences)
+        ctx.save_for_backward(*gradients)
+        pairs = zip(gradients, differences, strict=True)
+        return 0.5 * torch.stack([torch.dot(one.flatten(), other.flatten()) for one, other in pairs]).sum()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        (saved,) = ctx.saved_tensors
-        return gradient * saved, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return None, None, *torch._foreach_mul(ctx.saved_tensors, gradient)

@@ -9,7 +9,12 @@ import torch
 from torch import nn
 
 from scarches_plus import _arguments as check
-from scarches_plus.train._penalties._shared._kernel_distances import KernelSum, pair_coefficients, squared_distances
+from scarches_plus.train._penalties._shared._kernel_distances import (
+    KernelSum,
+    above_diagonal,
+    pair_coefficients,
+    squared_distances,
+)
 
 from .penalty import LAYERS, Penalty
 
@@ -149,13 +154,11 @@ class _Discrepancy(nn.Module):
         x, groups = _place(step, self._options.on), step.codes(self._grouping)
         if self._options.max_groups is not None:
             x, groups = _choose(x, groups, self._options.max_groups)
-        _, groups = torch.unique(groups, return_inverse=True)
-        n_groups = int(groups.max()) + 1
+        groups, n_groups = _numbered(groups)
         pairs = 1.0 - torch.eye(n_groups, dtype=x.dtype, device=x.device)
         if self._anchors is not None:
             reference, their_groups = self._anchors.draw(len(x), x.device)
-            _, their_groups = torch.unique(their_groups, return_inverse=True)
-            n_theirs = int(their_groups.max()) + 1
+            their_groups, n_theirs = _numbered(their_groups)
             x, groups = torch.cat([x, reference.to(x.dtype)]), torch.cat([groups, their_groups + n_groups])
             pairs = torch.zeros(n_groups + n_theirs, n_groups + n_theirs, dtype=x.dtype, device=x.device)
             pairs[:n_groups, n_groups:] = pairs[n_groups:, :n_groups] = 1.0
@@ -173,8 +176,8 @@ class _Discrepancy(nn.Module):
         if self._options.bandwidths != "median":
             return self._gammas
         distances = squared_distances(x.detach())
-        above = torch.triu_indices(len(x), len(x), 1, device=x.device)
-        median = max(float(distances[above[0], above[1]].median()), torch.finfo(x.dtype).tiny)
+        above = distances.view(-1).index_select(0, above_diagonal(len(x), x.device))
+        median = max(float(above.median()), torch.finfo(x.dtype).tiny)
         return [1 / (median * factor) for factor in _AROUND_MEDIAN]
 
 
@@ -195,6 +198,12 @@ def _place(step: Step, on: Place) -> Tensor:
     if on in LAYERS:
         return step.activations[on]
     return step.inference["z"] if on == "z" else step.inference["qz"].loc
+
+
+def _numbered(groups: Tensor) -> tuple[Tensor, int]:
+    """Number the groups that occur from 0, in the order of their codes; return how many there are, too."""
+    numbers = torch.bincount(groups).clamp_(max=1).cumsum(0) - 1
+    return numbers.index_select(0, groups), int(numbers[-1]) + 1
 
 
 def _choose(x: Tensor, groups: Tensor, n_groups: int) -> tuple[Tensor, Tensor]:

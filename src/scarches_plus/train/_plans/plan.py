@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import scvi.train
 import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from scarches_plus import _arguments as check
 from scarches_plus._options import check_plan
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.nn import Module
+
+
+#: Name in a minibatch of what of each cell's likelihood does not change while the module trains.
+CONSTANT = "_constant_log_likelihood"
 
 
 class PlanMixin:
@@ -54,6 +59,7 @@ class PlanMixin:
         self._freeze_norms = freeze_norms
         self._entries = entries
         self._free: FreeEntries | None = None
+        self._parts: list[Module] | None = None
 
     def get_optimizer_creator(self) -> Callable[..., torch.optim.Optimizer]:
         """Create the optimiser on the free entries only."""
@@ -83,15 +89,31 @@ class PlanMixin:
 
         return create
 
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the loss of scvi-tools, for which the likelihood of a cell's counts is one number."""
+        if not hasattr(self.module, "summed_over_genes"):  # type: ignore[attr-defined]
+            return super().forward(*args, **kwargs)  # type: ignore[misc]
+        with self.module.summed_over_genes(args[0].get(CONSTANT)):  # type: ignore[attr-defined]
+            return super().forward(*args, **kwargs)  # type: ignore[misc]
+
+    def on_train_start(self) -> None:
+        """Let loaders that keep cells in memory keep what of their likelihood does not change."""
+        super().on_train_start()  # type: ignore[misc]
+        data = getattr(self.trainer, "datamodule", None)  # type: ignore[attr-defined]
+        derive = getattr(getattr(data, "adata_manager", None), "derive", None)
+        if derive is not None and hasattr(self.module, "constant_terms"):  # type: ignore[attr-defined]
+            derive(CONSTANT, self.module.constant_terms)  # type: ignore[attr-defined]
+
     def on_train_epoch_start(self) -> None:
         """Set the module's mode, which callbacks and earlier trainings may have changed."""
         super().on_train_epoch_start()  # type: ignore[misc]
-        module = self.module  # type: ignore[attr-defined]
-        module.train(self._module_mode == "train")
-        if self._freeze_norms:
-            for layer in module.modules():
-                if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
-                    layer.eval()
+        if self._parts is None:
+            self._parts = list(self.module.modules())  # type: ignore[attr-defined]
+        for part in self._parts:
+            frozen = self._freeze_norms and isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
+            part.training = self._module_mode == "train" and not frozen
+        # scvi-tools looks for the device in every step of a module in eval mode; its layers do not ask the module
+        self.module.training = True  # type: ignore[attr-defined]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Hand gradients to the optimiser's tensors, once they are complete on every device."""
@@ -143,6 +165,20 @@ class SemiSupervisedTrainingPlan(
         self._n_labels = n_classes
         # classes that no cell is labelled with answer as one
         self.n_classes = n_classes + bool(getattr(module, "n_unobserved", 0))
+
+    def _values_of(self, output: Any) -> dict[str, Tensor]:
+        """Return what scvi-tools logs of a step."""
+        values = super()._values_of(output)
+        if output.classification_loss is None:
+            return values
+        labels, logits = output.true_labels.squeeze(-1), output.logits
+        accuracy = (logits.argmax(-1) == labels).float().mean()
+        return values | {
+            "{}_classification_loss": output.classification_loss,
+            "{}_accuracy": accuracy,
+            "{}_f1_score": accuracy,  # the same where it is averaged over cells
+            "{}_calibration_error": multiclass_calibration_error(logits, labels, self.n_classes, validate_args=False),
+        }
 
     def _split_semisupervised_batch(self, batch: Any) -> tuple[Any, Any]:
         """Tell unlabelled from labelled cells, which scvi-tools 1.5 mistakes if they have covariates of both kinds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,15 +40,12 @@ def pair_coefficients(groups: Tensor, pairs: Tensor, *, unbiased: bool = False) 
         Shape ``(n_cells, n_cells)``, symmetric.
     """
     sizes = torch.bincount(groups, minlength=len(pairs)).to(pairs.dtype)
-    share = (1 / sizes)[groups]
-    coefficients = -pairs[groups][:, groups] * share[:, None] * share
-    same = groups[:, None] == groups
-    others = (sizes - 1 if unbiased else sizes)[groups]
-    within = pairs.sum(1)[groups] * share / others
-    coefficients = torch.where(same, within[:, None], coefficients)
-    if unbiased:
-        coefficients.fill_diagonal_(0)
-    return torch.where(torch.isfinite(coefficients), coefficients, 0.0)
+    others = (sizes - 1 if unbiased else sizes).clamp(min=1)
+    sizes = sizes.clamp(min=1)
+    of_groups = -pairs / sizes / sizes[:, None]
+    of_groups.diagonal().copy_(pairs.sum(1) / sizes / others)
+    coefficients = of_groups.index_select(0, groups).index_select(1, groups)
+    return coefficients.fill_diagonal_(0) if unbiased else coefficients
 
 
 class KernelSum(torch.autograd.Function):
@@ -61,11 +59,11 @@ class KernelSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, coefficients: Tensor, gammas: Sequence[float]) -> Tensor:
         """Return the sum; ``x`` has shape ``(n_cells, n_dims)``, ``coefficients`` is symmetric."""
-        one, other = torch.triu_indices(len(x), len(x), 1, device=x.device)
-        kernels, slopes = kernel_sum(squared_distances(x)[one, other], gammas)
-        weights = coefficients[one, other]
+        above = above_diagonal(len(x), x.device)
+        kernels, slopes = kernel_sum(squared_distances(x).view(-1).index_select(0, above), gammas)
+        weights = coefficients.view(-1).index_select(0, above)
         pull = torch.zeros_like(coefficients)
-        pull[one, other] = slopes * weights
+        pull.view(-1).index_copy_(0, above, slopes * weights)
         ctx.save_for_backward(x, pull + pull.T)
         return 2 * torch.dot(kernels, weights) + len(gammas) * coefficients.trace()
 
@@ -93,13 +91,19 @@ def kernel_sum(distances: Tensor, gammas: Sequence[float]) -> tuple[Tensor, Tens
         first, second, third = (sum(gamma**power for gamma in wide) for power in (1, 2, 3))
         kernels = len(wide) + distances * (-first + distances * (second / 2 - distances * (third / 6)))
         slopes = -first + distances * (second - distances * (third / 2))
-    term = torch.empty_like(distances)
-    for gamma in gammas:
-        if gamma * farthest >= _SMALL and gamma * nearest < _LARGE:
-            torch.mul(distances, -gamma, out=term).exp_()
-            kernels += term
-            slopes.add_(term, alpha=-gamma)
+    others = [-gamma for gamma in gammas if gamma * farthest >= _SMALL and gamma * nearest < _LARGE]
+    if others:
+        factors = distances.new_tensor([[1.0] * len(others), others])
+        sums = factors @ torch.outer(factors[1], distances).exp_()
+        kernels, slopes = kernels + sums[0], slopes + sums[1]
     return kernels, slopes
+
+
+@lru_cache(maxsize=8)
+def above_diagonal(n_rows: int, device: torch.device) -> Tensor:
+    """Return the positions above the diagonal of a square matrix, flattened."""
+    one, other = torch.triu_indices(n_rows, n_rows, 1, device=device)
+    return one * n_rows + other
 
 
 def squared_distances(x: Tensor) -> Tensor:
