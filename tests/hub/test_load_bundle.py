@@ -40,6 +40,8 @@ def saved(tmp_path_factory):
         ref, query = (as_taken(cls, part) for part in split(cells(), "batch2"))
         model = reference(cls, ref)
         sp.train.estimate_importance(model)
+        if cls is SCANVI:  # the bundle gets one, by which a mapping holds the classifier
+            sp.train.summarize_reference(model, "cell_type")
         return model, sp.hub.save_bundle(model, tmp_path_factory.mktemp("saved") / "bundle"), ref, query
 
     return saved
@@ -69,7 +71,8 @@ def test_every_recipe(recipe, tmp_path):
     again = sp.hub.load_bundle(sp.hub.save_bundle(model, tmp_path / "bundle"))
     np.testing.assert_array_equal(again.embed(ref), model.embed(ref))
     assert again.state.recipe == recipe
-    strategy = "all" if recipe == "bascvi" else "condition"
+    blind = RECIPES[recipe].model_kwargs.get("encode_covariates") is False
+    strategy = "all" if blind else "condition"
     np.testing.assert_array_equal(
         mapped_by(query, again, strategy=strategy)[0], mapped_by(query, model, strategy=strategy)[0]
     )

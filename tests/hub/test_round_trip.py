@@ -4,15 +4,9 @@ import pytest
 import torch
 from golden_references import cells_of
 from round_trips import deviations, strategies_of
-from shipped import FOLDER
+from shipped import FOLDER, NAMES
 
 import scarches_plus as sp
-from scarches_plus.model import RECIPES
-
-NAMES = [
-    "pbmc68k-scanvi",
-    *(f"simulated-{recipe.replace('_', '-')}" for recipe in RECIPES if RECIPES[recipe].model != "TOTALVI"),
-]
 
 
 @pytest.mark.filterwarnings("ignore:the summary of:UserWarning")  # squared errors draw no cells to carry it over

@@ -12,7 +12,6 @@ from scvi.dataloaders import AnnDataLoader
 from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 
 from scarches_plus.model._mixins._label_expression import _mean_counts
-from scarches_plus.model._mixins._training import _as_tensors
 from scarches_plus.model._speed import _data_splitter
 from scarches_plus.model._speed._condensed import Condensed, obstacle_to_condensing
 from scarches_plus.model._speed._data_splitter import DataSplitter, SemiSupervisedDataSplitter
@@ -196,7 +195,7 @@ def minibatch(model, rows):
 def both(model, kl_weight=0.3):
     """Return module, condensed module and a function that gives the loss of either with the same noise."""
     module = model.module.eval()
-    entries = _as_tensors(model.surgery.entries)
+    entries = as_tensors(model.surgery.entries)
     condensed = Condensed(module, entries)
     part = minibatch(model, list(range(40)))
     kwargs = {"kl_weight": kl_weight}
