@@ -66,7 +66,7 @@ def surgery(
             study.query,
             model,
             strategy=strategy,
-            penalties=terms,
+            penalties=terms or None,
             train_reference_columns=train_reference_columns,
             max_epochs=study.epochs,
             train_kwargs=QUIET,

@@ -9,7 +9,7 @@ import torch
 from small_models import NETWORK, SCANVI, SCVI, TOTALVI, cells, reference, setup, split, train, with_proteins
 
 import scarches_plus as sp
-from scarches_plus.train import MMD, BatchAdversary
+from scarches_plus.train import MMD, BatchAdversary, Penalty
 
 REFERENCE, QUERY = split(cells(n_batches=4), "batch2", "batch3")
 ONE_BATCH = QUERY[QUERY.obs["batch"] == "batch2"].copy()
@@ -136,6 +136,52 @@ def test_scanvis_schedule_is_inherited_where_labels_take_part():
     for use_labels in (False, True):
         query_model = SCANVI.load_query_data(QUERY.copy(), labelled, use_query_labels=use_labels)
         assert of_labels & set(query_model.inherited_training().plan_kwargs) == (of_labels if use_labels else set())
+
+
+class Against(Penalty):
+    """A penalty of one's own with an option that files cannot hold."""
+
+    name = "against"
+
+    def __init__(self, direction):
+        object.__setattr__(self, "direction", direction)
+
+    def options(self):
+        return {**super().options(), "direction": {"repr": repr(self.direction)}}
+
+    def value(self, step):
+        return (step.inference["z"] @ self.direction).square().mean()
+
+
+def test_an_option_that_is_no_plain_value_leaves_the_penalty_out():
+    left = mapped(build(penalties=[Against(torch.ones(4))]))
+    assert "no plain values" in json.loads(left.state.lineage[0]["inherited"])["left_out"]["against"]
+
+
+def test_training_on_is_what_queries_inherit(model, tmp_path, caplog):
+    model.save(tmp_path / "model")
+    ref = REFERENCE.copy()
+    again = sp.load(tmp_path / "model", ref)
+    with caplog.at_level(logging.WARNING, "scarches_plus"):
+        train(again, 1)
+    assert "no longer ['mmd']" in caplog.text
+    assert again.state.training.penalties == ()
+
+
+def test_models_from_before_say_that_nothing_is_inherited(tmp_path, caplog):
+    scvi.settings.seed = 0
+    ref = REFERENCE.copy()
+    built = sp.tl.build_reference(
+        ref, "batch", recipe="trvae", max_epochs=1, model_kwargs={"n_hidden": 8}, train_kwargs=SILENT
+    )
+    built.scarches_plus_["training"] = None
+    with caplog.at_level(logging.WARNING, "scarches_plus"):
+        assert mapped(built).state.penalties == ()
+    assert "recipe 'trvae'" in caplog.text
+
+
+def test_anchors_that_no_penalty_wants_are_not_stored():
+    assert build(penalties=[MMD(anchors=False)]).state.anchors is None
 
 
 def test_totalvi_inherits():

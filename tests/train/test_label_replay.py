@@ -4,6 +4,7 @@ import scvi
 import torch
 from small_models import SCANVI, SCVI, cells, reference, setup, split, train
 
+import scarches_plus as sp
 from scarches_plus.train import LabelReplay, Setting, Step, store_anchors, summarize_reference
 
 
@@ -122,3 +123,35 @@ def test_surgery_of_other_models_brings_nothing():
 def test_wrong_options_are_named():
     with pytest.raises(ValueError, match="n_cells must be at least"):
         LabelReplay(n_cells=0)
+
+
+def test_labels_that_no_summary_describes_are_named(caplog):
+    adata = cells(n_cells=[150, 150, 60], n_batches=3)
+    keep = (adata.obs["cell_type"] != "type0").to_numpy()
+    keep[np.flatnonzero(~keep)[:8]] = True
+    ref, query = split(adata[keep].copy(), "batch2")
+    model = sp.tl.build_reference(
+        ref, "batch", "cell_type", recipe="scanvi", max_epochs=1, train_kwargs={"enable_progress_bar": False},
+        model_kwargs={"n_hidden": 8},
+    )  # fmt: skip
+    with caplog.at_level("WARNING", "scarches_plus"):
+        SCANVI.load_query_data(query, model, strategy="all").own_penalties()
+    assert "says of ['type0'], which the summary leaves out" in caplog.text
+
+
+def test_a_squared_error_has_no_cells_to_replay(caplog):
+    """The mapping goes on without, and says so."""
+    ref, query = split(cells(n_batches=4), "batch2", "batch3")
+    model = sp.tl.build_reference(
+        ref, "batch", "cell_type", recipe="scanvi", max_epochs=1, train_kwargs={"enable_progress_bar": False},
+        model_kwargs={"gene_likelihood": "mse", "n_hidden": 8},
+    )  # fmt: skip
+    with caplog.at_level("WARNING", "scarches_plus"), pytest.warns(UserWarning, match="cannot be taken along"):
+        mapped = sp.tl.map_query(
+            query, model, strategy="all", max_epochs=1, train_kwargs={"enable_progress_bar": False}
+        )
+    assert not mapped.state.penalties
+    assert "no distribution of counts" in caplog.text
+    again = SCANVI.load_query_data(query, model, strategy="all")
+    with pytest.raises(ValueError, match="gene_likelihood='mse' is none"):
+        train(again, 1, penalties=[sp.train.LabelReplay()])

@@ -54,7 +54,7 @@ class Surgery:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Record of the training that made a reference, as far as mapping onto it follows the same rules.
+    """Record of the last training of a reference, as far as mapping onto it follows the same rules.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class ModelState:
     penalties
         Names and options of the penalties that took part in the last training.
     training
-        How the reference was trained, which mapping inherits; ``None`` if this package did not train it.
+        How the reference was trained last, which mapping inherits; ``None`` if this package did not train it.
     importance
         How much each weight matters to the reference, for :class:`~scarches_plus.train.EWC`.
     anchors

@@ -15,7 +15,7 @@ from scarches_plus.model._mixins._label_expression import _mean_counts
 from scarches_plus.model._speed import _data_splitter
 from scarches_plus.model._speed._condensed import Condensed, obstacle_to_condensing
 from scarches_plus.model._speed._data_splitter import DataSplitter, SemiSupervisedDataSplitter
-from scarches_plus.model._surgery._strategies import column_sources
+from scarches_plus.model._surgery._strategies import as_tensors, column_sources
 
 # --- Minibatches are those of scvi-tools' loaders, cut out of memory ---
 

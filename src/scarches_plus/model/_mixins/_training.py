@@ -136,7 +136,19 @@ class TrainingMixin:
                 trained = {"engine": way, "penalties": options}
                 if surgery is None:
                     trained["training"] = record_of_training(options, plan_kwargs, kwargs)
+                    _say_what_queries_inherit_no_more(self, options)
             refresh_state(self, **trained)  # type: ignore[arg-type]
+
+
+def _say_what_queries_inherit_no_more(model: Any, penalties: Sequence[dict[str, Any]]) -> None:
+    """Log the penalties of former trainings that took no part in the last one."""
+    before = model.state.training
+    former = set() if before is None else {one["name"] for one in before.penalties}
+    if gone := sorted(former - {one["name"] for one in penalties}):
+        logger.warning(
+            "queries inherit the last training of their reference, and no longer %s: train with these penalties again, "
+            "or pass them to map_query", gone
+        )  # fmt: skip
 
 
 def _place_in_history(model: Any, n_before: int) -> None:

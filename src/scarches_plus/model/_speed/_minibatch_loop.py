@@ -174,6 +174,8 @@ def obstacle_to_loop(model: Any, plan_kwargs: Mapping[str, Any], kwargs: Mapping
     if model.adata is None:
         return "the model has no cells"
     of_lightning = {name for name, value in kwargs.items() if value is not None} - _TRAIN_ARGUMENTS
+    if kwargs.get("devices") == 1:
+        of_lightning.discard("devices")
     of_lightning |= {name for name in _OF_LIGHTNING if plan_kwargs.get(name)}
     if any(type(callback) is not SubSampleLabels for callback in kwargs.get("callbacks") or ()):
         of_lightning.add("callbacks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus._logging import logger
+from scarches_plus.module import SQUARED_ERRORS
 from scarches_plus.train import LabelReplay
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ def own_penalties(mapped: SCVI | SCANVI | TOTALVI) -> tuple[Penalty, ...]:
     if len(mapped._labeled_indices):  # labels of the query say it
         return ()
     state = mapped.state
+    if getattr(mapped.module, "gene_likelihood", None) in SQUARED_ERRORS:
+        logger.warning(
+            "nothing holds the classifier, which may forget labels: a squared error of expression is no distribution "
+            "of counts to draw cells from. Trust sp.tl.transfer_labels instead of predict, or map with "
+            "strategy='condition'"
+        )
+        return ()
     if state.anchors is None and not state.summaries:
         logger.warning(
             "nothing holds the classifier, which may forget labels: the reference carries neither anchors nor a "
@@ -36,4 +44,11 @@ def own_penalties(mapped: SCVI | SCANVI | TOTALVI) -> tuple[Penalty, ...]:
             "sp.train.store_anchors(reference_model) before mapping, or trust sp.tl.transfer_labels instead of predict"
         )
         return ()
+    summarized = {label for summary in state.summaries.values() for label in summary.labels}
+    if state.anchors is None and (rare := sorted(set(mapped.classes) - summarized)):  # type: ignore[union-attr]
+        logger.warning(
+            "nothing holds what the classifier says of %s, which the summary leaves out for want of cells: call "
+            "sp.train.store_anchors(reference_model) before mapping, or trust sp.tl.transfer_labels for them",
+            rare,
+        )
     return (LabelReplay(),)

@@ -23,7 +23,6 @@ _PLAN = frozenset({"min_kl_weight", "max_kl_weight", "n_epochs_kl_warmup", "n_st
 _PLAN_OF_LABELS = frozenset({"schedule", "classifier_epochs", "classifier_lr", "classification_ratio", "label_balance"})
 #: The same of ``train``.
 _TRAIN = frozenset({"batch_size", "gradient_clip_val", "gradient_clip_algorithm"})
-_TRAIN_OF_LABELS = frozenset({"n_samples_per_label"})
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def record_of_training(
     return TrainingRecord(
         penalties=tuple(penalties),
         plan_kwargs={name: given[name] for name in sorted((_PLAN | _PLAN_OF_LABELS) & set(given))},
-        train_kwargs={name: given[name] for name in sorted((_TRAIN | _TRAIN_OF_LABELS) & set(train_kwargs))},
+        train_kwargs={name: given[name] for name in sorted(_TRAIN & set(train_kwargs))},
     )
 
 
@@ -105,10 +104,17 @@ def inherited_training(mapped: Any) -> InheritedTraining:
     mapped
         Query model, before its training.
     """
-    record = get_state(mapped).training
+    state = get_state(mapped)
+    record = state.training
     if record is None:
+        if state.recipe:
+            logger.warning(
+                "the reference was built by recipe %r before its training was recorded, so nothing is inherited: pass "
+                "penalties, plan_kwargs and train_kwargs of sp.model.RECIPES[%r] to train the query alike",
+                state.recipe, state.recipe,
+            )  # fmt: skip
         return InheritedTraining()
-    of_labels = () if len(getattr(mapped, "_labeled_indices", ())) else _PLAN_OF_LABELS | _TRAIN_OF_LABELS
+    of_labels = () if len(getattr(mapped, "_labeled_indices", ())) else _PLAN_OF_LABELS
     penalties, left_out = [], {}
     for options in record.penalties:
         name = str(options.get("name"))
@@ -122,7 +128,7 @@ def inherited_training(mapped: Any) -> InheritedTraining:
     return InheritedTraining(
         tuple(penalties),
         {name: value for name, value in record.plan_kwargs.items() if name not in of_labels},
-        {name: value for name, value in record.train_kwargs.items() if name not in of_labels},
+        dict(record.train_kwargs),
         left_out,
     )
 

@@ -209,7 +209,7 @@ class ReferenceTraining:
 
     def _with_anchors(self, model: Any) -> Any:
         """Let the model keep the cells with which its penalties compare a query of one batch."""
-        if any(penalty.uses_anchors for penalty in self.terms):
+        if any(penalty.uses_anchors and getattr(penalty, "anchors", None) is not False for penalty in self.terms):
             try:
                 store_anchors(model)
             except ValueError as error:  # the latent distribution is not normal

@@ -78,7 +78,7 @@ class BatchAdversary(Penalty):
         Tell the minibatch's groups from those of the reference cells that :func:`store_anchors` kept, too, whose
         activations stay as stored; the term is that of the minibatch's cells alone. Groups then weigh alike in the
         cross-entropy. A query of a single batch needs them. Default: they are used if the cells have but one group in
-        every column, or in one of ``groups``.
+        a column, and the model has anchors.
     warmup_epochs, warmup
         As in :class:`Penalty`; the discriminators learn from the beginning.
 
@@ -144,8 +144,7 @@ class BatchAdversary(Penalty):
         """
         groupings = setting.choose(self.groups)
         alone = [len(grouping.present) < 2 for grouping in groupings.values()]
-        wanted = any(alone) if self.groups is not None else all(alone)
-        anchors = setting.anchors if (wanted if self.anchors is None else self.anchors) else None
+        anchors = setting.anchors if (any(alone) if self.anchors is None else self.anchors) else None
         if self.anchors and anchors is None:
             message = f"anchors=True needs anchors, and the model has none. {_STORE_ANCHORS}"
             raise ValueError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import exp
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from scarches_plus import _arguments as check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
     from torch.nn import Module
@@ -244,6 +245,9 @@ class Penalty(ABC):
             message = f"there is no penalty {name!r}, only {sorted(kinds)}: import the class that has this name"
             raise ValueError(message)
         known = {one.name for one in fields(kinds[name])}
+        if objects := sorted(option for option, value in given.items() if isinstance(value, Mapping)):
+            message = f"options {objects} of penalty {name!r} are no plain values, and only their text was kept"
+            raise TypeError(message)
         if unknown := sorted(set(given) - known):
             message = f"penalty {name!r} has no options {unknown}, only {sorted(known)}"
             raise TypeError(message)
@@ -271,4 +275,4 @@ def _plain(value: Any) -> Any:
     """Return what any reader of a saved model understands."""
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else {"repr": repr(value)}

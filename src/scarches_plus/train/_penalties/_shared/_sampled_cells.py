@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from scarches_plus.train._memory.anchors import Anchors
 
 _CHUNK = 512
+#: Likelihoods of expression (trVAE), as ``module.SQUARED_ERRORS``.
+_WITHOUT_COUNTS = ("mse", "sse")
 
 
 class Rehearsal:
@@ -29,6 +31,12 @@ class Rehearsal:
     """
 
     def __init__(self, anchors: Anchors, module: Module) -> None:
+        if getattr(module, "gene_likelihood", None) in _WITHOUT_COUNTS:
+            message = (
+                f"cells are drawn from a distribution of counts, and gene_likelihood={module.gene_likelihood!r} is "
+                "none: leave the penalty out, or map with strategy='condition'"
+            )
+            raise ValueError(message)
         batch, *covariates = anchors.groups.values()
         self._covariates = {
             "batch_index": batch[:, None],
