@@ -7,6 +7,7 @@ from ._recipe import FOR_SURGERY, Recipe
 _NETWORK = "network as in recipe 'scvi'"
 _FIT = "ends with a fit of the classifier alone, in which rare labels count for more than their cells"
 _ELBO = "the ELBO takes every cell for unlabelled, as scvi-tools' does; labels_in_elbo=True is the paper's"
+_CLASSES = "no class for types that no cell is labelled with (n_unobserved=0); the paper has one"
 _CLASSIFIER_STEPS = 20
 
 SCANVI_RECIPES = {
@@ -18,6 +19,7 @@ SCANVI_RECIPES = {
             "joint instead of alternating, the paper's default: labels are better found, mixing is no worse (measured)",
             _FIT,
             _ELBO,
+            _CLASSES,
         ),
         model_kwargs={**FOR_SURGERY, "n_layers": 2},
         semi_supervised_epochs=20,
@@ -30,7 +32,7 @@ SCANVI_RECIPES = {
             "Xu et al. 2021, Suppl. Note 3, Algorithm 2: after each epoch of the ELBO, 100 epochs of the classifier "
             "alone, which has one layer of 128 (their setting for the transfer of labels)"
         ),
-        departures=(_NETWORK, _ELBO),
+        departures=(_NETWORK, _ELBO, _CLASSES),
         model_kwargs={**FOR_SURGERY, "n_layers": 2},
         semi_supervised_epochs=20,
         semi_supervised_model_kwargs={"classifier_parameters": {"n_layers": 1, "n_hidden": 128}},
@@ -42,7 +44,7 @@ SCANVI_RECIPES = {
             "Xu et al. 2021, Suppl. Note 3, Algorithm 2: after each epoch of the ELBO, one of the classifier alone, "
             "which has two layers of 256 (their setting for a single data set, such as seed labels)"
         ),
-        departures=(_NETWORK, _ELBO),
+        departures=(_NETWORK, _ELBO, _CLASSES),
         model_kwargs={**FOR_SURGERY, "n_layers": 2},
         semi_supervised_epochs=20,
         semi_supervised_model_kwargs={"classifier_parameters": {"n_layers": 2, "n_hidden": 256}},
