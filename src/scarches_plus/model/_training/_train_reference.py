@@ -246,10 +246,9 @@ def _set_up(cls: Any, cells: AnnData | MuData, spec: ReferenceSpec) -> None:
 def _summarize_labels(model: SCANVI | TOTALVI, cells: AnnData, spec: ReferenceSpec) -> None:
     """Let a model carry a summary of its labels."""
     labels = cells.obs[spec.labels_key].astype(object)
+    labels = labels.where(labels != spec.unlabeled_category, None)
     try:
-        summarize_reference(
-            model, str(spec.labels_key), labels=labels.where(labels != spec.unlabeled_category, None).tolist()
-        )
+        summarize_reference(model, str(spec.labels_key), labels=labels.tolist(), unlabelled=())
     except ValueError as error:  # none has enough cells
         logger.warning("the model carries no summary of the labels in obs[%r]: %s", spec.labels_key, error)
 
