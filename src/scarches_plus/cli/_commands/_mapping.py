@@ -193,9 +193,10 @@ def build(  # noqa: PLR0913 (all that a training takes)
 ) -> None:
     """Train a reference model and embed the reference.
 
-    With --out, writes a folder with the model (plain scvi-tools opens those of networks that it has, too) and reference.h5ad, the reference's
-    cells with their embedding and labels but no counts. With --bundle, writes a bundle to share, without data of single
-    cells (anchors apart): the command bundle has more choices.
+    With --out, writes a folder with the model and reference.h5ad, the reference's cells with their embedding and labels
+    but no counts. Plain scvi-tools opens the model, too, if it has such a network: those of recipes bascvi...,
+    scvi_2_layers and the like, trvae_mse and trvae_sse it has not. With --bundle, writes a bundle to share, without
+    data of single cells (anchors apart): the command bundle has more choices.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def build(  # noqa: PLR0913 (all that a training takes)
     batch_key
         Column of batches.
     labels_key
-        Column of cell types; recipe scanvi needs it, and recipe totalvi keeps a summary of them with the model.
+        Column of cell types; recipes of scANVI need it. These and recipe totalvi keep a summary of them with the model.
     out
         Folder to write.
     bundle
