@@ -231,6 +231,24 @@ def test_demo_on_any_file(tmp_path):
             run(*start, *words)
 
 
+@pytest.mark.parametrize("recipe", ["bascvi", "scvi_4_layers_blind"])
+def test_demo_without_training_on_the_query(tmp_path, capsys, recipe):
+    """Encoders that do not see batches embed it as it is."""
+    cells().write_h5ad(tmp_path / "all.h5ad")
+    words = ["demo", "--data", tmp_path / "all.h5ad", "--out", tmp_path / "out", "--recipe", recipe]
+    run(*words, "--reference-batches", "batch0", "batch1")
+    mapped = anndata.read_h5ad(tmp_path / "out" / "mapped.h5ad")
+    assert mapped.obsm["X_scarches"].std(axis=0).min() > 0
+    assert "cell_type_pred" in mapped.obs
+    assert "embedded the query without training" in " ".join(capsys.readouterr().out.split())
+
+
+def test_demo_refuses_proteins_at_once(tmp_path):
+    with pytest.raises(ValueError, match="recipe totalvi takes proteins"):
+        run("demo", "--data", tmp_path / "nowhere.h5ad", "--out", tmp_path / "out", "--recipe", "totalvi")
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.h5ad is not a file"):
         run("map", tmp_path / "nowhere.h5ad", "--model", tmp_path, "--out", tmp_path / "x.h5ad")

@@ -74,7 +74,9 @@ def test_at_the_limits_the_file_is_what_is_missing(ended, words):
         (["--model-kwarg", "n_latent"], "--model-kwarg takes name=value, such as n_latent=20, not 'n_latent'"),
         (["--model-kwarg", "=3"], "--model-kwarg takes name=value"),
         (["--plan-kwarg", "lr=1", "lr=2"], "--plan-kwarg names lr twice"),
-        (["--model-kwarg", "n_latnet=3"], "model_kwargs has 'n_latnet', which is no option"),
+        (["--model-kwarg", "n_latnet=3"], "--model-kwarg has 'n_latnet', which is no option; did you mean 'n_latent'"),
+        (["--model-kwarg", "n_input=3"], "--model-kwarg has 'n_input', which is no option"),
+        (["--plan-kwarg", "nope=3"], "--plan-kwarg has 'nope', which is no option"),
         (["--model-kwarg", "n_latent=many"], "n_latent must be"),
         (["--plan-kwarg", "lr=-1"], "lr must be above 0"),
         (["--model-kwarg", "n_latent=" + "9" * 201], "is not a value of an option: it has 201 letters"),
@@ -84,6 +86,13 @@ def test_at_the_limits_the_file_is_what_is_missing(ended, words):
 )
 def test_arguments_of_the_recipe_are_checked_as_in_python(ended, words, says):
     assert says in ended([*BUILD, *words])
+
+
+def test_what_the_cells_say_is_no_option(ended):
+    told = ended([*BUILD, "--model-kwarg", "qqqq=3"])
+    assert "--model-kwarg has 'qqqq', which is no option: they are" in told
+    assert "'n_latent'" in told
+    assert not [name for name in ("adata", "registry", "n_input", "n_batch") if f"'{name}'" in told]
 
 
 def test_the_names_of_recipes_are_those_of_the_table():

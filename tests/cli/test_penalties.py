@@ -51,13 +51,23 @@ def test_words(tmp_path):
         ("mmd:weight", "'weight' is not an option of penalty mmd; write option=value"),
         ("mmd:on=a b", "penalty 'mmd:on=a b': on must be one of"),
         ("ewc:weight=-1", "penalty 'ewc:weight=-1': weight must be at least 0"),
+        ("none|mmd", "none means no penalty at all and stands alone"),
         ("ewc:weight=" + "(" * 201, r"\(\.\.\. is not a value of an option: it has 201 letters"),
         ("ewc:weight=" + "(" * 200, "weight must be a number"),
     ],
 )
 def test_what_is_wrong_is_named(word, says, tmp_path):
     with pytest.raises(ValueError, match=says):
-        run("build", tmp_path / "cells.h5ad", "--batch-key", "batch", "--out", tmp_path / "model", "--penalty", word)
+        run(
+            "build",
+            tmp_path / "cells.h5ad",
+            "--batch-key",
+            "batch",
+            "--out",
+            tmp_path / "model",
+            "--penalty",
+            *word.split("|"),
+        )
 
 
 @pytest.mark.filterwarnings("ignore")

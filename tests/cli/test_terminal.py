@@ -1,17 +1,23 @@
 """How commands end."""
 
+import logging
+import warnings
+
 import pytest
 from border_rows import run_command
 
 from scarches_plus.cli import app, main
+
+logger = logging.getLogger("scarches_plus")
 
 
 @pytest.fixture
 def ends():
     """Run a command that does nothing, or raises an error, and return its exit status and what it says."""
 
-    def ends(error=None):
+    def ends(error=None, before=lambda: None):
         def fails():
+            before()
             if error is not None:
                 raise error
 
@@ -55,3 +61,23 @@ def test_secrets_are_not_told(monkeypatch, ends):
         2,
         "error: *** Authorization: Bearer *** https://zenodo.org/x?access_token=***\n",
     )
+
+
+def test_advice_is_given_as_options(ends):
+    """In errors, warnings and the log."""
+    says = {
+        "penalties=() leaves it out": "--penalty none leaves it out",
+        "unlabelled=() lets them count": '--unlabelled "" lets them count',
+        "model_kwargs has 'nope'": "--model-kwarg has 'nope'",
+        "with plan_kwargs={'max_kl_weight': 0.5}": "with --plan-kwarg max_kl_weight=0.5",
+    }
+
+    def tells(words):
+        for word in words:
+            logger.warning(word)
+            warnings.warn(f"also {word}", UserWarning, stacklevel=1)
+
+    _, said = ends(OSError("; ".join(says)), before=lambda: tells(says))
+    told = said.splitlines()
+    assert told[:-1] == [f"warning: {also}{words}" for words in says.values() for also in ("", "also ")]
+    assert told[-1] == f"error: {'; '.join(says.values())}"

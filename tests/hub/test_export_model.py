@@ -6,8 +6,9 @@ import textwrap
 
 import numpy as np
 import pytest
+import scvi
 import torch
-from small_models import SCVI, reference, train
+from small_models import SCANVI, SCVI, reference, train
 
 import scarches_plus as sp
 
@@ -35,6 +36,22 @@ def test_plain_scvi_tools_opens_it(model, query, tmp_path):
         np.load(tmp_path / "latent.npy"), mapped.get_latent_representation(), rtol=1e-5, atol=1e-6
     )
     assert sp.hub.import_model(folder).state == mapped.state
+
+
+def test_a_loss_of_training_alone_is_left_out(ref, tmp_path):
+    """scANVI with the paper's ELBO has scvi-tools' network."""
+    model = train(reference(SCANVI, ref, labels_in_elbo=True), 1)
+    assert model.module.labels_in_elbo
+    folder = sp.hub.export_model(model, tmp_path / "model")
+    theirs = scvi.model.SCANVI.load(str(folder), adata=model.adata.copy())
+    np.testing.assert_allclose(
+        theirs.get_latent_representation(), model.get_latent_representation(), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_array_equal(theirs.predict(), model.predict())
+    some = ref.copy()
+    some.obs["cell_type"] = np.where(np.arange(some.n_obs) % 2, "Unknown", some.obs["cell_type"].astype(str))
+    with pytest.raises(ValueError, match="n_unobserved"):
+        sp.hub.export_model(train(reference(SCANVI, some, n_unobserved=1), 1), tmp_path / "other")
 
 
 def test_no_data_of_single_cells(model, ref, tmp_path):

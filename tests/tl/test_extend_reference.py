@@ -420,6 +420,9 @@ def test_refused(batches, mapped):
     known.obs["named"] = known.obs["named"].where(~known.obs["named"].isin(ONLY_QUERY), "Unknown")
     with pytest.raises(ValueError, match=r"knows all labels .*type0"):
         sp.tl.extend_reference(known, mapped, "named")
+    known.obs["named"] = known.obs["named"].where(known.obs["named"] != "type0", "Mixed")
+    with pytest.raises(ValueError, match=r"'type2'\]\. \['Mixed'\] are taken for no labels; unlabelled=\(\) lets"):
+        sp.tl.extend_reference(known, mapped, "named")
     only = first[first.obs["named"].isin(ONLY_QUERY)].copy()
     with pytest.raises(ValueError, match="nothing tells"), pytest.warns(UserWarning, match="told from"):
         sp.tl.extend_reference(only, mapped, "named")

@@ -1,9 +1,12 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, reference, split, train
+from small_models import SCANVI, SCVI, TOTALVI, as_taken, cells, network, reference, split, train, with_proteins
 
+import scarches_plus as sp
 from scarches_plus.model import load
 from scarches_plus.train import store_anchors, summarize_reference
 
@@ -102,3 +105,29 @@ def test_words_for_no_label_are_no_labels():
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace({"type0": "Mixed"})
     assert "Mixed" not in summarize_reference(reference(SCVI, adata), "cell_type", min_cells=5).labels
     assert "Mixed" in summarize_reference(reference(SCANVI, adata), "cell_type", min_cells=5).labels
+    model = reference(SCVI, adata)
+    assert "Mixed" in summarize_reference(model, "cell_type", unlabelled=(), min_cells=5).labels
+    assert summarize_reference(model, "cell_type", unlabelled=["type1"], min_cells=5).labels == ("Mixed", "type2")
+
+
+def test_a_reference_and_its_extension_may_call_a_type_mixed():
+    """``unlabelled=()`` of the verbs holds for the summary that they make, too."""
+    ref, query = split(cells(400), "batch2")
+    joint, further = (with_proteins(one) for one in (ref, query))
+    for one in (joint, further):
+        of_cells = one.mod["rna"].obs["cell_type"].astype(str)
+        one.mod["rna"].obs["cell_type"] = of_cells.replace({"type0": "Mixed"})
+    fast = {"max_epochs": 1, "train_kwargs": {"enable_progress_bar": False}}
+    model = sp.tl.build_reference(
+        joint, "batch", "cell_type", recipe="totalvi", unlabelled=(), model_kwargs=network(TOTALVI), **fast
+    )
+    assert model.state.summaries["cell_type"].labels == ("Mixed", "type1", "type2")
+    named = further.mod["rna"].obs["cell_type"].replace({"Mixed": "NA"})
+    further.mod["rna"].obs["named"] = named  # where build reads labels, too
+    mapped = sp.tl.map_query(further, model, **fast)
+    with pytest.raises(ValueError, match=r"knows all .*'type2'\]\. \['NA'\] are taken for no labels; unlabelled=\(\)"):
+        sp.tl.extend_reference(further, mapped, "named")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*would be given a new label")
+        extended = sp.tl.extend_reference(further, mapped, "named", unlabelled=())
+    assert extended.state.summaries["cell_type"].labels == ("Mixed", "type1", "type2", "NA")

@@ -11,7 +11,7 @@ from scarches_plus import _limits
 from ._check import check_options, or_none, parameters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 _UNITS = partial(check.whole, least=1, most=_limits.UNITS)
 _LAYERS = partial(check.whole, least=1, most=_limits.LAYERS)
@@ -48,7 +48,9 @@ _RULES: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
-def check_network(options: Mapping[str, Any] | None, *classes: type, name: str) -> dict[str, Any]:
+def check_network(
+    options: Mapping[str, Any] | None, *classes: type, name: str, without: Collection[str] = ()
+) -> dict[str, Any]:
     """Return options of a network by name, whole numbers as such.
 
     Parameters
@@ -59,6 +61,8 @@ def check_network(options: Mapping[str, Any] | None, *classes: type, name: str) 
         Constructors that take them, such as a model's class and that of its module.
     name
         Name of the options, for messages.
+    without
+        Parameters that are no options, as others give them.
 
     Raises
     ------
@@ -67,4 +71,4 @@ def check_network(options: Mapping[str, Any] | None, *classes: type, name: str) 
     ValueError
         If a value is out of range.
     """
-    return check_options(name, options, parameters_of(*classes), _RULES)
+    return check_options(name, options, parameters_of(*classes) - set(without), _RULES)

@@ -21,7 +21,8 @@ def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, 
 
     Data of single cells (labels, training indices, anchors) stay behind, and so does the training history, which
     scvi-tools 1.4 could not read from 1.5. The file is a pickle, as scvi-tools wants it: whoever opens it has to trust
-    you. Share :func:`save_bundle`'s folders with those who use this package.
+    you. ``labels_in_elbo=True`` of scANVI, which concerns training alone, is left out: scvi-tools trains on with its
+    own ELBO. Share :func:`save_bundle`'s folders with those who use this package.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def export_model(model: SCVI | SCANVI | TOTALVI | str | Path, path: str | Path, 
         If it cannot be written, which is looked at first.
     ValueError
         If scvi-tools has no such network (``batch_free_decoder_layer``, ``layer_widths``, ``normalize_encoder_input``,
-        squared errors).
+        ``hierarchy``, ``n_unobserved``, squared errors).
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """

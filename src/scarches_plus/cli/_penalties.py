@@ -23,6 +23,9 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...] | None:
         return None
     if list(words) == ["none"]:
         return ()
+    if "none" in words:
+        message = "none means no penalty at all and stands alone: leave it out, or the others"
+        raise ValueError(message)
     known = _penalties_of_words()
     penalties = []
     for word in words:

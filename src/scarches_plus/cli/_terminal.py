@@ -19,6 +19,8 @@ from cyclopts import CycloptsError
 from scarches_plus._logging import logger
 from scarches_plus._text import for_line, for_terminal
 
+from ._advice import in_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -105,7 +107,7 @@ def _message(error: Exception) -> str:
         return without_secrets(
             f"an unexpected {type(error).__name__}{_files(text)}{detail}; {_where(error)}; {_REPORT}"
         )
-    return without_secrets(f"{for_terminal(text)}{_files(text)}")
+    return without_secrets(f"{in_options(for_terminal(text))}{_files(text)}")
 
 
 def _is_ours(error: Exception) -> bool:
@@ -166,7 +168,8 @@ def _say(text: str, status: int = FAILED) -> int:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        _say(f"{'note' if record.levelno < logging.WARNING else 'warning'}: {for_line(record.getMessage())}")
+        text = in_options(for_line(record.getMessage()))
+        _say(f"{'note' if record.levelno < logging.WARNING else 'warning'}: {text}")
 
 
 def _ignored(*_: object) -> None:
@@ -190,7 +193,7 @@ def _quiet() -> Iterator[None]:
     seen: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        text = for_line(message)
+        text = in_options(for_line(message))
         if text not in seen and category.__name__ != "PossibleUserWarning":  # lightning's advice on speed
             seen.add(text)
             _say(f"warning: {text}")

@@ -245,8 +245,8 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         r"""Fit the classifier alone to the labelled cells, and leave all other networks as they are.
 
         Minimises :math:`E_{q(z | x)} [-\log q(y | z)]`, the second part of the paper's Algorithm 2, until it has
-        converged. The latent space stays what it is. Recipes of scANVI end with this: after few steps of training, as
-        with few cells, the classifier may not know rare labels that nearest neighbours find.
+        converged. The latent space stays what it is. Recipe ``"scanvi"`` ends with this: after few steps of training,
+        as with few cells, the classifier may not know rare labels that nearest neighbours find.
 
         Parameters
         ----------

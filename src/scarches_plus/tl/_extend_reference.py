@@ -12,7 +12,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 
 from ._novelty._extend_summary import extend_summary
-from ._novelty._labelled_cells import learned_from, reference_cells, text_labels
+from ._novelty._labelled_cells import learned_from, nothing_new, reference_cells, text_labels
 from ._provenance._embedding_record import versions
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def extend_reference(
         Model as :func:`map_query` returned it, or what names it for :func:`scarches_plus.load`. It is not
         changed.
     labels_key
-        ``obs`` column of ``adata``. Without a classifier it extends the summary of that name, or the only one.
+        ``obs`` column of ``adata``, of MuData in the whole or in a modality. Without a classifier it extends the
+        summary of that name, or the only one.
     reference
         Reference cells with an embedding in ``obsm[use_rep]`` and labels in the column that the model was trained on,
         so that new labels are told from all old ones. For labels that neither they nor ``adata`` have (those of an
@@ -139,20 +140,19 @@ def extend_reference(
             labels_key,
             reference=reference,
             use_rep=use_rep,
-            labels_of=partial(text_labels, nothing={unknown_category}, unlabelled=unlabelled),
+            labels_of=partial(text_labels, spec=model.spec, nothing={unknown_category}, unlabelled=unlabelled),
             rng=rng,
         )
         _warn_of_change(record["reference_changed"], list(record["new_labels"]))
         by_summary.add_to_lineage({**record, "seed": rng, "versions": versions()})
         return by_summary
     nothing = {unknown_category, str(model.unlabeled_category_)}
-    labels_of = partial(text_labels, nothing=nothing, unlabelled=unlabelled, known=set(model.spec.labels))
-    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key))
     known = set(model.spec.labels)
+    labels_of = partial(text_labels, spec=model.spec, nothing=nothing, unlabelled=unlabelled, known=known)
+    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key))
     new = sorted(set(of_cells) - known - {None})
     if not new:
-        message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(of_cells) - {None})}"
-        raise ValueError(message)
+        raise nothing_new(adata, labels_key, of_cells, labels_of)
     below = _parents(model, new, parents)
     old = reference_cells(model, reference, use_rep, labels_of, at_hand=set(of_cells) - {None}, rng=rng)
     if strange := sorted(set(old.labels) - known - set(new)):

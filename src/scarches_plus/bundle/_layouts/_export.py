@@ -24,6 +24,8 @@ _LEFT_OUT = {
     "history_", "labels_", "run_id_", "run_name_", "train_indices_", "validation_indices_", "test_indices_",
     "semisupervised_history_", "unsupervised_history_",
 }  # fmt: skip
+#: Arguments that change the loss of training, and nothing of the network.
+_OF_TRAINING = {"labels_in_elbo"}
 _OWN_LIKELIHOODS = {"mse", "sse"}
 
 
@@ -40,7 +42,8 @@ def to_scvi_file(model: Any) -> bytes:
     classes = (*theirs.__mro__, *theirs._module_cls.__mro__)
     known = {name for one in classes if "__init__" in vars(one) for name in signature(one.__init__).parameters}
     defaults = {"reconstruction_weight": 1.0}
-    own = sorted(n for n, v in parts.arguments.items() if n not in known and v != defaults.get(n) and v)
+    asked = parts.arguments.keys() - known - _OF_TRAINING
+    own = sorted(name for name in asked if (value := parts.arguments[name]) and value != defaults.get(name))
     if parts.arguments.get("gene_likelihood") in _OWN_LIKELIHOODS:
         own.append("gene_likelihood")
     if own:

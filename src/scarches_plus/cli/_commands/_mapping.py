@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from scarches_plus import tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
@@ -131,13 +132,16 @@ def demo(
     layer
         Layer with raw counts; X by default.
     recipe
-        Recipe of the reference.
+        Recipe of the reference. Where its encoder does not see batches, the query is embedded without training.
     max_epochs
         Epochs of each training; by default 200, and 20 for scANVI's second part.
     seed
         Seed of the training.
     """
     require_different(batch_key=batch_key, labels_key=labels_key)
+    if recipe == "totalvi":
+        message = "the demo is of genes alone, and recipe totalvi takes proteins, too: use the commands build and map"
+        raise ValueError(message)
     out = output_files(out, ("mapped.h5ad", "umap.png", "report.html"), {"--data": data, "--columns": reading.columns})
     if data is None:
         adata = pbmc68k()
@@ -158,7 +162,11 @@ def demo(
         + f"\nquery: {query.n_obs} cells of {', '.join(sorted(query.obs[batch_key].astype(str).unique()))}"
     )
     model = build_model(reference, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
-    map_cells(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
+    if model.spec.encodes_batch:
+        map_cells(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
+    else:
+        tl.embed(query, model)
+        console.print("embedded the query without training: the encoder does not see batches")
     transfer_and_report(query, reference, labels_key, out, "Mapping demo")
 
 
@@ -185,9 +193,10 @@ def build(  # noqa: PLR0913 (all that a training takes)
 ) -> None:
     """Train a reference model and embed the reference.
 
-    With --out, writes a folder with the model (which plain scvi-tools opens too) and reference.h5ad, the reference's
-    cells with their embedding and labels but no counts. With --bundle, writes a bundle to share, without data of single
-    cells (anchors apart): the command bundle has more choices.
+    With --out, writes a folder with the model and reference.h5ad, the reference's cells with their embedding and labels
+    but no counts. Plain scvi-tools opens the model, too, if it has such a network: those of recipes bascvi...,
+    scvi_2_layers and the like, trvae_mse and trvae_sse it has not. With --bundle, writes a bundle to share, without
+    data of single cells (anchors apart): the command bundle has more choices.
 
     Parameters
     ----------
@@ -196,7 +205,7 @@ def build(  # noqa: PLR0913 (all that a training takes)
     batch_key
         Column of batches.
     labels_key
-        Column of cell types; recipe scanvi needs it, and recipe totalvi keeps a summary of them with the model.
+        Column of cell types; recipes of scANVI need it. These and recipe totalvi keep a summary of them with the model.
     out
         Folder to write.
     bundle

@@ -67,7 +67,7 @@ def extend_summary(model: SCANVI, of_cells: NDArray, rng: int) -> None:
 
 
 def _extend(model: AnyModel, key: str, of_cells: NDArray, rng: int) -> LatentSummary:
-    own = summarize_reference(model, key, labels=of_cells.tolist(), rng=rng, keep=False)
+    own = summarize_reference(model, key, labels=of_cells.tolist(), unlabelled=(), rng=rng, keep=False)
     summaries = model.state.summaries
     model.remember(summaries={**summaries, key: summaries[key].plus(own)})
     return own

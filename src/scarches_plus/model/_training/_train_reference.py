@@ -44,6 +44,12 @@ _NETWORKS: dict[str, tuple[type, ...]] = {
     "SCANVI": (SCVI, SCANVI, SCANVAE),
     "TOTALVI": (TOTALVI, TOTALVAE),
 }
+#: What a model reads from its cells, and gives to its network.
+_OF_CELLS = frozenset({
+    "adata", "datamodule", "registry", "n_input", "n_input_genes", "n_input_proteins", "n_batch", "n_labels", "n_panel",
+    "n_cats_per_cov", "n_continuous_cov", "library_log_means", "library_log_vars", "use_size_factor_key",
+    "protein_batch_mask", "protein_background_prior_mean", "protein_background_prior_scale",
+})  # fmt: skip
 _CLASSES: dict[str, Any] = {"SCVI": SCVI, "SCANVI": SCANVI, "TOTALVI": TOTALVI}
 
 
@@ -86,7 +92,7 @@ class ReferenceTraining:
     def __post_init__(self) -> None:
         recipe = _found(self.recipe)
         cls, classes = _CLASSES[recipe.model], _NETWORKS[recipe.model]
-        model_kwargs = check_network(self.model_kwargs, *classes, name="model_kwargs")
+        model_kwargs = check_network(self.model_kwargs, *classes, name="model_kwargs", without=_OF_CELLS)
         check_network({**recipe.model_kwargs, **recipe.semi_supervised_model_kwargs}, *classes, name="the recipe")
         check_training(cls, recipe.plan_kwargs, recipe.train_kwargs, name="the recipe")
         plan_kwargs, train_kwargs = check_training(cls, self.plan_kwargs, self.train_kwargs)
@@ -246,10 +252,9 @@ def _set_up(cls: Any, cells: AnnData | MuData, spec: ReferenceSpec) -> None:
 def _summarize_labels(model: SCANVI | TOTALVI, cells: AnnData, spec: ReferenceSpec) -> None:
     """Let a model carry a summary of its labels."""
     labels = cells.obs[spec.labels_key].astype(object)
+    labels = labels.where(labels != spec.unlabeled_category, None)
     try:
-        summarize_reference(
-            model, str(spec.labels_key), labels=labels.where(labels != spec.unlabeled_category, None).tolist()
-        )
+        summarize_reference(model, str(spec.labels_key), labels=labels.tolist(), unlabelled=())
     except ValueError as error:  # none has enough cells
         logger.warning("the model carries no summary of the labels in obs[%r]: %s", spec.labels_key, error)
 

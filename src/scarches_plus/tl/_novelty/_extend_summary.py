@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
 
-from ._labelled_cells import draw_cells, learned_from
+from ._labelled_cells import draw_cells, learned_from, nothing_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +55,11 @@ def extend_summary(
 
     key = _summary_meant(model, labels_key)
     summary = model.state.summaries[key]
-    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key, known=set(summary.labels)))
+    labels_of = partial(labels_of, known=set(summary.labels))
+    cells, of_cells = learned_from(model, adata, labels_of(adata, labels_key))
     new = sorted(set(of_cells) - set(summary.labels) - {None})
     if not new:
-        message = f"the model knows all labels of obs[{labels_key!r}]: {sorted(set(of_cells) - {None})}"
-        raise ValueError(message)
+        raise nothing_new(adata, labels_key, of_cells, labels_of)
     means = _reference_means(summary, reference, use_rep, rng)
 
     named = np.array([label if label in set(new) else None for label in of_cells], dtype=object)

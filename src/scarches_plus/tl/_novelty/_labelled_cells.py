@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
 
-from scarches_plus._cells import column_of, names_of, without_label
+from scarches_plus._cells import column_of, gene_cells, names_of, without_label
 from scarches_plus.pp import check_query
 from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from anndata import AnnData
+    from mudata import MuData
     from numpy.typing import NDArray
 
+    from scarches_plus._reference import ReferenceSpec
     from scarches_plus.model import SCANVI
     from scarches_plus.train import LatentSummary
 
@@ -34,7 +36,13 @@ class LabelledCells:
 
 
 def text_labels(
-    adata: AnnData, key: str, *, nothing: set[str], unlabelled: Collection[Any] | None, known: set[str]
+    adata: AnnData | MuData,
+    key: str,
+    *,
+    spec: ReferenceSpec,
+    nothing: set[str],
+    unlabelled: Collection[Any] | None,
+    known: set[str],
 ) -> NDArray[np.object_]:
     """Return labels as names, ``None`` for cells without one.
 
@@ -43,7 +51,9 @@ def text_labels(
     adata
         Cells.
     key
-        ``obs`` column.
+        ``obs`` column, of MuData in the whole or in a modality.
+    spec
+        Where the model's cells have what it reads.
     nothing
         Names of no label.
     unlabelled
@@ -56,9 +66,23 @@ def text_labels(
     KeyError
         If there is no such column.
     """
+    if spec.modalities:
+        others: dict[str, Any] = {"categorical_covariates": {}, "continuous_covariates": (), "size_factor_key": None}
+        adata = gene_cells(adata, replace(spec, labels_key=key, batch_key=None, **others))
     labels = names_of(column_of(adata.obs, key))
     labels[without_label(labels, unlabelled, always=nothing, known=known, where=f"obs[{key!r}]")] = None
     return labels
+
+
+def nothing_new(
+    adata: AnnData | MuData, key: str, labels: NDArray[np.object_], labels_of: Callable[..., NDArray[np.object_]]
+) -> ValueError:
+    """Return the error that a model knows all labels of cells, with the words that were not taken for labels."""
+    found = set(labels) - {None}
+    message = f"the model knows all labels of obs[{key!r}]: {sorted(found)}"
+    if left_out := sorted(set(labels_of(adata, key, unlabelled=())) - found - {None}):
+        message = f"{message}. {left_out} are taken for no labels; unlabelled=() lets them count"
+    return ValueError(message)
 
 
 def learned_from(model: SCANVI, adata: AnnData, labels: NDArray[np.object_]) -> tuple[AnnData, NDArray[np.object_]]:

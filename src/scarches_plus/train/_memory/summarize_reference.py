@@ -19,7 +19,7 @@ from scarches_plus.train._estimation._reference_model import require_model
 from .latent_summary import LatentSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from scarches_plus.train._estimation._reference_model import ReferenceModel
 
@@ -34,6 +34,7 @@ def summarize_reference(
     labels_key: str,
     *,
     labels: Sequence[Any] | None = None,
+    unlabelled: Collection[Any] | None = None,
     max_components: int = 4,
     min_cells: int = 20,
     rng: int = 0,
@@ -57,9 +58,11 @@ def summarize_reference(
     labels_key
         Name of the labels, and the ``obs`` column of the model's cells that holds them.
     labels
-        Labels of the model's cells, in their order, if they are not in that column. Missing values and the words
-        for no label (``"Unknown"``, ``"Mixed"`` ...; see the guide on labels) are none, unless the model's classifier
-        knows them.
+        Labels of the model's cells, in their order, if they are not in that column. Missing values are none.
+    unlabelled
+        Words that are no label, beside the model's own (``"Unknown"`` if it has none), as they are spelt; ``()`` lets
+        all count. ``None``: "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case, except labels
+        that the model's classifier knows; the log names those that occur.
     max_components
         Largest number of components of a label. How many it gets, and whether with full or diagonal covariances, is
         what has the smallest BIC.
@@ -90,13 +93,14 @@ def summarize_reference(
     should not be needed).
     """
     labels = None if labels is None else check.names("labels", labels, of=object)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     require_model(model)
     check.slot("labels_key", labels_key, advice="pass {new!r}, and labels=model.adata.obs[{old!r}]")
     max_components = check.whole("max_components", max_components, least=1)
     min_cells = check.whole("min_cells", min_cells, least=1)
     check.seed("rng", rng, generator=False)
     check.flags(keep=keep)
-    names = _named_labels(model, labels_key, labels)
+    names = _named_labels(model, labels_key, labels, unlabelled)
     known = sorted(set(names) - {None})
     sizes = {label: int((names == label).sum()) for label in known}
     described = [label for label in known if sizes[label] >= min_cells]
@@ -158,7 +162,9 @@ def summarize_reference(
     return summary
 
 
-def _named_labels(model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None) -> np.ndarray:
+def _named_labels(
+    model: ReferenceModel, labels_key: str, labels: Sequence[Any] | None, unlabelled: Collection[Any] | None
+) -> np.ndarray:
     """Return the label of each cell, ``None`` for those without one."""
     cells = model.adata
     if cells is None:
@@ -172,10 +178,9 @@ def _named_labels(model: ReferenceModel, labels_key: str, labels: Sequence[Any] 
     if len(names) != cells.n_obs:
         message = f"there are {len(names)} labels and {cells.n_obs} cells"
         raise ValueError(message)
-    unlabeled = getattr(model, "unlabeled_category_", None)
-    always = [_keys.UNKNOWN, *([] if unlabeled is None else [name_of(unlabeled)])]
-    where = f"labels of {labels_key!r}"
-    names[without_label(names, always=always, known=getattr(model, "classes", ()), where=where)] = None
+    always = [name_of(getattr(model, "unlabeled_category_", _keys.UNKNOWN))]
+    known, where = getattr(model, "classes", ()), f"labels of {labels_key!r}"
+    names[without_label(names, unlabelled, always=always, known=known, where=where)] = None
     return names
 
 

@@ -1,0 +1,20 @@
+"""Write advice on arguments in Python as options of the command line."""
+
+from __future__ import annotations
+
+import re
+
+#: How messages name arguments, and what their options are called.
+_OPTIONS = (
+    (r"\bpenalties=\(\)", "--penalty none"),
+    (r"\bunlabelled=\(\)", '--unlabelled ""'),
+    (r"\b(model|plan)_kwargs=\{'(\w+)': ([^{}]*)\}", r"--\1-kwarg \2=\3"),
+    (r"\b(model|plan)_kwargs\b", r"--\1-kwarg"),
+)
+
+
+def in_options(text: str) -> str:
+    """Return a message with options in the place of arguments that are given in another way there."""
+    for argument, option in _OPTIONS:
+        text = re.sub(argument, option, text)
+    return text
