@@ -231,6 +231,24 @@ def test_demo_on_any_file(tmp_path):
             run(*start, *words)
 
 
+def test_a_type_called_mixed_in_demo_and_report(tmp_path, caplog):
+    every = cells()
+    every.obs["cell_type"] = every.obs["cell_type"].astype(str).replace("type0", "Mixed")
+    every.write_h5ad(tmp_path / "all.h5ad")
+    caplog.set_level("WARNING", "scarches_plus")
+    words = ["demo", "--data", tmp_path / "all.h5ad", "--reference-batches", "batch0", "batch1", "--unlabelled", ""]
+    run(*words, "--out", tmp_path / "out")
+    mapped = tmp_path / "out" / "mapped.h5ad"
+    assert "Mixed" in anndata.read_h5ad(mapped).obs["cell_type_pred"].cat.categories
+    of = ["--reference", tmp_path / "ref.h5ad", "--labels-key", "cell_type"]
+    reference = anndata.read_h5ad(mapped)
+    reference.write_h5ad(tmp_path / "ref.h5ad")
+    run("report", mapped, *of, "--unlabelled", "", "--out", tmp_path / "every", epochs=False)
+    assert "without a label" not in caplog.text
+    run("report", mapped, *of, "--out", tmp_path / "fewer", epochs=False)
+    assert "cells count as cells without a label: ['Mixed']" in caplog.text
+
+
 @pytest.mark.parametrize("recipe", ["bascvi", "scvi_4_layers_blind"])
 def test_demo_without_training_on_the_query(tmp_path, capsys, recipe):
     """Encoders that do not see batches embed it as it is."""

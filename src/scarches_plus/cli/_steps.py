@@ -102,22 +102,26 @@ def map_cells(
     return mapped
 
 
-def transfer_and_report(query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str) -> None:
+def transfer_and_report(
+    query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str, *, unlabelled: tuple[str, ...] | None
+) -> None:
     """Transfer labels, write the query and its report."""
-    tl.transfer_labels(query, reference, labels_key)
+    tl.transfer_labels(query, reference, labels_key, unlabelled=unlabelled)
     write_cells(query, out / "mapped.h5ad")
-    write_report(query, reference, labels_key, out, title)
+    write_report(query, reference, labels_key, out, title, unlabelled=unlabelled)
     console.print(f"wrote {out / 'mapped.h5ad'}")
 
 
-def write_report(query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str) -> None:
+def write_report(
+    query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str, *, unlabelled: tuple[str, ...] | None
+) -> None:
     """Score and draw a mapped query."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    result = mapping_report(reference, query, labels_key)
+    result = mapping_report(reference, query, labels_key, unlabelled)
     console.print(text_of(result.scores))
     umap = result.figures["Reference and query"]
     write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))

@@ -104,6 +104,7 @@ def demo(
     labels_key: str = "cell_type",
     reference_batches: Words = (),
     withhold: Words = (),
+    unlabelled: Unlabelled = None,
     layer: str | None = None,
     recipe: Recipe = "scanvi",
     max_epochs: Epochs = None,
@@ -129,6 +130,9 @@ def demo(
         Batches that make up the reference; the others are the query.
     withhold
         Cell types to leave out of the reference: the query's own must come out as unknown.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     layer
         Layer with raw counts; X by default.
     recipe
@@ -161,13 +165,22 @@ def demo(
         + (f", without {', '.join(withhold)}" if withhold else "")
         + f"\nquery: {query.n_obs} cells of {', '.join(sorted(query.obs[batch_key].astype(str).unique()))}"
     )
-    model = build_model(reference, batch_key, labels_key, recipe=recipe, layer=layer, max_epochs=max_epochs, seed=seed)
+    model = build_model(
+        reference,
+        batch_key,
+        labels_key,
+        recipe=recipe,
+        unlabelled=unlabelled,
+        layer=layer,
+        max_epochs=max_epochs,
+        seed=seed,
+    )
     if model.spec.encodes_batch:
         map_cells(query, model, strategy="condition", max_epochs=max_epochs, seed=seed)
     else:
         tl.embed(query, model)
         console.print("embedded the query without training: the encoder does not see batches")
-    transfer_and_report(query, reference, labels_key, out, "Mapping demo")
+    transfer_and_report(query, reference, labels_key, out, "Mapping demo", unlabelled=unlabelled)
 
 
 def build(  # noqa: PLR0913 (all that a training takes)

@@ -16,7 +16,13 @@ from scarches_plus.cli._steps import console, write_report
 
 
 def report(
-    mapped: Path, *, reference: str, labels_key: str, out: Path = Path("report"), reading: Reading = AS_IT_IS
+    mapped: Path,
+    *,
+    reference: str,
+    labels_key: str,
+    unlabelled: Unlabelled = None,
+    out: Path = Path("report"),
+    reading: Reading = AS_IT_IS,
 ) -> None:
     """Score and draw a mapped and labelled query.
 
@@ -31,6 +37,9 @@ def report(
         cells.
     labels_key
         Column of labels.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
     out
         Folder for the results.
     """
@@ -38,7 +47,7 @@ def report(
     out = output_files(out, ("umap.png", "report.html"), reads)
     query, cells = read_cells(mapped, reading), read_reference(reference)
     require_columns(cells, Path(reference), labels_key=labels_key)
-    write_report(query, cells, labels_key, out, f"Mapping of {mapped.name}")
+    write_report(query, cells, labels_key, out, f"Mapping of {mapped.name}", unlabelled=unlabelled)
 
 
 def evaluate(

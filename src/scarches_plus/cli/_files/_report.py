@@ -57,7 +57,9 @@ class MappingReport:
         write_file(path, page(title, [*parts, heading("Settings"), listing(self.settings)]))
 
 
-def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> MappingReport:
+def mapping_report(
+    reference: AnnData, query: AnnData, labels_key: str, unlabelled: tuple[str, ...] | None = None
+) -> MappingReport:
     """Score and draw a query that was mapped and labelled.
 
     Parameters
@@ -67,6 +69,8 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
         its own in ``obs[labels_key]``, predictions are scored against them.
     labels_key
         ``obs`` column of labels.
+    unlabelled
+        Words that are no label of the query's own; ``None`` for the package's.
 
     Returns
     -------
@@ -110,17 +114,27 @@ def mapping_report(reference: AnnData, query: AnnData, labels_key: str) -> Mappi
         scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
     tables: dict[str, pd.DataFrame] = {}
     known = [label for label in set(names_of(reference.obs[labels_key])) if label not in {None, _keys.UNKNOWN}]
-    truth = labels_key in query.obs and not without_label(names_of(query.obs[labels_key]), always=[_keys.UNKNOWN]).all()
+    truth = (
+        labels_key in query.obs
+        and not without_label(names_of(query.obs[labels_key]), unlabelled, always=[_keys.UNKNOWN]).all()
+    )
     if truth:
         transfer = metrics.label_transfer_report(
             query.obs[labels_key].to_numpy(),
             query.obs[predicted].astype(str).to_numpy(),
             query.obs[_keys.uncertainty(labels_key)].to_numpy(),
             known_labels=known,
+            unlabelled=unlabelled,
         )
         scores |= {str(name).replace("_", " "): float(value) for name, value in transfer.to_series().items()}
         tables["Types"] = transfer.per_type
-    figures = _figures(joint, query, labels_key, known if truth else None, str(mapping.get("batch_key", "")))
+    umaps = _umaps(joint, labels_key, truth=truth, batch_key=str(mapping.get("batch_key", "")))
+    figures = {"Reference and query": umaps}
+    if truth:
+        figures["Labels against predictions"] = pl.confusion_matrix(query, labels_key, unlabelled=unlabelled).figure
+        figures["Uncertainty by type"] = pl.uncertainty_by_type(
+            query, labels_key, known_labels=known, unlabelled=unlabelled
+        ).figure
     return MappingReport(scores, settings, tables, figures)
 
 
@@ -138,9 +152,7 @@ def _columns_used(query: AnnData, labels_key: str) -> dict[str, str]:
     return used
 
 
-def _figures(
-    joint: AnnData, query: AnnData, labels_key: str, known: list[str] | None, batch_key: str
-) -> dict[str, Figure]:
+def _umaps(joint: AnnData, labels_key: str, *, truth: bool, batch_key: str) -> Figure:
     import matplotlib.pyplot as plt
 
     panels: list[tuple[str, Literal["query", "reference", "all"], str]] = [
@@ -149,7 +161,7 @@ def _figures(
         (_keys.predicted(labels_key), "query", "transferred labels of the query"),
         (_keys.uncertainty(labels_key), "query", "uncertainty of the query"),
     ]
-    if known is not None:
+    if truth:
         panels.insert(3, (labels_key, "query", "true labels of the query"))
     if batch_key in joint.obs:
         panels.append((batch_key, "all", "batches"))
@@ -159,11 +171,7 @@ def _figures(
     for axis, (color, cells, title) in zip(axes.flat, panels, strict=False):
         pl.joint_umap(joint, color=color, cells=cells, ax=axis)
         axis.set_title(title)
-    figures = {"Reference and query": figure}
-    if known is not None:
-        figures["Labels against predictions"] = pl.confusion_matrix(query, labels_key).figure
-        figures["Uncertainty by type"] = pl.uncertainty_by_type(query, labels_key, known_labels=known).figure
-    return figures
+    return figure
 
 
 def text_of(scores: Mapping[str, float]) -> str:
