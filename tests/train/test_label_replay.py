@@ -127,7 +127,7 @@ def test_wrong_options_are_named():
 
 def test_labels_that_no_summary_describes_are_named(caplog):
     adata = cells(n_cells=[150, 150, 60], n_batches=3)
-    keep = (adata.obs["cell_type"] != "type0").to_numpy()
+    keep = (adata.obs["cell_type"] != "type0").to_numpy().copy()
     keep[np.flatnonzero(~keep)[:8]] = True
     ref, query = split(adata[keep].copy(), "batch2")
     model = sp.tl.build_reference(
