@@ -36,13 +36,13 @@ for folder in sorted({file.parent for file in PACKAGE.rglob("*.py")}):
         ]
 (HERE / "module_map.md").write_text("\n\n".join(MAP) + "\n")
 
-# The table of recipes, which guide/references.md includes.
-TABLE = ["| recipe | after | where it departs |", "|---|---|---|"]
-TABLE += [
-    f'| `"{name}"` | {recipe.source} | {"; ".join(recipe.departures) or "nowhere"} |'
+# The recipes and where they depart from their papers, which guide/references.md includes.
+LINES = [
+    line
     for name, recipe in RECIPES.items()
+    for line in (f'- **`"{name}"`**: {recipe.source}. It departs in:', *(f"  - {one}" for one in recipe.departures))
 ]
-(HERE / "recipes.md").write_text("\n".join(TABLE) + "\n")
+(HERE / "recipes.md").write_text("\n".join(LINES) + "\n")
 
 project = "scarches_plus"
 author = "scarches_plus developers"
