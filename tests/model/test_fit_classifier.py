@@ -10,7 +10,7 @@ import scarches_plus as sp
 
 
 def uneven(n_rare=12, **kwargs):
-    """Cells of three types, one of them rare."""
+    """Simulate three types, a rare one among them."""
     adata = cells(360, type_effect=2.0, **kwargs)
     rare = np.flatnonzero(adata.obs["cell_type"] == "type2")
     return adata[np.setdiff1d(np.arange(adata.n_obs), rare[n_rare:])].copy()

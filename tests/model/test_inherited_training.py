@@ -1,4 +1,4 @@
-"""What a query's training takes over from its reference's."""
+"""Queries inherit the training of their reference."""
 
 import json
 import logging

@@ -22,7 +22,9 @@ app = App(
 HUB_HELP = "Find, fetch and check models that are shared as bundles."
 #: Commands by file; a command's function is imported when it is called, or its help is shown.
 _COMMANDS = {
-    "_mapping": {"demo": "demo", "build": "build", "map": "map_"},
+    "_demo": {"demo": "demo"},
+    "_building": {"build": "build"},
+    "_mapping": {"map": "map_"},
     "_models": {"embed": "embed", "bundle": "bundle"},
     "_check": {"check": "check_"},
     "_genes": {"genes": "genes"},

@@ -150,7 +150,7 @@ class _Record:
 
     @property
     def history(self) -> dict[str, pd.DataFrame]:
-        """What was logged, as scvi-tools keeps it."""
+        """Logged values by name, a row for each epoch, as scvi-tools keeps them."""
         return {
             name: pd.DataFrame({name: list(values.values())}, index=pd.Index(list(values), name="epoch"))
             for name, values in self.values.items()

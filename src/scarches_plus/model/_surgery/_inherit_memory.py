@@ -38,8 +38,8 @@ def inherit_memory(mapped: SCVI | SCANVI, reference: SCVI | SCANVI, *, stackleve
         left = [*(["anchors"] if anchors else []), *(f"the summary of {key!r}" for key in sorted(summaries))]
         if left:
             message = (
-                f"{' and '.join(left)} cannot be taken along: the latent space moved, and a squared error of "
-                "expression is no distribution of counts to draw cells from. strategy='condition' keeps the space"
+                f"{' and '.join(left)} cannot be taken along: the latent space moved, and counts cannot be "
+                "drawn from a squared error of expression. strategy='condition' keeps the space"
             )
             warn(message, UserWarning, stacklevel=stacklevel)
         mapped.forget("anchors", "summaries")

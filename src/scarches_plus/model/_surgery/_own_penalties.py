@@ -32,8 +32,8 @@ def own_penalties(mapped: SCVI | SCANVI | TOTALVI) -> tuple[Penalty, ...]:
     state = mapped.state
     if getattr(mapped.module, "gene_likelihood", None) in SQUARED_ERRORS:
         logger.warning(
-            "nothing holds the classifier, which may forget labels: a squared error of expression is no distribution "
-            "of counts to draw cells from. Trust sp.tl.transfer_labels instead of predict, or map with "
+            "nothing holds the classifier, which may forget labels: counts cannot be drawn from a squared error of "
+            "expression. Trust sp.tl.transfer_labels instead of predict, or map with "
             "strategy='condition'"
         )
         return ()

@@ -80,7 +80,7 @@ class ReferenceTraining:
     TypeError
         If nothing knows an argument, or its value is of another kind.
     ValueError
-        If a value is out of range, or there is no recipe of the name.
+        If a value is out of range, or the recipe is unknown.
     """
 
     recipe: Recipe
@@ -126,7 +126,7 @@ class ReferenceTraining:
 
     @property
     def of_proteins(self) -> bool:
-        """Whether the model is one of genes and proteins."""
+        """Whether the model reads proteins, too (totalVI)."""
         return self.recipe.model == "TOTALVI"
 
     def argument(self, name: str) -> Any:

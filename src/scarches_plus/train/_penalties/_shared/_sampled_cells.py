@@ -33,8 +33,8 @@ class Rehearsal:
     def __init__(self, anchors: Anchors, module: Module) -> None:
         if getattr(module, "gene_likelihood", None) in _WITHOUT_COUNTS:
             message = (
-                f"cells are drawn from a distribution of counts, and gene_likelihood={module.gene_likelihood!r} is "
-                "none: leave the penalty out, or map with strategy='condition'"
+                f"counts cannot be drawn with gene_likelihood={module.gene_likelihood!r}: leave the penalty out, or "
+                "map with strategy='condition'"
             )
             raise ValueError(message)
         batch, *covariates = anchors.groups.values()

@@ -138,7 +138,7 @@ class AlternatingMixin:
         return torch.cat(means), torch.cat(labels)
 
     def _labelled_minibatches(self) -> Iterable[dict[str, Tensor]]:
-        """Return the minibatches of labelled cells; without such cells there is no loader of them."""
+        """Return minibatches of labelled cells, none if no cell has a label."""
         return getattr(self.trainer.train_dataloader, "dataloaders", [()])[-1]  # type: ignore[attr-defined, no-any-return]
 
     def _classifier_parameters(self) -> Iterator[Parameter]:

@@ -60,7 +60,7 @@ class EpochLogMixin:
 
     @property
     def _is_alone(self) -> bool:
-        """Whether the training is this package's own, not lightning's."""
+        """Whether :class:`MinibatchLoop` trains, not lightning."""
         return hasattr(self.trainer, "record")  # type: ignore[attr-defined]
 
     def log(self, name: str, value: Any, **kwargs: Any) -> None:
