@@ -12,7 +12,7 @@ from small_models import SCANVI, SCVI, cells, reference, split, train
 from scarches_plus.model import load
 from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._condensed import Condensed
-from scarches_plus.model._speed._fast_training import _draws, minibatch_moments, train_fast
+from scarches_plus.model._speed._fast_training import _draws, clipped, minibatch_moments, train_fast
 from scarches_plus.model._surgery._strategies import as_tensors
 from scarches_plus.train import MMD, AdamStrides, Penalty, Step, store_anchors
 from scarches_plus.train._penalties._shared._activations import caught
@@ -110,6 +110,24 @@ def test_taken_step_by_step_it_is_adam_on_the_module(cls, use_labels, hard, pena
     for name, value in free_entries(theirs).items():
         assert (value - start[name]).abs().max() > 0.005
         torch.testing.assert_close(free_entries(ours)[name], value, rtol=0, atol=2e-4)
+
+
+def test_a_clipped_gradient_has_the_norm_it_is_clipped_to():
+    """The expected squared norm is the sum of squared means and variances; what is short enough stays."""
+    generator = torch.Generator().manual_seed(0)
+    means, variances = ([torch.rand(size, generator=generator) for size in ((4, 3), (5,))] for _ in range(2))
+
+    def square(moments):
+        return float(sum((mean.square() + variance).sum() for mean, variance in zip(*moments, strict=True)))
+
+    limit = 0.3 * square((means, variances)) ** 0.5
+    scaled = clipped(means, variances, limit)
+    assert square(scaled) == pytest.approx(limit**2, rel=1e-5)
+    ratio = scaled[0][0] / means[0]
+    torch.testing.assert_close(ratio, torch.full_like(ratio, 0.3))
+    for no_limit in (None, 0.0, 100.0):
+        for one, other in zip(clipped(means, variances, no_limit), (means, variances), strict=True):
+            assert all(map(torch.equal, one, other))
 
 
 def test_moments_are_those_of_minibatches(pair):

@@ -138,6 +138,14 @@ def test_scanvis_schedule_is_inherited_where_labels_take_part():
         assert of_labels & set(query_model.inherited_training().plan_kwargs) == (of_labels if use_labels else set())
 
 
+def test_asking_draws_nothing():
+    """Discriminators are drawn to see whether they apply; the training that follows must not notice."""
+    query_model = SCVI.load_query_data(QUERY.copy(), build(penalties=[BatchAdversary()]))
+    before = torch.get_rng_state()
+    assert query_model.inherited_training().penalties == (BatchAdversary(),)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 class Against(Penalty):
     """A penalty of one's own with an option that files cannot hold."""
 

@@ -78,9 +78,9 @@ def on_both(make, max_epochs=3, **options):
         {"penalties": [MMD(on="decoder"), BatchAdversary()], "gradient_clip_val": 1.0},
         {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"},
         {"train_size": 0.6, "log_every_n_steps": 3, "plan_kwargs": {"optimizer": "AdamW", "weight_decay": 0.1}},
-        {"plan_kwargs": {"n_epochs_kl_warmup": 2, "max_kl_weight": 0.5}, "shuffle_set_split": False},
+        {"plan_kwargs": {"n_epochs_kl_warmup": 2, "max_kl_weight": 0.5}, "shuffle_set_split": False, "devices": 1},
     ],
-    ids=["gene-batch", "penalties", "clipped", "AdamW", "warm-up"],
+    ids=["gene-batch", "penalties", "clipped", "AdamW", "warm-up, one device"],
 )
 def test_references_are_the_same(cls, options):
     network = {name: options[name] for name in ("gene_likelihood", "dispersion") if name in options}
