@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import warnings
@@ -74,6 +75,17 @@ def scores(reference: anndata.AnnData, query: anndata.AnnData, z_reference: np.n
         "unknown_known": rejected[is_known].mean(),
         "unknown_unseen": rejected[~is_known].mean() if (~is_known).any() else np.nan,
     }
+
+
+def append(results: Path, row: dict) -> None:
+    """Print a run and add it to a table of runs."""
+    print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}, flush=True)
+    new = not results.exists()
+    with results.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def interval(differences: np.ndarray) -> tuple[float, float, float]:

@@ -13,7 +13,6 @@ not repeated. The last table holds paired differences from ``bascvi`` with their
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scvi
-from _common import QUIET, interval, quiet, scores, show, split
+from _common import QUIET, append, interval, quiet, scores, show, split
 
 import scarches_plus as sp
 from scarches_plus.model import RECIPES
@@ -170,13 +169,7 @@ def main() -> None:
             if len(done) and (done[list(key)] == pd.Series(key)).all(axis=1).any():
                 continue
             row = {**key, **run(variant, reference, query, options, seed)}
-            print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-            new = not RESULTS.exists()
-            with RESULTS.open("a", newline="") as file:
-                writer = csv.DictWriter(file, row)
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
+            append(RESULTS, row)
     summarise(data, options)
 
 

@@ -14,7 +14,6 @@ there are not repeated.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from dataclasses import replace
 from functools import cached_property
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scvi
-from _common import QUIET, quiet, scores, show, split
+from _common import QUIET, append, quiet, scores, show, split
 from strategies import separate_embeddings
 
 import scarches_plus as sp
@@ -218,13 +217,7 @@ def main() -> None:
                 mapped = METHODS[method](study, weight)
                 seconds = time.perf_counter() - start
                 row = {**key, **score(study.reference, study.query, mapped, study.separate), "seconds": seconds}
-                print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-                new = not RESULTS.exists()
-                with RESULTS.open("a", newline="") as file:
-                    writer = csv.DictWriter(file, row)
-                    if new:
-                        writer.writeheader()
-                    writer.writerow(row)
+                append(RESULTS, row)
     table = pd.read_csv(RESULTS)
     table = table[(table["data"] == data) & (table["epochs"] == options.epochs)]
     grouped = table.drop(columns=["data", "seed", "epochs"]).groupby(["method", "weight"])
