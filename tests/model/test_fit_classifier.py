@@ -7,6 +7,8 @@ from lightning.pytorch.callbacks import Callback
 from small_models import NETWORK, SCANVI, cells, reference, split, train
 
 import scarches_plus as sp
+from scarches_plus.module import SCANVAE
+from scarches_plus.train import train_classifier
 
 
 def uneven(n_rare=12, **kwargs):
@@ -203,3 +205,18 @@ def test_recipes_end_with_the_fit():
     assert list(model.state.summaries) == ["cell_type"]
     with pytest.raises(ValueError, match="classifier_steps"):
         sp.model.Recipe(model="SCANVI", source="", classifier_steps=-1)
+
+
+def test_posteriors_as_wide_as_the_distance_of_labels_keep_the_classifier_unsure():
+    """By Bayes, labels at -0.3 and 0.3 with variance 1 have odds of exp(0.18) at their means."""
+    torch.manual_seed(0)
+    module = SCANVAE(n_input=5, n_labels=2, n_latent=1, classifier_parameters={"dropout_rate": 0.0})
+    labels = torch.arange(400) % 2
+    means = (labels[:, None] - 0.5) * 0.6
+    found = []
+    for variance in (1.0, 1e-8):
+        train_classifier(module, means, torch.full_like(means, variance), labels, steps=400, balance=0.5)
+        with torch.no_grad():
+            found.append(float(module.classifier.eval()(means).softmax(-1).gather(1, labels[:, None]).mean()))
+    assert abs(found[0] - 1 / (1 + np.exp(-0.18))) < 0.05
+    assert found[1] > 0.95
