@@ -80,8 +80,8 @@ LIMITS = {
     "simulated": "datasets._simulate._CHUNK",
     "on_disk": "_cells._counts._BLOCK_ON_DISK",
     "gradients": "train._estimation._cell_gradients._N_VALUES",
-    "scanned": "tl._detect_novel._BLOCK",
-    "compared": "tl._detect_novel._SAMPLE",
+    "scanned": "tl._novelty._find_novel._BLOCK",
+    "compared": "tl._novelty._find_novel._SAMPLE",
     "embedded_by_threads": "model._mixins._embedding._FEWEST_CELLS",
     "embedding_seconds": "model._mixins._embedding._PATIENCE",
 }

@@ -56,6 +56,11 @@ def novel_score(key: str) -> str:
     return f"{key}_score"
 
 
+def novel_state(key: str) -> str:
+    """``obs`` column of whether a cell is known, novel or not judged."""
+    return f"{key}_state"
+
+
 def novel_label(key: str) -> str:
     """``obs`` column of the label that explains a cell best."""
     return f"{key}_label"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from . import _arguments as check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,13 +14,17 @@ if TYPE_CHECKING:
 
 #: Labels of fewer cells do not leave the house.
 FEWEST_CELLS = 20
-#: Losses are kept as so many quantiles of each batch.
-N_QUANTILES = 101
+#: Batch of a group that joins the cells of several batches, each too few for a group of its own.
+SEVERAL = -1
+#: Log expression is ``log(share of counts + this)``.
+FLOOR = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class LabelProfiles:
     """The labels of a reference without its cells: enough to say which query cells none of them explains.
+
+    Cells of one label and one batch form a group.
 
     Attributes
     ----------
@@ -30,45 +32,60 @@ class LabelProfiles:
         Names of labels.
     genes
         Names of genes.
+    of_label, of_batch
+        Position of each group's label in ``labels`` and of its batch in ``batches``, shape ``(n_groups,)``. The batch
+        is -1 where a label has too few cells in every batch and those of all batches are one group.
     logs
-        Log expression of the labels, ``log(share of counts + 0.001)``, averaged over batches, shape
-        ``(n_labels, n_genes)``.
-    depths
-        Counts of a cell for which the next two hold, from the shallowest, shape ``(n_depths,)``.
-    expected
-        Correlation that cells of a batch reach with their label in the OTHER batches, shape ``(n_depths, n_labels)``.
-    losses
-        How far cells of each batch fall short of it when nobody tells their labels, as 101 quantiles, shape
-        ``(n_depths, n_batches, 101)``. What the novelty of known cells looks like.
-    batches
-        The batches that were held out one by one, shape ``(n_batches,)``.
+        Log expression of the groups, ``log(mean share of counts + 0.001)``, shape ``(n_groups, n_genes)``.
+    variances
+        Variance of ``log(share of counts + 0.001)`` among the cells of a group, averaged over the groups of a label,
+        shape ``(n_labels, n_genes)``.
     n_cells
-        Number of cells of each label, shape ``(n_labels,)``.
+        Number of cells of each group, shape ``(n_groups,)``.
+    batches
+        Names of batches.
     left_out
         Labels with too few cells to describe. Their cells in a query look novel.
     """
 
     labels: tuple[str, ...]
     genes: tuple[str, ...]
+    of_label: NDArray
+    of_batch: NDArray
     logs: NDArray
-    depths: NDArray
-    expected: NDArray
-    losses: NDArray
-    batches: tuple[str, ...]
+    variances: NDArray
     n_cells: NDArray
+    batches: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
-    def at_depth(self, depth: float) -> tuple[NDArray, NDArray]:
-        """Return expected agreement and losses for cells of so many counts, linear in the logarithm of the depth."""
-        check.number("depth", depth, above=0)
-        at = np.clip(np.log(depth), np.log(self.depths[0]), np.log(self.depths[-1]))
-        above = int(np.searchsorted(np.log(self.depths), at))
-        if above == 0:
-            return self.expected[0], self.losses[0]
-        low, high = np.log(self.depths[above - 1]), np.log(self.depths[above])
-        share = (at - low) / (high - low)
-        mixed = ((1 - share) * values[above - 1] + share * values[above] for values in (self.expected, self.losses))
-        return tuple(mixed)  # type: ignore[return-value]
+    def over_batches(self) -> NDArray[np.float64]:
+        """Return the log expression of the labels, each batch weighing the same, shape ``(n_labels, n_genes)``."""
+        return np.array([self.logs[self.of_label == one].mean(axis=0) for one in range(len(self.labels))])
+
+    def batch_variance(self) -> NDArray[np.float64]:
+        """Return the variance of a label's log expression between batches, mean over labels, shape ``(n_genes,)``.
+
+        0 where no label has two batches: nothing is known about batches then.
+        """
+        groups = [self.logs[self.of_label == one] for one in range(len(self.labels))]
+        variances = [group.var(axis=0, ddof=1) for group in groups if len(group) > 1]
+        return np.mean(variances, axis=0) if variances else np.zeros(self.logs.shape[1])  # type: ignore[no-any-return]
+
+    def within_variance(self) -> NDArray[np.float64]:
+        """Return the variance of cells' log expression within groups, mean over cells, shape ``(n_genes,)``."""
+        sizes = np.bincount(self.of_label, self.n_cells, minlength=len(self.labels))
+        return np.average(self.variances, axis=0, weights=sizes)  # type: ignore[no-any-return]
+
+    def on_genes(self, columns: NDArray) -> LabelProfiles:
+        """Return the profiles of some genes, by their positions, with shares of the counts of these genes."""
+        shares = np.maximum(np.exp(self.logs[:, columns].astype(np.float64)) - FLOOR, 0)
+        shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        return replace(
+            self,
+            genes=tuple(self.genes[column] for column in columns),
+            logs=np.log(shares + FLOOR),
+            variances=self.variances[:, columns],
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """Return lists of names and arrays."""

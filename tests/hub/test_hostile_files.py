@@ -312,9 +312,9 @@ def test_values_that_no_field_has(bundle, name):
 
 NO_PROFILES = {
     "logs": lambda values: values * float("nan"),
-    "depths": lambda values: -values,
-    "expected": lambda values: values + 9,
-    "losses": lambda values: -values,
+    "variances": lambda values: -values - 1,
+    "of_label": lambda values: values * 0,
+    "of_batch": lambda values: values + 99,
     "n_cells": lambda values: values * 0,
 }
 

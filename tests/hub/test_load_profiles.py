@@ -64,14 +64,14 @@ def test_a_site_with_the_bundle_only(home, folder):
 
 def test_genes_need_not_be_those_of_the_model(home, tmp_path):
     known, _, _, model = home
-    fewer = sp.tl.label_profiles(known[:, ::-2].copy(), "cell_type", "batch", depth=500)
+    fewer = sp.tl.label_profiles(known[:, ::-2].copy(), "cell_type", "batch")
     folder = sp.hub.save_bundle(model, tmp_path / "bundle", summary=False, profiles=fewer)
     assert sp.hub.load_profiles(folder).genes == fewer.genes
 
 
 def test_refusals(home, tmp_path):
     _, query, profiles, scvi_model = home
-    few = dataclasses.replace(profiles, n_cells=np.array([19, 20, 20, 20]))
+    few = dataclasses.replace(profiles, n_cells=np.where(np.arange(len(profiles.n_cells)) == 0, 19, profiles.n_cells))
     with pytest.raises(ValueError, match=r"\['type0'\] have fewer than 20 cells"):
         sp.hub.save_bundle(scvi_model, tmp_path / "a", summary=False, profiles=few)
     with pytest.raises(TypeError, match="label_profiles"):

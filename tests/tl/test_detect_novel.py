@@ -1,5 +1,8 @@
 """detect_novel against simulated cells of known types, real cells, and naive restatements of its parts."""
 
+import warnings
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +22,7 @@ def reference_and_query(effect=0.6, unseen=("type4", "type5"), shares=None, n=90
         6,
         n_batches=3,
         batch_effect=effect,
-        type_shares=shares or {},
+        type_shares=dict.fromkeys(unseen, 0.1) if shares is None else shares,
         missing_types={"batch0": unseen, "batch1": unseen} if unseen else {},
         rng=seed,
     )
@@ -40,10 +43,13 @@ def detected(query, reference, **options):
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
 def test_it_finds_unseen_types_whatever_the_shift_and_their_share(effect, share):
     reference, query = reference_and_query(effect, shares={"type4": share / 2, "type5": share / 2}, n=1800)
-    cells, truth, is_novel = detected(query, reference)
+    many = pytest.warns(UserWarning, match="of the cells are called novel") if share > 0.5 else nullcontext()
+    with many:
+        cells, truth, is_novel = detected(query, reference)
     assert roc_auc_score(is_novel, cells.obs["novel_score"]) > 0.95
-    assert cells.obs["novel"][is_novel].mean() > 0.8
-    assert cells.obs["novel"][~is_novel].mean() < (0.25 if share > 0.5 else 0.1)
+    assert cells.obs["novel"][is_novel].mean() > (0.3 if share < 0.1 else 0.8)
+    assert cells.obs["novel"][~is_novel].mean() < 0.05
+    assert set(cells.obs["novel_state"]) == {"known", "novel"}
     known = cells.obs["novel_label"].astype(str).to_numpy()[~is_novel]
     assert (known == truth[~is_novel]).mean() > 0.95
 
@@ -74,27 +80,62 @@ def test_real_cells_of_a_withheld_type():
     assert cells.obs["novel"][is_novel].mean() > 0.8
 
 
-def test_a_larger_alpha_calls_more_cells_and_names_the_rates_of_held_out_batches():
-    reference, query = reference_and_query()
+def test_a_larger_alpha_calls_more_cells_and_the_record_says_what_to_expect():
+    reference, query = reference_and_query(1.2, shares={"type4": 0.02, "type5": 0.02})
     few, _, _ = detected(query, reference, alpha=0.01)
     many, _, _ = detected(query, reference, alpha=0.3)
     assert few.obs["novel"].sum() < many.obs["novel"].sum()
     np.testing.assert_array_equal(few.obs["novel_score"], many.obs["novel_score"])
-    record = many.uns["scarches_plus"]["novel"]["novel"]
-    assert record["batches"] == ["batch0", "batch1"]
-    _, losses = sp.tl.label_profiles(reference, "cell_type", "batch", depth=record["depth"]).at_depth(record["depth"])
-    naive = [np.mean(losses[0] > np.quantile(losses[1], 0.7)), np.mean(losses[1] > np.quantile(losses[0], 0.7))]
-    np.testing.assert_allclose(record["held_out"], naive)
+    for cells, alpha in ((few, 0.01), (many, 0.3)):
+        record = cells.uns["scarches_plus"]["novel"]["novel"]
+        assert record["batches"] == ["batch0", "batch1"]
+        assert record["judged"]
+        assert record["called"] == cells.obs["novel"].mean()
+        assert record["false_calls"]["low"] <= alpha <= record["false_calls"]["high"]
+        np.testing.assert_array_equal(cells.obs["novel"], cells.obs["novel_score"] > record["threshold"])
 
 
-def test_the_threshold_is_the_quantile_of_held_out_cells():
+@pytest.mark.parametrize("known", [True, False])
+def test_a_query_of_one_type_is_not_judged(known):
     reference, query = reference_and_query()
-    profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
-    sp.tl.detect_novel(query, profiles, alpha=0.2)
-    record = query.uns["scarches_plus"]["novel"]["novel"]
-    _, losses = profiles.at_depth(record["depth"])
-    assert record["threshold"] == np.quantile(losses, 0.8)
-    np.testing.assert_array_equal(query.obs["novel"], query.obs["novel_score"] > record["threshold"])
+    one = query[query.obs["cell_type"] == ("type1" if known else "type4")].copy()
+    with pytest.warns(UserWarning, match="'not judged' for all cells.*as if its cells were of one type"):
+        cells, _, _ = detected(one, reference)
+    assert not cells.obs["novel"].any()
+    assert (cells.obs["novel_state"] == "not judged").all()
+    assert cells.obs["novel_label"].isna().all()
+    assert cells.obs["novel_cluster"].isna().all()
+    assert not cells.uns["scarches_plus"]["novel"]["novel"]["judged"]
+
+
+@pytest.mark.parametrize("n_cells", [20, 50])
+def test_small_queries_of_known_cells_are_not_called_novel(n_cells):
+    reference, query = reference_and_query(1.0, unseen=(), n=1800)
+    for seed in range(4):
+        some = query[np.random.default_rng(seed).permutation(query.n_obs)[:n_cells]].copy()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not judged")
+            cells, _, _ = detected(some, reference)
+        assert cells.obs["novel"].mean() <= 0.1
+
+
+def test_the_composition_of_the_query_does_not_decide():
+    reference, query = reference_and_query(1.0, unseen=(), n=1800)
+    for types in (["type0", "type1", "type2"], ["type3", "type4", "type5"], ["type0", "type5"]):
+        cells, _, _ = detected(query[query.obs["cell_type"].isin(types)].copy(), reference)
+        assert cells.obs["novel"].mean() <= 0.1
+
+
+def test_types_that_would_hide_are_named():
+    reference, query = reference_and_query()
+    cells, _, _ = detected(query, reference)
+    told = cells.uns["scarches_plus"]["novel"]["novel"]["may_hide"]
+    for label, among in zip(told["label"], told["among"], strict=True):
+        without = reference[reference.obs["cell_type"] != label].copy()
+        again, truth, _ = detected(query, without)
+        assert again.obs["novel"][truth == label].mean() < 0.5
+        assert again.obs["novel_label"][truth == label].mode()[0] == among
+    assert len(told["label"]) == len(told["among"])
 
 
 def test_profiles_stand_in_for_the_reference():
@@ -159,7 +200,7 @@ def test_blocks_and_samples_do_not_change_the_answer(limits):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alpha": 0}, "alpha must be above 0 and below 1, not 0"),
+        ({"alpha": 0.5}, "alpha must be at least 0.005 and at most 0.3, not 0.5"),
         ({"labels_key": None}, "name the reference's columns"),
         ({"labels_key": "tissue"}, "column 'tissue' not found in adata.obs"),
         ({"batch_key": "study"}, "column 'study' not found in adata.obs"),
@@ -207,5 +248,5 @@ def test_cells_without_relation_to_the_reference_are_said():
     reference, query = reference_and_query()
     noise = query.copy()
     noise.X = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, query.shape).astype(np.float32))
-    with pytest.warns(UserWarning, match="no label of the reference explains"):
+    with pytest.warns(UserWarning, match="not judged.*If genes' names, species and layer are right"):
         sp.tl.detect_novel(noise, reference, "cell_type", batch_key="batch")

@@ -1,4 +1,4 @@
-"""label_profiles against a naive mean over batches, and what held-out batches say."""
+"""label_profiles against naive means and variances of groups."""
 
 import numpy as np
 import pytest
@@ -11,48 +11,56 @@ def reference(effect=0.5, **options):
     return sp.datasets.simulate(900, 300, 5, n_batches=3, batch_effect=effect, rng=1, **options)
 
 
-def naive(adata, label):
-    means = []
-    for batch in sorted(adata.obs["batch"].unique()):
-        counts = adata[(adata.obs["cell_type"] == label) & (adata.obs["batch"] == batch)].X.toarray()
-        means.append(np.log((counts / counts.sum(axis=1, keepdims=True)).mean(axis=0) + 1e-3))
-    return np.mean(means, axis=0)
+def shares_of(adata, label, batch):
+    counts = adata[(adata.obs["cell_type"] == label) & (adata.obs["batch"] == batch)].X.toarray()
+    return counts / counts.sum(axis=1, keepdims=True)
 
 
-def test_logs_are_means_over_batches():
+def test_groups_are_labels_in_batches():
     adata = reference()
     profiles = sp.tl.label_profiles(adata, "cell_type", "batch")
     assert profiles.labels == tuple(f"type{i}" for i in range(5))
     assert profiles.genes == tuple(adata.var_names)
     assert profiles.batches == ("batch0", "batch1", "batch2")
-    for row, label in zip(profiles.logs, profiles.labels, strict=True):
-        np.testing.assert_allclose(row, naive(adata, label), atol=1e-4)
+    assert len(profiles.logs) == len(profiles.n_cells) == 15
+    groups = zip(profiles.of_label, profiles.of_batch, profiles.logs, profiles.n_cells, strict=True)
+    for label, batch, logs, n_cells in groups:
+        shares = shares_of(adata, profiles.labels[label], profiles.batches[batch])
+        assert len(shares) == n_cells
+        np.testing.assert_allclose(logs, np.log(shares.mean(axis=0) + 1e-3), atol=1e-5)
 
 
-def test_batches_agree_less_where_cells_are_shallower():
+def test_means_over_batches_and_variances_between_and_within_them():
     adata = reference()
     profiles = sp.tl.label_profiles(adata, "cell_type", "batch")
-    assert (np.diff(profiles.depths) > 0).all()
-    np.testing.assert_allclose(profiles.depths[-1], np.median(np.asarray(adata.X.sum(axis=1))))
-    assert (np.diff(profiles.expected.mean(axis=1)) > 0).all()
-    assert (profiles.expected < 1).all()
-    assert (profiles.expected > 0.5).all()
-    assert profiles.losses.shape == (len(profiles.depths), 3, 101)
-    assert (np.diff(profiles.losses, axis=2) >= 0).all()
+    groups = np.array([
+        [np.log(shares_of(adata, label, batch).mean(axis=0) + 1e-3) for batch in profiles.batches]
+        for label in profiles.labels
+    ])
+    np.testing.assert_allclose(profiles.over_batches(), groups.mean(axis=1), atol=1e-4)
+    np.testing.assert_allclose(profiles.batch_variance(), groups.var(axis=1, ddof=1).mean(axis=0), atol=1e-4)
+    within, sizes = [], []
+    for label in profiles.labels:
+        parts = [np.log(shares_of(adata, label, batch) + 1e-3) for batch in profiles.batches]
+        sizes.append([len(part) for part in parts])
+        within.append(np.average([part.var(axis=0, ddof=1) for part in parts], axis=0, weights=sizes[-1]))
+    np.testing.assert_allclose(profiles.variances, within, rtol=1e-3, atol=1e-4)
+    total = np.average(within, axis=0, weights=np.sum(sizes, axis=1))
+    np.testing.assert_allclose(profiles.within_variance(), total, rtol=1e-3, atol=1e-4)
 
 
-def test_depths_between_are_mixed_in_the_logarithm_and_those_beyond_are_the_nearest():
-    profiles = sp.tl.label_profiles(reference(), "cell_type", "batch")
-    middle = np.sqrt(profiles.depths[0] * profiles.depths[1])
-    expected, losses = profiles.at_depth(middle)
-    np.testing.assert_allclose(expected, profiles.expected[:2].mean(axis=0))
-    np.testing.assert_allclose(losses, profiles.losses[:2].mean(axis=0))
-    for depth, row in ((1.0, 0), (1e9, -1), (profiles.depths[1], 1)):
-        np.testing.assert_allclose(profiles.at_depth(depth)[0], profiles.expected[row])
+def test_profiles_of_some_genes_are_those_of_cells_with_these_genes():
+    adata = reference()
+    columns = np.arange(0, 300, 3)
+    cut = sp.tl.label_profiles(adata, "cell_type", "batch").on_genes(columns)
+    again = sp.tl.label_profiles(adata[:, columns].copy(), "cell_type", "batch")
+    assert cut.genes == again.genes
+    # a group's mean share of the kept genes, not the mean of its cells' shares
+    np.testing.assert_allclose(cut.logs, again.logs, atol=0.05)
 
 
 def test_it_survives_being_plain():
-    profiles = sp.tl.label_profiles(reference(), "cell_type", "batch", depth=500)
+    profiles = sp.tl.label_profiles(reference(), "cell_type", "batch")
     again = LabelProfiles.from_plain(profiles.to_plain())
     assert vars(again).keys() == vars(profiles).keys()
     for name, value in vars(profiles).items():
@@ -65,10 +73,10 @@ def test_cells_without_a_label_are_left_out():
     labelled.obs["cell_type"] = labelled.obs["cell_type"].astype(object)
     labelled.obs.iloc[:50, labelled.obs.columns.get_loc("cell_type")] = "Unknown"
     labelled.obs.iloc[50:100, labelled.obs.columns.get_loc("cell_type")] = None
-    found = sp.tl.label_profiles(labelled, "cell_type", "batch", depth=500)
-    alone = sp.tl.label_profiles(adata[100:].copy(), "cell_type", "batch", depth=500)
+    found = sp.tl.label_profiles(labelled, "cell_type", "batch")
+    alone = sp.tl.label_profiles(adata[100:].copy(), "cell_type", "batch")
     np.testing.assert_array_equal(found.logs, alone.logs)
-    np.testing.assert_array_equal(found.losses, alone.losses)
+    np.testing.assert_array_equal(found.variances, alone.variances)
 
 
 def test_labels_of_few_cells_stay_at_home_as_if_they_had_none(caplog):
@@ -78,25 +86,34 @@ def test_labels_of_few_cells_stay_at_home_as_if_they_had_none(caplog):
     rare.obs.iloc[:19, rare.obs.columns.get_loc("cell_type")] = "rare"
     rare.obs.iloc[19:39, rare.obs.columns.get_loc("cell_type")] = "just enough"
     with caplog.at_level("WARNING", logger="scarches_plus"):
-        found = sp.tl.label_profiles(rare, "cell_type", "batch", depth=500)
+        found = sp.tl.label_profiles(rare, "cell_type", "batch")
     assert found.left_out == ("rare",)
     assert "rare" in caplog.text
-    assert "just enough" in found.labels
-    np.testing.assert_array_equal(
-        found.n_cells, rare.obs["cell_type"].value_counts().reindex(list(found.labels)).to_numpy()
-    )
-    unlabelled = sp.tl.label_profiles(rare[19:].copy(), "cell_type", "batch", depth=500)
+    assert (found.n_cells >= 20).all()
+    unlabelled = sp.tl.label_profiles(rare[19:].copy(), "cell_type", "batch")
     np.testing.assert_array_equal(found.logs, unlabelled.logs)
-    assert "rare" in sp.tl.label_profiles(rare, "cell_type", "batch", depth=500, min_cells=1).labels
+    assert "rare" in sp.tl.label_profiles(rare, "cell_type", "batch", min_cells=1).labels
 
 
-def test_a_single_batch_is_held_out_by_halves():
+def test_a_label_with_few_cells_in_each_batch_is_one_group():
     adata = reference()
-    one = adata[adata.obs["batch"] == "batch0"].copy()
-    profiles = sp.tl.label_profiles(one, "cell_type", "batch")
-    assert profiles.batches == ("half 1", "half 2")
-    assert np.isfinite(profiles.losses).all()
-    assert (profiles.expected > 0.5).all()
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(object)
+    rows = np.concatenate([np.flatnonzero(adata.obs["batch"] == f"batch{i}")[:10] for i in range(3)])
+    adata.obs.iloc[rows, adata.obs.columns.get_loc("cell_type")] = "spread"
+    found = sp.tl.label_profiles(adata, "cell_type", "batch")
+    groups = found.of_label == found.labels.index("spread")
+    assert found.of_batch[groups].tolist() == [-1]
+    assert found.n_cells[groups].tolist() == [30]
+    counts = adata[rows].X.toarray()
+    naive = np.log((counts / counts.sum(axis=1, keepdims=True)).mean(axis=0) + 1e-3)
+    np.testing.assert_allclose(found.logs[groups][0], naive, atol=1e-5)
+
+
+def test_nothing_is_known_about_batches_of_a_reference_of_one():
+    adata = reference()
+    profiles = sp.tl.label_profiles(adata[adata.obs["batch"] == "batch0"].copy(), "cell_type", "batch")
+    assert profiles.batches == ("batch0",)
+    assert (profiles.batch_variance() == 0).all()
 
 
 def test_missing_batches_are_named():
@@ -111,14 +128,12 @@ def test_missing_batches_are_named():
     holes.obs["cell_type"] = holes.obs["cell_type"].where(
         holes.obs["batch"].notna()
     )  # cells without a label need no batch
-    assert sp.tl.label_profiles(holes, "cell_type", "batch", depth=500).batches == ("batch0", "batch1", "batch2")
+    assert sp.tl.label_profiles(holes, "cell_type", "batch").batches == ("batch0", "batch1", "batch2")
 
 
-def test_what_cannot_be_held_out_is_said():
+def test_what_has_no_contrast_is_said():
     adata = reference()
     with pytest.raises(ValueError, match="names 1 label"):
         sp.tl.label_profiles(adata[adata.obs["cell_type"] == "type0"].copy(), "cell_type", "batch")
-    with pytest.raises(ValueError, match="nothing can be held out"):
-        sp.tl.label_profiles(adata[:60].copy(), "cell_type", "batch", min_cells=1)
     with pytest.raises(KeyError, match="'study' not found"):
         sp.tl.label_profiles(adata, "cell_type", "study")

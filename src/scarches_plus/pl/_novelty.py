@@ -61,6 +61,9 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     if "threshold" not in record:
         message = f"no record of novel cells {key!r} in uns: {fix}"
         raise KeyError(message)
+    if not record.get("judged", True):
+        message = f"nothing was judged, so there is no novelty to draw: obs[{_keys.novel_state(key)!r}] is 'not judged'"
+        raise ValueError(message)
     groupby = groupby or _keys.novel_label(key)
     scores = column(adata, _keys.novel_score(key), fix)
     novel = column(adata, key, fix)

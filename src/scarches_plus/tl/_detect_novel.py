@@ -18,25 +18,19 @@ from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
 
-from ._groups._propagate import propagate, symmetric_graph
 from ._label_profiles import label_profiles
-from ._novelty._contrasts import Explanation, explain
-from ._novelty._pools import POOL, Pools, pooled
+from ._novelty._find_novel import Found, find_novel
+from ._novelty._pools import POOL
+from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST
 from ._provenance._embedding_record import copy_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from numpy.typing import NDArray
-
-#: Pools that the query's centre is found from.
-_SAMPLE = 5000
-#: Pools that are looked at in one step.
-_BLOCK = 4096
+#: Share of cells called novel above which the user is warned.
+_MANY = 0.25
 #: Fewer shared genes tell labels apart by chance.
 _FEWEST_GENES = 50
-#: Agreement of a label's anchors below which it explains nothing.
-_HARDLY = 0.2
 
 
 def detect_novel(
@@ -130,7 +124,7 @@ def detect_novel(
     check.cells("adata", adata)
     check.texts_or_none(labels_key=labels_key, batch_key=batch_key, layer=layer, reference_layer=reference_layer)
     check.distinct(labels_key=labels_key, batch_key=batch_key)
-    check.number("alpha", alpha, above=0, below=1)
+    alpha = check.number("alpha", alpha, least=ALPHAS[0], most=ALPHAS[1])
     check.texts(unknown_category=unknown_category)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.slot("key_added", key_added)
@@ -160,50 +154,32 @@ def detect_novel(
     require_counts(adata, layer)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
     counts = counts[:, adata.var_names.get_indexer(genes)]
-    depth = float(np.median(np.asarray(counts.sum(axis=1))))
     if not isinstance(reference, LabelProfiles):
         if labels_key is None or batch_key is None:
             message = "name the reference's columns: labels_key=... and batch_key=..., or pass its label_profiles"
             raise ValueError(message)
         reference = label_profiles(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
-            unlabelled=unlabelled, depth=depth, min_cells=1, rng=rng,
+            unlabelled=unlabelled, min_cells=1,
         )  # fmt: skip
-    expected, quantiles = reference.at_depth(depth)
-    position = {gene: column for column, gene in enumerate(reference.genes)}
-    profiles = reference.logs[:, [position[gene] for gene in genes]]
-    cells = pooled(counts)
-    state = _explained(cells, profiles, expected, rng)
-    loss, label = _evaluated(cells, state)
-    score = cells.smooth(loss) - state.least_loss
-    threshold = float(np.quantile(quantiles, 1 - alpha))
+    found = find_novel(counts, reference.on_genes(pd.Index(reference.genes).get_indexer(genes)), alpha, rng)
 
     adata = copy_of(adata) if copy else adata
-    novel = score > threshold
-    columns = {key_added: novel, _keys.novel_score(key_added): score}
-    columns |= _columns(key_added, reference.labels, label, _clusters(cells, novel))
+    columns = {key_added: found.novel, _keys.novel_score(key_added): found.score}
+    columns |= _columns(key_added, reference.labels, found)
     for name, values in columns.items():
         adata.obs[name] = values
     adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.NOVEL, {})[key_added] = {
         "alpha": alpha,
-        "threshold": threshold,
-        "shift": state.least_loss,
         "genes": len(genes),
         "layer": layer or "X",
-        "depth": depth,
         "labels": list(reference.labels),
         "left_out": list(reference.left_out),
-        "label_loss": state.losses,
-        "expected": expected,
         "batches": list(reference.batches),
-        "held_out": _held_out_rates(quantiles, alpha),
+        **found.record(reference.labels),
         "versions": versions(),
     }
-    logger.info(
-        "%s: %d of %d cells, by counts in %s on %d shared genes and %d labels%s",
-        key_added, int(novel.sum()), adata.n_obs, layer or "X", len(genes), len(reference.labels),
-        f" (left out, with few cells: {list(reference.left_out)})" if reference.left_out else "",
-    )  # fmt: skip
+    _tell(key_added, found, reference, len(genes), layer or "X", alpha)
     return adata if copy else None
 
 
@@ -223,46 +199,51 @@ def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[st
     return shared
 
 
-def _explained(cells: Pools, profiles: NDArray, expected: NDArray, rng: int) -> Explanation:
-    n = cells.counts.shape[0]
-    rows = np.arange(n) if n <= _SAMPLE else np.sort(np.random.default_rng(rng).choice(n, _SAMPLE, replace=False))
-    state = explain(cells.logs(rows), profiles, expected)
-    reached = (expected - state.losses)[state.present]
-    if not len(reached) or reached.max() < _HARDLY:
-        message = (
-            "no label of the reference explains any group of the query: are the genes' names, the species, the layer "
-            "right?"
-        )
-        warn(message, UserWarning, stacklevel=4)
-    return state
-
-
-def _evaluated(cells: Pools, state: Explanation) -> tuple[NDArray, NDArray]:
-    n = cells.counts.shape[0]
-    parts = [state.evaluate(cells.logs(slice(start, start + _BLOCK))) for start in range(0, n, _BLOCK)]
-    return np.concatenate([loss for loss, _ in parts]), np.concatenate([label for _, label in parts])
-
-
-def _held_out_rates(quantiles: NDArray, alpha: float) -> NDArray:
-    """Return the share of each held-out batch above the threshold that the OTHER batches set, NaN for a single one."""
-    rates = np.full(len(quantiles), np.nan)
-    for one in range(len(quantiles)) if len(quantiles) > 1 else ():
-        rates[one] = (quantiles[one] > np.quantile(np.delete(quantiles, one, axis=0), 1 - alpha)).mean()
-    return rates
-
-
-def _clusters(cells: Pools, novel: NDArray) -> NDArray[np.int64]:
-    """Return clusters most of whose cells are novel, numbered from the largest, -1 for other cells."""
-    clusters = propagate(symmetric_graph(cells.neighbors.indices), max_sweeps=150, rng=0).labels
-    mostly = np.bincount(clusters, novel) / np.bincount(clusters) > 0.5
-    return np.where(mostly, np.cumsum(mostly) - 1, -1)[clusters]  # type: ignore[no-any-return]
-
-
-def _columns(key: str, labels: tuple[str, ...], label: NDArray, clusters: NDArray) -> dict[str, Any]:
-    names = [f"{key} {number + 1}" for number in range(clusters.max() + 1)]
+def _columns(key: str, labels: tuple[str, ...], found: Found) -> dict[str, Any]:
+    names = [f"{key} {number + 1}" for number in range(found.cluster.max() + 1)]
+    state = np.where(found.novel, "novel", "known") if found.judged else np.full(len(found.novel), "not judged")
     return {
-        _keys.novel_label(key): pd.Categorical.from_codes(label.tolist(), categories=pd.Index(labels)),
+        _keys.novel_state(key): pd.Categorical(state, categories=["known", "novel", "not judged"]),
+        _keys.novel_label(key): pd.Categorical.from_codes(found.label.tolist(), categories=pd.Index(labels)),
         _keys.novel_cluster(key): pd.Categorical.from_codes(
-            clusters.tolist(), categories=pd.Index(names, dtype=object)
+            found.cluster.tolist(), categories=pd.Index(names, dtype=object)
         ),
     }
+
+
+def _tell(key: str, found: Found, reference: LabelProfiles, n_genes: int, layer: str, alpha: float) -> None:
+    """Log what was found, and warn where it should not be taken at its word."""
+    on = f"by counts in {layer} on {n_genes} shared genes and {len(reference.labels)} labels"
+    if reference.left_out:
+        on += f" (left out, with few cells: {list(reference.left_out)})"
+    if not found.judged:
+        logger.info("%s: not judged, %s", key, on)
+        message = (
+            f"obs[{key!r}] is False and obs[{_keys.novel_state(key)!r}] 'not judged' for all cells: the query has too "
+            f"few contrasts that labels of the reference share (contrast {found.contrast:.2f}, at least "
+            f"{LEAST_CONTRAST}), as if its cells were of one type, known or unknown. If genes' names, species and layer "
+            "are right: detect novel cells in all cells of the study together, or add cells of other types from it"
+        )
+        warn(message, UserWarning, stacklevel=3)
+        return
+    low, high = found.false_calls
+    logger.info(
+        "%s: %d of %d cells (%.1f %%), %s; of known cells %.3g %% are expected among them, and %.1f to %.1f %% were in "
+        "nine of ten scenarios; agreement with labels %.2f, of batches of the reference %.2f",
+        key, found.novel.sum(), len(found.novel), 100 * found.novel.mean(), on, 100 * alpha, 100 * low, 100 * high,
+        found.agreement, found.expected,
+    )  # fmt: skip
+    doubts = []
+    if found.novel.mean() > _MANY:
+        doubts.append(f"{found.novel.mean():.0%} of the cells are called novel")
+    if found.agreement < LEAST_AGREEMENT:
+        doubts.append(
+            f"its types agree with the reference's by {found.agreement:.2f} only, less than in any study that the "
+            f"threshold was measured on ({LEAST_AGREEMENT})"
+        )
+    if doubts:
+        message = (
+            f"the query differs much from the reference: {' and '.join(doubts)}. Look at obs[{_keys.novel_score(key)!r}] "
+            "and at marker genes before taking these cells for new types"
+        )
+        warn(message, UserWarning, stacklevel=3)

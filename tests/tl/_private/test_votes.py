@@ -13,8 +13,6 @@ from sklearn.metrics import roc_auc_score
 
 import scarches_plus as sp
 from scarches_plus.tl._label_calibration import calibrated_shares, fit
-from scarches_plus.tl._novelty._contrasts import _shared_directions, correlations, explain
-from scarches_plus.tl._novelty._pools import FLOOR, pooled
 from scarches_plus.tl._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
 
 # --- Votes equal the printed equations, written as loops ---
@@ -138,83 +136,3 @@ def test_order_is_kept_and_rows_are_probabilities(n_cells, n_labels, exponent, f
     assert (probabilities >= 0).all()
     rows = np.arange(1, n_cells)
     assert (probabilities[rows, shares[rows].argmax(axis=1)] >= probabilities[rows].max(axis=1) * (1 - 1e-12)).all()
-
-
-# --- Novelty ---
-
-
-def test_pools_are_sums_over_neighbours():
-    rng = np.random.default_rng(0)
-    counts = rng.poisson(1.0, (60, 30)).astype(np.float32)
-    cells = pooled(sparse.csr_matrix(counts))
-    logs = cells.logs(np.array([3, 40]))
-    for row, cell in zip(logs, (3, 40), strict=True):
-        total = counts[[cell, *cells.neighbors.indices[cell]]].sum(axis=0)
-        np.testing.assert_allclose(row, np.log(total / total.sum() + FLOOR), rtol=1e-5)
-    values = rng.normal(size=60)
-    distances = cells.neighbors.distances[7]
-    weights = np.exp(-0.5 * (np.r_[0, distances] / distances[4]) ** 2 / 2)
-    expected = np.average(values[[7, *cells.neighbors.indices[7]]], weights=weights)
-    np.testing.assert_allclose(cells.smooth(values)[7], expected)
-
-
-def test_correlations_are_pearsons():
-    rng = np.random.default_rng(0)
-    rows, columns = rng.normal(size=(5, 20)), rng.normal(size=(3, 20))
-    expected = [[scipy.stats.pearsonr(row, column)[0] for column in columns] for row in rows]
-    np.testing.assert_allclose(correlations(rows, columns), expected)
-    assert (correlations(np.ones((2, 20)), columns) == 0).all()
-
-
-def types(seed, n_each=40, n_types=4, n_genes=120):
-    rng = np.random.default_rng(seed)
-    profiles = rng.normal(size=(n_types, n_genes))
-    label = np.repeat(np.arange(n_types), n_each)
-    return profiles, label, profiles[label] + 0.5 * rng.normal(size=(len(label), n_genes)), rng
-
-
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 1000), size=st.floats(0, 20))
-def test_a_shift_of_all_cells_drops_out(seed, size):
-    profiles, label, logs, rng = types(seed)
-    shift = size * rng.normal(size=profiles.shape[1])
-    still, moved = (explain(x, profiles, np.ones(4)) for x in (logs, logs + shift))
-    np.testing.assert_allclose(moved.evaluate(logs + shift)[0], still.evaluate(logs)[0], atol=1e-6)
-    assert (still.evaluate(logs)[1] == label).all()
-
-
-def test_variation_that_labels_share_drops_out():
-    profiles, label, logs, rng = types(0)
-    donor = np.tile([0, 1], len(label) // 2)
-    moved = logs + 1.5 * donor[:, None] * rng.normal(size=profiles.shape[1])
-    state = explain(moved, profiles, np.ones(4))
-    plain = 1 - state.agreement(moved).max(axis=1)
-    loss, found = state.evaluate(moved)
-    assert (found == label).all()
-    gap = loss[donor == 1].mean() - loss[donor == 0].mean()
-    assert abs(gap) < 0.25 * abs(plain[donor == 1].mean() - plain[donor == 0].mean())
-
-
-def test_variation_of_one_label_alone_is_novel():
-    profiles, label, logs, rng = types(0)
-    new = (label == 2) & (np.arange(len(label)) % 4 == 0)
-    logs[new] += 1.5 * rng.normal(size=profiles.shape[1])
-    loss, _ = explain(logs, profiles, np.ones(4)).evaluate(logs)
-    assert roc_auc_score(new, loss) > 0.99
-
-
-@pytest.mark.parametrize("n_each", [40, 150])  # below and above what a label's own variation is cut to
-def test_shared_directions_are_the_main_ones_of_the_other_labels(n_each):
-    profiles, label, logs, rng = types(0, n_each=n_each)
-    directions = rng.normal(size=(10, profiles.shape[1]))
-    logs = logs + rng.normal(size=(len(label), 10)) @ directions  # that all labels share
-    logs += np.outer(2 * rng.normal(size=len(label)) * (label == 0), rng.normal(size=profiles.shape[1]))  # of one alone
-    state = explain(logs, profiles, np.ones(4))
-    loss, found = state.evaluate(logs)
-    rows = {one: np.flatnonzero(found == one) for one in range(4)}
-    best = {one: of[np.argsort(loss[of], kind="stable")[: int(0.7 * len(of))]] for one, of in rows.items()}
-    for one, vectors in _shared_directions(logs, state).items():
-        others = [(logs[of] - logs[of].mean(axis=0)) / np.sqrt(len(of)) for other, of in best.items() if other != one]
-        expected = np.linalg.svd(np.concatenate(others), full_matrices=False)[2][:10]
-        np.testing.assert_allclose(vectors @ vectors.T, np.eye(10), atol=1e-6)
-        assert np.linalg.svd(vectors @ expected.T, compute_uv=False).min() > 0.99  # cosine of the largest angle

@@ -34,7 +34,7 @@ def require_enough_cells(summaries: Mapping[str, LatentSummary], profiles: Label
             )
             _refuse(f"{SUMMARIES}: components of {labels} in {key!r}", fix)
     if profiles is not None:
-        few = [label for label, n in zip(profiles.labels, profiles.n_cells, strict=True) if n < FEWEST_CELLS]
+        few = sorted({profiles.labels[one] for one in profiles.of_label[profiles.n_cells < FEWEST_CELLS]})
         if few:
             _refuse(f"{PROFILES}: {few}", f"sp.tl.label_profiles(..., min_cells={FEWEST_CELLS})")
 

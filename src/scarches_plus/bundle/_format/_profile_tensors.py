@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from scarches_plus._label_profiles import N_QUANTILES, LabelProfiles
+from scarches_plus._label_profiles import FLOOR, SEVERAL, LabelProfiles
 from scarches_plus.bundle._manifest import PROFILES, BundleError
 
 from ._tensors import pack, refuse_rest, take, unpack
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from scarches_plus.bundle._manifest import Manifest
 
-_ROUNDING = 1e-6
+#: Tensors of real numbers; the others are whole.
+_REAL = {"logs", "variances"}
+_ROUNDING = 1e-3
 
 
 def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[bytes, dict[str, Any]]:
@@ -37,12 +39,8 @@ def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[by
         )
         raise TypeError(message)
     tensors = {
-        "logs": torch.as_tensor(profiles.logs, dtype=torch.float32),
-        "n_cells": torch.as_tensor(profiles.n_cells, dtype=torch.int64),
-        **{
-            name: torch.as_tensor(getattr(profiles, name), dtype=torch.float64)
-            for name in ("depths", "expected", "losses")
-        },
+        name: torch.as_tensor(getattr(profiles, name), dtype=torch.float32 if name in _REAL else torch.int64)
+        for name in ("logs", "variances", "of_label", "of_batch", "n_cells")
     }
     return pack(tensors), {
         "labels": list(profiles.labels),
@@ -65,32 +63,41 @@ def unpack_profiles(contents: bytes, manifest: Manifest, name: str) -> LabelProf
         message = f"{name} is there, and the manifest does not describe {PROFILES}"
         raise BundleError(message)
     genes = manifest.cells.var_names if section.genes is None else section.genes
-    tensors, n, batches = unpack(contents, name), len(section.labels), len(section.batches)
-    depths = take(tensors, "depths", (None,), name, "d").numpy()
+    tensors, n = unpack(contents, name), len(section.labels)
+    if "losses" in tensors:
+        message = (
+            f"{name} holds label profiles of an earlier form, made to hold out batches. Make them again where the "
+            "reference's cells are: sp.hub.save_bundle(model, path, profiles=sp.tl.label_profiles(reference, "
+            "labels_key, batch_key))"
+        )
+        raise BundleError(message)
+    of_label = take(tensors, "of_label", (None,), name, "i").numpy()
+    groups = len(of_label)
     arrays = {
-        "logs": take(tensors, "logs", (n, len(genes)), name).numpy(),
-        "expected": take(tensors, "expected", (len(depths), n), name, "d").numpy(),
-        "losses": take(tensors, "losses", (len(depths), batches, N_QUANTILES), name, "d").numpy(),
-        "n_cells": take(tensors, "n_cells", (n,), name, "i").numpy(),
+        "of_label": of_label,
+        "of_batch": take(tensors, "of_batch", (groups,), name, "i").numpy(),
+        "logs": take(tensors, "logs", (groups, len(genes)), name).numpy(),
+        "variances": take(tensors, "variances", (n, len(genes)), name).numpy(),
+        "n_cells": take(tensors, "n_cells", (groups,), name, "i").numpy(),
     }
     refuse_rest(tensors, name)
     if strange := [key for key, values in arrays.items() if not np.isfinite(values).all()]:
         message = f"{name}: {strange} are not finite"
         raise BundleError(message)
-    if not (len(depths) and np.isfinite(depths).all() and depths[0] > 0 and (np.diff(depths) > 0).all()):
-        message = f"{name}: depths are not positive and ascending"
-        raise BundleError(message)
     if (
-        (np.diff(arrays["losses"]) < -_ROUNDING).any()
-        or (np.abs(arrays["expected"]) > 1 + _ROUNDING).any()
+        set(of_label.tolist()) != set(range(n))
+        or not np.isin(arrays["of_batch"], np.arange(SEVERAL, len(section.batches))).all()
         or (arrays["n_cells"] < 1).any()
     ):
-        message = f"{name}: quantiles descend, correlations exceed 1, or labels have no cells"
+        message = f"{name}: labels have no group, or groups have no batch or no cells"
+        raise BundleError(message)
+    lowest, highest = np.log(FLOOR) - _ROUNDING, np.log1p(FLOOR) + _ROUNDING
+    if (arrays["logs"] < lowest).any() or (arrays["logs"] > highest).any() or (arrays["variances"] < 0).any():
+        message = f"{name}: log expression is not of shares between 0 and 1, or variances are negative"
         raise BundleError(message)
     return LabelProfiles(
         labels=tuple(section.labels),
         genes=tuple(genes),
-        depths=depths,
         batches=tuple(section.batches),
         left_out=tuple(section.left_out),
         **arrays,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarches_plus import tl
+from scarches_plus import _keys, tl
 from scarches_plus._arguments import at_home
 from scarches_plus.cli._app import AS_IT_IS, Reading, ShareBetween, Unlabelled
 from scarches_plus.cli._files._inputs import read_cells, read_json, require_columns, require_counts, require_different
@@ -72,11 +72,23 @@ def novel(
         reference_layer=reference_layer,
     )
     write_cells(adata, out)
-    clusters = adata.obs["novel_cluster"].value_counts()
-    console.print(
-        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells"
-    )
+    _tell(adata)
     console.print(f"wrote {out}")
+
+
+def _tell(adata: AnnData) -> None:
+    """Print how many cells were called, and how many of them may be known."""
+    record = adata.uns[_keys.UNS][_keys.NOVEL]["novel"]
+    if not record["judged"]:
+        console.print("nothing was judged: novel_state is 'not judged' and novel is False for all cells")
+        return
+    clusters, false = adata.obs["novel_cluster"].value_counts(), record["false_calls"]
+    console.print(
+        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells; "
+        f"of known cells {record['alpha']:.1%} are expected to be called ({false['low']:.1%} to {false['high']:.1%})"
+    )
+    for label, among in zip(record["may_hide"]["label"], record["may_hide"]["among"], strict=True):
+        console.print(f"a type as near to {among} as {label} is would hide among its cells")
 
 
 def _known(reference: str, labels_key: str | None, batch_key: str | None, layer: str | None) -> AnnData | LabelProfiles:

@@ -5,13 +5,14 @@ Pure functions of arrays: cells are pooled among their own, so that expression h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
+from scarches_plus._label_profiles import FLOOR
 from scarches_plus._neighbors import Neighbors, nearest_within
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 #: Other cells in a pool.
 POOL = 15
-#: Log expression is ``log(share of counts + this)``.
-FLOOR = 1e-3
 #: Principal components in which neighbours are looked for.
 _COMPONENTS = 20
+#: Cells in a cluster on average, and how many clusters there are.
+_PER_CLUSTER, _FEWEST_CLUSTERS, _MOST_CLUSTERS = 25, 3, 30
 #: The neighbour whose distance is the width of the kernel that scores are smoothed with.
 _WIDTH = 4
 
@@ -35,12 +36,22 @@ class Pools:
     ----------
     counts
         Raw counts, cells x genes.
+    totals
+        Counts of each cell, of all genes, shape ``(n_cells,)``.
     neighbors
         Of each cell among these cells.
+    components
+        Principal components of the cells, shape ``(n_cells, n_components)``.
     """
 
     counts: sparse.csr_matrix
+    totals: NDArray
     neighbors: Neighbors
+    components: NDArray
+
+    def on_genes(self, columns: NDArray) -> Pools:
+        """Return the pools on some genes, as shares of the counts of all genes."""
+        return replace(self, counts=sparse.csr_matrix(self.counts[:, columns]))
 
     @cached_property
     def _members(self) -> NDArray[np.int64]:
@@ -51,10 +62,9 @@ class Pools:
         members = self._members[rows]
         shape = len(members), self.counts.shape[0]
         starts = np.arange(0, members.size + 1, members.shape[1])
-        sums = (
-            sparse.csr_matrix((np.ones(members.size, np.float32), members.ravel(), starts), shape) @ self.counts
-        ).toarray()
-        total = sums.sum(axis=1, keepdims=True)
+        belongs = sparse.csr_matrix((np.ones(members.size, np.float32), members.ravel(), starts), shape)
+        sums = (belongs @ self.counts).toarray()
+        total = self.totals[members].sum(axis=1, keepdims=True)
         shares = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
         return np.log(shares + np.float32(FLOOR))  # type: ignore[no-any-return]
 
@@ -76,7 +86,30 @@ def pooled(counts: Any) -> Pools:
         Raw counts, cells x genes, sparse or dense.
     """
     counts = sparse.csr_matrix(counts, dtype=np.float32)
-    return Pools(counts, nearest_within(own_components(counts), min(POOL, counts.shape[0] - 1)))
+    components = own_components(counts)
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    return Pools(counts, totals, nearest_within(components, min(POOL, counts.shape[0] - 1)), components)
+
+
+def cluster_logs(pools: Pools, rng: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Cluster cells by their components, and return the log expression and the number of cells of each cluster.
+
+    Parameters
+    ----------
+    pools
+        Cells.
+    rng
+        Seed of k-means.
+    """
+    from sklearn.cluster import KMeans
+
+    n = len(pools.totals)
+    wanted = min(int(np.clip(n // _PER_CLUSTER, _FEWEST_CLUSTERS, _MOST_CLUSTERS)), n // 3)
+    label = KMeans(wanted, n_init=2, random_state=rng).fit_predict(pools.components)
+    factors = np.divide(1, pools.totals, out=np.zeros(n), where=pools.totals > 0)
+    sizes = np.bincount(label, minlength=wanted)
+    means = sparse.csr_matrix((factors, (label, np.arange(n))), (wanted, n)) @ pools.counts
+    return np.log(means.toarray() / np.maximum(sizes, 1)[:, None] + FLOOR)[sizes > 0], sizes[sizes > 0]
 
 
 def own_components(counts: sparse.csr_matrix) -> NDArray[np.float32]:
