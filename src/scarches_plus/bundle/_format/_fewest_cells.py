@@ -1,15 +1,16 @@
-"""Check that no summary or profile in a bundle describes fewer than 20 cells."""
+"""Check that no summary, profile or classifier in a bundle describes fewer than 20 cells."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from scarches_plus._label_profiles import FEWEST_CELLS
-from scarches_plus.bundle._manifest import PROFILES, SUMMARIES
+from scarches_plus.bundle._manifest import CLASSIFIER, PROFILES, SUMMARIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from scarches_plus._expression_classifier import ExpressionClassifier
     from scarches_plus._label_profiles import LabelProfiles
     from scarches_plus.train import LatentSummary
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-3
 
 
-def require_enough_cells(summaries: Mapping[str, LatentSummary], profiles: LabelProfiles | None) -> None:
-    """Refuse components of a summary, and profiles, of fewer than 20 cells.
+def require_enough_cells(
+    summaries: Mapping[str, LatentSummary], profiles: LabelProfiles | None, classifier: ExpressionClassifier | None
+) -> None:
+    """Refuse components of a summary, and labels of profiles or a classifier, of fewer than 20 cells.
 
     Raises
     ------
@@ -33,10 +36,13 @@ def require_enough_cells(summaries: Mapping[str, LatentSummary], profiles: Label
                 f"sp.train.summarize_reference(model, {key!r}, min_cells={FEWEST_CELLS}), or save it with summary=False"
             )
             _refuse(f"{SUMMARIES}: components of {labels} in {key!r}", fix)
-    if profiles is not None:
-        few = [label for label, n in zip(profiles.labels, profiles.n_cells, strict=True) if n < FEWEST_CELLS]
-        if few:
-            _refuse(f"{PROFILES}: {few}", f"sp.tl.label_profiles(..., min_cells={FEWEST_CELLS})")
+    for labels_of, file, verb in (
+        (profiles, PROFILES, "label_profiles"),
+        (classifier, CLASSIFIER, "expression_classifier"),
+    ):
+        sizes = () if labels_of is None else zip(labels_of.labels, labels_of.n_cells, strict=True)
+        if rare := [label for label, n in sizes if n < FEWEST_CELLS]:
+            _refuse(f"{file}: {rare}", f"sp.tl.{verb}(..., min_cells={FEWEST_CELLS})")
 
 
 def _refuse(what: str, fix: str) -> None:
