@@ -60,8 +60,9 @@ class ExpressionClassifier:
         a single one.
     vote
         How much the vote of neighbours in the latent space counts beside the classifier, for
-        :func:`scarches_plus.tl.transfer_labels`: ``"sharpness"``, ``"weight"`` and ``"floor"`` of the stack, ``"k"``
-        and ``"kernel"`` of the vote, and the ``"space"``. ``None`` if it was not learned.
+        :func:`scarches_plus.tl.transfer_labels`: ``"sharpness"``, ``"weight"`` and ``"floor"`` of the stack, the share
+        of held-out cells on which both agree (``"agreement"``), ``"k"`` and ``"kernel"`` of the vote, and the
+        ``"space"``. ``None`` if it was not learned.
     """
 
     labels: tuple[str, ...]

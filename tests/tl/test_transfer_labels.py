@@ -341,6 +341,21 @@ def test_a_classifier_decides_where_neighbours_cannot(both, classifier):
     np.testing.assert_allclose(query.obsm["cell_type_probabilities"].sum(axis=1), 1)
 
 
+def test_a_query_unlike_the_batches_of_the_reference_is_told(both, classifier):
+    """Vote and classifier agree on held-out cells, and not on cells that lie among those of another type."""
+    reference, query = both[0], both[1].copy()
+    sp.tl.transfer_labels(query, reference, "cell_type", classifier=classifier)
+    usual = query.uns["scarches_plus"]["transfer"]["cell_type"]["agreement"]
+    voted = sp.tl.transfer_labels(query, reference, "cell_type", unknown_above=None, copy=True)
+    own = sp.tl.annotate(query, classifier, unknown_above=None, copy=True)
+    agree = voted.obs["cell_type_pred"].astype(str) == own.obs["cell_type_pred"].astype(str)
+    assert usual == pytest.approx(agree.mean())
+    assert usual > classifier.vote["agreement"] - 0.15
+    query.obsm["X_scarches"] = -query.obsm["X_scarches"]
+    with pytest.warns(UserWarning, match=r"agree on the 'cell_type' of \d+% of the cells, and of \d+%"):
+        sp.tl.transfer_labels(query, reference, "cell_type", classifier=classifier)
+
+
 def test_the_consensus_is_the_printed_formula(both, classifier):
     reference, query = both[0], both[1][:, ::-1].copy()
     reference.obs["cell_type"] = pd.Categorical(reference.obs["cell_type"], ["type3", "type0", "type2", "type1"])

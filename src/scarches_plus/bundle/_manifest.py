@@ -298,6 +298,7 @@ class VoteSection(StrictModel):
     sharpness: float = Field(gt=0)
     weight: float = Field(ge=0)
     floor: float = Field(gt=0)
+    agreement: float = Field(ge=0, le=1)
     k: int = Field(ge=1, lt=2**63)
     kernel: str
     space: str

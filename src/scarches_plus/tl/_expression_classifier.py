@@ -136,7 +136,8 @@ def expression_classifier(
     require_counts(adata, layer, batch_key=batch_key)
     space = None if use_rep is None else embedding_space(adata, use_rep)
     embedding = None if use_rep is None else embedding_of(adata, use_rep)[labelled]
-    counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)[labelled]
+    counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
+    counts = counts if len(labelled) == adata.n_obs else counts[labelled]
     codes, n_labels = codes[labelled], len(labels.categories)
     numbers, genes, held = fit_classifier(counts, codes, batches, n_labels, rng)
     vote: dict[str, Any] | None = None

@@ -134,6 +134,11 @@ def transfer_labels(
         If the reference is neither cells nor a model, the calibration or classifier is none, or MuData comes with a
         classifier.
 
+    Warns
+    -----
+    UserWarning
+        If vote and classifier agree on far fewer cells than on those of held-out batches.
+
     Notes
     -----
     Uncertainty is 1 minus the probability of the best label (eq. 21), with a hierarchy of the label given. The vote
@@ -211,6 +216,8 @@ def transfer_labels(
             tree=tree, unknown_above=unknown_above, unknown_category=unknown_category, novel=novel,
             probabilities=probabilities, record=record,
         )  # fmt: skip
+        if key in opinions and adata.n_obs:
+            adata.uns[_keys.UNS][_keys.TRANSFER][key]["agreement"] = opinions[key].agreement(key)
         if are_cells(reference):
             write_colors(adata, reference, key, unknown_category)
     return adata if copy else None

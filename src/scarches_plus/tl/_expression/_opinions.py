@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import numpy as np
 from mudata import MuData
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
+#: By how much vote and classifier may agree on fewer cells than on held-out ones.
+_SLACK = 0.15
+
 
 @dataclass(frozen=True, eq=False)
 class Opinion:
@@ -34,6 +38,7 @@ class Opinion:
     n_voted: int
     counts: sparse.csr_matrix
     genes: tuple[str, ...]
+    agreed: list[NDArray[np.bool_]] = field(default_factory=list)
 
     def consensus(self, shares_of: Callable[[slice], NDArray], rows: slice) -> NDArray[np.float64]:
         """Return the probabilities of the labels by vote and classifier together, for a slice of cells."""
@@ -42,8 +47,26 @@ class Opinion:
         probabilities = probabilities[:, [position[label] for label in self.labels]]
         shares = np.zeros_like(probabilities)
         shares[:, : self.n_voted] = shares_of(rows)
+        best = probabilities.argmax(axis=1)
+        self.agreed.append((shares.argmax(axis=1) == best)[best < self.n_voted])
         vote = self.classifier.vote or {}
         return stacked(shares, probabilities, **{name: vote[name] for name in ("sharpness", "weight", "floor")})
+
+    def agreement(self, key: str) -> float:
+        """Return the share of cells on whose label vote and classifier agreed, and warn if it is too small.
+
+        Cells for which the classifier gives a label that does not vote are left out.
+        """
+        agreed, held_out = np.concatenate(self.agreed), (self.classifier.vote or {})["agreement"]
+        share = float(agreed.mean()) if len(agreed) else 0.0
+        if share < held_out - _SLACK:
+            message = (
+                f"vote and classifier agree on the {key!r} of {share:.0%} of the cells, and of {held_out:.0%} of cells "
+                "of held-out batches: the query differs from the reference in another way than its batches do, and one "
+                "of the two is often wrong. Compare both (transfer_labels without a classifier, sp.tl.annotate)"
+            )
+            warn(message, UserWarning, stacklevel=3)
+        return share
 
 
 def opinions_for(

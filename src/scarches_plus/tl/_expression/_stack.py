@@ -48,6 +48,8 @@ def held_out_votes(
 def learn_stack(shares: NDArray, logs: NDArray, codes: NDArray) -> dict[str, Any]:
     """Return the sharpness and the weight of the vote under which held-out labels are most probable.
 
+    And the share of held-out cells on whose label both agree.
+
     Parameters
     ----------
     shares
@@ -63,7 +65,12 @@ def learn_stack(shares: NDArray, logs: NDArray, codes: NDArray) -> dict[str, Any
         return mean_loss(np.exp(at[0]) * (logs + _MOST * expit(at[1]) * votes), codes) + _PRIOR * float(at @ at)
 
     found = minimize(loss, np.zeros(2), method="Nelder-Mead").x
-    return {"sharpness": float(np.exp(found[0])), "weight": float(_MOST * expit(found[1])), "floor": FLOOR}
+    return {
+        "sharpness": float(np.exp(found[0])),
+        "weight": float(_MOST * expit(found[1])),
+        "floor": FLOOR,
+        "agreement": float((shares.argmax(axis=1) == logs.argmax(axis=1)).mean()),
+    }
 
 
 def stacked(shares: NDArray, probabilities: NDArray, *, sharpness: float, weight: float, floor: float) -> NDArray:
