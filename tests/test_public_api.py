@@ -67,7 +67,7 @@ BELONGS_TO = {
 }
 #: Names that live in another package than the one whose names they are.
 HOMES = dict.fromkeys(
-    ("export_model", "import_model", "import_reference", "load_bundle", "load_profiles", "load_reference", "save_bundle",
+    ("export_model", "import_model", "import_reference", "load_bundle", "load_classifier", "load_profiles", "load_reference", "save_bundle",
      "verify_bundle", "BundleError", "Card", "Manifest"), "scarches_plus.bundle",
 )  # fmt: skip
 HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {

@@ -1,8 +1,8 @@
 """Make open-set scenarios: a reference, a query, and what the reference lacks.
 
-A task is a pair of a reference and a query from another batch, study or species. Scenarios of a task withhold types from
-the reference, change which cells the query has, or cut the genes. Tasks, not scenarios, are split into two halves:
-``look`` for development and ``final``, opened once at the end.
+A task is a pair of a reference and a query from another batch, study or species. Its scenarios withhold types from the
+reference, change which cells the query has, or cut the genes. Tasks, not scenarios, are split into two halves: ``look``
+for development and ``final``, opened once at the end.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anndata
@@ -21,6 +20,7 @@ import scarches_plus as sp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SYM, KANG = ["sym_3pv1", "sym_3pv2", "sym_5p"], ["kang_ctrl", "kang_stim"]
 DONORS = ["donor_101", "donor_107", "donor_1039"]
@@ -142,7 +142,7 @@ TASKS = (
     Task("PBMC to 3k", "final", "batch", _batches(PBMC6, ["pbmc3k"], [*SYM, "kang_ctrl"])),
     Task("Kang to 10x", "final", "study", _batches(PBMC6, SYM, KANG)),
     Task("PBMC stimulated", "final", "study", _batches(PBMC3, ["kang_stim"])),
-    Task("two donors", "final", "batch", _batches(EIGHT, ["donor_1015", "donor_1256"], DONORS + ["donor_1244"])),
+    Task("two donors", "final", "batch", _batches(EIGHT, ["donor_1015", "donor_1256"], [*DONORS, "donor_1244"])),
     Task("mouse 2 to 1", "final", "one batch", _batches(MOUSE, ["mouse1"])),
     Task("endocrinogenesis", "final", "one batch", _halves("endocrinogenesis739.h5ad")),
     Task("lanes", "final", "batch", _lanes),
@@ -219,7 +219,9 @@ def _of_task(task: Task, reference: anndata.AnnData, query: anndata.AnnData) -> 
     variable = _by_variance(reference)
     for n in (300, 500, 1000):
         if n < reference.n_vars - 200:
-            yield scenario("panels", f"{n} genes, nothing unseen", rng.permutation(only_known)[:500], genes=variable[:n])
+            yield scenario(
+                "panels", f"{n} genes, nothing unseen", rng.permutation(only_known)[:500], genes=variable[:n]
+            )
             if enough:
                 rows = np.concatenate([rng.permutation(rest)[:400], rng.permutation(of_hidden)[:100]])
                 yield scenario("panels", f"{n} genes, {hidden} withheld", rows, without=[hidden], genes=variable[:n])
@@ -231,10 +233,12 @@ def _of_task(task: Task, reference: anndata.AnnData, query: anndata.AnnData) -> 
 def _mixed(rest: np.ndarray, hidden: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Return as many rows as there are at hand such that this share of them is hidden."""
     n = min(len(rest) / (1 - share), len(hidden) / share)
-    return np.concatenate([
-        rng.permutation(rest)[: round(n * (1 - share))],
-        rng.permutation(hidden)[: max(1, round(n * share))],
-    ])
+    return np.concatenate(
+        [
+            rng.permutation(rest)[: round(n * (1 - share))],
+            rng.permutation(hidden)[: max(1, round(n * share))],
+        ]
+    )
 
 
 def _by_variance(reference: anndata.AnnData) -> np.ndarray:

@@ -25,10 +25,12 @@ def mean_loss(scores: NDArray[np.floating], codes: NDArray[np.integer]) -> float
     return float(-log_softmax(scores, axis=1)[np.arange(len(codes)), codes].mean())
 
 
-def best_temperature(scores: NDArray[np.floating], codes: NDArray[np.integer], *, hottest: float) -> float:
-    """Return the temperature from 1 to ``hottest`` under which true labels are most probable."""
+def best_temperature(
+    scores: NDArray[np.floating], codes: NDArray[np.integer], *, hottest: float, coldest: float = 1.0
+) -> float:
+    """Return the temperature from ``coldest`` to ``hottest`` under which true labels are most probable."""
 
     def loss(log_temperature: float) -> float:
         return mean_loss(scores / np.exp(log_temperature), codes)
 
-    return float(np.exp(minimize_scalar(loss, bounds=(0.0, np.log(hottest)), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(coldest), np.log(hottest)), method="bounded").x))

@@ -70,7 +70,7 @@ MADE = {
     "hub.BundleError", "hub.Card", "hub.Manifest", "hub.Upload", "metrics.HierarchicalLabelScores", "metrics.KNIScore",
     "metrics.LabelTransferReport", "metrics.RbNIScore", "metrics.ReferenceDrift", "metrics.Report", "model.ModelState",
     "model.ReferenceSpec", "model.InheritedTraining", "model.TrainingRecord",
-    "model.Surgery", "pp.GeneReport", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.LabelProfiles",
+    "model.Surgery", "pp.GeneReport", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.ExpressionClassifier", "tl.LabelProfiles",
     "train.AdversarialTrainingPlan", "train.Anchors", "train.FreeEntries", "train.Grouping", "train.Importance",
     "train.LatentSummary", "train.Penalty", "train.SemiSupervisedTrainingPlan", "train.Setting", "train.Step",
     "train.TrainingPlan",
@@ -128,6 +128,10 @@ def importance():
     return sp.train.Importance({}, {}, 1, "hooks")
 
 
+def classifier():
+    return sp.tl.expression_classifier(things()[0], "cell_type", batch_key="batch")
+
+
 #: Method to an object that has it, what it takes, and the kinds of its parameters.
 METHODS = {
     "pp.LabelTree.certain": (
@@ -150,6 +154,10 @@ METHODS = {
     ),
     "tl.LabelProfiles.at_depth": (
         lambda: sp.tl.LabelProfiles((), (), None, np.ones(2), None, None, (), (), ()), {}, {"depth": "positive"}
+    ),
+    "tl.ExpressionClassifier.probabilities": (
+        classifier, {"counts": np.ones((3, 40)), "genes": [f"gene{i}" for i in range(40)]},
+        {"counts": "array", "genes": "names"},
     ),
     "train.Importance.plus": (importance, {"earlier": importance()}, {"decay": "not negative"}),
 }  # fmt: skip

@@ -53,6 +53,7 @@ def valid(path):
         "tl.cluster_table": {"columns": ["batch"]},
         "pp.map_gene_ids": {"columns": None},
         "pp.map_orthologs": {"columns": None},
+        "tl.annotate": {"labels_key": "cell_type", "batch_key": "batch"},
         "tl.detect_novel": {"batch_key": "batch"},
         "hub.save_bundle": {"reference": None, "summary": False, "labels_key": ()},
         "pl.novelty": {"groupby": None},

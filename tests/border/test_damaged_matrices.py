@@ -110,6 +110,7 @@ PLACES = {
     "rank_genes": lambda: sp.tl.rank_genes(_damaged(), "cell_type"),
     "normalize_gene_length": lambda: sp.pp.normalize_gene_length(_damaged(), np.ones(40)),
     "label_profiles": lambda: sp.tl.label_profiles(_damaged(), "cell_type", "batch"),
+    "expression_classifier": lambda: sp.tl.expression_classifier(_damaged(), "cell_type"),
     "balance_cells": lambda: sp.pp.balance_cells(_damaged(), "cell_type", 5),
     "transfer_labels, a sparse embedding": lambda: sp.tl.transfer_labels(_embedding(mapped()), ref(), "cell_type"),
     "balance_cells, a graph": lambda: sp.pp.balance_cells(_with_graph(query()), "cell_type", 5),

@@ -29,6 +29,12 @@ NOTHING = {
         lambda: sp.tl.detect_novel(query()[:0], ref(), "cell_type", batch_key="batch"), "0 cells"
     ),
     "label_profiles, no cells": (lambda: sp.tl.label_profiles(ref()[:0], "cell_type", "batch"), "0 cells"),
+    "expression_classifier, no cells": (
+        lambda: sp.tl.expression_classifier(ref()[:0], "cell_type"), "no cell of the reference has a label"
+    ),
+    "annotate, no cells": (
+        lambda: sp.tl.annotate(query()[:0], sp.tl.expression_classifier(ref(), "cell_type")), "0 cells"
+    ),
     "seed_labels, no cells": (lambda: sp.pp.seed_labels(query()[:0].copy(), {"a": ["gene1"]}), "0 cells"),
     "transfer_labels, no reference": (
         lambda: sp.tl.transfer_labels(mapped(), ref()[:0], "cell_type"), "no cell of the reference has a label"

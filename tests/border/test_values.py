@@ -78,6 +78,8 @@ VERBS = {
     "detect_novel": lambda bad: sp.tl.detect_novel(bad, wide(ref()), "cell_type", batch_key="batch"),
     "detect_novel, reference": lambda bad: sp.tl.detect_novel(wide(query()), bad, "cell_type", batch_key="batch"),
     "label_profiles": lambda bad: sp.tl.label_profiles(bad, "cell_type", "batch"),
+    "expression_classifier": lambda bad: sp.tl.expression_classifier(bad, "cell_type"),
+    "annotate": lambda bad: sp.tl.annotate(bad, ref(), "cell_type"),
     "seed_labels": lambda bad: sp.pp.seed_labels(bad, {"a": ["gene1"], "b": ["gene2"]}, 5),
     "normalize_gene_length": lambda bad: sp.pp.normalize_gene_length(bad, np.ones(bad.n_vars)),
     "rank_genes": lambda bad: sp.tl.rank_genes(bad, "cell_type"),

@@ -167,6 +167,15 @@ def test_profiles_and_novelty(mixed):
         sp.tl.detect_novel(query, found, unlabelled=["nan"])
 
 
+def test_classifiers_of_expression(mixed):
+    ref, query = mixed
+    assert sp.tl.expression_classifier(ref, "cell_type").labels == ("alpha", "type2")
+    found = sp.tl.expression_classifier(ref, "cell_type", unlabelled=["nan"])
+    assert found.labels == ("Mixed", "alpha", "type2")
+    with pytest.raises(ValueError, match=r"leave out .*unlabelled"):
+        sp.tl.annotate(query, found, unlabelled=["nan"])
+
+
 def test_a_model_in_place_of_cells_takes_no_words(mixed):
     ref, query = mixed
     model = sp.tl.build_reference(ref, "batch", "cell_type", recipe="scanvi", **FAST)

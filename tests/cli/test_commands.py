@@ -137,6 +137,33 @@ def test_novel(tmp_path, capsys):
     assert np.isfinite(cells.obs["novel_score"]).all()
 
 
+def test_annotate(tmp_path, capsys):
+    """By cells and by a bundle: what the verb writes, and no model in between."""
+    adata = sp.datasets.simulate(300, 60, 3, n_batches=3, type_effect=0.6)
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    adata[~query].write_h5ad(tmp_path / "reference.h5ad")
+    adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
+    columns = ["--labels-key", "cell_type", "--batch-key", "batch"]
+    cells = [tmp_path / "query.h5ad", "--reference", tmp_path / "reference.h5ad", *columns]
+    run("annotate", *cells, "--out", tmp_path / "by_cells.h5ad", epochs=False)
+    found = anndata.read_h5ad(tmp_path / "by_cells.h5ad")
+    assert (found.obs["cell_type_pred"].astype(str) == found.obs["cell_type"].astype(str)).mean() > 0.9
+    assert f"type0      {(found.obs['cell_type_pred'] == 'type0').sum()}" in capsys.readouterr().out
+    reference = adata[~query].copy()
+    classifier = sp.tl.expression_classifier(reference, "cell_type", batch_key="batch")
+    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", classifier=classifier)
+    words = ["annotate", tmp_path / "query.h5ad", "--reference", bundle, "--probabilities"]
+    run(*words, "--out", tmp_path / "by_bundle.h5ad", epochs=False)
+    again = anndata.read_h5ad(tmp_path / "by_bundle.h5ad")
+    np.testing.assert_array_equal(again.obs["cell_type_uncertainty"], found.obs["cell_type_uncertainty"])
+    assert again.obsm["cell_type_probabilities"].shape == (100, 3)
+    with pytest.raises(ValueError, match="--labels-key"):
+        run("annotate", *cells[:3], "--out", tmp_path / "no.h5ad", epochs=False)
+    bare = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bare")
+    with pytest.raises(ValueError, match=r"lists no classifier.*or pass the reference's cells"):
+        run("annotate", tmp_path / "query.h5ad", "--reference", bare, "--out", tmp_path / "no.h5ad", epochs=False)
+
+
 @pytest.mark.filterwarnings("ignore:.*would be given a new label")  # after an epoch
 def test_name_and_extend(folder, tmp_path, capsys):
     ref, query = (anndata.read_h5ad(folder / f"{name}.h5ad") for name in ("ref", "query"))
@@ -281,7 +308,19 @@ def test_help_is_quick_and_complete():
         "assert not {'torch', 'scvi', 'scanpy'} & set(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("demo", "build", "map", "transfer", "novel", "name", "extend", "report", "seeds", "abundance"):
+    for command in (
+        "demo",
+        "build",
+        "map",
+        "annotate",
+        "transfer",
+        "novel",
+        "name",
+        "extend",
+        "report",
+        "seeds",
+        "abundance",
+    ):
         assert command in result.stdout
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 import scarches_plus as sp
 from scarches_plus.hub import BundleError
 
-TENSORS = ["weights", "importance", "anchors", "summaries", "reference", "profiles"]
+TENSORS = ["weights", "importance", "anchors", "summaries", "reference", "profiles", "classifier"]
 FILES = ["manifest.json", "SHA256SUMS", "README.md", *(f"{name}.safetensors" for name in TENSORS)]
 
 
@@ -327,6 +327,26 @@ def test_values_that_no_profiles_have(bundle, name):
     sign(bundle)
     for opens in (sp.hub.verify_bundle, sp.hub.load_profiles):
         refused(bundle, r"profiles\.safetensors", opens=opens)
+
+
+NO_CLASSIFIER = {
+    "coefficients": lambda values: values * float("nan"),
+    "scale": lambda values: values * 0,
+    "noise": lambda values: -values,
+    "shares": lambda values: values * 0,
+    "factors": lambda values: values[:, 1:],
+    "n_cells": lambda values: values * 0,
+}
+
+
+@pytest.mark.parametrize("name", NO_CLASSIFIER)
+def test_values_that_no_classifier_has(bundle, name):
+    path = bundle / "classifier.safetensors"
+    tensors = load(path.read_bytes())
+    path.write_bytes(save(tensors | {name: NO_CLASSIFIER[name](tensors[name]).contiguous()}))
+    sign(bundle)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_classifier):
+        refused(bundle, r"classifier\.safetensors", opens=opens)
 
 
 def test_profiles_and_their_description_come_together(bundle):

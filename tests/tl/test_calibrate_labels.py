@@ -136,3 +136,50 @@ def test_another_vote_is_refused(reference, query):
     with pytest.raises(ValueError, match=r"space None.*space another"):
         sp.tl.transfer_labels(query, reference, "cell_type", k=10, calibration=calibration)
     assert "cell_type_pred" not in query.obs
+
+
+def test_batches_that_contradict_one_another_leave_the_vote_as_it_is(query):
+    """In one batch the vote is right more often than it says, in the other less: neither speaks for the other."""
+    reference = overlapping(1600, 0, ["a", "b"])
+    sure = (reference.obs["batch"] == "a").to_numpy()
+    wrong = ~sure & (np.arange(reference.n_obs) % 2 == 0)
+    reference.obs.loc[wrong, "cell_type"] = np.roll(reference.obs["cell_type"].to_numpy(), 1)[wrong]
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")
+    assert calibration.exponent == 1
+    assert calibration.error == calibration.error_before
+    before = transferred(query, reference)[1]
+    after = transferred(query, reference, calibration=calibration)[1]
+    assert after.calibration_error == pytest.approx(before.calibration_error, abs=1e-3)
+
+
+def test_the_error_is_that_of_batches_the_calibration_has_not_seen():
+    reference = overlapping(900, 0)
+    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=3)
+    held_out = []
+    for batch in "abc":
+        own = reference[(reference.obs["batch"] == batch).to_numpy()].copy()
+        others = reference[(reference.obs["batch"] != batch).to_numpy()]
+        voted = sp.tl.transfer_labels(own, others, "cell_type", k=3, unknown_above=None, probabilities=True, copy=True)
+        held_out.append((voted.obsm["cell_type_probabilities"], own.obs["cell_type"].astype("category").cat.codes))
+    sure, right = [], []
+    for one in range(3):
+        shares, codes = (
+            np.concatenate([held_out[other][part] for other in range(3) if other != one]) for part in (0, 1)
+        )
+        exponent, floor = fit_by_grid(shares, codes)
+        powers = (held_out[one][0] + floor) ** exponent
+        sure.append(powers.max(axis=1) / powers.sum(axis=1))
+        right.append(powers.argmax(axis=1) == held_out[one][1].to_numpy())
+    curve = sp.metrics.reliability_curve(np.concatenate(sure), np.concatenate(right))
+    assert calibration.error == pytest.approx(curve.attrs["calibration_error"], abs=0.01)
+
+
+def fit_by_grid(shares, codes):
+    """The exponent and the floor of highest likelihood, by trying them all."""
+    best = None
+    for exponent in np.geomspace(0.1, 10, 60):
+        for floor in np.geomspace(1e-4, 1, 60):
+            powers = (shares + floor) ** exponent
+            loss = -np.log(powers[np.arange(len(codes)), codes] / powers.sum(axis=1)).mean()
+            best = min(best or (loss, exponent, floor), (loss, exponent, floor))
+    return best[1:]

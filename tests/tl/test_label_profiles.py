@@ -33,10 +33,12 @@ def test_groups_are_labels_in_batches():
 def test_means_over_batches_and_variances_between_and_within_them():
     adata = reference()
     profiles = sp.tl.label_profiles(adata, "cell_type", "batch")
-    groups = np.array([
-        [np.log(shares_of(adata, label, batch).mean(axis=0) + 1e-3) for batch in profiles.batches]
-        for label in profiles.labels
-    ])
+    groups = np.array(
+        [
+            [np.log(shares_of(adata, label, batch).mean(axis=0) + 1e-3) for batch in profiles.batches]
+            for label in profiles.labels
+        ]
+    )
     np.testing.assert_allclose(profiles.over_batches(), groups.mean(axis=1), atol=1e-4)
     np.testing.assert_allclose(profiles.batch_variance(), groups.var(axis=1, ddof=1).mean(axis=0), atol=1e-4)
     within, sizes = [], []

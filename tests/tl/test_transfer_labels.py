@@ -1,5 +1,7 @@
 """Label transfer on AnnData."""
 
+import dataclasses
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -302,3 +304,104 @@ def test_novel_cells_are_unknown_whatever_their_neighbours_say(reference, query)
         sp.tl.transfer_labels(query, reference, "cell_type", novel_key="new")
     with pytest.raises(ValueError, match="must be boolean"):
         sp.tl.transfer_labels(query, reference, "cell_type", novel_key="cell_type_uncertainty")
+
+
+# --- With a classifier of expression ---
+
+
+@pytest.fixture(scope="module")
+def both():
+    """Reference and query with counts, and an embedding that tells two of four types apart only."""
+    adata = sp.datasets.simulate(600, 200, 4, n_batches=3, batch_effect=0.3, type_effect=0.5, rng=0)
+    codes = adata.obs["cell_type"].astype("category").cat.codes.to_numpy()
+    z = np.random.default_rng(0).normal(size=(adata.n_obs, 2)) + 6 * np.array([[0, 0], [0, 0], [1, 0], [0, 1]])[codes]
+    adata.obsm["X_scarches"] = z.astype(np.float32)
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    return adata[~query].copy(), adata[query].copy()
+
+
+@pytest.fixture(scope="module")
+def classifier(both):
+    return sp.tl.expression_classifier(both[0], "cell_type", batch_key="batch", use_rep="X_scarches")
+
+
+def right(adata):
+    return (adata.obs["cell_type_pred"].astype(str) == adata.obs["cell_type"].astype(str)).mean()
+
+
+def test_a_classifier_decides_where_neighbours_cannot(both, classifier):
+    reference, query = both[0], both[1].copy()
+    sp.tl.transfer_labels(query, reference, "cell_type", unknown_above=None)
+    assert right(query) < 0.85
+    sp.tl.transfer_labels(query, reference, "cell_type", unknown_above=None, classifier=classifier, probabilities=True)
+    assert right(query) > 0.97
+    record = query.uns["scarches_plus"]["transfer"]["cell_type"]
+    assert record["classifier"]
+    assert record["calibrated"]
+    np.testing.assert_allclose(query.obsm["cell_type_probabilities"].sum(axis=1), 1)
+
+
+def test_a_query_unlike_the_batches_of_the_reference_is_told(both, classifier):
+    """Vote and classifier agree on held-out cells, and not on cells that lie among those of another type."""
+    reference, query = both[0], both[1].copy()
+    sp.tl.transfer_labels(query, reference, "cell_type", classifier=classifier)
+    usual = query.uns["scarches_plus"]["transfer"]["cell_type"]["agreement"]
+    voted = sp.tl.transfer_labels(query, reference, "cell_type", unknown_above=None, copy=True)
+    own = sp.tl.annotate(query, classifier, unknown_above=None, copy=True)
+    agree = voted.obs["cell_type_pred"].astype(str) == own.obs["cell_type_pred"].astype(str)
+    assert usual == pytest.approx(agree.mean())
+    assert usual > classifier.vote["agreement"] - 0.15
+    query.obsm["X_scarches"] = -query.obsm["X_scarches"]
+    with pytest.warns(UserWarning, match=r"agree on the 'cell_type' of \d+% of the cells, and of \d+%"):
+        sp.tl.transfer_labels(query, reference, "cell_type", classifier=classifier)
+
+
+def test_the_consensus_is_the_printed_formula(both, classifier):
+    reference, query = both[0], both[1][:, ::-1].copy()
+    reference.obs["cell_type"] = pd.Categorical(reference.obs["cell_type"], ["type3", "type0", "type2", "type1"])
+    voted = sp.tl.transfer_labels(query, reference, "cell_type", probabilities=True, copy=True)
+    joint = sp.tl.transfer_labels(
+        query, reference, "cell_type", probabilities=True, copy=True, classifier={"cell_type": classifier}
+    )
+    order = joint.uns["scarches_plus"]["probability_labels"]["cell_type"]
+    assert order == ["type3", "type0", "type2", "type1"]
+    own = classifier.probabilities(query.X, list(query.var_names))[:, [classifier.labels.index(name) for name in order]]
+    one = classifier.vote
+    logs = np.log(np.maximum(own, np.exp(-20)))
+    logs += one["weight"] * np.log(voted.obsm["cell_type_probabilities"] + one["floor"])
+    powers = np.exp(one["sharpness"] * logs)
+    np.testing.assert_allclose(
+        joint.obsm["cell_type_probabilities"], powers / powers.sum(axis=1, keepdims=True), rtol=1e-6, atol=1e-12
+    )
+
+
+def test_a_classifier_of_another_vote_or_labels_is_refused(both, classifier):
+    reference, query = both[0].copy(), both[1].copy()
+    for call, error, says in (
+        ({"k": 7}, ValueError, "another vote .*'k': 50"),
+        ({"kernel": "gaussian"}, ValueError, "another vote"),
+        ({"classifier": {"other": classifier}}, KeyError, "no classifier of"),
+        ({"classifier": {"cell_type": 1}}, TypeError, "must be what sp.tl.expression_classifier returned"),
+        ({"classifier": dataclasses.replace(classifier, vote=None)}, ValueError, "beside no vote"),
+        ({"calibration": sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")}, ValueError, "calibrated by itself"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=says):
+            sp.tl.transfer_labels(query, reference, "cell_type", **{"classifier": classifier, **call})
+    reference.obs["cell_type"] = reference.obs["cell_type"].astype(str).replace("type1", "stranger")
+    with pytest.raises(ValueError, match=r"does not know the reference's labels .*stranger"):
+        sp.tl.transfer_labels(query, reference, "cell_type", classifier=classifier)
+    with pytest.raises(ValueError, match="there are 2 label columns"):
+        sp.tl.transfer_labels(query, both[0], ["cell_type", "batch"], classifier=classifier)
+    query.var_names = [f"other{i}" for i in range(query.n_vars)]
+    with pytest.raises(ValueError, match="none of the classifier's genes"):
+        sp.tl.transfer_labels(query, both[0], "cell_type", classifier=classifier)
+    assert "cell_type_pred" not in query.obs
+
+
+def test_a_classifier_knows_labels_that_do_not_vote(both, classifier):
+    """A summary leaves out rare labels; the classifier finds them all the same."""
+    reference, query = both[0].copy(), both[1].copy()
+    few = reference[(reference.obs["cell_type"] != "type2").to_numpy()].copy()
+    sp.tl.transfer_labels(query, few, "cell_type", classifier=classifier, unknown_above=None)
+    assert "type2" in set(query.obs["cell_type_pred"])
+    assert query.obs["cell_type_pred"].cat.categories.tolist()[-2:] == ["type2", "Unknown"]

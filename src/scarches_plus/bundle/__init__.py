@@ -16,6 +16,7 @@ from ._format._folder import all_files, checksums, no_bundle, read_file, read_li
 from ._import_model import import_model
 from ._import_reference import import_reference
 from ._load_bundle import load_bundle
+from ._load_classifier import load_classifier
 from ._load_profiles import load_profiles
 from ._load_reference import load_reference
 from ._manifest import (
@@ -64,6 +65,7 @@ __all__ = [
     "import_reference",
     "layout_at",
     "load_bundle",
+    "load_classifier",
     "load_profiles",
     "load_reference",
     "no_bundle",

@@ -29,6 +29,7 @@ ANCHORS = "anchors.safetensors"
 SUMMARIES = "summaries.safetensors"
 REFERENCE = "reference.safetensors"
 PROFILES = "profiles.safetensors"
+CLASSIFIER = "classifier.safetensors"
 README = "README.md"
 #: All that a bundle may hold besides its manifest and checksums.
 FileName = Literal[
@@ -38,6 +39,7 @@ FileName = Literal[
     "summaries.safetensors",
     "reference.safetensors",
     "profiles.safetensors",
+    "classifier.safetensors",
     "README.md",
 ]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -290,6 +292,29 @@ class ProfilesSection(StrictModel):
     batches: Texts = Field(min_length=1)
 
 
+class VoteSection(StrictModel):
+    """What the vote of neighbours counts beside a classifier."""
+
+    sharpness: float = Field(gt=0)
+    weight: float = Field(ge=0)
+    floor: float = Field(gt=0)
+    agreement: float = Field(ge=0, le=1)
+    k: int = Field(ge=1, lt=2**63)
+    kernel: str
+    space: str
+
+
+class ClassifierSection(StrictModel):
+    """As in :class:`scarches_plus.tl.ExpressionClassifier`."""
+
+    labels: Names = Field(min_length=2)
+    genes: Names = Field(min_length=1)
+    labels_key: str
+    temperature: float = Field(gt=0)
+    held_out: dict[str, JsonValue]
+    vote: VoteSection | None
+
+
 class Manifest(StrictModel):
     """Manifest of a bundle: ``manifest.json``.
 
@@ -303,7 +328,7 @@ class Manifest(StrictModel):
         What people want to know.
     model, cells, training, state
         The model.
-    importance, anchors, summaries, reference, profiles
+    importance, anchors, summaries, reference, profiles, classifier
         What else is there; ``None`` or empty if it is not.
     calibration
         Plain values that came with the model, such as thresholds of rejection.
@@ -325,6 +350,7 @@ class Manifest(StrictModel):
     summaries: dict[str, SummarySection]
     reference: ReferenceSection | None
     profiles: ProfilesSection | None = None
+    classifier: ClassifierSection | None = None
     calibration: dict[str, JsonValue]
     versions: dict[str, str]
     files: dict[FileName, FileEntry]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scarches_plus import _arguments as check
+from scarches_plus._expression_classifier import ExpressionClassifier
 from scarches_plus._files import check_output_folder, write_folder
 from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._options import check_options
@@ -45,6 +46,7 @@ def save_bundle(
     include: Part | Sequence[Part] = (),
     labels_key: str | Sequence[str] = (),
     profiles: LabelProfiles | None = None,
+    classifier: ExpressionClassifier | None = None,
     calibration: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -84,6 +86,10 @@ def save_bundle(
     profiles
         What the labels look like in counts (:func:`scarches_plus.tl.label_profiles`), from which
         :func:`scarches_plus.tl.detect_novel` finds novel cells where no reference cell is at hand.
+    classifier
+        What tells the labels apart by expression (:func:`scarches_plus.tl.expression_classifier`), for
+        :func:`scarches_plus.tl.annotate` and :func:`scarches_plus.tl.transfer_labels` where no reference cell is at
+        hand.
     calibration
         Plain values to keep with the model, such as thresholds.
     overwrite
@@ -103,9 +109,9 @@ def save_bundle(
         the message says where.
     ValueError
         If the model is not trained, or the card is not valid, or cells are asked for that are not there, or a component
-        of the summary, or a label of the profiles, has fewer than 20.
+        of the summary, or a label of the profiles or the classifier, has fewer than 20.
     TypeError
-        If an argument of the model is no plain value, or profiles are none.
+        If an argument of the model is no plain value, or profiles or the classifier are none.
     """
     from ._format._bundle_files import bundle_files, parts_of
 
@@ -126,6 +132,9 @@ def save_bundle(
     if not isinstance(profiles, LabelProfiles | None):
         message = f"profiles must be what sp.tl.label_profiles returned, not {check.shown(profiles)}"
         raise TypeError(message)
+    if not isinstance(classifier, ExpressionClassifier | None):
+        message = f"classifier must be what sp.tl.expression_classifier returned, not {check.shown(classifier)}"
+        raise TypeError(message)
     model = model_of(model)
     if keys and not summary and "labels" not in include:
         message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"
@@ -137,7 +146,7 @@ def save_bundle(
     files = bundle_files(
         model, parts, card, keys,
         summary=summary, importance=importance, anchors=anchors, reference=reference, include=include,
-        profiles=profiles, calibration=calibration,
+        profiles=profiles, classifier=classifier, calibration=calibration,
     )  # fmt: skip
     write_folder(folder, files, overwrite=overwrite, foreign=no_bundle)
     return folder

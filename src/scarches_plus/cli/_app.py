@@ -28,7 +28,7 @@ _COMMANDS = {
     "_models": {"embed": "embed", "bundle": "bundle"},
     "_check": {"check": "check_"},
     "_genes": {"genes": "genes"},
-    "_annotation": {"seeds": "seeds", "transfer": "transfer", "abundance": "abundance"},
+    "_annotation": {"seeds": "seeds", "annotate": "annotate", "transfer": "transfer", "abundance": "abundance"},
     "_novelty": {"novel": "novel", "name": "name", "extend": "extend"},
     "_scoring": {"report": "report", "evaluate": "evaluate"},
     "_hub": {"hub": "hub"},

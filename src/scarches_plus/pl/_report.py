@@ -14,10 +14,11 @@ from ._drawing._axes import axes_or_none
 from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 _COLORS = {
     "mixing": "Blues",
@@ -70,20 +71,18 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
     if len(axes) != 2:
         message = f"axes must be two, for the table and the scatter; there are {len(axes)}"
         raise ValueError(message)
-    _draw_table(table, axes[0])
+    _draw_table(table, axes[0], plt.get_cmap)
     _draw_scatter(table, axes[1])
     return plain_texts(axes[0]), plain_texts(axes[1])
 
 
-def _draw_table(table: pd.DataFrame, ax: Axes) -> None:
-    import matplotlib.pyplot as plt
-
+def _draw_table(table: pd.DataFrame, ax: Axes, colormap: Callable[[str], Colormap]) -> None:
     kinds, names = ([str(one[level]) for one in table.columns.to_list()] for level in (0, 1))
     gaps = np.cumsum([0, *(0.5 * (after != before) for before, after in pairwise(kinds))])
     places, rows = np.arange(len(kinds)) + gaps, np.arange(len(table))
     for kind, x, values in zip(kinds, places, table.to_numpy(dtype=float).T, strict=True):
         defined = np.isfinite(values)
-        shades = plt.get_cmap(_COLORS[kind])(0.15 + 0.6 * np.clip(values, 0, 1))
+        shades = colormap(_COLORS[kind])(0.15 + 0.6 * np.clip(values, 0, 1))
         ax.scatter(np.full(defined.sum(), x), rows[defined], s=520, c=shades[defined], zorder=1)
         for row, number in zip(rows, values, strict=True):
             ax.text(x, row, f"{number:.2f}" if np.isfinite(number) else "-", ha="center", va="center", fontsize=8)

@@ -3,6 +3,7 @@
 AnnData in, AnnData out; each verb is a short composition of public parts that work alone.
 """
 
+from ._annotate import annotate
 from ._build_reference import build_reference
 from ._calibrate_labels import calibrate_labels
 from ._cluster import cluster
@@ -12,6 +13,7 @@ from ._detect_novel import detect_novel
 from ._differential_abundance import differential_abundance
 from ._embed import embed
 from ._explain_labels import explain_labels
+from ._expression_classifier import ExpressionClassifier, expression_classifier
 from ._expression_table import expression_table
 from ._extend_reference import extend_reference
 from ._joint_embedding import joint_embedding
@@ -24,8 +26,10 @@ from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
 
 __all__ = [
+    "ExpressionClassifier",
     "LabelCalibration",
     "LabelProfiles",
+    "annotate",
     "build_reference",
     "calibrate_labels",
     "cluster",
@@ -35,6 +39,7 @@ __all__ = [
     "differential_abundance",
     "embed",
     "explain_labels",
+    "expression_classifier",
     "expression_table",
     "extend_reference",
     "joint_embedding",

@@ -11,10 +11,11 @@ import pandas as pd
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_of
+from scarches_plus._logging import logger
 from scarches_plus._neighbors import nearest
 from scarches_plus.metrics import calibration_error
 
-from ._label_calibration import LabelCalibration, calibrated_shares, fit
+from ._label_calibration import LEAST_FLOOR, LabelCalibration, calibrated_shares, fit
 from ._provenance._embedding_record import embedding_of, embedding_space
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-#: Parts that a reference of one batch is dealt into.
+#: Parts that a reference of one batch, and the batches of a reference, are dealt into.
 _PARTS = 5
 
 
@@ -87,9 +88,10 @@ def calibrate_labels(
     Notes
     -----
     Held-out cells whose label no other batch has are left out: no vote could be right. Probabilities are those of the
-    known labels; types that the reference lacks are another question (:func:`detect_novel`). The latent space has seen
-    all batches of the reference, so a query that differs from them more than they do from one another is somewhat less
-    certain than it says.
+    known labels; types that the reference lacks are another question (:func:`detect_novel`). Batches say of one another
+    whether calibration helps: each is calibrated by what the others say, and if the error does not fall, the vote stays
+    as it is. The latent space has seen all batches of the reference, so a query that differs from them more than they
+    do from one another is somewhat less certain than it says.
 
     References
     ----------
@@ -122,9 +124,28 @@ def calibrate_labels(
         found = nearest(embedding[held[of_fold]], embedding[others], min(k, len(others)))
         shares[of_fold] = vote(codes[others][found.indices], kernel_weights(found.distances, kernel), shares.shape[1])
     truth = codes[held]
+    before = _error(shares, truth)
+    after = _error(_cross_calibrated(shares, truth, folds[held]), truth)
     exponent, floor = fit(shares, truth)
-    before, after = (_error(each, truth) for each in (shares, calibrated_shares(shares, exponent, floor)))
+    if after >= before:
+        logger.info(
+            "the vote stays as it is: by what other batches say its error would be %.3f, and is %.3f without",
+            after, before,
+        )  # fmt: skip
+        exponent, floor, after = 1.0, LEAST_FLOOR, before
     return LabelCalibration(exponent, floor, after, before, len(held), k, kernel, space)
+
+
+def _cross_calibrated(shares: NDArray, codes: NDArray, folds: NDArray) -> NDArray:
+    """Return the shares of each part of the folds as the cells of the other parts calibrate them."""
+    parts = np.unique(folds, return_inverse=True)[1] % _PARTS
+    if len(np.unique(parts)) == 1:
+        return shares  # nothing else to learn from
+    found = np.empty_like(shares)
+    for part in np.unique(parts):
+        own = parts == part
+        found[own] = calibrated_shares(shares[own], *fit(shares[~own], codes[~own]))
+    return found
 
 
 def _error(shares: NDArray, codes: NDArray) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Shares are never taken for nothing, so that a logarithm exists and a label no neighbour has is not impossible.
-_LEAST_FLOOR = 1e-4
+LEAST_FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class LabelCalibration:
     floor
         :math:`f`.
     error, error_before
-        Expected calibration error of the held-out cells with calibration and without.
+        Expected calibration error of the held-out cells, as the other held-out batches calibrate them, and without
+        calibration.
     n_cells
         Number of held-out cells.
     k, kernel
@@ -168,7 +169,7 @@ def fit(shares: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
     """
 
     def loss(logs: np.ndarray) -> float:
-        return mean_loss(np.exp(logs[0]) * np.log(shares + _LEAST_FLOOR + np.exp(logs[1])), codes)
+        return mean_loss(np.exp(logs[0]) * np.log(shares + LEAST_FLOOR + np.exp(logs[1])), codes)
 
     found = minimize(loss, np.log([1.0, 0.01]), method="Nelder-Mead", bounds=np.log([[0.05, 20.0], [1e-6, 1.0]]))
-    return float(np.exp(found.x[0])), float(_LEAST_FLOOR + np.exp(found.x[1]))
+    return float(np.exp(found.x[0])), float(LEAST_FLOOR + np.exp(found.x[1]))

@@ -115,9 +115,12 @@ def label_profiles(
         of_label=of_label,
         of_batch=of_batch,
         logs=np.log(shares / n_cells[:, None] + FLOOR).astype(np.float32),
-        variances=np.array([
-            np.average(within[of_label == one], axis=0, weights=n_cells[of_label == one]) for one in range(len(labels))
-        ]).astype(np.float32),
+        variances=np.array(
+            [
+                np.average(within[of_label == one], axis=0, weights=n_cells[of_label == one])
+                for one in range(len(labels))
+            ]
+        ).astype(np.float32),
         n_cells=n_cells,
         batches=tuple(map(str, batches)),
         left_out=tuple(map(str, left_out)),

@@ -6,30 +6,31 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pandas as pd
-
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import name_of, require_writable
+from scarches_plus._cells import require_writable
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._load import load
-from scarches_plus._logging import logger
 from scarches_plus._neighbors import nearest
 
+from ._expression._opinions import opinions_for
 from ._label_calibration import calibrations_for
 from ._novelty._novel_cells import novel_cells
 from ._provenance._embedding_record import are_cells, copy_of, embedding_of, require_same_space
-from ._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
+from ._votes._neighbor_votes import KERNELS, kernel_weights, vote
 from ._votes._reference_labels import reference_labels
 from ._votes._summary_votes import summaries_for
+from ._votes._write_labels import label_answers, write_colors, write_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    import numpy as np
+    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
 
+    from scarches_plus._expression_classifier import ExpressionClassifier
     from scarches_plus._neighbors import Neighbors
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import LatentSummary
@@ -42,7 +43,7 @@ _RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {ne
 _RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model.state.summaries[{old!r}]}})"
 
 
-def transfer_labels(  # noqa: PLR0915 (arguments are checked one by one)
+def transfer_labels(
     adata: AnnData | MuData,
     reference: AnnData | MuData | SCVI | SCANVI | TOTALVI | str | Path,
     labels_key: str | Sequence[str],
@@ -55,6 +56,7 @@ def transfer_labels(  # noqa: PLR0915 (arguments are checked one by one)
     unlabelled: Collection[Any] | None = None,
     hierarchy: LabelTree | Mapping[str, str | None] | None = None,
     calibration: LabelCalibration | Mapping[str, LabelCalibration] | None = None,
+    classifier: ExpressionClassifier | Mapping[str, ExpressionClassifier] | None = None,
     novel_key: str | None = None,
     probabilities: bool = False,
     copy: bool = False,
@@ -100,6 +102,10 @@ def transfer_labels(  # noqa: PLR0915 (arguments are checked one by one)
     calibration
         What :func:`calibrate_labels` learned of the same vote (not for a model), by label column if there are several.
         Probabilities and uncertainties then mean what they say; the best label stays the same.
+    classifier
+        What :func:`expression_classifier` learned of the reference's expression and of the same vote
+        (``use_rep="X_scarches"``), by label column if there are several. The label is then the consensus of both, read
+        from the counts that the query was mapped by; it is calibrated by itself.
     novel_key
         ``obs`` column of :func:`detect_novel`, ``"novel"`` unless named otherwise: cells that it calls novel are
         unknown, whatever their neighbours say. Their uncertainty stays that of the vote.
@@ -122,9 +128,16 @@ def transfer_labels(  # noqa: PLR0915 (arguments are checked one by one)
     ValueError
         If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the
         hierarchy, no column is named, ``unknown_category`` or two values of a column read like one label, a calibration
-        is of another vote, ``unlabelled`` is given with a model, or the column of novel cells is not boolean.
+        or classifier is of another vote, both are given, ``unlabelled`` is given with a model, or the column of novel
+        cells is not boolean.
     TypeError
-        If the reference is neither cells nor a model, or the calibration is none.
+        If the reference is neither cells nor a model, the calibration or classifier is none, or MuData comes with a
+        classifier.
+
+    Warns
+    -----
+    UserWarning
+        If vote and classifier agree on far fewer cells than on those of held-out batches.
 
     Notes
     -----
@@ -168,9 +181,14 @@ def transfer_labels(  # noqa: PLR0915 (arguments are checked one by one)
         summaries = summaries_for(adata, reference, keys, use_rep)
         labels = {key: list(summary.labels) for key, summary in summaries.items()}
     calibrations = calibrations_for(keys, calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
+    opinions = opinions_for(adata, labels, classifier, use_rep=use_rep, k=k, kernel=kernel)
+    if opinions and calibrations:
+        message = "pass calibration or classifier: the consensus with a classifier is calibrated by itself"
+        raise ValueError(message)
     novel = None if novel_key is None else novel_cells(adata, novel_key)
     tree = None if hierarchy is None else LabelTree.of(hierarchy)
-    answers = {key: _answers(names, key, tree, unknown_category) for key, names in labels.items()}
+    labels |= {key: list(opinion.labels) for key, opinion in opinions.items()}
+    answers = {key: label_answers(names, key, tree, unknown_category) for key, names in labels.items()}
 
     adata = copy_of(adata) if copy else adata
     embedding = embedding_of(adata, use_rep)
@@ -181,28 +199,27 @@ def transfer_labels(  # noqa: PLR0915 (arguments are checked one by one)
         }
     else:
         shares = {key: partial(_by_mixture, summary, embedding) for key, summary in summaries.items()}
+    for key, opinion in opinions.items():
+        shares[key] = partial(opinion.consensus, shares[key])
     for key, names in labels.items():
-        best, probability = best_labels(shares[key], adata.n_obs, names, tree=tree, unknown_above=unknown_above)
-        if novel is not None:
-            best[novel] = -1
-        if tree is not None:
-            best = np.where(best < 0, -1, np.searchsorted(np.flatnonzero(np.isin(tree.nodes, answers[key])), best))
-        adata.obs[_keys.predicted(key)] = _predictions(answers[key], best, unknown_category)
-        adata.obs[_keys.uncertainty(key)] = np.clip(1.0 - probability, 0.0, 1.0)
-        if _forget_probabilities(adata, key) and not probabilities:
-            logger.info("probabilities of %r that an earlier call wrote are deleted", key)
         votes = {"k": neighbors.indices.shape[1], "kernel": kernel} if are_cells(reference) else {}
         source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
-        _record(
-            adata, key, int((best < 0).sum()),
-            labels=source, embedding=use_rep, **votes,
-            unknown_above=-1.0 if unknown_above is None else float(unknown_above),
-            calibrated=key in calibrations, hierarchy=tree is not None, novel_key=novel_key or "",
+        record = {
+            "labels": source, "embedding": use_rep, **votes, "calibrated": key in calibrations or key in opinions,
+            "classifier": key in opinions,
+            "hierarchy": tree is not None, "novel_key": novel_key or "",
+            "by": f"obsm[{use_rep!r}]" + (f", {votes['k']} neighbours" if votes else "")
+            + (", calibrated" if key in calibrations else "") + (", expression" if key in opinions else ""),
+        }  # fmt: skip
+        write_labels(
+            adata, key, shares[key], names, answers[key],
+            tree=tree, unknown_above=unknown_above, unknown_category=unknown_category, novel=novel,
+            probabilities=probabilities, record=record,
         )  # fmt: skip
-        if probabilities:
-            _write_probabilities(adata, key, names, shares[key](slice(None)))
+        if key in opinions and adata.n_obs:
+            adata.uns[_keys.UNS][_keys.TRANSFER][key]["agreement"] = opinions[key].agreement(key)
         if are_cells(reference):
-            _write_colors(adata, reference, key, unknown_category)
+            write_colors(adata, reference, key, unknown_category)
     return adata if copy else None
 
 
@@ -216,67 +233,3 @@ def _votes(
 
 def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> np.ndarray:
     return summary.probabilities(embedding[rows])
-
-
-def _answers(labels: list[str], key: str, tree: LabelTree | None, unknown_category: str) -> list[str]:
-    """Return the labels that cells may get, in the order of the hierarchy.
-
-    These are the reference's labels and, with a hierarchy, those that contain them.
-    """
-    answers = labels
-    if tree is not None:
-        tree.require(labels, f"the reference's labels of {key!r}")
-        named = {node for label in labels for node in tree.path(label)}
-        answers = [node for node in tree.nodes if node in named]
-    if unknown_category in answers:
-        message = (
-            f"{unknown_category!r} is a label of {key!r} and the name of cells without one: pass another "
-            "unknown_category"
-        )
-        raise ValueError(message)
-    return answers
-
-
-def _predictions(names: list[str], codes: np.ndarray, unknown_category: str) -> pd.Categorical:
-    """Return labels by code, in the given order with unknown (code -1) last."""
-    codes = np.where(codes < 0, len(names), codes)
-    categories: Any = pd.Index([*names, unknown_category])
-    return pd.Categorical.from_codes(codes.tolist(), categories=categories)
-
-
-def _record(adata: AnnData, key: str, n_unknown: int, **used: Any) -> None:
-    """Record and log what labels were transferred by."""
-    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.TRANSFER, {})[key] = used
-    logger.info(
-        "%s from %s by obsm[%r]%s%s: %d of %d cells are unknown",
-        _keys.predicted(key), used["labels"], used["embedding"], f", {used['k']} neighbours" if "k" in used else "",
-        ", calibrated" if used["calibrated"] else "", n_unknown, adata.n_obs,
-    )  # fmt: skip
-
-
-def _forget_probabilities(adata: AnnData, key: str) -> bool:
-    """Delete what an earlier call wrote, and return whether there was any."""
-    if adata.uns.get(_keys.UNS, {}).get(_keys.PROBABILITY_LABELS, {}).pop(key, None) is None:
-        return False
-    adata.obsm.pop(_keys.probabilities(key), None)
-    return True
-
-
-def _write_probabilities(adata: AnnData, key: str, names: list[str], shares: np.ndarray) -> None:
-    adata.obsm[_keys.probabilities(key)] = shares
-    # not a table: column names with a slash, as cell types have them, cannot be written to h5ad
-    adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PROBABILITY_LABELS, {})[key] = list(names)
-
-
-def _write_colors(adata: AnnData, reference: AnnData, key: str, unknown_category: str) -> None:
-    """Give predicted labels the colours the reference draws them in."""
-    colors = reference.uns.get(_keys.colors(key))
-    if colors is None or not hasattr(reference.obs[key], "cat"):
-        return
-    by_label = dict(zip(map(name_of, reference.obs[key].cat.categories), colors, strict=False)) | {
-        unknown_category: _keys.UNKNOWN_COLOR
-    }
-    predicted = _keys.predicted(key)
-    adata.uns[_keys.colors(predicted)] = [
-        by_label.get(label, _keys.UNKNOWN_COLOR) for label in adata.obs[predicted].cat.categories
-    ]

@@ -136,7 +136,9 @@ def test_examples_are_the_pools_that_agree_best():
     nearest = correlations(found.logs - found.logs.mean(axis=0), profiles - profiles.mean(axis=0)).argmax(axis=1)
     assert nearest.tolist() == [0, 1, 2, 3]
     for one in range(4):  # means of 12 of 40 cells
-        assert np.linalg.norm(found.logs[one] - profiles[one]) < 0.5 * np.linalg.norm(logs[label == one][0] - profiles[one])
+        assert np.linalg.norm(found.logs[one] - profiles[one]) < 0.5 * np.linalg.norm(
+            logs[label == one][0] - profiles[one]
+        )
 
 
 def test_noise_attenuates_agreement_as_it_does_correlation():

@@ -12,6 +12,7 @@ from scarches_plus._logging import logger
 from scarches_plus.bundle._manifest import (
     ANCHORS,
     CHECKSUMS,
+    CLASSIFIER,
     IMPORTANCE,
     MANIFEST,
     PROFILES,
@@ -29,6 +30,7 @@ from scarches_plus.bundle._serialise._portable import take_apart
 from scarches_plus.train import summarize_reference
 
 from ._card import card_text
+from ._classifier_tensors import pack_classifier
 from ._fewest_cells import require_enough_cells
 from ._folder import checksums, sha256_of
 from ._profile_tensors import pack_profiles
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from scarches_plus._expression_classifier import ExpressionClassifier
     from scarches_plus._label_profiles import LabelProfiles
     from scarches_plus.bundle._serialise._portable import PortableModel
 
@@ -67,6 +70,7 @@ def bundle_files(
     reference: AnnData | None,
     include: Sequence[Any],
     profiles: LabelProfiles | None,
+    classifier: ExpressionClassifier | None,
     calibration: Mapping[str, Any] | None,
 ) -> dict[str, bytes]:
     """Return the files of a bundle by name.
@@ -75,7 +79,7 @@ def bundle_files(
     ----------
     model, parts
         Model, and what it was taken apart into.
-    card, summary, importance, anchors, reference, include, profiles, calibration
+    card, summary, importance, anchors, reference, include, profiles, classifier, calibration
         As in :func:`scarches_plus.hub.save_bundle`.
     keys
         Columns of labels.
@@ -88,6 +92,7 @@ def bundle_files(
         "summaries": {},
         "reference": None,
         "profiles": None,
+        "classifier": None,
     }
     if importance and state.importance is not None:
         files[IMPORTANCE], sections["importance"] = pack_importance(state.importance, parts.weights)
@@ -106,7 +111,9 @@ def bundle_files(
         files[REFERENCE], sections["reference"] = pack_reference(reference, model, include, keys)
     if profiles is not None:
         files[PROFILES], sections["profiles"] = pack_profiles(profiles, parts.spec.var_names)
-    require_enough_cells(summaries, profiles)
+    if classifier is not None:
+        files[CLASSIFIER], sections["classifier"] = pack_classifier(classifier)
+    require_enough_cells(summaries, profiles, classifier)
 
     described = (card if isinstance(card, Card) else Card(**(card or {}))).model_dump()
     hierarchy = getattr(model, "hierarchy", None)

@@ -43,6 +43,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
             for key, one in summaries.items()
         ),
         "Labels novel cells are told from": _names(profiles["labels"]) if profiles else "",
+        "Labels told by expression": _names(manifest["classifier"]["labels"]) if manifest.get("classifier") else "",
         "Queries mapped so far": str(len(queries)) if queries else "",
         "Labels named since": _names([label for one in lineage for label in one.get("new_labels", ())]),
         "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
@@ -97,6 +98,8 @@ def _example(manifest: Mapping[str, Any]) -> str:
     lines += [f"sp.tl.transfer_labels(query, model, {_code(key)})" for key in list(manifest["summaries"])[:1]]
     if manifest.get("profiles"):
         lines.append(f"sp.tl.detect_novel(query, sp.hub.load_profiles({folder}))")
+    if manifest.get("classifier"):
+        lines.append(f"sp.tl.annotate(query, sp.hub.load_classifier({folder}))  # by expression alone")
     return "\n".join(lines)
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.bundle._manifest import ANCHORS, IMPORTANCE, MANIFEST, PROFILES, SUMMARIES, WEIGHTS, BundleError
+from scarches_plus.bundle._manifest import (
+    ANCHORS,
+    CLASSIFIER,
+    IMPORTANCE,
+    MANIFEST,
+    PROFILES,
+    SUMMARIES,
+    WEIGHTS,
+    BundleError,
+)
 from scarches_plus.bundle._serialise._portable import PortableModel, put_together
 from scarches_plus.model import ModelState
 
@@ -29,6 +38,7 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
         (ANCHORS, manifest.anchors),
         (SUMMARIES, manifest.summaries),
         (PROFILES, manifest.profiles),
+        (CLASSIFIER, manifest.classifier),
     ):
         if bool(section) != (file in manifest.files):
             message = f"{folder / MANIFEST} lists {file} without describing it, or the other way round"

@@ -50,9 +50,7 @@ class Evidence:
     typical: float
     contrast: float
 
-    def evaluate(
-        self, pools: NDArray, without: NDArray | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def evaluate(self, pools: NDArray, without: NDArray | None = None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return how much agreement each pool lacks, and the label that explains it best.
 
         It lacks what is missing from the standard of its label, and what another cluster of the query is a better
@@ -86,7 +84,7 @@ class Evidence:
             would explain it best.
         """
         present = np.flatnonzero(self.refined.trust > 0)
-        if len(present) < 2:  # noqa: PLR2004
+        if len(present) < 2:
             return present[:0], np.zeros(0), present[:0]
         missing, label = self.evaluate(self.refined.logs[present], without=present)
         return present, missing, label
@@ -170,7 +168,7 @@ def expected_agreement(
     for batch in np.unique(of_batch[of_batch >= 0]):
         here = of_batch == batch
         groups = [row for row in np.flatnonzero(here) if ((of_label == of_label[row]) & ~here).any()]
-        if len(groups) < 2:  # noqa: PLR2004
+        if len(groups) < 2:
             continue
         own = logs[groups]
         others = np.array([logs[(of_label == of_label[row]) & ~here].mean(axis=0) for row in groups])

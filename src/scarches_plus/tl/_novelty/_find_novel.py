@@ -97,9 +97,7 @@ def find_novel(counts: sparse.csr_matrix, profiles: LabelProfiles, alpha: float,
     genes = informative(labels, weights)
     pools = pooled(counts).on_genes(genes)
     labels, weights = labels[:, genes], weights[genes]
-    expected = expected_agreement(
-        profiles.logs[:, genes], profiles.of_label, profiles.of_batch, len(labels), weights
-    )
+    expected = expected_agreement(profiles.logs[:, genes], profiles.of_label, profiles.of_batch, len(labels), weights)
     clusters, sizes = cluster_logs(pools, rng)
     evidence = weigh(
         pools.logs(_sample(len(pools.totals), rng)), clusters, sizes, labels=labels,
@@ -151,5 +149,5 @@ def _evaluated(pools: Pools, evidence: Evidence) -> tuple[NDArray, NDArray]:
 def _clusters(pools: Pools, novel: NDArray) -> NDArray[np.int64]:
     """Return clusters most of whose cells are novel, numbered from the largest, -1 for other cells."""
     clusters = propagate(symmetric_graph(pools.neighbors.indices), max_sweeps=150, rng=0).labels
-    mostly = np.bincount(clusters, novel) / np.bincount(clusters) > 0.5  # noqa: PLR2004
+    mostly = np.bincount(clusters, novel) / np.bincount(clusters) > 0.5
     return np.where(mostly, np.cumsum(mostly) - 1, -1)[clusters]  # type: ignore[no-any-return]

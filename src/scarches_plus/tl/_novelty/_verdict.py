@@ -5,8 +5,12 @@ Pure functions of arrays.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Share of known cells called novel, mean over the first half of benchmarks/annotation/open_set.py, and the novelty
 #: above which cells were called then.
