@@ -77,7 +77,8 @@ def test_real_cells_of_a_withheld_type():
     reference = adata[~query & (adata.obs["cell_type"] != "CD19+ B").to_numpy()].copy()
     cells, _, is_novel = detected(adata[query].copy(), reference)
     assert roc_auc_score(is_novel, cells.obs["novel_score"]) > 0.95
-    assert cells.obs["novel"][is_novel].mean() > 0.8
+    assert cells.obs["novel"][is_novel].mean() > 0.6
+    assert cells.obs["novel"][~is_novel].mean() < 0.05
 
 
 def test_a_larger_alpha_calls_more_cells_and_the_record_says_what_to_expect():
@@ -114,7 +115,7 @@ def test_small_queries_of_known_cells_are_not_called_novel(n_cells):
     for seed in range(4):
         some = query[np.random.default_rng(seed).permutation(query.n_obs)[:n_cells]].copy()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*not judged")
+            warnings.filterwarnings("ignore", message=".*(not judged|differs much)")
             cells, _, _ = detected(some, reference)
         assert cells.obs["novel"].mean() <= 0.1
 

@@ -162,7 +162,7 @@ def detect_novel(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
             unlabelled=unlabelled, min_cells=1,
         )  # fmt: skip
-    found = find_novel(counts, reference.on_genes(pd.Index(reference.genes).get_indexer(genes)), alpha, rng)
+    found = find_novel(counts, reference.on_genes(pd.Index(reference.genes).get_indexer(pd.Index(genes))), alpha, rng)
 
     adata = copy_of(adata) if copy else adata
     columns = {key_added: found.novel, _keys.novel_score(key_added): found.score}
@@ -179,7 +179,10 @@ def detect_novel(
         **found.record(reference.labels),
         "versions": versions(),
     }
-    _tell(key_added, found, reference, len(genes), layer or "X", alpha)
+    on = f"by counts in {layer or 'X'} on {len(genes)} shared genes and {len(reference.labels)} labels"
+    if reference.left_out:
+        on += f" (left out, with few cells: {list(reference.left_out)})"
+    _tell(key_added, found, on, alpha)
     return adata if copy else None
 
 
@@ -211,18 +214,15 @@ def _columns(key: str, labels: tuple[str, ...], found: Found) -> dict[str, Any]:
     }
 
 
-def _tell(key: str, found: Found, reference: LabelProfiles, n_genes: int, layer: str, alpha: float) -> None:
+def _tell(key: str, found: Found, on: str, alpha: float) -> None:
     """Log what was found, and warn where it should not be taken at its word."""
-    on = f"by counts in {layer} on {n_genes} shared genes and {len(reference.labels)} labels"
-    if reference.left_out:
-        on += f" (left out, with few cells: {list(reference.left_out)})"
     if not found.judged:
         logger.info("%s: not judged, %s", key, on)
         message = (
             f"obs[{key!r}] is False and obs[{_keys.novel_state(key)!r}] 'not judged' for all cells: the query has too "
             f"few contrasts that labels of the reference share (contrast {found.contrast:.2f}, at least "
-            f"{LEAST_CONTRAST}), as if its cells were of one type, known or unknown. If genes' names, species and layer "
-            "are right: detect novel cells in all cells of the study together, or add cells of other types from it"
+            f"{LEAST_CONTRAST}), as if its cells were of one type, known or unknown. If genes' names, species and layer"
+            " are right: detect novel cells in all cells of the study together, or add cells of other types from it"
         )
         warn(message, UserWarning, stacklevel=3)
         return
@@ -243,7 +243,7 @@ def _tell(key: str, found: Found, reference: LabelProfiles, n_genes: int, layer:
         )
     if doubts:
         message = (
-            f"the query differs much from the reference: {' and '.join(doubts)}. Look at obs[{_keys.novel_score(key)!r}] "
-            "and at marker genes before taking these cells for new types"
+            f"the query differs much from the reference: {' and '.join(doubts)}. Look at "
+            f"obs[{_keys.novel_score(key)!r}] and at marker genes before taking these cells for new types"
         )
         warn(message, UserWarning, stacklevel=3)

@@ -84,8 +84,8 @@ def _tell(adata: AnnData) -> None:
         return
     clusters, false = adata.obs["novel_cluster"].value_counts(), record["false_calls"]
     console.print(
-        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells; "
-        f"of known cells {record['alpha']:.1%} are expected to be called ({false['low']:.1%} to {false['high']:.1%})"
+        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells;"
+        f" of known cells {record['alpha']:.1%} are expected to be called ({false['low']:.1%} to {false['high']:.1%})"
     )
     for label, among in zip(record["may_hide"]["label"], record["may_hide"]["among"], strict=True):
         console.print(f"a type as near to {among} as {label} is would hide among its cells")

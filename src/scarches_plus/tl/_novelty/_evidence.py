@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial.distance import pdist, squareform
 
 from ._examples import Examples, correlations, matched, refined
 
@@ -183,8 +184,6 @@ def expected_agreement(
 
 def _spread(clusters: NDArray, sizes: NDArray, labels: NDArray, weights: NDArray) -> float:
     """Return the query's standard deviation over clusters, in units of the usual distance of neighbouring labels."""
-    from scipy.spatial.distance import pdist, squareform
-
     distances = squareform(pdist(labels * weights))
     np.fill_diagonal(distances, np.inf)
     unit = float(np.median(distances.min(axis=1)))

@@ -1,9 +1,9 @@
 """Compare cells with labels, against what the OTHER labels look like in query and reference.
 
-Pure functions of arrays. The contrast of a query cell is its log expression less the query's centre, that of a label its
-profile less the labels' centre. What all cells of the query share (technology, chemistry, species) is no part of a
-contrast. The centre that a label is judged against is made of the other labels alone: cells that stand in for a label
-which the query lacks do not move the centre they are judged against.
+Pure functions of arrays. A query cell's contrast is its log expression less the query's centre, a label's its profile
+less the labels' centre. What all cells of the query share (technology, chemistry, species) is no part of a contrast.
+The centre that a label is judged against is made of the other labels alone: cells that stand in for a label which the
+query lacks do not move the centre that they are judged against.
 """
 
 from __future__ import annotations
