@@ -52,27 +52,29 @@ def detect_novel(
 
     The vote of neighbours (:func:`transfer_labels`) knows which labels are near, not whether any of them fits. Here
     each cell is pooled with its nearest neighbours within the query, and the pool's contrast (log expression less the
-    query's centre) correlated with the contrasts of the reference's labels. The query's own shift is in every pool and
-    drops out; so does variation that the cells of several labels share, such as donors. Novelty is what is missing from
-    the agreement that the reference's own batches reach with one another. No model is needed, and the query's labels
-    are not read.
+    query's centre) correlated with the contrasts of the reference's labels. What all cells of the query share drops
+    out. Novelty is the agreement that a cell lacks beside what the reference's batches reach with one another and what
+    other cells of the query reach with the same label. No model is needed, and the query's labels are not read.
 
     Parameters
     ----------
     adata
         Query with raw counts. Receives, with ``key_added="novel"``, ``obs["novel"]`` (is the cell novel),
-        ``obs["novel_score"]`` (novelty: 0 like the best-known cells of the query, 1 and more without any agreement),
-        ``obs["novel_label"]`` (the label that explains the cell best) and ``obs["novel_cluster"]`` (clusters most of
-        whose cells are novel, named by size; missing for other cells); and a record in
-        ``uns["scarches_plus"]["novel"]``.
+        ``obs["novel_state"]`` (``"known"``, ``"novel"``, or ``"not judged"`` where no honest answer can be had;
+        ``novel`` is False then), ``obs["novel_score"]`` (novelty: 0 like the best-known cells of the query),
+        ``obs["novel_label"]`` (the label that explains the cell best; missing where nothing is judged) and
+        ``obs["novel_cluster"]`` (clusters most of whose cells are novel, named by size; missing for other cells); and
+        a record in ``uns["scarches_plus"]["novel"]``: share called, range of false calls, agreement of the query
+        with the reference beside that of the reference's batches, shift, and which types would hide among which.
     reference
         Reference cells with raw counts, or their :func:`label_profiles`, which a bundle can carry
         (:func:`scarches_plus.hub.load_profiles`).
     labels_key, batch_key
         ``obs`` columns of the reference; not needed with profiles.
     alpha
-        Share of known cells that may be called novel. The threshold is the quantile ``1 - alpha`` over cells of the
-        reference whose batch was held out (conformal calibration), counted from the best-known cells of the query.
+        Share of known cells that may be called novel, 0.005 to 0.3. The threshold is a constant: this share was called
+        on average over queries of other batches, studies and technologies (:doc:`/guide/novel`). For one query
+        expect a range, which is logged and recorded: 0 to 0.2 for 0.05.
     layer, reference_layer
         Layers with raw counts; ``None`` means ``X``.
     unknown_category
@@ -99,8 +101,7 @@ def detect_novel(
         If a column or a layer is missing.
     ValueError
         If counts are negative or not finite, names of genes are not unique or fewer than 50 of them shared, the query
-        has fewer than 17 cells, the reference fewer than two labels or no batch that can be held out, or ``alpha`` is
-        not between 0 and 1.
+        has fewer than 17 cells, the reference fewer than two labels, or ``alpha`` is not between 0.005 and 0.3.
 
     TypeError
         If the reference is neither cells nor profiles, but a model for instance, or cells are MuData.
@@ -108,18 +109,18 @@ def detect_novel(
     Warns
     -----
     UserWarning
-        If counts are not whole numbers, or no label explains any cell.
+        If counts are not whole numbers, nothing can be judged (a query of one type has no contrasts of its own: what
+        sets all of its cells apart counts as shift), more than a quarter of the cells are called novel, or the query
+        agrees with the reference less than any that the threshold was measured on.
 
     Notes
     -----
-    The share of known cells called novel is ``alpha`` if the query differs from the reference as the reference's
-    batches do from one another; the record says how it came out for each of them (``"held_out"``). A query of one known
-    type has no contrast of its own: what sets all of its cells apart counts as shift.
+    Near neighbours in type hide: the record's ``"may_hide"`` names labels whose own cells in this query would be taken
+    for another label if the reference lacked theirs.
 
     References
     ----------
-    Contrasts of pooled cells: this package. Calibration on held-out batches: Vovk, Gammerman and Shafer 2005
-    (conformal).
+    Contrasts of pooled cells: this package. What noise leaves of a correlation: Spearman 1904 (attenuation).
     """
     check.cells("adata", adata)
     check.texts_or_none(labels_key=labels_key, batch_key=batch_key, layer=layer, reference_layer=reference_layer)
