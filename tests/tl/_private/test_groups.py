@@ -24,7 +24,7 @@ from scarches_plus.tl._groups._propagate import _connected, by_size, majority, p
 from scarches_plus.tl._groups._welch import mean_and_variance, welch
 from scarches_plus.tl._novelty._evidence import expected_agreement, weigh
 from scarches_plus.tl._novelty._examples import Examples, correlations, matched, refined
-from scarches_plus.tl._novelty._gene_weights import gene_weights, informative
+from scarches_plus.tl._novelty._gene_weights import gene_weights, informative, usual_batch_variance
 from scarches_plus.tl._novelty._pools import cluster_logs, pooled
 from scarches_plus.tl._novelty._verdict import ALPHAS, false_calls, novelty, query_shift, threshold
 
@@ -414,6 +414,15 @@ def test_weights_of_genes_are_the_printed_equation():
     np.testing.assert_allclose(weights, expected)
     assert set(informative(profiles, weights, 7)) == set(np.argsort(expected * profiles.std(axis=0))[-7:])
     assert (gene_weights(np.ones((3, 4)), np.zeros(4), np.zeros(4)) == 0).all()
+
+
+def test_a_reference_of_one_batch_trusts_genes_that_vary_within_labels_less():
+    rng = np.random.default_rng(0)
+    profiles, within = rng.normal(size=(5, 40)), np.r_[np.full(20, 0.1), np.full(20, 10.0)]
+    assert (usual_batch_variance(within) > 0).all()
+    known, unknown = (gene_weights(profiles, one, within) for one in (np.zeros(40), usual_batch_variance(within)))
+    assert (unknown < known).all()
+    assert (unknown / known)[20:].max() < (unknown / known)[:20].max()
 
 
 def test_correlations_are_pearsons():

@@ -10,7 +10,7 @@ import numpy as np
 from scarches_plus.tl._groups._propagate import propagate, symmetric_graph
 
 from ._evidence import Evidence, expected_agreement, weigh
-from ._gene_weights import gene_weights, informative
+from ._gene_weights import gene_weights, informative, usual_batch_variance
 from ._pools import POOL, Pools, cluster_logs, pooled
 from ._verdict import LEAST_CONTRAST, false_calls, novelty, query_shift, threshold
 
@@ -93,7 +93,10 @@ def find_novel(counts: sparse.csr_matrix, profiles: LabelProfiles, alpha: float,
         Seed.
     """
     labels = profiles.over_batches()
-    weights = gene_weights(labels, profiles.batch_variance(), profiles.within_variance())
+    within, between_batches = profiles.within_variance(), profiles.batch_variance()
+    if not between_batches.any():
+        between_batches = usual_batch_variance(within)
+    weights = gene_weights(labels, between_batches, within)
     genes = informative(labels, weights)
     pools = pooled(counts).on_genes(genes)
     labels, weights = labels[:, genes], weights[genes]
