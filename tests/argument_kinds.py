@@ -22,7 +22,7 @@ KINDS = {
     "max_components": "size", "max_bytes": "size", "max_epochs": "few?", "min_other": "size?", "subsample": "size?",
     "branching": "size", "batch_size": "size", "n_steps": "size", "longest": "size", "fewest": "size",
     "alpha": "share", "unknown_above": "share?", "level": "share", "threshold": "share?", "max_same_batch": "share",
-    "min_other_share": "share?", "min_share": "share", "tail": "share", "prior": "positive", "depth": "positive?",
+    "min_other_share": "share?", "min_share": "share", "tail": "share", "prior": "positive",
     "radius": "positive", "reference_std_factor": "positive", "max_enrichment": "positive?", "size": "positive?",
     "inverse_dispersion": "positive", "mean_depth": "positive", "min_total": "not negative", "decay": "not negative",
     "type_effect": "not negative", "batch_effect": "not negative", "depth_effect": "not negative", "seed": "seed",
@@ -63,7 +63,7 @@ KINDS = {
     "summarize_reference.labels": "labels?", "name_novel.key_added": "slot?", "pl.label_summary.summary": "table",
     "simulate.n_cells": "few", "simulate.n_genes": "few", "kni.subsample": "size?", "info.name": "path",
     **dict.fromkeys(
-        (f"{one}.rng" for one in ("annotate", "calibrate_labels", "detect_novel", "expression_classifier", "extend_reference", "label_profiles", "evaluate", "summarize_reference")),
+        (f"{one}.rng" for one in ("annotate", "calibrate_labels", "detect_novel", "expression_classifier", "extend_reference", "evaluate", "summarize_reference")),
         "seed",
     ),
     "build_reference.hierarchy": "mapping?", "transfer_labels.hierarchy": "mapping?", "evaluate.reference_mask": "model?",

@@ -76,17 +76,6 @@ class LabelProfiles:
         sizes = np.bincount(self.of_label, self.n_cells, minlength=len(self.labels))
         return np.average(self.variances, axis=0, weights=sizes)  # type: ignore[no-any-return]
 
-    def on_genes(self, columns: NDArray) -> LabelProfiles:
-        """Return the profiles of some genes, by their positions, with shares of the counts of these genes."""
-        shares = np.maximum(np.exp(self.logs[:, columns].astype(np.float64)) - FLOOR, 0)
-        shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-        return replace(
-            self,
-            genes=tuple(self.genes[column] for column in columns),
-            logs=np.log(shares + FLOOR),
-            variances=self.variances[:, columns],
-        )
-
     def to_plain(self) -> dict[str, Any]:
         """Return lists of names and arrays."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
@@ -99,3 +88,15 @@ class LabelProfiles:
             key: tuple(value) if key in names else np.asarray(value) for key, value in plain.items()
         }
         return cls(**values)
+
+
+def on_genes(profiles: LabelProfiles, columns: NDArray) -> LabelProfiles:
+    """Return the profiles of some genes, by their positions, with shares of the counts of these genes."""
+    shares = np.maximum(np.exp(profiles.logs[:, columns].astype(np.float64)) - FLOOR, 0)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    return replace(
+        profiles,
+        genes=tuple(profiles.genes[column] for column in columns),
+        logs=np.log(shares + FLOOR),
+        variances=profiles.variances[:, columns],
+    )

@@ -152,9 +152,6 @@ METHODS = {
     "tl.LabelCalibration.apply": (
         lambda: sp.tl.LabelCalibration(**CONSTRUCTORS["tl.LabelCalibration"][0]), {}, {"shares": "array"}
     ),
-    "tl.LabelProfiles.at_depth": (
-        lambda: sp.tl.LabelProfiles((), (), None, np.ones(2), None, None, (), (), ()), {}, {"depth": "positive"}
-    ),
     "tl.ExpressionClassifier.probabilities": (
         classifier, {"counts": np.ones((3, 40)), "genes": [f"gene{i}" for i in range(40)]},
         {"counts": "array", "genes": "names"},

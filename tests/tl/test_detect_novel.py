@@ -149,6 +149,16 @@ def test_profiles_stand_in_for_the_reference():
     assert roc_auc_score(is_novel, alone.obs["novel_score"]) > 0.95
 
 
+def test_profiles_of_more_genes_than_the_query_has_are_those_of_its_genes():
+    reference, query = reference_and_query()
+    panel = query[:, ::3].copy()
+    cells, _, is_novel = detected(panel, reference)
+    profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
+    alone = sp.tl.detect_novel(panel, profiles, copy=True)
+    assert np.corrcoef(alone.obs["novel_score"], cells.obs["novel_score"])[0, 1] > 0.9
+    assert roc_auc_score(is_novel, alone.obs["novel_score"]) > 0.95
+
+
 def test_the_order_of_genes_and_genes_of_one_side_do_not_matter():
     reference, query = reference_and_query()
     cells, _, _ = detected(query, reference)

@@ -14,7 +14,7 @@ from scipy import sparse
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import counts_layer, counts_of, require_writable
-from scarches_plus._label_profiles import LabelProfiles
+from scarches_plus._label_profiles import LabelProfiles, on_genes
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
 
@@ -163,7 +163,7 @@ def detect_novel(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
             unlabelled=unlabelled, min_cells=1,
         )  # fmt: skip
-    found = find_novel(counts, reference.on_genes(pd.Index(reference.genes).get_indexer(pd.Index(genes))), alpha, rng)
+    found = find_novel(counts, on_genes(reference, pd.Index(reference.genes).get_indexer(pd.Index(genes))), alpha, rng)
 
     adata = copy_of(adata) if copy else adata
     columns = {key_added: found.novel, _keys.novel_score(key_added): found.score}
