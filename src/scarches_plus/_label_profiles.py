@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Labels of fewer cells do not leave the house.
+#: Groups of fewer cells are not put into bundles.
 FEWEST_CELLS = 20
 #: Batch of a group that joins the cells of several batches, each too few for a group of its own.
 SEVERAL = -1
@@ -91,12 +91,24 @@ class LabelProfiles:
 
 
 def on_genes(profiles: LabelProfiles, columns: NDArray) -> LabelProfiles:
-    """Return the profiles of some genes, by their positions, with shares of the counts of these genes."""
+    """Return the profiles of some genes, by their positions, with shares of the counts of these genes.
+
+    Variances of logarithms follow to first order: where a share :math:`s` becomes :math:`r s`, they grow by the square
+    of :math:`r (s + f) / (r s + f)`, with 0.001 for :math:`f`.
+    """
     shares = np.maximum(np.exp(profiles.logs[:, columns].astype(np.float64)) - FLOOR, 0)
-    shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    factors = 1 / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    steeper = factors * (shares + FLOOR) / (factors * shares + FLOOR)
+    labels = range(len(profiles.labels))
+    scale = np.array(
+        [
+            np.average(steeper[rows] ** 2, axis=0, weights=profiles.n_cells[rows])
+            for rows in (profiles.of_label == one for one in labels)
+        ]
+    )
     return replace(
         profiles,
         genes=tuple(profiles.genes[column] for column in columns),
-        logs=np.log(shares + FLOOR),
-        variances=profiles.variances[:, columns],
+        logs=np.log(factors * shares + FLOOR),
+        variances=profiles.variances[:, columns] * scale,
     )

@@ -112,12 +112,15 @@ def test_a_query_of_one_type_is_not_judged(known):
 @pytest.mark.parametrize("n_cells", [20, 50])
 def test_small_queries_of_known_cells_are_not_called_novel(n_cells):
     reference, query = reference_and_query(1.0, unseen=(), n=1800)
-    for seed in range(4):
+    judged = 0
+    for seed in range(6):
         some = query[np.random.default_rng(seed).permutation(query.n_obs)[:n_cells]].copy()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*(not judged|differs much)")
             cells, _, _ = detected(some, reference)
         assert cells.obs["novel"].mean() <= 0.1
+        judged += (cells.obs["novel_state"] != "not judged").all()
+    assert judged >= (2 if n_cells == 20 else 5)
 
 
 def test_the_composition_of_the_query_does_not_decide():
@@ -129,7 +132,11 @@ def test_the_composition_of_the_query_does_not_decide():
 
 def test_types_that_would_hide_are_named():
     reference, query = reference_and_query()
+    for cells in (reference, query):  # two halves of a type are nearer than any neighbours
+        half = (np.arange(cells.n_obs) % 2 == 0) & (cells.obs["cell_type"] == "type0").to_numpy()
+        cells.obs["cell_type"] = np.where(half, "twin", cells.obs["cell_type"].astype(str))
     cells, _, _ = detected(query, reference)
+    assert {"twin", "type0"} & set(cells.uns["scarches_plus"]["novel"]["novel"]["may_hide"]["label"])
     told = cells.uns["scarches_plus"]["novel"]["novel"]["may_hide"]
     for label, among in zip(told["label"], told["among"], strict=True):
         without = reference[reference.obs["cell_type"] != label].copy()
@@ -150,13 +157,49 @@ def test_profiles_stand_in_for_the_reference():
 
 
 def test_profiles_of_more_genes_than_the_query_has_are_those_of_its_genes():
-    reference, query = reference_and_query()
-    panel = query[:, ::3].copy()
+    reference, query = reference_and_query(0.3, n=1800)
+    panel = query[:, ::2].copy()
     cells, _, is_novel = detected(panel, reference)
     profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
     alone = sp.tl.detect_novel(panel, profiles, copy=True)
-    assert np.corrcoef(alone.obs["novel_score"], cells.obs["novel_score"])[0, 1] > 0.9
-    assert roc_auc_score(is_novel, alone.obs["novel_score"]) > 0.95
+    assert np.corrcoef(alone.obs["novel_score"], cells.obs["novel_score"])[0, 1] > 0.95
+    own, theirs = (roc_auc_score(is_novel, one.obs["novel_score"]) for one in (cells, alone))
+    assert abs(own - theirs) < 0.05
+
+
+def test_cells_without_counts_are_not_judged():
+    reference, query = reference_and_query()
+    cells, _, _ = detected(query, reference)
+    empty = query.copy()
+    empty.X = sparse.csr_matrix(empty.X.multiply((np.arange(query.n_obs) >= 3)[:, None]))
+    with pytest.warns(UserWarning, match="3 cells have no counts of the shared genes"):
+        found, _, _ = detected(empty, reference)
+    assert found.obs["novel_state"].tolist()[:3] == ["not judged"] * 3
+    assert not found.obs["novel"][:3].any()
+    assert found.obs["novel_score"][:3].isna().all()
+    assert found.obs["novel_label"][:3].isna().all()
+    assert (found.obs["novel"][3:] == cells.obs["novel"][3:]).mean() > 0.95
+    empty.X = empty.X * 0
+    with pytest.raises(ValueError, match="0 cells of the query have counts of the 400 shared genes in X"):
+        detected(empty, reference)
+
+
+def test_fine_labels_do_not_make_a_query_of_one_type_judged():
+    reference, query = reference_and_query()
+    third = np.random.default_rng(0).integers(0, 3, reference.n_obs).astype(str)
+    reference.obs["cell_type"] = reference.obs["cell_type"].astype(str) + "/" + third
+    one = query[query.obs["cell_type"] == "type4"].copy()
+    with pytest.warns(UserWarning, match="not judged"):
+        cells, _, _ = detected(one, reference)
+    assert (cells.obs["novel_state"] == "not judged").all()
+
+
+def test_labels_that_profiles_leave_out_are_named():
+    reference, query = reference_and_query(unseen=())
+    rare = np.flatnonzero(reference.obs["cell_type"] == "type0")[10:]
+    some = reference[np.setdiff1d(np.arange(reference.n_obs), rare)].copy()
+    with pytest.warns(UserWarning, match=r"leave out \['type0'\].*their cells look novel"):
+        sp.tl.detect_novel(query, sp.tl.label_profiles(some, "cell_type", "batch"))
 
 
 def test_the_order_of_genes_and_genes_of_one_side_do_not_matter():
@@ -213,7 +256,7 @@ def test_blocks_and_samples_do_not_change_the_answer(limits):
     [
         ({"alpha": 0.5}, "alpha must be at least 0.005 and at most 0.3, not 0.5"),
         ({"labels_key": None}, "name the reference's columns"),
-        ({"labels_key": "tissue"}, "column 'tissue' not found in adata.obs"),
+        ({"labels_key": "tissue"}, "column 'tissue' not found in reference.obs"),
         ({"batch_key": "study"}, "column 'study' not found in adata.obs"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import scarches_plus as sp
 from scarches_plus.tl import LabelProfiles
@@ -87,6 +88,14 @@ def test_labels_of_few_cells_stay_at_home_as_if_they_had_none(caplog):
     assert "rare" in sp.tl.label_profiles(rare, "cell_type", "batch", min_cells=1).labels
 
 
+def test_cells_without_counts_are_left_out():
+    adata = reference()
+    empty = adata.copy()
+    empty.X = sparse.csr_matrix(empty.X.multiply((np.arange(adata.n_obs) >= 50)[:, None]))
+    found = sp.tl.label_profiles(empty, "cell_type", "batch")
+    np.testing.assert_array_equal(found.logs, sp.tl.label_profiles(adata[50:].copy(), "cell_type", "batch").logs)
+
+
 def test_a_label_with_few_cells_in_each_batch_is_one_group():
     adata = reference()
     adata.obs["cell_type"] = adata.obs["cell_type"].astype(object)
@@ -125,6 +134,14 @@ def test_missing_batches_are_named():
 
 def test_what_has_no_contrast_is_said():
     adata = reference()
+    twice = adata.copy()
+    twice.var_names = ["gene0", "gene0", *adata.var_names[2:]]
+    with pytest.raises(ValueError, match="names of genes are not unique"):
+        sp.tl.label_profiles(twice, "cell_type", "batch")
+    alike = adata.copy()
+    alike.obs["cell_type"] = [1 if i % 2 else "1" for i in range(adata.n_obs)]
+    with pytest.raises(ValueError, match="'1'"):
+        sp.tl.label_profiles(alike, "cell_type", "batch")
     with pytest.raises(ValueError, match="names 1 label"):
         sp.tl.label_profiles(adata[adata.obs["cell_type"] == "type0"].copy(), "cell_type", "batch")
     with pytest.raises(KeyError, match="'study' not found"):

@@ -75,7 +75,7 @@ Count = Annotated[int, Parameter(converter=_whole, validator=_between(1))]
 Epochs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1, _limits.EPOCHS))]
 Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 - 1))]
 Share = Annotated[float, Parameter(validator=_between(0, 1))]
-ShareBetween = Annotated[float, Parameter(validator=_between(0, 1, ends=False))]
+Alpha = Annotated[float, Parameter(validator=_between(0.005, 0.3))]
 
 
 def _recipe_names() -> tuple[str, ...]:

@@ -133,15 +133,15 @@ def annotate(
             message = f"{which} is MuData; labels are found in genes' counts: pass that modality, such as mdata['rna']"
             raise TypeError(message)
     require_writable(adata, copy=copy)
+    tree = None if hierarchy is None else LabelTree.of(hierarchy)
+    novel = None if novel_key is None else novel_cells(adata, novel_key)
+    require_counts(adata, layer)
     classifier, source = _classifier(
         adata, reference, labels_key, batch_key=batch_key, layer=reference_layer, unknown_category=unknown_category,
         unlabelled=unlabelled, rng=rng,
     )  # fmt: skip
     key = key_added or check.slot("labels_key", classifier.labels_key, advice="pass key_added={new!r}")
-    tree = None if hierarchy is None else LabelTree.of(hierarchy)
     answers = label_answers(list(classifier.labels), key, tree, unknown_category)
-    novel = None if novel_key is None else novel_cells(adata, novel_key)
-    require_counts(adata, layer)
     genes = list(map(str, adata.var_names))
     known = adata.var_names.isin(classifier.genes)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)))[:, np.flatnonzero(known)]

@@ -21,7 +21,7 @@ from scarches_plus.pp import require_counts
 from ._label_profiles import label_profiles
 from ._novelty._find_novel import Found, find_novel
 from ._novelty._pools import POOL
-from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST
+from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST, LEAST_JUDGED
 from ._provenance._embedding_record import copy_of, versions
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def detect_novel(
     alpha
         Share of known cells that may be called novel, 0.005 to 0.3. The threshold is a constant: this share was called
         on average over queries of other batches, studies and technologies (:doc:`/guide/novel`). For one query
-        expect a range, which is logged and recorded: 0 to 0.2 for 0.05.
+        expect a range, which is logged and recorded: 0 to 0.26 for 0.05.
     layer, reference_layer
         Layers with raw counts; ``None`` means ``X``.
     unknown_category
@@ -101,7 +101,8 @@ def detect_novel(
         If a column or a layer is missing.
     ValueError
         If counts are negative or not finite, names of genes are not unique or fewer than 50 of them shared, the query
-        has fewer than 17 cells, the reference fewer than two labels, or ``alpha`` is not between 0.005 and 0.3.
+        has fewer than 17 cells with counts, the reference fewer than two labels, or ``alpha`` is not between 0.005 and
+        0.3.
 
     TypeError
         If the reference is neither cells nor profiles, but a model for instance, or cells are MuData.
@@ -109,7 +110,8 @@ def detect_novel(
     Warns
     -----
     UserWarning
-        If counts are not whole numbers, nothing can be judged (a query of one type has no contrasts of its own: what
+        If counts are not whole numbers, cells have none (they are not judged), labels are left out of profiles, nothing
+        can be judged (a query of one type has no contrasts of its own: what
         sets all of its cells apart counts as shift), more than a quarter of the cells are called novel, or the query
         agrees with the reference less than any that the threshold was measured on.
 
@@ -163,7 +165,17 @@ def detect_novel(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
             unlabelled=unlabelled, min_cells=1,
         )  # fmt: skip
-    found = find_novel(counts, on_genes(reference, pd.Index(reference.genes).get_indexer(pd.Index(genes))), alpha, rng)
+    seen = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() > 0)
+    if len(seen) <= POOL + 1:
+        message = (
+            f"{len(seen)} cells of the query have counts of the {len(genes)} shared genes in {layer or 'X'}; pools "
+            f"need at least {POOL + 2}"
+        )
+        raise ValueError(message)
+    found = find_novel(
+        counts[seen], on_genes(reference, pd.Index(reference.genes).get_indexer(pd.Index(genes))), alpha, rng
+    )
+    found = found.among(seen, adata.n_obs)
 
     adata = copy_of(adata) if copy else adata
     columns = {key_added: found.novel, _keys.novel_score(key_added): found.score}
@@ -182,7 +194,8 @@ def detect_novel(
     }
     on = f"by counts in {layer or 'X'} on {len(genes)} shared genes and {len(reference.labels)} labels"
     if reference.left_out:
-        on += f" (left out, with few cells: {list(reference.left_out)})"
+        message = f"the profiles leave out {list(reference.left_out)}, which have few cells: their cells look novel"
+        warn(message, UserWarning, stacklevel=2)
     _tell(key_added, found, on, alpha)
     return adata if copy else None
 
@@ -190,7 +203,10 @@ def detect_novel(
 def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[str]:
     names = reference.genes if isinstance(reference, LabelProfiles) else tuple(map(str, reference.var_names))
     for which, cells in (("query", adata), ("reference", reference)):
-        if not isinstance(cells, LabelProfiles) and not cells.var_names.is_unique:
+        unique = (
+            len(set(cells.genes)) == len(cells.genes) if isinstance(cells, LabelProfiles) else cells.var_names.is_unique
+        )
+        if not unique:
             message = f"names of genes are not unique in the {which}: {which}.var_names_make_unique()"
             raise ValueError(message)
     own = set(map(str, adata.var_names))
@@ -205,7 +221,8 @@ def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[st
 
 def _columns(key: str, labels: tuple[str, ...], found: Found) -> dict[str, Any]:
     names = [f"{key} {number + 1}" for number in range(found.cluster.max() + 1)]
-    state = np.where(found.novel, "novel", "known") if found.judged else np.full(len(found.novel), "not judged")
+    unjudged = np.isnan(found.score) | (not found.judged)
+    state = np.select([unjudged, found.novel], ["not judged", "novel"], "known")
     return {
         _keys.novel_state(key): pd.Categorical(state, categories=["known", "novel", "not judged"]),
         _keys.novel_label(key): pd.Categorical.from_codes(found.label.tolist(), categories=pd.Index(labels)),
@@ -222,8 +239,9 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
         message = (
             f"obs[{key!r}] is False and obs[{_keys.novel_state(key)!r}] 'not judged' for all cells: the query has too "
             f"few contrasts that labels of the reference share (contrast {found.contrast:.2f}, at least "
-            f"{LEAST_CONTRAST}), as if its cells were of one type, known or unknown. If genes' names, species and layer"
-            " are right: detect novel cells in all cells of the study together, or add cells of other types from it"
+            f"{LEAST_CONTRAST}; agreement {found.agreement:.2f}, at least {LEAST_JUDGED}), as if its cells were of one "
+            "type, known or unknown. If genes' names, species and layer are right: detect novel cells in all cells of "
+            "the study together, or add cells of other types from it"
         )
         warn(message, UserWarning, stacklevel=3)
         return
@@ -234,6 +252,9 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
         key, found.novel.sum(), len(found.novel), 100 * found.novel.mean(), on, 100 * alpha, 100 * low, 100 * high,
         found.agreement, found.expected,
     )  # fmt: skip
+    if empty := int(np.isnan(found.score).sum()):
+        message = f"{empty} cells have no counts of the shared genes: obs[{_keys.novel_state(key)!r}] is 'not judged'"
+        warn(message, UserWarning, stacklevel=3)
     doubts = []
     if found.novel.mean() > _MANY:
         doubts.append(f"{found.novel.mean():.0%} of the cells are called novel")

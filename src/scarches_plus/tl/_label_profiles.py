@@ -10,12 +10,13 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_of, counts_layer, counts_of, names_of, without_label
+from scarches_plus._cells import column_of, counts_layer, counts_of
 from scarches_plus._label_profiles import FEWEST_CELLS, FLOOR, SEVERAL, LabelProfiles
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
 
 from ._groups._expression_sums import BLOCK, grouped_sums
+from ._votes._reference_labels import reference_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -47,7 +48,7 @@ def label_profiles(
     adata
         Reference cells with raw counts.
     labels_key, batch_key
-        ``obs`` columns of labels and of batches. Cells without a label are left out.
+        ``obs`` columns of labels and of batches. Cells without a label or without a count are left out.
     layer
         Layer with raw counts; ``None`` means ``X``.
     unknown_category
@@ -69,7 +70,8 @@ def label_profiles(
     KeyError
         If a column or the layer is missing.
     ValueError
-        If counts are negative or not finite, a labelled cell has no batch, or there are fewer than two labels.
+        If counts are negative or not finite, names of genes are not unique, two labels read the same, a labelled cell
+        has no batch, or there are fewer than two labels.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
@@ -86,9 +88,13 @@ def label_profiles(
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     min_cells = check.whole("min_cells", min_cells, least=1)
     column_of(adata.obs, batch_key)
-    names = pd.Series(names_of(column_of(adata.obs, labels_key)), dtype=object)
-    where = f"obs[{labels_key!r}]"
-    kept = ~without_label(names.to_numpy(), unlabelled, always=[unknown_category], where=where)
+    if not adata.var_names.is_unique:
+        message = "names of genes are not unique in the reference: reference.var_names_make_unique()"
+        raise ValueError(message)
+    require_counts(adata, layer, batch_key=batch_key)
+    counts = counts_of(adata, counts_layer(layer, None))
+    names = pd.Series(reference_labels(adata, labels_key, unknown_category, unlabelled).astype(object), dtype=object)
+    kept = names.notna().to_numpy() & (np.asarray(counts.sum(axis=1)).ravel() > 0)
     sizes = names[kept].value_counts()
     if left_out := sorted(sizes.index[sizes < min_cells]):
         logger.warning("the profiles leave out %s, which have fewer than %d cells", left_out, min_cells)
@@ -100,10 +106,9 @@ def label_profiles(
             "two"
         )
         raise ValueError(message)
-    require_counts(adata, layer, batch_key=batch_key)
     batch_codes, batches = pd.factorize(pd.Series(as_text(adata.obs[kept], batch_key), dtype=object), sort=True)
     of_label, of_batch, of_cell = _groups(codes, batch_codes, max(_FEW, min_cells))
-    counts, rows = counts_of(adata, counts_layer(layer, None)), np.flatnonzero(kept)
+    rows = np.flatnonzero(kept)
     n_cells = np.bincount(of_cell[of_cell >= 0], minlength=len(of_label))
     shares, _ = grouped_sums(_shares(counts, rows), of_cell, len(of_label), adata.n_vars)
     sums, squares = grouped_sums(_logs_of_shares(counts, rows), of_cell, len(of_label), adata.n_vars)

@@ -110,9 +110,8 @@ def _single_cells(manifest: Mapping[str, Any]) -> str:
     if manifest["reference"]:
         one = manifest["reference"]
         held.append(f"{', '.join(one['holds'])} of {one['n_cells']:,} cells")
-    nothing = "weights, and means over 20 cells and more"
-    if manifest.get("profiles"):
-        nothing = "weights, means over 20 cells and more, and quantiles over 50 and more"
+    means = "means and variances" if manifest.get("profiles") else "means"
+    nothing = f"weights, and {means} over 20 cells and more"
     what = "; ".join(held) if held else f"none: {nothing}"
     return f"## Data of single cells\n\nThis bundle holds {for_markdown(what)}."
 

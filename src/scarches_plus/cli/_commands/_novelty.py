@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _keys, tl
 from scarches_plus._arguments import at_home
-from scarches_plus.cli._app import AS_IT_IS, Reading, ShareBetween, Unlabelled
+from scarches_plus.cli._app import AS_IT_IS, Alpha, Reading, Unlabelled
 from scarches_plus.cli._files._inputs import read_cells, read_json, require_columns, require_counts, require_different
 from scarches_plus.cli._files._models import open_model, read_profiles, read_reference
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, size_of, write_cells
@@ -26,7 +26,7 @@ def novel(
     labels_key: str | None = None,
     batch_key: str | None = None,
     out: Path,
-    alpha: ShareBetween = 0.05,
+    alpha: Alpha = 0.05,
     unlabelled: Unlabelled = None,
     layer: str | None = None,
     reference_layer: str | None = None,
@@ -47,7 +47,7 @@ def novel(
     out
         The .h5ad file to write.
     alpha
-        Share of known cells that may be called novel.
+        Share of known cells that may be called novel, 0.005 to 0.3.
     unlabelled
         Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
         their like.

@@ -106,7 +106,9 @@ def mapping_report(
         ),
     }
     if _keys.NOVEL in query.obs:
+        state = query.obs.get(_keys.novel_state(_keys.NOVEL), query.obs[_keys.NOVEL]).astype(str)
         scores["called novel"] = float(query.obs[_keys.NOVEL].astype(bool).mean())
+        scores["not judged novel or known"] = float((state == "not judged").mean())
     drift = mapping.get("drift", {})
     if "weights" in drift:
         scores["reference drift, largest change of a weight"] = float(drift["weights"])

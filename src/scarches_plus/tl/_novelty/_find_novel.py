@@ -12,7 +12,7 @@ from scarches_plus.tl._groups._propagate import propagate, symmetric_graph
 from ._evidence import Evidence, expected_agreement, weigh
 from ._gene_weights import gene_weights, informative, usual_batch_variance
 from ._pools import POOL, Pools, cluster_logs, pooled
-from ._verdict import LEAST_CONTRAST, false_calls, novelty, query_shift, threshold
+from ._verdict import LEAST_CONTRAST, LEAST_JUDGED, false_calls, novelty, query_shift, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,22 @@ class Found:
     false_calls: tuple[float, float]
     hidden: dict[int, int]
 
+    def among(self, rows: NDArray, n_cells: int) -> Found:
+        """Return what was found in some rows of more cells; the others have no score, no label and no cluster."""
+
+        def spread(values: NDArray, nothing: float) -> NDArray:
+            whole = np.full(n_cells, nothing, dtype=values.dtype)
+            whole[rows] = values
+            return whole
+
+        return replace(
+            self,
+            score=spread(self.score, np.nan),
+            novel=spread(self.novel, False),  # noqa: FBT003
+            label=spread(self.label, -1),
+            cluster=spread(self.cluster, -1),
+        )
+
     def record(self, labels: Sequence[str]) -> dict[str, Any]:
         """Return what is written beside the columns, plain."""
         low, high = self.false_calls
@@ -114,7 +130,7 @@ def find_novel(counts: sparse.csr_matrix, profiles: LabelProfiles, alpha: float,
         novel=np.zeros(len(missing), dtype=bool),
         label=np.full(len(missing), -1),
         cluster=np.full(len(missing), -1),
-        judged=evidence.contrast >= LEAST_CONTRAST,
+        judged=evidence.contrast >= LEAST_CONTRAST and evidence.typical >= LEAST_JUDGED,
         contrast=evidence.contrast,
         agreement=evidence.typical,
         expected=float(expected.mean()),
