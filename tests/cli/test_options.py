@@ -43,8 +43,8 @@ def ended(tmp_path, monkeypatch):
         ([*TRANSFER, "--k", "0"], "at least 1"),
         ([*TRANSFER, "--unknown-above", "1.01"], "between 0 and 1"),
         ([*TRANSFER, "--unknown-above", "-0.01"], "between 0 and 1"),
-        ([*NOVEL, "--alpha", "0"], "between 0 and 1"),
-        ([*NOVEL, "--alpha", "1"], "between 0 and 1"),
+        ([*NOVEL, "--alpha", "0"], "between 0.005 and 0.3"),
+        ([*NOVEL, "--alpha", "1"], "between 0.005 and 0.3"),
     ],
 )
 def test_beyond_the_limits(ended, words, says):
@@ -61,7 +61,7 @@ def test_beyond_the_limits(ended, words, says):
         [*TRANSFER, "--k", "1"],
         [*TRANSFER, "--unknown-above", "0"],
         [*TRANSFER, "--unknown-above", "1"],
-        [*NOVEL, "--alpha", "0.001"],
+        [*NOVEL, "--alpha", "0.005"],
     ],
 )
 def test_at_the_limits_the_file_is_what_is_missing(ended, words):
