@@ -39,7 +39,7 @@ def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[by
         )
         raise TypeError(message)
     tensors = {
-        name: torch.as_tensor(getattr(profiles, name), dtype=torch.float32 if name in _REAL else torch.int64)
+        name: torch.from_numpy(np.array(getattr(profiles, name), dtype=np.float32 if name in _REAL else np.int64))
         for name in ("logs", "variances", "of_label", "of_batch", "n_cells")
     }
     return pack(tensors), {
