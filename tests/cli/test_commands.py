@@ -48,12 +48,18 @@ def test_the_whole_way(folder, tmp_path):
     reference = folder / "model" / "reference.h5ad"
     options = ["--reference", reference, "--labels-key", "cell_type"]
     run("transfer", mapped, *options, "--out", labelled, epochs=False)
-    assert "cell_type_pred" in anndata.read_h5ad(labelled).obs
+    found = anndata.read_h5ad(labelled)
+    assert "cell_type_pred" in found.obs
+    found.obs["novel"] = False
+    found.obs["novel_state"] = np.where(np.arange(found.n_obs) % 4 == 0, "not judged", "known")
+    found.write_h5ad(labelled)
     run("report", labelled, *options, "--out", out, epochs=False)
     page = (out / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 3
     assert not re.findall(r'(?:src|href)=["\'](?!data:)', page)
     assert "accuracy" in page
+    share = (found.obs["novel_state"] == "not judged").mean()
+    assert re.search(rf"not judged novel or known.{{0,80}}{share:.2f}", page, re.DOTALL)
     assert (out / "umap.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "next" / "model.pt").is_file()
     assert not list(tmp_path.glob(".*"))
@@ -194,7 +200,7 @@ def test_name_and_extend(folder, tmp_path, capsys):
         run(*named, "--out", tmp_path / "named.h5ad", epochs=False)
 
 
-def test_novel_by_a_bundle(tmp_path):
+def test_novel_by_a_bundle(tmp_path, capsys):
     adata = sp.datasets.simulate(300, 60, 3, n_batches=3)
     query = (adata.obs["batch"] == "batch2").to_numpy()
     adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
@@ -206,6 +212,14 @@ def test_novel_by_a_bundle(tmp_path):
     sp.tl.detect_novel(expected, profiles)
     found = anndata.read_h5ad(tmp_path / "novel.h5ad")
     np.testing.assert_array_equal(found.obs["novel_score"], expected.obs["novel_score"])
+    low, high = (100 * expected.uns["scarches_plus"]["novel"]["novel"]["false_calls"][end] for end in ("low", "high"))
+    assert f"5.0% are expected to be called ({low:.1f}% to {high:.1f}%)" in " ".join(capsys.readouterr().out.split())
+    one = adata[query & (adata.obs["cell_type"] == "type0").to_numpy()].copy()
+    one.write_h5ad(tmp_path / "one.h5ad")
+    with pytest.warns(UserWarning, match="not judged"):
+        run("novel", tmp_path / "one.h5ad", "--reference", bundle, "--out", tmp_path / "none.h5ad", epochs=False)
+    assert "nothing was judged" in capsys.readouterr().out
+    assert (anndata.read_h5ad(tmp_path / "none.h5ad").obs["novel_state"] == "not judged").all()
 
 
 def test_evaluate(folder, tmp_path):

@@ -4,6 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
+from hostile_bundles import sign
+from safetensors.torch import load, save
 from small_models import SCVI, reference
 
 import scarches_plus as sp
@@ -60,6 +63,14 @@ def test_a_site_with_the_bundle_only(home, folder):
     assert (query.obs["cell_type_pred"][query.obs["novel"]] == "Unknown").all()
     following = sp.hub.save_bundle(mapped, folder.parent / "next", profiles=sp.hub.load_profiles(folder))
     assert sp.hub.load_profiles(following).genes == home[2].genes
+
+
+def test_profiles_of_the_earlier_form_are_refused_with_the_fix(folder):
+    path = folder / "profiles.safetensors"
+    path.write_bytes(save(load(path.read_bytes()) | {"losses": torch.zeros(1)}))
+    sign(folder)
+    with pytest.raises(sp.hub.BundleError, match=r"earlier form.*profiles=sp\.tl\.label_profiles"):
+        sp.hub.load_profiles(folder)
 
 
 def test_genes_need_not_be_those_of_the_model(home, tmp_path):

@@ -27,6 +27,12 @@ def names(ax):
     return [text.get_text() for text in ax.get_yticklabels()]
 
 
+def test_nothing_is_drawn_where_nothing_was_judged(looked_at):
+    looked_at.uns["scarches_plus"]["novel"]["novel"]["judged"] = False
+    with pytest.raises(ValueError, match=r"nothing was judged.*novel_state"):
+        novelty(looked_at)
+
+
 def test_groups_by_median_with_the_threshold(looked_at, assert_unchanged):
     assert_unchanged(looked_at)
     ax = novelty(looked_at)

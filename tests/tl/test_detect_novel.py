@@ -194,6 +194,26 @@ def test_fine_labels_do_not_make_a_query_of_one_type_judged():
     assert (cells.obs["novel_state"] == "not judged").all()
 
 
+def test_noise_is_not_judged_however_fine_the_labels():
+    """Near-duplicate labels make the query's spread look large."""
+    reference, query = reference_and_query()
+    third = np.random.default_rng(0).integers(0, 3, reference.n_obs).astype(str)
+    reference.obs["cell_type"] = reference.obs["cell_type"].astype(str) + "/" + third
+    query.X = sparse.csr_matrix(np.random.default_rng(0).poisson(0.3, query.shape).astype(np.float32))
+    with pytest.warns(UserWarning, match="not judged"):
+        cells, _, _ = detected(query, reference)
+    record = cells.uns["scarches_plus"]["novel"]["novel"]
+    assert record["contrast"] > 1.1
+    assert not record["judged"]
+
+
+def test_a_query_that_hardly_agrees_is_warned_of():
+    reference, query = reference_and_query(2.0, unseen=())
+    with pytest.warns(UserWarning, match="its types agree with the reference's by 0.49 only"):
+        cells, _, _ = detected(query, reference)
+    assert cells.uns["scarches_plus"]["novel"]["novel"]["judged"]
+
+
 def test_labels_that_profiles_leave_out_are_named():
     reference, query = reference_and_query(unseen=())
     rare = np.flatnonzero(reference.obs["cell_type"] == "type0")[10:]

@@ -113,7 +113,7 @@ def detect_novel(
         If counts are not whole numbers, cells have none (they are not judged), labels are left out of profiles, nothing
         can be judged (a query of one type has no contrasts of its own: what
         sets all of its cells apart counts as shift), more than a quarter of the cells are called novel, or the query
-        agrees with the reference less than any that the threshold was measured on.
+        agrees with the reference less than nearly all that the threshold was measured on.
 
     Notes
     -----
@@ -260,8 +260,8 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
         doubts.append(f"{found.novel.mean():.0%} of the cells are called novel")
     if found.agreement < LEAST_AGREEMENT:
         doubts.append(
-            f"its types agree with the reference's by {found.agreement:.2f} only, less than in any study that the "
-            f"threshold was measured on ({LEAST_AGREEMENT})"
+            f"its types agree with the reference's by {found.agreement:.2f} only, less than in nearly all queries that "
+            f"the threshold was measured on ({LEAST_AGREEMENT})"
         )
     if doubts:
         message = (

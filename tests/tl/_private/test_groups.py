@@ -17,7 +17,8 @@ from scipy.stats import ttest_ind, ttest_ind_from_stats
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from sklearn.neighbors import kneighbors_graph
 
-from scarches_plus._label_profiles import FLOOR
+import scarches_plus as sp
+from scarches_plus._label_profiles import FLOOR, on_genes
 from scarches_plus.tl._groups._composition import draw_centers, draw_compositions, draw_counts
 from scarches_plus.tl._groups._expression_sums import grouped_sums, log_normalized
 from scarches_plus.tl._groups._propagate import _connected, by_size, majority, propagate, symmetric_graph
@@ -512,6 +513,40 @@ def test_examples_are_the_pools_that_agree_best():
         assert np.linalg.norm(found.logs[one] - profiles[one]) < 0.5 * np.linalg.norm(
             logs[label == one][0] - profiles[one]
         )
+
+
+def test_labels_that_hardly_agree_move_no_centre():
+    profiles, label, logs, rng = types(2, n_genes=400)
+    mean = profiles.mean(axis=0)
+    strange = mean + 0.12 * (profiles[3] - mean) + rng.normal(size=(150, 400))
+    pools = np.concatenate([logs[label < 3], strange])
+    found = refined(Examples(profiles, profiles, np.ones(4), np.ones(400)), pools, np.zeros(4))
+    assert (found.trust[:3] > 0.5).all()
+    assert (found.agreement(strange).argmax(axis=1) == 3).sum() > 20  # it is their label all the same
+    assert found.trust[3] == 0
+
+
+def test_the_standard_is_halfway_between_reference_and_query():
+    profiles, label, logs, _ = types(0)
+    evidence = evidence_of(logs, profiles, label)
+    agreement = evidence.refined.agreement(logs)
+    expected = evidence.matched.attenuation(np.full(profiles.shape, 0.25), 1)  # of 1
+    best = (agreement - expected).argmax(axis=1)
+    reached = np.array([np.quantile(agreement[best == one, one], 0.95) for one in range(4)])
+    n = np.bincount(best)
+    usual = expected + np.median(reached - expected)
+    np.testing.assert_allclose(evidence.standard, (expected + (n * reached + 20 * usual) / (n + 20)) / 2)
+
+
+def test_variances_follow_the_shares_to_the_genes_of_a_query():
+    adata = sp.datasets.simulate(3000, 300, 3, n_batches=1, mean_depth=20000.0, rng=0)
+    columns = np.arange(0, 300, 3)
+    whole, panel = (sp.tl.label_profiles(one, "cell_type", "batch") for one in (adata, adata[:, columns].copy()))
+    cut = on_genes(whole, columns)
+    np.testing.assert_allclose(cut.logs, panel.logs, atol=0.05)
+    unscaled = whole.variances[:, columns].mean() / panel.variances.mean()
+    assert unscaled < 0.6
+    assert abs(cut.variances.mean() / panel.variances.mean() - 1) < 0.15
 
 
 def test_noise_attenuates_agreement_as_it_does_correlation():

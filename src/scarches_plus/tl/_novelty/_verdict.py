@@ -22,11 +22,12 @@ _RANGES = {
 }  # fmt: skip
 #: What was measured; nothing is known beyond.
 ALPHAS = min(_THRESHOLDS), max(_THRESHOLDS)
-#: Queries of one type had contrasts up to 1.00. So had one in fourteen of the others: of few cells or few types.
+#: Of 80 queries of one type 78 had less contrast, the other two 1.05 and 1.10; so had 23 of 439 others, of few cells,
+#: few types or few genes.
 LEAST_CONTRAST = 1.01
-#: Queries of one type, and those whose cells no label explains, agree less.
+#: Matched clusters agree less where no label explains the cells. No scenario of several types was below 0.49.
 LEAST_JUDGED = 0.4
-#: Least agreement of matched clusters in a scenario that was judged.
+#: Matched clusters agreed less in 9 of 416 judged scenarios.
 LEAST_AGREEMENT = 0.55
 #: Agreement, on the scale that novelty is measured on, that nothing exceeds.
 _PERFECT = 1.15
