@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Cells of one test. ``obs["cell_type"]`` of the query is the truth."""
+    """Hold reference and query of one test; ``obs["cell_type"]`` of the query is the truth."""
 
     task: str
     half: str

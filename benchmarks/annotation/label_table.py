@@ -1,4 +1,4 @@
-"""How well do labels come across: the vote, expression, their consensus, scANVI's classifier, CellTypist, cellmapper?
+"""Compare label transfer by the vote, expression, their consensus, scANVI's classifier, CellTypist and cellmapper.
 
     python benchmarks/annotation/label_table.py                      # simulated cells
     python benchmarks/annotation/label_table.py --data-dir data      # and real data

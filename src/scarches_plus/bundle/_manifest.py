@@ -293,7 +293,7 @@ class ProfilesSection(StrictModel):
 
 
 class VoteSection(StrictModel):
-    """What the vote of neighbours counts beside a classifier."""
+    """Describe the weight of the neighbours' vote beside a classifier."""
 
     sharpness: float = Field(gt=0)
     weight: float = Field(ge=0)

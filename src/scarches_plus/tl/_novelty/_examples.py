@@ -1,7 +1,7 @@
 """Compare cells with labels, against what the OTHER labels look like in query and reference.
 
 Pure functions of arrays. A query cell's contrast is its log expression less the query's centre, a label's its profile
-less the labels' centre. What all cells of the query share (technology, chemistry, species) is no part of a contrast.
+less the labels' centre. Contrasts leave out what all cells of the query share (technology, chemistry, species).
 The centre that a label is judged against is made of the other labels alone: cells that stand in for a label which the
 query lacks do not move the centre that they are judged against.
 """
@@ -37,7 +37,7 @@ def correlations(rows: NDArray, columns: NDArray) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """What the labels look like in a reference and in a query.
+    """Hold examples of labels in a reference and in a query.
 
     Attributes
     ----------

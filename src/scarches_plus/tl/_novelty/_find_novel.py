@@ -30,7 +30,7 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What was found in a query.
+    """Hold novelty scores, labels and the verdict on a query.
 
     Attributes
     ----------
