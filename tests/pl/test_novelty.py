@@ -27,6 +27,13 @@ def names(ax):
     return [text.get_text() for text in ax.get_yticklabels()]
 
 
+def test_cells_without_a_score_are_left_out(looked_at):
+    looked_at.obs.loc[["0", "9"], "novel_score"] = np.nan
+    ax = novelty(looked_at)
+    assert names(ax) == ["T (4)", "B (4)"]
+    assert all(np.isfinite(line.get_xdata()).all() for line in ax.lines)
+
+
 def test_nothing_is_drawn_where_nothing_was_judged(looked_at):
     looked_at.uns["scarches_plus"]["novel"]["novel"]["judged"] = False
     with pytest.raises(ValueError, match=r"nothing was judged.*novel_state"):

@@ -68,7 +68,7 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     scores = column(adata, _keys.novel_score(key), fix)
     novel = column(adata, key, fix)
     labels = column(adata, groupby, "give a column of groups")
-    some = labels.notna().to_numpy()
+    some = (labels.notna() & scores.notna()).to_numpy()  # cells without counts have no score
     if not some.any():
         message = f"no cell has a group in obs[{groupby!r}]"
         raise ValueError(message)
