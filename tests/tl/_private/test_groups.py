@@ -613,3 +613,21 @@ def test_the_verdict():
     thresholds, ranges = [threshold(one) for one in alphas], [false_calls(one) for one in alphas]
     assert (np.diff(thresholds) < 0).all()
     assert all(low <= alpha <= high for alpha, (low, high) in zip(alphas, ranges, strict=True))
+
+
+@pytest.mark.parametrize("n_batches", [1, 2])
+def test_batches_are_reckoned_with_where_a_reference_has_one(n_batches, monkeypatch):
+    from scarches_plus.tl._novelty import _find_novel
+
+    adata = sp.datasets.simulate(400, 100, 3, n_batches=3, batch_effect=0.3, rng=0)
+    of_batch = adata.obs["batch"].cat.codes.to_numpy()
+    profiles = sp.tl.label_profiles(adata[of_batch < n_batches].copy(), "cell_type", "batch", min_cells=1)
+    seen = []
+    monkeypatch.setattr(
+        _find_novel,
+        "gene_weights",
+        lambda labels, batch, within: seen.append(batch) or gene_weights(labels, batch, within),
+    )
+    _find_novel.find_novel(sparse.csr_matrix(adata[of_batch == 2].X), profiles, 0.05, 0)
+    usual = 0.15 * profiles.within_variance()
+    np.testing.assert_allclose(seen[0], usual if n_batches == 1 else profiles.batch_variance())
