@@ -481,7 +481,7 @@ def test_a_shift_of_all_cells_drops_out(seed, size):
     profiles, label, logs, rng = types(seed)
     shift = size * rng.normal(size=profiles.shape[1])
     still, moved = (evidence_of(x, profiles, label) for x in (logs, logs + shift))
-    np.testing.assert_allclose(moved.evaluate(logs + shift)[0], still.evaluate(logs)[0], atol=1e-5)
+    np.testing.assert_allclose(moved.evaluate(logs + shift)[0], still.evaluate(logs)[0], atol=1e-6)
     assert (still.evaluate(logs)[1] == label).all()
     np.testing.assert_allclose(moved.contrast, still.contrast, atol=1e-6)
 
