@@ -5,7 +5,6 @@ AnnData in, AnnData out; each verb is a short composition of public parts that w
 
 from ._annotate import annotate
 from ._build_reference import build_reference
-from ._calibrate_labels import calibrate_labels
 from ._cluster import cluster
 from ._cluster_agreement import cluster_agreement
 from ._cluster_table import cluster_table
@@ -13,25 +12,24 @@ from ._detect_novel import detect_novel
 from ._differential_abundance import differential_abundance
 from ._embed import embed
 from ._explain_labels import explain_labels
-from ._expression_classifier import ExpressionClassifier, expression_classifier
 from ._expression_table import expression_table
 from ._extend_reference import extend_reference
 from ._joint_embedding import joint_embedding
-from ._label_calibration import LabelCalibration
-from ._label_profiles import LabelProfiles, label_profiles
 from ._label_summary import label_summary
 from ._map_query import map_query
 from ._name_novel import name_novel
 from ._rank_genes import rank_genes
+from ._summary.expression_classifier import ExpressionClassifier, expression_classifier
+from ._summary.label_profiles import LabelProfiles, label_profiles
+from ._summary.reference_summary import ReferenceSummary, reference_summary
 from ._transfer_labels import transfer_labels
 
 __all__ = [
     "ExpressionClassifier",
-    "LabelCalibration",
     "LabelProfiles",
+    "ReferenceSummary",
     "annotate",
     "build_reference",
-    "calibrate_labels",
     "cluster",
     "cluster_agreement",
     "cluster_table",
@@ -48,5 +46,6 @@ __all__ = [
     "map_query",
     "name_novel",
     "rank_genes",
+    "reference_summary",
     "transfer_labels",
 ]

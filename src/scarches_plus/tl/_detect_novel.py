@@ -16,16 +16,19 @@ from scarches_plus import _keys
 from scarches_plus._cells import counts_layer, counts_of, require_writable
 from scarches_plus._label_profiles import LabelProfiles, on_genes
 from scarches_plus._logging import logger
+from scarches_plus._reference_summary import part_of
 from scarches_plus.pp import require_counts
 
-from ._label_profiles import label_profiles
 from ._novelty._find_novel import Found, find_novel
 from ._novelty._pools import POOL
 from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST, LEAST_JUDGED
 from ._provenance._embedding_record import copy_of, versions
+from ._summary.label_profiles import label_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from scarches_plus._reference_summary import ReferenceSummary
 
 #: Share of cells called novel above which the user is warned.
 _MANY = 0.25
@@ -35,7 +38,7 @@ _FEWEST_GENES = 50
 
 def detect_novel(
     adata: AnnData,
-    reference: AnnData | LabelProfiles,
+    reference: AnnData | ReferenceSummary | LabelProfiles,
     labels_key: str | None = None,
     *,
     batch_key: str | None = None,
@@ -67,8 +70,8 @@ def detect_novel(
         a record in ``uns["scarches_plus"]["novel"]``: share called, range of false calls, agreement of the query
         with the reference beside that of the reference's batches, shift, and which types would hide among which.
     reference
-        Reference cells with raw counts, or their :func:`label_profiles`, which a bundle can carry
-        (:func:`scarches_plus.hub.load_profiles`).
+        Reference cells with raw counts, or their summary (:func:`reference_summary` or :func:`label_profiles`), which a
+        bundle can carry (:func:`scarches_plus.hub.load_summary`).
     labels_key, batch_key
         ``obs`` columns of the reference; not needed with profiles.
     alpha
@@ -138,15 +141,16 @@ def detect_novel(
             message = f"{which} is MuData; novelty is found in genes' counts: pass that modality, such as mdata['rna']"
             raise TypeError(message)
     require_writable(adata, copy=copy)
+    reference = part_of(reference, "profiles")
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
-            "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), "
-            f"where a bundle carries them), not {check.shown(reference)}"
+            "novelty is found in counts: pass reference cells or their summary (sp.hub.load_summary(path), where a "
+            f"bundle carries one), not {check.shown(reference)}"
         )
         raise TypeError(message)
     if isinstance(reference, LabelProfiles) and (labels_key, batch_key, reference_layer, unlabelled) != (None,) * 4:
         message = (
-            "label profiles know labels, batches and counts: leave out labels_key, batch_key, reference_layer and "
+            "a summary knows labels, batches and counts: leave out labels_key, batch_key, reference_layer and "
             "unlabelled"
         )
         raise ValueError(message)
@@ -159,7 +163,7 @@ def detect_novel(
     counts = counts[:, adata.var_names.get_indexer(genes)]
     if not isinstance(reference, LabelProfiles):
         if labels_key is None or batch_key is None:
-            message = "name the reference's columns: labels_key=... and batch_key=..., or pass its label_profiles"
+            message = "name the reference's columns: labels_key=... and batch_key=..., or pass its summary"
             raise ValueError(message)
         reference = label_profiles(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
