@@ -133,7 +133,9 @@ def methods(reference, query, seed, options):
             import celltypist as ct
 
             one, other = normalized(reference), normalized(hidden)
-            model = ct.train(one, "cell_type", feature_selection=one.n_vars > 2000, top_genes=300, n_jobs=1)
+            many = one.n_vars > 2000
+            # by gradient descent: its other solver needs scikit-learn < 1.8
+            model = ct.train(one, "cell_type", use_SGD=True, feature_selection=many, top_genes=300, n_jobs=1)
             table = ct.annotate(other, model).probability_matrix
             return table.idxmax(axis=1).to_numpy(), table.max(axis=1).to_numpy()
 

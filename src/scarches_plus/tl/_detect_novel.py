@@ -21,7 +21,7 @@ from scarches_plus.pp import require_counts
 
 from ._novelty._find_novel import Found, find_novel
 from ._novelty._pools import POOL
-from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST, LEAST_JUDGED
+from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST
 from ._provenance._embedding_record import copy_of, versions
 from ._summary.label_profiles import label_profiles
 
@@ -114,9 +114,9 @@ def detect_novel(
     -----
     UserWarning
         If counts are not whole numbers, cells have none (they are not judged), labels are left out of profiles, nothing
-        can be judged (a query of one type has no contrasts of its own: what
-        sets all of its cells apart counts as shift), more than a quarter of the cells are called novel, or the query
-        agrees with the reference less than nearly all that the threshold was measured on.
+        can be judged (a query of one type has no contrasts of its own: what sets all of its cells apart counts as
+        shift; types of another species agree too little with the labels), or more than a quarter of the cells are
+        called novel.
 
     Notes
     -----
@@ -241,11 +241,7 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
     if not found.judged:
         logger.info("%s: not judged, %s", key, on)
         message = (
-            f"obs[{key!r}] is False and obs[{_keys.novel_state(key)!r}] 'not judged' for all cells: the query has too "
-            f"few contrasts that labels of the reference share (contrast {found.contrast:.2f}, at least "
-            f"{LEAST_CONTRAST}; agreement {found.agreement:.2f}, at least {LEAST_JUDGED}), as if its cells were of one "
-            "type, known or unknown. If genes' names, species and layer are right: detect novel cells in all cells of "
-            "the study together, or add cells of other types from it"
+            f"obs[{key!r}] is False and obs[{_keys.novel_state(key)!r}] 'not judged' for all cells: {_why_not(found)}"
         )
         warn(message, UserWarning, stacklevel=3)
         return
@@ -259,17 +255,26 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
     if empty := int(np.isnan(found.score).sum()):
         message = f"{empty} cells have no counts of the shared genes: obs[{_keys.novel_state(key)!r}] is 'not judged'"
         warn(message, UserWarning, stacklevel=3)
-    doubts = []
     if found.novel.mean() > _MANY:
-        doubts.append(f"{found.novel.mean():.0%} of the cells are called novel")
-    if found.agreement < LEAST_AGREEMENT:
-        doubts.append(
-            f"its types agree with the reference's by {found.agreement:.2f} only, less than in nearly all queries that "
-            f"the threshold was measured on ({LEAST_AGREEMENT})"
-        )
-    if doubts:
         message = (
-            f"the query differs much from the reference: {' and '.join(doubts)}. Look at "
-            f"obs[{_keys.novel_score(key)!r}] and at marker genes before taking these cells for new types"
+            f"the query differs much from the reference: {found.novel.mean():.0%} of the cells are called novel. Look "
+            f"at obs[{_keys.novel_score(key)!r}] and at marker genes before taking these cells for new types"
         )
         warn(message, UserWarning, stacklevel=3)
+
+
+def _why_not(found: Found) -> str:
+    """Return why a query is not judged, and what helps."""
+    if found.contrast < LEAST_CONTRAST:
+        return (
+            "the query has too few contrasts that labels of the reference share (contrast "
+            f"{found.contrast:.2f}, at least {LEAST_CONTRAST}), as if its cells were of one type, known or unknown. If "
+            "genes' names, species and layer are right: detect novel cells in all cells of the study together, or add "
+            "cells of other types from it"
+        )
+    return (
+        f"the query's types agree with the reference's labels by {found.agreement:.2f}, and its batches with "
+        f"one another by {found.expected:.2f}; at least {LEAST_AGREEMENT:.0%} of that is needed. So it is where genes, "
+        "layer or species are others, or most cells new, or cells too few. Check genes' names, species and layer; "
+        "detect novel cells in all cells of the study together; or take a nearer reference"
+    )

@@ -12,7 +12,7 @@ from scarches_plus.tl._groups._propagate import propagate, symmetric_graph
 from ._evidence import Evidence, expected_agreement, weigh
 from ._gene_weights import gene_weights, informative, usual_batch_variance
 from ._pools import POOL, Pools, cluster_logs, pooled
-from ._verdict import LEAST_CONTRAST, LEAST_JUDGED, false_calls, novelty, query_shift, threshold
+from ._verdict import LEAST_AGREEMENT, LEAST_CONTRAST, false_calls, novelty, query_shift, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def find_novel(counts: sparse.csr_matrix, profiles: LabelProfiles, alpha: float,
         novel=np.zeros(len(missing), dtype=bool),
         label=np.full(len(missing), -1),
         cluster=np.full(len(missing), -1),
-        judged=evidence.contrast >= LEAST_CONTRAST and evidence.typical >= LEAST_JUDGED,
+        judged=evidence.contrast >= LEAST_CONTRAST and evidence.typical >= LEAST_AGREEMENT * expected.mean(),
         contrast=evidence.contrast,
         agreement=evidence.typical,
         expected=float(expected.mean()),
