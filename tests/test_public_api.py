@@ -25,6 +25,7 @@ ON_ANNDATA = ("pl", "pp", "tl")
 FIRST_PARAMETER = {
     "pl.drift": "lineage",
     "pl.label_summary": "summary",
+    "pl.reference_map": "reference_map",
     "pl.reliability": "curve",
     "pl.report": "report",
     "pp.concat_studies": "adatas",
@@ -32,6 +33,9 @@ FIRST_PARAMETER = {
     "tl.calibrate_labels": "reference",
     "tl.joint_embedding": "reference",
     "tl.label_summary": "explanation",
+    "tl.place": "query",
+    "tl.presence": "reference",
+    "tl.reference_map": "reference",
 }
 #: Functions whose further keywords go to a function that refuses those it does not know.
 FORWARDS = {"pl.joint_umap": "scanpy.pl.umap"}

@@ -22,6 +22,9 @@ from ._label_profiles import LabelProfiles, label_profiles
 from ._label_summary import label_summary
 from ._map_query import map_query
 from ._name_novel import name_novel
+from ._placement.place import place
+from ._placement.presence import presence
+from ._placement.reference_map import ReferenceMap, reference_map
 from ._rank_genes import rank_genes
 from ._transfer_labels import transfer_labels
 
@@ -29,6 +32,7 @@ __all__ = [
     "ExpressionClassifier",
     "LabelCalibration",
     "LabelProfiles",
+    "ReferenceMap",
     "annotate",
     "build_reference",
     "calibrate_labels",
@@ -47,6 +51,9 @@ __all__ = [
     "label_summary",
     "map_query",
     "name_novel",
+    "place",
+    "presence",
     "rank_genes",
+    "reference_map",
     "transfer_labels",
 ]
