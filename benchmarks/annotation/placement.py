@@ -9,13 +9,14 @@
 
 The second most frequent type of the query is left out of each reference. scVI embeds the reference and maps the query;
 umap-learn makes the picture of the reference, which is the same for all methods: ``mean`` and ``median`` of the
-positions of 15 neighbours, ``anchors`` (the median on the map without cells), ``parametric`` (3 seeds) and umap-learn's
-own ``transform``. A row for each method is appended to ``benchmarks/results/placement.csv``; runs that are there are not
-repeated. Columns:
+positions of 15 neighbours, ``anchors`` (the median on the map without cells), ``parametric`` (3 seeds) and the
+``transform`` of umap-learn. A row for each method is appended to ``benchmarks/results/placement.csv``; runs that are
+there are not repeated. Columns:
 
 ``kept``     share of the 15 nearest reference cells in the latent space that are among the 60 nearest in the picture
 ``right``    share of known cells whose 15 nearest reference cells in the picture have their label (majority)
-``gaps``     share of known cells farther from any reference cell in the picture than 99.9 % of these are from each other
+``gaps``     share of known cells farther from any reference cell in the picture than 99.9 % of these are from their
+             nearest
 ``unseen_gaps``  the same of cells of the type that the reference lacks
 ``fit``, ``seconds``  seconds to prepare (train the encoder, fit umap-learn's UMAP) and to place
 
@@ -87,7 +88,7 @@ def simulated():
 
 def components(adata):
     logs = sc.pp.log1p(sc.pp.normalize_total(adata, target_sum=1e4, copy=True), copy=True).X
-    return PCA(20, random_state=0).fit_transform(logs.toarray() if hasattr(logs, "toarray") else logs).astype(np.float32)
+    return PCA(20, random_state=0).fit_transform(logs.toarray()).astype(np.float32)
 
 
 def scores(places, picture, reference, query):
@@ -173,7 +174,9 @@ def million(n=1_000_000, n_query=10_000, d=20, types=30):
         sp.tl.place(query, of)
         seconds = time.perf_counter() - start
         missed = np.median(np.linalg.norm(query.obsm["X_map"] - points[n:], axis=1))
-        print(f"{name}: {n_query:,} cells among {n:,} points in {seconds:.1f} s; {missed:.2f} from the truth", flush=True)
+        print(
+            f"{name}: {n_query:,} cells among {n:,} points in {seconds:.1f} s; {missed:.2f} from the truth", flush=True
+        )
 
 
 def figure(path):
@@ -225,7 +228,9 @@ def main() -> None:
         table = pd.read_csv(RESULTS)
         for column in ("kept", "right", "gaps", "unseen_gaps", "fit", "seconds"):
             show(table.pivot_table(index=["looked_at", "data"], columns="method", values=column), column)
-        spread = table[table["method"] == "parametric"].groupby("data")[["kept", "right", "gaps", "unseen_gaps"]].agg(np.ptp)
+        spread = (
+            table[table["method"] == "parametric"].groupby("data")[["kept", "right", "gaps", "unseen_gaps"]].agg(np.ptp)
+        )
         show(spread, "parametric: range over seeds")
 
 

@@ -49,7 +49,10 @@ def test_the_weighted_geometric_median(k):
         points, weights = naive_neighbors(cell, picture, k)
         starts = [*points, points.mean(axis=0)]
         best = min(
-            (minimize(cost, start, (points, weights), "Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12}) for start in starts),
+            (
+                minimize(cost, start, (points, weights), "Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
+                for start in starts
+            ),
             key=lambda found: found.fun,
         )
         assert cost(place, points, weights) <= best.fun * (1 + 1e-6) + 1e-6
@@ -126,11 +129,11 @@ def test_order_does_not_matter_and_the_map_stays(seed):
         assert np.abs(getattr(picture, name) - value).max(initial=0) == 0.0
 
 
-def test_many_cells_are_placed_in_steps(monkeypatch):
+def test_many_cells_are_placed_in_steps(limits):
     picture, query = random_picture(), cells(50)
     sp.tl.place(query, picture)
     at_once = query.obsm["X_map"].copy()
-    monkeypatch.setattr("scarches_plus.tl._placement.place._NUMBERS", 15 * 15 * 7)
+    limits(placed=15 * 15 * 7)
     sp.tl.place(query, picture)
     np.testing.assert_array_equal(query.obsm["X_map"], at_once)
 
@@ -179,7 +182,9 @@ def test_gaps_are_counted():
     }  # fmt: skip
     query = cells(10)
     query.obsm["X_scarches"][:, 0] = np.arange(10) % 2
-    sp.tl.place(query, picture_of(random_picture().points, random_picture().latent, encoder=encoder), method="parametric")
+    sp.tl.place(
+        query, picture_of(random_picture().points, random_picture().latent, encoder=encoder), method="parametric"
+    )
     assert query.uns["scarches_plus"]["placement"]["X_map"]["in_gaps"] == 0.5
 
 

@@ -119,7 +119,7 @@ def reference_map(
     ax.set_aspect("equal", adjustable="datalim")
     ax.spines[:].set_visible(False)
     _name_labels(ax, reference_map)
-    return ax
+    return plain_texts(ax)
 
 
 def _presence(reference_map: ReferenceMap, query: AnnData | MuData, color: str) -> NDArray | None:
@@ -218,9 +218,7 @@ def _colored(
     looks = {name: {"c": _keys.UNKNOWN_COLOR} if name == _keys.UNKNOWN else look for name, look in looks.items()}
     codes = named.cat.codes.to_numpy()
     in_legend = for_figure(names, in_legend=True) if len(names) <= _MOST_IN_LEGEND else [""] * len(names)
-    layers = [
-        _layer(places, rows & (codes == i), in_legend[i], area, **looks[name]) for i, name in enumerate(names)
-    ]
+    layers = [_layer(places, rows & (codes == i), in_legend[i], area, **looks[name]) for i, name in enumerate(names)]
     return [_layer(places, rows & (codes < 0), "no value", area, c=NOT_NOVEL_COLOR), *layers]
 
 

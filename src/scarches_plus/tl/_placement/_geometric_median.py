@@ -5,8 +5,12 @@ Pure functions of arrays.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MOST_STEPS = 300
 #: A median has arrived when a step is shorter than this share of the spread of its points.

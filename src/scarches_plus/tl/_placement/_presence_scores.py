@@ -5,10 +5,14 @@ Pure functions of arrays.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import beta
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Of the intervals.
 _LEVEL = 0.95
