@@ -1,5 +1,6 @@
 """Cells are placed where an independent minimiser puts them, and the reference stays where it is."""
 
+import mudata
 import numpy as np
 import pytest
 from anndata import AnnData
@@ -172,6 +173,16 @@ def test_the_record_and_the_copy():
     limit = np.quantile(apart.min(axis=1), 0.999)
     far = np.linalg.norm(copied.obsm["X_there"][:, None] - picture.points, axis=2).min(axis=1) > limit
     assert record["in_gaps"] == far.mean()
+
+
+def test_cells_of_several_modalities():
+    picture, query = random_picture(), cells()
+    joint = mudata.MuData({"rna": AnnData(np.zeros((20, 3))), "protein": AnnData(np.zeros((20, 2)))})
+    joint.obsm["X_scarches"] = query.obsm["X_scarches"]
+    sp.tl.place(joint, picture)
+    sp.tl.place(query, picture)
+    np.testing.assert_array_equal(joint.obsm["X_map"], query.obsm["X_map"])
+    assert joint.uns["scarches_plus"]["placement"]["X_map"]["n_points"] == 80
 
 
 def test_gaps_are_counted():

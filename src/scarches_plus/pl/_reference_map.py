@@ -172,7 +172,7 @@ def _query_layers(
     if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
         message = f"query.obsm[{key!r}] has no two finite coordinates for each cell: key= names what sp.tl.place wrote"
         raise ValueError(message)
-    area = float(np.clip(60_000 / max(len(places), 1), 5, 30)) if size is None else size
+    area = float(np.clip(24_000 / max(len(places), 1), 4, 20)) if size is None else size
     rest = np.ones(len(places), dtype=bool)
     marked = []
     if novel_key is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from anndata import AnnData
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
@@ -14,9 +13,11 @@ from scarches_plus._reference_map import ReferenceMap
 from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
 from scarches_plus.tl._votes._reference_labels import reference_labels
 
+from ._fuzzy_graph import umap_of
 from ._train_encoder import EncoderTraining
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
 
@@ -118,18 +119,9 @@ def reference_map(
 def _picture(reference: AnnData | MuData, basis: str, latent: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
     if basis not in reference.obsm and basis == _UMAP:
         logger.info("obsm has no %r: a UMAP of the embedding is made", _UMAP)
-        return _umap_of(latent, int(rng.integers(2**31)))
+        return umap_of(latent, int(rng.integers(2**31)))
     points = np.array(embedding_of(reference, basis, "reference"), dtype=np.float32)
     if points.shape[1] != 2:
         message = f"obsm[{basis!r}] of the reference has {points.shape[1]} dimensions; a picture has two: pass basis="
         raise ValueError(message)
     return points
-
-
-def _umap_of(latent: NDArray, seed: int) -> NDArray[np.float32]:
-    import scanpy as sc
-
-    cells = AnnData(obsm={"latent": latent})
-    sc.pp.neighbors(cells, n_neighbors=min(15, len(latent) - 1), use_rep="latent", random_state=seed)
-    sc.tl.umap(cells, random_state=seed)
-    return np.array(cells.obsm[_UMAP], dtype=np.float32)
