@@ -21,7 +21,7 @@ INSIDE = 76
 #: What takes long to import: these libraries, what comes with them, and packages of ours that import them.
 SLOW = {
     "torch", "scvi", "lightning", "matplotlib", "jax", "scanpy", "sklearn", "scib_metrics", "pynndescent",
-    "huggingface_hub", "pooch",
+    "huggingface_hub", "pooch", "umap",
 }  # fmt: skip
 SLOW_OURS = {"model", "module", "train", "_load", "bundle", "hub"}
 #: Files in a folder, and in a folder of helpers, ``__init__`` aside.

@@ -25,12 +25,16 @@ ON_ANNDATA = ("pl", "pp", "tl")
 FIRST_PARAMETER = {
     "pl.drift": "lineage",
     "pl.label_summary": "summary",
+    "pl.reference_map": "reference_map",
     "pl.reliability": "curve",
     "pl.report": "report",
     "pp.concat_studies": "adatas",
     "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
     "tl.label_summary": "explanation",
+    "tl.place": "query",
+    "tl.presence": "reference",
+    "tl.reference_map": "reference",
 }
 #: Functions whose further keywords go to a function that refuses those it does not know.
 FORWARDS = {"pl.joint_umap": "scanpy.pl.umap"}

@@ -3,6 +3,8 @@
 #: ``obsm`` slot of the latent embedding.
 EMBEDDING = "X_scarches"
 VARIANCE = "X_scarches_variance"
+#: ``obsm`` slot of positions in the map of a reference.
+MAP = "X_map"
 #: ``uns`` slot of everything the package records about its results.
 UNS = "scarches_plus"
 #: In it: ``obsm`` slot to what is known of the embedding.
@@ -15,6 +17,10 @@ JOINT = "joint"
 TRANSFER = "transfer"
 #: In it: first part of the names to how novel cells were found.
 NOVEL = "novel"
+#: In it: ``obsm`` slot to how cells were placed in a map.
+PLACEMENT = "placement"
+#: In it: name to the presence of a reference's states in the query.
+PRESENCE = "presence"
 #: ``obs`` column of a joint embedding: where a cell comes from.
 ROLE = "mapping_role"
 REFERENCE = "reference"

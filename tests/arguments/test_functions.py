@@ -19,6 +19,9 @@ import scarches_plus as sp
 def valid(path):
     """Arguments that a function takes."""
     adata, model = things()
+    picture = sp.tl.ReferenceMap(
+        np.zeros((90, 2)), np.asarray(adata.obsm["X_scarches"]), np.ones(90, int), np.full(90, -1), (), None, "X_umap"
+    )
     embedding, labels = np.asarray(adata.obsm["X_scarches"]), adata.obs["cell_type"].to_numpy()
     batches, tree = adata.obs["batch"].to_numpy(), {"type0": None, "type1": None, "type2": None}
     shares = np.linspace(0, 1, 90)
@@ -34,7 +37,7 @@ def valid(path):
         "lengths": np.ones(adata.n_vars), "path": "no_such_folder", "bundle": "no_such_folder", "name": "no_such_model",
         "folder": "no_such_folder", "metric": sp.metrics.label_purity, "arguments": (labels,), "ks": (5, 10),
         "lineage": [{"drift": {"relative_rmsd": 0.0}}], "n_steps": 10, "longest": 5, "fewest": 2,
-        "explanation": pd.DataFrame(), "summary": pd.DataFrame(), "curve": pd.DataFrame(), "report": sp.metrics.Report(pd.DataFrame(), pd.DataFrame()),
+        "reference_map": picture, "explanation": pd.DataFrame(), "summary": pd.DataFrame(), "curve": pd.DataFrame(), "report": sp.metrics.Report(pd.DataFrame(), pd.DataFrame()),
     }  # fmt: skip
     changed = {
         "tl.cluster_agreement": {"labels": "cell_type"},

@@ -341,6 +341,10 @@ FIGURES = {
         pd.DataFrame({"n_cells": 4, "accepted": 2, "uncertain": 1, "novel": 1}, index=LABELS)
     ),
     "reliability": lambda _: sp.pl.reliability(dict.fromkeys(SHORT, CURVE)),
+    "reference_map": lambda cells: sp.pl.reference_map(sp.tl.reference_map(cells, use_rep="X_umap", labels_key=KEY)),
+    "reference_map with a query": lambda cells: sp.pl.reference_map(
+        sp.tl.reference_map(cells, use_rep="X_umap"), cells, color=KEY, novel_key="novel", key="X_umap"
+    ),
     "report": lambda _: sp.pl.report(Report(pd.DataFrame([
         (name, kind, score, 0.5, 0.0, 9, 0.1) for name in SHORT for kind, score in (("mixing", "$x$"), ("conservation", "_y"))
     ], columns=["embedding", "kind", "score", "value", "chance", "n_cells", "seconds"]), pd.DataFrame(), {})),

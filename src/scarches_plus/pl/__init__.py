@@ -9,6 +9,7 @@ from ._drift import drift
 from ._joint_umap import joint_umap
 from ._label_summary import label_summary
 from ._novelty import novelty
+from ._reference_map import reference_map
 from ._reliability import reliability
 from ._report import report
 from ._uncertainty_by_type import uncertainty_by_type
@@ -19,6 +20,7 @@ __all__ = [
     "joint_umap",
     "label_summary",
     "novelty",
+    "reference_map",
     "reliability",
     "report",
     "uncertainty_by_type",

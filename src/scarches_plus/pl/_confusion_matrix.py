@@ -13,7 +13,7 @@ from scarches_plus._cells import names_of, without_label
 from scarches_plus._logging import logger
 from scarches_plus._text import for_figure
 
-from ._drawing._axes import axes_or_none
+from ._drawing._axes import axes_or_none, new_axes
 from ._drawing._columns import categorical, column
 from ._drawing._texts import plain_texts
 
@@ -72,8 +72,6 @@ def confusion_matrix(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    import matplotlib.pyplot as plt
-
     check.cells("adata", adata, mudata=True)
     check.texts(labels_key=labels_key, unknown_category=unknown_category)
     check.texts_or_none(predicted_key=predicted_key)
@@ -101,7 +99,7 @@ def confusion_matrix(
 
     if ax is None:
         width, height = 0.42 * len(columns) + 3, 0.36 * len(rows) + 1.8
-        _, ax = plt.subplots(figsize=(max(width, 4.5), max(height, 3)), layout="constrained")
+        ax = new_axes(max(width, 4.5), max(height, 3))
     image = ax.imshow(shown, cmap=cmap, vmin=0, vmax=1 if normalize else None, aspect="auto")
     for (row, col), value in np.ndenumerate(shown.to_numpy()):
         text = f"{value:.2f}" if normalize else f"{value:d}"

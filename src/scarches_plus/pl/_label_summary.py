@@ -9,7 +9,7 @@ import numpy as np
 from scarches_plus import _arguments as check
 from scarches_plus._text import for_figure
 
-from ._drawing._axes import axes_or_none
+from ._drawing._axes import axes_or_none, new_axes
 from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    import matplotlib.pyplot as plt
-
     axes_or_none("ax", ax)
     columns = ["n_cells", *COLORS]
     check.table("summary", summary, columns, numbers=columns, made_by="sp.tl.label_summary")
@@ -59,8 +57,7 @@ def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         raise ValueError(message)
     names = [f"{name} ({n:,})" for name, n in zip(for_figure(table.index), table["n_cells"], strict=True)]
     if ax is None:
-        size = (5 + 0.08 * max(map(len, names)), max(0.3 * len(names) + 1.2, 2.5))
-        _, ax = plt.subplots(figsize=size, layout="constrained")
+        ax = new_axes(5 + 0.08 * max(map(len, names)), max(0.3 * len(names) + 1.2, 2.5))
     left = np.zeros(len(table))
     for reason, color in COLORS.items():
         shares = (table[reason] / table["n_cells"]).to_numpy(dtype=float)

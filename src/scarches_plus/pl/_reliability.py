@@ -10,7 +10,7 @@ import numpy as np
 from scarches_plus import _arguments as check
 from scarches_plus._text import for_figure
 
-from ._drawing._axes import axes_or_none
+from ._drawing._axes import axes_or_none, new_axes
 from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    import matplotlib.pyplot as plt
-
     if not isinstance(curve, Mapping):
         curve = {"": curve}
     axes_or_none("ax", ax)
@@ -54,7 +52,7 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
         shown = "curve" if name == "" else f"curve[{name!r}]"
         check.table(shown, table, columns, numbers=columns, made_by="sp.metrics.reliability_curve")
     if ax is None:
-        _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
+        ax = new_axes(4, 4)
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)
     names = for_figure(curves, in_legend=True) if any(map(str, curves)) else [""]
     for name, table in zip(names, curves.values(), strict=True):

@@ -18,6 +18,9 @@ from ._joint_embedding import joint_embedding
 from ._label_summary import label_summary
 from ._map_query import map_query
 from ._name_novel import name_novel
+from ._placement.place import place
+from ._placement.presence import presence
+from ._placement.reference_map import ReferenceMap, reference_map
 from ._rank_genes import rank_genes
 from ._summary.expression_classifier import ExpressionClassifier, expression_classifier
 from ._summary.label_profiles import LabelProfiles, label_profiles
@@ -27,6 +30,7 @@ from ._transfer_labels import transfer_labels
 __all__ = [
     "ExpressionClassifier",
     "LabelProfiles",
+    "ReferenceMap",
     "ReferenceSummary",
     "annotate",
     "build_reference",
@@ -45,7 +49,10 @@ __all__ = [
     "label_summary",
     "map_query",
     "name_novel",
+    "place",
+    "presence",
     "rank_genes",
+    "reference_map",
     "reference_summary",
     "transfer_labels",
 ]

@@ -1,10 +1,13 @@
-"""Check the matplotlib Axes that users pass."""
+"""Check the matplotlib Axes that users pass, and make new ones."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def axes_or_none(name: str, value: Any) -> None:
@@ -18,3 +21,10 @@ def axes_or_none(name: str, value: Any) -> None:
     if value is not None and not hasattr(value, "get_legend_handles_labels"):
         message = f"{name} must be matplotlib Axes (_, ax = plt.subplots()) or None, not {check.shown(value)}"
         raise TypeError(message)
+
+
+def new_axes(width: float, height: float) -> Axes:
+    """Return the Axes of a new figure, by its size in inches."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]

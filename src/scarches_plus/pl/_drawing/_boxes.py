@@ -8,6 +8,8 @@ import numpy as np
 
 from scarches_plus._text import for_figure
 
+from ._axes import new_axes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,13 +29,10 @@ def draw_boxes(groups: Mapping[str, NDArray[np.float64]], colors: Mapping[str, s
 
     Boxes have quartiles and median, and whiskers from the 5th to the 95th percentile.
     """
-    import matplotlib.pyplot as plt
-
     names = for_figure(groups)
     if ax is None:
         longest = max(len(name) for name in names)
-        size = (4.5 + 0.08 * longest, max(0.3 * len(groups) + 1.2, 2.5))
-        _, ax = plt.subplots(figsize=size, layout="constrained")
+        ax = new_axes(4.5 + 0.08 * longest, max(0.3 * len(groups) + 1.2, 2.5))
     boxes = ax.boxplot(
         list(groups.values()),
         orientation="horizontal",

@@ -98,12 +98,35 @@ def require_same_space(adata: AnnData, reference: AnnData, key: str) -> None:
     ValueError
         If the spaces differ, or only one of them is known.
     """
-    sizes = embedding_of(adata, key).shape[1], embedding_of(reference, key, "reference").shape[1]
-    spaces = _recorded_space(adata, key), _recorded_space(reference, key)
-    if spaces[0] != spaces[1]:
-        raise ValueError(_different_spaces(*spaces, key))
-    if sizes[0] != sizes[1]:
-        message = f"obsm[{key!r}] has {sizes[0]} dimensions in the query and {sizes[1]} in the reference"
+    embedding_of(adata, key)
+    n_dimensions = embedding_of(reference, key, "reference").shape[1]
+    require_space(adata, key, _recorded_space(reference, key), n_dimensions, "the reference")
+
+
+def require_space(adata: AnnData, key: str, space: str | None, n_dimensions: int, owner: str) -> None:
+    """Refuse an embedding that lies in another latent space than a reference, a map of one for instance.
+
+    Parameters
+    ----------
+    adata
+        Query with an embedding in ``obsm[key]``.
+    key
+        Name of the embedding.
+    space, n_dimensions
+        What is recorded of the reference's latent space, and its number of dimensions.
+    owner
+        Whose it is, for messages.
+
+    Raises
+    ------
+    ValueError
+        If the spaces differ, or only one of them is known.
+    """
+    found = embedding_of(adata, key).shape[1]
+    if _recorded_space(adata, key) != space:
+        raise ValueError(_different_spaces(_recorded_space(adata, key), space, key))
+    if found != n_dimensions:
+        message = f"obsm[{key!r}] has {found} dimensions in the query and {n_dimensions} in {owner}"
         raise ValueError(message)
 
 
