@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from ._expression_classifier import ExpressionClassifier
     from ._label_profiles import LabelProfiles
+    from ._reference_map import ReferenceMap
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceSummary:
-    """What a reference says without its cells: one object for labels and novelty, to travel in a bundle.
+    """What a reference says without its cells: one object for labels, novelty and the map, to travel in a bundle.
 
     The mixtures of a model's latent space (:func:`scarches_plus.train.summarize_reference`) lie beside these in the
     bundle, and load with the model.
@@ -24,13 +25,18 @@ class ReferenceSummary:
     classifier
         What tells the labels apart by expression, for :func:`scarches_plus.tl.annotate` and, beside the vote,
         :func:`scarches_plus.tl.transfer_labels`; ``None`` if not kept.
+    map
+        Fixed picture of the reference, for :func:`scarches_plus.tl.place`, :func:`scarches_plus.tl.presence` and
+        :func:`scarches_plus.pl.reference_map`; ``None`` if not kept. In a bundle its points are anchors, of 20 cells
+        and more each.
     """
 
     profiles: LabelProfiles | None = None
     classifier: ExpressionClassifier | None = None
+    map: ReferenceMap | None = None
 
 
-def part_of(reference: Any, part: Literal["profiles", "classifier"]) -> Any:
+def part_of(reference: Any, part: Literal["profiles", "classifier", "map"]) -> Any:
     """Return a part of a summary; what is no summary is returned as it is.
 
     Raises
@@ -44,7 +50,7 @@ def part_of(reference: Any, part: Literal["profiles", "classifier"]) -> Any:
     if found is None:
         message = (
             f"the reference summary holds no {part}: where the reference's cells are, make one that does, "
-            "sp.tl.reference_summary(reference, labels_key, batch_key)"
+            f"sp.tl.reference_summary(reference, labels_key, batch_key{', use_rep=...' if part == 'map' else ''})"
         )
         raise ValueError(message)
     return found

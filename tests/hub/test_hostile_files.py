@@ -351,7 +351,31 @@ def test_values_that_no_classifier_has(bundle, name):
         refused(bundle, r"summary\.safetensors", opens=opens)
 
 
-@pytest.mark.parametrize("part", ["profiles", "classifier"])
+NO_MAP = {
+    "points": lambda values: values * float("nan"),
+    "latent": lambda values: values[1:],
+    "n_cells": lambda values: values * 0,
+    "of_label": lambda values: values + 99,
+    "losses": lambda values: values[None],
+}
+
+
+@pytest.mark.parametrize("name", NO_MAP)
+def test_values_that_no_map_has(bundle, name):
+    path = bundle / "summary.safetensors"
+    tensors = load(path.read_bytes())
+    path.write_bytes(save(tensors | {f"map/{name}": NO_MAP[name](tensors[f"map/{name}"]).contiguous()}))
+    sign(bundle)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
+        refused(bundle, r"summary\.safetensors", opens=opens)
+
+
+def test_a_map_of_another_latent_space_is_refused(bundle):
+    sign(bundle, summary=lambda held: held | {"map": held["map"] | {"space": "another"}})
+    refused(bundle, "latent space another", opens=sp.hub.load_summary)
+
+
+@pytest.mark.parametrize("part", ["profiles", "classifier", "map"])
 def test_parts_of_a_summary_and_their_description_come_together(bundle, part):
     sign(bundle, summary=lambda held: held | {part: None})
     for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
@@ -359,6 +383,6 @@ def test_parts_of_a_summary_and_their_description_come_together(bundle, part):
 
 
 def test_a_summary_and_its_description_come_together(bundle):
-    sign(bundle, summary=lambda _: {"latent": {}, "profiles": None, "classifier": None})
+    sign(bundle, summary=lambda _: {"latent": {}, "profiles": None, "classifier": None, "map": None})
     for opens in (sp.hub.load_bundle, sp.hub.load_summary):
         refused(bundle, r"summary\.safetensors without describing it", opens=opens)

@@ -36,7 +36,7 @@ def test_it_comes_back_and_finds_the_same(home, folder):
     _, query, summary, _ = home
     again = sp.hub.load_summary(folder)
     assert type(again) is sp.tl.ReferenceSummary
-    for part in ("profiles", "classifier"):
+    for part in ("profiles", "classifier", "map"):
         for name, value in vars(getattr(summary, part)).items():
             np.testing.assert_array_equal(getattr(getattr(again, part), name), value, err_msg=name)
     there, here = query.copy(), query.copy()
@@ -78,17 +78,50 @@ def test_a_site_with_the_bundle_only(home, folder):
 
 def test_a_part_may_come_alone(home, tmp_path):
     known, query, summary, model = home
-    for part in ("profiles", "classifier"):
+    for part in ("profiles", "classifier", "map"):
         one = sp.tl.ReferenceSummary(**{part: getattr(summary, part)})
         again = sp.hub.load_summary(sp.hub.save_bundle(model, tmp_path / part, summary=one))
         assert {name for name, value in vars(again).items() if value is not None} == {part}
     with pytest.raises(ValueError, match=r"holds no profiles.*reference_summary"):
         sp.tl.detect_novel(query.copy(), again)
-    with pytest.raises(ValueError, match="holds no classifier"):
-        sp.tl.annotate(query.copy(), sp.tl.ReferenceSummary(profiles=summary.profiles))
+    for verb, part in ((sp.tl.annotate, "classifier"), (sp.tl.place, "map")):
+        with pytest.raises(ValueError, match=f"holds no {part}"):
+            verb(query.copy(), sp.tl.ReferenceSummary(profiles=summary.profiles))
     fewer = sp.tl.reference_summary(known[:, ::-2].copy(), "cell_type", "batch")
     folder = sp.hub.save_bundle(model, tmp_path / "fewer genes", summary=fewer)
     assert sp.hub.load_summary(folder).profiles.genes == fewer.profiles.genes
+
+
+def test_a_map_travels_without_cells(home, tmp_path):
+    """Cells become anchors; queries are placed the same at home and from the bundle."""
+    known, query, _, model = home
+    cells = sp.tl.reference_map(known, labels_key="cell_type", parametric=True)
+    assert (cells.n_cells == 1).all()
+    folder = sp.hub.save_bundle(model, tmp_path / "bundle", summary=sp.tl.ReferenceSummary(map=cells))
+    again, anchors = sp.hub.load_summary(folder).map, cells.without_cells()
+    assert again.n_cells.min() >= 20
+    assert again.labels == anchors.labels
+    np.testing.assert_allclose(again.losses, anchors.losses, rtol=1e-6)
+    for name in ("points", "latent", "n_cells", "of_label"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(anchors, name), err_msg=name)
+    sp.tl.embed(query, model)
+    for method in ("neighbors", "parametric"):
+        there, here = (
+            sp.tl.place(query, one, method=method, copy=True) for one in (sp.hub.load_summary(folder), anchors)
+        )
+        np.testing.assert_array_equal(there.obsm["X_map"], here.obsm["X_map"])
+    assert "sp.tl.place(query, summary)" in (folder / "README.md").read_text()
+    assert (folder / "summary.safetensors").stat().st_size < 250_000
+    sp.hub.verify_bundle(folder)
+
+
+def test_a_map_of_another_latent_space_stays_out(home, tmp_path, caplog):
+    _, _, summary, model = home
+    other = dataclasses.replace(summary, map=dataclasses.replace(summary.map, space="another"))
+    again = sp.hub.load_summary(sp.hub.save_bundle(model, tmp_path / "bundle", summary=other))
+    assert again.map is None
+    assert again.profiles is not None
+    assert "another latent space" in caplog.text
 
 
 def as_schema_1(folder):
@@ -99,7 +132,7 @@ def as_schema_1(folder):
     del manifest["files"]["summary.safetensors"]
     manifest["schema_version"] = 1
     for section, field in (("summaries", "latent"), ("profiles", "profiles"), ("classifier", "classifier")):
-        manifest[section] = summary[field]
+        manifest[section] = summary[field]  # there was no map
         some = {name.partition("/")[2]: one for name, one in tensors.items() if name.startswith(f"{field}/")}
         (folder / f"{section}.safetensors").write_bytes(save(some))
         manifest["files"][f"{section}.safetensors"] = {"size": 0, "sha256": "0" * 64}
@@ -151,7 +184,7 @@ def test_refusals(home, tmp_path):
     _, query, _, model = home
     with pytest.raises(TypeError, match="reference_summary"):
         sp.hub.save_bundle(model, tmp_path / "a", summary={})
-    with pytest.raises(sp.hub.BundleError, match="neither label profiles nor a classifier"):
+    with pytest.raises(sp.hub.BundleError, match="neither label profiles, nor a classifier, nor a map"):
         sp.hub.load_summary(sp.hub.save_bundle(model, tmp_path / "bare", summary=False))
     with pytest.raises(TypeError, match="load_summary"):
         sp.tl.detect_novel(query.copy(), model)

@@ -27,6 +27,7 @@ def test_its_parts_are_those_that_are_made_one_by_one(cells):
             reference, "cell_type", batch_key="batch", use_rep="X_scarches", min_cells=20
         ),
     }
+    alone["map"] = sp.tl.reference_map(reference, labels_key="cell_type").without_cells()
     for part, one in alone.items():
         for name, value in vars(one).items():
             np.testing.assert_array_equal(getattr(getattr(summary, part), name), value, err_msg=f"{part}.{name}")
@@ -43,6 +44,10 @@ def test_every_verb_takes_it_in_the_place_of_its_parts(cells):
         ),
     }
     parts = sp.tl.ReferenceSummary(summary.profiles, summary.classifier)
+    placed = [sp.tl.place(query, one, copy=True).obsm["X_map"] for one in (summary, summary.map)]
+    np.testing.assert_array_equal(*placed)
+    covered = [sp.tl.presence(one, query.copy()) for one in (summary, summary.map)]
+    pd.testing.assert_frame_equal(*covered)
     for name, verb in verbs.items():
         whole, by_part = query.copy(), query.copy()
         verb(whole, summary)
@@ -66,6 +71,7 @@ def test_labels_of_few_cells_and_other_words_are_left_out(cells):
     summary = sp.tl.reference_summary(reference, "cell_type", "batch", unlabelled=["none of these", "Mixed"])
     assert summary.profiles.labels == summary.classifier.labels == ("type1", "type2", "type3")
     assert summary.classifier.vote is None
+    assert summary.map is None
 
 
 def test_refusals(cells):

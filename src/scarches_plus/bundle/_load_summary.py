@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_summary(path: str | Path) -> ReferenceSummary:
-    """Return what a bundle says of its reference without cells: by it labels and novel cells are found.
+    """Return what a bundle says of its reference without cells, for labels, novelty and the map.
 
     Parameters
     ----------
@@ -27,30 +27,31 @@ def load_summary(path: str | Path) -> ReferenceSummary:
     Returns
     -------
     ReferenceSummary
-        What :func:`scarches_plus.tl.detect_novel` and :func:`scarches_plus.tl.annotate` take in the place of the
-        reference, and :func:`scarches_plus.tl.transfer_labels` as its classifier. Parts that were not kept are
-        ``None``. Mixtures of the latent space come with the model (:func:`load_bundle`).
+        What :func:`scarches_plus.tl.detect_novel`, :func:`scarches_plus.tl.annotate` and
+        :func:`scarches_plus.tl.place` take in the place of the reference, and :func:`scarches_plus.tl.transfer_labels`
+        as its classifier. Parts that were not kept are ``None``. Mixtures of the latent space come with the model
+        (:func:`load_bundle`).
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder.
     BundleError
-        If the bundle has neither label profiles nor a classifier, or anything is damaged.
+        If the bundle has neither label profiles, nor a classifier, nor a map, or anything is damaged.
     """
     return read_bundle(check.path("path", path), _read)
 
 
 def _read(folder: Path) -> ReferenceSummary:
-    from ._format._summary_files import read_summary
+    from ._summary._summary_files import read_summary
 
     manifest, _ = read_manifest(folder)
     summary = read_summary(folder, manifest)
-    if summary.profiles is None and summary.classifier is None:
+    if all(part is None for part in vars(summary).values()):
         message = (
-            f"{folder / MANIFEST} lists neither label profiles nor a classifier: the bundle was saved without. Where "
-            "the reference's cells are: sp.hub.save_bundle(model, path, summary=sp.tl.reference_summary(reference, "
-            "labels_key, batch_key))"
+            f"{folder / MANIFEST} lists neither label profiles, nor a classifier, nor a map: the bundle was saved "
+            "without. Where the reference's cells are: sp.hub.save_bundle(model, path, "
+            "summary=sp.tl.reference_summary(reference, labels_key, batch_key))"
         )
         raise BundleError(message)
     return summary

@@ -320,6 +320,14 @@ class ClassifierSection(StrictModel):
     vote: VoteSection | None
 
 
+class MapSection(StrictModel):
+    """As in :class:`scarches_plus.tl.ReferenceMap`."""
+
+    labels: Names
+    space: str
+    basis: str
+
+
 class SummarySection(StrictModel):
     """Describe what the reference says without its cells: mixtures of its latent space by label key, and the rest.
 
@@ -329,6 +337,7 @@ class SummarySection(StrictModel):
     latent: dict[str, LatentSection]
     profiles: ProfilesSection | None
     classifier: ClassifierSection | None
+    map: MapSection | None = None
 
 
 class Manifest(StrictModel):

@@ -11,6 +11,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of
 from scarches_plus._reference_map import require_map
+from scarches_plus._reference_summary import part_of
 from scarches_plus._text import for_figure, for_message
 
 from ._drawing._axes import axes_or_none, new_axes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scarches_plus._reference_map import ReferenceMap
+    from scarches_plus._reference_summary import ReferenceSummary
 
 REFERENCE_COLOR = "#e2e2e2"
 QUERY_COLOR = "#0072b2"
@@ -41,7 +43,7 @@ _MOST_IN_LEGEND = 30
 
 
 def reference_map(
-    reference_map: ReferenceMap,
+    reference_map: ReferenceMap | ReferenceSummary,
     query: AnnData | MuData | None = None,
     *,
     color: str | None = None,
@@ -56,7 +58,8 @@ def reference_map(
     Parameters
     ----------
     reference_map
-        What :func:`scarches_plus.tl.reference_map` returned. More than 50,000 points are drawn as a density.
+        What :func:`scarches_plus.tl.reference_map` returned, or a summary with a map. More than 50,000 points are drawn
+        as a density.
     query
         Cells that :func:`scarches_plus.tl.place` placed; ``None`` draws the reference alone, in the colours of its
         labels.
@@ -88,6 +91,7 @@ def reference_map(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
+    reference_map = part_of(reference_map, "map")
     require_map("reference_map", reference_map)
     if query is not None:
         check.cells("query", query, mudata=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -25,14 +25,14 @@ from scarches_plus.bundle._manifest import (
     parse_manifest,
 )
 from scarches_plus.bundle._serialise._portable import take_apart
+from scarches_plus.bundle._summary._fewest_cells import require_enough_cells
+from scarches_plus.bundle._summary._summary_files import pack_summary
 from scarches_plus.train import summarize_reference
 
 from ._card import card_text
-from ._fewest_cells import require_enough_cells
 from ._folder import checksums, sha256_of
 from ._reference_cells import label_column, pack_reference
 from ._state_tensors import pack_anchors, pack_importance
-from ._summary_files import pack_summary
 from ._tensors import pack
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def bundle_files(
             raise ValueError(message)
         files[ANCHORS], sections["anchors"] = pack_anchors(state.anchors)
     latent = _latent(model, keys, included="labels" in include) if summary is not False else {}
-    held = None if isinstance(summary, bool) else summary
+    held = None if isinstance(summary, bool) else _to_share(summary, state.space)
     require_enough_cells(latent, held)
     contents, sections["summary"] = pack_summary(latent, held, parts.spec.var_names)
     if contents is not None:
@@ -141,6 +141,18 @@ def _latent(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]:
     if not summaries:
         logger.warning("no summary of labels goes into the bundle: the model carries none, and no labels_key= is given")
     return summaries
+
+
+def _to_share(summary: ReferenceSummary, space: str) -> ReferenceSummary:
+    """Return a summary whose map shows no single cell, and without a map of another latent space than the model's."""
+    if summary.map is None:
+        return summary
+    if summary.map.space not in {None, space}:
+        logger.warning(
+            "the map is of another latent space than the model's, and stays out of the bundle: make it again"
+        )
+        return replace(summary, map=None)
+    return replace(summary, map=summary.map.without_cells())
 
 
 def _summary(model: Any, key: str) -> Any:

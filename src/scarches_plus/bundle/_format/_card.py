@@ -45,6 +45,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         ),
         "Labels novel cells are told from": _names(profiles["labels"]) if profiles else "",
         "Labels told by expression": _names(classifier["labels"]) if classifier else "",
+        "Map": f"{summary['map']['basis']}, groups of 20 cells and more" if summary["map"] else "",
         "Queries mapped so far": str(len(queries)) if queries else "",
         "Labels named since": _names([label for one in lineage for label in one.get("new_labels", ())]),
         "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
@@ -98,7 +99,7 @@ def _example(manifest: Mapping[str, Any]) -> str:
         lines.append("sp.tl.embed(query, model)  # the encoder sees no batch, so there is nothing to train")
     held = manifest["summary"]
     key, classifier = next(iter(held["latent"]), None), held["classifier"]
-    if held["profiles"] or classifier:
+    if held["profiles"] or classifier or held["map"]:
         lines.append(f"summary = sp.hub.load_summary({folder})")
     if key is not None:
         both = classifier and classifier["vote"] and classifier["labels_key"] == key
@@ -107,6 +108,8 @@ def _example(manifest: Mapping[str, Any]) -> str:
         lines.append("sp.tl.annotate(query, summary)")
     if held["profiles"]:
         lines.append("sp.tl.detect_novel(query, summary)")
+    if held["map"]:
+        lines += ["sp.tl.place(query, summary)", "sp.pl.reference_map(summary, query)"]
     return "\n".join(lines)
 
 

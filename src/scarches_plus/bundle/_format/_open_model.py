@@ -13,11 +13,11 @@ from scarches_plus.bundle._manifest import (
     BundleError,
 )
 from scarches_plus.bundle._serialise._portable import PortableModel, put_together
+from scarches_plus.bundle._summary._summary_files import read_field, require_summary_files
 from scarches_plus.model import ModelState
 
 from ._folder import read_listed
 from ._state_tensors import unpack_anchors, unpack_importance, unpack_summaries
-from ._summary_files import read_field, require_summary_files
 from ._tensors import unpack
 
 if TYPE_CHECKING:

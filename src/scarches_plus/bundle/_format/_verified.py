@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scarches_plus.bundle._manifest import CHECKSUMS, MANIFEST, REFERENCE, BundleError
+from scarches_plus.bundle._summary._fewest_cells import require_enough_cells
+from scarches_plus.bundle._summary._summary_files import read_summary
 
-from ._fewest_cells import require_enough_cells
 from ._folder import read_listed, read_manifest
 from ._open_model import open_model
 from ._reference_cells import unpack_reference
-from ._summary_files import read_summary
 
 if TYPE_CHECKING:
     from pathlib import Path

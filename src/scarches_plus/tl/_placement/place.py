@@ -13,6 +13,7 @@ from scarches_plus._cells import require_writable
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import nearest
 from scarches_plus._reference_map import require_map
+from scarches_plus._reference_summary import part_of
 from scarches_plus.tl._provenance._embedding_record import copy_of, embedding_of, require_space, versions
 from scarches_plus.tl._votes._neighbor_votes import kernel_weights
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scarches_plus._reference_map import ReferenceMap
+    from scarches_plus._reference_summary import ReferenceSummary
 
 Method = Literal["neighbors", "parametric"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -37,7 +39,7 @@ _SAMPLE = 20_000
 
 def place(
     query: AnnData | MuData,
-    reference_map: ReferenceMap,
+    reference_map: ReferenceMap | ReferenceSummary,
     *,
     use_rep: str = _keys.EMBEDDING,
     method: Method = "neighbors",
@@ -58,7 +60,8 @@ def place(
         ``(n_cells, 2)``, and in ``uns["scarches_plus"]["placement"][key_added]`` what was used and ``"in_gaps"``, the
         share of cells that are farther from any point of the map than 99.9 % of the points are from each other.
     reference_map
-        What :func:`reference_map` returned, or that :meth:`~ReferenceMap.without_cells`.
+        What :func:`reference_map` returned, or that :meth:`~ReferenceMap.without_cells`; or a summary with a map, such
+        as that of a bundle (:func:`scarches_plus.hub.load_summary`).
     use_rep
         ``obsm`` slot of the query's embedding.
     method
@@ -93,6 +96,7 @@ def place(
     Vardi and Zhang 2000 (geometric median); Sainburg, McInnes and Gentner 2021 (parametric UMAP).
     """
     check.cells("query", query, mudata=True)
+    reference_map = part_of(reference_map, "map")
     require_map("reference_map", reference_map)
     check.texts(use_rep=use_rep)
     check.choice("method", method, METHODS)

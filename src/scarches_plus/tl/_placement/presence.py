@@ -12,6 +12,7 @@ from scarches_plus._cells import require_writable
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import nearest, nearest_within
 from scarches_plus._reference_map import ReferenceMap
+from scarches_plus._reference_summary import part_of
 from scarches_plus.tl._novelty._novel_cells import novel_cells
 from scarches_plus.tl._provenance._embedding_record import (
     are_cells,
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from mudata import MuData
     from numpy.typing import NDArray
 
+    from scarches_plus._reference_summary import ReferenceSummary
+
 
 def presence(
-    reference: AnnData | MuData | ReferenceMap,
+    reference: AnnData | MuData | ReferenceMap | ReferenceSummary,
     query: AnnData | MuData,
     *,
     labels_key: str | None = None,
@@ -53,7 +56,8 @@ def presence(
     Parameters
     ----------
     reference
-        Map (:func:`reference_map`), or cells with an embedding, which receive ``obs[key_added]``.
+        Map (:func:`reference_map`), a summary with one (:func:`reference_summary`), or cells with an embedding, which
+        receive ``obs[key_added]``.
     query
         Cells with an embedding in the same latent space. They receive
         ``uns["scarches_plus"]["presence"][key_added]``: the scores of all points, ``"scores"``, for
@@ -98,6 +102,7 @@ def presence(
     He et al. 2024, An integrated transcriptomic cell atlas of human neural organoids (presence scores); CellMapper,
     https://github.com/quadbio/cellmapper.
     """
+    reference = part_of(reference, "map")
     if not isinstance(reference, ReferenceMap) and not are_cells(reference):
         message = (
             "reference must be a map (sp.tl.reference_map) or an AnnData with an embedding, not "

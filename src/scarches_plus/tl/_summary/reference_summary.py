@@ -1,4 +1,4 @@
-"""Summarise a reference: label profiles and a classifier of expression in one object."""
+"""Summarise a reference: label profiles, a classifier of expression and a map in one object."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import _keys
 from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus._reference_summary import ReferenceSummary
+from scarches_plus.tl._placement.reference_map import reference_map
 
 from .expression_classifier import expression_classifier
 from .label_profiles import label_profiles
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+    from scarches_plus._reference_map import ReferenceMap
+
 
 def reference_summary(
     adata: AnnData,
@@ -24,6 +27,7 @@ def reference_summary(
     *,
     layer: str | None = None,
     use_rep: str | None = None,
+    basis: str | None = "X_umap",
     unknown_category: str = _keys.UNKNOWN,
     unlabelled: Collection[Any] | None = None,
     min_cells: int = FEWEST_CELLS,
@@ -32,7 +36,7 @@ def reference_summary(
     """Summarise a reference, so that labels and novelty need none of its cells.
 
     The result travels in a bundle (:func:`scarches_plus.hub.save_bundle`, :func:`scarches_plus.hub.load_summary`) and
-    stands in the place of the reference in :func:`detect_novel` and :func:`annotate`, and beside it in
+    stands in the place of the reference in :func:`detect_novel`, :func:`annotate` and :func:`place`, and beside it in
     :func:`transfer_labels`.
 
     Parameters
@@ -44,7 +48,10 @@ def reference_summary(
     layer
         Layer with raw counts; ``None`` means ``X``.
     use_rep
-        ``obsm`` slot of the reference's embedding, for a consensus of classifier and vote.
+        ``obsm`` slot of the reference's embedding, for a consensus of classifier and vote, and for the map.
+    basis
+        ``obsm`` slot of the picture that the map is made of, as :func:`reference_map` takes it: without an
+        ``"X_umap"``, a UMAP is made. ``None`` makes no map.
     unknown_category
         Name of cells without a label.
     unlabelled
@@ -54,7 +61,7 @@ def reference_summary(
     min_cells
         Labels with fewer cells are left out. Bundles take labels with at least 20 cells only.
     rng
-        Seed of the classifier.
+        Seed of the classifier and of the UMAP.
 
     Returns
     -------
@@ -77,7 +84,7 @@ def reference_summary(
 
     See Also
     --------
-    label_profiles, expression_classifier : Its parts, with more choices.
+    label_profiles, expression_classifier, reference_map : Its parts, with more choices.
     """
     words: dict[str, Any] = {"unknown_category": unknown_category, "unlabelled": unlabelled, "min_cells": min_cells}
     return ReferenceSummary(
@@ -85,4 +92,9 @@ def reference_summary(
         classifier=expression_classifier(
             adata, labels_key, batch_key=batch_key, layer=layer, use_rep=use_rep, rng=rng, **words
         ),
+        map=None if use_rep is None or basis is None else _map(adata, basis, use_rep, labels_key, rng),
     )
+
+
+def _map(adata: AnnData, basis: str, use_rep: str, labels_key: str, rng: int) -> ReferenceMap:
+    return reference_map(adata, basis=basis, use_rep=use_rep, labels_key=labels_key, rng=rng).without_cells(rng)

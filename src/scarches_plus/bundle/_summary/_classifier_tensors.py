@@ -9,13 +9,10 @@ import numpy as np
 import torch
 
 from scarches_plus._expression_classifier import ExpressionClassifier
+from scarches_plus.bundle._format._tensors import refuse_rest, take
 from scarches_plus.bundle._manifest import BundleError
 
-from ._tensors import refuse_rest, take
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from scarches_plus.bundle._manifest import ClassifierSection
@@ -43,10 +40,8 @@ def pack_classifier(classifier: ExpressionClassifier) -> tuple[dict[str, Tensor]
     }
 
 
-def unpack_classifier(
-    tensors: dict[str, Tensor], section: ClassifierSection, var_names: Sequence[str], name: str
-) -> ExpressionClassifier:
-    """Return the classifier of a bundle, which names its genes itself.
+def unpack_classifier(tensors: dict[str, Tensor], section: ClassifierSection, name: str) -> ExpressionClassifier:
+    """Return the classifier of a bundle.
 
     Raises
     ------

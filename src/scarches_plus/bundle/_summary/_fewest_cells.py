@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus.bundle._manifest import SUMMARY
 
@@ -40,6 +42,10 @@ def require_enough_cells(latent: Mapping[str, LatentSummary], summary: Reference
     if classifier is not None:
         sizes = zip(classifier.labels, classifier.n_cells, strict=True)
         rare["classifier"] = [label for label, n in sizes if n < FEWEST_CELLS]
+    if summary is not None and summary.map is not None:
+        few_cells = summary.map.n_cells < FEWEST_CELLS
+        named = np.append(summary.map.labels, "no label")
+        rare["map"] = sorted(set(named[summary.map.of_label[few_cells]].tolist()))
     for part, labels in rare.items():
         if labels:
             _refuse(f"{SUMMARY}: {part} of {labels}", f"sp.tl.reference_summary(..., min_cells={FEWEST_CELLS})")

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from scarches_plus._label_profiles import FLOOR, SEVERAL, LabelProfiles
+from scarches_plus.bundle._format._tensors import refuse_rest, take
 from scarches_plus.bundle._manifest import BundleError
-
-from ._tensors import refuse_rest, take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._reference_summary import ReferenceSummary
+from scarches_plus.bundle._format._folder import read_listed
+from scarches_plus.bundle._format._state_tensors import pack_summaries
+from scarches_plus.bundle._format._tensors import pack, unpack
 from scarches_plus.bundle._manifest import FILES_OF_SCHEMA_1, MANIFEST, SUMMARY, BundleError
 
 from ._classifier_tensors import pack_classifier, unpack_classifier
-from ._folder import read_listed
+from ._map_tensors import pack_map, unpack_map
 from ._profile_tensors import pack_profiles, unpack_profiles
-from ._state_tensors import pack_summaries
-from ._tensors import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +35,10 @@ def pack_summary(
         If a value is not finite.
     """
     packed: dict[str, Any] = {"latent": pack_summaries(latent) if latent else ({}, {})}
-    profiles, classifier = (summary.profiles, summary.classifier) if summary else (None, None)
-    packed["profiles"] = ({}, None) if profiles is None else pack_profiles(profiles, var_names)
-    packed["classifier"] = ({}, None) if classifier is None else pack_classifier(classifier)
+    held = summary or ReferenceSummary()
+    packed["profiles"] = ({}, None) if held.profiles is None else pack_profiles(held.profiles, var_names)
+    packed["classifier"] = ({}, None) if held.classifier is None else pack_classifier(held.classifier)
+    packed["map"] = ({}, None) if held.map is None else pack_map(held.map)
     tensors = {f"{field}/{name}": one for field, (some, _) in packed.items() for name, one in some.items()}
     return pack(tensors) if tensors else None, {field: section for field, (_, section) in packed.items()}
 
@@ -86,12 +88,22 @@ def read_summary(folder: Path, manifest: Manifest) -> ReferenceSummary:
         If a part is not what the manifest says, or none can be like that.
     """
     require_summary_files(folder, manifest)
+    held, genes = manifest.summary, manifest.cells.var_names
     parts: dict[str, Any] = {}
-    for part, unpack_part in (("profiles", unpack_profiles), ("classifier", unpack_classifier)):
-        section = getattr(manifest.summary, part)
-        if section is not None:
-            tensors, name = read_field(folder, manifest, part)
-            parts[part] = unpack_part(tensors, section, manifest.cells.var_names, name)  # type: ignore[operator]
+    if held.profiles is not None:
+        tensors, name = read_field(folder, manifest, "profiles")
+        parts["profiles"] = unpack_profiles(tensors, held.profiles, genes, name)
+    if held.classifier is not None:
+        tensors, name = read_field(folder, manifest, "classifier")
+        parts["classifier"] = unpack_classifier(tensors, held.classifier, name)
+    if held.map is not None:
+        tensors, name = read_field(folder, manifest, "map")
+        parts["map"] = unpack_map(tensors, held.map, name)
+        if held.map.space and held.map.space != manifest.state.space:
+            message = (
+                f"{name}: the map is of the latent space {held.map.space}, and the model has {manifest.state.space}"
+            )
+            raise BundleError(message)
     return ReferenceSummary(**parts)
 
 
