@@ -2,6 +2,7 @@
 
 import mudata
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from hypothesis import given, settings
@@ -177,7 +178,11 @@ def test_the_record_and_the_copy():
 
 def test_cells_of_several_modalities():
     picture, query = random_picture(), cells()
-    joint = mudata.MuData({"rna": AnnData(np.zeros((20, 3))), "protein": AnnData(np.zeros((20, 2)))})
+    parts = {
+        name: AnnData(np.zeros((20, 2)), var=pd.DataFrame(index=[f"{name}0", f"{name}1"]))
+        for name in ("rna", "protein")
+    }
+    joint = mudata.MuData(parts)
     joint.obsm["X_scarches"] = query.obsm["X_scarches"]
     sp.tl.place(joint, picture)
     sp.tl.place(query, picture)

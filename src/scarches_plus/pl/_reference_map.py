@@ -181,11 +181,11 @@ def _query_layers(
     marked = []
     if novel_key is not None:
         fix = f"run sp.tl.detect_novel(query, reference, labels_key, ..., key_added={novel_key!r})"
-        novel = column(query, novel_key, fix)
-        if novel.dtype != bool:
+        found = column(query, novel_key, fix)
+        if found.dtype != bool:
             message = f"obs[{novel_key!r}] must be boolean, as sp.tl.detect_novel writes it (novel_key)"
             raise ValueError(message)
-        novel = novel.to_numpy()
+        novel = found.to_numpy()
         state = query.obs.get(_keys.novel_state(novel_key))
         unjudged = np.zeros_like(rest) if state is None else (state == "not judged").to_numpy()
         rest = ~novel & ~unjudged

@@ -60,7 +60,7 @@ def _best_points(points: NDArray, weights: NDArray) -> NDArray[np.int64]:
 
 
 def _steps(points: NDArray, weights: NDArray, at: NDArray, spread: NDArray) -> NDArray[np.float64]:
-    """Return Weiszfeld's steps, shortened where a set has points at the place itself (Vardi and Zhang, eq. 2.6)."""
+    """Return Weiszfeld's steps, shortened where a set has points at the place itself (Vardi and Zhang)."""
     apart = points - at[:, None]
     distances = np.linalg.norm(apart, axis=2)
     here = distances <= 1e-12 * spread[:, None]

@@ -30,7 +30,7 @@ def votes_for(indices: NDArray, weights: NDArray, n_points: int) -> NDArray[np.f
     n_points
         Number of points.
     """
-    return np.bincount(indices.ravel(), weights.ravel(), minlength=n_points)
+    return np.bincount(indices.ravel(), weights.ravel(), minlength=n_points)  # type: ignore[return-value]
 
 
 def presence_scores(query_votes: NDArray, own_votes: NDArray, neighbors: NDArray) -> NDArray[np.float64]:

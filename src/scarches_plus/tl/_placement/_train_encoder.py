@@ -57,7 +57,7 @@ class EncoderTraining:
 
     References
     ----------
-    Sainburg, McInnes and Gentner 2021 (parametric UMAP), eq. 4.
+    Sainburg, McInnes and Gentner 2021 (parametric UMAP).
     """
 
     def __init__(self, latent: NDArray, points: NDArray, rng: np.random.Generator) -> None:
