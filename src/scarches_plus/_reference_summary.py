@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ._reference_map import ReferenceMap, require_map
+
 if TYPE_CHECKING:
     from ._expression_classifier import ExpressionClassifier
     from ._label_profiles import LabelProfiles
-    from ._reference_map import ReferenceMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,3 +55,18 @@ def part_of(reference: Any, part: Literal["profiles", "classifier", "map"]) -> A
         )
         raise ValueError(message)
     return found
+
+
+def map_of(name: str, value: Any) -> ReferenceMap:
+    """Return a map, or that of a summary.
+
+    Raises
+    ------
+    TypeError
+        If it is neither; ``name`` is that of the argument.
+    ValueError
+        If the summary has none.
+    """
+    found = part_of(value, "map")
+    require_map(name, found)
+    return found  # type: ignore[no-any-return]

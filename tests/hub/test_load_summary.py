@@ -94,8 +94,9 @@ def test_a_part_may_come_alone(home, tmp_path):
 
 def test_a_map_travels_without_cells(home, tmp_path):
     """Cells become anchors; queries are placed the same at home and from the bundle."""
-    known, query, _, model = home
-    cells = sp.tl.reference_map(known, labels_key="cell_type", parametric=True)
+    known, _, _, model = home
+    some = known[:150].copy()
+    cells = sp.tl.reference_map(some, labels_key="cell_type", parametric=True)
     assert (cells.n_cells == 1).all()
     folder = sp.hub.save_bundle(model, tmp_path / "bundle", summary=sp.tl.ReferenceSummary(map=cells))
     again, anchors = sp.hub.load_summary(folder).map, cells.without_cells()
@@ -104,7 +105,6 @@ def test_a_map_travels_without_cells(home, tmp_path):
     np.testing.assert_allclose(again.losses, anchors.losses, rtol=1e-6)
     for name in ("points", "latent", "n_cells", "of_label"):
         np.testing.assert_array_equal(getattr(again, name), getattr(anchors, name), err_msg=name)
-    sp.tl.embed(query, model)
     for method in ("neighbors", "parametric"):
         there, here = (
             sp.tl.place(query, one, method=method, copy=True) for one in (sp.hub.load_summary(folder), anchors)

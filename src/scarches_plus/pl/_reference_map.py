@@ -10,8 +10,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of
-from scarches_plus._reference_map import require_map
-from scarches_plus._reference_summary import part_of
+from scarches_plus._reference_summary import map_of
 from scarches_plus._text import for_figure, for_message
 
 from ._drawing._axes import axes_or_none, new_axes
@@ -91,8 +90,7 @@ def reference_map(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    reference_map = part_of(reference_map, "map")
-    require_map("reference_map", reference_map)
+    picture = map_of("reference_map", reference_map)
     if query is not None:
         check.cells("query", query, mudata=True)
     check.texts(key=key, cmap=cmap)
@@ -103,11 +101,11 @@ def reference_map(
     if query is None and (color or novel_key):
         message = f"{'color' if color else 'novel_key'} is of query cells: pass query="
         raise ValueError(message)
-    scores = None if query is None or color is None else _presence(reference_map, query, color)
+    scores = None if query is None or color is None else _presence(picture, query, color)
     layers = [] if query is None or scores is not None else _query_layers(query, color, novel_key, key, size)
 
     ax = new_axes(6.5, 5) if ax is None else ax
-    colored = _draw_reference(ax, reference_map, scores, cmap, labels=query is None)
+    colored = _draw_reference(ax, picture, scores, cmap, labels=query is None)
     for layer in layers:
         colored = _draw_layer(ax, cmap=cmap, **layer) or colored
     if colored is not None:
@@ -122,7 +120,7 @@ def reference_map(
     ax.set(xticks=[], yticks=[])
     ax.set_aspect("equal", adjustable="datalim")
     ax.spines[:].set_visible(False)
-    _name_labels(ax, reference_map)
+    _name_labels(ax, picture)
     return plain_texts(ax)
 
 
