@@ -131,6 +131,23 @@ def test_order_does_not_matter_and_the_map_stays(seed):
         assert np.abs(getattr(picture, name) - value).max(initial=0) == 0.0
 
 
+def test_five_queries_move_no_point():
+    encoder = {
+        "shift": np.zeros(4), "scale": np.ones(4), "center": np.zeros(2), "unit": np.asarray(1.0),
+        "weight_0": np.eye(4)[:, :2], "bias_0": np.zeros(2),
+    }  # fmt: skip
+    picture = picture_of(random_picture().points, random_picture().latent, encoder=encoder)
+    before = picture.points.copy(), picture.latent.copy(), {name: value.copy() for name, value in encoder.items()}
+    for seed in range(5):
+        query = cells(40, seed=seed)
+        for method in ("neighbors", "parametric"):
+            sp.tl.place(query, picture, method=method)
+        sp.tl.presence(picture, query)
+    assert np.abs(picture.points - before[0]).max() == 0.0
+    assert np.abs(picture.latent - before[1]).max() == 0.0
+    assert max(np.abs(encoder[name] - value).max() for name, value in before[2].items()) == 0.0
+
+
 def test_many_cells_are_placed_in_steps(limits):
     picture, query = random_picture(), cells(50)
     sp.tl.place(query, picture)

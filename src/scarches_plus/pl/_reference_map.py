@@ -32,9 +32,9 @@ REFERENCE_COLOR = "#e2e2e2"
 QUERY_COLOR = "#0072b2"
 NOT_NOVEL_COLOR = "#a6a6a6"
 NOVEL_COLOR = "#d55e00"
-#: Okabe and Ito's colours, which colour-blind readers tell apart, without that of novel cells, black and yellow; with
-#: more names the marks change, too.
-COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9")
+#: Paul Tol's muted colours, which colour-blind readers tell apart, without the one next to that of novel cells; with more
+#: names the marks change, too.
+COLORS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499")
 MARKS = ("o", "s", "^", "D", "v", "p")
 #: Points of a reference above which its density is drawn.
 _MOST_POINTS = 50_000
