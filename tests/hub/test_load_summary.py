@@ -96,7 +96,14 @@ def test_a_map_travels_without_cells(home, tmp_path):
     """Cells become anchors; queries are placed the same at home and from the bundle."""
     known, _, _, model = home
     some = known[:150].copy()
-    cells = sp.tl.reference_map(some, labels_key="cell_type", parametric=True)
+    d, rng = some.obsm["X_scarches"].shape[1], np.random.default_rng(0)
+    shapes = {
+        "shift": d, "scale": d, "weight_0": (d, 5), "bias_0": 5, "weight_1": (5, 2), "bias_1": 2, "center": 2, "unit": ()
+    }  # fmt: skip
+    layers = {name: rng.uniform(0.5, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    cells = dataclasses.replace(
+        sp.tl.reference_map(some, labels_key="cell_type"), encoder=layers, losses=np.linspace(9, 1, 7)
+    )
     assert (cells.n_cells == 1).all()
     folder = sp.hub.save_bundle(model, tmp_path / "bundle", summary=sp.tl.ReferenceSummary(map=cells))
     again, anchors = sp.hub.load_summary(folder).map, cells.without_cells()
@@ -107,7 +114,7 @@ def test_a_map_travels_without_cells(home, tmp_path):
         np.testing.assert_array_equal(getattr(again, name), getattr(anchors, name), err_msg=name)
     for method in ("neighbors", "parametric"):
         there, here = (
-            sp.tl.place(query, one, method=method, copy=True) for one in (sp.hub.load_summary(folder), anchors)
+            sp.tl.place(some, one, method=method, copy=True) for one in (sp.hub.load_summary(folder), anchors)
         )
         np.testing.assert_array_equal(there.obsm["X_map"], here.obsm["X_map"])
     assert "sp.tl.place(query, summary)" in (folder / "README.md").read_text()
