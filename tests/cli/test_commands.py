@@ -189,7 +189,7 @@ def test_annotate(tmp_path, capsys):
     with pytest.raises(ValueError, match="--labels-key"):
         run("annotate", *cells[:3], "--out", tmp_path / "no.h5ad", epochs=False)
     bare = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bare")
-    with pytest.raises(ValueError, match=r"neither label profiles nor a classifier.*or pass the reference's cells"):
+    with pytest.raises(ValueError, match=r"neither label profiles, nor a classifier.*or pass the reference's cells"):
         run("annotate", tmp_path / "query.h5ad", "--reference", bare, "--out", tmp_path / "no.h5ad", epochs=False)
 
 
