@@ -77,7 +77,8 @@ def detect_novel(
     alpha
         Share of known cells that may be called novel, 0.005 to 0.3. The threshold is a constant: this share was called
         on average over queries of other batches, studies and technologies (:doc:`/guide/novel`). For one query
-        expect a range, which is logged and recorded: 0 to 0.26 for 0.05.
+        expect a range, which is logged and recorded: 0 to 0.2 for 0.05. References of one batch have thresholds of
+        their own.
     layer, reference_layer
         Layers with raw counts; ``None`` means ``X``.
     unknown_category
