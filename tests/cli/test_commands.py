@@ -78,21 +78,44 @@ def test_a_hierarchy_of_labels(folder, tmp_path):
     assert labels.cat.categories.tolist() == ["near", "type0", "type1", "type2", "Unknown"]
 
 
-def test_calibrated_labels_and_novel_cells(folder, tmp_path):
+def test_consensus_and_novel_cells(folder, tmp_path):
+    """Labels by vote and classifier of a bundle with cells, as the functions give them; novel cells are unknown."""
     mapped, out = tmp_path / "mapped.h5ad", tmp_path / "out.h5ad"
+    columns = ["--labels-key", "cell_type", "--batch-key", "batch"]
+    bundle = [
+        "bundle",
+        folder / "model",
+        "--reference",
+        folder / "ref.h5ad",
+        *columns,
+        "--with-cells",
+        "latent",
+        "labels",
+    ]
+    run(*bundle, "--out", tmp_path / "bundle", epochs=False)
     run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped)
     adata = anndata.read_h5ad(mapped)
     adata.obs["novel"] = np.arange(adata.n_obs) < 7
     adata.write_h5ad(mapped)
-    reference = folder / "model" / "reference.h5ad"
-    options = ["--reference", reference, "--labels-key", "cell_type", "--calibrate-by", "batch", "--novel-key", "novel"]
-    run("transfer", mapped, *options, "--k", "9", "--unknown-above", "1", "--out", out, epochs=False)
-    reference = anndata.read_h5ad(reference)
-    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=9)
-    sp.tl.transfer_labels(adata, reference, "cell_type", k=9, calibration=calibration)
+    words = [
+        "transfer",
+        mapped,
+        "--labels-key",
+        "cell_type",
+        "--consensus",
+        "--novel-key",
+        "novel",
+        "--unknown-above",
+        "1",
+    ]
+    run(*words, "--reference", tmp_path / "bundle", "--out", out, epochs=False)
+    reference, summary = sp.hub.load_reference(tmp_path / "bundle"), sp.hub.load_summary(tmp_path / "bundle")
+    sp.tl.transfer_labels(adata, reference, "cell_type", classifier=summary)
     labelled = anndata.read_h5ad(out)
     np.testing.assert_allclose(labelled.obs["cell_type_uncertainty"], adata.obs["cell_type_uncertainty"])
     assert ((labelled.obs["cell_type_pred"] == "Unknown") == labelled.obs["novel"]).all()
+    with pytest.raises(ValueError, match="--consensus takes the classifier of a bundle"):
+        run(*words, "--reference", folder / "model", "--out", tmp_path / "no.h5ad", epochs=False)
 
 
 def test_words_for_cells_without_a_label(tmp_path, caplog):
@@ -156,8 +179,8 @@ def test_annotate(tmp_path, capsys):
     assert (found.obs["cell_type_pred"].astype(str) == found.obs["cell_type"].astype(str)).mean() > 0.9
     assert f"type0      {(found.obs['cell_type_pred'] == 'type0').sum()}" in capsys.readouterr().out
     reference = adata[~query].copy()
-    classifier = sp.tl.expression_classifier(reference, "cell_type", batch_key="batch")
-    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", classifier=classifier)
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch")
+    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", summary=summary)
     words = ["annotate", tmp_path / "query.h5ad", "--reference", bundle, "--probabilities"]
     run(*words, "--out", tmp_path / "by_bundle.h5ad", epochs=False)
     again = anndata.read_h5ad(tmp_path / "by_bundle.h5ad")
@@ -166,7 +189,7 @@ def test_annotate(tmp_path, capsys):
     with pytest.raises(ValueError, match="--labels-key"):
         run("annotate", *cells[:3], "--out", tmp_path / "no.h5ad", epochs=False)
     bare = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bare")
-    with pytest.raises(ValueError, match=r"lists no classifier.*or pass the reference's cells"):
+    with pytest.raises(ValueError, match=r"neither label profiles nor a classifier.*or pass the reference's cells"):
         run("annotate", tmp_path / "query.h5ad", "--reference", bare, "--out", tmp_path / "no.h5ad", epochs=False)
 
 
@@ -205,11 +228,11 @@ def test_novel_by_a_bundle(tmp_path, capsys):
     query = (adata.obs["batch"] == "batch2").to_numpy()
     adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
     reference = adata[~query].copy()
-    profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
-    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", profiles=profiles)
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch")
+    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", summary=summary)
     run("novel", tmp_path / "query.h5ad", "--reference", bundle, "--out", tmp_path / "novel.h5ad", epochs=False)
     expected = adata[query].copy()
-    sp.tl.detect_novel(expected, profiles)
+    sp.tl.detect_novel(expected, summary)
     found = anndata.read_h5ad(tmp_path / "novel.h5ad")
     np.testing.assert_array_equal(found.obs["novel_score"], expected.obs["novel_score"])
     low, high = (100 * expected.uns["scarches_plus"]["novel"]["novel"]["false_calls"][end] for end in ("low", "high"))

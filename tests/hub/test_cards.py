@@ -49,7 +49,7 @@ def test_the_example_runs(shipped, cells_of_card, monkeypatch, tmp_path):
     said = found != "Unknown"
     assert said.mean() > 0.5
     assert (found == truth)[said].mean() > 0.75  # chance: a sixth or less
-    if sp.hub.info(shipped).profiles is not None:
+    if sp.hub.info(shipped).summary.profiles is not None:
         assert query.obs["novel"].mean() < 0.5
 
 

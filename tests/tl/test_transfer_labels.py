@@ -337,7 +337,6 @@ def test_a_classifier_decides_where_neighbours_cannot(both, classifier):
     assert right(query) > 0.97
     record = query.uns["scarches_plus"]["transfer"]["cell_type"]
     assert record["classifier"]
-    assert record["calibrated"]
     np.testing.assert_allclose(query.obsm["cell_type_probabilities"].sum(axis=1), 1)
 
 
@@ -383,7 +382,6 @@ def test_a_classifier_of_another_vote_or_labels_is_refused(both, classifier):
         ({"classifier": {"other": classifier}}, KeyError, "no classifier of"),
         ({"classifier": {"cell_type": 1}}, TypeError, "must be what sp.tl.expression_classifier returned"),
         ({"classifier": dataclasses.replace(classifier, vote=None)}, ValueError, "beside no vote"),
-        ({"calibration": sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")}, ValueError, "calibrated by itself"),
     ):  # fmt: skip
         with pytest.raises(error, match=says):
             sp.tl.transfer_labels(query, reference, "cell_type", **{"classifier": classifier, **call})

@@ -9,6 +9,7 @@ from scarches_plus import pp, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import write_file
+from scarches_plus._reference_summary import part_of
 from scarches_plus._text import for_csv
 from scarches_plus.cli._app import AS_IT_IS, Count, Reading, Share, Unlabelled, Words
 from scarches_plus.cli._files._inputs import (
@@ -19,7 +20,7 @@ from scarches_plus.cli._files._inputs import (
     require_counts,
     require_different,
 )
-from scarches_plus.cli._files._models import read_classifier, read_reference
+from scarches_plus.cli._files._models import read_reference, read_summary
 from scarches_plus.cli._files._outputs import CELLS, output_file, write_cells
 from scarches_plus.cli._steps import console
 
@@ -116,7 +117,7 @@ def annotate(
     reads = {"--reference": at_home(reference), "--hierarchy": hierarchy, "--columns": reading.columns}
     out = output_file(out, CELLS, reads, updates=query)
     tree = read_hierarchy(hierarchy)
-    known = read_classifier(reference)
+    known = read_summary(reference)
     if known is None:
         if labels_key is None:
             message = f"name the column of labels of {reference} with --labels-key; only a bundle needs none"
@@ -141,7 +142,7 @@ def annotate(
         probabilities=probabilities,
     )
     write_cells(adata, out)
-    key = labels_key or known.labels_key
+    key = labels_key or part_of(known, "classifier").labels_key
     console.print(adata.obs[f"{key}_pred"].value_counts(sort=False).to_string())
     console.print(f"wrote {out}")
 
@@ -222,7 +223,7 @@ def transfer(
     unknown_above: Share = 0.5,
     unlabelled: Unlabelled = None,
     hierarchy: Path | None = None,
-    calibrate_by: str | None = None,
+    consensus: bool = False,
     novel_key: str | None = None,
     probabilities: bool = False,
     reading: Reading = AS_IT_IS,
@@ -251,8 +252,8 @@ def transfer(
         their like.
     hierarchy
         File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
-    calibrate_by
-        Column of batches in the reference: each is held out in turn to learn how often the vote of the others is right.
+    consensus
+        Ask the bundle's classifier of expression, too: labels are then the consensus of vote and classifier.
     novel_key
         Column of novel cells, as the command novel writes it ("novel"): they are called unknown.
     probabilities
@@ -270,14 +271,12 @@ def transfer(
     if hasattr(cells, "obs"):
         for key in labels_key:
             require_columns(cells, Path(reference), labels_key=key)
-        require_columns(cells, Path(reference), calibrate_by=calibrate_by)
-    elif calibrate_by is not None:
-        message = f"--calibrate-by needs the reference's cells, and {reference} came without"
+    summary = read_summary(reference) if consensus else None
+    if consensus and summary is None:
+        message = (
+            f"--consensus takes the classifier of a bundle, and {reference} is none: scarches-plus bundle makes one"
+        )
         raise ValueError(message)
-    calibration = calibrate_by and {
-        key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, k=k, kernel=kernel, unlabelled=unlabelled)
-        for key in labels_key
-    }
     tl.transfer_labels(
         adata,
         cells,
@@ -287,7 +286,7 @@ def transfer(
         unknown_above=unknown_above,
         unlabelled=unlabelled,
         hierarchy=tree,
-        calibration=calibration or None,
+        classifier=summary,
         novel_key=novel_key,
         probabilities=probabilities,
     )

@@ -14,6 +14,7 @@ from scipy import sparse
 from scarches_plus import _arguments as check
 from scarches_plus._cells import counts_layer, counts_of
 from scarches_plus._expression_classifier import ExpressionClassifier
+from scarches_plus._reference_summary import part_of
 from scarches_plus.pp import require_counts
 from scarches_plus.tl._provenance._embedding_record import embedding_space, record_of
 
@@ -42,11 +43,18 @@ class Opinion:
 
     def consensus(self, shares_of: Callable[[slice], NDArray], rows: slice) -> NDArray[np.float64]:
         """Return the probabilities of the labels by vote and classifier together, for a slice of cells."""
-        probabilities = self.classifier.probabilities(self.counts[rows], self.genes)
+        return self.joined(shares_of(rows), self.by_expression(rows))
+
+    def by_expression(self, rows: slice) -> NDArray[np.float64]:
+        """Return the probabilities of the labels by the classifier alone."""
         position = {label: column for column, label in enumerate(self.classifier.labels)}
-        probabilities = probabilities[:, [position[label] for label in self.labels]]
+        columns = [position[label] for label in self.labels]
+        return self.classifier.probabilities(self.counts[rows], self.genes)[:, columns]
+
+    def joined(self, votes: NDArray, probabilities: NDArray) -> NDArray[np.float64]:
+        """Return the consensus of the vote's shares, shape ``(n_cells, n_voted)``, and the classifier's."""
         shares = np.zeros_like(probabilities)
-        shares[:, : self.n_voted] = shares_of(rows)
+        shares[:, : self.n_voted] = votes
         best = probabilities.argmax(axis=1)
         self.agreed.append((shares.argmax(axis=1) == best)[best < self.n_voted])
         vote = self.classifier.vote or {}
@@ -85,8 +93,12 @@ def opinions_for(
     """
     if classifier is None:
         return {}
+    classifier = part_of(classifier, "classifier")
     if not isinstance(classifier, ExpressionClassifier | Mapping):
-        message = f"classifier must be what sp.tl.expression_classifier returned, not {check.shown(classifier)}"
+        message = (
+            "classifier must be what sp.tl.reference_summary or sp.tl.expression_classifier returned, not "
+            f"{check.shown(classifier)}"
+        )
         raise TypeError(message)
     if isinstance(classifier, ExpressionClassifier) and len(labels) > 1:
         message = (
@@ -98,6 +110,7 @@ def opinions_for(
         message = "adata is MuData; a classifier reads genes' counts: pass that modality with the embedding"
         raise TypeError(message)
     by_key = dict.fromkeys(labels, classifier) if isinstance(classifier, ExpressionClassifier) else dict(classifier)
+    by_key = {key: part_of(one, "classifier") for key, one in by_key.items()}
     if lacking := [key for key in labels if key not in by_key]:
         message = f"no classifier of {lacking}: call sp.tl.expression_classifier(reference, {lacking[0]!r}, ...)"
         raise KeyError(message)

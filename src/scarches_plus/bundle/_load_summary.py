@@ -1,0 +1,56 @@
+"""Load the reference summary of a bundle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scarches_plus import _arguments as check
+
+from ._finding._locate import read_bundle
+from ._format._folder import read_manifest
+from ._manifest import MANIFEST, BundleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scarches_plus._reference_summary import ReferenceSummary
+
+
+def load_summary(path: str | Path) -> ReferenceSummary:
+    """Return what a bundle says of its reference without cells: by it labels and novel cells are found.
+
+    Parameters
+    ----------
+    path
+        Folder or archive with the bundle, as :func:`pull` returns it for a model by name.
+
+    Returns
+    -------
+    ReferenceSummary
+        What :func:`scarches_plus.tl.detect_novel` and :func:`scarches_plus.tl.annotate` take in the place of the
+        reference, and :func:`scarches_plus.tl.transfer_labels` as its classifier. Parts that were not kept are
+        ``None``. Mixtures of the latent space come with the model (:func:`load_bundle`).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    BundleError
+        If the bundle has neither label profiles nor a classifier, or anything is damaged.
+    """
+    return read_bundle(check.path("path", path), _read)
+
+
+def _read(folder: Path) -> ReferenceSummary:
+    from ._format._summary_files import read_summary
+
+    manifest, _ = read_manifest(folder)
+    summary = read_summary(folder, manifest)
+    if summary.profiles is None and summary.classifier is None:
+        message = (
+            f"{folder / MANIFEST} lists neither label profiles nor a classifier: the bundle was saved without. Where "
+            "the reference's cells are: sp.hub.save_bundle(model, path, summary=sp.tl.reference_summary(reference, "
+            "labels_key, batch_key))"
+        )
+        raise BundleError(message)
+    return summary
