@@ -67,6 +67,7 @@ MADE = {
     "metrics.LabelTransferReport", "metrics.RbNIScore", "metrics.ReferenceDrift", "metrics.Report", "model.ModelState",
     "model.ReferenceSpec", "model.InheritedTraining", "model.TrainingRecord",
     "model.Surgery", "pp.GeneReport", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.ExpressionClassifier", "tl.LabelProfiles",
+    "tl.ReferenceMap",
     "tl.ReferenceSummary",
     "train.AdversarialTrainingPlan", "train.Anchors", "train.FreeEntries", "train.Grouping", "train.Importance",
     "train.LatentSummary", "train.Penalty", "train.SemiSupervisedTrainingPlan", "train.Setting", "train.Step",
@@ -149,6 +150,9 @@ METHODS = {
     "tl.ExpressionClassifier.probabilities": (
         classifier, {"counts": np.ones((3, 40)), "genes": [f"gene{i}" for i in range(40)]},
         {"counts": "array", "genes": "names"},
+    ),
+    "tl.ReferenceMap.without_cells": (
+        lambda: sp.tl.ReferenceMap(np.ones((90, 2)), np.ones((90, 4)), np.ones(90), np.full(90, -1), (), None, "X"), {}, {"rng": "seed?"}
     ),
     "train.Importance.plus": (importance, {"earlier": importance()}, {"decay": "not negative"}),
 }  # fmt: skip

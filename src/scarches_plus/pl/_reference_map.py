@@ -32,8 +32,8 @@ REFERENCE_COLOR = "#e2e2e2"
 QUERY_COLOR = "#0072b2"
 NOT_NOVEL_COLOR = "#a6a6a6"
 NOVEL_COLOR = "#d55e00"
-#: Paul Tol's muted colours, which colour-blind readers tell apart, without the one next to that of novel cells; with more
-#: names the marks change, too.
+#: Paul Tol's muted colours, which colour-blind readers tell apart, without the one next to that of novel cells; with
+#: more names the marks change, too.
 COLORS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499")
 MARKS = ("o", "s", "^", "D", "v", "p")
 #: Points of a reference above which its density is drawn.
