@@ -55,7 +55,7 @@ def test_the_whole_way(folder, tmp_path):
     found.write_h5ad(labelled)
     run("report", labelled, *options, "--out", out, epochs=False)
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert not re.findall(r'(?:src|href)=["\'](?!data:)', page)
     assert "accuracy" in page
     share = (found.obs["novel_state"] == "not judged").mean()
@@ -116,6 +116,35 @@ def test_consensus_and_novel_cells(folder, tmp_path):
     assert ((labelled.obs["cell_type_pred"] == "Unknown") == labelled.obs["novel"]).all()
     with pytest.raises(ValueError, match="--consensus takes the classifier of a bundle"):
         run(*words, "--reference", folder / "model", "--out", tmp_path / "no.h5ad", epochs=False)
+
+
+def test_a_report_by_the_map_of_a_bundle(folder, tmp_path, capsys):
+    """Where the reference's cells stay at home, the report is of the query on their map."""
+    columns = ["--labels-key", "cell_type", "--batch-key", "batch"]
+    bundle = ["bundle", folder / "model", "--reference", folder / "ref.h5ad", *columns]
+    run(*bundle, "--out", tmp_path / "bundle", epochs=False)
+    run("map", folder / "query.h5ad", "--model", folder / "model", "--out", tmp_path / "mapped.h5ad")
+    words = ["--reference", tmp_path / "bundle", "--labels-key", "cell_type"]
+    run("transfer", tmp_path / "mapped.h5ad", *words, "--out", tmp_path / "labelled.h5ad", epochs=False)
+    run("report", tmp_path / "labelled.h5ad", *words, "--out", tmp_path / "report", epochs=False)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Query on the map of the reference" in page
+    assert "States of the reference that the query covers" in page
+    assert "Reference and query" not in page
+    assert (tmp_path / "report" / "umap.png").stat().st_size > 10_000
+    assert "accuracy" in capsys.readouterr().out
+    bare = sp.hub.save_bundle(sp.load(folder / "model"), tmp_path / "bare")
+    with pytest.raises(ValueError, match="neither label profiles, nor a classifier, nor a map"):
+        run(
+            "report",
+            tmp_path / "labelled.h5ad",
+            "--reference",
+            bare,
+            *words[2:],
+            "--out",
+            tmp_path / "no",
+            epochs=False,
+        )
 
 
 def test_words_for_cells_without_a_label(tmp_path, caplog):

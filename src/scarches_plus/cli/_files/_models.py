@@ -19,6 +19,7 @@ from ._inputs import read_cells
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from scarches_plus._reference_map import ReferenceMap
     from scarches_plus._reference_summary import ReferenceSummary
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
@@ -94,6 +95,21 @@ def read_summary(what: str) -> ReferenceSummary | None:
             "BUNDLE keeps it, or pass the reference's cells with counts"
         )
         raise ValueError(message) from error
+
+
+def read_map(what: str) -> ReferenceMap:
+    """Return the map of a bundle.
+
+    Raises
+    ------
+    ValueError
+        If it has none, or is no bundle.
+    """
+    summary = read_summary(what)
+    if summary is None or summary.map is None:
+        message = f"{what} came without cells, and without a map of them; this command needs one: {_MAKE_ONE}"
+        raise ValueError(message)
+    return summary.map
 
 
 def _model_path(what: str, *, with_cells: bool = False) -> Path | None:

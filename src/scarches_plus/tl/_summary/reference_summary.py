@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus._reference_summary import ReferenceSummary
@@ -86,15 +87,18 @@ def reference_summary(
     --------
     label_profiles, expression_classifier, reference_map : Its parts, with more choices.
     """
+    check.texts_or_none(use_rep=use_rep, basis=basis)
     words: dict[str, Any] = {"unknown_category": unknown_category, "unlabelled": unlabelled, "min_cells": min_cells}
     return ReferenceSummary(
         profiles=label_profiles(adata, labels_key, batch_key, layer=layer, **words),
         classifier=expression_classifier(
             adata, labels_key, batch_key=batch_key, layer=layer, use_rep=use_rep, rng=rng, **words
         ),
-        map=None if use_rep is None or basis is None else _map(adata, basis, use_rep, labels_key, rng),
+        map=None
+        if use_rep is None or basis is None
+        else _map(adata, basis, use_rep, rng, labels_key=labels_key, unlabelled=unlabelled),
     )
 
 
-def _map(adata: AnnData, basis: str, use_rep: str, labels_key: str, rng: int) -> ReferenceMap:
-    return reference_map(adata, basis=basis, use_rep=use_rep, labels_key=labels_key, rng=rng).without_cells(rng)
+def _map(adata: AnnData, basis: str, use_rep: str, rng: int, **labels: Any) -> ReferenceMap:
+    return reference_map(adata, basis=basis, use_rep=use_rep, rng=rng, **labels).without_cells(rng)
