@@ -210,7 +210,7 @@ def test_annotate(tmp_path, capsys):
     reference = adata[~query].copy()
     summary = sp.tl.reference_summary(reference, "cell_type", "batch")
     bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", summary=summary)
-    words = ["annotate", tmp_path / "query.h5ad", "--reference", bundle, "--probabilities"]
+    words = ["annotate", tmp_path / "query.h5ad", "--reference", bundle, "--by", "expression", "--probabilities"]
     run(*words, "--out", tmp_path / "by_bundle.h5ad", epochs=False)
     again = anndata.read_h5ad(tmp_path / "by_bundle.h5ad")
     np.testing.assert_array_equal(again.obs["cell_type_uncertainty"], found.obs["cell_type_uncertainty"])
@@ -219,7 +219,76 @@ def test_annotate(tmp_path, capsys):
         run("annotate", *cells[:3], "--out", tmp_path / "no.h5ad", epochs=False)
     bare = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bare")
     with pytest.raises(ValueError, match=r"neither label profiles, nor a classifier.*or pass the reference's cells"):
-        run("annotate", tmp_path / "query.h5ad", "--reference", bare, "--out", tmp_path / "no.h5ad", epochs=False)
+        run(
+            "annotate", tmp_path / "query.h5ad", "--reference", bare, "--by", "expression", "--out", tmp_path / "no.h5ad",
+            epochs=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def visited(tmp_path):
+    """A model with its reference's cells embedded and drawn, and the file of a query."""
+    adata = sp.datasets.simulate(300, 80, 3, n_batches=3)
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
+    reference = adata[~query].copy()
+    model = small_reference(SCVI, reference)
+    sp.tl.embed(reference, model)
+    reference.obsm["X_umap"] = np.random.default_rng(0).normal(size=(reference.n_obs, 2))
+    return model, reference, tmp_path / "query.h5ad"
+
+
+@pytest.mark.parametrize("with_cells", [False, True])
+def test_the_whole_visit(visited, tmp_path, capsys, with_cells):
+    """What annotate does by a model is what the functions do one by one."""
+    model, reference, query = visited
+    include = ["latent", "labels", "umap"] if with_cells else []
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches")
+    bundle = sp.hub.save_bundle(
+        model, tmp_path / "bundle", labels_key="cell_type", summary=summary, reference=reference, include=include
+    )
+    words = ["annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad"]
+    run(*words, "--report", tmp_path / "report")
+    assert "labels by the consensus of vote and classifier" in capsys.readouterr().out
+    assert (tmp_path / "report" / "report.html").exists()
+    found, expected = anndata.read_h5ad(tmp_path / "labelled.h5ad"), anndata.read_h5ad(query)
+    cells = sp.hub.load_reference(bundle) if with_cells else None
+    sp.model.set_seed(0)
+    mapped = sp.tl.map_query(expected, sp.load(bundle), max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    sp.tl.detect_novel(expected, summary)
+    source = mapped if cells is None else cells
+    sp.tl.transfer_labels(expected, source, "cell_type", classifier=summary, novel_key="novel")
+    sp.tl.place(expected, summary if cells is None else sp.tl.reference_map(cells, labels_key="cell_type"))
+    for key in ("X_scarches", "X_map"):
+        np.testing.assert_allclose(found.obsm[key], expected.obsm[key], rtol=1e-5, atol=1e-5)
+    for column in ("novel", "novel_score", "cell_type_uncertainty"):
+        np.testing.assert_allclose(found.obs[column].astype(float), expected.obs[column].astype(float), atol=1e-5)
+    assert (found.obs["cell_type_pred"].astype(str) == expected.obs["cell_type_pred"].astype(str)).all()
+
+
+def test_a_visit_says_what_the_reference_lacks(visited, tmp_path, capsys):
+    model, _, file = visited
+    bare = sp.hub.save_bundle(model, tmp_path / "bare", labels_key="cell_type")
+    query = anndata.read_h5ad(file)
+    del query.obs["batch"]
+    query.write_h5ad(tmp_path / "no_batch.h5ad")
+    words = ["annotate", tmp_path / "no_batch.h5ad", "--reference", bare, "--out", tmp_path / "labelled.h5ad"]
+    run(*words)
+    said = capsys.readouterr().out
+    for part in (
+        "all of its cells are one batch",
+        "novel cells were not looked for",
+        "labels by the vote",
+        "not placed",
+    ):
+        assert part in said
+    labelled = anndata.read_h5ad(tmp_path / "labelled.h5ad")
+    assert "cell_type_pred" in labelled.obs
+    assert "novel" not in labelled.obs
+    with pytest.raises(ValueError, match="--report draws the query on the map"):
+        run(*words, "--report", tmp_path / "report")
+    with pytest.raises(ValueError, match="--novel-key goes with --by expression"):
+        run(*words, "--novel-key", "novel")
 
 
 @pytest.mark.filterwarnings("ignore:.*would be given a new label")  # after an epoch

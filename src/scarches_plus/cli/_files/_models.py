@@ -81,8 +81,13 @@ def _cells_of(path: Path, *, embedded: bool) -> AnnData:
     return cells
 
 
-def read_summary(what: str) -> ReferenceSummary | None:
-    """Return the summary of a bundle, ``None`` for what can only have cells."""
+def names_a_model(what: str) -> bool:
+    """Whether something names a model, not a file of cells."""
+    return _model_path(what) is not None
+
+
+def read_summary(what: str, *, or_none: bool = False) -> ReferenceSummary | None:
+    """Return the summary of a bundle, ``None`` for what can only have cells, and if asked for a bundle without one."""
     path = _model_path(what, with_cells=True)
     if path is None or (path / REFERENCE).is_file() or layout_at(path) != BUNDLE:
         return None
@@ -90,6 +95,8 @@ def read_summary(what: str) -> ReferenceSummary | None:
     try:
         return load_summary(path)
     except (BundleError, FileNotFoundError) as error:
+        if or_none:
+            return None
         message = (
             f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out "
             "BUNDLE keeps it, or pass the reference's cells with counts"
