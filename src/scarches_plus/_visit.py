@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import _keys, tl
-from ._logging import logger
+from . import tl
 from ._text import for_line
 
 if TYPE_CHECKING:
@@ -89,11 +88,6 @@ def consensus_of(known: Known, labels_key: str) -> ReferenceSummary | None:
     classifier = None if summary is None else summary.classifier
     if classifier is None or classifier.vote is None or classifier.labels_key != labels_key:
         return None
-    if known.cells is not None:
-        unknown = set(known.cells.obs[labels_key].dropna().astype(str)) - {*classifier.labels, _keys.UNKNOWN}
-        if unknown:
-            logger.info("labels by the vote alone: the classifier does not know %s", sorted(unknown)[:5])
-            return None
     return summary
 
 

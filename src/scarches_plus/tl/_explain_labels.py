@@ -15,7 +15,7 @@ from scarches_plus._neighbors import nearest
 from ._expression._opinions import opinions_for
 from ._provenance._embedding_record import embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
-from ._votes._reference_labels import reference_labels
+from ._votes._reference_labels import reference_labels, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -109,7 +109,9 @@ def explain_labels(
     names = list(labels.categories)
     rows = _rows(adata, cells)
     some = adata if cells is None else adata[rows]
-    opinion = opinions_for(some, {labels_key: names}, classifier, use_rep=use_rep, k=k, kernel=kernel).get(labels_key)
+    opinion = opinions_for(some, {labels_key: sizes_of(labels)}, classifier, use_rep=use_rep, k=k, kernel=kernel).get(
+        labels_key
+    )
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import require_writable
+from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._load import load
 from scarches_plus._neighbors import nearest
@@ -17,7 +18,7 @@ from ._expression._opinions import opinions_for
 from ._novelty._novel_cells import novel_cells
 from ._provenance._embedding_record import are_cells, copy_of, embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, kernel_weights, vote
-from ._votes._reference_labels import reference_labels
+from ._votes._reference_labels import reference_labels, sizes_of
 from ._votes._summary_votes import summaries_for
 from ._votes._write_labels import label_answers, write_colors, write_labels
 
@@ -103,7 +104,8 @@ def transfer_labels(
     classifier
         What :func:`expression_classifier` or :func:`reference_summary` learned of the reference's expression and of the
         same vote (``use_rep="X_scarches"``), by label column if there are several. The label is then the consensus of
-        both, read from the counts that the query was mapped by, and its probabilities are calibrated.
+        both, read from the counts that the query was mapped by, and its probabilities are calibrated. Labels of fewer
+        than 20 cells that it does not know are left to the vote.
     novel_key
         ``obs`` column of :func:`detect_novel`, ``"novel"`` unless named otherwise: cells that it calls novel are
         unknown, whatever their neighbours say. Their uncertainty stays that of the vote.
@@ -169,14 +171,15 @@ def transfer_labels(
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category, unlabelled) for key in keys}
-        labels = {key: list(column.categories) for key, column in columns.items()}
+        sizes = {key: sizes_of(column) for key, column in columns.items()}
     elif unlabelled is not None:
         message = "unlabelled is of a reference with cells; a model's summary holds labels only: leave it out"
         raise ValueError(message)
     else:
         summaries = summaries_for(adata, reference, keys, use_rep)
-        labels = {key: list(summary.labels) for key, summary in summaries.items()}
-    opinions = opinions_for(adata, labels, classifier, use_rep=use_rep, k=k, kernel=kernel)
+        sizes = {key: dict.fromkeys(summary.labels, FEWEST_CELLS) for key, summary in summaries.items()}
+    labels = {key: list(one) for key, one in sizes.items()}
+    opinions = opinions_for(adata, sizes, classifier, use_rep=use_rep, k=k, kernel=kernel)
     novel = None if novel_key is None else novel_cells(adata, novel_key)
     tree = None if hierarchy is None else LabelTree.of(hierarchy)
     labels |= {key: list(opinion.labels) for key, opinion in opinions.items()}
