@@ -108,10 +108,8 @@ def explain_labels(
     labels = reference_labels(reference, labels_key, unknown_category, unlabelled)
     names = list(labels.categories)
     rows = _rows(adata, cells)
-    some = adata if cells is None else adata[rows]
-    opinion = opinions_for(some, {labels_key: sizes_of(labels)}, classifier, use_rep=use_rep, k=k, kernel=kernel).get(
-        labels_key
-    )
+    some, sizes = adata if cells is None else adata[rows], {labels_key: sizes_of(labels)}
+    opinion = opinions_for(some, sizes, classifier, use_rep=use_rep, k=k, kernel=kernel).get(labels_key)
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
