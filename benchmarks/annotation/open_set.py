@@ -1,7 +1,8 @@
 """Does ``detect_novel`` hold on any query, and does ``alpha`` mean something?
 
     python benchmarks/annotation/open_set.py --data-dir data --half look            # development
-    python benchmarks/annotation/open_set.py --data-dir data --half final --thresholds  # opened at the end
+    python benchmarks/annotation/open_set.py --data-dir data --half final           # opened at the end
+    python benchmarks/annotation/open_set.py --data-dir data --thresholds           # over both, as they are held
     python benchmarks/annotation/open_set.py --data-dir data --half final --vote 50  # and the vote of a trained model
 
 Scenarios are those of ``_scenarios.py``. Scores: ``contrasts`` is sp.tl.detect_novel; ``profiles`` the same from label

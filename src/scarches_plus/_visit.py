@@ -9,6 +9,8 @@ from . import tl
 from ._text import for_line
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from anndata import AnnData
 
     from ._reference_map import ReferenceMap
@@ -41,19 +43,35 @@ class Known:
         ValueError
             If the reference has none, or not these.
         """
-        found = list(self.cells.obs) if self.cells is not None else list(self.model.state.summaries)
+        mixtures = list(self.model.state.summaries)
+        found = [*mixtures, *(() if self.cells is None else self.cells.obs)]
         own = self.model.spec.labels_key
-        first = own if own in found else next(iter(self.model.state.summaries), None)
-        if asked is None and first in found:
-            return str(first)
-        if asked not in found:
-            what = "no labels" if asked is None else f"no labels {asked!r}"
-            message = f"the reference has {what}; name a column of labels, of {found[:20]}"
-            raise ValueError(message)
-        return str(asked)
+        if asked is None and (own in found or mixtures):
+            return str(own if own in found else mixtures[0])
+        if asked in found:
+            return str(asked)
+        if found:
+            message = f"the reference has no labels {asked!r}" if asked else "the reference's labels have no known name"
+            message += f": name a column of them, of {found[:20]}"
+        else:
+            message = "the reference carries no labels of its latent space"
+            if self.summary is not None and self.summary.classifier is not None:
+                message += "; its classifier labels by expression (--by expression, sp.tl.annotate)"
+        raise ValueError(message)
+
+    def source_of(self, labels_key: str) -> Any:
+        """Return what votes on labels: cells that have them, else the model."""
+        return self.model if self.cells is None or labels_key not in self.cells.obs else self.cells
 
 
-def find_novel(adata: AnnData, known: Known, labels_key: str, **options: Any) -> str:
+def find_novel(
+    adata: AnnData,
+    known: Known,
+    labels_key: str,
+    *,
+    unlabelled: Collection[Any] | None = None,
+    **options: Any,
+) -> str:
     """Look for novel cells by the summary, or by cells with counts; return why that cannot be done, ``""`` if it was.
 
     Parameters
@@ -64,31 +82,33 @@ def find_novel(adata: AnnData, known: Known, labels_key: str, **options: Any) ->
         The reference.
     labels_key
         Column of labels in its cells.
+    unlabelled
+        Words in it that are no label; a summary knows its labels.
     **options
         Of :func:`scarches_plus.tl.detect_novel`.
     """
-    batch_key, cells = known.model.spec.batch_key, known.cells
+    spec, cells = known.model.spec, known.cells
     try:
         if known.summary is not None and known.summary.profiles is not None:
             tl.detect_novel(adata, known.summary, **options)
-        elif cells is None or cells.X is None or not cells.n_vars:
+        elif cells is None or not cells.n_vars or (cells.X is None and not cells.layers):
             return "the reference carries neither label profiles nor cells with counts"
-        elif batch_key not in cells.obs:
-            return "the reference's cells have no column of batches"
+        elif spec.batch_key not in cells.obs or labels_key not in cells.obs:
+            return "the reference's cells have no column of batches, or of labels"
         else:
-            tl.detect_novel(adata, cells, labels_key, batch_key=batch_key, **options)
+            where = {"batch_key": spec.batch_key, "reference_layer": spec.layer, "unlabelled": unlabelled}
+            tl.detect_novel(adata, cells, labels_key, **where, **options)
     except ValueError as error:
         return for_line(error)
     return ""
 
 
 def consensus_of(known: Known, labels_key: str) -> ReferenceSummary | None:
-    """Return the summary if its classifier can stand beside the vote on these labels, else ``None``."""
-    summary = known.summary
-    classifier = None if summary is None else summary.classifier
+    """Return the summary if its classifier was fitted beside the vote on these labels, else ``None``."""
+    classifier = None if known.summary is None else known.summary.classifier
     if classifier is None or classifier.vote is None or classifier.labels_key != labels_key:
         return None
-    return summary
+    return known.summary if classifier.vote["space"] == known.model.state.space else None
 
 
 def transfer(adata: AnnData, known: Known, labels_key: str, **options: Any) -> bool:
@@ -105,14 +125,22 @@ def transfer(adata: AnnData, known: Known, labels_key: str, **options: Any) -> b
     **options
         Of :func:`scarches_plus.tl.transfer_labels`.
     """
-    classifier = consensus_of(known, labels_key)
-    source = known.model if known.cells is None else known.cells
-    tl.transfer_labels(adata, source, labels_key, classifier=classifier, **options)
-    return classifier is not None
+    summary = consensus_of(known, labels_key)
+    if summary is not None and summary.classifier is not None and summary.classifier.vote is not None:
+        options |= {name: summary.classifier.vote[name] for name in ("k", "kernel")}
+    tl.transfer_labels(adata, known.source_of(labels_key), labels_key, classifier=summary, **options)
+    return summary is not None
 
 
-def picture_of(known: Known, labels_key: str) -> ReferenceMap | None:
-    """Return the map of a reference: that of its cells, or of its summary; ``None`` if it has neither."""
-    if known.cells is not None:
-        return tl.reference_map(known.cells, labels_key=labels_key)
-    return None if known.summary is None else known.summary.map
+def picture_of(
+    known: Known, labels_key: str, *, unlabelled: Collection[Any] | None = None, drawn: str = "X_umap"
+) -> ReferenceMap | None:
+    """Return the map of a reference, ``None`` if there is none.
+
+    It is that of its cells if they have a picture, or that of its summary, or a UMAP of its cells that is made now.
+    """
+    cells, kept = known.cells, None if known.summary is None else known.summary.map
+    if cells is None or (drawn not in cells.obsm and kept is not None):
+        return kept
+    key = labels_key if labels_key in cells.obs else None
+    return tl.reference_map(cells, basis=drawn, labels_key=key, unlabelled=unlabelled if key else None)

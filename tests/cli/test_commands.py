@@ -266,6 +266,49 @@ def test_the_whole_visit(visited, tmp_path, capsys, with_cells):
     assert (found.obs["cell_type_pred"].astype(str) == expected.obs["cell_type_pred"].astype(str)).all()
 
 
+def test_a_visit_to_a_reference_whose_space_has_moved(visited, tmp_path, capsys, caplog):
+    """The weight of a vote and the map belong to a latent space; by another one the classifier labels alone."""
+    model, reference, query = visited
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches")
+    moved = small_reference(SCVI, reference[10:].copy())
+    assert moved.state.space != model.state.space
+    bundle = sp.hub.save_bundle(moved, tmp_path / "moved", labels_key="cell_type", summary=summary)
+    kept = sp.hub.load_summary(bundle)
+    assert kept.map is None
+    assert kept.classifier.vote is None
+    assert "another latent space" in caplog.text
+    run("annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad")
+    assert "labels by the vote" in capsys.readouterr().out
+
+
+def test_a_damaged_summary_is_no_missing_one(visited, tmp_path):
+    model, reference, query = visited
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch")
+    bundle = sp.hub.save_bundle(model, tmp_path / "bundle", labels_key="cell_type", summary=summary)
+    contents = bytearray((bundle / "summary.safetensors").read_bytes())
+    contents[-1] ^= 1
+    (bundle / "summary.safetensors").write_bytes(contents)
+    with pytest.raises(ValueError, match="is damaged"):
+        run("annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "no.h5ad")
+
+
+def test_a_report_of_labels_that_the_map_lacks(visited, tmp_path):
+    """A second column of labels, and a query all of whose cells are novel."""
+    model, reference, file = visited
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches")
+    bundle = sp.hub.save_bundle(model, tmp_path / "bundle", labels_key="cell_type", summary=summary)
+    query = anndata.read_h5ad(file)
+    sp.tl.map_query(query, model, max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    query.obs["lineage"] = query.obs["lineage_pred"] = pd.Categorical(["one"] * query.n_obs)
+    query.obs["lineage_uncertainty"] = 0.1
+    query.obs["novel"], query.obs["novel_state"] = True, "novel"
+    query.write_h5ad(tmp_path / "mapped.h5ad")
+    words = ["report", tmp_path / "mapped.h5ad", "--reference", bundle, "--labels-key", "lineage"]
+    run(*words, "--out", tmp_path / "report", epochs=False)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "States of the reference" not in page
+
+
 def test_a_visit_says_what_the_reference_lacks(visited, tmp_path, capsys):
     model, _, file = visited
     bare = sp.hub.save_bundle(model, tmp_path / "bare", labels_key="cell_type")

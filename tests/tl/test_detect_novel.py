@@ -120,7 +120,7 @@ def test_small_queries_of_known_cells_are_not_called_novel(n_cells):
             cells, _, _ = detected(some, reference)
         assert cells.obs["novel"].mean() <= 0.1
         judged += (cells.obs["novel_state"] != "not judged").all()
-    assert judged >= (0 if n_cells == 20 else 5)  # too few cells to say
+    assert n_cells == 20 or judged >= 5  # 20 cells are mostly too few to say, which is told
 
 
 def test_the_composition_of_the_query_does_not_decide():

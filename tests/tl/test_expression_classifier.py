@@ -197,8 +197,9 @@ def test_labels_of_one_batch_are_fitted_and_not_held_out(parts):
     found = sp.tl.expression_classifier(adata, "cell_type", batch_key="batch")
     assert found.held_out["n_cells"] == 0
     adata.obsm["X_scarches"] = np.zeros((adata.n_obs, 2), dtype=np.float32)
-    with pytest.raises(ValueError, match="is in two batches"):
-        sp.tl.expression_classifier(adata, "cell_type", batch_key="batch", use_rep="X_scarches")
+    with pytest.warns(UserWarning, match="is in two batches"):
+        found = sp.tl.expression_classifier(adata, "cell_type", batch_key="batch", use_rep="X_scarches")
+    assert found.vote is None
 
 
 def test_what_cannot_be_fitted_is_refused(parts):

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
-_PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
 Part = Literal["latent", "variance", "labels", "umap", "counts"]
-_OF_SPEC = {"counts", "encodes_batch"}  # what the network says itself
 
 
 _RENAME = "call sp.train.summarize_reference(model, {new!r}, labels=model.adata.obs[{old!r}]) and pass {new!r}"
@@ -68,8 +66,10 @@ def save_bundle(
         model carries is taken; else it is made of ``labels_key``, or of the labels that the model trained on. Columns
         may be those of a modality. Where there is neither, the bundle holds none, and a warning is logged. A
         :class:`~scarches_plus.tl.ReferenceSummary` (:func:`scarches_plus.tl.reference_summary`) is kept beside it, for
-        :func:`scarches_plus.tl.detect_novel`, :func:`scarches_plus.tl.annotate` and the consensus of
-        :func:`scarches_plus.tl.transfer_labels`. ``False``: nothing.
+        :func:`scarches_plus.tl.detect_novel`, :func:`scarches_plus.tl.annotate`, :func:`scarches_plus.tl.place` and the
+        consensus of :func:`scarches_plus.tl.transfer_labels`; the points of its map become anchors of 20 cells and
+        more. What belongs to another latent space than the model's (map, weight of the vote) is left out with a
+        warning. ``False``: nothing.
     importance
         Keep what the model knows of the importance of its weights (:func:`scarches_plus.train.estimate_importance`),
         for EWC.

@@ -121,6 +121,7 @@ def write_report(
     title: str,
     *,
     unlabelled: tuple[str, ...] | None,
+    picture: ReferenceMap | None = None,
 ) -> None:
     """Score and draw a mapped query, beside the reference's cells or on their map alone."""
     import matplotlib as mpl
@@ -128,7 +129,7 @@ def write_report(
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    result = mapping_report(reference, query, labels_key, unlabelled)
+    result = mapping_report(reference, query, labels_key, unlabelled, picture)
     console.print(text_of(result.scores))
     umap = result.figures.get("Reference and query", result.figures[ON_THE_MAP])
     write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))

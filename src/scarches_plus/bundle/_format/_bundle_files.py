@@ -144,15 +144,21 @@ def _latent(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]:
 
 
 def _to_share(summary: ReferenceSummary, space: str) -> ReferenceSummary:
-    """Return a summary whose map shows no single cell, and without a map of another latent space than the model's."""
-    if summary.map is None:
-        return summary
-    if summary.map.space not in {None, space}:
+    """Return a summary whose map shows no single cell, and without what belongs to another latent space."""
+    picture, classifier = summary.map, summary.classifier
+    if picture is not None and picture.space != space:
         logger.warning(
-            "the map is of another latent space than the model's, and stays out of the bundle: make it again"
+            "the map is of another latent space than the model's, or of an unknown one, and stays out of the bundle: "
+            "make it again, sp.tl.reference_map(reference) after sp.tl.embed(reference, model)"
         )
-        return replace(summary, map=None)
-    return replace(summary, map=summary.map.without_cells())
+        picture = None
+    if classifier is not None and classifier.vote is not None and classifier.vote["space"] != space:
+        logger.warning(
+            "the classifier was fitted beside a vote in another latent space than the model's; in the bundle it labels "
+            "by expression alone"
+        )
+        classifier = replace(classifier, vote=None)
+    return replace(summary, map=None if picture is None else picture.without_cells(), classifier=classifier)
 
 
 def _summary(model: Any, key: str) -> Any:

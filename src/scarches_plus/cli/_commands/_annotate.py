@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from scarches_plus import _visit, tl
+from scarches_plus import _keys, _visit, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._reference_summary import part_of
 from scarches_plus._visit import Known
 from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Share, Unlabelled, Whole
 from scarches_plus.cli._files._inputs import (
+    OF_NOVEL,
     read_cells,
     read_hierarchy,
     require_columns,
@@ -24,7 +25,6 @@ from scarches_plus.cli._steps import console, map_cells, write_report
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_OF_NOVEL = "; the command novel writes such a column"
 _ONE_BATCH = "query"
 
 
@@ -103,6 +103,7 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
         if given is not None and of != way:
             message = f"{option} goes with --by {of}, and this is by {way}"
             raise ValueError(message)
+    folder = None if report is None else output_files(report, ("umap.png", "report.html"), reads)
     labels: dict[str, Any] = {
         "unknown_above": unknown_above,
         "hierarchy": read_hierarchy(hierarchy),
@@ -111,7 +112,7 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
     if way == "expression":
         known = _expression_of(reference, labels_key, batch_key, reference_layer)
         adata = read_cells(query, reading)
-        require_columns(adata, query, novel_key=novel_key, hint=_OF_NOVEL)
+        require_columns(adata, query, novel_key=novel_key, hint=OF_NOVEL)
         require_counts(adata, query, layer)
         tl.annotate(
             adata,
@@ -124,37 +125,35 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
             novel_key=novel_key,
             **labels,
         )
-        key = labels_key or part_of(known, "classifier").labels_key
+        key, picture = labels_key or part_of(known, "classifier").labels_key, None
+        write_cells(adata, out)
     else:
-        folder = None if report is None else output_files(report, ("umap.png", "report.html"), reads)
         opened = _opened(reference)
         key = opened.labels_key(labels_key)
-        picture = _visit.picture_of(opened, key)
-        if picture is None and folder is not None:
-            message = f"--report draws the query on the map of the reference, and {reference} has none: leave it out"
-            raise ValueError(message)
         adata = read_cells(query, reading)
         layer = layer or opened.model.spec.layer
         require_counts(adata, query, layer)
+        if unlabelled is not None and opened.source_of(key) is opened.model:
+            message = f"--unlabelled is of a reference with cells, and {reference} has none with labels: leave it out"
+            raise ValueError(message)
+        picture = _visit.picture_of(opened, key, unlabelled=unlabelled)
+        if picture is None and folder is not None:
+            message = f"--report draws the query on the map of the reference, and {reference} has none: leave it out"
+            raise ValueError(message)
         _mapped(adata, query, opened, batch_key=batch_key, layer=layer, max_epochs=max_epochs, seed=seed)
-        _judged(adata, opened, key, layer, labels if opened.cells is None else labels | {"unlabelled": unlabelled})
-        if picture is None:
-            console.print("not placed: the reference has neither cells nor a map")
-        else:
-            tl.place(adata, picture)
-        if folder is not None and picture is not None:
-            write_cells(adata, out)  # not lost with the report
-            write_report(
-                adata,
-                picture if opened.cells is None else opened.cells,
-                key,
-                folder,
-                f"Labels of {query.name}",
-                unlabelled=unlabelled,
-            )
-    write_cells(adata, out)
+        try:
+            _labelled(adata, opened, key, layer, unlabelled=unlabelled, **labels)
+            if picture is None:
+                console.print("not placed: the reference has neither cells nor a map")
+            else:
+                tl.place(adata, picture)
+        finally:  # what is mapped is not lost with what comes after
+            write_cells(adata, out)
     console.print(adata.obs[f"{key}_pred"].value_counts(sort=False).to_string())
     console.print(f"wrote {out}")
+    if folder is not None and picture is not None:
+        beside = picture if opened.cells is None else opened.cells
+        write_report(adata, beside, key, folder, f"Labels of {query.name}", unlabelled=unlabelled, picture=picture)
 
 
 def _expression_of(reference: str, labels_key: str | None, batch_key: str | None, layer: str | None) -> Any:
@@ -188,22 +187,24 @@ def _mapped(
     seed: int,
 ) -> None:
     """Map the query, or embed it where nothing has to be trained."""
-    key = batch_key or known.model.spec.batch_key
+    spec = known.model.spec
     if batch_key is not None:
         require_columns(adata, file, batch_key=batch_key)
-    elif key is not None and key not in adata.obs:
-        console.print(f"{file} has no column {key!r} of batches: all of its cells are one batch")
-        adata.obs[key] = _ONE_BATCH
-    if known.model.spec.encodes_batch:
+    elif spec.batch_key is not None and spec.batch_key not in adata.obs:
+        name = next(one for n in range(len(spec.batches) + 1) if (one := _ONE_BATCH + "_" * n) not in spec.batches)
+        console.print(f"{file} has no column {spec.batch_key!r} of batches: all of its cells are one batch, {name}")
+        adata.obs[spec.batch_key] = name
+    if spec.encodes_batch:
         map_cells(adata, known.model, layer=layer, batch_key=batch_key, max_epochs=max_epochs, seed=seed)
     else:
         tl.embed(adata, known.model, layer=layer, batch_key=batch_key)
 
 
-def _judged(adata: AnnData, known: Known, key: str, layer: str | None, labels: dict[str, Any]) -> None:
+def _labelled(adata: AnnData, known: Known, key: str, layer: str | None, **labels: Any) -> None:
     """Look for novel cells and label the others."""
-    why_not = _visit.find_novel(adata, known, key, layer=None if layer == "X" else layer)
+    counts = None if layer == "X" else layer
+    why_not = _visit.find_novel(adata, known, key, layer=counts, unlabelled=labels["unlabelled"])
     if why_not:
         console.print(f"novel cells were not looked for: {why_not}")
-    both = _visit.transfer(adata, known, key, novel_key=None if why_not else "novel", **labels)
+    both = _visit.transfer(adata, known, key, novel_key=None if why_not else _keys.NOVEL, **labels)
     console.print(f"labels by {'the consensus of vote and classifier' if both else 'the vote'}")

@@ -12,6 +12,7 @@ from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
 from scarches_plus.cli._app import AS_IT_IS, Count, Reading, Share, Unlabelled, Words
 from scarches_plus.cli._files._inputs import (
+    OF_NOVEL,
     read_cells,
     read_hierarchy,
     read_json,
@@ -22,8 +23,6 @@ from scarches_plus.cli._files._inputs import (
 from scarches_plus.cli._files._models import read_reference, read_summary
 from scarches_plus.cli._files._outputs import CELLS, output_file, write_cells
 from scarches_plus.cli._steps import console
-
-_OF_NOVEL = "; the command novel writes such a column"
 
 
 def seeds(
@@ -113,7 +112,7 @@ def abundance(
     out = output_file(out, (".csv",), reads)
     adata = read_cells(cells, reading)
     require_columns(adata, cells, groupby=groupby, sample_key=sample_key)
-    require_columns(adata, cells, novel_key=novel_key, hint=_OF_NOVEL)
+    require_columns(adata, cells, novel_key=novel_key, hint=OF_NOVEL)
     table = tl.differential_abundance(
         adata,
         labels_key,
@@ -185,7 +184,7 @@ def transfer(
         read_cells(mapped, reading, keep_modalities=True),
         read_reference(reference, or_model=True, keep_modalities=True),
     )
-    require_columns(adata, mapped, novel_key=novel_key, hint=_OF_NOVEL)
+    require_columns(adata, mapped, novel_key=novel_key, hint=OF_NOVEL)
     if hasattr(cells, "obs"):
         for key in labels_key:
             require_columns(cells, Path(reference), labels_key=key)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from scarches_plus._label_tree import LabelTree
 
+#: Advice where a column of novel cells is missing.
+OF_NOVEL = "; the command novel writes such a column"
+
 
 def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool = False) -> Any:
     """Read cells from a file or folder of any format."""

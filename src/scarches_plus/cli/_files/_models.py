@@ -12,7 +12,7 @@ from scarches_plus._keys import EMBEDDING
 from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
 from scarches_plus.cli._steps import REFERENCE
 from scarches_plus.cli._terminal import files_read
-from scarches_plus.hub import BundleError, import_reference, load_reference, load_summary, local_path
+from scarches_plus.hub import BundleError, import_reference, info, load_reference, load_summary, local_path
 
 from ._inputs import read_cells
 
@@ -93,10 +93,11 @@ def read_summary(what: str, *, or_none: bool = False) -> ReferenceSummary | None
         return None
     files_read.append(path)
     try:
+        held = info(path).summary
+        if or_none and held.profiles is None and held.classifier is None and held.map is None:
+            return None
         return load_summary(path)
     except (BundleError, FileNotFoundError) as error:
-        if or_none:
-            return None
         message = (
             f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out "
             "BUNDLE keeps it, or pass the reference's cells with counts"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 #: Title of the first figure.
 ON_THE_MAP = "Query on the map of the reference"
+COVERED = "States of the reference that the query covers"
 #: Neighbours of the entropy of batch mixing; scANVI's number.
 _MIXING_NEIGHBORS = 50
 
@@ -66,7 +67,11 @@ class MappingReport:
 
 
 def mapping_report(
-    reference: AnnData | ReferenceMap, query: AnnData, labels_key: str, unlabelled: tuple[str, ...] | None = None
+    reference: AnnData | ReferenceMap,
+    query: AnnData,
+    labels_key: str,
+    unlabelled: tuple[str, ...] | None = None,
+    picture: ReferenceMap | None = None,
 ) -> MappingReport:
     """Score and draw a query that was mapped and labelled.
 
@@ -81,6 +86,8 @@ def mapping_report(
         ``obs`` column of labels.
     unlabelled
         Words that are no label of the query's own; ``None`` for the package's.
+    picture
+        Map of the reference's cells, if it is made already.
 
     Returns
     -------
@@ -97,15 +104,16 @@ def mapping_report(
         message = f"obs[{predicted!r}] not found: transfer labels first (scarches-plus transfer)"
         raise KeyError(message)
     cells = reference if isinstance(reference, AnnData) else None
-    picture = (
-        tl.reference_map(reference, labels_key=labels_key, unlabelled=unlabelled)
-        if isinstance(reference, AnnData)
-        else reference
-    )
+    if isinstance(reference, AnnData):
+        picture = picture or tl.reference_map(reference, labels_key=labels_key, unlabelled=unlabelled)
+    else:
+        picture = reference
     placed = AnnData(obs=query.obs, obsm={_keys.EMBEDDING: query.obsm[_keys.EMBEDDING]}, uns=deepcopy(dict(query.uns)))
     tl.place(placed, picture)
-    joint = None if cells is None else _joint(cells, query, picture.points, placed.obsm[_keys.MAP])
-    novel_key = _keys.NOVEL if _keys.NOVEL in query.obs else None
+    joint = None
+    if cells is not None and len(picture.points) == cells.n_obs:
+        joint = _joint(cells, query, picture.points, placed.obsm[_keys.MAP])
+    novel_key = _novel_key(query)
 
     record = query.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(_keys.EMBEDDING, {})
     mapping = record.get("mapping", {})
@@ -132,8 +140,10 @@ def mapping_report(
         scores["reference drift, largest change of a weight"] = float(drift["weights"])
     if "relative_rmsd" in drift:
         scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
-    tables = {"States of the reference that the query covers": tl.presence(picture, placed, novel_key=novel_key)}
-    names = picture.labels if cells is None else set(names_of(cells.obs[labels_key]))
+    covered = novel_key is None or not placed.obs[novel_key].all()
+    tables = {COVERED: tl.presence(picture, placed, novel_key=novel_key)} if covered else {}
+    names = {*picture.labels} if cells is None else set(names_of(cells.obs[labels_key]))
+    names |= set(names_of(query.obs[predicted]))  # of few cells, or from within a hierarchy
     known = [label for label in names if label not in {None, _keys.UNKNOWN}]
     truth = (
         labels_key in query.obs
@@ -161,6 +171,12 @@ def mapping_report(
     return MappingReport(scores, settings, tables, figures)
 
 
+def _novel_key(query: AnnData) -> str | None:
+    """Return the column of novel cells that were looked for, ``None`` if none were."""
+    looked_for = {_keys.NOVEL, _keys.novel_state(_keys.NOVEL)} <= set(query.obs)
+    return _keys.NOVEL if looked_for and query.obs[_keys.NOVEL].dtype == bool else None
+
+
 def _joint(reference: AnnData, query: AnnData, points: NDArray, places: NDArray) -> AnnData:
     """Return reference and query with their positions on the map of the reference."""
     joint = tl.joint_embedding(reference, query)
@@ -178,7 +194,7 @@ def _columns_used(query: AnnData, labels_key: str) -> dict[str, str]:
         "column of predictions": _keys.predicted(labels_key),
         "column of uncertainties": _keys.uncertainty(labels_key),
         "true labels": f"column {labels_key} of the query, {n_labelled} cells" if n_labelled else "none in the query",
-        "novel cells": f"column {_keys.NOVEL}" if _keys.NOVEL in query.obs else "not looked for",
+        "novel cells": f"column {_keys.NOVEL}" if _novel_key(query) else "not looked for",
     }
     for what, where in used.items():
         logger.info("report: %s: %s", what, where)

@@ -67,7 +67,8 @@ class Opinion:
             counted = probabilities.any(axis=1, keepdims=True)
             probabilities = np.where(lacking & counted, shares, probabilities * left)
         best = probabilities.argmax(axis=1)
-        self.agreed.append((shares.argmax(axis=1) == best)[best < self.n_voted])
+        asked = (best < self.n_voted) & probabilities.any(axis=1)
+        self.agreed.append((shares.argmax(axis=1) == best)[asked])
         vote = self.classifier.vote or {}
         return stacked(shares, probabilities, **{name: vote[name] for name in ("sharpness", "weight", "floor")})
 
@@ -167,7 +168,10 @@ def _require_fitting(key: str, classifier: Any, sizes: Mapping[str, int], vote: 
         )
         raise ValueError(message)
     if unknown := [label for label, n in sizes.items() if n >= FEWEST_CELLS and label not in classifier.labels]:
-        message = f"the classifier of {key!r} does not know the reference's labels {unknown}: fit it to this reference"
+        message = (
+            f"the classifier of {key!r} does not know the reference's labels {unknown}: fit it to this reference, with "
+            f"min_cells={FEWEST_CELLS} or fewer"
+        )
         raise ValueError(message)
 
 

@@ -34,6 +34,7 @@ def reference_map(
     basis: str = _UMAP,
     use_rep: str = _keys.EMBEDDING,
     labels_key: str | None = None,
+    unknown_category: str = _keys.UNKNOWN,
     unlabelled: Collection[Any] | None = None,
     parametric: bool = False,
     rng: int | np.random.Generator | None = 0,
@@ -52,9 +53,12 @@ def reference_map(
     labels_key
         ``obs`` column of labels that figures and tables name; ``None`` for none. Cells without a label have none in the
         map.
+    unknown_category
+        Name of cells without a label.
     unlabelled
-        Words that are no label of the reference, as they are spelt; ``()`` lets all count. ``None``: "Unknown", "Mixed"
-        and the other words in :doc:`/guide/labels`, in any case; the log names those that occur.
+        Words that are no label of the reference, beside ``unknown_category``, as they are spelt; ``()`` lets all count.
+        ``None``: "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that
+        occur.
     parametric
         Train an encoder from the latent space to this picture, too (parametric UMAP), for
         ``place(..., method="parametric")``. It minimises UMAP's cross-entropy on the fuzzy graph of the reference
@@ -92,7 +96,7 @@ def reference_map(
     >>> ax = sp.pl.reference_map(picture, adata)
     """
     check.cells("reference", reference, mudata=True)
-    check.texts(basis=basis, use_rep=use_rep)
+    check.texts(basis=basis, use_rep=use_rep, unknown_category=unknown_category)
     check.texts_or_none(labels_key=labels_key)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.flags(parametric=parametric)
@@ -104,7 +108,7 @@ def reference_map(
     of_label: NDArray[Any] = np.full(len(latent), -1, dtype=np.int32)
     labels: tuple[str, ...] = ()
     if labels_key is not None:
-        named = reference_labels(reference, labels_key, _keys.UNKNOWN, unlabelled)
+        named = reference_labels(reference, labels_key, unknown_category, unlabelled)
         of_label, labels = named.codes.astype(np.int32), tuple(named.categories)
     generator = np.random.default_rng(rng)
     picture = ReferenceMap(

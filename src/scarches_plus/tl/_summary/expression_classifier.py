@@ -85,15 +85,16 @@ def expression_classifier(
     KeyError
         If a column, the layer or the embedding is missing.
     ValueError
-        If counts are negative or not finite, a labelled cell has no batch, names of genes are not unique, there are
-        fewer than two labels, or no label is in two batches and ``use_rep`` is given.
+        If counts are negative or not finite, a labelled cell has no batch, names of genes are not unique, or
+        there are fewer than two labels.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
     Warns
     -----
     UserWarning
-        If there is one batch: random thirds of it are held out, which is too easy.
+        If there is one batch: random thirds of it are held out, which is too easy. If no label is in two batches and
+        ``use_rep`` is given: nothing is learned of the vote.
 
     Notes
     -----
@@ -143,12 +144,13 @@ def expression_classifier(
     if embedding is not None:
         if not len(held.cells):
             message = (
-                f"no label of obs[{labels_key!r}] is in two batches: nothing says how much the vote counts. Leave "
-                "use_rep out"
+                f"no label of obs[{labels_key!r}] is in two batches: nothing says how much the vote counts beside the "
+                "classifier, which can label by expression alone"
             )
-            raise ValueError(message)
-        shares = held_out_votes(embedding, codes, batches, held, n_labels=n_labels, k=k, kernel=kernel)
-        vote = {**learn_stack(shares, held.logs, codes[held.cells]), "k": k, "kernel": kernel, "space": space or ""}
+            warn(message, UserWarning, stacklevel=2)
+        else:
+            shares = held_out_votes(embedding, codes, batches, held, n_labels=n_labels, k=k, kernel=kernel)
+            vote = {**learn_stack(shares, held.logs, codes[held.cells]), "k": k, "kernel": kernel, "space": space or ""}
     classifier = ExpressionClassifier(
         labels=tuple(map(str, labels.categories)),
         genes=tuple(map(str, adata.var_names[genes])),

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from scarches_plus._reference_map import ReferenceMap
-
 
 def reference_summary(
     adata: AnnData,
@@ -88,17 +86,15 @@ def reference_summary(
     label_profiles, expression_classifier, reference_map : Its parts, with more choices.
     """
     check.texts_or_none(use_rep=use_rep, basis=basis)
-    words: dict[str, Any] = {"unknown_category": unknown_category, "unlabelled": unlabelled, "min_cells": min_cells}
+    words: dict[str, Any] = {"unknown_category": unknown_category, "unlabelled": unlabelled}
+    picture = None
+    if use_rep is not None and basis is not None:
+        picture = reference_map(adata, basis=basis, use_rep=use_rep, labels_key=labels_key, rng=rng, **words)
+    words["min_cells"] = min_cells
     return ReferenceSummary(
         profiles=label_profiles(adata, labels_key, batch_key, layer=layer, **words),
         classifier=expression_classifier(
             adata, labels_key, batch_key=batch_key, layer=layer, use_rep=use_rep, rng=rng, **words
         ),
-        map=None
-        if use_rep is None or basis is None
-        else _map(adata, basis, use_rep, rng, labels_key=labels_key, unlabelled=unlabelled),
+        map=None if picture is None else picture.without_cells(rng),
     )
-
-
-def _map(adata: AnnData, basis: str, use_rep: str, rng: int, **labels: Any) -> ReferenceMap:
-    return reference_map(adata, basis=basis, use_rep=use_rep, rng=rng, **labels).without_cells(rng)
