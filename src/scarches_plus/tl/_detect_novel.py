@@ -21,7 +21,7 @@ from scarches_plus.pp import require_counts
 
 from ._novelty._find_novel import Found, find_novel
 from ._novelty._pools import POOL
-from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST
+from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST, USUAL_SHIFT
 from ._provenance._embedding_record import copy_of, versions
 from ._summary.label_profiles import label_profiles
 
@@ -116,8 +116,8 @@ def detect_novel(
     UserWarning
         If counts are not whole numbers, cells have none (they are not judged), labels are left out of profiles, nothing
         can be judged (a query of one type has no contrasts of its own: what sets all of its cells apart counts as
-        shift; types of another species agree too little with the labels), or more than a quarter of the cells are
-        called novel.
+        shift; types of another species agree too little with the labels), the shift is outside what thresholds were
+        measured on, or more than a quarter of the cells are called novel.
 
     Notes
     -----
@@ -249,12 +249,19 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
     low, high = found.false_calls
     logger.info(
         "%s: %d of %d cells (%.1f %%), %s; of known cells %.3g %% are expected among them, and %.1f to %.1f %% were in "
-        "nine of ten scenarios; agreement with labels %.2f, of batches of the reference %.2f",
+        "nine of ten scenarios; agreement with labels %.2f, of batches of the reference %.2f; shift %.2f",
         key, found.novel.sum(), len(found.novel), 100 * found.novel.mean(), on, 100 * alpha, 100 * low, 100 * high,
-        found.agreement, found.expected,
+        found.agreement, found.expected, found.shift,
     )  # fmt: skip
     if empty := int(np.isnan(found.score).sum()):
         message = f"{empty} cells have no counts of the shared genes: obs[{_keys.novel_state(key)!r}] is 'not judged'"
+        warn(message, UserWarning, stacklevel=3)
+    if not USUAL_SHIFT[0] <= found.shift <= USUAL_SHIFT[1]:
+        message = (
+            f"even the cells that labels explain best lack {found.shift:.2f} of the agreement, and "
+            f"{USUAL_SHIFT[0]} to {USUAL_SHIFT[1]} in the queries that thresholds were measured on: the share of false "
+            "calls may be another"
+        )
         warn(message, UserWarning, stacklevel=3)
     if found.novel.mean() > _MANY:
         message = (

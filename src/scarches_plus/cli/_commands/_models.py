@@ -100,7 +100,7 @@ def bundle(
         What to keep of every reference cell: latent, variance, labels, umap, counts. These are data of single cells.
     summary
         Keep what labels (of the first column named) look like in counts, for the commands novel and annotate and for
-        transfer --consensus.
+        transfer --consensus, and the map. Mixtures of the latent space are kept in any case.
     importance
         Keep how much each weight matters, for strategy clcvae and penalty ewc; what the model has is always kept.
     anchors

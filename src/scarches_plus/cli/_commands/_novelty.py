@@ -83,9 +83,12 @@ def _tell(adata: AnnData) -> None:
         console.print("nothing was judged: novel_state is 'not judged' and novel is False for all cells")
         return
     clusters, false = adata.obs["novel_cluster"].value_counts(), record["false_calls"]
+    unjudged = int((adata.obs["novel_state"] == "not judged").sum())
     console.print(
         f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells;"
-        f" of known cells {record['alpha']:.1%} are expected to be called ({false['low']:.1%} to {false['high']:.1%})"
+        f" of known cells {record['alpha']:.1%} are expected to be called ({false['low']:.1%} to {false['high']:.1%})\n"
+        f"not judged: {unjudged} cells; agreement with labels {record['agreement']:.2f}, of the reference's batches "
+        f"{record['expected']:.2f}; shift {record['shift']:.2f}"
     )
     for label, among in zip(record["may_hide"]["label"], record["may_hide"]["among"], strict=True):
         console.print(f"a type as near to {among} as {label} is would hide among its cells")

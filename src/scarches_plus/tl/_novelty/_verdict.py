@@ -33,6 +33,8 @@ LEAST_CONTRAST = 1.01
 #: With the contrast, it leaves 33 of 42 queries between human and mouse unjudged, and of others of several types 39 of
 #: 397, of few cells or most of them unseen.
 LEAST_AGREEMENT = 0.75
+#: Shift of the judged scenarios, 1 and 99 %.
+USUAL_SHIFT = -0.09, 0.32
 #: Agreement, on the scale that novelty is measured on, that nothing exceeds.
 _PERFECT = 1.15
 #: Share of a label's cells, those that lack least agreement, that show the query's own shift.
