@@ -13,7 +13,7 @@ from scarches_plus.bundle._manifest import (
     BundleError,
 )
 from scarches_plus.bundle._serialise._portable import PortableModel, put_together
-from scarches_plus.bundle._summary._summary_files import read_field, require_summary_files
+from scarches_plus.bundle._summary._summary_files import read_fields, require_summary_files
 from scarches_plus.model import ModelState
 
 from ._folder import read_listed
@@ -53,7 +53,7 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
         contents = read_listed(folder, manifest, ANCHORS)
         model.remember(anchors=unpack_anchors(contents, manifest.anchors, model, str(folder / ANCHORS)))
     if latent := manifest.summary.latent:
-        tensors, name = read_field(folder, manifest, "latent")
+        tensors, name = read_fields(folder, manifest, "latent")["latent"]
         model.remember(summaries=unpack_summaries(tensors, latent, model, name))
     return model
 

@@ -58,25 +58,31 @@ def require_summary_files(folder: Path, manifest: Manifest) -> None:
         raise BundleError(message)
 
 
-def read_field(folder: Path, manifest: Manifest, field: str) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors of one field of the summary, and the file that they are in.
+def read_fields(folder: Path, manifest: Manifest, *fields: str) -> dict[str, tuple[dict[str, Tensor], str]]:
+    """Return the tensors of some fields of the summary, those that the bundle has, and the file that each is in.
 
     Raises
     ------
     BundleError
-        If the file is damaged, or holds tensors of no field that the manifest describes.
+        If a file is damaged, or holds tensors of no field that the manifest describes.
     """
-    file = _file_of(manifest, field)
-    name = str(folder / file)
-    tensors = unpack(read_listed(folder, manifest, file), name)
-    if file in FILES_OF_SCHEMA_1:
-        return tensors, name
     described = {one for one, section in manifest.summary if section}
-    if stray := sorted(one for one in tensors if one.partition("/")[0] not in described):
-        message = f"{name} holds tensors that the manifest does not speak of: {stray[:5]}"
-        raise BundleError(message)
-    start = f"{field}/"
-    return {one.removeprefix(start): value for one, value in tensors.items() if one.startswith(start)}, name
+    opened: dict[str, dict[str, Tensor]] = {}
+    found = {}
+    for field in [one for one in fields if one in described]:
+        file = _file_of(manifest, field)
+        name = str(folder / file)
+        if file not in opened:
+            opened[file] = unpack(read_listed(folder, manifest, file), name)
+        tensors = opened[file]
+        if file == SUMMARY:
+            if stray := sorted(one for one in tensors if one.partition("/")[0] not in described):
+                message = f"{name} holds tensors that the manifest does not speak of: {stray[:5]}"
+                raise BundleError(message)
+            start = f"{field}/"
+            tensors = {one.removeprefix(start): value for one, value in tensors.items() if one.startswith(start)}
+        found[field] = tensors, name
+    return found
 
 
 def read_summary(folder: Path, manifest: Manifest) -> ReferenceSummary:
@@ -88,16 +94,15 @@ def read_summary(folder: Path, manifest: Manifest) -> ReferenceSummary:
         If a part is not what the manifest says, or none can be like that.
     """
     require_summary_files(folder, manifest)
-    held, genes = manifest.summary, manifest.cells.var_names
+    held, found = manifest.summary, read_fields(folder, manifest, "profiles", "classifier", "map")
     parts: dict[str, Any] = {}
     if held.profiles is not None:
-        tensors, name = read_field(folder, manifest, "profiles")
-        parts["profiles"] = unpack_profiles(tensors, held.profiles, genes, name)
+        tensors, name = found["profiles"]
+        parts["profiles"] = unpack_profiles(tensors, held.profiles, manifest.cells.var_names, name)
     if held.classifier is not None:
-        tensors, name = read_field(folder, manifest, "classifier")
-        parts["classifier"] = unpack_classifier(tensors, held.classifier, name)
+        parts["classifier"] = unpack_classifier(found["classifier"][0], held.classifier, found["classifier"][1])
     if held.map is not None:
-        tensors, name = read_field(folder, manifest, "map")
+        tensors, name = found["map"]
         parts["map"] = unpack_map(tensors, held.map, name)
         if held.map.space and held.map.space != manifest.state.space:
             message = (
