@@ -1,0 +1,130 @@
+"""Write the Python script that repeats a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._cells import BATCH, ONE_BATCH
+from ._map import BASIS, DRAWN_CELLS, POSITIONS
+
+if TYPE_CHECKING:
+    from ._reference import Reference
+
+_READ = {
+    "h5ad": ("import anndata", "anndata.read_h5ad(QUERY)"),
+    "10x h5": ("import scanpy as sc", "sc.read_10x_h5(QUERY)"),
+    "10x mtx": ("import scanpy as sc", "sc.read_10x_mtx(QUERY)  # the folder of matrix.mtx, unpacked"),
+    "h5mu": ("import mudata", "mudata.read_h5mu(QUERY)"),
+    "loom": ("import anndata", "anndata.io.read_loom(QUERY)"),
+    "zarr": ("import anndata", "anndata.read_zarr(QUERY)"),
+    "table": (
+        "import anndata\nimport pandas as pd",
+        "anndata.AnnData(pd.read_csv(QUERY, sep=None, engine='python', index_col=0))",
+    ),
+}  # fmt: skip
+
+
+def script_of(
+    options: dict[str, Any],
+    reference: Reference,
+    summary: dict[str, Any],
+    query: str,
+) -> str:
+    """Return a script that does what the job did, with the same seeds.
+
+    Parameters
+    ----------
+    options
+        What was asked for.
+    reference
+        The reference.
+    summary
+        What the job found out on its way: kind of the file, columns, and whether novel cells were looked for.
+    query
+        Path of the cells, or their name where they were sent.
+    """
+    kind, labels_key, batch_key = (summary[key] for key in ("kind", "labels_key", "batch_key"))
+    imports, read = _READ[kind]
+    steps = [
+        "# Repeats a mapping that was made on the page of scarches_plus: python script.py",
+        "# The file of cells lies beside this script, or edit the next lines.",
+        *sorted({*imports.split("\n"), "import numpy as np", "import scvi"}),
+        "import scarches_plus as sp",
+        "",
+        f"QUERY = {query!r}",
+        f"REFERENCE = {options['reference']!r}",
+        "",
+        f"query = {read}",
+        *_tidy(options, kind),
+        *([f"query.obs[{ONE_BATCH!r}] = {BATCH!r}"] if batch_key == ONE_BATCH else []),
+        *_map(options, batch_key),
+        *_labels(options, reference, labels_key),
+        *_novelty(options, reference, labels_key, summary["novelty"]),
+        *_positions(options, reference, labels_key, summary["n_cells"]),
+        "query.write_h5ad('result.h5ad')",
+    ]
+    return "\n".join(steps) + "\n"
+
+
+def _call(verb: str, *arguments: str, **options: Any) -> str:
+    given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+    return f"{verb}({', '.join([*arguments, *given])})"
+
+
+def _tidy(options: dict[str, Any], kind: str) -> list[str]:
+    if kind == "h5mu":
+        name = options.get("modality")
+        if name is not None:
+            return [f"query = query.mod[{name!r}].copy()"]
+        return ["query = next(query.mod[name] for name in query.mod if name.lower() in ('rna', 'gex', 'genes')).copy()"]
+    if kind == "table":
+        return ["# genes are columns; if they are rows, turn the table: query = query.T"]
+    return [] if kind in {"h5ad", "zarr"} else ["query.var_names_make_unique()", "query.obs_names_make_unique()"]
+
+
+def _map(options: dict[str, Any], batch_key: str) -> list[str]:
+    where = {"layer": options["layer"], "batch_key": batch_key}
+    if options["method"] == "zero-shot":
+        return ["model = sp.load(REFERENCE)", _call("sp.tl.embed", "query", "model", **where)]
+    problem = None if options["on_problem"] == "raise" else options["on_problem"]
+    return [
+        "model = sp.load(REFERENCE)",
+        f"scvi.settings.seed = {options['seed']}",
+        _call("sp.tl.map_query", "query", "model", **where, max_epochs=options["max_epochs"], on_problem=problem),
+    ]
+
+
+def _labels(options: dict[str, Any], reference: Reference, labels_key: str) -> list[str]:
+    call = _call(
+        "sp.tl.transfer_labels", "query", "model" if reference.cells is None else "cells", repr(labels_key),
+        unknown_above=options["unknown_above"], probabilities=True,
+    )  # fmt: skip
+    return [call] if reference.cells is None else [f"cells = {reference.opens_cells}", call]
+
+
+def _novelty(options: dict[str, Any], reference: Reference, labels_key: str, why_not: str) -> list[str]:
+    if why_not and "honest" not in why_not:
+        return [f"# {why_not}"]
+    if reference.profiles:
+        return [
+            _call("sp.tl.detect_novel", "query", "sp.hub.load_profiles(REFERENCE)", alpha=options["alpha"],
+                  layer=options["layer"]),
+        ]  # fmt: skip
+    return [
+        _call("sp.tl.detect_novel", "query", "cells", repr(labels_key), batch_key=reference.model.spec.batch_key,
+              alpha=options["alpha"], layer=options["layer"]),
+    ]  # fmt: skip
+
+
+def _positions(options: dict[str, Any], reference: Reference, labels_key: str, n_cells: int) -> list[str]:
+    place = _call("sp.tl.place", "query", "picture", key_added=POSITIONS)
+    if reference.cells is not None:
+        return [_call("picture = sp.tl.reference_map", "cells", basis=BASIS, labels_key=labels_key), place]
+    draw = _call("picture = sp.tl.reference_map", "some", basis=BASIS, rng=options["seed"])
+    if n_cells <= DRAWN_CELLS:
+        choose, place = "some = query.copy()", f"query.obsm[{POSITIONS!r}] = picture.points"
+    else:
+        seed = options["seed"]
+        choose = f"some = query[np.sort(np.random.default_rng({seed}).permutation(query.n_obs)[:{DRAWN_CELLS}])].copy()"
+    alone = f"some.obsm.pop({BASIS!r}, None)"
+    return ["# the reference has no map: this one is of the query alone", choose, alone, draw, place]
