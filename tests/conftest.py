@@ -85,6 +85,8 @@ LIMITS = {
     "scanned": "tl._novelty._find_novel._BLOCK",
     "compared": "tl._novelty._find_novel._SAMPLE",
     "embedded_by_threads": "model._mixins._embedding._FEWEST_CELLS",
+    "placed": "tl._placement.place._NUMBERS",
+    "map_epochs": "tl._placement._train_encoder._MOST_EPOCHS",
     "embedding_seconds": "model._mixins._embedding._PATIENCE",
 }
 

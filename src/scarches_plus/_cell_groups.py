@@ -41,10 +41,11 @@ def divide_cells(
     Returns
     -------
     list
-        Rows of each group, the first row of a group telling the order.
+        Rows of each group, the groups in the order of their first rows.
     """
     kept = sorted((rows for rows in groups if len(rows) >= fewest), key=len, reverse=True)[:most_groups]
-    done, open_groups = [], [(-_sum_of_squares(features[rows]), number, rows) for number, rows in enumerate(kept)]
+    done: list[NDArray[np.int64]] = []
+    open_groups = [(-_sum_of_squares(features[rows]), number, rows) for number, rows in enumerate(kept)]
     heapify(open_groups)
     number = len(kept)
     while open_groups and len(done) + len(open_groups) < most_groups:

@@ -1,6 +1,8 @@
 """Cells are placed where an independent minimiser puts them, and the reference stays where it is."""
 
+import mudata
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from hypothesis import given, settings
@@ -49,7 +51,10 @@ def test_the_weighted_geometric_median(k):
         points, weights = naive_neighbors(cell, picture, k)
         starts = [*points, points.mean(axis=0)]
         best = min(
-            (minimize(cost, start, (points, weights), "Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12}) for start in starts),
+            (
+                minimize(cost, start, (points, weights), "Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
+                for start in starts
+            ),
             key=lambda found: found.fun,
         )
         assert cost(place, points, weights) <= best.fun * (1 + 1e-6) + 1e-6
@@ -126,11 +131,28 @@ def test_order_does_not_matter_and_the_map_stays(seed):
         assert np.abs(getattr(picture, name) - value).max(initial=0) == 0.0
 
 
-def test_many_cells_are_placed_in_steps(monkeypatch):
+def test_five_queries_move_no_point():
+    encoder = {
+        "shift": np.zeros(4), "scale": np.ones(4), "center": np.zeros(2), "unit": np.asarray(1.0),
+        "weight_0": np.eye(4)[:, :2], "bias_0": np.zeros(2),
+    }  # fmt: skip
+    picture = picture_of(random_picture().points, random_picture().latent, encoder=encoder)
+    before = picture.points.copy(), picture.latent.copy(), {name: value.copy() for name, value in encoder.items()}
+    for seed in range(5):
+        query = cells(40, seed=seed)
+        for method in ("neighbors", "parametric"):
+            sp.tl.place(query, picture, method=method)
+        sp.tl.presence(picture, query)
+    assert np.abs(picture.points - before[0]).max() == 0.0
+    assert np.abs(picture.latent - before[1]).max() == 0.0
+    assert max(np.abs(encoder[name] - value).max() for name, value in before[2].items()) == 0.0
+
+
+def test_many_cells_are_placed_in_steps(limits):
     picture, query = random_picture(), cells(50)
     sp.tl.place(query, picture)
     at_once = query.obsm["X_map"].copy()
-    monkeypatch.setattr("scarches_plus.tl._placement.place._NUMBERS", 15 * 15 * 7)
+    limits(placed=15 * 15 * 7)
     sp.tl.place(query, picture)
     np.testing.assert_array_equal(query.obsm["X_map"], at_once)
 
@@ -171,6 +193,20 @@ def test_the_record_and_the_copy():
     assert record["in_gaps"] == far.mean()
 
 
+def test_cells_of_several_modalities():
+    picture, query = random_picture(), cells()
+    parts = {
+        name: AnnData(np.zeros((20, 2)), var=pd.DataFrame(index=[f"{name}0", f"{name}1"]))
+        for name in ("rna", "protein")
+    }
+    joint = mudata.MuData(parts)
+    joint.obsm["X_scarches"] = query.obsm["X_scarches"]
+    sp.tl.place(joint, picture)
+    sp.tl.place(query, picture)
+    np.testing.assert_array_equal(joint.obsm["X_map"], query.obsm["X_map"])
+    assert joint.uns["scarches_plus"]["placement"]["X_map"]["n_points"] == 80
+
+
 def test_gaps_are_counted():
     """An encoder that puts every second cell far away."""
     encoder = {
@@ -179,7 +215,9 @@ def test_gaps_are_counted():
     }  # fmt: skip
     query = cells(10)
     query.obsm["X_scarches"][:, 0] = np.arange(10) % 2
-    sp.tl.place(query, picture_of(random_picture().points, random_picture().latent, encoder=encoder), method="parametric")
+    sp.tl.place(
+        query, picture_of(random_picture().points, random_picture().latent, encoder=encoder), method="parametric"
+    )
     assert query.uns["scarches_plus"]["placement"]["X_map"]["in_gaps"] == 0.5
 
 

@@ -19,7 +19,9 @@ def reference(n=240, types=3, d=5, seed=0):
     turned = rng.normal(size=(d, 2))
     latent = centers[of_type] + rng.normal(size=(n, d))
     obs = pd.DataFrame({"cell_type": [f"type{i}" for i in of_type]}, index=[f"cell{i}" for i in range(n)])
-    return AnnData(obs=obs, obsm={"X_scarches": latent.astype(np.float32), "X_umap": (latent @ turned).astype(np.float32)})
+    return AnnData(
+        obs=obs, obsm={"X_scarches": latent.astype(np.float32), "X_umap": (latent @ turned).astype(np.float32)}
+    )
 
 
 def arrays_of(picture):
@@ -121,9 +123,8 @@ def test_anchors_hold_twenty_cells_whatever_the_labels(sizes, seed):
     rng = np.random.default_rng(seed)
     n = sum(sizes)
     latent = rng.normal(size=(n, 3)).round(int(rng.integers(3)))  # many cells alike
-    picture = ReferenceMap(
-        latent[:, :2], latent, np.ones(n, int), np.repeat(np.arange(len(sizes)), sizes), tuple(map(str, range(len(sizes)))), None, "x"
-    )
+    of_label, labels = np.repeat(np.arange(len(sizes)), sizes), tuple(map(str, range(len(sizes))))
+    picture = ReferenceMap(latent[:, :2], latent, np.ones(n, int), of_label, labels, None, "X_umap")
     if max(sizes) < 20:
         with pytest.raises(ValueError, match="no label"):
             picture.without_cells(rng=seed)
@@ -167,7 +168,8 @@ def trained():
 
 def test_the_encoder_learns_the_picture(trained):
     adata, picture = trained
-    assert {name.rstrip("0123456789") for name in picture.encoder} == {"shift", "scale", "center", "unit", "weight_", "bias_"}
+    names = {name.rstrip("0123456789") for name in picture.encoder}
+    assert names == {"shift", "scale", "center", "unit", "weight_", "bias_"}
     assert all(isinstance(value, np.ndarray) for value in picture.encoder.values())
     np.testing.assert_array_equal(picture.points, adata.obsm["X_umap"])
     losses = picture.losses
@@ -180,10 +182,10 @@ def test_the_encoder_learns_the_picture(trained):
     assert np.median(missed) < 0.15 * np.median(spread)
 
 
-def test_the_training_repeats_and_leaves_torch_alone(monkeypatch):
+def test_the_training_repeats_and_leaves_torch_alone(limits):
     import torch
 
-    monkeypatch.setattr("scarches_plus.tl._placement._train_encoder._MOST_EPOCHS", 3)
+    limits(map_epochs=3)
     adata, state = reference(100), torch.get_rng_state()
     one, again, other = (sp.tl.reference_map(adata, parametric=True, rng=seed) for seed in (0, 0, 1))
     for name, value in one.encoder.items():

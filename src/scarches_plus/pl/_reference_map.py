@@ -31,9 +31,9 @@ REFERENCE_COLOR = "#e2e2e2"
 QUERY_COLOR = "#0072b2"
 NOT_NOVEL_COLOR = "#a6a6a6"
 NOVEL_COLOR = "#d55e00"
-#: Okabe and Ito's colours, which colour-blind readers tell apart, without that of novel cells, black and yellow; with
-#: more names the marks change, too.
-COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9")
+#: Paul Tol's muted colours, which colour-blind readers tell apart, without the one next to that of novel cells; with more
+#: names the marks change, too.
+COLORS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499")
 MARKS = ("o", "s", "^", "D", "v", "p")
 #: Points of a reference above which its density is drawn.
 _MOST_POINTS = 50_000
@@ -119,7 +119,7 @@ def reference_map(
     ax.set_aspect("equal", adjustable="datalim")
     ax.spines[:].set_visible(False)
     _name_labels(ax, reference_map)
-    return ax
+    return plain_texts(ax)
 
 
 def _presence(reference_map: ReferenceMap, query: AnnData | MuData, color: str) -> NDArray | None:
@@ -172,16 +172,16 @@ def _query_layers(
     if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
         message = f"query.obsm[{key!r}] has no two finite coordinates for each cell: key= names what sp.tl.place wrote"
         raise ValueError(message)
-    area = float(np.clip(60_000 / max(len(places), 1), 5, 30)) if size is None else size
+    area = float(np.clip(24_000 / max(len(places), 1), 4, 20)) if size is None else size
     rest = np.ones(len(places), dtype=bool)
     marked = []
     if novel_key is not None:
         fix = f"run sp.tl.detect_novel(query, reference, labels_key, ..., key_added={novel_key!r})"
-        novel = column(query, novel_key, fix)
-        if novel.dtype != bool:
+        found = column(query, novel_key, fix)
+        if found.dtype != bool:
             message = f"obs[{novel_key!r}] must be boolean, as sp.tl.detect_novel writes it (novel_key)"
             raise ValueError(message)
-        novel = novel.to_numpy()
+        novel = found.to_numpy()
         state = query.obs.get(_keys.novel_state(novel_key))
         unjudged = np.zeros_like(rest) if state is None else (state == "not judged").to_numpy()
         rest = ~novel & ~unjudged
@@ -218,9 +218,7 @@ def _colored(
     looks = {name: {"c": _keys.UNKNOWN_COLOR} if name == _keys.UNKNOWN else look for name, look in looks.items()}
     codes = named.cat.codes.to_numpy()
     in_legend = for_figure(names, in_legend=True) if len(names) <= _MOST_IN_LEGEND else [""] * len(names)
-    layers = [
-        _layer(places, rows & (codes == i), in_legend[i], area, **looks[name]) for i, name in enumerate(names)
-    ]
+    layers = [_layer(places, rows & (codes == i), in_legend[i], area, **looks[name]) for i, name in enumerate(names)]
     return [_layer(places, rows & (codes < 0), "no value", area, c=NOT_NOVEL_COLOR), *layers]
 
 

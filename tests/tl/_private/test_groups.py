@@ -1,4 +1,4 @@
-"""What is computed of groups of cells: compositions, sums, label propagation, Welch's t."""
+"""What is computed of groups of cells and of their graphs: compositions, sums, label propagation, UMAP, Welch's t."""
 
 from collections import Counter
 
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import scanpy as sc
 import scipy.stats
+import torch
+import umap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -28,6 +30,8 @@ from scarches_plus.tl._novelty._examples import Examples, correlations, matched,
 from scarches_plus.tl._novelty._gene_weights import gene_weights, informative, usual_batch_variance
 from scarches_plus.tl._novelty._pools import cluster_logs, pooled
 from scarches_plus.tl._novelty._verdict import ALPHAS, false_calls, novelty, query_shift, threshold
+from scarches_plus.tl._placement._fuzzy_graph import fuzzy_edges, unit_of
+from scarches_plus.tl._placement._train_encoder import cross_entropy
 
 # --- composition ---
 
@@ -631,3 +635,52 @@ def test_batches_are_reckoned_with_where_a_reference_has_one(n_batches, monkeypa
     _find_novel.find_novel(sparse.csr_matrix(adata[of_batch == 2].X), profiles, 0.05, 0)
     usual = 0.15 * profiles.within_variance()
     np.testing.assert_allclose(seen[0], usual if n_batches == 1 else profiles.batch_variance())
+
+
+# --- UMAP's cross-entropy, one pair at a time ---
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_the_encoder_minimises_umaps_cross_entropy(seed):
+    rng = np.random.default_rng(seed)
+    a, b = 0.58, 1.33
+    heads, tails = rng.normal(size=(2, 7, 2))
+    others = rng.normal(size=(5, 7, 2))
+    attraction = repulsion = 0.0
+    for head, tail in zip(heads, tails, strict=True):
+        attraction -= np.log(1 / (1 + a * np.hypot(*(head - tail)) ** (2 * b)))
+    for negatives in others:
+        for head, other in zip(heads, negatives, strict=True):
+            repulsion -= np.log(1 - 1 / (1 + a * np.hypot(*(head - other)) ** (2 * b)))
+    found = cross_entropy(*(torch.tensor(one) for one in (heads, tails, others)), (np.log(a), b))
+    assert [float(one) for one in found] == pytest.approx([attraction / 7, repulsion / 7], rel=1e-3)
+
+
+def test_cross_entropy_of_cells_at_one_place_is_finite():
+    heads = torch.zeros((3, 2), requires_grad=True)
+    sum(cross_entropy(heads, torch.zeros((3, 2)), torch.zeros((5, 3, 2)), (0.0, 1.0))).backward()
+    assert torch.isfinite(heads.grad).all()
+
+
+def test_the_fuzzy_graph_is_that_of_umap():
+    latent = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    edges, weights, curve, apart = fuzzy_edges(latent)
+    fitted = umap.UMAP(n_neighbors=15, min_dist=0.5, n_epochs=0, random_state=0, n_jobs=1).fit(latent)
+    theirs = fitted.graph_.toarray()
+    ours = np.zeros_like(theirs)
+    ours[tuple(edges.T)] = weights
+    np.testing.assert_allclose(ours + ours.T, theirs, atol=0.002)  # umap-learn drops edges that it would never draw
+    assert curve == pytest.approx((fitted._a, fitted._b))
+    distances = np.sort(np.linalg.norm(latent[:, None] - latent, axis=2), axis=1)[:, 1:15]
+    assert apart == pytest.approx(distances.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 30])
+def test_the_unit_of_a_picture_goes_with_its_size(scale):
+    latent = np.random.default_rng(0).normal(size=(300, 2))
+    edges, weights, curve, _ = fuzzy_edges(latent)
+    one, other = (
+        unit_of(latent * size, edges, weights, curve, np.random.default_rng(0), negatives=5) for size in (1, scale)
+    )
+    assert other == pytest.approx(scale * one, rel=1e-3)

@@ -41,7 +41,7 @@ def name_islands(ax: Axes, places: NDArray, names: Sequence[str]) -> None:
     if not len(names):
         return
     size = 9 if len(names) <= 12 else 8 if len(names) <= 24 else 7
-    style = {"ha": "center", "va": "center", "fontsize": size, "color": _TEXT_COLOR, "zorder": 6}
+    style = {"ha": "center", "va": "center", "fontsize": size, "color": _TEXT_COLOR, "zorder": 6, "in_layout": False}
     paper = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
     texts = [ax.text(*place, name, bbox=paper, **style) for place, name in zip(places, for_figure(names), strict=True)]
     plain_texts(ax)
@@ -55,7 +55,8 @@ def name_islands(ax: Axes, places: NDArray, names: Sequence[str]) -> None:
     for text, start, end, is_far in zip(texts, places, ax.transData.inverted().transform(found), moved, strict=True):
         text.set_position(end)
         if is_far.any():
-            ax.plot(*np.transpose([start, end]), color=_LINE_COLOR, linewidth=0.7, zorder=5, scalex=False, scaley=False)
+            line = {"color": _LINE_COLOR, "linewidth": 0.7, "zorder": 5, "in_layout": False}
+            ax.plot(*np.transpose([start, end]), scalex=False, scaley=False, **line)
 
 
 def spread_boxes(wanted: NDArray, sizes: NDArray, frame: NDArray) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Build UMAP's fuzzy graph of a reference, and find the unit of its picture.
+"""Build UMAP's fuzzy graph of a reference, draw it, and find the unit of a picture.
 
 Pure functions of arrays.
 """
@@ -15,10 +15,13 @@ from scarches_plus._neighbors import nearest_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import spmatrix
 
 #: As scanpy draws.
 _SPREAD, _MIN_DIST, _NEIGHBORS = 1.0, 0.5, 15
 _SAMPLE = 20_000
+#: Cells up to which UMAP takes 500 epochs.
+_FEW = 10_000
 
 
 def fuzzy_edges(latent: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[float, float], float]:
@@ -39,6 +42,28 @@ def fuzzy_edges(latent: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64]
     ----------
     McInnes, Healy and Melville 2018 (UMAP).
     """
+    graph, curve, distances = _fuzzy_graph(latent)
+    edges = triu(graph, k=1).tocoo()
+    pairs = np.column_stack([edges.row, edges.col]).astype(np.int64)
+    return pairs, edges.data.astype(np.float64), curve, float(distances.mean())
+
+
+def umap_of(latent: NDArray, seed: int) -> NDArray[np.float32]:
+    """Return the UMAP that scanpy makes by default, shape ``(n_cells, 2)``."""
+    from umap.umap_ import simplicial_set_embedding
+
+    graph, curve, _ = _fuzzy_graph(latent)
+    drawn = simplicial_set_embedding(
+        latent, graph.tocoo(), n_components=2, initial_alpha=1.0, a=curve[0], b=curve[1], gamma=1.0,
+        negative_sample_rate=5, n_epochs=500 if len(latent) <= _FEW else 200, init="spectral",
+        random_state=np.random.RandomState(seed), metric="euclidean", metric_kwds={}, densmap=False, densmap_kwds={},
+        output_dens=False,
+    )[0]  # fmt: skip
+    return np.array(drawn, dtype=np.float32)
+
+
+def _fuzzy_graph(latent: NDArray) -> tuple[spmatrix, tuple[float, float], NDArray]:
+    """Return UMAP's fuzzy graph, the shape of its curve, and the distances of neighbours."""
     from umap.umap_ import find_ab_params, fuzzy_simplicial_set
 
     k = min(_NEIGHBORS, len(latent)) - 1
@@ -49,10 +74,8 @@ def fuzzy_edges(latent: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float64]
         knn_indices=np.hstack([cells, found.indices]),
         knn_dists=np.hstack([np.zeros_like(cells, dtype=np.float32), found.distances.astype(np.float32)]),
     )[0]  # fmt: skip
-    edges = triu(graph, k=1).tocoo()
     a, b = find_ab_params(_SPREAD, _MIN_DIST)
-    pairs = np.column_stack([edges.row, edges.col]).astype(np.int64)
-    return pairs, edges.data.astype(np.float64), (float(a), float(b)), float(found.distances.mean())
+    return graph, (float(a), float(b)), found.distances
 
 
 def unit_of(

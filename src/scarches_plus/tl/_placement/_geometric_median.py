@@ -5,8 +5,12 @@ Pure functions of arrays.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MOST_STEPS = 300
 #: A median has arrived when a step is shorter than this share of the spread of its points.
@@ -56,7 +60,7 @@ def _best_points(points: NDArray, weights: NDArray) -> NDArray[np.int64]:
 
 
 def _steps(points: NDArray, weights: NDArray, at: NDArray, spread: NDArray) -> NDArray[np.float64]:
-    """Return Weiszfeld's steps, shortened where a set has points at the place itself (Vardi and Zhang, eq. 2.6)."""
+    """Return Weiszfeld's steps, shortened where a set has points at the place itself (Vardi and Zhang)."""
     apart = points - at[:, None]
     distances = np.linalg.norm(apart, axis=2)
     here = distances <= 1e-12 * spread[:, None]

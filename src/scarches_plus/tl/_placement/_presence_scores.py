@@ -5,10 +5,14 @@ Pure functions of arrays.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import beta
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Of the intervals.
 _LEVEL = 0.95
@@ -26,7 +30,7 @@ def votes_for(indices: NDArray, weights: NDArray, n_points: int) -> NDArray[np.f
     n_points
         Number of points.
     """
-    return np.bincount(indices.ravel(), weights.ravel(), minlength=n_points)
+    return np.bincount(indices.ravel(), weights.ravel(), minlength=n_points)  # type: ignore[return-value]
 
 
 def presence_scores(query_votes: NDArray, own_votes: NDArray, neighbors: NDArray) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ Arrays in, arrays out; torch in between.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class EncoderTraining:
 
     References
     ----------
-    Sainburg, McInnes and Gentner 2021 (parametric UMAP), eq. 4.
+    Sainburg, McInnes and Gentner 2021 (parametric UMAP).
     """
 
     def __init__(self, latent: NDArray, points: NDArray, rng: np.random.Generator) -> None:
@@ -82,7 +83,7 @@ class EncoderTraining:
                 self._tensor(rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out))).requires_grad_(),
                 torch.zeros(n_out).requires_grad_(),
             )
-            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+            for n_in, n_out in pairwise(sizes)
         ]
         self._losses: list[float] = []
 
@@ -157,9 +158,9 @@ class EncoderTraining:
 
 
 def cross_entropy(heads: Any, tails: Any, others: Any, curve: tuple[float, float]) -> tuple[Any, Any]:
-    """Return both parts of UMAP's cross-entropy with negative samples, mean over edges.
+    r"""Return both parts of UMAP's cross-entropy with negative samples, mean over edges.
 
-    With :math:`v = 1 / (1 + a d^{2b})`, these are :math:`-\\log v` of the edges, and :math:`-\\log(1 - v)` summed over
+    With :math:`v = 1 / (1 + a d^{2b})`, these are :math:`-\log v` of the edges, and :math:`-\log(1 - v)` summed over
     the negative samples.
 
     Parameters

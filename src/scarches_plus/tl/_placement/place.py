@@ -147,4 +147,5 @@ def _among_neighbors(embedding: NDArray, reference_map: ReferenceMap, k: int) ->
 def _typical(points: NDArray) -> float:
     """Return how far points are from each other at most, as a rule."""
     some = points[np.linspace(0, len(points) - 1, min(_SAMPLE, len(points))).astype(int)]
-    return float(np.quantile(cKDTree(points).query(some, k=min(2, len(points)))[0].reshape(len(some), -1)[:, -1], _TYPICAL))
+    apart = cKDTree(points).query(some, k=[min(2, len(points))])[0]
+    return float(np.quantile(apart, _TYPICAL))

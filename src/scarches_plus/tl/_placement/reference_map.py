@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from anndata import AnnData
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
@@ -14,9 +14,11 @@ from scarches_plus._reference_map import ReferenceMap
 from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
 from scarches_plus.tl._votes._reference_labels import reference_labels
 
+from ._fuzzy_graph import umap_of
 from ._train_encoder import EncoderTraining
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
 
@@ -92,44 +94,43 @@ def reference_map(
     if len(latent) < _FEWEST:
         message = f"a map needs {_FEWEST} cells of the reference at least, and there are {len(latent)}"
         raise ValueError(message)
-    of_label, labels = np.full(len(latent), -1, dtype=np.int32), ()
+    of_label: NDArray[Any] = np.full(len(latent), -1, dtype=np.int32)
+    labels: tuple[str, ...] = ()
     if labels_key is not None:
         named = reference_labels(reference, labels_key, _keys.UNKNOWN, None)
         of_label, labels = named.codes.astype(np.int32), tuple(named.categories)
     generator = np.random.default_rng(rng)
-    points = _picture(reference, basis, latent, generator)
-    plain = {
-        "points": points, "latent": latent, "n_cells": np.ones(len(latent), dtype=np.int32), "of_label": of_label,
-        "labels": labels, "space": embedding_space(reference, use_rep), "basis": basis,
-    }  # fmt: skip
-    if not parametric:
-        return ReferenceMap(**plain)
-    training = EncoderTraining(latent, points, generator)
+    picture = ReferenceMap(
+        points=_picture(reference, basis, latent, generator),
+        latent=latent,
+        n_cells=np.ones(len(latent), dtype=np.int32),
+        of_label=of_label,
+        labels=labels,
+        space=embedding_space(reference, use_rep),
+        basis=basis,
+    )
+    return _with_encoder(picture, generator) if parametric else picture
+
+
+def _with_encoder(picture: ReferenceMap, rng: np.random.Generator) -> ReferenceMap:
+    training = EncoderTraining(picture.latent, picture.points, rng)
     try:
         training.run()
     except KeyboardInterrupt as stop:
         if len(training.losses):
-            stop.reference_map = ReferenceMap(**plain, encoder=training.encoder(), losses=training.losses)  # type: ignore[attr-defined]
+            so_far = replace(picture, encoder=training.encoder(), losses=training.losses)
+            stop.reference_map = so_far  # type: ignore[attr-defined]
             stop.add_note("The map, with the encoder as it was then, is sys.last_value.reference_map.")
         raise
-    return ReferenceMap(**plain, encoder=training.encoder(), losses=training.losses)
+    return replace(picture, encoder=training.encoder(), losses=training.losses)
 
 
 def _picture(reference: AnnData | MuData, basis: str, latent: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
     if basis not in reference.obsm and basis == _UMAP:
         logger.info("obsm has no %r: a UMAP of the embedding is made", _UMAP)
-        return _umap_of(latent, int(rng.integers(2**31)))
+        return umap_of(latent, int(rng.integers(2**31)))
     points = np.array(embedding_of(reference, basis, "reference"), dtype=np.float32)
     if points.shape[1] != 2:
         message = f"obsm[{basis!r}] of the reference has {points.shape[1]} dimensions; a picture has two: pass basis="
         raise ValueError(message)
     return points
-
-
-def _umap_of(latent: NDArray, seed: int) -> NDArray[np.float32]:
-    import scanpy as sc
-
-    cells = AnnData(obsm={"latent": latent})
-    sc.pp.neighbors(cells, n_neighbors=min(15, len(latent) - 1), use_rep="latent", random_state=seed)
-    sc.tl.umap(cells, random_state=seed)
-    return np.array(cells.obsm[_UMAP], dtype=np.float32)

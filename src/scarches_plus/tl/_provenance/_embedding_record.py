@@ -126,7 +126,7 @@ def require_space(adata: AnnData, key: str, space: str | None, n_dimensions: int
     if _recorded_space(adata, key) != space:
         raise ValueError(_different_spaces(_recorded_space(adata, key), space, key))
     if found != n_dimensions:
-        message = f"obsm[{key!r}] has {found} dimensions in the query and {n_dimensions} in {owner.removeprefix('the ')}"
+        message = f"obsm[{key!r}] has {found} dimensions in the query and {n_dimensions} in {owner}"
         raise ValueError(message)
 
 
