@@ -1,12 +1,8 @@
 """A query of the PBMC that scanpy carries, a server of this process, and one of its own."""
 
-import os
-import re
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from app_jobs import Running
 
 import scarches_plus as sp
 from scarches_plus.datasets import pbmc68k
@@ -58,27 +54,3 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     with Running(folder) as found:
         yield found
-
-
-class Running:
-    """Run ``scarches-plus app``, and give its address."""
-
-    def __init__(self, folder, *options, environment=None):
-        self.command = [
-            sys.executable, "-W", "ignore", "-c", "from scarches_plus.cli import main; main()", "app", *options,
-            "--folder", str(folder), "--port", "0",
-        ]  # fmt: skip
-        self.environment = {**os.environ, **(environment or {})}
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True, env=self.environment)
-        for line in self.process.stdout:
-            if found := re.search(r"http://\S+", line):
-                return found[0]
-        message = f"the server ended with {self.process.wait()}"
-        raise RuntimeError(message)
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(20)
-        self.process.stdout.close()

@@ -93,18 +93,22 @@ def test_a_job_finds_what_the_verbs_find(server, done, by_hand, tmp_path):
     assert server.client.get(f"/api/jobs/{done}/names").json() == list(found.obs_names)
 
 
+def repeat(server, job, folder):
+    """Run the script of a job, and compare what it finds."""
+    for name in ("result.h5ad", "script.py"):
+        (folder / name).write_bytes(server.client.get(f"/api/jobs/{job}/files/{name}").content)
+    subprocess.run([sys.executable, "-W", "ignore", "script.py"], cwd=folder, check=True, capture_output=True)
+    repeated, found = (anndata.read_h5ad(folder / name) for name in ("repeated.h5ad", "result.h5ad"))
+    pd.testing.assert_frame_equal(repeated.obs, found.obs, rtol=1e-5)
+    for slot in ("X_scarches", "cell_type_probabilities", "X_map"):
+        np.testing.assert_allclose(repeated.obsm[slot], found.obsm[slot], rtol=1e-4, atol=1e-4)
+
+
 def test_the_script_repeats_the_job(server, done, query_file, tmp_path):
     script = server.client.get(f"/api/jobs/{done}/files/script.py")
     assert script.headers["content-disposition"] == 'attachment; filename="query-mapped.py"'
-    (tmp_path / "script.py").write_text(script.text)
     (tmp_path / "query.h5ad").write_bytes(query_file.read_bytes())
-    subprocess.run([sys.executable, "-W", "ignore", "script.py"], cwd=tmp_path, check=True, capture_output=True)
-    repeated = anndata.read_h5ad(tmp_path / "result.h5ad")
-    (tmp_path / "job.h5ad").write_bytes(server.client.get(f"/api/jobs/{done}/files/result.h5ad").content)
-    job = anndata.read_h5ad(tmp_path / "job.h5ad")
-    pd.testing.assert_frame_equal(repeated.obs, job.obs, rtol=1e-5)
-    for slot in ("X_scarches", "cell_type_probabilities", "X_map"):
-        np.testing.assert_allclose(repeated.obsm[slot], job.obsm[slot], rtol=1e-4, atol=1e-4)
+    repeat(server, done, tmp_path)
 
 
 def test_events_tell_each_step_and_end(server, done):
@@ -215,7 +219,7 @@ def matrix(adata, packed=zipfile.ZIP_DEFLATED, prefix="sample/GSM1_", extra=()):
 
 
 @pytest.mark.parametrize("packed", [zipfile.ZIP_DEFLATED, "tar"])
-def test_a_10x_matrix_comes_as_an_archive(server, pbmc_query, packed, done):
+def test_a_10x_matrix_comes_as_an_archive(server, pbmc_query, packed, tmp_path):
     contents = matrix(pbmc_query, packed, extra={"../../evil.txt": b"1", "readme.txt": b"2"}.items())
     asked = {"reference": REFERENCE, "file": send(server, "matrix.zip", contents)}
     found = server.client.post("/api/check", json=asked).json()
@@ -225,6 +229,8 @@ def test_a_10x_matrix_comes_as_an_archive(server, pbmc_query, packed, done):
     assert state["status"] == "done", state
     result = server.client.get(f"/api/jobs/{state['id']}/result").json()
     assert sum(result["composition"].values()) == 264
+    if packed == "tar":
+        repeat(server, state["id"], tmp_path)
     assert not list(server.folder.rglob("evil.txt"))
     assert not list(server.folder.rglob("readme.txt"))
 

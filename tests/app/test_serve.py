@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -224,13 +226,15 @@ def test_routes_answer_as_the_document_says(server):
 # --- How it begins ---
 
 
-def test_serve_names_the_extra_that_is_missing(monkeypatch, tmp_path):
-    def missing(_):
-        raise ModuleNotFoundError(name="starlette")
-
-    monkeypatch.setattr("scarches_plus.app._serve.import_module", missing)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install \"scarches-plus\[app\]\""):
-        sp.app.serve(folder=tmp_path)
+@pytest.mark.parametrize("missing", ["uvicorn", "starlette", "python_multipart"])
+def test_the_command_names_the_extra_that_is_missing(missing, tmp_path):
+    code = f"import sys; sys.modules[{missing!r}] = None; from scarches_plus.cli import main; main()"
+    command = [sys.executable, "-c", code, "app", "--folder", str(tmp_path / "results"), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'pip install "scarches-plus[app]"' in done.stderr
+    assert "unexpected" not in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 def test_serve_says_when_the_port_is_taken(tmp_path):

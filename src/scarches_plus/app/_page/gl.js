@@ -1,5 +1,7 @@
 // Draw points with plain WebGL: sprites of one size, discs, and diamonds for marked ones.
 
+import { shuffled } from "./order.js";
+
 const VERTEX = `
 attribute vec2 aXY; attribute vec4 aColor; attribute float aMark;
 uniform vec2 uScale; uniform vec2 uShift; uniform mediump float uSize;
@@ -79,6 +81,14 @@ export class Painter {
     this.fill(layer.buffers[2], own);
   }
 
+  /** The picture's pixels, right after it was drawn. */
+  read() {
+    const { gl } = this;
+    const pixels = new Uint8Array(4 * this.canvas.width * this.canvas.height);
+    gl.readPixels(0, 0, this.canvas.width, this.canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    return pixels;
+  }
+
   fill(buffer, data) {
     this.gl.bindBuffer(this.gl.ARRAY_BUFFER, buffer);
     this.gl.bufferData(this.gl.ARRAY_BUFFER, data, this.gl.STATIC_DRAW);
@@ -111,17 +121,12 @@ export class Painter {
   }
 }
 
-/** A random order that is the same each time. */
-function shuffled(n) {
-  const order = new Uint32Array(n);
-  for (let i = 0; i < n; i++) order[i] = i;
-  let seed = 0x9e3779b9;
-  for (let i = n - 1; i > 0; i--) {
-    seed ^= seed << 13; seed ^= seed >>> 17; seed ^= seed << 5; // xorshift (Marsaglia 2003)
-    const j = (seed >>> 0) % (i + 1);
-    const kept = order[i];
-    order[i] = order[j];
-    order[j] = kept;
-  }
-  return order;
+/** Whether a graphics card draws: a simulated one is slower than drawing without. */
+export function hasCard() {
+  const gl = document.createElement("canvas").getContext("webgl");
+  if (!gl) return false;
+  const told = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(String(name));
 }

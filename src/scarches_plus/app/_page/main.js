@@ -22,8 +22,8 @@ class Page {
     this.shown = [];
     this.filter = { hidden: new Set(), range: null };
     this.scheme = { kind: "none" };
-    this.setup = new Setup({ opened: (reference) => this.open(reference), started: (job) => this.jobs.add(job) });
-    this.jobs = new Jobs((states) => this.show(states));
+    this.setup = new Setup({ opened: (reference, chosen) => this.queue(() => this.open(reference, chosen)), started: (job) => this.jobs.add(job) });
+    this.jobs = new Jobs((states) => this.queue(() => this.show(states)));
     this.details = new Details({
       picture: (kind) => savePicture(kind, this.plot, this.scheme, this.shown[0]?.name ?? "map"),
       renamed: (shown, result) => this.rename(shown, result),
@@ -35,6 +35,13 @@ class Page {
   async start() {
     await Promise.all([this.setup.start(), this.jobs.start()]);
     document.body.dataset.ready = "yes";
+  }
+
+  /** Change what the map shows one after the other: each change fetches something first. */
+  queue(change) {
+    const next = (this.last ?? Promise.resolve()).then(change);
+    this.last = next.catch(() => {});
+    return next;
   }
 
   listen() {
@@ -54,19 +61,20 @@ class Page {
     this.plot.on("hover", (found, place) => this.tell(found, place));
   }
 
-  /** A reference was opened: show its map, unless results are shown. */
-  async open(reference) {
+  /** A reference was opened: show its map, unless results are shown that nobody turned away from. */
+  async open(reference, chosen) {
     this.reference = reference;
-    if (this.shown.length === 0) {
+    if (chosen && this.shown.length) {
+      this.jobs.choose([]);
+    } else if (this.shown.length === 0) {
       await this.take(reference);
       this.draw(true);
     }
   }
 
   async take(reference) {
-    if (this.map?.file === reference.map && reference.map) return;
-    this.map = null;
-    if (!reference.map) return;
+    if (!reference.map) { this.map = null; return; }
+    if (this.map?.file === reference.map) return;
     const { xy, label, labels } = await view(`/maps/${reference.map}`);
     this.map = { file: reference.map, xy, codes: label, labels };
   }
@@ -81,17 +89,17 @@ class Page {
       shown = [first];
       this.jobs.shown = [first.id];
     }
-    this.shown = shown;
     if (first) {
       const { reference, labels_key } = first.result;
       const known = this.reference?.what === reference ? this.reference : null;
       const described = known ?? (await post("/references", { what: reference, labels_key }));
       if (first.result.map === "reference") await this.take(described);
       else this.map = null;
-      this.offerColors();
     } else if (this.reference) {
       await this.take(this.reference);
     }
+    this.shown = shown;
+    if (first) this.offerColors();
     $("color").disabled = $("gene").disabled = shown.length === 0;
     await this.recolor(true);
     this.plot.fit();

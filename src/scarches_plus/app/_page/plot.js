@@ -1,6 +1,7 @@
 // The map: moving, zooming, picking, drawing a lasso, and names on the islands.
 
-import { Painter } from "./gl.js";
+import { Painter, hasCard } from "./gl.js";
+import { RasterPainter } from "./raster.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const MOVING = 60000; // points of a layer that are drawn while the map moves
@@ -11,7 +12,7 @@ export class Plot {
   constructor(canvas, over) {
     this.canvas = canvas;
     this.over = over;
-    this.painter = new Painter(canvas);
+    this.painter = hasCard() ? new Painter(canvas) : new RasterPainter(canvas);
     this.layers = []; // { layer, hidden, alpha(i) }
     this.names = [];
     this.view = { x: 0, y: 0, scale: 1 };
@@ -19,6 +20,7 @@ export class Plot {
     this.handlers = { select: () => {}, pick: () => {}, hover: () => {} };
     this.pointers = new Map();
     this.listen();
+    canvas.addEventListener("webglcontextlost", () => { location.reload(); }); // jobs and results are on the server
     new ResizeObserver(() => this.resize()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.later());
   }

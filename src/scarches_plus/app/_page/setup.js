@@ -12,13 +12,13 @@ export class Setup {
     this.started = started;
     this.reference = null;
     this.cells = null; // { file } or { path }, and name
-    $("reference").addEventListener("change", tried(() => this.open($("reference").value)));
+    $("reference").addEventListener("change", tried(() => this.open($("reference").value, { chosen: true })));
     $("other-reference").addEventListener("submit", tried((event) => { event.preventDefault(); return this.openOther(); }));
     $("path-form").addEventListener("submit", tried((event) => { event.preventDefault(); return this.takePath(); }));
     $("file").addEventListener("change", tried(() => this.send($("file").files[0])));
     $("batch").addEventListener("change", tried(() => this.check()));
     $("layer").addEventListener("change", tried(() => this.check()));
-    $("labels-key").addEventListener("change", tried(() => this.open(this.reference.what, $("labels-key").value)));
+    $("labels-key").addEventListener("change", tried(() => this.open(this.reference.what, { labelsKey: $("labels-key").value })));
     $("force").addEventListener("change", () => this.allow());
     $("run-form").addEventListener("submit", tried((event) => { event.preventDefault(); return this.run(); }));
     this.listenForDrops();
@@ -34,12 +34,13 @@ export class Setup {
   async openOther() {
     const what = $("reference-path").value.trim();
     if (!what) return;
-    await this.open(what);
+    await this.open(what, { chosen: true });
     if (![...$("reference").options].some((one) => one.value === what)) $("reference").append(el("option", { value: what, textContent: what }));
     $("reference").value = what;
   }
 
-  async open(what, labelsKey) {
+  /** Open a reference; `chosen` by the visitor, so that its map is what they want to see. */
+  async open(what, { labelsKey, chosen = false } = {}) {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     fill($("card"), el("p", { class: "quiet" }, "Opening the reference…"));
     try {
@@ -53,7 +54,7 @@ export class Setup {
     const found = this.reference;
     options($("labels-key"), found.labels_keys.map((key) => [key, key]), found.labels_key);
     fill($("card"), cardOf(found));
-    await this.opened(found);
+    await this.opened(found, chosen);
     if (this.cells && labelsKey === undefined) await this.check();
   }
 

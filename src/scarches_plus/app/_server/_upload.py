@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -72,7 +72,7 @@ async def read_form(request: Request, store: Store, most_bytes: int) -> Form:
             raise RequestError(507, str(error)) from error
     reader = _Reader(store, most_bytes)
     try:
-        parser = MultipartParser(options[b"boundary"], reader.callbacks())
+        parser = MultipartParser(options[b"boundary"], cast("Any", reader.callbacks()))
         async for piece in request.stream():
             parser.write(piece)
         parser.finalize()
@@ -103,7 +103,7 @@ class _Reader:
         self._value = bytearray()
         self._headers: dict[str, str] = {}
 
-    def callbacks(self) -> dict:
+    def callbacks(self) -> dict[str, Any]:
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),

@@ -27,7 +27,8 @@ def check(query: str, options: dict[str, Any], tell: Callable[..., None]) -> dic
     reference = open_reference(options["reference"])
     tell("reading the cells", 0.4, None)
     adata, kind = read_query(query, options)
-    columns = [_column(str(name), adata.obs[name]) for name in adata.obs.columns.unique()]
+    once = adata.obs.loc[:, ~adata.obs.columns.duplicated()]  # the check tells of columns that share a name
+    columns = [_column(str(name), once[name]) for name in once]
     suggested = _suggested(columns, reference.model.spec.batch_key)
     key = name_batches(adata, options)
     tell("checking the cells", 0.7, None)
@@ -53,9 +54,7 @@ def check(query: str, options: dict[str, Any], tell: Callable[..., None]) -> dic
     }
 
 
-def _column(name: str, values: pd.Series | pd.DataFrame) -> dict[str, Any]:
-    if values.ndim > 1:
-        values = values.iloc[:, 0]  # the check tells of columns that share a name
+def _column(name: str, values: pd.Series) -> dict[str, Any]:
     if values.dtype.kind in "fc":
         return {"name": name, "groups": None, "names": []}
     groups = list(dict.fromkeys(one for one in names_of(values) if one is not None))

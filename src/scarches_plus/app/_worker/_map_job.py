@@ -61,6 +61,7 @@ def map_job(options: dict[str, Any], query: str, out: str, maps: str, tell: Call
             labels_key = reference.labels_key(options["labels_key"])
         with progress.step("reading the cells"):
             adata, kind = read_query(query, options)
+            columns_read = [str(name) for name in adata.obs.columns.unique()]
             batch_key = name_batches(adata, options)
         with progress.step("mapping"):
             _map(adata, reference, options, batch_key)
@@ -80,6 +81,7 @@ def map_job(options: dict[str, Any], query: str, out: str, maps: str, tell: Call
             options=options,
             query=query if options["file"] is None else Path(query).name,
             kind=kind,
+            columns_read=columns_read,
             reference=reference,
             labels_key=labels_key,
             batch_key=batch_key,

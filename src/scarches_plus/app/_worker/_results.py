@@ -42,6 +42,7 @@ def write_results(
     options: dict[str, Any],
     query: str,
     kind: str,
+    columns_read: list[str],
     reference: Reference,
     labels_key: str,
     batch_key: str,
@@ -62,6 +63,7 @@ def write_results(
         "reference_composition": reference.composition(labels_key),
         "map": map_of,
         "kind": kind,
+        "columns_read": columns_read,
         "novelty": novelty,
         "notes": notes,
         "has_cells": reference.cells is not None,
@@ -83,7 +85,8 @@ def write_cells(adata: AnnData, folder: Path, summary: dict[str, Any]) -> dict[s
     write_file(folder / "names.json", json.dumps(names).encode())
     write_file(folder / "points.view", view_of({"xy": np.asarray(adata.obsm[POSITIONS], dtype=np.float32)}))
     probability = 1 - adata.obs[summary["uncertainty"]].astype(np.float32)
-    shown = {"probability": probability, **{str(name): adata.obs[name] for name in adata.obs.columns.unique()}}
+    once = adata.obs.loc[:, ~adata.obs.columns.duplicated()]
+    shown = {"probability": probability, **{str(name): once[name] for name in once}}
     columns = [_write_column(folder, number, name, values) for number, (name, values) in enumerate(shown.items())]
     summary |= {
         "columns": [column for column in columns if column is not None][:SHOWN_COLUMNS],
@@ -113,8 +116,6 @@ def _write_arrow(table: pd.DataFrame, file: Path) -> None:
 def _write_column(folder: Path, number: int, name: str, values: pd.Series) -> dict[str, Any] | None:
     """Write one column for the page, and say what it is; ``None`` for names, which are no groups."""
     file = f"column{number}.view"
-    if values.ndim > 1:
-        values = values.iloc[:, 0]
     if values.dtype.kind in "iuf":
         numbers = values.to_numpy(dtype=np.float32)
         write_file(folder / file, view_of({"values": numbers}, kind="number"))

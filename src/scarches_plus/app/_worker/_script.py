@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._text import for_line
+
 from ._cells import BATCH, ONE_BATCH
 from ._map import BASIS, DRAWN_CELLS, POSITIONS
 
 if TYPE_CHECKING:
     from ._reference import Reference
-
-_READ = {
-    "h5ad": ("import anndata", "anndata.read_h5ad(QUERY)"),
-    "10x h5": ("import scanpy as sc", "sc.read_10x_h5(QUERY)"),
-    "10x mtx": ("import scanpy as sc", "sc.read_10x_mtx(QUERY)  # the folder of matrix.mtx, unpacked"),
-    "h5mu": ("import mudata", "mudata.read_h5mu(QUERY)"),
-    "loom": ("import anndata", "anndata.io.read_loom(QUERY)"),
-    "zarr": ("import anndata", "anndata.read_zarr(QUERY)"),
-    "table": (
-        "import anndata\nimport pandas as pd",
-        "anndata.AnnData(pd.read_csv(QUERY, sep=None, engine='python', index_col=0))",
-    ),
-}  # fmt: skip
 
 
 def script_of(
@@ -43,25 +32,22 @@ def script_of(
     query
         Path of the cells, or their name where they were sent.
     """
-    kind, labels_key, batch_key = (summary[key] for key in ("kind", "labels_key", "batch_key"))
-    imports, read = _READ[kind]
+    labels_key, batch_key = summary["labels_key"], summary["batch_key"]
     steps = [
         "# Repeats a mapping that was made on the page of scarches_plus: python script.py",
-        "# The file of cells lies beside this script, or edit the next lines.",
-        *sorted({*imports.split("\n"), "import numpy as np", "import scvi"}),
+        "import anndata",
+        "import numpy as np",
+        "import scvi",
         "import scarches_plus as sp",
         "",
-        f"QUERY = {query!r}",
         f"REFERENCE = {options['reference']!r}",
-        "",
-        f"query = {read}",
-        *_tidy(options, kind),
+        *_read(summary, query),
         *([f"query.obs[{ONE_BATCH!r}] = {BATCH!r}"] if batch_key == ONE_BATCH else []),
         *_map(options, batch_key),
         *_labels(options, reference, labels_key),
         *_novelty(options, reference, labels_key, summary["novelty"]),
         *_positions(options, reference, labels_key, summary["n_cells"]),
-        "query.write_h5ad('result.h5ad')",
+        "query.write_h5ad('repeated.h5ad')",
     ]
     return "\n".join(steps) + "\n"
 
@@ -71,15 +57,18 @@ def _call(verb: str, *arguments: str, **options: Any) -> str:
     return f"{verb}({', '.join([*arguments, *given])})"
 
 
-def _tidy(options: dict[str, Any], kind: str) -> list[str]:
-    if kind == "h5mu":
-        name = options.get("modality")
-        if name is not None:
-            return [f"query = query.mod[{name!r}].copy()"]
-        return ["query = next(query.mod[name] for name in query.mod if name.lower() in ('rna', 'gex', 'genes')).copy()"]
-    if kind == "table":
-        return ["# genes are columns; if they are rows, turn the table: query = query.T"]
-    return [] if kind in {"h5ad", "zarr"} else ["query.var_names_make_unique()", "query.obs_names_make_unique()"]
+def _read(summary: dict[str, Any], query: str) -> list[str]:
+    """Return the lines that read the cells; what is no .h5ad was read by the page, and lies in its result."""
+    if summary["kind"] == "h5ad":
+        return [f"QUERY = {query!r}  # beside this script, or edit this line", "", "query = anndata.read_h5ad(QUERY)"]
+    return [
+        f"# The page read {for_line(query)} ({summary['kind']}): its cells are in the result that can be downloaded.",
+        "QUERY = 'result.h5ad'",
+        "",
+        "query = anndata.read_h5ad(QUERY)",
+        f"columns = {summary['columns_read']!r}",
+        "query = anndata.AnnData(query.X, obs=query.obs[columns], var=query.var, layers=query.layers)",
+    ]
 
 
 def _map(options: dict[str, Any], batch_key: str) -> list[str]:
