@@ -46,7 +46,7 @@ export const tried = (work) => async (...given) => {
   }
 };
 
-export const percent = (share) => (share >= 0.0995 || share === 0 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`);
+export const percent = (share) => (share >= 0.0995 || share === 0 ? `${Math.round(share * 100)}\u00a0%` : `${(share * 100).toFixed(1)}\u00a0%`);
 export const count = (number) => number.toLocaleString("en");
 export function duration(seconds) {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;

@@ -68,7 +68,8 @@ class Page {
       this.jobs.choose([]);
     } else if (this.shown.length === 0) {
       await this.take(reference);
-      this.draw(true);
+      await this.recolor(true);
+      this.plot.fit();
     }
   }
 
@@ -126,7 +127,8 @@ class Page {
       return one.column(name);
     };
     this.columns = await Promise.all(this.shown.map(find));
-    this.scheme = schemeOf(this.columns, this.knownLabels());
+    const ofReference = !this.shown.length && this.map && { kind: "groups", groups: this.map.labels, values: this.map.codes };
+    this.scheme = schemeOf(ofReference ? [ofReference] : this.columns, this.knownLabels());
     this.draw();
   }
 
@@ -134,7 +136,7 @@ class Page {
     return this.map?.labels ?? Object.keys(this.shown[0]?.result.reference_composition ?? {});
   }
 
-  draw(fit = false) {
+  draw() {
     const layers = [];
     if (this.map) layers.push(this.underneath());
     this.shown.forEach((one, at) => {
@@ -144,7 +146,6 @@ class Page {
       layers.push(one.layer);
     });
     this.plot.show(layers);
-    if (fit) this.plot.fit();
     const novel = this.shown.reduce((sum, { result }) => sum + (result.novel?.cells ?? 0), 0);
     drawLegend($("legend"), this.scheme, this.filter, { novel, change: () => this.draw() });
     $("empty").hidden = layers.length > 0;
@@ -159,16 +160,18 @@ class Page {
     const { map } = this;
     const below = this.shown.length > 0;
     map.layer ??= { xy: map.xy, pickable: false };
-    if (map.below !== below) {
+    const look = below || [...this.filter.hidden].join("\u0000");
+    if (map.look !== look) {
       const colors = below ? map.labels.map(() => GREY) : groupColors(map.labels, map.labels);
+      const gone = [...map.labels, null].map((label) => this.filter.hidden.has(label));
       const n = map.codes.length;
       const bytes = new Uint8Array(4 * n);
       for (let i = 0; i < n; i++) {
         const color = map.codes[i] === NO_LABEL ? GREY : colors[map.codes[i]];
-        bytes[4 * i] = color[0]; bytes[4 * i + 1] = color[1]; bytes[4 * i + 2] = color[2]; bytes[4 * i + 3] = below ? 80 : 235;
+        bytes[4 * i] = color[0]; bytes[4 * i + 1] = color[1]; bytes[4 * i + 2] = color[2]; bytes[4 * i + 3] = below ? 80 : gone[map.codes[i] === NO_LABEL ? map.labels.length : map.codes[i]] ? 0 : 235;
       }
       map.layer.colors = bytes;
-      map.below = below;
+      map.look = look;
     }
     map.layer.hidden = !$("show-reference").checked;
     return map.layer;

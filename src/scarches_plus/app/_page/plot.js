@@ -255,15 +255,27 @@ function inside(x, y, corners) {
   return odd;
 }
 
-/** Where to write the names of groups: the median position of each, larger groups first. */
+/** Where to write the names of groups: on the cell that is nearest to the others of its group, larger groups first. */
 export function namesOf(xy, codes, groups) {
   const members = groups.map(() => []);
   const step = Math.max(1, Math.floor(codes.length / 200000));
   for (let i = 0; i < codes.length; i += step) members[codes[i]]?.push(i);
-  const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
   return groups
     .map((text, code) => ({ text, cells: members[code] }))
     .filter(({ cells }) => cells.length > 0)
     .sort((a, b) => b.cells.length - a.cells.length)
-    .map(({ text, cells }) => ({ text, x: middle(cells.map((i) => xy[2 * i])), y: middle(cells.map((i) => xy[2 * i + 1])) }));
+    .map(({ text, cells }) => ({ text, ...middle(xy, cells) }));
+}
+
+/** The cell with the least sum of distances to the others, among some of them: it lies on an island, not between two. */
+function middle(xy, cells) {
+  const step = Math.max(1, Math.floor(cells.length / 150));
+  const some = cells.filter((_, at) => at % step === 0);
+  let best = { sum: Infinity };
+  for (const i of some) {
+    let sum = 0;
+    for (const j of some) sum += Math.hypot(xy[2 * i] - xy[2 * j], xy[2 * i + 1] - xy[2 * j + 1]);
+    if (sum < best.sum) best = { sum, x: xy[2 * i], y: xy[2 * i + 1] };
+  }
+  return best;
 }
