@@ -86,14 +86,18 @@ def build(folder, name, reference, query, recipe, **options):
         ),
         **report(reference, query),
     }
-    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")
+    shown = (
+        card["species"] == "human"
+    )  # all files together stay below 4 MB: one to look for novel cells with, and to draw
+    if shown:
+        reference.obsm["X_umap"] = sp.tl.reference_map(reference).points
     sp.hub.save_bundle(
         model,
         folder / name,
         card={"name": name, "version": VERSION, "contacts": CONTACTS, "evaluation": scores, **card},
-        # all files together stay below 4 MB: one reference to look for novel cells with
-        profiles=sp.tl.label_profiles(reference, "cell_type", "batch") if card["species"] == "human" else None,
-        calibration={"cell_type": calibration.to_plain()},
+        reference=reference if shown else None,
+        include=("latent", "labels", "umap") if shown else (),
+        summary=not shown or sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches"),
     )
     print(name, scores)
     if recipe != "bascvi":

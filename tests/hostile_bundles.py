@@ -17,7 +17,7 @@ def whole_bundle(folder):
     sp.tl.embed(ref, model)
     sp.hub.save_bundle(
         model, folder, anchors=True, reference=ref, include=["latent", "variance", "labels", "counts"],
-        profiles=sp.tl.label_profiles(ref, "cell_type", "batch"), card={"name": "small-scanvi", "version": "1.0"},
+        summary=sp.tl.reference_summary(ref, "cell_type", "batch"), card={"name": "small-scanvi", "version": "1.0"},
     )  # fmt: skip
     return folder, query
 

@@ -172,9 +172,8 @@ class TestPaths:
     def test_the_thin_names_take_archives_and_folders_above(self, model, ref, tmp_path):
         embedded = ref.copy()
         sp.tl.embed(embedded, model)
-        profiles = sp.tl.label_profiles(simulated := simulate(300, 60, 3, n_batches=3, rng=0), "cell_type", "batch")
-        del simulated
-        sp.hub.save_bundle(model, tmp_path / "top" / "b", reference=embedded, include="latent", profiles=profiles)
+        summary = sp.tl.reference_summary(simulate(300, 60, 3, n_batches=3, rng=0), "cell_type", "batch")
+        sp.hub.save_bundle(model, tmp_path / "top" / "b", reference=embedded, include="latent", summary=summary)
         for place in (
             tmp_path / "top",
             tmp_path / "top" / "b" / "manifest.json",
@@ -182,9 +181,9 @@ class TestPaths:
         ):
             assert same(sp.hub.load_bundle(place), model)
             assert sp.hub.load_reference(place).n_obs == ref.n_obs
-            assert list(sp.hub.load_profiles(place).labels) == list(profiles.labels)
+            assert sp.hub.load_summary(place).profiles.labels == summary.profiles.labels
 
-    @pytest.mark.parametrize("opens", [sp.hub.load_bundle, sp.hub.load_reference, sp.hub.load_profiles])
+    @pytest.mark.parametrize("opens", [sp.hub.load_bundle, sp.hub.load_reference, sp.hub.load_summary])
     def test_an_archive_of_a_saved_model_is_no_bundle(self, opens, saved, tmp_path):
         with pytest.raises(sp.hub.BundleError, match=r"m\.zip holds a saved model, and is no bundle"):
             opens(packed(saved / "folder", tmp_path / "m.zip"))
@@ -504,7 +503,7 @@ def test_functions_of_the_hub_take_names(model, tmp_path):
     assert same(sp.hub.import_model(name), known)
     assert sp.hub.verify_bundle(name) == sp.hub.info(name)
     assert same(sp.load(sp.hub.save_bundle(name, tmp_path / "again", summary=False)), known)
-    assert sp.hub.load_profiles(name).labels == sp.hub.load_profiles(sp.hub.pull(name)).labels
+    assert sp.hub.load_summary(name).profiles.labels == sp.hub.load_summary(sp.hub.pull(name)).profiles.labels
     query = sp.datasets.pbmc68k()
     assert sp.pp.check_query(query, name).n_cells == query.n_obs
     assert sp.pp.match_gene_names(query, name)[1] == sp.pp.match_gene_names(query, known)[1]

@@ -30,7 +30,6 @@ FIRST_PARAMETER = {
     "pl.report": "report",
     "pp.concat_studies": "adatas",
     "pp.label_tree": "source",
-    "tl.calibrate_labels": "reference",
     "tl.joint_embedding": "reference",
     "tl.label_summary": "explanation",
     "tl.place": "query",
@@ -71,7 +70,7 @@ BELONGS_TO = {
 }
 #: Names that live in another package than the one whose names they are.
 HOMES = dict.fromkeys(
-    ("export_model", "import_model", "import_reference", "load_bundle", "load_classifier", "load_profiles", "load_reference", "save_bundle",
+    ("export_model", "import_model", "import_reference", "load_bundle", "load_reference", "load_summary", "save_bundle",
      "verify_bundle", "BundleError", "Card", "Manifest"), "scarches_plus.bundle",
 )  # fmt: skip
 HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {
@@ -91,7 +90,6 @@ TESTED_WITH = {
     "model.TrainingRecord": "inherited_training",
     "model.SCVI": "surgery",
     "model.SCANVI": "surgery",
-    "tl.LabelCalibration": "calibrate_labels",
     "module.VAE": "gene_mask",
     "module.SCANVAE": "gene_mask",
 }

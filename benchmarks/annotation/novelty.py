@@ -2,10 +2,9 @@
 
     python benchmarks/annotation/novelty.py                  # simulated: strengths of shift x shares of unseen cells
     python benchmarks/annotation/novelty.py --data-dir data  # and real data, with types withheld from the reference
-    python benchmarks/annotation/novelty.py --figure reliability.png  # draw what was found
 
 ``contrast`` is sp.tl.detect_novel. The others see the mapped query: ``vote`` is the uncertainty of the paper's kernel,
-``calibrated`` the same with sp.tl.calibrate_labels, ``scanvi`` 1 minus the classifier's largest posterior, ``logistic``
+``scanvi`` 1 minus the classifier's largest posterior, ``logistic``
 the same of a logistic regression on expression (as CellTypist), ``cellmapper`` that of its own labels in its own joint
 space, ``distance`` the mean distance to the 15 nearest reference cells, ``density`` their local outlier factor,
 ``mixture`` the smallest Mahalanobis distance to a label's cells, ``variance`` the posterior's, ``residual`` the
@@ -14,8 +13,8 @@ distance between the query's own neighbours in the latent space relative to thos
 AUROC, and the share of unseen cells found where 5 % of the known ones are rejected. ``--epochs 0`` leaves out what
 needs a model. Where a score has a threshold of its own, the shares called novel by it; where it belongs to a label,
 accuracy and expected calibration error on known types, and the calibration error of all cells that ``contrast`` does
-not call novel. A row per score is appended to ``benchmarks/results/novelty.csv``, the bins of reliability diagrams to
-``reliability.csv``; runs that are there are not repeated.
+not call novel. A row per score is appended to ``benchmarks/results/novelty.csv``; runs that are
+there are not repeated.
 """
 
 from __future__ import annotations
@@ -159,9 +158,6 @@ def of_models(reference, hidden, labels, seed, epochs):
         sp.tl.transfer_labels(hidden, reference, "cell_type", **{**options, "unknown_above": None})
         return hidden.obs["cell_type_uncertainty"], rejected, hidden.obs["cell_type_pred"].astype(str).to_numpy()
 
-    def calibrated():
-        return vote(calibration=sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch"))
-
     def cellmapper():
         from cellmapper import CellMapper
 
@@ -190,7 +186,6 @@ def of_models(reference, hidden, labels, seed, epochs):
     reference_self = adapted.embed(reference)
     drift = np.linalg.norm(reference_self - z_reference, axis=1).mean()
     timed("vote", vote)
-    timed("calibrated", calibrated)
     if find_spec("cellmapper"):
         timed("cellmapper", cellmapper)
     timed("logistic", logistic)
@@ -215,12 +210,12 @@ def residual(model, cells):
 
 
 def rows_of(data, seed, epochs, reference, query):
-    """Return a row for each score, and one for each bin of its reliability diagram."""
+    """Return a row for each score."""
     truth = query.obs["cell_type"].astype(str).to_numpy()
     unseen = ~np.isin(truth, reference.obs["cell_type"].astype(str).unique())
     found = scores(reference, query, seed, epochs)
     accepted = ~found["contrast"][1]
-    rows, bins = [], []
+    rows = []
     for name, (score, rejected, given, seconds) in found.items():
         score = np.nan_to_num(score)
         threshold = np.quantile(score[~unseen], 0.95)
@@ -239,31 +234,8 @@ def rows_of(data, seed, epochs, reference, query):
             if accepted.any():
                 of_accepted = sp.metrics.reliability_curve(sure[accepted], right[accepted])
                 row["ece_accepted"] = of_accepted.attrs["calibration_error"]
-            bins += [{"data": data, "score": name, "seed": seed} | one for one in curve.to_dict("records")]
         rows.append(row)
-    return rows, bins
-
-
-def draw(path):
-    """Draw the reliability of all runs together, each data set weighing the same."""
-    import matplotlib.pyplot as plt
-
-    bins = pd.read_csv(RESULTS.with_name("reliability.csv"))
-    errors = pd.read_csv(RESULTS).groupby("score")["ece"].mean()
-    bins["weight"] = bins["n_cells"] / bins.groupby(["data", "score", "seed"])["n_cells"].transform("sum")
-    curves = {}
-    for name in ("vote", "calibrated", "scanvi", "logistic", "cellmapper"):
-        some = bins[bins["score"] == name]
-        if len(some):
-            weighted = some[["confidence", "accuracy"]].mul(some["weight"], axis=0).groupby(some["upper"]).sum()
-            weight = some.groupby("upper")["weight"].sum()
-            curves[name] = weighted.div(weight, axis=0).assign(n_cells=weight)
-            curves[name].attrs["calibration_error"] = errors[name]
-    ax = sp.pl.reliability(curves)
-    ax.figure.set_size_inches(5.5, 5.5)
-    ax.figure.savefig(path, dpi=110)
-    plt.close(ax.figure)
-    print("wrote", path)
+    return rows
 
 
 def append(path, rows):
@@ -284,12 +256,8 @@ def main() -> None:
     parser.add_argument(
         "--cells", type=int, default=2500, help="Most cells of real references and queries, drawn once."
     )
-    parser.add_argument("--figure", type=Path, help="Draw a reliability diagram of what was found, and run nothing.")
     options = parser.parse_args()
     quiet()
-    if options.figure:
-        draw(options.figure)
-        return
     RESULTS.parent.mkdir(exist_ok=True)
     sets = {
         f"simulated, shift {shift}, {share:.0%} unseen": lambda seed, a=shift, b=share: simulated(a, b, seed)
@@ -305,10 +273,8 @@ def main() -> None:
             done = pd.read_csv(RESULTS) if RESULTS.exists() else pd.DataFrame(columns=["data", "seed", "epochs"])
             if ((done["data"] == name) & (done["seed"] == seed) & (done["epochs"] == options.epochs)).any():
                 continue
-            rows, bins = rows_of(name, seed, options.epochs, *make(seed))
+            rows = rows_of(name, seed, options.epochs, *make(seed))
             append(RESULTS, rows)
-            if bins:
-                append(RESULTS.with_name("reliability.csv"), bins)
             print(name, seed, {row["score"]: round(float(row["auroc"]), 3) for row in rows}, flush=True)
     table = pd.read_csv(RESULTS)
     for column in ("auroc", "found_at_5", "called_unseen", "called_known", "accuracy", "ece", "ece_accepted"):

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 import scvi
-from _scenarios import scenarios
+from _scenarios import TASKS, scenarios
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -139,14 +139,17 @@ def row_of(scenario, name, score):
 def thresholds(table):
     """Print the novelty above which shares of known cells lie, and how the shares vary over scenarios."""
     some = table[(table["score"] == "contrasts") & table["judged"] & (table["family"] != "one type")]
-    known = some[[f"known {at}" for at in QUANTILES]].to_numpy()
-    known = known[~np.isnan(known).any(axis=1)]
-    grid = np.unique(known)
-    shares = np.array([1 - np.interp(grid, row, QUANTILES, left=0, right=1) for row in known])
-    for alpha in ALPHAS:
-        at = int(np.argmin(np.abs(shares.mean(axis=0) - alpha)))
-        low, high = np.quantile(shares[:, at], [0.05, 0.95])
-        print(f"alpha {alpha}: novelty {grid[at]:.2f}, known cells called {low:.3f} to {high:.3f}")
+    alone = some["task"].isin([task.name for task in TASKS if task.setting == "one batch"])
+    for batches, rows in {"several batches": some[~alone], "one batch": some[alone]}.items():
+        known = rows[[f"known {at}" for at in QUANTILES]].to_numpy()
+        known = known[~np.isnan(known).any(axis=1)]
+        grid = np.unique(known)
+        shares = np.array([1 - np.interp(grid, row, QUANTILES, left=0, right=1) for row in known])
+        print(f"references of {batches}: {len(known)} scenarios")
+        for alpha in ALPHAS:
+            at = int(np.argmin(np.abs(shares.mean(axis=0) - alpha)))
+            low, high = np.quantile(shares[:, at], [0.05, 0.95])
+            print(f"alpha {alpha}: novelty {grid[at]:.2f}, known cells called {low:.3f} to {high:.3f}")
 
 
 def summary(table):

@@ -78,8 +78,9 @@ def scores(reference: anndata.AnnData, query: anndata.AnnData, z_reference: np.n
 
 
 def append(results: Path, row: dict) -> None:
-    """Print a run and add it to a table of runs."""
-    print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}, flush=True)
+    """Print the first values of a run and add it to a table of runs."""
+    shown = list(row.items())[:20]
+    print({name: round(value, 4) if isinstance(value, float) else value for name, value in shown}, flush=True)
     new = not results.exists()
     with results.open("a", newline="") as file:
         writer = csv.DictWriter(file, row)

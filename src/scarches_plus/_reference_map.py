@@ -77,6 +77,7 @@ class ReferenceMap:
         ValueError
             If no label, nor the cells without one, has 20 cells.
         """
+        check.seed("rng", rng)
         if (self.n_cells >= FEWEST_CELLS).all():
             return self
         latent, points = self.latent.astype(np.float64), self.points.astype(np.float64)

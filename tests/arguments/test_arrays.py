@@ -34,7 +34,7 @@ def test_embeddings_in_cells(value):
     adata.obsm["X_scarches"] = np.full((90, 4), value)
     for call in (
         lambda: sp.tl.transfer_labels(adata, adata, "cell_type"),
-        lambda: sp.tl.calibrate_labels(adata, "cell_type", batch_key="batch"),
+        lambda: sp.tl.expression_classifier(adata, "cell_type", batch_key="batch", use_rep="X_scarches"),
         lambda: sp.tl.joint_embedding(adata, adata),
     ):
         with pytest.raises((TypeError, ValueError), match=r"obsm\['X_scarches'\]"):

@@ -60,10 +60,6 @@ CONSTRUCTORS = {
          "dropout_rate_encoder": "share", "dropout_rate_decoder": "share", "latent_distribution": "choice"},
     ),
     "pp.LabelTree": ({"parents": {"a": None}}, {"parents": "mapping"}),
-    "tl.LabelCalibration": (
-        {"exponent": 1.0, "floor": 0.01, "error": 0.0, "error_before": 0.0, "n_cells": 1, "k": 1, "kernel": "paper"},
-        {"exponent": "positive", "floor": "positive", "n_cells": "size", "k": "size", "kernel": "choice"},
-    ),
 }  # fmt: skip
 MODELS = ["SCVI", "SCANVI", "TOTALVI"]
 #: Classes whose objects this package makes, and those whose arguments pydantic checks.
@@ -72,6 +68,8 @@ MADE = {
     "metrics.LabelTransferReport", "metrics.RbNIScore", "metrics.ReferenceDrift", "metrics.Report", "model.ModelState",
     "model.ReferenceSpec", "model.InheritedTraining", "model.TrainingRecord",
     "model.Surgery", "pp.GeneReport", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.ExpressionClassifier", "tl.LabelProfiles",
+    "tl.ReferenceMap",
+    "tl.ReferenceSummary",
     "train.AdversarialTrainingPlan", "train.Anchors", "train.FreeEntries", "train.Grouping", "train.Importance",
     "train.LatentSummary", "train.Penalty", "train.SemiSupervisedTrainingPlan", "train.Setting", "train.Step",
     "train.TrainingPlan",
@@ -150,12 +148,12 @@ METHODS = {
         lambda: sp.pp.check_query(things()[0]), {}, {"on_problem": "choice", "offer_warn": "flag"}
     ),
     "metrics.Report.to_html": (lambda: sp.metrics.Report(pd.DataFrame(), pd.DataFrame()), {}, {"path": "path"}),
-    "tl.LabelCalibration.apply": (
-        lambda: sp.tl.LabelCalibration(**CONSTRUCTORS["tl.LabelCalibration"][0]), {}, {"shares": "array"}
-    ),
     "tl.ExpressionClassifier.probabilities": (
         classifier, {"counts": np.ones((3, 40)), "genes": [f"gene{i}" for i in range(40)]},
         {"counts": "array", "genes": "names"},
+    ),
+    "tl.ReferenceMap.without_cells": (
+        lambda: sp.tl.ReferenceMap(np.ones((90, 2)), np.ones((90, 4)), np.ones(90), np.full(90, -1), (), None, "X"), {}, {"rng": "seed?"}
     ),
     "train.Importance.plus": (importance, {"earlier": importance()}, {"decay": "not negative"}),
 }  # fmt: skip

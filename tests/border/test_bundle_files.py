@@ -156,7 +156,7 @@ def first(value):
 
 
 REFERENCE = "reference.safetensors"
-SUMMARIES = "summaries.safetensors"
+SUMMARY = "summary.safetensors"
 A4 = {
     "an index beyond the genes": (tensors("reference", **{"counts/indices": at(0, 10**6)}), (REFERENCE, "counts")),
     "an index below 0": (tensors("reference", **{"counts/indices": at(0, -1)}), (REFERENCE, "counts")),
@@ -170,7 +170,7 @@ A4 = {
     "codes beyond the categories": (tensors("reference", **{"labels/cell_type": first(100)}), (REFERENCE, "labels/cell_type")),
     "codes below -1": (tensors("reference", **{"labels/cell_type": first(-2)}), (REFERENCE, "labels/cell_type")),
     "groups of anchors": (tensors("anchors", **{"groups/batch": first(-1)}), ("anchors.safetensors", "groups/batch")),
-    "components of no label": (tensors("summaries", **{"cell_type/of_label": first(10**9)}), (SUMMARIES, "of_label")),
+    "components of no label": (tensors("summary", **{"latent/cell_type/of_label": first(10**9)}), (SUMMARY, "of_label")),
     "positions beyond the genes": (section("state", unmeasured={"batch0": [10**6]}), (NAME, "unmeasured")),
     "positions of 62 bits": (section("state", unmeasured={"batch0": [2**62]}), (NAME, "unmeasured")),
     "positions of 300 bits": (section("state", unmeasured={"batch0": [2**300]}), (NAME, "unmeasured")),
@@ -187,7 +187,7 @@ A4 = {
     "a strategy that nobody has": (section("state", surgery={
         "strategy": "?", "train_reference_columns": False, "n_trainable": 1, "n_total": 2, "reference_hash": "",
         "entries": {}}), (NAME, "strategy")),
-    "covariances of nothing": (tensors("summaries", **{"cell_type/covariances": torch.zeros_like}), (SUMMARIES, "definite")),
+    "covariances of nothing": (tensors("summary", **{"latent/cell_type/covariances": torch.zeros_like}), (SUMMARY, "definite")),
     "importance of another shape": (tensors("importance", **{"fisher/px_r": lambda one: one[:3]}),
                                     ("importance.safetensors", "fisher/px_r")),
 }  # fmt: skip
@@ -212,7 +212,7 @@ def test_a_large_real_manifest(border, bundle):
     values["state"]["unmeasured"] = {name: list(range(0, 10_000)) for name in batches[:100]}
     values["state"]["lineage"] = [{"n_cells": 1, "drift": {"batch": 0.1}} for _ in range(1000)]
     values["training"]["history"] = {f"k{i}": [list(range(100)), [0.1] * 100] for i in range(50)}
-    values["profiles"] |= {"genes": genes, "labels": labels, "batches": batches}
+    values["summary"]["profiles"] |= {"genes": genes, "labels": labels, "batches": batches}
     values["card"]["label_hierarchy"] = dict.fromkeys(labels, "above")
     text = json.dumps(values).encode()
     sign_text(bundle, text)

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.fuzz
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "600"))
 SEED = os.environ.get("FUZZ_SEED") or str(random.SystemRandom().randrange(10**9))
 BUNDLE_FILES = ("manifest.json", "SHA256SUMS", "README.md", ".safetensors")
-OPENERS = ("load_bundle", "load_reference", "load_profiles", "verify_bundle")
+OPENERS = ("load_bundle", "load_reference", "load_summary", "verify_bundle")
 
 
 @pytest.fixture(scope="module")

@@ -45,8 +45,6 @@ def counted(adata, **options):
     query = adata[::2].copy()
     z, batches, types = adata.obsm["X_scarches"], adata.obs["batch"], adata.obs["type"].to_numpy()
     sp.tl.transfer_labels(query, adata, "type", k=5, probabilities=True, **options)
-    calibration = sp.tl.calibrate_labels(adata, "type", batch_key="batch", k=5, **options)
-    sp.tl.transfer_labels(query, adata, "type", k=5, calibration=calibration, probabilities=True, **options)
     explained = sp.tl.explain_labels(query, adata, "type", k=5, **options)
     scored = sp.metrics.evaluate(
         adata, "X_scarches", "batch", labels_key="type", scores=["label purity", "KNI", "mapping"],

@@ -55,7 +55,7 @@ def test_the_whole_way(folder, tmp_path):
     found.write_h5ad(labelled)
     run("report", labelled, *options, "--out", out, epochs=False)
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert not re.findall(r'(?:src|href)=["\'](?!data:)', page)
     assert "accuracy" in page
     share = (found.obs["novel_state"] == "not judged").mean()
@@ -78,21 +78,73 @@ def test_a_hierarchy_of_labels(folder, tmp_path):
     assert labels.cat.categories.tolist() == ["near", "type0", "type1", "type2", "Unknown"]
 
 
-def test_calibrated_labels_and_novel_cells(folder, tmp_path):
+def test_consensus_and_novel_cells(folder, tmp_path):
+    """Labels by vote and classifier of a bundle with cells, as the functions give them; novel cells are unknown."""
     mapped, out = tmp_path / "mapped.h5ad", tmp_path / "out.h5ad"
+    columns = ["--labels-key", "cell_type", "--batch-key", "batch"]
+    bundle = [
+        "bundle",
+        folder / "model",
+        "--reference",
+        folder / "ref.h5ad",
+        *columns,
+        "--with-cells",
+        "latent",
+        "labels",
+    ]
+    run(*bundle, "--out", tmp_path / "bundle", epochs=False)
     run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped)
     adata = anndata.read_h5ad(mapped)
     adata.obs["novel"] = np.arange(adata.n_obs) < 7
     adata.write_h5ad(mapped)
-    reference = folder / "model" / "reference.h5ad"
-    options = ["--reference", reference, "--labels-key", "cell_type", "--calibrate-by", "batch", "--novel-key", "novel"]
-    run("transfer", mapped, *options, "--k", "9", "--unknown-above", "1", "--out", out, epochs=False)
-    reference = anndata.read_h5ad(reference)
-    calibration = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=9)
-    sp.tl.transfer_labels(adata, reference, "cell_type", k=9, calibration=calibration)
+    words = [
+        "transfer",
+        mapped,
+        "--labels-key",
+        "cell_type",
+        "--consensus",
+        "--novel-key",
+        "novel",
+        "--unknown-above",
+        "1",
+    ]
+    run(*words, "--reference", tmp_path / "bundle", "--out", out, epochs=False)
+    reference, summary = sp.hub.load_reference(tmp_path / "bundle"), sp.hub.load_summary(tmp_path / "bundle")
+    sp.tl.transfer_labels(adata, reference, "cell_type", classifier=summary)
     labelled = anndata.read_h5ad(out)
     np.testing.assert_allclose(labelled.obs["cell_type_uncertainty"], adata.obs["cell_type_uncertainty"])
     assert ((labelled.obs["cell_type_pred"] == "Unknown") == labelled.obs["novel"]).all()
+    with pytest.raises(ValueError, match="--consensus takes the classifier of a bundle"):
+        run(*words, "--reference", folder / "model", "--out", tmp_path / "no.h5ad", epochs=False)
+
+
+def test_a_report_by_the_map_of_a_bundle(folder, tmp_path, capsys):
+    """Where the reference's cells stay at home, the report is of the query on their map."""
+    columns = ["--labels-key", "cell_type", "--batch-key", "batch"]
+    bundle = ["bundle", folder / "model", "--reference", folder / "ref.h5ad", *columns]
+    run(*bundle, "--out", tmp_path / "bundle", epochs=False)
+    run("map", folder / "query.h5ad", "--model", folder / "model", "--out", tmp_path / "mapped.h5ad")
+    words = ["--reference", tmp_path / "bundle", "--labels-key", "cell_type"]
+    run("transfer", tmp_path / "mapped.h5ad", *words, "--out", tmp_path / "labelled.h5ad", epochs=False)
+    run("report", tmp_path / "labelled.h5ad", *words, "--out", tmp_path / "report", epochs=False)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Query on the map of the reference" in page
+    assert "States of the reference that the query covers" in page
+    assert "Reference and query" not in page
+    assert (tmp_path / "report" / "umap.png").stat().st_size > 10_000
+    assert "accuracy" in capsys.readouterr().out
+    bare = sp.hub.save_bundle(sp.load(folder / "model"), tmp_path / "bare")
+    with pytest.raises(ValueError, match="neither label profiles, nor a classifier, nor a map"):
+        run(
+            "report",
+            tmp_path / "labelled.h5ad",
+            "--reference",
+            bare,
+            *words[2:],
+            "--out",
+            tmp_path / "no",
+            epochs=False,
+        )
 
 
 def test_words_for_cells_without_a_label(tmp_path, caplog):
@@ -156,9 +208,9 @@ def test_annotate(tmp_path, capsys):
     assert (found.obs["cell_type_pred"].astype(str) == found.obs["cell_type"].astype(str)).mean() > 0.9
     assert f"type0      {(found.obs['cell_type_pred'] == 'type0').sum()}" in capsys.readouterr().out
     reference = adata[~query].copy()
-    classifier = sp.tl.expression_classifier(reference, "cell_type", batch_key="batch")
-    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", classifier=classifier)
-    words = ["annotate", tmp_path / "query.h5ad", "--reference", bundle, "--probabilities"]
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch")
+    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", summary=summary)
+    words = ["annotate", tmp_path / "query.h5ad", "--reference", bundle, "--by", "expression", "--probabilities"]
     run(*words, "--out", tmp_path / "by_bundle.h5ad", epochs=False)
     again = anndata.read_h5ad(tmp_path / "by_bundle.h5ad")
     np.testing.assert_array_equal(again.obs["cell_type_uncertainty"], found.obs["cell_type_uncertainty"])
@@ -166,8 +218,77 @@ def test_annotate(tmp_path, capsys):
     with pytest.raises(ValueError, match="--labels-key"):
         run("annotate", *cells[:3], "--out", tmp_path / "no.h5ad", epochs=False)
     bare = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bare")
-    with pytest.raises(ValueError, match=r"lists no classifier.*or pass the reference's cells"):
-        run("annotate", tmp_path / "query.h5ad", "--reference", bare, "--out", tmp_path / "no.h5ad", epochs=False)
+    with pytest.raises(ValueError, match=r"neither label profiles, nor a classifier.*or pass the reference's cells"):
+        run(
+            "annotate", tmp_path / "query.h5ad", "--reference", bare, "--by", "expression", "--out", tmp_path / "no.h5ad",
+            epochs=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def visited(tmp_path):
+    """A model with its reference's cells embedded and drawn, and the file of a query."""
+    adata = sp.datasets.simulate(300, 80, 3, n_batches=3)
+    query = (adata.obs["batch"] == "batch2").to_numpy()
+    adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
+    reference = adata[~query].copy()
+    model = small_reference(SCVI, reference)
+    sp.tl.embed(reference, model)
+    reference.obsm["X_umap"] = np.random.default_rng(0).normal(size=(reference.n_obs, 2))
+    return model, reference, tmp_path / "query.h5ad"
+
+
+@pytest.mark.parametrize("with_cells", [False, True])
+def test_the_whole_visit(visited, tmp_path, capsys, with_cells):
+    """What annotate does by a model is what the functions do one by one."""
+    model, reference, query = visited
+    include = ["latent", "labels", "umap"] if with_cells else []
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches")
+    bundle = sp.hub.save_bundle(
+        model, tmp_path / "bundle", labels_key="cell_type", summary=summary, reference=reference, include=include
+    )
+    words = ["annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad"]
+    run(*words, "--report", tmp_path / "report")
+    assert "labels by the consensus of vote and classifier" in capsys.readouterr().out
+    assert (tmp_path / "report" / "report.html").exists()
+    found, expected = anndata.read_h5ad(tmp_path / "labelled.h5ad"), anndata.read_h5ad(query)
+    cells = sp.hub.load_reference(bundle) if with_cells else None
+    sp.model.set_seed(0)
+    mapped = sp.tl.map_query(expected, sp.load(bundle), max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    sp.tl.detect_novel(expected, summary)
+    source = mapped if cells is None else cells
+    sp.tl.transfer_labels(expected, source, "cell_type", classifier=summary, novel_key="novel")
+    sp.tl.place(expected, summary if cells is None else sp.tl.reference_map(cells, labels_key="cell_type"))
+    for key in ("X_scarches", "X_map"):
+        np.testing.assert_allclose(found.obsm[key], expected.obsm[key], rtol=1e-5, atol=1e-5)
+    for column in ("novel", "novel_score", "cell_type_uncertainty"):
+        np.testing.assert_allclose(found.obs[column].astype(float), expected.obs[column].astype(float), atol=1e-5)
+    assert (found.obs["cell_type_pred"].astype(str) == expected.obs["cell_type_pred"].astype(str)).all()
+
+
+def test_a_visit_says_what_the_reference_lacks(visited, tmp_path, capsys):
+    model, _, file = visited
+    bare = sp.hub.save_bundle(model, tmp_path / "bare", labels_key="cell_type")
+    query = anndata.read_h5ad(file)
+    del query.obs["batch"]
+    query.write_h5ad(tmp_path / "no_batch.h5ad")
+    words = ["annotate", tmp_path / "no_batch.h5ad", "--reference", bare, "--out", tmp_path / "labelled.h5ad"]
+    run(*words)
+    said = capsys.readouterr().out
+    for part in (
+        "all of its cells are one batch",
+        "novel cells were not looked for",
+        "labels by the vote",
+        "not placed",
+    ):
+        assert part in said
+    labelled = anndata.read_h5ad(tmp_path / "labelled.h5ad")
+    assert "cell_type_pred" in labelled.obs
+    assert "novel" not in labelled.obs
+    with pytest.raises(ValueError, match="--report draws the query on the map"):
+        run(*words, "--report", tmp_path / "report")
+    with pytest.raises(ValueError, match="--novel-key goes with --by expression"):
+        run(*words, "--novel-key", "novel")
 
 
 @pytest.mark.filterwarnings("ignore:.*would be given a new label")  # after an epoch
@@ -205,11 +326,11 @@ def test_novel_by_a_bundle(tmp_path, capsys):
     query = (adata.obs["batch"] == "batch2").to_numpy()
     adata[query].copy().write_h5ad(tmp_path / "query.h5ad")
     reference = adata[~query].copy()
-    profiles = sp.tl.label_profiles(reference, "cell_type", "batch")
-    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", profiles=profiles)
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch")
+    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", summary=summary)
     run("novel", tmp_path / "query.h5ad", "--reference", bundle, "--out", tmp_path / "novel.h5ad", epochs=False)
     expected = adata[query].copy()
-    sp.tl.detect_novel(expected, profiles)
+    sp.tl.detect_novel(expected, summary)
     found = anndata.read_h5ad(tmp_path / "novel.h5ad")
     np.testing.assert_array_equal(found.obs["novel_score"], expected.obs["novel_score"])
     low, high = (100 * expected.uns["scarches_plus"]["novel"]["novel"]["false_calls"][end] for end in ("low", "high"))

@@ -72,7 +72,7 @@ def zenodo(monkeypatch, publish_at):
 
 
 def test_push(run, zenodo, monkeypatch):
-    folder = run("pull", "pbmc68k-scanvi", "--offline").strip().splitlines()[-1]
+    folder = run("pull", "simulated-scanvi", "--offline").strip().splitlines()[-1]
     words = ("push", folder, "--creators", "Doe, Jane")
     assert run(*words).split()[:2] == ["draft", "10.5072/zenodo.1002"]
 
@@ -81,14 +81,14 @@ def test_push(run, zenodo, monkeypatch):
         with pytest.raises(ValueError, match="not confirmed"):
             run(*words, "--publish")
     assert not zenodo.records["1002"]["published"]
-    monkeypatch.setattr("builtins.input", lambda: "pbmc68k-scanvi@1")
+    monkeypatch.setattr("builtins.input", lambda: "simulated-scanvi@1")
     assert f"published\n10.5072/zenodo.1002\n{zenodo.address}/records/1002" in run(*words, "--publish")
     assert zenodo.records["1002"]["published"]
     assert zenodo.records["1002"]["metadata"]["creators"][0]["person_or_org"]["family_name"] == "Doe"
 
 
 def test_push_without_a_question(run, zenodo, monkeypatch):
-    folder = run("pull", "pbmc68k-scanvi", "--offline").strip().splitlines()[-1]
+    folder = run("pull", "simulated-scanvi", "--offline").strip().splitlines()[-1]
     monkeypatch.setattr("builtins.input", lambda: pytest.fail("asked"))
     assert run("push", folder, "--creators", "Lab", "--publish", "--yes", "--restricted").startswith("published")
     assert zenodo.records["1002"]["access"]["files"] == "restricted"

@@ -35,7 +35,7 @@ def lab(tmp_path_factory, publish_at):
         run("build", lab / "ref.h5ad", *columns, "--recipe", "scanvi", "--bundle", lab / "built", "--max-epochs", 2)
         run(
             "bundle", lab / "built", "--reference", lab / "ref.h5ad", "--labels-key", "cell_type", "--with-cells", "latent", "labels",
-            "--calibrate", "--name", "small", "--version", "1", "--license", "CC0-1.0", "--out", lab / "bundles" / "small",
+            "--name", "small", "--version", "1", "--license", "CC0-1.0", "--out", lab / "bundles" / "small",
         )  # fmt: skip
         push = (
             "hub",
@@ -123,7 +123,6 @@ def test_what_is_asked_for_needs_cells(lab, tmp_path):
     for words, said in (
         (("--layer", "X"), "--layer needs the reference's cells"),
         (("--batch-key", "batch"), "--batch-key needs the reference's cells"),
-        (("--reference", folder / "ref.h5ad", "--calibrate"), "--calibrate needs --labels-key"),
         (("--reference", folder / "ref.h5ad", "--with-cells", "labels"), "--with-cells labels needs --labels-key"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -47,8 +47,7 @@ def _whole(model, ref, tmp_path_factory):
     sp.tl.embed(embedded, model)
     return sp.hub.save_bundle(
         model, tmp_path_factory.mktemp("hub") / "whole", anchors=True, reference=embedded,
-        include=["latent", "variance", "labels", "counts"], profiles=sp.tl.label_profiles(ref, "cell_type", "batch"),
-        classifier=sp.tl.expression_classifier(ref, "cell_type", batch_key="batch"),
+        include=["latent", "variance", "labels", "counts"], summary=sp.tl.reference_summary(embedded, "cell_type", "batch", use_rep="X_scarches"),
         card={"name": "small-scanvi", "version": "1.0"},
     )  # fmt: skip
 

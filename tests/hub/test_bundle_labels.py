@@ -32,7 +32,7 @@ def test_labels_that_cannot_be_used_are_named(model, scvi_model, ref, query, tmp
 
 def test_no_summary_is_no_secret(scvi_model, tmp_path, caplog):
     folder = sp.hub.save_bundle(scvi_model, tmp_path / "bundle")
-    assert not (folder / "summaries.safetensors").exists()
+    assert not (folder / "summary.safetensors").exists()
     assert "no summary of labels goes into the bundle" in caplog.text
     sp.hub.save_bundle(scvi_model, folder, labels_key="cell_type", overwrite=True)
     assert caplog.text.count("no summary") == 1

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 import scarches_plus as sp
 from scarches_plus.hub import BundleError
 
-TENSORS = ["weights", "importance", "anchors", "summaries", "reference", "profiles", "classifier"]
+TENSORS = ["weights", "importance", "anchors", "summary", "reference"]
 FILES = ["manifest.json", "SHA256SUMS", "README.md", *(f"{name}.safetensors" for name in TENSORS)]
 
 
@@ -120,7 +120,7 @@ def test_codes_beyond_what_there_is(bundle):
     for name, key in (
         ("anchors", "groups/batch"),
         ("reference", "labels/cell_type"),
-        ("summaries", "cell_type/of_label"),
+        ("summary", "latent/cell_type/of_label"),
     ):
         path = bundle / f"{name}.safetensors"
         whole = path.read_bytes()
@@ -189,9 +189,9 @@ def test_a_file_that_is_listed_and_not_described(bundle):
 def test_a_newer_schema_and_a_key_twice(bundle):
     path = bundle / "manifest.json"
     whole = path.read_text()
-    path.write_text(whole.replace('"schema_version": 1', '"schema_version": 2'))
-    refused(bundle, r"manifest\.json follows schema 2.*update scarches_plus")
-    path.write_text(whole.replace('"schema_version": 1', '"schema_version": 1, "schema_version": 1'))
+    path.write_text(whole.replace('"schema_version": 2', '"schema_version": 3'))
+    refused(bundle, r"manifest\.json follows schema 3.*update scarches_plus")
+    path.write_text(whole.replace('"schema_version": 2', '"schema_version": 2, "schema_version": 2'))
     refused(bundle, r"manifest\.json.*twice")
 
 
@@ -239,22 +239,22 @@ def first(value):
 VALUES = {
     "weights, not finite": ("weights", "px_r", first(torch.nan), "not finite"),
     "weights, infinite": ("weights", "px_r", first(torch.inf), "not finite"),
-    "means": ("summaries", "cell_type/means", first(torch.nan), "not finite"),
-    "means, far away": ("summaries", "cell_type/means", first(3e38), "at most 1e\\+06 from 0"),
-    "covariances, huge": ("summaries", "cell_type/covariances", lambda one: one * 1e30, "at most 1e\\+12"),
-    "covariances, negative": ("summaries", "cell_type/covariances", torch.neg, "positive definite"),
-    "covariances, singular": ("summaries", "cell_type/covariances", torch.zeros_like, "positive definite"),
-    "covariances, of one side": ("summaries", "cell_type/covariances", torch.triu, "symmetric"),
-    "no cells": ("summaries", "cell_type/n_cells", first(0.0), "positive"),
-    "few cells": ("summaries", "cell_type/n_cells", first(19.0), r"components of \['type0'\] in 'cell_type' have fewer than 20"),
-    "cells, negative": ("summaries", "cell_type/n_cells", torch.neg, "positive"),
-    "variances": ("summaries", "cell_type/z_var", torch.neg, "0 or more"),
-    "sizes": ("summaries", "cell_type/library", torch.neg, "0 or more"),
-    "shares": ("summaries", "cell_type/groups/batch", torch.neg, "shares"),
-    "no shares": ("summaries", "cell_type/groups/batch", torch.zeros_like, "shares"),
-    "labels": ("summaries", "cell_type/of_label", first(10**6), "of_label"),
-    "labels below 0": ("summaries", "cell_type/of_label", first(-1), "of_label"),
-    "labels of 8 bits": ("summaries", "cell_type/of_label", torch.Tensor.byte, "which no model has"),
+    "means": ("summary", "latent/cell_type/means", first(torch.nan), "not finite"),
+    "means, far away": ("summary", "latent/cell_type/means", first(3e38), "at most 1e\\+06 from 0"),
+    "covariances, huge": ("summary", "latent/cell_type/covariances", lambda one: one * 1e30, "at most 1e\\+12"),
+    "covariances, negative": ("summary", "latent/cell_type/covariances", torch.neg, "positive definite"),
+    "covariances, singular": ("summary", "latent/cell_type/covariances", torch.zeros_like, "positive definite"),
+    "covariances, of one side": ("summary", "latent/cell_type/covariances", torch.triu, "symmetric"),
+    "no cells": ("summary", "latent/cell_type/n_cells", first(0.0), "positive"),
+    "few cells": ("summary", "latent/cell_type/n_cells", first(19.0), r"components of \['type0'\] in 'cell_type' have fewer than 20"),
+    "cells, negative": ("summary", "latent/cell_type/n_cells", torch.neg, "positive"),
+    "variances": ("summary", "latent/cell_type/z_var", torch.neg, "0 or more"),
+    "sizes": ("summary", "latent/cell_type/library", torch.neg, "0 or more"),
+    "shares": ("summary", "latent/cell_type/groups/batch", torch.neg, "shares"),
+    "no shares": ("summary", "latent/cell_type/groups/batch", torch.zeros_like, "shares"),
+    "labels": ("summary", "latent/cell_type/of_label", first(10**6), "of_label"),
+    "labels below 0": ("summary", "latent/cell_type/of_label", first(-1), "of_label"),
+    "labels of 8 bits": ("summary", "latent/cell_type/of_label", torch.Tensor.byte, "which no model has"),
     "importance, not finite": ("importance", "fisher/px_r", first(torch.nan), "not finite"),
     "importance, negative": ("importance", "fisher/px_r", lambda one: -one - 1, "0 or more"),
     "importance, of another type": ("importance", "fisher/px_r", torch.Tensor.double, "float64"),
@@ -281,9 +281,9 @@ def test_values_that_cannot_be(bundle, case):
 
 
 def test_few_cells_are_not_uploaded(bundle):
-    path = bundle / "summaries.safetensors"
+    path = bundle / "summary.safetensors"
     tensors = load(path.read_bytes())
-    path.write_bytes(save(tensors | {"cell_type/n_cells": first(19.0)(tensors["cell_type/n_cells"])}))
+    path.write_bytes(save(tensors | {"latent/cell_type/n_cells": first(19.0)(tensors["latent/cell_type/n_cells"])}))
     sign(bundle)
     refused(bundle, "fewer than 20", opens=lambda folder: sp.hub.upload(folder, token="none", allow_cells=True))
     sp.hub.load_bundle(bundle)  # at home
@@ -292,7 +292,7 @@ def test_few_cells_are_not_uploaded(bundle):
 ESCAPES = {
     "lineage": ("state", "lineage", [{"new_labels": 5}]),
     "drift": ("state", "lineage", [{"drift": [1.0]}]),
-    "summaries.cell_type.labels": ("summaries", "cell_type", {"labels": ["type0", "type1", "type0"]}),
+    "summary.latent.cell_type.labels": ("summary", "latent", {"cell_type": {"labels": ["type0", "type1", "type0"]}}),
     "labels": ("cells", "labels", []),
     "y_prior": ("model", "arguments", {"y_prior": 1}),
     "gene_likelihood": ("model", "arguments", {"gene_likelihood": "gauss"}),
@@ -321,12 +321,12 @@ NO_PROFILES = {
 
 @pytest.mark.parametrize("name", NO_PROFILES)
 def test_values_that_no_profiles_have(bundle, name):
-    path = bundle / "profiles.safetensors"
+    path = bundle / "summary.safetensors"
     tensors = load(path.read_bytes())
-    path.write_bytes(save(tensors | {name: NO_PROFILES[name](tensors[name])}))
+    path.write_bytes(save(tensors | {f"profiles/{name}": NO_PROFILES[name](tensors[f"profiles/{name}"])}))
     sign(bundle)
-    for opens in (sp.hub.verify_bundle, sp.hub.load_profiles):
-        refused(bundle, r"profiles\.safetensors", opens=opens)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
+        refused(bundle, r"summary\.safetensors", opens=opens)
 
 
 NO_CLASSIFIER = {
@@ -341,14 +341,48 @@ NO_CLASSIFIER = {
 
 @pytest.mark.parametrize("name", NO_CLASSIFIER)
 def test_values_that_no_classifier_has(bundle, name):
-    path = bundle / "classifier.safetensors"
+    path = bundle / "summary.safetensors"
     tensors = load(path.read_bytes())
-    path.write_bytes(save(tensors | {name: NO_CLASSIFIER[name](tensors[name]).contiguous()}))
+    path.write_bytes(
+        save(tensors | {f"classifier/{name}": NO_CLASSIFIER[name](tensors[f"classifier/{name}"]).contiguous()})
+    )
     sign(bundle)
-    for opens in (sp.hub.verify_bundle, sp.hub.load_classifier):
-        refused(bundle, r"classifier\.safetensors", opens=opens)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
+        refused(bundle, r"summary\.safetensors", opens=opens)
 
 
-def test_profiles_and_their_description_come_together(bundle):
-    sign(bundle, profiles=lambda _: None)
-    refused(bundle, r"profiles\.safetensors without describing it", opens=sp.hub.load_bundle)
+NO_MAP = {
+    "points": lambda values: values * float("nan"),
+    "latent": lambda values: values[1:],
+    "n_cells": lambda values: values * 0,
+    "of_label": lambda values: values + 99,
+    "losses": lambda values: values[None],
+}
+
+
+@pytest.mark.parametrize("name", NO_MAP)
+def test_values_that_no_map_has(bundle, name):
+    path = bundle / "summary.safetensors"
+    tensors = load(path.read_bytes())
+    path.write_bytes(save(tensors | {f"map/{name}": NO_MAP[name](tensors[f"map/{name}"]).contiguous()}))
+    sign(bundle)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
+        refused(bundle, r"summary\.safetensors", opens=opens)
+
+
+def test_a_map_of_another_latent_space_is_refused(bundle):
+    sign(bundle, summary=lambda held: held | {"map": held["map"] | {"space": "another"}})
+    refused(bundle, "latent space another", opens=sp.hub.load_summary)
+
+
+@pytest.mark.parametrize("part", ["profiles", "classifier", "map"])
+def test_parts_of_a_summary_and_their_description_come_together(bundle, part):
+    sign(bundle, summary=lambda held: held | {part: None})
+    for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
+        refused(bundle, r"summary\.safetensors holds tensors that the manifest does not speak of", opens=opens)
+
+
+def test_a_summary_and_its_description_come_together(bundle):
+    sign(bundle, summary=lambda _: {"latent": {}, "profiles": None, "classifier": None, "map": None})
+    for opens in (sp.hub.load_bundle, sp.hub.load_summary):
+        refused(bundle, r"summary\.safetensors without describing it", opens=opens)

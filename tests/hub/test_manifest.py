@@ -14,7 +14,7 @@ def manifest_with(bundle, change):
 
 
 CHANGES = {
-    "schema 2": lambda one: one.update(schema_version=2),
+    "schema 3": lambda one: one.update(schema_version=3),
     "schema_version": lambda one: one.update(schema_version="1"),
     "class_name": lambda one: one["model"].update(class_name="os.system"),
     "extra": lambda one: one.update(extra=1),

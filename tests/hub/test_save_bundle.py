@@ -37,7 +37,7 @@ def strings_and_lists(value):
 def test_nothing_about_single_cells_by_default(model, ref, tmp_path):
     folder = sp.hub.save_bundle(model, tmp_path / "bundle")
     assert {file.name for file in folder.iterdir()} == {
-        "manifest.json", "SHA256SUMS", "README.md", "weights.safetensors", "importance.safetensors", "summaries.safetensors",
+        "manifest.json", "SHA256SUMS", "README.md", "weights.safetensors", "importance.safetensors", "summary.safetensors",
     }  # fmt: skip
     manifest = json.loads((folder / "manifest.json").read_text())
     texts, lengths = strings_and_lists(manifest)

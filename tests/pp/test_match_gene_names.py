@@ -224,6 +224,13 @@ def test_every_gene_and_count_is_accounted_for(genes, spellings, reference, unma
     assert second.lost == ()
 
 
+def test_what_is_found_leaves_fewer_names_for_the_others():
+    """The same as matching again what was matched: of two names that might be meant, one is taken."""
+    names = ["TP53 ", "gapdh", "ENSG00000111640_GAPDH"]
+    renamed, _ = match_gene_names(cells(names), ["GAPDH", "ENSG00000111640", "TP53"])
+    assert renamed.var_names.tolist() == ["TP53", "GAPDH", "ENSG00000111640"]
+
+
 def fix_of(adata, spec):
     (problem,) = [one for one in check_query(adata, spec).problems if "gene" in one.message]
     return problem

@@ -20,7 +20,8 @@ def blobs(n_cells, rng, batches):
         {"cell_type": np.array(TYPES)[types], "batch": rng.choice(batches, n_cells)},
         index=[f"c{i}" for i in range(n_cells)],
     )
-    return AnnData(obs=obs, obsm={"X_scarches": z.astype(np.float32)})
+    rates = np.random.default_rng(7).gamma(1, 2, (3, 60))  # counts for the classifier; neighbours do not see them
+    return AnnData(rng.poisson(rates[types]).astype(np.float32), obs, obsm={"X_scarches": z.astype(np.float32)})
 
 
 @pytest.fixture
@@ -43,12 +44,14 @@ def query():
 
 
 @pytest.mark.parametrize("unknown_above", [None, 0.3])
-@pytest.mark.parametrize("calibrated", [False, True])
+@pytest.mark.parametrize("consensus", [False, True])
 @pytest.mark.parametrize("novel_key", [None, "novel"])
-def test_predictions_are_those_of_transfer_labels(reference, query, unknown_above, calibrated, novel_key):
+def test_predictions_are_those_of_transfer_labels(reference, query, unknown_above, consensus, novel_key):
     same = {"k": 7, "unknown_above": unknown_above, "novel_key": novel_key}
-    if calibrated:
-        same["calibration"] = sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch", k=7)
+    if consensus:
+        same["classifier"] = sp.tl.expression_classifier(
+            reference, "cell_type", batch_key="batch", use_rep="X_scarches", k=7
+        )
     before = query.copy()
     table = sp.tl.explain_labels(query, reference, "cell_type", **same)
     pd.testing.assert_frame_equal(query.obs, before.obs)
@@ -68,6 +71,7 @@ def test_predictions_are_those_of_transfer_labels(reference, query, unknown_abov
     novel = query.obs["novel"].to_numpy() & (novel_key is not None)
     expected = np.select([novel, uncertain], ["novel", "uncertain"], "accepted")
     assert table["reason"].tolist() == expected.tolist()
+    assert ("expression_label" in table) == consensus
     assert ("novel_score" in table) == (novel_key is not None)
     assert (table["second_label"].isna() == (table["second_probability"] == 0)).all()
 

@@ -221,8 +221,7 @@ def test_gaps_are_counted():
     assert query.uns["scarches_plus"]["placement"]["X_map"]["in_gaps"] == 0.5
 
 
-def test_other_spaces_and_missing_encoders_are_refused(query, built):
-    reference, model = built
+def test_other_spaces_and_missing_encoders_are_refused(query, reference, model):
     picture = sp.tl.reference_map(reference, labels_key="cell_type")
     with pytest.raises(KeyError, match="X_scarches"):
         sp.tl.place(query, picture)

@@ -120,7 +120,7 @@ def test_novel_cells_do_not_vote():
 def test_without_labels_the_table_is_empty_and_a_map_has_its_own():
     reference, query = cells([60, 60], 0), cells([30, 10], 1)
     assert sp.tl.presence(reference, query).empty
-    with pytest.raises(ValueError, match="labels_key is of a reference with cells"):
+    with pytest.raises(ValueError, match="labels_key and unlabelled are of a reference with cells"):
         sp.tl.presence(sp.tl.reference_map(reference), query, labels_key="cell_type")
     with pytest.raises(KeyError, match="no_such"):
         sp.tl.presence(reference, query, labels_key="no_such")

@@ -337,8 +337,31 @@ def test_a_classifier_decides_where_neighbours_cannot(both, classifier):
     assert right(query) > 0.97
     record = query.uns["scarches_plus"]["transfer"]["cell_type"]
     assert record["classifier"]
-    assert record["calibrated"]
     np.testing.assert_allclose(query.obsm["cell_type_probabilities"].sum(axis=1), 1)
+
+
+def test_labels_of_few_cells_are_left_to_the_vote(both):
+    """Of a label that the classifier does not know the vote's share counts, and the classifier shares out the rest."""
+    reference, query = both[0].copy(), both[1].copy()
+    names = reference.obs["cell_type"].astype(str)
+    names.iloc[np.flatnonzero(names == "type3")[19:]] = np.nan
+    reference.obs["cell_type"] = names
+    one = sp.tl.expression_classifier(reference, "cell_type", batch_key="batch", use_rep="X_scarches", min_cells=20)
+    assert one.labels == ("type0", "type1", "type2")
+    votes, both_say = (
+        sp.tl.transfer_labels(query, reference, "cell_type", classifier=each, probabilities=True, copy=True)
+        for each in (None, one)
+    )
+    shares, found = (cells.obsm["cell_type_probabilities"] for cells in (votes, both_say))
+    known = one.probabilities(query.X, list(query.var_names))
+    for cell in range(0, query.n_obs, 7):
+        q = np.r_[known[cell] * (1 - shares[cell, 3]), shares[cell, 3]]
+        with np.errstate(divide="ignore"):
+            logs = np.maximum(np.log(q), -20) + one.vote["weight"] * np.log(shares[cell] + one.vote["floor"])
+        expected = np.exp(one.vote["sharpness"] * (logs - logs.max()))
+        np.testing.assert_allclose(found[cell], expected / expected.sum(), atol=1e-6)
+    of_type3 = (query.obs["cell_type"] == "type3").to_numpy()
+    assert (both_say.obs["cell_type_pred"][of_type3] == "type3").mean() > 0.5
 
 
 def test_a_query_unlike_the_batches_of_the_reference_is_told(both, classifier):
@@ -383,7 +406,6 @@ def test_a_classifier_of_another_vote_or_labels_is_refused(both, classifier):
         ({"classifier": {"other": classifier}}, KeyError, "no classifier of"),
         ({"classifier": {"cell_type": 1}}, TypeError, "must be what sp.tl.expression_classifier returned"),
         ({"classifier": dataclasses.replace(classifier, vote=None)}, ValueError, "beside no vote"),
-        ({"calibration": sp.tl.calibrate_labels(reference, "cell_type", batch_key="batch")}, ValueError, "calibrated by itself"),
     ):  # fmt: skip
         with pytest.raises(error, match=says):
             sp.tl.transfer_labels(query, reference, "cell_type", **{"classifier": classifier, **call})

@@ -16,14 +16,12 @@ from ._format._folder import all_files, checksums, no_bundle, read_file, read_li
 from ._import_model import import_model
 from ._import_reference import import_reference
 from ._load_bundle import load_bundle
-from ._load_classifier import load_classifier
-from ._load_profiles import load_profiles
 from ._load_reference import load_reference
+from ._load_summary import load_summary
 from ._manifest import (
     CHECKSUMS,
     MANIFEST,
     README,
-    SCHEMA_VERSION,
     WEIGHTS,
     BundleError,
     Card,
@@ -46,7 +44,6 @@ __all__ = [
     "MANIFEST",
     "MODEL_FILE",
     "README",
-    "SCHEMA_VERSION",
     "WEIGHTS",
     "BundleError",
     "Card",
@@ -65,9 +62,8 @@ __all__ = [
     "import_reference",
     "layout_at",
     "load_bundle",
-    "load_classifier",
-    "load_profiles",
     "load_reference",
+    "load_summary",
     "no_bundle",
     "open_path",
     "read_bundle",

@@ -20,24 +20,29 @@ from scarches_plus import _limits
 from scarches_plus._json import first_problem, parse_json
 from scarches_plus._text import for_terminal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 WEIGHTS = "weights.safetensors"
 IMPORTANCE = "importance.safetensors"
 ANCHORS = "anchors.safetensors"
-SUMMARIES = "summaries.safetensors"
+SUMMARY = "summary.safetensors"
 REFERENCE = "reference.safetensors"
-PROFILES = "profiles.safetensors"
-CLASSIFIER = "classifier.safetensors"
 README = "README.md"
+#: Field of the summary that was a file of its own in schema 1.
+FILES_OF_SCHEMA_1 = {
+    "summaries.safetensors": "latent",
+    "profiles.safetensors": "profiles",
+    "classifier.safetensors": "classifier",
+}
 #: All that a bundle may hold besides its manifest and checksums.
 FileName = Literal[
     "weights.safetensors",
     "importance.safetensors",
     "anchors.safetensors",
-    "summaries.safetensors",
+    "summary.safetensors",
     "reference.safetensors",
+    "summaries.safetensors",
     "profiles.safetensors",
     "classifier.safetensors",
     "README.md",
@@ -265,7 +270,7 @@ class AnchorsSection(StrictModel):
     space: str
 
 
-class SummarySection(StrictModel):
+class LatentSection(StrictModel):
     """As in :class:`scarches_plus.train.LatentSummary`."""
 
     labels: Names
@@ -315,6 +320,26 @@ class ClassifierSection(StrictModel):
     vote: VoteSection | None
 
 
+class MapSection(StrictModel):
+    """As in :class:`scarches_plus.tl.ReferenceMap`."""
+
+    labels: Names
+    space: str
+    basis: str
+
+
+class SummarySection(StrictModel):
+    """Describe what the reference says without its cells: mixtures of its latent space by label key, and the rest.
+
+    As in :class:`scarches_plus.tl.ReferenceSummary`.
+    """
+
+    latent: dict[str, LatentSection]
+    profiles: ProfilesSection | None
+    classifier: ClassifierSection | None
+    map: MapSection | None = None
+
+
 class Manifest(StrictModel):
     """Manifest of a bundle: ``manifest.json``.
 
@@ -328,7 +353,7 @@ class Manifest(StrictModel):
         What people want to know.
     model, cells, training, state
         The model.
-    importance, anchors, summaries, reference, profiles, classifier
+    importance, anchors, summary, reference
         What else is there; ``None`` or empty if it is not.
     calibration
         Plain values that came with the model, such as thresholds of rejection.
@@ -338,7 +363,7 @@ class Manifest(StrictModel):
         Every file but the manifest itself.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     created: str
     card: Card
     model: ModelSection
@@ -347,10 +372,8 @@ class Manifest(StrictModel):
     state: StateSection
     importance: ImportanceSection | None
     anchors: AnchorsSection | None
-    summaries: dict[str, SummarySection]
+    summary: SummarySection
     reference: ReferenceSection | None
-    profiles: ProfilesSection | None = None
-    classifier: ClassifierSection | None = None
     calibration: dict[str, JsonValue]
     versions: dict[str, str]
     files: dict[FileName, FileEntry]
@@ -376,7 +399,16 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         message = f"{name} follows schema {version}, and this version knows {SCHEMA_VERSION}; update scarches_plus"
         raise BundleError(message)
     try:
-        return Manifest.model_validate(values)
+        return Manifest.model_validate(_of_today(values))
     except ValidationError as error:
         message = f"{name} is no manifest: {first_problem(error)} ({error.error_count()} problems)"
         raise BundleError(message) from None  # its own text shows every problem, with all around it
+
+
+def _of_today(values: Any) -> Any:
+    """Return a manifest of schema 1, in which parts of the summary were sections of their own, in the form of today."""
+    if not isinstance(values, dict) or values.get("schema_version") != 1:
+        return values
+    former = {"latent": values.pop("summaries", {})}
+    former |= {part: values.pop(part, None) for part in ("profiles", "classifier")}
+    return {"summary": former, **values, "schema_version": SCHEMA_VERSION}

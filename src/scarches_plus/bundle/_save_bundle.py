@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scarches_plus import _arguments as check
-from scarches_plus._expression_classifier import ExpressionClassifier
 from scarches_plus._files import check_output_folder, write_folder
-from scarches_plus._label_profiles import LabelProfiles
 from scarches_plus._options import check_options
+from scarches_plus._reference_summary import ReferenceSummary
 
 from ._finding._open import model_of
 from ._format._folder import no_bundle
@@ -39,14 +38,12 @@ def save_bundle(
     path: str | Path,
     *,
     card: Card | Mapping[str, Any] | None = None,
-    summary: bool = True,
+    summary: ReferenceSummary | bool = True,
     importance: bool = True,
     anchors: bool = False,
     reference: AnnData | None = None,
     include: Part | Sequence[Part] = (),
     labels_key: str | Sequence[str] = (),
-    profiles: LabelProfiles | None = None,
-    classifier: ExpressionClassifier | None = None,
     calibration: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -66,10 +63,13 @@ def save_bundle(
     card
         What people want to know, as a :class:`Card` or its fields.
     summary
-        Keep a mixture of Gaussians for each label (:func:`scarches_plus.train.summarize_reference`), from which the
-        model labels cells where no reference cell is at hand. One that the model carries is taken; else it is made of
-        ``labels_key``, or of the labels that the model trained on. Columns may be those of a modality. Where there is
-        neither, the bundle holds none, and a warning is logged.
+        What stands in the place of the reference's cells where none is at hand. ``True``: a mixture of Gaussians for
+        each label (:func:`scarches_plus.train.summarize_reference`), by which the model labels cells. One that the
+        model carries is taken; else it is made of ``labels_key``, or of the labels that the model trained on. Columns
+        may be those of a modality. Where there is neither, the bundle holds none, and a warning is logged. A
+        :class:`~scarches_plus.tl.ReferenceSummary` (:func:`scarches_plus.tl.reference_summary`) is kept beside it, for
+        :func:`scarches_plus.tl.detect_novel`, :func:`scarches_plus.tl.annotate` and the consensus of
+        :func:`scarches_plus.tl.transfer_labels`. ``False``: nothing.
     importance
         Keep what the model knows of the importance of its weights (:func:`scarches_plus.train.estimate_importance`),
         for EWC.
@@ -83,13 +83,6 @@ def save_bundle(
         ``"umap"`` (``obsm["X_umap"]``) and ``"counts"``. These are data of single cells; names of cells are never kept.
     labels_key
         Columns of labels, for the summary and for ``include``.
-    profiles
-        What the labels look like in counts (:func:`scarches_plus.tl.label_profiles`), from which
-        :func:`scarches_plus.tl.detect_novel` finds novel cells where no reference cell is at hand.
-    classifier
-        What tells the labels apart by expression (:func:`scarches_plus.tl.expression_classifier`), for
-        :func:`scarches_plus.tl.annotate` and :func:`scarches_plus.tl.transfer_labels` where no reference cell is at
-        hand.
     calibration
         Plain values to keep with the model, such as thresholds.
     overwrite
@@ -109,9 +102,9 @@ def save_bundle(
         the message says where.
     ValueError
         If the model is not trained, or the card is not valid, or cells are asked for that are not there, or a component
-        of the summary, or a label of the profiles or the classifier, has fewer than 20.
+        or a label of the summary has fewer than 20.
     TypeError
-        If an argument of the model is no plain value, or profiles or the classifier are none.
+        If an argument of the model is no plain value, or the summary is none.
     """
     from ._format._bundle_files import bundle_files, parts_of
 
@@ -123,20 +116,17 @@ def save_bundle(
     include = list(check.names("include", include, or_one=True))  # type: ignore[arg-type]
     for part in include:
         check.choice("include", part, get_args(Part))
-    check.flags(summary=summary, importance=importance, anchors=anchors, overwrite=overwrite)
+    check.flags(importance=importance, anchors=anchors, overwrite=overwrite)
     check.cells("reference", reference, mudata=True, or_none=True)
     if card is not None and not isinstance(card, Card):
         check_options("card", card, Card.model_fields, {})
     if calibration is not None:
         check.mapping("calibration", calibration)
-    if not isinstance(profiles, LabelProfiles | None):
-        message = f"profiles must be what sp.tl.label_profiles returned, not {check.shown(profiles)}"
-        raise TypeError(message)
-    if not isinstance(classifier, ExpressionClassifier | None):
-        message = f"classifier must be what sp.tl.expression_classifier returned, not {check.shown(classifier)}"
+    if not isinstance(summary, ReferenceSummary | bool):
+        message = f"summary must be what sp.tl.reference_summary returned, True or False, not {check.shown(summary)}"
         raise TypeError(message)
     model = model_of(model)
-    if keys and not summary and "labels" not in include:
+    if keys and summary is False and "labels" not in include:
         message = f"labels_key={keys} is for the summary and for include=['labels'], and neither is asked for"
         raise ValueError(message)
     parts, n_bytes = parts_of(model)
@@ -146,7 +136,7 @@ def save_bundle(
     files = bundle_files(
         model, parts, card, keys,
         summary=summary, importance=importance, anchors=anchors, reference=reference, include=include,
-        profiles=profiles, classifier=classifier, calibration=calibration,
+        calibration=calibration,
     )  # fmt: skip
     write_folder(folder, files, overwrite=overwrite, foreign=no_bundle)
     return folder

@@ -16,7 +16,7 @@ from scarches_plus._logging import logger
 
 from ._console import console
 from ._files._outputs import write_cells
-from ._files._report import mapping_report, text_of
+from ._files._report import ON_THE_MAP, mapping_report, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from scarches_plus._reference import ReferenceSpec
+    from scarches_plus._reference_map import ReferenceMap
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 #: The reference's cells beside its model.
@@ -113,9 +114,15 @@ def transfer_and_report(
 
 
 def write_report(
-    query: AnnData, reference: AnnData, labels_key: str, out: Path, title: str, *, unlabelled: tuple[str, ...] | None
+    query: AnnData,
+    reference: AnnData | ReferenceMap,
+    labels_key: str,
+    out: Path,
+    title: str,
+    *,
+    unlabelled: tuple[str, ...] | None,
 ) -> None:
-    """Score and draw a mapped query."""
+    """Score and draw a mapped query, beside the reference's cells or on their map alone."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -123,7 +130,7 @@ def write_report(
 
     result = mapping_report(reference, query, labels_key, unlabelled)
     console.print(text_of(result.scores))
-    umap = result.figures["Reference and query"]
+    umap = result.figures.get("Reference and query", result.figures[ON_THE_MAP])
     write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
     result.write_html(out / "report.html", title)
     for figure in result.figures.values():

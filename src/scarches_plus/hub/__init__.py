@@ -21,9 +21,8 @@ export_model = _by_name(_bundle.export_model)
 import_model = _by_name(_bundle.import_model)
 import_reference = _by_name(_bundle.import_reference, with_cells=True)
 load_bundle = _by_name(_bundle.load_bundle)
-load_classifier = _by_name(_bundle.load_classifier)
-load_profiles = _by_name(_bundle.load_profiles)
 load_reference = _by_name(_bundle.load_reference, with_cells=True)
+load_summary = _by_name(_bundle.load_summary)
 save_bundle = _by_name(_bundle.save_bundle)
 verify_bundle = _by_name(_bundle.verify_bundle, with_cells=True)
 
@@ -41,9 +40,8 @@ __all__ = [
     "list_uploads",
     "load",
     "load_bundle",
-    "load_classifier",
-    "load_profiles",
     "load_reference",
+    "load_summary",
     "pull",
     "save_bundle",
     "upload",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
 from scarches_plus._json import write_json
-from scarches_plus.bundle import MANIFEST, SCHEMA_VERSION, all_files, verify_bundle
+from scarches_plus.bundle import MANIFEST, all_files, verify_bundle
 
 from ._indexes._index import INDEX, IndexEntry, check_mirror, parse_index
 
@@ -80,7 +80,7 @@ def write_index(
         message = f"mirrors names {unknown}, which are no models in {root}"
         raise ValueError(message)
     models = [one.model_dump(exclude_defaults=True) for one in entries.values()]
-    text = write_json({"schema_version": SCHEMA_VERSION, "models": models})
+    text = write_json({"schema_version": 1, "models": models})
     parse_index(text, str(path))  # what nobody could read is not written
     write_file(path, text)
     return path
@@ -110,7 +110,8 @@ def _entry(bundle: Path, mirrors_of: Any, uploads: Mapping[str, Upload]) -> Inde
         model=manifest.model.class_name,
         cells=manifest.training.n_cells,
         genes=len(manifest.cells.var_names),
-        labels=manifest.cells.labels or sorted({label for one in manifest.summaries.values() for label in one.labels}),
+        labels=manifest.cells.labels
+        or sorted({label for one in manifest.summary.latent.values() for label in one.labels}),
         license=card.license,
         doi=at.doi if at and at.doi else card.doi,
         concept_doi=at.concept_doi if at else "",

@@ -10,7 +10,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of
-from scarches_plus._reference_map import require_map
+from scarches_plus._reference_summary import map_of
 from scarches_plus._text import for_figure, for_message
 
 from ._drawing._axes import axes_or_none, new_axes
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scarches_plus._reference_map import ReferenceMap
+    from scarches_plus._reference_summary import ReferenceSummary
 
 REFERENCE_COLOR = "#e2e2e2"
 QUERY_COLOR = "#0072b2"
 NOT_NOVEL_COLOR = "#a6a6a6"
 NOVEL_COLOR = "#d55e00"
-#: Paul Tol's muted colours, which colour-blind readers tell apart, without the one next to that of novel cells; with more
-#: names the marks change, too.
+#: Paul Tol's muted colours, which colour-blind readers tell apart, without the one next to that of novel cells; with
+#: more names the marks change, too.
 COLORS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499")
 MARKS = ("o", "s", "^", "D", "v", "p")
 #: Points of a reference above which its density is drawn.
@@ -41,7 +42,7 @@ _MOST_IN_LEGEND = 30
 
 
 def reference_map(
-    reference_map: ReferenceMap,
+    reference_map: ReferenceMap | ReferenceSummary,
     query: AnnData | MuData | None = None,
     *,
     color: str | None = None,
@@ -56,7 +57,8 @@ def reference_map(
     Parameters
     ----------
     reference_map
-        What :func:`scarches_plus.tl.reference_map` returned. More than 50,000 points are drawn as a density.
+        What :func:`scarches_plus.tl.reference_map` returned, or a summary with a map. More than 50,000 points are drawn
+        as a density.
     query
         Cells that :func:`scarches_plus.tl.place` placed; ``None`` draws the reference alone, in the colours of its
         labels.
@@ -88,7 +90,7 @@ def reference_map(
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
-    require_map("reference_map", reference_map)
+    picture = map_of("reference_map", reference_map)
     if query is not None:
         check.cells("query", query, mudata=True)
     check.texts(key=key, cmap=cmap)
@@ -99,11 +101,11 @@ def reference_map(
     if query is None and (color or novel_key):
         message = f"{'color' if color else 'novel_key'} is of query cells: pass query="
         raise ValueError(message)
-    scores = None if query is None or color is None else _presence(reference_map, query, color)
+    scores = None if query is None or color is None else _presence(picture, query, color)
     layers = [] if query is None or scores is not None else _query_layers(query, color, novel_key, key, size)
 
     ax = new_axes(6.5, 5) if ax is None else ax
-    colored = _draw_reference(ax, reference_map, scores, cmap, labels=query is None)
+    colored = _draw_reference(ax, picture, scores, cmap, labels=query is None)
     for layer in layers:
         colored = _draw_layer(ax, cmap=cmap, **layer) or colored
     if colored is not None:
@@ -118,7 +120,7 @@ def reference_map(
     ax.set(xticks=[], yticks=[])
     ax.set_aspect("equal", adjustable="datalim")
     ax.spines[:].set_visible(False)
-    _name_labels(ax, reference_map)
+    _name_labels(ax, picture)
     return plain_texts(ax)
 
 

@@ -5,7 +5,6 @@ AnnData in, AnnData out; each verb is a short composition of public parts that w
 
 from ._annotate import annotate
 from ._build_reference import build_reference
-from ._calibrate_labels import calibrate_labels
 from ._cluster import cluster
 from ._cluster_agreement import cluster_agreement
 from ._cluster_table import cluster_table
@@ -13,12 +12,9 @@ from ._detect_novel import detect_novel
 from ._differential_abundance import differential_abundance
 from ._embed import embed
 from ._explain_labels import explain_labels
-from ._expression_classifier import ExpressionClassifier, expression_classifier
 from ._expression_table import expression_table
 from ._extend_reference import extend_reference
 from ._joint_embedding import joint_embedding
-from ._label_calibration import LabelCalibration
-from ._label_profiles import LabelProfiles, label_profiles
 from ._label_summary import label_summary
 from ._map_query import map_query
 from ._name_novel import name_novel
@@ -26,16 +22,18 @@ from ._placement.place import place
 from ._placement.presence import presence
 from ._placement.reference_map import ReferenceMap, reference_map
 from ._rank_genes import rank_genes
+from ._summary.expression_classifier import ExpressionClassifier, expression_classifier
+from ._summary.label_profiles import LabelProfiles, label_profiles
+from ._summary.reference_summary import ReferenceSummary, reference_summary
 from ._transfer_labels import transfer_labels
 
 __all__ = [
     "ExpressionClassifier",
-    "LabelCalibration",
     "LabelProfiles",
     "ReferenceMap",
+    "ReferenceSummary",
     "annotate",
     "build_reference",
-    "calibrate_labels",
     "cluster",
     "cluster_agreement",
     "cluster_table",
@@ -55,5 +53,6 @@ __all__ = [
     "presence",
     "rank_genes",
     "reference_map",
+    "reference_summary",
     "transfer_labels",
 ]

@@ -14,15 +14,18 @@ from scarches_plus import _keys
 from scarches_plus._cells import counts_layer, counts_of, require_writable
 from scarches_plus._expression_classifier import ExpressionClassifier
 from scarches_plus._label_tree import LabelTree
+from scarches_plus._reference_summary import part_of
 from scarches_plus.pp import require_counts
 
-from ._expression_classifier import expression_classifier
 from ._novelty._novel_cells import novel_cells
 from ._provenance._embedding_record import copy_of
+from ._summary.expression_classifier import expression_classifier
 from ._votes._write_labels import label_answers, write_colors, write_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from scarches_plus._reference_summary import ReferenceSummary
 
 #: Fewer genes tell labels apart by chance.
 _FEWEST_GENES = 50
@@ -30,7 +33,7 @@ _FEWEST_GENES = 50
 
 def annotate(
     adata: AnnData,
-    reference: AnnData | ExpressionClassifier,
+    reference: AnnData | ReferenceSummary | ExpressionClassifier,
     labels_key: str | None = None,
     *,
     batch_key: str | None = None,
@@ -57,7 +60,8 @@ def annotate(
         ``uns["scarches_plus"]["transfer"]["cell_type"]``.
     reference
         Reference cells with raw counts, to which a classifier is fitted on the genes that they share with the query; or
-        what :func:`expression_classifier` returned.
+        what :func:`reference_summary` or :func:`expression_classifier` returned, which a bundle can carry
+        (:func:`scarches_plus.hub.load_summary`).
     labels_key
         ``obs`` column of the reference; not needed with a classifier.
     batch_key
@@ -154,7 +158,7 @@ def annotate(
         probabilities=probabilities,
         record={
             "labels": source, "by": f"{len(names)} of {len(classifier.genes)} genes", "genes": len(names),
-            "genes_inferred": len(classifier.genes) - len(names), "layer": layer or "X", "calibrated": True,
+            "genes_inferred": len(classifier.genes) - len(names), "layer": layer or "X",
             "hierarchy": tree is not None, "novel_key": novel_key or "",
         },
     )  # fmt: skip
@@ -165,6 +169,7 @@ def annotate(
 
 def _classifier(adata: AnnData, reference: Any, labels_key: str | None, **fit: Any) -> tuple[ExpressionClassifier, str]:
     """Return the classifier, fitted where the reference is cells, and what to call it."""
+    reference = part_of(reference, "classifier")
     if isinstance(reference, ExpressionClassifier):
         if (labels_key, fit["batch_key"], fit["layer"], fit["unlabelled"]) != (None,) * 4:
             message = (

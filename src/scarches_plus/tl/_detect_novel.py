@@ -16,16 +16,19 @@ from scarches_plus import _keys
 from scarches_plus._cells import counts_layer, counts_of, require_writable
 from scarches_plus._label_profiles import LabelProfiles, on_genes
 from scarches_plus._logging import logger
+from scarches_plus._reference_summary import part_of
 from scarches_plus.pp import require_counts
 
-from ._label_profiles import label_profiles
 from ._novelty._find_novel import Found, find_novel
 from ._novelty._pools import POOL
-from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST, LEAST_JUDGED
+from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST
 from ._provenance._embedding_record import copy_of, versions
+from ._summary.label_profiles import label_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from scarches_plus._reference_summary import ReferenceSummary
 
 #: Share of cells called novel above which the user is warned.
 _MANY = 0.25
@@ -35,7 +38,7 @@ _FEWEST_GENES = 50
 
 def detect_novel(
     adata: AnnData,
-    reference: AnnData | LabelProfiles,
+    reference: AnnData | ReferenceSummary | LabelProfiles,
     labels_key: str | None = None,
     *,
     batch_key: str | None = None,
@@ -67,14 +70,15 @@ def detect_novel(
         a record in ``uns["scarches_plus"]["novel"]``: share called, range of false calls, agreement of the query
         with the reference beside that of the reference's batches, shift, and which types would hide among which.
     reference
-        Reference cells with raw counts, or their :func:`label_profiles`, which a bundle can carry
-        (:func:`scarches_plus.hub.load_profiles`).
+        Reference cells with raw counts, or their summary (:func:`reference_summary` or :func:`label_profiles`), which a
+        bundle can carry (:func:`scarches_plus.hub.load_summary`).
     labels_key, batch_key
         ``obs`` columns of the reference; not needed with profiles.
     alpha
         Share of known cells that may be called novel, 0.005 to 0.3. The threshold is a constant: this share was called
         on average over queries of other batches, studies and technologies (:doc:`/guide/novel`). For one query
-        expect a range, which is logged and recorded: 0 to 0.26 for 0.05.
+        expect a range, which is logged and recorded: 0 to 0.2 for 0.05. References of one batch have thresholds of
+        their own.
     layer, reference_layer
         Layers with raw counts; ``None`` means ``X``.
     unknown_category
@@ -111,9 +115,9 @@ def detect_novel(
     -----
     UserWarning
         If counts are not whole numbers, cells have none (they are not judged), labels are left out of profiles, nothing
-        can be judged (a query of one type has no contrasts of its own: what
-        sets all of its cells apart counts as shift), more than a quarter of the cells are called novel, or the query
-        agrees with the reference less than nearly all that the threshold was measured on.
+        can be judged (a query of one type has no contrasts of its own: what sets all of its cells apart counts as
+        shift; types of another species agree too little with the labels), or more than a quarter of the cells are
+        called novel.
 
     Notes
     -----
@@ -138,15 +142,16 @@ def detect_novel(
             message = f"{which} is MuData; novelty is found in genes' counts: pass that modality, such as mdata['rna']"
             raise TypeError(message)
     require_writable(adata, copy=copy)
+    reference = part_of(reference, "profiles")
     if not isinstance(reference, AnnData | LabelProfiles):
         message = (
-            "novelty is found in counts: pass reference cells or their label_profiles (sp.hub.load_profiles(path), "
-            f"where a bundle carries them), not {check.shown(reference)}"
+            "novelty is found in counts: pass reference cells or their summary (sp.hub.load_summary(path), where a "
+            f"bundle carries one), not {check.shown(reference)}"
         )
         raise TypeError(message)
     if isinstance(reference, LabelProfiles) and (labels_key, batch_key, reference_layer, unlabelled) != (None,) * 4:
         message = (
-            "label profiles know labels, batches and counts: leave out labels_key, batch_key, reference_layer and "
+            "a summary knows labels, batches and counts: leave out labels_key, batch_key, reference_layer and "
             "unlabelled"
         )
         raise ValueError(message)
@@ -159,7 +164,7 @@ def detect_novel(
     counts = counts[:, adata.var_names.get_indexer(genes)]
     if not isinstance(reference, LabelProfiles):
         if labels_key is None or batch_key is None:
-            message = "name the reference's columns: labels_key=... and batch_key=..., or pass its label_profiles"
+            message = "name the reference's columns: labels_key=... and batch_key=..., or pass its summary"
             raise ValueError(message)
         reference = label_profiles(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
@@ -237,11 +242,7 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
     if not found.judged:
         logger.info("%s: not judged, %s", key, on)
         message = (
-            f"obs[{key!r}] is False and obs[{_keys.novel_state(key)!r}] 'not judged' for all cells: the query has too "
-            f"few contrasts that labels of the reference share (contrast {found.contrast:.2f}, at least "
-            f"{LEAST_CONTRAST}; agreement {found.agreement:.2f}, at least {LEAST_JUDGED}), as if its cells were of one "
-            "type, known or unknown. If genes' names, species and layer are right: detect novel cells in all cells of "
-            "the study together, or add cells of other types from it"
+            f"obs[{key!r}] is False and obs[{_keys.novel_state(key)!r}] 'not judged' for all cells: {_why_not(found)}"
         )
         warn(message, UserWarning, stacklevel=3)
         return
@@ -255,17 +256,26 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
     if empty := int(np.isnan(found.score).sum()):
         message = f"{empty} cells have no counts of the shared genes: obs[{_keys.novel_state(key)!r}] is 'not judged'"
         warn(message, UserWarning, stacklevel=3)
-    doubts = []
     if found.novel.mean() > _MANY:
-        doubts.append(f"{found.novel.mean():.0%} of the cells are called novel")
-    if found.agreement < LEAST_AGREEMENT:
-        doubts.append(
-            f"its types agree with the reference's by {found.agreement:.2f} only, less than in nearly all queries that "
-            f"the threshold was measured on ({LEAST_AGREEMENT})"
-        )
-    if doubts:
         message = (
-            f"the query differs much from the reference: {' and '.join(doubts)}. Look at "
-            f"obs[{_keys.novel_score(key)!r}] and at marker genes before taking these cells for new types"
+            f"the query differs much from the reference: {found.novel.mean():.0%} of the cells are called novel. Look "
+            f"at obs[{_keys.novel_score(key)!r}] and at marker genes before taking these cells for new types"
         )
         warn(message, UserWarning, stacklevel=3)
+
+
+def _why_not(found: Found) -> str:
+    """Return why a query is not judged, and what helps."""
+    if found.contrast < LEAST_CONTRAST:
+        return (
+            "the query has too few contrasts that labels of the reference share (contrast "
+            f"{found.contrast:.2f}, at least {LEAST_CONTRAST}), as if its cells were of one type, known or unknown. If "
+            "genes' names, species and layer are right: detect novel cells in all cells of the study together, or add "
+            "cells of other types from it"
+        )
+    return (
+        f"the query's types agree with the reference's labels by {found.agreement:.2f}, and its batches with "
+        f"one another by {found.expected:.2f}; at least {LEAST_AGREEMENT:.0%} of that is needed. So it is where genes, "
+        "layer or species are others, or most cells new, or cells too few. Check genes' names, species and layer; "
+        "detect novel cells in all cells of the study together; or take a nearer reference"
+    )

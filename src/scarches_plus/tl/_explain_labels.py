@@ -12,10 +12,10 @@ from scarches_plus import _keys
 from scarches_plus._cells import column_of, names_of
 from scarches_plus._neighbors import nearest
 
-from ._label_calibration import calibrations_for
+from ._expression._opinions import opinions_for
 from ._provenance._embedding_record import embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
-from ._votes._reference_labels import reference_labels
+from ._votes._reference_labels import reference_labels, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from ._label_calibration import LabelCalibration
+    from scarches_plus._expression_classifier import ExpressionClassifier
+    from scarches_plus._reference_summary import ReferenceSummary
 
 #: Labels and batches of the neighbours that are spelled out.
 _MOST_NAMES = 3
@@ -40,7 +41,7 @@ def explain_labels(
     use_rep: str = _keys.EMBEDDING,
     k: int = 50,
     kernel: Kernel = "paper",
-    calibration: LabelCalibration | None = None,
+    classifier: ReferenceSummary | ExpressionClassifier | None = None,
     unknown_above: float | None = 0.5,
     unknown_category: str = _keys.UNKNOWN,
     unlabelled: Collection[Any] | None = None,
@@ -60,7 +61,7 @@ def explain_labels(
         Which cells: names, or a boolean mask; by default all.
     batch_key
         Column of ``reference.obs``; with it the neighbours' batches are told.
-    use_rep, k, kernel, calibration, unknown_above, unknown_category, unlabelled, novel_key
+    use_rep, k, kernel, classifier, unknown_above, unknown_category, unlabelled, novel_key
         As :func:`transfer_labels` was called. With ``novel_key`` what :func:`detect_novel` found is told too.
 
     Returns
@@ -69,9 +70,10 @@ def explain_labels(
         A row for each cell. ``prediction``: what :func:`transfer_labels` says. ``reason``: ``"accepted"``,
         ``"uncertain"``, ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``,
         ``second_probability``: the two best. ``neighbor_labels``: labels of the ``k`` neighbours and how many have
-        them, three at most. ``distance``: mean distance to the neighbours. With ``batch_key``, ``neighbor_batches`` and
-        ``n_batches``. With ``novel_key``, ``novel_score``, ``novel_label`` (the label that explains the cell best),
-        ``novel_cluster`` and ``novel_threshold``.
+        them, three at most. ``distance``: mean distance to the neighbours. With a classifier, ``label`` and
+        ``probability`` are of the consensus, and ``expression_label`` and ``expression_probability`` of the classifier
+        alone. With ``batch_key``, ``neighbor_batches`` and ``n_batches``. With ``novel_key``, ``novel_score``,
+        ``novel_label`` (the label that explains the cell best), ``novel_cluster`` and ``novel_threshold``.
 
     Raises
     ------
@@ -79,13 +81,14 @@ def explain_labels(
         If an embedding, a column, a cell or the record of novel cells is missing.
     ValueError
         If the embeddings lie in different latent spaces, no reference cell has a label, a mask of cells has another
-        length, cells are chosen by names that are not unique, or the calibration is of another vote.
+        length, cells are chosen by names that are not unique, or the classifier is of another vote.
     TypeError
-        If the calibration is none.
+        If the classifier is none.
 
     Notes
     -----
-    It is the vote over the labels as they are: with a hierarchy, :func:`transfer_labels` may answer at another level.
+    It is the vote (with a classifier, the consensus) over the labels as they are: with a hierarchy,
+    :func:`transfer_labels` may answer at another level.
 
     References
     ----------
@@ -103,19 +106,22 @@ def explain_labels(
         check.number("unknown_above", unknown_above, least=0, most=1)
     require_same_space(adata, reference, use_rep)
     labels = reference_labels(reference, labels_key, unknown_category, unlabelled)
-    calibrations = calibrations_for([labels_key], calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
+    names = list(labels.categories)
     rows = _rows(adata, cells)
+    some, sizes = adata if cells is None else adata[rows], {labels_key: sizes_of(labels)}
+    opinion = opinions_for(some, sizes, classifier, use_rep=use_rep, k=k, kernel=kernel).get(labels_key)
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
-    found = nearest(
+    neighbors = nearest(
         embedding_of(adata, use_rep)[rows], embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs)
     )
-    names = list(labels.categories)
-    codes = np.asarray(labels.codes)[found.indices]
-    shares = vote(codes, kernel_weights(found.distances, kernel), len(names))
-    if calibrations:
-        shares = calibrations[labels_key].apply(shares)
+    codes = np.asarray(labels.codes)[neighbors.indices]
+    shares = vote(codes, kernel_weights(neighbors.distances, kernel), len(names))
+    voted = names
+    if opinion is not None:
+        by_expression, names = opinion.by_expression(slice(None)), list(opinion.labels)
+        shares = opinion.joined(shares, by_expression)
     order = np.argsort(-shares, axis=1, kind="stable")[:, :2]
     best = np.take_along_axis(shares, order, axis=1)
     order = np.where(best > 0, order, -1)
@@ -136,9 +142,13 @@ def explain_labels(
     }
     if len(names) > 1:
         table |= {"second_label": coded(order[:, 1], names), "second_probability": best[:, 1]}
-    table |= {"neighbor_labels": _most_frequent(codes, names), "distance": found.distances.mean(axis=1)}
+    table |= {"neighbor_labels": _most_frequent(codes, voted), "distance": neighbors.distances.mean(axis=1)}
+    if opinion is not None:
+        first = np.where(by_expression.any(axis=1), by_expression.argmax(axis=1), -1)
+        table["expression_label"] = coded(first, names)
+        table["expression_probability"] = by_expression.max(axis=1)
     if batches is not None:
-        of_neighbors = np.asarray(batches.codes)[found.indices]
+        of_neighbors = np.asarray(batches.codes)[neighbors.indices]
         ordered = np.sort(of_neighbors, axis=1)
         table["neighbor_batches"] = _most_frequent(of_neighbors, list(batches.categories))
         table["n_batches"] = 1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)

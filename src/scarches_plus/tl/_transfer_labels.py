@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import require_writable
+from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._load import load
 from scarches_plus._neighbors import nearest
 
 from ._expression._opinions import opinions_for
-from ._label_calibration import calibrations_for
 from ._novelty._novel_cells import novel_cells
 from ._provenance._embedding_record import are_cells, copy_of, embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, kernel_weights, vote
-from ._votes._reference_labels import reference_labels
+from ._votes._reference_labels import reference_labels, sizes_of
 from ._votes._summary_votes import summaries_for
 from ._votes._write_labels import label_answers, write_colors, write_labels
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from scarches_plus._expression_classifier import ExpressionClassifier
     from scarches_plus._neighbors import Neighbors
+    from scarches_plus._reference_summary import ReferenceSummary
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import LatentSummary
 
-    from ._label_calibration import LabelCalibration
     from ._votes._neighbor_votes import Kernel
 
 
@@ -55,8 +55,10 @@ def transfer_labels(
     unknown_category: str = _keys.UNKNOWN,
     unlabelled: Collection[Any] | None = None,
     hierarchy: LabelTree | Mapping[str, str | None] | None = None,
-    calibration: LabelCalibration | Mapping[str, LabelCalibration] | None = None,
-    classifier: ExpressionClassifier | Mapping[str, ExpressionClassifier] | None = None,
+    classifier: ReferenceSummary
+    | ExpressionClassifier
+    | Mapping[str, ReferenceSummary | ExpressionClassifier]
+    | None = None,
     novel_key: str | None = None,
     probabilities: bool = False,
     copy: bool = False,
@@ -99,13 +101,11 @@ def transfer_labels(
         Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`). A cell then gets the deepest label whose
         probability, the sum of those below it, is at least ``1 - unknown_above``, and is unknown where no label has so
         much. Labels of the reference may stand at any level: an inner one counts for itself and what contains it.
-    calibration
-        What :func:`calibrate_labels` learned of the same vote (not for a model), by label column if there are several.
-        Probabilities and uncertainties then mean what they say; the best label stays the same.
     classifier
-        What :func:`expression_classifier` learned of the reference's expression and of the same vote
-        (``use_rep="X_scarches"``), by label column if there are several. The label is then the consensus of both, read
-        from the counts that the query was mapped by; it is calibrated by itself.
+        What :func:`expression_classifier` or :func:`reference_summary` learned of the reference's expression and of the
+        same vote (``use_rep="X_scarches"``), by label column if there are several. The label is then the consensus of
+        both, read from the counts that the query was mapped by, and its probabilities are calibrated. Labels of fewer
+        than 20 cells that it does not know are left to the vote.
     novel_key
         ``obs`` column of :func:`detect_novel`, ``"novel"`` unless named otherwise: cells that it calls novel are
         unknown, whatever their neighbours say. Their uncertainty stays that of the vote.
@@ -124,15 +124,13 @@ def transfer_labels(
     Raises
     ------
     KeyError
-        If an embedding, a column or a calibration is missing.
+        If an embedding, a column or a classifier is missing.
     ValueError
         If the embeddings lie in different latent spaces, no reference cell has a label, a label is not in the
-        hierarchy, no column is named, ``unknown_category`` or two values of a column read like one label, a calibration
-        or classifier is of another vote, both are given, ``unlabelled`` is given with a model, or the column of novel
-        cells is not boolean.
+        hierarchy, no column is named, ``unknown_category`` or two values of a column read like one label, a classifier
+        is of another vote, ``unlabelled`` is given with a model, or the column of novel cells is not boolean.
     TypeError
-        If the reference is neither cells nor a model, the calibration or classifier is none, or MuData comes with a
-        classifier.
+        If the reference is neither cells nor a model, the classifier is none, or MuData comes with a classifier.
 
     Warns
     -----
@@ -173,18 +171,15 @@ def transfer_labels(
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category, unlabelled) for key in keys}
-        labels = {key: list(column.categories) for key, column in columns.items()}
+        sizes = {key: sizes_of(column) for key, column in columns.items()}
     elif unlabelled is not None:
         message = "unlabelled is of a reference with cells; a model's summary holds labels only: leave it out"
         raise ValueError(message)
     else:
         summaries = summaries_for(adata, reference, keys, use_rep)
-        labels = {key: list(summary.labels) for key, summary in summaries.items()}
-    calibrations = calibrations_for(keys, calibration, reference, use_rep=use_rep, k=k, kernel=kernel)
-    opinions = opinions_for(adata, labels, classifier, use_rep=use_rep, k=k, kernel=kernel)
-    if opinions and calibrations:
-        message = "pass calibration or classifier: the consensus with a classifier is calibrated by itself"
-        raise ValueError(message)
+        sizes = {key: dict.fromkeys(summary.labels, FEWEST_CELLS) for key, summary in summaries.items()}
+    labels = {key: list(one) for key, one in sizes.items()}
+    opinions = opinions_for(adata, sizes, classifier, use_rep=use_rep, k=k, kernel=kernel)
     novel = None if novel_key is None else novel_cells(adata, novel_key)
     tree = None if hierarchy is None else LabelTree.of(hierarchy)
     labels |= {key: list(opinion.labels) for key, opinion in opinions.items()}
@@ -194,9 +189,7 @@ def transfer_labels(
     embedding = embedding_of(adata, use_rep)
     if are_cells(reference):
         neighbors = nearest(embedding, embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs))
-        shares = {
-            key: partial(_votes, neighbors, kernel, column, calibrations.get(key)) for key, column in columns.items()
-        }
+        shares = {key: partial(_votes, neighbors, kernel, column) for key, column in columns.items()}
     else:
         shares = {key: partial(_by_mixture, summary, embedding) for key, summary in summaries.items()}
     for key, opinion in opinions.items():
@@ -205,11 +198,10 @@ def transfer_labels(
         votes = {"k": neighbors.indices.shape[1], "kernel": kernel} if are_cells(reference) else {}
         source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
         record = {
-            "labels": source, "embedding": use_rep, **votes, "calibrated": key in calibrations or key in opinions,
-            "classifier": key in opinions,
+            "labels": source, "embedding": use_rep, **votes, "classifier": key in opinions,
             "hierarchy": tree is not None, "novel_key": novel_key or "",
             "by": f"obsm[{use_rep!r}]" + (f", {votes['k']} neighbours" if votes else "")
-            + (", calibrated" if key in calibrations else "") + (", expression" if key in opinions else ""),
+            + (", expression" if key in opinions else ""),
         }  # fmt: skip
         write_labels(
             adata, key, shares[key], names, answers[key],
@@ -223,12 +215,9 @@ def transfer_labels(
     return adata if copy else None
 
 
-def _votes(
-    neighbors: Neighbors, kernel: Kernel, labels: pd.Categorical, calibration: LabelCalibration | None, rows: slice
-) -> np.ndarray:
+def _votes(neighbors: Neighbors, kernel: Kernel, labels: pd.Categorical, rows: slice) -> np.ndarray:
     weights = kernel_weights(neighbors.distances[rows], kernel)
-    shares = vote(labels.codes[neighbors.indices[rows]], weights, len(labels.categories))
-    return shares if calibration is None else calibration.apply(shares)
+    return vote(labels.codes[neighbors.indices[rows]], weights, len(labels.categories))
 
 
 def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> np.ndarray:

@@ -29,7 +29,7 @@ from scarches_plus.tl._novelty._evidence import expected_agreement, weigh
 from scarches_plus.tl._novelty._examples import Examples, correlations, matched, refined
 from scarches_plus.tl._novelty._gene_weights import gene_weights, informative, usual_batch_variance
 from scarches_plus.tl._novelty._pools import cluster_logs, pooled
-from scarches_plus.tl._novelty._verdict import ALPHAS, false_calls, novelty, query_shift, threshold
+from scarches_plus.tl._novelty._verdict import ALPHAS, novelty, query_shift, threshold
 from scarches_plus.tl._placement._fuzzy_graph import fuzzy_edges, unit_of
 from scarches_plus.tl._placement._train_encoder import cross_entropy
 
@@ -614,9 +614,11 @@ def test_the_verdict():
     assert query_shift(missing, label) == shift
     np.testing.assert_allclose(novelty(missing, shift, 0.9), (missing - shift) / 0.25)
     alphas = np.geomspace(*ALPHAS, 9)
-    thresholds, ranges = [threshold(one) for one in alphas], [false_calls(one) for one in alphas]
-    assert (np.diff(thresholds) < 0).all()
-    assert all(low <= alpha <= high for alpha, (low, high) in zip(alphas, ranges, strict=True))
+    several, single = (np.array([threshold(one, one_batch=alone) for one in alphas]) for alone in (False, True))
+    for limit, low, high in (several.T, single.T):
+        assert (np.diff(limit) < 0).all()
+        assert ((low <= alphas) & (alphas <= high)).all()
+    assert (single[:, 0] > several[:, 0]).all()  # nothing is known of batches
 
 
 @pytest.mark.parametrize("n_batches", [1, 2])

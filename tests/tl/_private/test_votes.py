@@ -1,4 +1,4 @@
-"""Votes of neighbours, their calibration and stack with a classifier, and what makes a cell novel."""
+"""Votes of neighbours, their stack with a classifier, and what makes a cell novel."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 
-import scarches_plus as sp
 from scarches_plus.tl._expression._informative_genes import gene_information
 from scarches_plus.tl._expression._sample_cells import even_sample, held_out_folds
 from scarches_plus.tl._expression._stack import learn_stack, stacked
-from scarches_plus.tl._label_calibration import calibrated_shares, fit
 from scarches_plus.tl._votes._neighbor_votes import KERNELS, best_labels, kernel_weights, vote
 
 # --- Votes equal the printed equations, written as loops ---
@@ -94,51 +90,6 @@ def test_best_labels_in_chunks(monkeypatch):
 def test_kernel_name():
     with pytest.raises(ValueError, match="kernel must be one of"):
         kernel_weights(np.ones((1, 1)), "cosine")
-
-
-# --- Calibration ---
-
-
-def shares_of(n_cells, n_labels, rng, temperature=1.0):
-    """Shares whose probabilities are known, and labels drawn from these."""
-    rng = np.random.default_rng(rng)
-    logits = rng.normal(size=(n_cells, n_labels))
-    probabilities = softmax(logits, axis=1)
-    codes = (probabilities.cumsum(axis=1) > rng.random((n_cells, 1))).argmax(axis=1)
-    return softmax(logits * temperature, axis=1), codes
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_fit_finds_a_known_temperature(temperature):
-    shares, codes = shares_of(20_000, 4, 0, temperature)
-    exponent, floor = fit(shares, codes)
-    assert exponent == pytest.approx(1 / temperature, rel=0.06)
-    calibrated = calibrated_shares(shares, exponent, floor)
-    curve = sp.metrics.reliability_curve(calibrated.max(axis=1), calibrated.argmax(axis=1) == codes)
-    assert curve.attrs["calibration_error"] < 0.02
-
-
-def test_the_fit_is_the_minimum_over_exponents():
-    shares, codes = shares_of(3000, 3, 1, 2.0)
-    exponent, floor = fit(shares, codes)
-
-    def loss(a):
-        powers = (shares + floor) ** a
-        return -np.log(powers[np.arange(3000), codes] / powers.sum(axis=1)).mean()
-
-    assert minimize_scalar(loss, bounds=(0.05, 5), method="bounded").x == pytest.approx(exponent, rel=1e-2)
-
-
-@given(st.integers(1, 30), st.integers(1, 6), st.floats(0.05, 20), st.floats(1e-4, 1), st.integers(0, 2**32 - 1))
-def test_order_is_kept_and_rows_are_probabilities(n_cells, n_labels, exponent, floor, rng):
-    shares = np.random.default_rng(rng).dirichlet(np.full(n_labels, 0.3), n_cells)
-    shares[0] = 0  # no neighbour with a label
-    probabilities = calibrated_shares(shares, exponent, floor)
-    np.testing.assert_allclose(probabilities[1:].sum(axis=1), 1)
-    assert (probabilities[0] == 0).all()
-    assert (probabilities >= 0).all()
-    rows = np.arange(1, n_cells)
-    assert (probabilities[rows, shares[rows].argmax(axis=1)] >= probabilities[rows].max(axis=1) * (1 - 1e-12)).all()
 
 
 # --- The stack of vote and classifier ---

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,12 @@ from scarches_plus._logging import logger
 from scarches_plus.bundle._manifest import (
     ANCHORS,
     CHECKSUMS,
-    CLASSIFIER,
     IMPORTANCE,
     MANIFEST,
-    PROFILES,
     README,
     REFERENCE,
     SCHEMA_VERSION,
-    SUMMARIES,
+    SUMMARY,
     WEIGHTS,
     BundleError,
     Card,
@@ -27,15 +25,14 @@ from scarches_plus.bundle._manifest import (
     parse_manifest,
 )
 from scarches_plus.bundle._serialise._portable import take_apart
+from scarches_plus.bundle._summary._fewest_cells import require_enough_cells
+from scarches_plus.bundle._summary._summary_files import pack_summary
 from scarches_plus.train import summarize_reference
 
 from ._card import card_text
-from ._classifier_tensors import pack_classifier
-from ._fewest_cells import require_enough_cells
 from ._folder import checksums, sha256_of
-from ._profile_tensors import pack_profiles
 from ._reference_cells import label_column, pack_reference
-from ._state_tensors import pack_anchors, pack_importance, pack_summaries
+from ._state_tensors import pack_anchors, pack_importance
 from ._tensors import pack
 
 if TYPE_CHECKING:
@@ -43,8 +40,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from scarches_plus._expression_classifier import ExpressionClassifier
-    from scarches_plus._label_profiles import LabelProfiles
+    from scarches_plus._reference_summary import ReferenceSummary
     from scarches_plus.bundle._serialise._portable import PortableModel
 
 _PACKAGES = ("scarches-plus", "scvi-tools", "torch", "anndata")
@@ -64,13 +60,11 @@ def bundle_files(
     card: Card | Mapping[str, Any] | None,
     keys: list[str],
     *,
-    summary: bool,
+    summary: ReferenceSummary | bool,
     importance: bool,
     anchors: bool,
     reference: AnnData | None,
     include: Sequence[Any],
-    profiles: LabelProfiles | None,
-    classifier: ExpressionClassifier | None,
     calibration: Mapping[str, Any] | None,
 ) -> dict[str, bytes]:
     """Return the files of a bundle by name.
@@ -79,7 +73,7 @@ def bundle_files(
     ----------
     model, parts
         Model, and what it was taken apart into.
-    card, summary, importance, anchors, reference, include, profiles, classifier, calibration
+    card, summary, importance, anchors, reference, include, calibration
         As in :func:`scarches_plus.hub.save_bundle`.
     keys
         Columns of labels.
@@ -89,10 +83,7 @@ def bundle_files(
     sections: dict[str, Any] = {
         "importance": None,
         "anchors": None,
-        "summaries": {},
         "reference": None,
-        "profiles": None,
-        "classifier": None,
     }
     if importance and state.importance is not None:
         files[IMPORTANCE], sections["importance"] = pack_importance(state.importance, parts.weights)
@@ -101,19 +92,17 @@ def bundle_files(
             message = "the model carries no anchors of its latent space; call sp.train.store_anchors(model) first"
             raise ValueError(message)
         files[ANCHORS], sections["anchors"] = pack_anchors(state.anchors)
-    summaries = _summaries(model, keys, included="labels" in include) if summary else {}
-    if summaries:
-        files[SUMMARIES], sections["summaries"] = pack_summaries(summaries)
+    latent = _latent(model, keys, included="labels" in include) if summary is not False else {}
+    held = None if isinstance(summary, bool) else _to_share(summary, state.space)
+    require_enough_cells(latent, held)
+    contents, sections["summary"] = pack_summary(latent, held, parts.spec.var_names)
+    if contents is not None:
+        files[SUMMARY] = contents
     if include:
         if reference is None:
             message = f"include={include} is taken from the reference's cells; pass them as reference="
             raise ValueError(message)
         files[REFERENCE], sections["reference"] = pack_reference(reference, model, include, keys)
-    if profiles is not None:
-        files[PROFILES], sections["profiles"] = pack_profiles(profiles, parts.spec.var_names)
-    if classifier is not None:
-        files[CLASSIFIER], sections["classifier"] = pack_classifier(classifier)
-    require_enough_cells(summaries, profiles, classifier)
 
     described = (card if isinstance(card, Card) else Card(**(card or {}))).model_dump()
     hierarchy = getattr(model, "hierarchy", None)
@@ -135,7 +124,7 @@ def bundle_files(
     return files
 
 
-def _summaries(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]:
+def _latent(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]:
     """Return the summaries that the model carries or can make, leaving the model as it is."""
     state, own = model.state, model.spec.labels_key
     summaries = {key: one for key, one in state.summaries.items() if one.space == state.space}
@@ -152,6 +141,18 @@ def _summaries(model: Any, keys: list[str], *, included: bool) -> dict[str, Any]
     if not summaries:
         logger.warning("no summary of labels goes into the bundle: the model carries none, and no labels_key= is given")
     return summaries
+
+
+def _to_share(summary: ReferenceSummary, space: str) -> ReferenceSummary:
+    """Return a summary whose map shows no single cell, and without a map of another latent space than the model's."""
+    if summary.map is None:
+        return summary
+    if summary.map.space not in {None, space}:
+        logger.warning(
+            "the map is of another latent space than the model's, and stays out of the bundle: make it again"
+        )
+        return replace(summary, map=None)
+    return replace(summary, map=summary.map.without_cells())
 
 
 def _summary(model: Any, key: str) -> Any:

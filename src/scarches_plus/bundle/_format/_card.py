@@ -25,7 +25,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     """
     card, cells, state = manifest["card"], manifest["cells"], manifest["state"]
     title = card["title"] or card["name"] or "Reference model"
-    summaries, lineage, profiles = manifest["summaries"], state["lineage"], manifest.get("profiles")
+    summary, lineage = manifest["summary"], state["lineage"]
+    latent, profiles, classifier = summary["latent"], summary["profiles"], summary["classifier"]
     queries = [one for one in lineage if "new_labels" not in one]
     facts = {
         "Name": " ".join(filter(None, [card["name"], card["version"]])),
@@ -40,10 +41,11 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "Labels without cells at hand": "; ".join(
             f"{key}: {_names(one['labels'])}"
             + (f" (too few cells: {_names(one['left_out'])})" if one["left_out"] else "")
-            for key, one in summaries.items()
+            for key, one in latent.items()
         ),
         "Labels novel cells are told from": _names(profiles["labels"]) if profiles else "",
-        "Labels told by expression": _names(manifest["classifier"]["labels"]) if manifest.get("classifier") else "",
+        "Labels told by expression": _names(classifier["labels"]) if classifier else "",
+        "Map": f"{summary['map']['basis']}, groups of 20 cells and more" if summary["map"] else "",
         "Queries mapped so far": str(len(queries)) if queries else "",
         "Labels named since": _names([label for one in lineage for label in one.get("new_labels", ())]),
         "Penalties": ", ".join(str(one.get("name")) for one in state["penalties"]),
@@ -95,11 +97,19 @@ def _example(manifest: Mapping[str, Any]) -> str:
         lines.append("model = sp.tl.map_query(query, model)")
     else:
         lines.append("sp.tl.embed(query, model)  # the encoder sees no batch, so there is nothing to train")
-    lines += [f"sp.tl.transfer_labels(query, model, {_code(key)})" for key in list(manifest["summaries"])[:1]]
-    if manifest.get("profiles"):
-        lines.append(f"sp.tl.detect_novel(query, sp.hub.load_profiles({folder}))")
-    if manifest.get("classifier"):
-        lines.append(f"sp.tl.annotate(query, sp.hub.load_classifier({folder}))  # by expression alone")
+    held = manifest["summary"]
+    key, classifier = next(iter(held["latent"]), None), held["classifier"]
+    if held["profiles"] or classifier or held["map"]:
+        lines.append(f"summary = sp.hub.load_summary({folder})")
+    if key is not None:
+        both = classifier and classifier["vote"] and classifier["labels_key"] == key
+        lines.append(f"sp.tl.transfer_labels(query, model, {_code(key)}{', classifier=summary' if both else ''})")
+    elif classifier:
+        lines.append("sp.tl.annotate(query, summary)")
+    if held["profiles"]:
+        lines.append("sp.tl.detect_novel(query, summary)")
+    if held["map"]:
+        lines += ["sp.tl.place(query, summary)", "sp.pl.reference_map(summary, query)"]
     return "\n".join(lines)
 
 
@@ -110,7 +120,7 @@ def _single_cells(manifest: Mapping[str, Any]) -> str:
     if manifest["reference"]:
         one = manifest["reference"]
         held.append(f"{', '.join(one['holds'])} of {one['n_cells']:,} cells")
-    means = "means and variances" if manifest.get("profiles") else "means"
+    means = "means and variances" if manifest["summary"]["profiles"] else "means"
     nothing = f"weights, and {means} over 20 cells and more"
     what = "; ".join(held) if held else f"none: {nothing}"
     return f"## Data of single cells\n\nThis bundle holds {for_markdown(what)}."

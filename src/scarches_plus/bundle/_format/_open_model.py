@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from scarches_plus._reference import ReferenceSpec
 from scarches_plus.bundle._manifest import (
     ANCHORS,
-    CLASSIFIER,
     IMPORTANCE,
     MANIFEST,
-    PROFILES,
-    SUMMARIES,
     WEIGHTS,
     BundleError,
 )
 from scarches_plus.bundle._serialise._portable import PortableModel, put_together
+from scarches_plus.bundle._summary._summary_files import read_field, require_summary_files
 from scarches_plus.model import ModelState
 
 from ._folder import read_listed
@@ -36,13 +34,11 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
     for file, section in (
         (IMPORTANCE, manifest.importance),
         (ANCHORS, manifest.anchors),
-        (SUMMARIES, manifest.summaries),
-        (PROFILES, manifest.profiles),
-        (CLASSIFIER, manifest.classifier),
     ):
         if bool(section) != (file in manifest.files):
             message = f"{folder / MANIFEST} lists {file} without describing it, or the other way round"
             raise BundleError(message)
+    require_summary_files(folder, manifest)
     weights = unpack(read_listed(folder, manifest, WEIGHTS), str(folder / WEIGHTS))
     try:
         model = put_together(_parts(manifest, weights))
@@ -56,9 +52,9 @@ def open_model(folder: Path, manifest: Manifest) -> SCVI | SCANVI | TOTALVI:
     if manifest.anchors is not None:
         contents = read_listed(folder, manifest, ANCHORS)
         model.remember(anchors=unpack_anchors(contents, manifest.anchors, model, str(folder / ANCHORS)))
-    if manifest.summaries:
-        contents = read_listed(folder, manifest, SUMMARIES)
-        model.remember(summaries=unpack_summaries(contents, manifest.summaries, model, str(folder / SUMMARIES)))
+    if latent := manifest.summary.latent:
+        tensors, name = read_field(folder, manifest, "latent")
+        model.remember(summaries=unpack_summaries(tensors, latent, model, name))
     return model
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from scarches_plus.bundle._manifest import AnchorsSection, BundleError, ImportanceSection, SummarySection
+from scarches_plus.bundle._manifest import AnchorsSection, BundleError, ImportanceSection, LatentSection
 from scarches_plus.train import Anchors, Grouping, Importance, LatentSummary
 
 from ._tensors import pack, refuse_rest, require, take, unpack
@@ -89,8 +89,8 @@ _FARTHEST = 1e6
 _OF_COMPONENTS = ("of_label", "n_cells", "means", "covariances", "z_var", "library")
 
 
-def pack_summaries(summaries: Mapping[str, LatentSummary]) -> tuple[bytes, dict[str, Any]]:
-    """Return the file of summaries, and their sections."""
+def pack_summaries(summaries: Mapping[str, LatentSummary]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of summaries, and their sections."""
     tensors: dict[str, Tensor] = {}
     sections: dict[str, Any] = {}
     for key, one in summaries.items():
@@ -100,14 +100,14 @@ def pack_summaries(summaries: Mapping[str, LatentSummary]) -> tuple[bytes, dict[
             tensors[f"{key}/continuous"] = one.continuous
         sections[key] = {"labels": list(one.labels), "left_out": list(one.left_out), "space": one.space}
         sections[key]["temperature"] = one.temperature
-    return pack(tensors), sections
+    return tensors, sections
 
 
 def unpack_summaries(
-    contents: bytes, sections: Mapping[str, SummarySection], model: Any, name: str
+    tensors: dict[str, Tensor], sections: Mapping[str, LatentSection], model: Any, name: str
 ) -> dict[str, LatentSummary]:
     """Return summaries of a model."""
-    tensors, d = unpack(contents, name), model.module.n_latent
+    d = model.module.n_latent
     covariates, groups = len(model.spec.continuous_covariates), model.groupings
     summaries = {}
     for key, section in sections.items():

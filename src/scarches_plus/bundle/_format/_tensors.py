@@ -91,7 +91,7 @@ def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], na
     name
         Name of the file.
     kind
-        ``"f"`` for float32, ``"d"`` for float64, ``"i"`` for integers of 32 or 64 bits.
+        ``"f"`` for float32, ``"d"`` for float64, ``"h"`` for float16 or float32, ``"i"`` for integers of 32 or 64 bits.
 
     Raises
     ------
@@ -102,7 +102,12 @@ def take(tensors: dict[str, Tensor], key: str, shape: tuple[int | None, ...], na
         message = f"{name} lacks the tensor {key!r}"
         raise BundleError(message)
     value = tensors.pop(key)
-    types = {"f": {torch.float32}, "d": {torch.float64}, "i": {torch.int32, torch.int64}}[kind]
+    types = {
+        "f": {torch.float32},
+        "d": {torch.float64},
+        "h": {torch.float16, torch.float32},
+        "i": {torch.int32, torch.int64},
+    }[kind]
     fits = len(value.shape) == len(shape) and all(n in {None, m} for n, m in zip(shape, value.shape, strict=True))
     if not fits or value.dtype not in types:
         expected = ", ".join("any" if n is None else str(n) for n in shape)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scarches_plus.bundle._manifest import CHECKSUMS, CLASSIFIER, MANIFEST, PROFILES, REFERENCE, BundleError
+from scarches_plus.bundle._manifest import CHECKSUMS, MANIFEST, REFERENCE, BundleError
+from scarches_plus.bundle._summary._fewest_cells import require_enough_cells
+from scarches_plus.bundle._summary._summary_files import read_summary
 
-from ._classifier_tensors import unpack_classifier
-from ._fewest_cells import require_enough_cells
 from ._folder import read_listed, read_manifest
 from ._open_model import open_model
-from ._profile_tensors import unpack_profiles
 from ._reference_cells import unpack_reference
 
 if TYPE_CHECKING:
@@ -31,14 +30,9 @@ def verified(folder: Path) -> Manifest:
     model = open_model(folder, manifest)
     if manifest.reference is not None:
         unpack_reference(read_listed(folder, manifest, REFERENCE), manifest, str(folder / REFERENCE))
-    profiles = classifier = None
-    if manifest.profiles is not None:
-        profiles = unpack_profiles(read_listed(folder, manifest, PROFILES), manifest, str(folder / PROFILES))
-    if manifest.classifier is not None:
-        contents = read_listed(folder, manifest, CLASSIFIER)
-        classifier = unpack_classifier(contents, manifest, str(folder / CLASSIFIER))
+    summary = read_summary(folder, manifest)
     try:
-        require_enough_cells(model.state.summaries, profiles, classifier)
+        require_enough_cells(model.state.summaries, summary)
     except ValueError as error:
         message = f"{folder}: {error}"
         raise BundleError(message) from error

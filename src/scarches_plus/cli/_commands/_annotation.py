@@ -1,4 +1,4 @@
-"""Define commands that label cells and compare compositions: seeds, annotate, transfer, abundance."""
+"""Define commands that label cells and compare compositions: seeds, transfer, abundance."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scarches_plus.cli._files._inputs import (
     require_counts,
     require_different,
 )
-from scarches_plus.cli._files._models import read_classifier, read_reference
+from scarches_plus.cli._files._models import read_reference, read_summary
 from scarches_plus.cli._files._outputs import CELLS, output_file, write_cells
 from scarches_plus.cli._steps import console
 
@@ -62,87 +62,6 @@ def seeds(
     pp.seed_labels(adata, given, n_seeds, layer=layer, key_added=key_added)
     write_cells(adata, out)
     console.print(adata.obs[key_added].value_counts(sort=False).to_string())
-    console.print(f"wrote {out}")
-
-
-def annotate(
-    query: Path,
-    *,
-    reference: str,
-    labels_key: str | None = None,
-    batch_key: str | None = None,
-    out: Path,
-    unknown_above: Share = 0.5,
-    unlabelled: Unlabelled = None,
-    hierarchy: Path | None = None,
-    novel_key: str | None = None,
-    probabilities: bool = False,
-    layer: str | None = None,
-    reference_layer: str | None = None,
-    reading: Reading = AS_IT_IS,
-) -> None:
-    """Label cells by expression, in seconds and without any model.
-
-    Parameters
-    ----------
-    query
-        A file of cells with raw counts, mapped or not.
-    reference
-        The reference's cells with raw counts, or what names a bundle that carries a classifier.
-    labels_key
-        Column of labels in the reference; a bundle needs none.
-    batch_key
-        Column of batches in the reference, which are held out in turn to choose genes and regularisation; without, all
-        cells are one batch.
-    out
-        The .h5ad file to write.
-    unknown_above
-        Uncertainty above which a cell is called unknown.
-    unlabelled
-        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
-        their like.
-    hierarchy
-        File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
-    novel_key
-        Column of novel cells, as the command novel writes it ("novel"): they are called unknown.
-    probabilities
-        Also write the probabilities of all labels, which the command abundance takes.
-    layer
-        Layer of the query with raw counts, if not X.
-    reference_layer
-        Layer of the reference with raw counts, if not X.
-    """
-    require_different(labels_key=labels_key, batch_key=batch_key)
-    reads = {"--reference": at_home(reference), "--hierarchy": hierarchy, "--columns": reading.columns}
-    out = output_file(out, CELLS, reads, updates=query)
-    tree = read_hierarchy(hierarchy)
-    known = read_classifier(reference)
-    if known is None:
-        if labels_key is None:
-            message = f"name the column of labels of {reference} with --labels-key; only a bundle needs none"
-            raise ValueError(message)
-        known = read_reference(reference, embedded=False)
-        require_columns(known, Path(reference), labels_key=labels_key, batch_key=batch_key)
-        require_counts(known, Path(reference), reference_layer)
-    adata = read_cells(query, reading)
-    require_columns(adata, query, novel_key=novel_key, hint=_OF_NOVEL)
-    require_counts(adata, query, layer)
-    tl.annotate(
-        adata,
-        known,
-        labels_key,
-        batch_key=batch_key,
-        layer=layer,
-        reference_layer=reference_layer,
-        unknown_above=unknown_above,
-        unlabelled=unlabelled,
-        hierarchy=tree,
-        novel_key=novel_key,
-        probabilities=probabilities,
-    )
-    write_cells(adata, out)
-    key = labels_key or known.labels_key
-    console.print(adata.obs[f"{key}_pred"].value_counts(sort=False).to_string())
     console.print(f"wrote {out}")
 
 
@@ -222,7 +141,7 @@ def transfer(
     unknown_above: Share = 0.5,
     unlabelled: Unlabelled = None,
     hierarchy: Path | None = None,
-    calibrate_by: str | None = None,
+    consensus: bool = False,
     novel_key: str | None = None,
     probabilities: bool = False,
     reading: Reading = AS_IT_IS,
@@ -251,8 +170,8 @@ def transfer(
         their like.
     hierarchy
         File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
-    calibrate_by
-        Column of batches in the reference: each is held out in turn to learn how often the vote of the others is right.
+    consensus
+        Ask the bundle's classifier of expression, too: labels are then the consensus of vote and classifier.
     novel_key
         Column of novel cells, as the command novel writes it ("novel"): they are called unknown.
     probabilities
@@ -270,14 +189,12 @@ def transfer(
     if hasattr(cells, "obs"):
         for key in labels_key:
             require_columns(cells, Path(reference), labels_key=key)
-        require_columns(cells, Path(reference), calibrate_by=calibrate_by)
-    elif calibrate_by is not None:
-        message = f"--calibrate-by needs the reference's cells, and {reference} came without"
+    summary = read_summary(reference) if consensus else None
+    if consensus and summary is None:
+        message = (
+            f"--consensus takes the classifier of a bundle, and {reference} is none: scarches-plus bundle makes one"
+        )
         raise ValueError(message)
-    calibration = calibrate_by and {
-        key: tl.calibrate_labels(cells, key, batch_key=calibrate_by, k=k, kernel=kernel, unlabelled=unlabelled)
-        for key in labels_key
-    }
     tl.transfer_labels(
         adata,
         cells,
@@ -287,7 +204,7 @@ def transfer(
         unknown_above=unknown_above,
         unlabelled=unlabelled,
         hierarchy=tree,
-        calibration=calibration or None,
+        classifier=summary,
         novel_key=novel_key,
         probabilities=probabilities,
     )

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from scarches_plus._files import check_apart
 from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Recipe, Unlabelled, Whole, Words
-from scarches_plus.cli._files._bundles import NOTHING_SAID, About, known_profiles, model_kept, write_bundle
+from scarches_plus.cli._files._bundles import NOTHING_SAID, About, model_kept, summary_of, write_bundle
 from scarches_plus.cli._files._inputs import (
     read_cells,
     read_hierarchy,
@@ -209,9 +209,5 @@ def build(  # noqa: PLR0913 (all that a training takes)
         if bundle is not None:
             with model_kept(model, bundle, saved=out):
                 genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
-                profiles = (
-                    None if labels_key is None else known_profiles(genes, labels_key, batch_key, layer, unlabelled)
-                )
-                write_bundle(
-                    model, bundle, card=described, anchors=bool(anchors), profiles=profiles, overwrite=overwrite
-                )
+                summary = labels_key is None or summary_of(genes, labels_key, batch_key, layer, unlabelled)
+                write_bundle(model, bundle, card=described, anchors=bool(anchors), summary=summary, overwrite=overwrite)

@@ -11,7 +11,7 @@ from scarches_plus import load, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus.cli._app import AS_IT_IS, Reading, Unlabelled, Whole, Words
-from scarches_plus.cli._files._bundles import NOTHING_SAID, About, known_profiles, write_bundle
+from scarches_plus.cli._files._bundles import NOTHING_SAID, About, summary_of, write_bundle
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_counts
 from scarches_plus.cli._files._models import open_model
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, size_of, write_cells
@@ -70,8 +70,7 @@ def bundle(
     unlabelled: Unlabelled = None,
     layer: str | None = None,
     with_cells: Parts = (),
-    profiles: bool = True,
-    calibrate: bool = False,
+    summary: bool = True,
     importance: bool = False,
     anchors: Whole = 0,
     about: About = NOTHING_SAID,
@@ -99,10 +98,9 @@ def bundle(
         Layer with raw counts, if not the model's.
     with_cells
         What to keep of every reference cell: latent, variance, labels, umap, counts. These are data of single cells.
-    profiles
-        Keep what labels (of the first column named) look like in counts, for the command novel.
-    calibrate
-        Keep how often the vote of neighbours is right, learned from the reference's batches in turn.
+    summary
+        Keep what labels (of the first column named) look like in counts, for the commands novel and annotate and for
+        transfer --consensus.
     importance
         Keep how much each weight matters, for strategy clcvae and penalty ewc; what the model has is always kept.
     anchors
@@ -117,15 +115,15 @@ def bundle(
     out = output_folder(out, reads, overwrite=overwrite, n_bytes=size_of(at_home(model)), bundle=True)
     described = about.read()
     needs = {
-        "--with-cells": with_cells, "--calibrate": calibrate, "--importance": importance, "--anchors": anchors,
+        "--with-cells": with_cells, "--importance": importance, "--anchors": anchors,
         "--batch-key": batch_key, "--layer": layer, "--columns": reading.columns,
     }  # fmt: skip
     asked = [option for option, given in needs.items() if given]
     if reference is None and asked:
         message = f"{asked[0]} needs the reference's cells: name their file with --reference"
         raise ValueError(message)
-    if not labels_key and (calibrate or "labels" in with_cells):
-        message = f"{'--calibrate' if calibrate else '--with-cells labels'} needs --labels-key"
+    if not labels_key and "labels" in with_cells:
+        message = "--with-cells labels needs --labels-key"
         raise ValueError(message)
     opened = open_model(model)
     options: dict[str, object] = {}
@@ -133,9 +131,6 @@ def bundle(
         adata = read_cells(reference, reading, keep_modalities=True)
         key = batch_key or opened.spec.batch_key
         require_columns(adata, reference, batch_key=key)
-        if calibrate and key is None:
-            message = f"--calibrate needs a column of batches, and {model} has none: name one with --batch-key"
-            raise ValueError(message)
         for one in labels_key:
             require_columns(adata, reference, labels_key=one)
         require_counts(adata, reference, layer or opened.spec.layer)
@@ -145,14 +140,9 @@ def bundle(
             train.estimate_importance(opened)
         if anchors:
             train.store_anchors(opened, n_cells=anchors)
-        if profiles and labels_key and key is not None:
+        if summary and labels_key and key is not None:
             genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
-            options["profiles"] = known_profiles(genes, labels_key[0], key, layer or opened.spec.layer, unlabelled)
-        if calibrate and key is not None:
-            options["calibration"] = {
-                one: tl.calibrate_labels(adata, one, batch_key=key, unlabelled=unlabelled).to_plain()
-                for one in labels_key
-            }
+            options["summary"] = summary_of(genes, labels_key[0], key, layer or opened.spec.layer, unlabelled)
         if with_cells:
             options |= {"reference": adata, "include": with_cells}
     write_bundle(

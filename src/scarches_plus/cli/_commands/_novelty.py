@@ -9,14 +9,14 @@ from scarches_plus import _keys, tl
 from scarches_plus._arguments import at_home
 from scarches_plus.cli._app import AS_IT_IS, Alpha, Reading, Unlabelled
 from scarches_plus.cli._files._inputs import read_cells, read_json, require_columns, require_counts, require_different
-from scarches_plus.cli._files._models import open_model, read_profiles, read_reference
+from scarches_plus.cli._files._models import open_model, read_reference, read_summary
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, size_of, write_cells
 from scarches_plus.cli._steps import console
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scarches_plus.tl import LabelProfiles
+    from scarches_plus._reference_summary import ReferenceSummary
 
 
 def novel(
@@ -91,11 +91,13 @@ def _tell(adata: AnnData) -> None:
         console.print(f"a type as near to {among} as {label} is would hide among its cells")
 
 
-def _known(reference: str, labels_key: str | None, batch_key: str | None, layer: str | None) -> AnnData | LabelProfiles:
-    """Return the profiles of a bundle, or the reference's cells with counts."""
-    profiles = read_profiles(reference)
-    if profiles is not None:
-        return profiles
+def _known(
+    reference: str, labels_key: str | None, batch_key: str | None, layer: str | None
+) -> AnnData | ReferenceSummary:
+    """Return the summary of a bundle, or the reference's cells with counts."""
+    summary = read_summary(reference)
+    if summary is not None:
+        return summary
     if labels_key is None or batch_key is None:
         message = f"name the columns of {reference} with --labels-key and --batch-key; only a bundle needs none"
         raise ValueError(message)

@@ -10,7 +10,7 @@ from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
 from scarches_plus.cli._app import AS_IT_IS, Reading, Unlabelled, Words
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_different
-from scarches_plus.cli._files._models import read_reference
+from scarches_plus.cli._files._models import read_map, read_reference
 from scarches_plus.cli._files._outputs import output_files
 from scarches_plus.cli._steps import console, write_report
 
@@ -34,7 +34,7 @@ def report(
         A mapped and labelled query (.h5ad). If it has true labels in the column, predictions are scored against them.
     reference
         The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle with
-        cells.
+        cells or with a map.
     labels_key
         Column of labels.
     unlabelled
@@ -45,9 +45,12 @@ def report(
     """
     reads = {"the mapped query": mapped, "--reference": at_home(reference), "--columns": reading.columns}
     out = output_files(out, ("umap.png", "report.html"), reads)
-    query, cells = read_cells(mapped, reading), read_reference(reference)
-    require_columns(cells, Path(reference), labels_key=labels_key)
-    write_report(query, cells, labels_key, out, f"Mapping of {mapped.name}", unlabelled=unlabelled)
+    query, known = read_cells(mapped, reading), read_reference(reference, or_model=True)
+    if hasattr(known, "obs"):
+        require_columns(known, Path(reference), labels_key=labels_key)
+    else:
+        known = read_map(reference)
+    write_report(query, known, labels_key, out, f"Mapping of {mapped.name}", unlabelled=unlabelled)
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
-from scarches_plus import tl
+from scarches_plus import _keys, tl
 from scarches_plus._logging import logger
 from scarches_plus.cli._console import console
 from scarches_plus.hub import save_bundle
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-    from scarches_plus._label_profiles import LabelProfiles
+    from scarches_plus._reference_summary import ReferenceSummary
     from scarches_plus.model import SCANVI, SCVI
 
 
@@ -62,15 +62,16 @@ class About:
 NOTHING_SAID = About()
 
 
-def known_profiles(
+def summary_of(
     adata: AnnData, labels_key: str, batch_key: str, layer: str | None, unlabelled: tuple[str, ...] | None
-) -> LabelProfiles | None:
-    """Return what the labels of a reference look like in counts, ``None`` (and why) if its cells do not tell."""
+) -> ReferenceSummary | bool:
+    """Return the summary of a reference, and ``True`` (saying why) if its cells make none but that of the model."""
+    embedded = _keys.EMBEDDING if _keys.EMBEDDING in adata.obsm else None
     try:
-        return tl.label_profiles(adata, labels_key, batch_key, layer=layer, unlabelled=unlabelled)
+        return tl.reference_summary(adata, labels_key, batch_key, layer=layer, use_rep=embedded, unlabelled=unlabelled)
     except ValueError as error:
-        console.print(f"the bundle gets no label profiles, so that the command novel cannot use it: {error}")
-        return None
+        console.print(f"the bundle gets no summary for the commands novel and annotate: {error}")
+        return True
 
 
 @contextmanager

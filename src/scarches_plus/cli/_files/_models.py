@@ -12,15 +12,15 @@ from scarches_plus._keys import EMBEDDING
 from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
 from scarches_plus.cli._steps import REFERENCE
 from scarches_plus.cli._terminal import files_read
-from scarches_plus.hub import BundleError, import_reference, load_classifier, load_profiles, load_reference, local_path
+from scarches_plus.hub import BundleError, import_reference, load_reference, load_summary, local_path
 
 from ._inputs import read_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scarches_plus._expression_classifier import ExpressionClassifier
-    from scarches_plus._label_profiles import LabelProfiles
+    from scarches_plus._reference_map import ReferenceMap
+    from scarches_plus._reference_summary import ReferenceSummary
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 _MAKE_ONE = "scarches-plus bundle MODEL --reference CELLS --with-cells latent labels --out BUNDLE"
@@ -81,33 +81,42 @@ def _cells_of(path: Path, *, embedded: bool) -> AnnData:
     return cells
 
 
-def read_profiles(what: str) -> LabelProfiles | None:
-    """Return the label profiles of a bundle, ``None`` for what can only have cells."""
+def names_a_model(what: str) -> bool:
+    """Whether something names a model, not a file of cells."""
+    return _model_path(what) is not None
+
+
+def read_summary(what: str, *, or_none: bool = False) -> ReferenceSummary | None:
+    """Return the summary of a bundle, ``None`` for what can only have cells, and if asked for a bundle without one."""
     path = _model_path(what, with_cells=True)
     if path is None or (path / REFERENCE).is_file() or layout_at(path) != BUNDLE:
         return None
     files_read.append(path)
     try:
-        return load_profiles(path)
+        return load_summary(path)
     except (BundleError, FileNotFoundError) as error:
+        if or_none:
+            return None
         message = (
             f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out "
-            "BUNDLE keeps them, or pass the reference's cells with counts"
+            "BUNDLE keeps it, or pass the reference's cells with counts"
         )
         raise ValueError(message) from error
 
 
-def read_classifier(what: str) -> ExpressionClassifier | None:
-    """Return the classifier of expression of a bundle, ``None`` for what can only have cells."""
-    path = _model_path(what, with_cells=True)
-    if path is None or (path / REFERENCE).is_file() or layout_at(path) != BUNDLE:
-        return None
-    files_read.append(path)
-    try:
-        return load_classifier(path)
-    except (BundleError, FileNotFoundError) as error:
-        message = f"{error}; or pass the reference's cells with counts"
-        raise ValueError(message) from error
+def read_map(what: str) -> ReferenceMap:
+    """Return the map of a bundle.
+
+    Raises
+    ------
+    ValueError
+        If it has none, or is no bundle.
+    """
+    summary = read_summary(what)
+    if summary is None or summary.map is None:
+        message = f"{what} came without cells, and without a map of them; this command needs one: {_MAKE_ONE}"
+        raise ValueError(message)
+    return summary.map
 
 
 def _model_path(what: str, *, with_cells: bool = False) -> Path | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from anndata import AnnData
 
 from scarches_plus import _keys, metrics, pl, tl
 from scarches_plus._cells import names_of, without_label
@@ -19,9 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from anndata import AnnData
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
+    from scarches_plus._reference_map import ReferenceMap
+
+#: Title of the first figure.
+ON_THE_MAP = "Query on the map of the reference"
 #: Neighbours of the entropy of batch mixing; scANVI's number.
 _MIXING_NEIGHBORS = 50
 
@@ -58,15 +66,17 @@ class MappingReport:
 
 
 def mapping_report(
-    reference: AnnData, query: AnnData, labels_key: str, unlabelled: tuple[str, ...] | None = None
+    reference: AnnData | ReferenceMap, query: AnnData, labels_key: str, unlabelled: tuple[str, ...] | None = None
 ) -> MappingReport:
     """Score and draw a query that was mapped and labelled.
 
     Parameters
     ----------
-    reference, query
-        Cells with embeddings in the same latent space; the query with transferred labels. If the query has labels of
-        its own in ``obs[labels_key]``, predictions are scored against them.
+    reference
+        Cells with an embedding in the latent space of the query, or their map, where they stay at home.
+    query
+        Cells with an embedding and transferred labels. If they have labels of their own in ``obs[labels_key]``,
+        predictions are scored against them.
     labels_key
         ``obs`` column of labels.
     unlabelled
@@ -82,40 +92,49 @@ def mapping_report(
     KeyError
         If the query has no transferred labels.
     """
-    import scanpy as sc
-
     predicted = _keys.predicted(labels_key)
     if predicted not in query.obs:
         message = f"obs[{predicted!r}] not found: transfer labels first (scarches-plus transfer)"
         raise KeyError(message)
-    joint = tl.joint_embedding(reference, query)
-    sc.pp.neighbors(joint, use_rep=_keys.EMBEDDING)
-    sc.tl.umap(joint)
+    cells = reference if isinstance(reference, AnnData) else None
+    picture = (
+        tl.reference_map(reference, labels_key=labels_key, unlabelled=unlabelled)
+        if isinstance(reference, AnnData)
+        else reference
+    )
+    placed = AnnData(obs=query.obs, obsm={_keys.EMBEDDING: query.obsm[_keys.EMBEDDING]}, uns=deepcopy(dict(query.uns)))
+    tl.place(placed, picture)
+    joint = None if cells is None else _joint(cells, query, picture.points, placed.obsm[_keys.MAP])
+    novel_key = _keys.NOVEL if _keys.NOVEL in query.obs else None
 
     record = query.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(_keys.EMBEDDING, {})
     mapping = record.get("mapping", {})
     settings = {key: value for key, value in mapping.items() if key not in {"drift", "versions"}}
     settings |= dict(record.get("versions", {}))
     settings |= _columns_used(query, labels_key)
-    k = min(_MIXING_NEIGHBORS, joint.n_obs - 1)
     scores = {
         "cells of the query": query.n_obs,
         "called unknown": float((query.obs[predicted] == _keys.UNKNOWN).mean()),
-        "entropy of reference and query mixing (0 to 1)": metrics.entropy_batch_mixing(
-            joint.obsm[_keys.EMBEDDING], joint.obs[_keys.ROLE].to_numpy(), k=k, normalize=True
-        ),
     }
-    if _keys.NOVEL in query.obs:
-        state = query.obs.get(_keys.novel_state(_keys.NOVEL), query.obs[_keys.NOVEL]).astype(str)
-        scores["called novel"] = float(query.obs[_keys.NOVEL].astype(bool).mean())
+    if joint is not None:
+        scores["entropy of reference and query mixing (0 to 1)"] = metrics.entropy_batch_mixing(
+            joint.obsm[_keys.EMBEDDING],
+            joint.obs[_keys.ROLE].to_numpy(),
+            k=min(_MIXING_NEIGHBORS, joint.n_obs - 1),
+            normalize=True,
+        )
+    if novel_key is not None:
+        state = query.obs.get(_keys.novel_state(novel_key), query.obs[novel_key]).astype(str)
+        scores["called novel"] = float(query.obs[novel_key].astype(bool).mean())
         scores["not judged novel or known"] = float((state == "not judged").mean())
     drift = mapping.get("drift", {})
     if "weights" in drift:
         scores["reference drift, largest change of a weight"] = float(drift["weights"])
     if "relative_rmsd" in drift:
         scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
-    tables: dict[str, pd.DataFrame] = {}
-    known = [label for label in set(names_of(reference.obs[labels_key])) if label not in {None, _keys.UNKNOWN}]
+    tables = {"States of the reference that the query covers": tl.presence(picture, placed, novel_key=novel_key)}
+    names = picture.labels if cells is None else set(names_of(cells.obs[labels_key]))
+    known = [label for label in names if label not in {None, _keys.UNKNOWN}]
     truth = (
         labels_key in query.obs
         and not without_label(names_of(query.obs[labels_key]), unlabelled, always=[_keys.UNKNOWN]).all()
@@ -130,14 +149,26 @@ def mapping_report(
         )
         scores |= {str(name).replace("_", " "): float(value) for name, value in transfer.to_series().items()}
         tables["Types"] = transfer.per_type
-    umaps = _umaps(joint, labels_key, truth=truth, batch_key=str(mapping.get("batch_key", "")))
-    figures = {"Reference and query": umaps}
+    figures = {ON_THE_MAP: pl.reference_map(picture, placed, color=predicted, novel_key=novel_key).figure}
+    if joint is not None:
+        batch_key = str(mapping.get("batch_key", ""))
+        figures["Reference and query"] = _umaps(joint, labels_key, truth=truth, batch_key=batch_key)
     if truth:
         figures["Labels against predictions"] = pl.confusion_matrix(query, labels_key, unlabelled=unlabelled).figure
         figures["Uncertainty by type"] = pl.uncertainty_by_type(
             query, labels_key, known_labels=known, unlabelled=unlabelled
         ).figure
     return MappingReport(scores, settings, tables, figures)
+
+
+def _joint(reference: AnnData, query: AnnData, points: NDArray, places: NDArray) -> AnnData:
+    """Return reference and query with their positions on the map of the reference."""
+    joint = tl.joint_embedding(reference, query)
+    in_reference = (joint.obs[_keys.ROLE] == _keys.REFERENCE).to_numpy()
+    positions = np.empty((joint.n_obs, 2), dtype=np.float32)
+    positions[in_reference], positions[~in_reference] = points, places
+    joint.obsm["X_umap"] = positions
+    return joint
 
 
 def _columns_used(query: AnnData, labels_key: str) -> dict[str, str]:

@@ -124,22 +124,25 @@ def match_names(query: Sequence[str], reference: Sequence[str]) -> Match:
         for i, name in enumerate(query)
         if targets[i] is None and not is_missing(name) and genome_species(name) not in foreign
     ]
-    for reason, keys, again in steps:
-        found = {target for target in targets if target is not None}
-        table: dict[Hashable, set[str]] = {}
-        for name in known if again else known - found:
-            for key in keys(name):
-                table.setdefault(key, set()).add(name)
-        for i in unmatched:
-            hits = [table[key] for key in keys(query[i]) if key in table]
-            if not hits:
-                continue
-            candidates = set().union(*hits)
-            if len(candidates) == 1:
-                targets[i], reasons[i] = candidates.pop(), reason
-            else:
-                ambiguous[query[i]] = tuple(sorted(candidates))
-        unmatched = [i for i in unmatched if targets[i] is None]
+    before = len(unmatched) + 1
+    while unmatched and len(unmatched) < before:  # what is found leaves fewer names for the others
+        before = len(unmatched)
+        for reason, keys, again in steps:
+            found = {target for target in targets if target is not None}
+            table: dict[Hashable, set[str]] = {}
+            for name in known if again else known - found:
+                for key in keys(name):
+                    table.setdefault(key, set()).add(name)
+            for i in unmatched:
+                hits = [table[key] for key in keys(query[i]) if key in table]
+                if not hits:
+                    continue
+                candidates = set().union(*hits)
+                if len(candidates) == 1:
+                    targets[i], reasons[i] = candidates.pop(), reason
+                else:
+                    ambiguous[query[i]] = tuple(sorted(candidates))
+            unmatched = [i for i in unmatched if targets[i] is None]
     _undo_unique_names(query, known, targets, reasons)
     return Match(
         targets, reasons, {name: several for name, several in ambiguous.items() if targets[query.index(name)] is None}

@@ -14,6 +14,8 @@ from scipy import sparse
 from scarches_plus import _arguments as check
 from scarches_plus._cells import counts_layer, counts_of
 from scarches_plus._expression_classifier import ExpressionClassifier
+from scarches_plus._label_profiles import FEWEST_CELLS
+from scarches_plus._reference_summary import part_of
 from scarches_plus.pp import require_counts
 from scarches_plus.tl._provenance._embedding_record import embedding_space, record_of
 
@@ -42,11 +44,28 @@ class Opinion:
 
     def consensus(self, shares_of: Callable[[slice], NDArray], rows: slice) -> NDArray[np.float64]:
         """Return the probabilities of the labels by vote and classifier together, for a slice of cells."""
-        probabilities = self.classifier.probabilities(self.counts[rows], self.genes)
-        position = {label: column for column, label in enumerate(self.classifier.labels)}
-        probabilities = probabilities[:, [position[label] for label in self.labels]]
+        return self.joined(shares_of(rows), self.by_expression(rows))
+
+    def by_expression(self, rows: slice) -> NDArray[np.float64]:
+        """Return the probabilities of the labels by the classifier alone."""
+        found = self.classifier.probabilities(self.counts[rows], self.genes)
+        probabilities = np.zeros((len(found), len(self.labels)))
+        position = {label: column for column, label in enumerate(self.labels)}
+        probabilities[:, [position[label] for label in self.classifier.labels]] = found
+        return probabilities
+
+    def joined(self, votes: NDArray, probabilities: NDArray) -> NDArray[np.float64]:
+        """Return the consensus of the vote's shares, shape ``(n_cells, n_voted)``, and the classifier's.
+
+        The classifier shares out what the vote leaves for the labels that it knows; of others it takes the vote's word.
+        """
         shares = np.zeros_like(probabilities)
-        shares[:, : self.n_voted] = shares_of(rows)
+        shares[:, : self.n_voted] = votes
+        lacking = ~np.isin(self.labels, self.classifier.labels)
+        if lacking.any():
+            left = 1 - shares[:, lacking].sum(axis=1, keepdims=True)
+            counted = probabilities.any(axis=1, keepdims=True)
+            probabilities = np.where(lacking & counted, shares, probabilities * left)
         best = probabilities.argmax(axis=1)
         self.agreed.append((shares.argmax(axis=1) == best)[best < self.n_voted])
         vote = self.classifier.vote or {}
@@ -70,9 +89,26 @@ class Opinion:
 
 
 def opinions_for(
-    adata: AnnData | MuData, labels: Mapping[str, Sequence[str]], classifier: Any, *, use_rep: str, k: int, kernel: str
+    adata: AnnData | MuData,
+    labels: Mapping[str, Mapping[str, int]],
+    classifier: Any,
+    *,
+    use_rep: str,
+    k: int,
+    kernel: str,
 ) -> dict[str, Opinion]:
     """Return the opinion on each label column, empty if there is no classifier.
+
+    Parameters
+    ----------
+    adata
+        Query with an embedding and counts.
+    labels
+        By column: how many cells of the reference have each label. A classifier need not know labels of few cells.
+    classifier
+        Classifier or summary, by column if there are several.
+    use_rep, k, kernel
+        Of the vote.
 
     Raises
     ------
@@ -85,8 +121,12 @@ def opinions_for(
     """
     if classifier is None:
         return {}
+    classifier = part_of(classifier, "classifier")
     if not isinstance(classifier, ExpressionClassifier | Mapping):
-        message = f"classifier must be what sp.tl.expression_classifier returned, not {check.shown(classifier)}"
+        message = (
+            "classifier must be what sp.tl.reference_summary or sp.tl.expression_classifier returned, not "
+            f"{check.shown(classifier)}"
+        )
         raise TypeError(message)
     if isinstance(classifier, ExpressionClassifier) and len(labels) > 1:
         message = (
@@ -98,6 +138,7 @@ def opinions_for(
         message = "adata is MuData; a classifier reads genes' counts: pass that modality with the embedding"
         raise TypeError(message)
     by_key = dict.fromkeys(labels, classifier) if isinstance(classifier, ExpressionClassifier) else dict(classifier)
+    by_key = {key: part_of(one, "classifier") for key, one in by_key.items()}
     if lacking := [key for key in labels if key not in by_key]:
         message = f"no classifier of {lacking}: call sp.tl.expression_classifier(reference, {lacking[0]!r}, ...)"
         raise KeyError(message)
@@ -107,10 +148,10 @@ def opinions_for(
     layer = record_of(adata, use_rep).get("layer")
     require_counts(adata, layer)
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)))
-    return {key: _opinion(by_key[key], labels[key], counts, adata) for key in labels}
+    return {key: _opinion(by_key[key], list(labels[key]), counts, adata) for key in labels}
 
 
-def _require_fitting(key: str, classifier: Any, labels: Sequence[str], vote: Mapping[str, Any]) -> None:
+def _require_fitting(key: str, classifier: Any, sizes: Mapping[str, int], vote: Mapping[str, Any]) -> None:
     if not isinstance(classifier, ExpressionClassifier):
         message = (
             f"the classifier of {key!r} must be what sp.tl.expression_classifier returned, not "
@@ -125,7 +166,7 @@ def _require_fitting(key: str, classifier: Any, labels: Sequence[str], vote: Map
             f"sp.tl.expression_classifier(reference, {key!r}, ..., use_rep=...) with these"
         )
         raise ValueError(message)
-    if unknown := [label for label in labels if label not in classifier.labels]:
+    if unknown := [label for label, n in sizes.items() if n >= FEWEST_CELLS and label not in classifier.labels]:
         message = f"the classifier of {key!r} does not know the reference's labels {unknown}: fit it to this reference"
         raise ValueError(message)
 

@@ -12,7 +12,7 @@ from scarches_plus.tl._groups._propagate import propagate, symmetric_graph
 from ._evidence import Evidence, expected_agreement, weigh
 from ._gene_weights import gene_weights, informative, usual_batch_variance
 from ._pools import POOL, Pools, cluster_logs, pooled
-from ._verdict import LEAST_CONTRAST, LEAST_JUDGED, false_calls, novelty, query_shift, threshold
+from ._verdict import LEAST_AGREEMENT, LEAST_CONTRAST, novelty, query_shift, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,8 @@ def find_novel(counts: sparse.csr_matrix, profiles: LabelProfiles, alpha: float,
     """
     labels = profiles.over_batches()
     within, between_batches = profiles.within_variance(), profiles.batch_variance()
-    if not between_batches.any():
+    one_batch = not between_batches.any()
+    if one_batch:
         between_batches = usual_batch_variance(within)
     weights = gene_weights(labels, between_batches, within)
     genes = informative(labels, weights)
@@ -124,19 +125,20 @@ def find_novel(counts: sparse.csr_matrix, profiles: LabelProfiles, alpha: float,
     )  # fmt: skip
     missing, label = _evaluated(pools, evidence)
     missing = pools.smooth(missing)
-    shift, limit = query_shift(missing, label), threshold(alpha)
+    shift = query_shift(missing, label)
+    limit, low, high = threshold(alpha, one_batch=one_batch)
     found = Found(
         score=novelty(missing, shift, evidence.typical),
         novel=np.zeros(len(missing), dtype=bool),
         label=np.full(len(missing), -1),
         cluster=np.full(len(missing), -1),
-        judged=evidence.contrast >= LEAST_CONTRAST and evidence.typical >= LEAST_JUDGED,
+        judged=evidence.contrast >= LEAST_CONTRAST and evidence.typical >= LEAST_AGREEMENT * expected.mean(),
         contrast=evidence.contrast,
         agreement=evidence.typical,
         expected=float(expected.mean()),
         shift=shift,
         threshold=limit,
-        false_calls=false_calls(alpha),
+        false_calls=(low, high),
         hidden={},
     )
     if not found.judged:

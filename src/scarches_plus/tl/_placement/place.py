@@ -12,7 +12,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import require_writable
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import nearest
-from scarches_plus._reference_map import require_map
+from scarches_plus._reference_summary import map_of
 from scarches_plus.tl._provenance._embedding_record import copy_of, embedding_of, require_space, versions
 from scarches_plus.tl._votes._neighbor_votes import kernel_weights
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from scarches_plus._reference_map import ReferenceMap
+    from scarches_plus._reference_summary import ReferenceSummary
 
 Method = Literal["neighbors", "parametric"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -37,7 +38,7 @@ _SAMPLE = 20_000
 
 def place(
     query: AnnData | MuData,
-    reference_map: ReferenceMap,
+    reference_map: ReferenceMap | ReferenceSummary,
     *,
     use_rep: str = _keys.EMBEDDING,
     method: Method = "neighbors",
@@ -58,7 +59,8 @@ def place(
         ``(n_cells, 2)``, and in ``uns["scarches_plus"]["placement"][key_added]`` what was used and ``"in_gaps"``, the
         share of cells that are farther from any point of the map than 99.9 % of the points are from each other.
     reference_map
-        What :func:`reference_map` returned, or that :meth:`~ReferenceMap.without_cells`.
+        What :func:`reference_map` returned, or that :meth:`~ReferenceMap.without_cells`; or a summary with a map, such
+        as that of a bundle (:func:`scarches_plus.hub.load_summary`).
     use_rep
         ``obsm`` slot of the query's embedding.
     method
@@ -93,33 +95,33 @@ def place(
     Vardi and Zhang 2000 (geometric median); Sainburg, McInnes and Gentner 2021 (parametric UMAP).
     """
     check.cells("query", query, mudata=True)
-    require_map("reference_map", reference_map)
+    picture = map_of("reference_map", reference_map)
     check.texts(use_rep=use_rep)
     check.choice("method", method, METHODS)
     k = check.whole("k", k, least=1)
     check.slot("key_added", key_added)
     check.flags(copy=copy)
     require_writable(query, copy=copy)
-    require_space(query, use_rep, reference_map.space, reference_map.latent.shape[1], "the map")
+    require_space(query, use_rep, picture.space, picture.latent.shape[1], "the map")
     embedding = embedding_of(query, use_rep, "query")
-    record: dict[str, Any] = {"method": method, "use_rep": use_rep, "basis": reference_map.basis}
+    record: dict[str, Any] = {"method": method, "use_rep": use_rep, "basis": picture.basis}
     if method == "neighbors":
-        k = neighbor_count(k, reference_map.n_cells)
-        places = _among_neighbors(embedding, reference_map, k)
+        k = neighbor_count(k, picture.n_cells)
+        places = _among_neighbors(embedding, picture, k)
         record |= {"k": k, "kernel": "gaussian"}
-    elif reference_map.encoder is None:
+    elif picture.encoder is None:
         message = (
             "method='parametric' needs an encoder, which reference_map has not: "
             "sp.tl.reference_map(reference, parametric=True)"
         )
         raise ValueError(message)
     else:
-        places = encode(reference_map.encoder, embedding)
+        places = encode(picture.encoder, embedding)
     record |= {
-        "n_points": len(reference_map.points),
-        "n_cells": int(reference_map.n_cells.sum()),
-        "in_gaps": float((cKDTree(reference_map.points).query(places)[0] > _typical(reference_map.points)).mean()),
-        "space": reference_map.space or "",
+        "n_points": len(picture.points),
+        "n_cells": int(picture.n_cells.sum()),
+        "in_gaps": float((cKDTree(picture.points).query(places)[0] > _typical(picture.points)).mean()),
+        "space": picture.space or "",
         "versions": versions(),
     }
     query = copy_of(query) if copy else query

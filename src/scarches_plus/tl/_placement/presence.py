@@ -12,6 +12,7 @@ from scarches_plus._cells import require_writable
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import nearest, nearest_within
 from scarches_plus._reference_map import ReferenceMap
+from scarches_plus._reference_summary import part_of
 from scarches_plus.tl._novelty._novel_cells import novel_cells
 from scarches_plus.tl._provenance._embedding_record import (
     are_cells,
@@ -27,17 +28,22 @@ from ._neighbor_count import neighbor_count
 from ._presence_scores import presence_by_label, presence_scores, votes_for
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
     from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
 
+    from scarches_plus._reference_summary import ReferenceSummary
+
 
 def presence(
-    reference: AnnData | MuData | ReferenceMap,
+    reference: AnnData | MuData | ReferenceMap | ReferenceSummary,
     query: AnnData | MuData,
     *,
     labels_key: str | None = None,
+    unlabelled: Collection[Any] | None = None,
     use_rep: str = _keys.EMBEDDING,
     k: int = 50,
     novel_key: str | None = None,
@@ -53,13 +59,16 @@ def presence(
     Parameters
     ----------
     reference
-        Map (:func:`reference_map`), or cells with an embedding, which receive ``obs[key_added]``.
+        Map (:func:`reference_map`), a summary with one (:func:`reference_summary`), or cells with an embedding, which
+        receive ``obs[key_added]``.
     query
         Cells with an embedding in the same latent space. They receive
         ``uns["scarches_plus"]["presence"][key_added]``: the scores of all points, ``"scores"``, for
         :func:`scarches_plus.pl.reference_map`, and what was used.
     labels_key
         ``obs`` column of labels for the table, of a reference with cells. A map has its own.
+    unlabelled
+        Words in it that are no label, as :func:`reference_map` takes them.
     use_rep
         ``obsm`` slot of the embedding.
     k
@@ -98,6 +107,7 @@ def presence(
     He et al. 2024, An integrated transcriptomic cell atlas of human neural organoids (presence scores); CellMapper,
     https://github.com/quadbio/cellmapper.
     """
+    reference = part_of(reference, "map")
     if not isinstance(reference, ReferenceMap) and not are_cells(reference):
         message = (
             "reference must be a map (sp.tl.reference_map) or an AnnData with an embedding, not "
@@ -107,12 +117,13 @@ def presence(
     check.cells("query", query, mudata=True)
     check.texts(use_rep=use_rep)
     check.texts_or_none(labels_key=labels_key, novel_key=novel_key)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     k = check.whole("k", k, least=1)
     check.slot("key_added", key_added)
     require_writable(query, copy=None)
     if isinstance(reference, ReferenceMap):
-        if labels_key is not None:
-            message = "labels_key is of a reference with cells; a map has its labels: leave it out"
+        if (labels_key, unlabelled) != (None, None):
+            message = "labels_key and unlabelled are of a reference with cells; a map has its labels: leave them out"
             raise ValueError(message)
         latent, n_cells, space = reference.latent, reference.n_cells, reference.space
         of_label, labels = reference.of_label, reference.labels
@@ -121,7 +132,7 @@ def presence(
         latent, space = embedding_of(reference, use_rep, "reference"), embedding_space(reference, use_rep)
         n_cells, of_label, labels = np.ones(len(latent), dtype=np.int64), np.full(len(latent), -1), ()
         if labels_key is not None:
-            named = reference_labels(reference, labels_key, _keys.UNKNOWN, None)
+            named = reference_labels(reference, labels_key, _keys.UNKNOWN, unlabelled)
             of_label, labels = named.codes, tuple(named.categories)
     require_space(query, use_rep, space, latent.shape[1], "the reference")
     voting = np.ones(query.n_obs, dtype=bool) if novel_key is None else ~novel_cells(query, novel_key)

@@ -18,6 +18,8 @@ from ._fuzzy_graph import umap_of
 from ._train_encoder import EncoderTraining
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
@@ -32,6 +34,7 @@ def reference_map(
     basis: str = _UMAP,
     use_rep: str = _keys.EMBEDDING,
     labels_key: str | None = None,
+    unlabelled: Collection[Any] | None = None,
     parametric: bool = False,
     rng: int | np.random.Generator | None = 0,
 ) -> ReferenceMap:
@@ -49,6 +52,9 @@ def reference_map(
     labels_key
         ``obs`` column of labels that figures and tables name; ``None`` for none. Cells without a label have none in the
         map.
+    unlabelled
+        Words that are no label of the reference, as they are spelt; ``()`` lets all count. ``None``: "Unknown", "Mixed"
+        and the other words in :doc:`/guide/labels`, in any case; the log names those that occur.
     parametric
         Train an encoder from the latent space to this picture, too (parametric UMAP), for
         ``place(..., method="parametric")``. It minimises UMAP's cross-entropy on the fuzzy graph of the reference
@@ -88,6 +94,7 @@ def reference_map(
     check.cells("reference", reference, mudata=True)
     check.texts(basis=basis, use_rep=use_rep)
     check.texts_or_none(labels_key=labels_key)
+    unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.flags(parametric=parametric)
     check.seed("rng", rng)
     latent = np.array(embedding_of(reference, use_rep, "reference"), dtype=np.float32)
@@ -97,7 +104,7 @@ def reference_map(
     of_label: NDArray[Any] = np.full(len(latent), -1, dtype=np.int32)
     labels: tuple[str, ...] = ()
     if labels_key is not None:
-        named = reference_labels(reference, labels_key, _keys.UNKNOWN, None)
+        named = reference_labels(reference, labels_key, _keys.UNKNOWN, unlabelled)
         of_label, labels = named.codes.astype(np.int32), tuple(named.categories)
     generator = np.random.default_rng(rng)
     picture = ReferenceMap(

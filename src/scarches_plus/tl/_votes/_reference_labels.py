@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from scarches_plus._cells import column_of, name_of, names_of, without_label
@@ -62,3 +63,9 @@ def categorical(column: pd.Series) -> pd.Categorical:
         message = f"labels {alike} of {column.name!r} read the same: make them one, obs[{column.name!r}].astype(str)"
         raise ValueError(message)
     return labels.rename_categories(name_of)
+
+
+def sizes_of(labels: pd.Categorical) -> dict[str, int]:
+    """Return how many cells have each label, in the order of the labels."""
+    counts = np.bincount(labels.codes[labels.codes >= 0], minlength=len(labels.categories))
+    return dict(zip(labels.categories, counts.tolist(), strict=True))

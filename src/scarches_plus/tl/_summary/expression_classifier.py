@@ -16,12 +16,11 @@ from scarches_plus._cells import column_of, counts_layer, counts_of, missing
 from scarches_plus._expression_classifier import ExpressionClassifier
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
-
-from ._expression._fit_classifier import fit_classifier, held_out_scores
-from ._expression._stack import held_out_votes, learn_stack
-from ._provenance._embedding_record import embedding_of, embedding_space
-from ._votes._neighbor_votes import KERNELS, Kernel
-from ._votes._reference_labels import reference_labels
+from scarches_plus.tl._expression._fit_classifier import fit_classifier, held_out_scores
+from scarches_plus.tl._expression._stack import held_out_votes, learn_stack
+from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
+from scarches_plus.tl._votes._neighbor_votes import KERNELS, Kernel
+from scarches_plus.tl._votes._reference_labels import reference_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection

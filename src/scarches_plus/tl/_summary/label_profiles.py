@@ -14,9 +14,8 @@ from scarches_plus._cells import column_of, counts_layer, counts_of
 from scarches_plus._label_profiles import FEWEST_CELLS, FLOOR, SEVERAL, LabelProfiles
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
-
-from ._groups._expression_sums import BLOCK, grouped_sums
-from ._votes._reference_labels import reference_labels
+from scarches_plus.tl._groups._expression_sums import BLOCK, grouped_sums
+from scarches_plus.tl._votes._reference_labels import reference_labels
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

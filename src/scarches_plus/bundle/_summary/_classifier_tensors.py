@@ -9,30 +9,25 @@ import numpy as np
 import torch
 
 from scarches_plus._expression_classifier import ExpressionClassifier
-from scarches_plus.bundle._manifest import CLASSIFIER, BundleError
-
-from ._tensors import pack, refuse_rest, take, unpack
+from scarches_plus.bundle._format._tensors import refuse_rest, take
+from scarches_plus.bundle._manifest import BundleError
 
 if TYPE_CHECKING:
-    from scarches_plus.bundle._manifest import Manifest
+    from torch import Tensor
+
+    from scarches_plus.bundle._manifest import ClassifierSection
 
 _SINGLE = ("coefficients", "factors")
 _DOUBLE = ("mean", "scale", "intercepts", "shares", "noise")
 _POSITIVE = ("scale", "noise")
 
 
-def pack_classifier(classifier: ExpressionClassifier) -> tuple[bytes, dict[str, Any]]:
-    """Return the file of a classifier, and its section.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite.
-    """
+def pack_classifier(classifier: ExpressionClassifier) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a classifier, and its section."""
     tensors = {name: torch.as_tensor(getattr(classifier, name), dtype=torch.float32) for name in _SINGLE}
     tensors |= {name: torch.as_tensor(getattr(classifier, name), dtype=torch.float64) for name in _DOUBLE}
     tensors["n_cells"] = torch.as_tensor(classifier.n_cells, dtype=torch.int64)
-    return pack(tensors), {
+    return tensors, {
         "labels": list(classifier.labels),
         "genes": list(classifier.genes),
         "labels_key": classifier.labels_key,
@@ -45,19 +40,15 @@ def pack_classifier(classifier: ExpressionClassifier) -> tuple[bytes, dict[str, 
     }
 
 
-def unpack_classifier(contents: bytes, manifest: Manifest, name: str) -> ExpressionClassifier:
-    """Return the classifier of a bundle that has one.
+def unpack_classifier(tensors: dict[str, Tensor], section: ClassifierSection, name: str) -> ExpressionClassifier:
+    """Return the classifier of a bundle.
 
     Raises
     ------
     BundleError
         If it is not what the manifest says, or no classifier can be like that.
     """
-    section = manifest.classifier
-    if section is None:
-        message = f"{name} is there, and the manifest does not describe {CLASSIFIER}"
-        raise BundleError(message)
-    tensors, n, genes = unpack(contents, name), len(section.labels), len(section.genes)
+    n, genes = len(section.labels), len(section.genes)
     shapes: dict[str, tuple[int | None, ...]] = {
         "coefficients": (n, genes), "factors": (None, genes), "intercepts": (n,),
         **dict.fromkeys(("mean", "scale", "shares", "noise"), (genes,)),

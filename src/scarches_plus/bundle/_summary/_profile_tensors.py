@@ -8,41 +8,28 @@ import numpy as np
 import torch
 
 from scarches_plus._label_profiles import FLOOR, SEVERAL, LabelProfiles
-from scarches_plus.bundle._manifest import PROFILES, BundleError
-
-from ._tensors import pack, refuse_rest, take, unpack
+from scarches_plus.bundle._format._tensors import refuse_rest, take
+from scarches_plus.bundle._manifest import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scarches_plus.bundle._manifest import Manifest
+    from torch import Tensor
+
+    from scarches_plus.bundle._manifest import ProfilesSection
 
 #: Tensors of real numbers; the others are whole.
 _REAL = {"logs", "variances"}
 _ROUNDING = 1e-3
 
 
-def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[bytes, dict[str, Any]]:
-    """Return the file of profiles, and its section.
-
-    Raises
-    ------
-    TypeError
-        If these are no profiles.
-    ValueError
-        If a value is not finite.
-    """
-    if not isinstance(profiles, LabelProfiles):
-        message = (
-            "profiles are made by sp.tl.label_profiles(reference, labels_key, batch_key), and are no "
-            f"{type(profiles).__name__}"
-        )
-        raise TypeError(message)
+def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of profiles, and their section; genes are named only where they are not the model's."""
     tensors = {
         name: torch.from_numpy(np.array(getattr(profiles, name), dtype=np.float32 if name in _REAL else np.int64))
         for name in ("logs", "variances", "of_label", "of_batch", "n_cells")
     }
-    return pack(tensors), {
+    return tensors, {
         "labels": list(profiles.labels),
         "left_out": list(profiles.left_out),
         "genes": None if tuple(var_names) == profiles.genes else list(profiles.genes),
@@ -50,24 +37,21 @@ def pack_profiles(profiles: LabelProfiles, var_names: Sequence[str]) -> tuple[by
     }
 
 
-def unpack_profiles(contents: bytes, manifest: Manifest, name: str) -> LabelProfiles:
-    """Return the profiles of a bundle that has some.
+def unpack_profiles(
+    tensors: dict[str, Tensor], section: ProfilesSection, var_names: Sequence[str], name: str
+) -> LabelProfiles:
+    """Return the profiles of a bundle.
 
     Raises
     ------
     BundleError
         If they are not what the manifest says, or no profiles can be like that.
     """
-    section = manifest.profiles
-    if section is None:
-        message = f"{name} is there, and the manifest does not describe {PROFILES}"
-        raise BundleError(message)
-    genes = manifest.cells.var_names if section.genes is None else section.genes
-    tensors, n = unpack(contents, name), len(section.labels)
+    genes, n = var_names if section.genes is None else section.genes, len(section.labels)
     if "losses" in tensors:
         message = (
             f"{name} holds label profiles of an earlier form, made to hold out batches. Make them again where the "
-            "reference's cells are: sp.hub.save_bundle(model, path, profiles=sp.tl.label_profiles(reference, "
+            "reference's cells are: sp.hub.save_bundle(model, path, summary=sp.tl.reference_summary(reference, "
             "labels_key, batch_key))"
         )
         raise BundleError(message)

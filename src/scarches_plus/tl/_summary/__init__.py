@@ -1,0 +1,1 @@
+"""Summarise a reference, so that its cells need not travel."""
