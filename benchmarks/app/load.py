@@ -32,7 +32,7 @@ def atlas(folder, n_cells):
     cells.obsm["X_umap"] = cells.obsm["X_scarches"][:, :2].astype(np.float32)
     bundle = sp.hub.save_bundle(
         model, folder / "atlas", reference=cells, include=["latent", "labels", "umap"], labels_key="cell_type",
-        profiles=sp.tl.label_profiles(cells[:10_000].copy(), "cell_type", "batch"),
+        summary=sp.tl.reference_summary(cells[:10_000].copy(), "cell_type", "batch", basis=None),
     )  # fmt: skip
     query.write_h5ad(folder / "query.h5ad")
     return bundle, folder / "query.h5ad"

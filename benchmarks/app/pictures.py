@@ -36,7 +36,7 @@ def reference_and_query(file, folder):
     sc.tl.umap(cells)
     sp.hub.save_bundle(
         model, folder / "pbmc_six_donors", reference=cells, include=["latent", "labels", "umap"],
-        labels_key="cell_type", profiles=sp.tl.label_profiles(cells, "cell_type", "batch"),
+        labels_key="cell_type", summary=sp.tl.reference_summary(cells, "cell_type", "batch", basis=None),
         card={"title": "PBMC, six donors", "species": "human", "tissue": "blood", "license": "CC-BY-4.0",
               "citation": "Kang et al. 2018, Nature Biotechnology 36:89"},
     )  # fmt: skip

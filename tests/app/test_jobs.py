@@ -55,8 +55,11 @@ def by_hand(pbmc_query):
     scvi.settings.seed = 0
     model = sp.load(REFERENCE)
     sp.tl.map_query(adata, model, batch_key="batch", train_kwargs={"enable_progress_bar": False})
-    sp.tl.transfer_labels(adata, model, "cell_type")
-    sp.tl.detect_novel(adata, sp.hub.load_profiles(REFERENCE))
+    summary, cells = sp.hub.load_summary(REFERENCE), sp.hub.load_reference(REFERENCE)
+    with pytest.warns(UserWarning, match="the profiles leave out"):
+        sp.tl.detect_novel(adata, summary)
+    sp.tl.transfer_labels(adata, cells, "cell_type", classifier=summary, novel_key="novel")
+    sp.tl.place(adata, sp.tl.reference_map(cells, labels_key="cell_type"))
     return adata
 
 
@@ -68,14 +71,13 @@ def view(server, job, name):
     return np.frombuffer(contents, {"f4": "<f4", "u2": "<u2"}[array["type"]], array["length"], 4 + length)
 
 
-@pytest.mark.filterwarnings("ignore:the profiles leave out")
 def test_a_job_finds_what_the_verbs_find(server, done, by_hand, tmp_path):
     (tmp_path / "a.h5ad").write_bytes(server.client.get(f"/api/jobs/{done}/files/result.h5ad").content)
     found = anndata.read_h5ad(tmp_path / "a.h5ad")
     np.testing.assert_allclose(found.obsm["X_scarches"], by_hand.obsm["X_scarches"], atol=1e-5)
     for column in ("cell_type_pred", "novel", "novel_state", "novel_label"):
         assert list(found.obs[column].astype(str)) == list(by_hand.obs[column].astype(str))
-    assert found.obsm["X_map"].shape == (264, 2)
+    np.testing.assert_allclose(found.obsm["X_map"], by_hand.obsm["X_map"], atol=1e-3)
     table = pd.read_csv(io.BytesIO(server.client.get(f"/api/jobs/{done}/files/cells.csv").content), index_col=0)
     assert list(table.index) == list(found.obs_names)
     assert list(table["cell_type_pred"]) == list(by_hand.obs["cell_type_pred"])
@@ -83,7 +85,7 @@ def test_a_job_finds_what_the_verbs_find(server, done, by_hand, tmp_path):
     result = server.client.get(f"/api/jobs/{done}/result").json()
     assert result["composition"] == by_hand.obs["cell_type_pred"].value_counts().loc[lambda n: n > 0].to_dict()
     assert result["novel"]["cells"] == int(by_hand.obs["novel"].sum())
-    assert result["map"] == "query"  # the packaged reference has no cells
+    assert result["map"] == "reference"
     columns = {column["name"]: column for column in result["columns"]}
     codes = view(server, done, columns["cell_type_pred"]["file"])
     assert [columns["cell_type_pred"]["groups"][code] for code in codes] == list(by_hand.obs["cell_type_pred"])
@@ -93,8 +95,10 @@ def test_a_job_finds_what_the_verbs_find(server, done, by_hand, tmp_path):
     assert server.client.get(f"/api/jobs/{done}/names").json() == list(found.obs_names)
 
 
-def repeat(server, job, folder):
+def repeat(server, job, folder, query=None):
     """Run the script of a job, and compare what it finds."""
+    if query is not None:
+        (folder / query.name).write_bytes(query.read_bytes())
     for name in ("result.h5ad", "script.py"):
         (folder / name).write_bytes(server.client.get(f"/api/jobs/{job}/files/{name}").content)
     subprocess.run([sys.executable, "-W", "ignore", "script.py"], cwd=folder, check=True, capture_output=True)
@@ -347,6 +351,31 @@ def test_a_reference_with_cells_has_a_map_that_does_not_move(server, small_atlas
     (why,) = server.client.post(f"/api/jobs/{job}/explain", json={"rows": [0]}).json()
     assert why["reason"] in {"accepted", "uncertain", "novel"}
     assert sum(int(one.rsplit(" ", 1)[1]) for one in why["neighbors"].split(", ")) <= 50
+
+
+def test_a_map_travels_without_cells(server, small_atlas, tmp_path):
+    _, query, cells = small_atlas
+    summary = sp.tl.reference_summary(cells, "cell_type", "batch", use_rep="X_scarches")
+    site = sp.hub.save_bundle("simulated-scanvi", tmp_path / "site", summary=summary)
+    found = server.client.post("/api/references", json={"what": str(site)}).json()
+    assert not found["has_cells"]
+    assert found["map_cells"] == cells.n_obs
+    job = start(server, query, reference=str(site), batch_key="batch", max_epochs=5)
+    assert wait(server.client, job)["status"] == "done"
+    assert server.client.get(f"/api/jobs/{job}/result").json()["map"] == "reference"
+    repeat(server, job, tmp_path, query)
+
+
+def test_a_reference_without_a_map_says_so(server, small_atlas, tmp_path):
+    _, query, _ = small_atlas
+    found = server.client.post("/api/references", json={"what": "simulated-scanvi"}).json()
+    assert found["map"] is None
+    job = start(server, query, reference="simulated-scanvi", batch_key="batch", max_epochs=5)
+    assert wait(server.client, job)["status"] == "done"
+    result = server.client.get(f"/api/jobs/{job}/result").json()
+    assert result["map"] == "query"
+    assert "neither label profiles nor cells" in result["novelty"]
+    repeat(server, job, tmp_path, query)
 
 
 def test_novel_clusters_get_names(server, pbmc_query, tmp_path):

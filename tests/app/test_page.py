@@ -50,7 +50,7 @@ def big_atlas(tmp_path_factory):
     cells.obsm["X_umap"] = cells.obsm["X_scarches"][:, :2].astype(np.float32)
     bundle = sp.hub.save_bundle(
         model, folder / "atlas", reference=cells, include=["latent", "labels", "umap"], labels_key="cell_type",
-        profiles=sp.tl.label_profiles(cells[:10_000].copy(), "cell_type", "batch"), card={"title": "Simulated atlas"},
+        summary=sp.tl.reference_summary(cells[:10_000].copy(), "cell_type", "batch", basis=None), card={"title": "Simulated atlas"},
     )  # fmt: skip
     query.obs["cell_type"] = query.obs["cell_type"].astype(str)
     query.write_h5ad(folder / "query.h5ad")
@@ -156,7 +156,7 @@ def test_the_whole_visit_on_real_cells(visit, query_file, tmp_path):
     page = visit()
     choose(page, "pbmc68k-scanvi@1")
     assert "436" in page.inner_text("#card")
-    assert "no map" in page.inner_text("#empty")
+    assert "436 cells of the reference" in page.inner_text("#map-note")
     drop(page, query_file)
     page.wait_for_selector("text=No problems found")
     assert page.input_value("#batch") == "batch"
@@ -266,7 +266,7 @@ def test_bad_files_are_told_and_the_page_goes_on(visit, query_file, tmp_path, na
     choose(page, "pbmc68k-scanvi@1")
     (tmp_path / name).write_bytes(contents)
     drop(page, tmp_path / name)
-    page.wait_for_selector(f"#check >> text={words}")
+    page.wait_for_selector(f"#check .bad >> text={words}")
     assert not page.is_visible("#run-form")
     drop(page, query_file)
     page.wait_for_selector("text=No problems found")
@@ -365,7 +365,7 @@ def test_a_million_points_are_drawn_in_six_seconds(visit, served):
         const paint = performance.getEntriesByType("paint").find(({ name }) => name === "first-contentful-paint").startTime;
         start = performance.now(); plot.draw(); wait();
         return { first, moving, paint, full: performance.now() - start }; }""")
-    assert page.inner_text("#map-note") == "1,000,000 cells of the reference, by label."
+    assert page.inner_text("#map-note").startswith("1,000,000 points")
     assert times["first"] < 6000
     assert times["paint"] < 2000
     assert times["moving"] < 250

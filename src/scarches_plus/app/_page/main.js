@@ -77,7 +77,7 @@ class Page {
     if (!reference.map) { this.map = null; return; }
     if (this.map?.file === reference.map) return;
     const { xy, label, labels } = await view(`/maps/${reference.map}`);
-    this.map = { file: reference.map, xy, codes: label, labels };
+    this.map = { file: reference.map, xy, codes: label, labels, cells: reference.map_cells };
   }
 
   async show(states) {
@@ -159,7 +159,7 @@ class Page {
   underneath() {
     const { map } = this;
     const below = this.shown.length > 0;
-    map.layer ??= { xy: map.xy, pickable: false };
+    map.layer ??= { xy: map.xy, pickable: false, size: map.cells === map.codes.length ? 1 : 2.5 };
     const look = below || [...this.filter.hidden].join("\u0000");
     if (map.look !== look) {
       const colors = below ? map.labels.map(() => GREY) : groupColors(map.labels, map.labels);
@@ -191,10 +191,16 @@ class Page {
   }
 
   note() {
-    if (this.shown.length === 0) return this.map ? `${count(this.map.codes.length)} cells of the reference, by label.` : "";
+    if (this.shown.length === 0) return this.map ? `${this.base()}, by label.` : "";
     const cells = this.shown.map(({ name, n }) => `${name}: ${count(n)} cells`).join("; ");
     if (!this.map) return `${cells}. This reference has no map: the picture is of these cells alone.`;
-    return `${cells}, on ${count(this.map.codes.length)} cells of the reference, which stay where they are.`;
+    return `${cells}, on ${this.base()}, which stay where they are.`;
+  }
+
+  /** What the map is of: cells, or points that stand for 20 of them and more where the cells stay at home. */
+  base() {
+    const { cells, codes } = this.map;
+    return cells === codes.length ? `${count(cells)} cells of the reference` : `${count(codes.length)} points that stand for ${count(cells)} cells of the reference`;
   }
 
   select(found) {

@@ -71,13 +71,14 @@ export class Setup {
   async send(file) {
     if (!file) return;
     const bar = el("progress", { max: 1, value: 0, "aria-label": "Sending the file" });
-    this.forget();
+    const turn = this.forget();
     fill($("check"), el("p", {}, `Sending ${file.name} to the server on this machine…`), bar);
     try {
       const sent = await upload(file, (share) => { bar.value = share; });
+      if (turn !== this.sends) return; // another file was taken meanwhile
       this.cells = { file: sent.file, name: file.name };
     } catch (error) {
-      fill($("check"), el("p", { class: "bad" }, error.message));
+      if (turn === this.sends) fill($("check"), el("p", { class: "bad" }, error.message));
       return;
     } finally {
       $("file").value = "";
@@ -93,10 +94,14 @@ export class Setup {
     await this.check();
   }
 
+  /** Leave the cells of before, and whatever is still asked about them; return the number of those to come. */
   forget() {
+    this.sends = (this.sends ?? 0) + 1;
+    this.checks = (this.checks ?? 0) + 1;
     this.cells = null;
     this.report = null;
     $("run-form").hidden = true;
+    return this.sends;
   }
 
   /** What of a job's options names the cells and how they are read. */

@@ -9,12 +9,14 @@ import numpy as np
 from anndata import AnnData
 
 from scarches_plus import _keys as keys
-from scarches_plus import tl
+from scarches_plus import _visit, tl
 from scarches_plus._files import write_file
 from scarches_plus.app._jobs._view import view_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scarches_plus._visit import Known
 
 #: Where pictures lie in cells that have one, and where a query's positions go.
 BASIS = "X_umap"
@@ -26,7 +28,7 @@ _NO_LABEL = 65_535
 
 @dataclass(frozen=True)
 class Picture:
-    """A reference's map: a point for each of its cells.
+    """A reference's map: a point for each of its cells, or for 20 of them and more.
 
     Attributes
     ----------
@@ -38,12 +40,15 @@ class Picture:
         Label of each, -1 for none.
     labels
         What the codes stand for.
+    n_cells
+        How many cells the points stand for.
     """
 
     map: Any
     points: np.ndarray
     codes: np.ndarray
     labels: tuple[str, ...]
+    n_cells: int
 
     def write_view(self, file: Path) -> None:
         """Write the points as the page reads them."""
@@ -51,15 +56,21 @@ class Picture:
         write_file(file, view_of({"xy": self.points.astype(np.float32), "label": label}, labels=list(self.labels)))
 
 
-def picture_of(cells: AnnData, labels_key: str, kept: Path) -> Picture:
-    """Return the map of a reference; one that has to be drawn is kept in a file, since that takes minutes."""
-    if BASIS not in cells.obsm and kept.is_file():
-        cells.obsm[BASIS] = np.load(kept, allow_pickle=False)
-    found = tl.reference_map(cells, basis=BASIS, labels_key=labels_key)
-    if BASIS not in cells.obsm:
+def picture_of(known: Known, labels_key: str, kept: Path) -> Picture | None:
+    """Return the map of a reference, ``None`` if it has none; one that has to be drawn is kept in a file."""
+    cells = known.cells
+    drawn = cells is not None and BASIS not in cells.obsm
+    if cells is not None and drawn and kept.is_file():
+        cells.obsm[BASIS], drawn = np.load(kept, allow_pickle=False), False
+    found = _visit.picture_of(known, labels_key)
+    if found is None:
+        return None
+    if cells is not None and drawn:
         cells.obsm[BASIS] = found.points
         write_file(kept, lambda file: np.save(file, np.asarray(found.points, dtype=np.float32)))
-    return Picture(found, np.asarray(found.points), np.asarray(found.of_label), tuple(found.labels))
+    return Picture(
+        found, np.asarray(found.points), np.asarray(found.of_label), tuple(found.labels), int(np.sum(found.n_cells))
+    )
 
 
 def place_query(adata: AnnData, picture: Picture | None, seed: int) -> None:

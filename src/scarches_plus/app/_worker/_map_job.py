@@ -6,8 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus import _keys as keys
-from scarches_plus import hub, tl
+from scarches_plus import _visit, tl
 from scarches_plus._text import for_line
 from scarches_plus.model import set_seed
 
@@ -29,8 +28,8 @@ STEPS = {
     "opening the reference": 0.10,
     "reading the cells": 0.08,
     "mapping": 0.47,
-    "transferring labels": 0.05,
     "looking for novel cells": 0.10,
+    "transferring labels": 0.05,
     "placing cells on the map": 0.10,
     "writing the results": 0.10,
 }
@@ -65,11 +64,15 @@ def map_job(options: dict[str, Any], query: str, out: str, maps: str, tell: Call
             batch_key = name_batches(adata, options)
         with progress.step("mapping"):
             _map(adata, reference, options, batch_key)
-        with progress.step("transferring labels"):
-            known = reference.model if reference.cells is None else reference.cells
-            tl.transfer_labels(adata, known, labels_key, unknown_above=options["unknown_above"], probabilities=True)
         with progress.step("looking for novel cells"):
-            novelty = _find_novel(adata, reference, labels_key, options)
+            why_not = _visit.find_novel(
+                adata, reference.known, labels_key, alpha=options["alpha"], layer=options["layer"]
+            )
+        with progress.step("transferring labels"):
+            consensus = _visit.transfer(
+                adata, reference.known, labels_key, novel_key=None if why_not else "novel",
+                unknown_above=options["unknown_above"], probabilities=True,
+            )  # fmt: skip
         with progress.step("placing cells on the map"):
             picture = reference.picture(labels_key, Path(maps))
             place_query(adata, picture, options["seed"])
@@ -86,7 +89,8 @@ def map_job(options: dict[str, Any], query: str, out: str, maps: str, tell: Call
             labels_key=labels_key,
             batch_key=batch_key,
             map_of="query" if picture is None else "reference",
-            novelty=novelty,
+            why_not=why_not,
+            consensus=consensus,
             notes=notes,
             seconds=progress.seconds,
         )
@@ -99,21 +103,3 @@ def _map(adata: AnnData, reference: Reference, options: dict[str, Any], batch_ke
         return
     set_seed(options["seed"])
     tl.map_query(adata, reference.model, **where, max_epochs=options["max_epochs"], on_problem=options["on_problem"])
-
-
-def _find_novel(adata: AnnData, reference: Reference, labels_key: str, options: dict[str, Any]) -> str:
-    """Look for novel cells where that can be done, and return why it cannot otherwise."""
-    where = {"alpha": options["alpha"], "layer": options["layer"]}
-    try:
-        if reference.profiles:
-            tl.detect_novel(adata, hub.load_profiles(reference.path), **where)
-            return ""
-        spec, cells = reference.model.spec, reference.cells
-        if cells is None or cells.X is None or not cells.n_vars:
-            return "novelty was not judged: the reference carries neither label profiles nor cells with counts"
-        if spec.batch_key not in cells.obs:
-            return "novelty was not judged: the reference's cells have no column of batches"
-        tl.detect_novel(adata, cells, labels_key, batch_key=spec.batch_key, **where)
-    except ValueError as error:
-        return f"novelty was not judged: {for_line(error)}"
-    return "" if adata.uns[keys.UNS][keys.NOVEL]["novel"]["judged"] else "novelty was not judged: no honest answer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import warnings
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from scarches_plus import _keys as keys
 from scarches_plus import hub, load, tl
 from scarches_plus._cell_files import read_cells
 from scarches_plus._cells import names_of
+from scarches_plus._visit import Known
 from scarches_plus.bundle import BUNDLE, layout_at
 
 from ._map import BASIS, Picture, picture_of
@@ -39,26 +41,35 @@ class Reference:
         What names it.
     path
         Where it lies.
-    model
-        Its model.
-    cells
-        Its cells with their embedding, if it came with any.
+    known
+        Its model, its cells with their embedding if it came with any, and its summary if it has one.
     card
         What it says about itself.
-    profiles
-        Whether it carries label profiles.
     opens_cells
         Python that opens its cells.
     """
 
     what: str
     path: Path
-    model: Any
-    cells: AnnData | None
+    known: Known
     card: dict[str, Any]
-    profiles: bool
     opens_cells: str = "sp.hub.load_reference(REFERENCE)"
     pictures: dict[str, Picture | None] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Any:
+        """Its model."""
+        return self.known.model
+
+    @property
+    def cells(self) -> AnnData | None:
+        """Its cells, if it came with any."""
+        return self.known.cells
+
+    @property
+    def profiles(self) -> bool:
+        """Whether it carries label profiles."""
+        return self.known.summary is not None and self.known.summary.profiles is not None
 
     @property
     def labels_keys(self) -> list[str]:
@@ -97,11 +108,9 @@ class Reference:
         return {label: int(n_cells[of_label == code].sum()) for code, label in enumerate(summary.labels)}
 
     def picture(self, labels_key: str, folder: Path) -> Picture | None:
-        """Return its map, ``None`` if it has no cells to draw one of."""
+        """Return its map, ``None`` if it has neither one nor cells to draw one of."""
         if labels_key not in self.pictures:
-            self.pictures[labels_key] = (
-                None if self.cells is None else picture_of(self.cells, labels_key, folder / f"{self.name}.npy")
-            )
+            self.pictures[labels_key] = picture_of(self.known, labels_key, folder / f"{self.name}.npy")
         return self.pictures[labels_key]
 
     @property
@@ -134,11 +143,12 @@ def open_reference(what: str) -> Reference:
         )
         raise ValueError(message)
     card: dict[str, Any] = {"title": path.name}
-    cells, profiles, opens = None, False, "sp.hub.load_reference(REFERENCE)"
+    cells, summary, opens = None, None, "sp.hub.load_reference(REFERENCE)"
     if layout_at(path) == BUNDLE:
         manifest = hub.info(path)
         card = manifest.card.model_dump(mode="json") | {"cells": manifest.training.n_cells}
-        profiles = manifest.profiles is not None
+        with contextlib.suppress(hub.BundleError):  # without one
+            summary = hub.load_summary(path)
         if manifest.reference is not None and {"latent", "labels"} <= set(manifest.reference.holds):
             cells = hub.load_reference(path)
     elif (path / _CELLS).is_file():
@@ -153,7 +163,7 @@ def open_reference(what: str) -> Reference:
         opens += "\nsp.tl.embed(cells, model)"
     while len(_held) >= _MOST_HELD:
         del _held[next(iter(_held))]
-    _held[what] = Reference(what, path, model, cells, card, profiles, opens)
+    _held[what] = Reference(what, path, Known(model, cells, summary), card, opens)
     return _held[what]
 
 
@@ -198,7 +208,7 @@ def describe(what: str, maps: str, labels_key: str | None, tell: Callable[..., N
     if picture is not None:
         file = folder / f"{reference.name}.{hashlib.sha256(key.encode()).hexdigest()[:8]}.view"
         picture.write_view(file)
-        shown = {"map": file.name, "map_labels": list(picture.labels), "map_points": len(picture.points)}
+        shown = {"map": file.name, "map_labels": list(picture.labels), "map_cells": picture.n_cells}
     return {
         "what": what,
         "card": reference.card,

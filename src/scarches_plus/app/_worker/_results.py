@@ -47,7 +47,8 @@ def write_results(
     labels_key: str,
     batch_key: str,
     map_of: str,
-    novelty: str,
+    why_not: str,
+    consensus: bool,
     notes: list[str],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
@@ -64,7 +65,9 @@ def write_results(
         "map": map_of,
         "kind": kind,
         "columns_read": columns_read,
-        "novelty": novelty,
+        "novelty": _not_judged(adata, why_not),
+        "looked_for_novel": not why_not,
+        "consensus": consensus,
         "notes": notes,
         "has_cells": reference.cells is not None,
         "seconds": {step: round(value, 2) for step, value in seconds.items()},
@@ -135,6 +138,14 @@ def _write_column(folder: Path, number: int, name: str, values: pd.Series) -> di
 
 def _counts(values: pd.Series) -> dict[str, int]:
     return {str(label): int(n) for label, n in values.value_counts().items() if n}
+
+
+def _not_judged(adata: AnnData, why_not: str) -> str:
+    """Return why novelty was not judged, "" if it was."""
+    if why_not:
+        return f"novelty was not judged: {why_not}"
+    judged = adata.uns[keys.UNS][keys.NOVEL]["novel"]["judged"]
+    return "" if judged else "novelty was not judged: the cells are as if of one type; the notes say what helps"
 
 
 def _novel(adata: AnnData) -> dict[str, Any] | None:

@@ -32,7 +32,7 @@ def script_of(
     query
         Path of the cells, or their name where they were sent.
     """
-    labels_key, batch_key = summary["labels_key"], summary["batch_key"]
+    batch_key = summary["batch_key"]
     steps = [
         "# Repeats a mapping that was made on the page of scarches_plus: python script.py",
         "import anndata",
@@ -43,10 +43,11 @@ def script_of(
         f"REFERENCE = {options['reference']!r}",
         *_read(summary, query),
         *([f"query.obs[{ONE_BATCH!r}] = {BATCH!r}"] if batch_key == ONE_BATCH else []),
+        *_reference(reference),
         *_map(options, batch_key),
-        *_labels(options, reference, labels_key),
-        *_novelty(options, reference, labels_key, summary["novelty"]),
-        *_positions(options, reference, labels_key, summary["n_cells"]),
+        *_novelty(options, reference, summary),
+        *_labels(options, reference, summary),
+        *_positions(options, reference, summary),
         "query.write_h5ad('repeated.h5ad')",
     ]
     return "\n".join(steps) + "\n"
@@ -74,43 +75,51 @@ def _read(summary: dict[str, Any], query: str) -> list[str]:
 def _map(options: dict[str, Any], batch_key: str) -> list[str]:
     where = {"layer": options["layer"], "batch_key": batch_key}
     if options["method"] == "zero-shot":
-        return ["model = sp.load(REFERENCE)", _call("sp.tl.embed", "query", "model", **where)]
+        return [_call("sp.tl.embed", "query", "model", **where)]
     problem = None if options["on_problem"] == "raise" else options["on_problem"]
     return [
-        "model = sp.load(REFERENCE)",
         f"scvi.settings.seed = {options['seed']}",
         _call("sp.tl.map_query", "query", "model", **where, max_epochs=options["max_epochs"], on_problem=problem),
     ]
 
 
-def _labels(options: dict[str, Any], reference: Reference, labels_key: str) -> list[str]:
-    call = _call(
-        "sp.tl.transfer_labels", "query", "model" if reference.cells is None else "cells", repr(labels_key),
-        unknown_above=options["unknown_above"], probabilities=True,
-    )  # fmt: skip
-    return [call] if reference.cells is None else [f"cells = {reference.opens_cells}", call]
+def _reference(reference: Reference) -> list[str]:
+    parts = ["model = sp.load(REFERENCE)"]
+    if reference.known.summary is not None:
+        parts.append("summary = sp.hub.load_summary(REFERENCE)")
+    return parts if reference.cells is None else [*parts, f"cells = {reference.opens_cells}"]
 
 
-def _novelty(options: dict[str, Any], reference: Reference, labels_key: str, why_not: str) -> list[str]:
-    if why_not and "honest" not in why_not:
-        return [f"# {why_not}"]
+def _novelty(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
+    if not summary["looked_for_novel"]:
+        return [f"# {for_line(summary['novelty'])}"]
+    where = {"alpha": options["alpha"], "layer": options["layer"]}
     if reference.profiles:
-        return [
-            _call("sp.tl.detect_novel", "query", "sp.hub.load_profiles(REFERENCE)", alpha=options["alpha"],
-                  layer=options["layer"]),
-        ]  # fmt: skip
+        return [_call("sp.tl.detect_novel", "query", "summary", **where)]
+    batch_key = reference.model.spec.batch_key
+    return [_call("sp.tl.detect_novel", "query", "cells", repr(summary["labels_key"]), batch_key=batch_key, **where)]
+
+
+def _labels(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
+    source = "model" if reference.cells is None else "cells"
+    both = ["classifier=summary"] if summary["consensus"] else []
     return [
-        _call("sp.tl.detect_novel", "query", "cells", repr(labels_key), batch_key=reference.model.spec.batch_key,
-              alpha=options["alpha"], layer=options["layer"]),
+        _call(
+            "sp.tl.transfer_labels", "query", source, repr(summary["labels_key"]), *both,
+            novel_key="novel" if summary["looked_for_novel"] else None,
+            unknown_above=options["unknown_above"], probabilities=True,
+        )
     ]  # fmt: skip
 
 
-def _positions(options: dict[str, Any], reference: Reference, labels_key: str, n_cells: int) -> list[str]:
+def _positions(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
     place = _call("sp.tl.place", "query", "picture", key_added=POSITIONS)
     if reference.cells is not None:
-        return [_call("picture = sp.tl.reference_map", "cells", basis=BASIS, labels_key=labels_key), place]
+        return [_call("picture = sp.tl.reference_map", "cells", labels_key=summary["labels_key"]), place]
+    if summary["map"] == "reference":
+        return ["picture = summary.map", place]
     draw = _call("picture = sp.tl.reference_map", "some", basis=BASIS, rng=options["seed"])
-    if n_cells <= DRAWN_CELLS:
+    if summary["n_cells"] <= DRAWN_CELLS:
         choose, place = "some = query.copy()", f"query.obsm[{POSITIONS!r}] = picture.points"
     else:
         seed = options["seed"]
