@@ -89,10 +89,11 @@ def test_a_bundle_without_cells_labels_by_its_summary(lab, tmp_path):
     run("map", folder / "query.h5ad", "--model", folder / "built", "--out", mapped, "--max-epochs", 2)
     run("transfer", mapped, "--reference", folder / "built", "--labels-key", "cell_type", "--out", labelled)
     assert "cell_type_pred" in anndata.read_h5ad(labelled).obs
-    for verb in ("report", "abundance"):
-        out = tmp_path / ("out" if verb == "report" else "out.csv")
-        with pytest.raises(ValueError, match="--with-cells"):
-            run(verb, labelled, "--reference", folder / "built", "--labels-key", "cell_type", "--out", out)
+    of = ["--reference", folder / "built", "--labels-key", "cell_type"]
+    with pytest.raises(ValueError, match="--with-cells"):
+        run("abundance", labelled, *of, "--out", tmp_path / "out.csv")
+    run("report", labelled, *of, "--out", tmp_path / "report")  # on the map of the bundle
+    assert (tmp_path / "report" / "report.html").exists()
 
 
 def test_names_that_other_files_begin_with(lab, tmp_path, monkeypatch):
