@@ -1,9 +1,9 @@
 // Colours that people with any colour vision can tell apart, as far as there are such.
 
-// Okabe and Ito 2008, without black and yellow, then Tol's muted scheme, in an order of large steps.
+// Okabe and Ito 2008, without black and yellow, then Tol's muted scheme with an indigo that dark pages show.
 const GROUPS = [
-  "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#332288", "#999933", "#882255", "#44aa99",
-  "#ddcc77", "#aa4499", "#117733", "#88ccee", "#cc6677", "#6a4c93", "#b8860b", "#4f772d", "#9c6644", "#2a9d8f",
+  "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7e57c2", "#999933", "#882255", "#44aa99",
+  "#ddcc77", "#aa4499", "#117733", "#88ccee", "#cc6677", "#4a3a8c", "#b8860b", "#4f772d", "#9c6644", "#2a9d8f",
 ];
 // cividis, which reads the same with and without red and green
 const STEPS = ["#00204d", "#00336f", "#39486b", "#575d6d", "#707173", "#8a8779", "#a69d75", "#c4b56c", "#e4cf5b", "#ffea46"];
