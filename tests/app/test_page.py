@@ -98,7 +98,10 @@ def origin(address):
 
 
 def choose(page, reference):
-    page.select_option("#reference", reference)
+    with page.expect_response(
+        lambda answer: answer.url.endswith("/api/references") and answer.request.method == "POST"
+    ):
+        page.select_option("#reference", reference)
     page.wait_for_selector("#card .card")
 
 
@@ -156,7 +159,7 @@ def test_the_whole_visit_on_real_cells(visit, query_file, tmp_path):
     page = visit()
     choose(page, "pbmc68k-scanvi@1")
     assert "436" in page.inner_text("#card")
-    assert "436 cells of the reference" in page.inner_text("#map-note")
+    page.wait_for_selector("#map-note:has-text('436 cells of the reference')")
     drop(page, query_file)
     page.wait_for_selector("text=No problems found")
     assert page.input_value("#batch") == "batch"
