@@ -3,9 +3,11 @@
 import os
 import socket
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 
@@ -117,6 +119,37 @@ def publish_at():
         patch.setitem(SERVICES, name, replace(SERVICES[name], address=address))
 
     return put
+
+
+@pytest.fixture(scope="session")
+def serve_page():
+    """Serve the page to a client of this process: ``with serve_page(folder) as server``.
+
+    ``server.client`` knows the token; ``server.api`` lists the routes of the API; ``server.workers()`` are the numbers
+    of the processes that work.
+    """
+    from starlette.testclient import TestClient
+
+    from scarches_plus.app._server._application import make_application
+    from scarches_plus.app._server._routes import ROUTES
+    from scarches_plus.app._server._settings import Settings, own_hosts
+
+    @contextmanager
+    def serve(folder, **settings):
+        token = "a-token-of-the-tests"
+        app = make_application(Settings(folder, token, own_hosts("127.0.0.1", 8765), **settings))
+        headers = {"authorization": f"Bearer {token}"}
+        with TestClient(app, base_url="http://127.0.0.1:8765", headers=headers, follow_redirects=False) as client:
+            place = app._app.state.workplace
+            yield SimpleNamespace(
+                client=client,
+                token=token,
+                folder=folder,
+                api=[(one.method, one.path) for one in ROUTES],
+                workers=lambda: {"jobs": place.jobs.pid, "questions": place.questions.pid},
+            )
+
+    return serve
 
 
 @pytest.fixture

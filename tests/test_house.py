@@ -30,7 +30,7 @@ MOST_HELPERS = 12
 
 _DOTTED = re.compile(r"scarches_plus(\.\w+)+")
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PACKAGES = ("cli", "datasets", "hub", "bundle", "metrics", "model", "module", "pl", "pp", "tl", "train")
+PACKAGES = ("app", "cli", "datasets", "hub", "bundle", "metrics", "model", "module", "pl", "pp", "tl", "train")
 
 
 def imported(file):

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, hub, metrics, model, module, pl, pp, tl, train
+    from . import app, datasets, hub, metrics, model, module, pl, pp, tl, train
     from ._load import load
 
-__all__ = ["datasets", "hub", "load", "metrics", "model", "module", "pl", "pp", "tl", "train"]
+__all__ = ["app", "datasets", "hub", "load", "metrics", "model", "module", "pl", "pp", "tl", "train"]
 
 __version__ = version("scarches-plus")
 

@@ -151,3 +151,14 @@ TABLE_COLUMNS = 2**16
 ROWS_OF_A_WIDE_TABLE = 100
 #: A description in a .zarr folder: that of all 1,000 arrays has 1 MB.
 ZARR_JSON_BYTES = 4 * 2**20
+#: A file of cells that a visitor sends to the page, unless the option of the command says otherwise.
+UPLOAD_BYTES = 20 * 2**30
+#: The other fields of such a form, a question to the API, and the reading of one column or table by the page.
+FORM_BYTES = 2**20
+#: Jobs of the page that wait or run.
+WAITING_JOBS = 1_000
+#: Cells of a selection whose table or whose reasons the page asks for at once.
+ASKED_CELLS = 5_000
+#: Categories of a column that the page can colour by, and columns that it is given.
+SHOWN_CATEGORIES = 2_000
+SHOWN_COLUMNS = 300

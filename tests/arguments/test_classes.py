@@ -21,6 +21,7 @@ NETWORK_KINDS = {"n_hidden": "few", "n_latent": "few", "n_layers": "few", "dropo
 PENALTY = {"weight": "not negative", "warmup_epochs": "count", "warmup": "choice"}
 #: Class, what it takes, and the kinds of its parameters.
 CONSTRUCTORS = {
+    "app.Client": ({"address": "http://127.0.0.1:1/?token=a"}, {"address": "name", "token": "name?"}),
     "train.EWC": ({}, PENALTY),
     "train.MMD": (
         {},

@@ -33,6 +33,7 @@ _COMMANDS = {
     "_novelty": {"novel": "novel", "name": "name", "extend": "extend"},
     "_scoring": {"report": "report", "evaluate": "evaluate"},
     "_hub": {"hub": "hub"},
+    "_page": {"app": "app_"},
 }
 
 

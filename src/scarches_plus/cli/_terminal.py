@@ -118,7 +118,7 @@ def _is_ours(error: Exception) -> bool:
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    if last is None or not isinstance(error, ValueError | KeyError | TypeError | RuntimeError):
+    if last is None or not isinstance(error, ValueError | KeyError | TypeError | RuntimeError | ImportError):
         return False
     module = str(last.tb_frame.f_globals.get("__name__", ""))
     return module.split(".", 1)[0] == "scarches_plus" and last.tb_frame.f_code.co_code[last.tb_lasti] in _RAISES

@@ -1,0 +1,264 @@
+"""Talk to a server of the page from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from scarches_plus import _arguments as check
+from scarches_plus._files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+    from pathlib import Path
+
+_ENDED = {"done", "failed", "cancelled"}
+_CHUNK = 2**20
+_SECONDS = 3600.0
+_REFUSED = 400
+
+
+class Client:
+    """Sends cells to a server that :func:`serve` (``scarches-plus app``) runs, and fetches what became of them.
+
+    Parameters
+    ----------
+    address
+        What the server printed: ``"http://127.0.0.1:8765/?token=..."``.
+    token
+        The token, if the address has none.
+
+    Raises
+    ------
+    ValueError
+        If the address is none, or there is no token.
+    TypeError
+        If an argument is of another kind, such as a text where a list is meant.
+
+    Examples
+    --------
+    >>> client = sp.app.Client("http://127.0.0.1:8765/?token=...")  # doctest: +SKIP
+    >>> job = client.map("query.h5ad", "pbmc68k-scanvi", batch_key="batch")  # doctest: +SKIP
+    >>> client.wait(job)  # doctest: +SKIP
+    >>> client.download(job, "cells.csv", "cells.csv")  # doctest: +SKIP
+    """
+
+    def __init__(self, address: str, token: str | None = None) -> None:
+        check.texts(address=address)
+        check.texts_or_none(token=token)
+        parts = urlsplit(address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            message = (
+                f"address must be what scarches-plus app printed (http://127.0.0.1:8765/?token=...), not {address!r}"
+            )
+            raise ValueError(message)
+        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
+        self._token = token or parse_qs(parts.query).get("token", [""])[0]
+        if not self._token:
+            message = "the address has no token: pass token="
+            raise ValueError(message)
+
+    def references(self) -> list[dict[str, Any]]:
+        """Return the references that the server offers."""
+        found: list[dict[str, Any]] = self._json("GET", "/api/references")["references"]
+        return found
+
+    def reference(self, what: str, labels_key: str | None = None) -> dict[str, Any]:
+        """Open a reference, and return its card, labels and sizes.
+
+        Parameters
+        ----------
+        what
+            What names it.
+        labels_key
+            Which of its labels; by default those that it was trained with.
+        """
+        check.texts(what=what)
+        check.texts_or_none(labels_key=labels_key)
+        return self._json("POST", "/api/references", {"what": what, "labels_key": labels_key})
+
+    def check(self, cells: str | Path, reference: str, **options: Any) -> dict[str, Any]:
+        """Send a file of cells, and return what is wrong with it and what columns it has.
+
+        Parameters
+        ----------
+        cells
+            A file of cells, on this machine.
+        reference
+            What names the reference.
+        **options
+            As for :meth:`map`.
+        """
+        file = self._send("/api/files", check.path("cells", cells), {})["file"]
+        found = self._json("POST", "/api/check", {"reference": reference, "file": file, **options})
+        self._request("DELETE", f"/api/files/{file}").read()
+        return found
+
+    def map(self, cells: str | Path, reference: str, **options: Any) -> str:
+        """Send a file of cells to be mapped, a piece at a time, and return the name of the job.
+
+        Parameters
+        ----------
+        cells
+            A file of cells, on this machine.
+        reference
+            What names the reference.
+        **options
+            Such as ``batch_key``, ``method`` (``"surgery"`` or ``"zero-shot"``), ``max_epochs``; the server refuses
+            those that it does not know, and ``/api/openapi.json`` lists them.
+
+        Raises
+        ------
+        RuntimeError
+            If the server refuses; the message is its own.
+        """
+        check.texts(reference=reference)
+        given = {"reference": reference, **options}
+        job: str = self._send("/api/jobs", check.path("cells", cells), {"options": json.dumps(given)})["id"]
+        return job
+
+    def state(self, job: str) -> dict[str, Any]:
+        """Return where a job is: ``status``, ``step``, ``progress``, ``seconds_left``, ``message``, ``position``."""
+        return self._json("GET", f"/api/jobs/{_part('job', job)}")
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return all jobs, the oldest first."""
+        found: list[dict[str, Any]] = self._json("GET", "/api/jobs")["jobs"]
+        return found
+
+    def wait(
+        self, job: str, *, tell: Callable[[dict[str, Any]], object] | None = None, seconds: float = _SECONDS
+    ) -> dict[str, Any]:
+        """Wait until a job has ended, and return the summary of its results.
+
+        Parameters
+        ----------
+        job
+            The job.
+        tell
+            Is given each state.
+        seconds
+            How long to wait.
+
+        Raises
+        ------
+        RuntimeError
+            If the job failed or was cancelled.
+        TimeoutError
+            If it has not ended by then.
+        """
+        until = time.monotonic() + check.number("seconds", seconds, least=0)
+        with contextlib.closing(self._events(job)) as events:
+            for state in events:
+                if tell is not None:
+                    tell(state)
+                if state["status"] == "done":
+                    return self.result(job)
+                if state["status"] in _ENDED:
+                    message = f"the job {state['status']}: {state['message']}"
+                    raise RuntimeError(message)
+                if time.monotonic() > until:
+                    break
+        message = f"job {job} has not ended after {seconds:g} s"
+        raise TimeoutError(message)
+
+    def result(self, job: str) -> dict[str, Any]:
+        """Return the summary of a finished job: composition, novel cells, notes, columns."""
+        return self._json("GET", f"/api/jobs/{_part('job', job)}/result")
+
+    def download(self, job: str, name: str, out: str | Path) -> Path:
+        """Fetch a file of a finished job, and return where it lies.
+
+        Parameters
+        ----------
+        job
+            The job.
+        name
+            ``"result.h5ad"``, ``"cells.csv"``, ``"cells.arrow"``, ``"report.html"`` or ``"script.py"``.
+        out
+            File to write.
+        """
+        answer = self._request("GET", f"/api/jobs/{_part('job', job)}/files/{_part('name', name)}")
+
+        def write(file: Path) -> None:
+            with file.open("wb") as target:
+                while chunk := answer.read(_CHUNK):
+                    target.write(chunk)
+
+        place = check.path("out", out)
+        write_file(place, write)
+        return place
+
+    def cancel(self, job: str) -> None:
+        """Cancel a job that waits or runs; remove one that has ended, with its results."""
+        self._request("DELETE", f"/api/jobs/{_part('job', job)}").read()
+
+    def _events(self, job: str) -> Generator[dict[str, Any]]:
+        """Yield each state of a job."""
+        answer = self._request("GET", f"/api/jobs/{_part('job', job)}/events")
+        with contextlib.closing(answer):
+            for line in answer:
+                if line.startswith(b"data: "):
+                    yield json.loads(line[len(b"data: ") :])
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        headers = {} if body is None else {"content-type": "application/json"}
+        contents = None if body is None else json.dumps(body).encode()
+        found: dict[str, Any] = json.loads(self._request(method, path, contents, headers).read())
+        return found
+
+    def _send(self, path: str, file: Path, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Send a form with a file, a piece at a time."""
+        boundary = secrets.token_hex(16)
+        head = "".join(
+            f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        )
+        head += (
+            f'--{boundary}\r\ncontent-disposition: form-data; name="file"; '
+            f"filename*=UTF-8''{quote(file.name, safe='')}\r\n\r\n"
+        )
+        start, end = head.encode(), f"\r\n--{boundary}--\r\n".encode()
+
+        def pieces() -> Iterator[bytes]:
+            yield start
+            with file.open("rb") as source:
+                while chunk := source.read(_CHUNK):
+                    yield chunk
+            yield end
+
+        headers = {
+            "content-type": f"multipart/form-data; boundary={boundary}",
+            "content-length": str(len(start) + file.stat().st_size + len(end)),
+        }
+        found: dict[str, Any] = json.loads(self._request("POST", path, pieces(), headers).read())
+        return found
+
+    def _request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> http.client.HTTPResponse:
+        own = {"authorization": f"Bearer {self._token}", "connection": "close"}
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=_SECONDS)
+        # the server may refuse a large file before all of it was sent, and say why
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(method, path, body, {**own, **(headers or {})})
+        answer = connection.getresponse()
+        if answer.status >= _REFUSED:
+            text = answer.read()
+            try:
+                message = json.loads(text)["error"]
+            except (ValueError, KeyError, TypeError):
+                message = f"the server answers {answer.status} {answer.reason}"
+            raise RuntimeError(message)
+        return answer
+
+
+def _part(name: str, value: str) -> str:
+    check.texts(**{name: value})
+    return quote(value, safe="")

@@ -1,0 +1,1 @@
+"""Keep jobs in a folder, and run them in order in worker processes."""

@@ -1,0 +1,163 @@
+"""Keep jobs, sent files and maps in the folder that the user chose."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from scarches_plus._files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+ENDED = ("done", "failed", "cancelled")
+_ID = re.compile(r"[0-9a-f]{16}")
+#: Characters that a name of a file on this disk may have: others, of any alphabet, become a line.
+_ODD = re.compile(r"[^\w.+ -]")
+_MOST_CHARACTERS = 100
+#: Seconds that a file waits for its job, before the next start of the server removes it.
+_UNUSED = 24 * 3600
+
+
+@dataclass(frozen=True)
+class State:
+    """State of a job, as people wait for it.
+
+    Attributes
+    ----------
+    status
+        Where it is.
+    step, progress, seconds_left
+        What is done, the share that is, from 0 to 1, and how long it may take.
+    message
+        What went wrong.
+    position
+        How many jobs are before it.
+    """
+
+    status: Status
+    step: str = ""
+    progress: float = 0.0
+    seconds_left: float | None = None
+    message: str = ""
+    position: int = 0
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+
+
+class Store:
+    """Holds jobs as folders, one each, so that a restart finds them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.jobs = folder / "jobs"
+        self.files = folder / "files"
+        self.maps = folder / "maps"
+        for one in (self.jobs, self.files, self.maps):
+            one.mkdir(parents=True, exist_ok=True)
+        self._states: dict[str, State] = {}
+        for path in sorted(self.jobs.iterdir(), key=lambda one: one.stat().st_mtime):
+            if _ID.fullmatch(path.name) and (path / "job.json").is_file():
+                self._states[path.name] = _read_state(path)
+        self._remove_unused_files()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._states, key=lambda job: self._states[job].created))
+
+    def __contains__(self, job: object) -> bool:
+        return job in self._states
+
+    def path(self, job: str) -> Path:
+        """Return the folder of a job that is there."""
+        if job not in self._states:
+            raise KeyError(job)
+        return self.jobs / job
+
+    def state(self, job: str) -> State:
+        """Return the state of a job that is there."""
+        return self._states[job]
+
+    def options(self, job: str) -> dict[str, Any]:
+        """Return what was asked for."""
+        found: dict[str, Any] = json.loads((self.path(job) / "job.json").read_text(encoding="utf-8"))
+        return found
+
+    def add(self, options: dict[str, Any]) -> str:
+        """Write a new job down, and return its name."""
+        job = secrets.token_hex(8)
+        (self.jobs / job).mkdir()
+        write_file(self.jobs / job / "job.json", json.dumps(options).encode())
+        self._states[job] = State("queued")
+        self.change(job, created=time.time())
+        return job
+
+    def change(self, job: str, *, keep: bool = True, **changes: Any) -> State:
+        """Change a state, on disk as well unless it is one of many steps."""
+        state = replace(self._states[job], **changes)
+        self._states[job] = state
+        if keep:
+            write_file(self.jobs / job / "state.json", json.dumps(asdict(state)).encode())
+        return state
+
+    def remove(self, job: str) -> None:
+        """Remove a job and its file, unless another job needs it."""
+        file = self.options(job).get("file")
+        del self._states[job]
+        shutil.rmtree(self.jobs / job, ignore_errors=True)
+        if file is not None and all(self.options(other).get("file") != file for other in self._states):
+            shutil.rmtree(self.files / file, ignore_errors=True)
+
+    # --- Files that were sent ---
+
+    def new_file(self, name: str) -> tuple[str, Path]:
+        """Return a name for a file to come, and where it goes."""
+        file = secrets.token_hex(8)
+        (self.files / file).mkdir()
+        return file, self.files / file / safe_name(name)
+
+    def drop_file(self, file: str) -> None:
+        """Remove a file that came in part or is no use."""
+        if _ID.fullmatch(file):
+            shutil.rmtree(self.files / file, ignore_errors=True)
+
+    def file(self, file: str) -> Path:
+        """Return the path of a file that was sent."""
+        folder = self.files / file
+        if not _ID.fullmatch(file) or not folder.is_dir():
+            raise KeyError(file)
+        return next(one for one in folder.iterdir() if one.is_file())
+
+    def _remove_unused_files(self) -> None:
+        used = {self.options(job).get("file") for job in self._states}
+        for folder in self.files.iterdir():
+            if _ID.fullmatch(folder.name) and folder.name not in used and _age(folder) > _UNUSED:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def safe_name(name: str) -> str:
+    """Return the name of a foreign file for this disk: no folders, nothing hidden, not too long."""
+    base = re.split(r"[\\/]", name)[-1]
+    plain = _ODD.sub("_", base).strip(" .") or "cells"
+    stem, dot, suffix = plain.partition(".")
+    return (stem[: _MOST_CHARACTERS - 20] + dot + suffix[-20:])[:_MOST_CHARACTERS]
+
+
+def _read_state(path: Path) -> State:
+    """Return a job's state as it was, if that can be read; what ran when the server ended waits again."""
+    try:
+        state = State(**json.loads((path / "state.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return State("failed", message="its state could not be read; start it again", created=path.stat().st_mtime)
+    return state if state.status in ENDED else State("queued", created=state.created)
+
+
+def _age(folder: Path) -> float:
+    return time.time() - folder.stat().st_mtime

@@ -1,0 +1,128 @@
+"""Write the Python script that repeats a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scarches_plus._text import for_line
+
+from ._cells import BATCH, ONE_BATCH
+from ._map import BASIS, DRAWN_CELLS, POSITIONS
+
+if TYPE_CHECKING:
+    from ._reference import Reference
+
+
+def script_of(
+    options: dict[str, Any],
+    reference: Reference,
+    summary: dict[str, Any],
+    query: str,
+) -> str:
+    """Return a script that does what the job did, with the same seeds.
+
+    Parameters
+    ----------
+    options
+        What was asked for.
+    reference
+        The reference.
+    summary
+        What the job found out on its way: kind of the file, columns, and whether novel cells were looked for.
+    query
+        Path of the cells, or their name where they were sent.
+    """
+    batch_key = summary["batch_key"]
+    steps = [
+        "# Repeats a mapping that was made on the page of scarches_plus: python script.py",
+        "import anndata",
+        "import numpy as np",
+        "import scvi",
+        "import scarches_plus as sp",
+        "",
+        f"REFERENCE = {options['reference']!r}",
+        *_read(summary, query),
+        *([f"query.obs[{ONE_BATCH!r}] = {BATCH!r}"] if batch_key == ONE_BATCH else []),
+        *_reference(reference),
+        *_map(options, batch_key),
+        *_novelty(options, reference, summary),
+        *_labels(options, reference, summary),
+        *_positions(options, reference, summary),
+        "query.write_h5ad('repeated.h5ad')",
+    ]
+    return "\n".join(steps) + "\n"
+
+
+def _call(verb: str, *arguments: str, **options: Any) -> str:
+    given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+    return f"{verb}({', '.join([*arguments, *given])})"
+
+
+def _read(summary: dict[str, Any], query: str) -> list[str]:
+    """Return the lines that read the cells; what is no .h5ad was read by the page, and lies in its result."""
+    if summary["kind"] == "h5ad":
+        return [f"QUERY = {query!r}  # beside this script, or edit this line", "", "query = anndata.read_h5ad(QUERY)"]
+    return [
+        f"# The page read {for_line(query)} ({summary['kind']}): its cells are in the result that can be downloaded.",
+        "QUERY = 'result.h5ad'",
+        "",
+        "query = anndata.read_h5ad(QUERY)",
+        f"columns = {summary['columns_read']!r}",
+        "query = anndata.AnnData(query.X, obs=query.obs[columns], var=query.var, layers=query.layers)",
+    ]
+
+
+def _map(options: dict[str, Any], batch_key: str) -> list[str]:
+    where = {"layer": options["layer"], "batch_key": batch_key}
+    if options["method"] == "zero-shot":
+        return [_call("sp.tl.embed", "query", "model", **where)]
+    problem = None if options["on_problem"] == "raise" else options["on_problem"]
+    return [
+        f"scvi.settings.seed = {options['seed']}",
+        _call("sp.tl.map_query", "query", "model", **where, max_epochs=options["max_epochs"], on_problem=problem),
+    ]
+
+
+def _reference(reference: Reference) -> list[str]:
+    parts = ["model = sp.load(REFERENCE)"]
+    if reference.known.summary is not None:
+        parts.append("summary = sp.hub.load_summary(REFERENCE)")
+    return parts if reference.cells is None else [*parts, f"cells = {reference.opens_cells}"]
+
+
+def _novelty(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
+    if not summary["looked_for_novel"]:
+        return [f"# {for_line(summary['novelty'])}"]
+    where = {"alpha": options["alpha"], "layer": options["layer"]}
+    if reference.profiles:
+        return [_call("sp.tl.detect_novel", "query", "summary", **where)]
+    batch_key = reference.model.spec.batch_key
+    return [_call("sp.tl.detect_novel", "query", "cells", repr(summary["labels_key"]), batch_key=batch_key, **where)]
+
+
+def _labels(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
+    source = "model" if reference.cells is None else "cells"
+    both = ["classifier=summary"] if summary["consensus"] else []
+    return [
+        _call(
+            "sp.tl.transfer_labels", "query", source, repr(summary["labels_key"]), *both,
+            novel_key="novel" if summary["looked_for_novel"] else None,
+            unknown_above=options["unknown_above"], probabilities=True,
+        )
+    ]  # fmt: skip
+
+
+def _positions(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
+    place = _call("sp.tl.place", "query", "picture", key_added=POSITIONS)
+    if reference.cells is not None:
+        return [_call("picture = sp.tl.reference_map", "cells", labels_key=summary["labels_key"]), place]
+    if summary["map"] == "reference":
+        return ["picture = summary.map", place]
+    draw = _call("picture = sp.tl.reference_map", "some", basis=BASIS, rng=options["seed"])
+    if summary["n_cells"] <= DRAWN_CELLS:
+        choose, place = "some = query.copy()", f"query.obsm[{POSITIONS!r}] = picture.points"
+    else:
+        seed = options["seed"]
+        choose = f"some = query[np.sort(np.random.default_rng({seed}).permutation(query.n_obs)[:{DRAWN_CELLS}])].copy()"
+    alone = f"some.obsm.pop({BASIS!r}, None)"
+    return ["# the reference has no map: this one is of the query alone", choose, alone, draw, place]
