@@ -65,7 +65,7 @@ def picture_of(known: Known, labels_key: str, kept: Path) -> Picture | None:
     found = _visit.picture_of(known, labels_key)
     if found is None:
         return None
-    if cells is not None and drawn:
+    if cells is not None and drawn and len(found.points) == cells.n_obs:  # not the anchors of a summary
         cells.obsm[BASIS] = found.points
         write_file(kept, lambda file: np.save(file, np.asarray(found.points, dtype=np.float32)))
     return Picture(

@@ -96,16 +96,18 @@ def _novelty(options: dict[str, Any], reference: Reference, summary: dict[str, A
     where = {"alpha": options["alpha"], "layer": options["layer"]}
     if reference.profiles:
         return [_call("sp.tl.detect_novel", "query", "summary", **where)]
-    batch_key = reference.model.spec.batch_key
-    return [_call("sp.tl.detect_novel", "query", "cells", repr(summary["labels_key"]), batch_key=batch_key, **where)]
+    spec = reference.model.spec
+    where |= {"batch_key": spec.batch_key, "reference_layer": spec.layer}
+    return [_call("sp.tl.detect_novel", "query", "cells", repr(summary["labels_key"]), **where)]
 
 
 def _labels(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
-    source = "model" if reference.cells is None else "cells"
-    both = ["classifier=summary"] if summary["consensus"] else []
+    key, known = summary["labels_key"], reference.known
+    source = "model" if known.source_of(key) is known.model else "cells"
+    both = ["classifier=summary", "**{one: summary.classifier.vote[one] for one in ('k', 'kernel')}"]
     return [
         _call(
-            "sp.tl.transfer_labels", "query", source, repr(summary["labels_key"]), *both,
+            "sp.tl.transfer_labels", "query", source, repr(key), *(both if summary["consensus"] else []),
             novel_key="novel" if summary["looked_for_novel"] else None,
             unknown_above=options["unknown_above"], probabilities=True,
         )
@@ -114,10 +116,13 @@ def _labels(options: dict[str, Any], reference: Reference, summary: dict[str, An
 
 def _positions(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
     place = _call("sp.tl.place", "query", "picture", key_added=POSITIONS)
-    if reference.cells is not None:
-        return [_call("picture = sp.tl.reference_map", "cells", labels_key=summary["labels_key"]), place]
-    if summary["map"] == "reference":
+    cells, key = reference.cells, summary["labels_key"]
+    kept = reference.known.summary is not None and reference.known.summary.map is not None
+    if summary["map"] == "reference" and kept and (cells is None or BASIS not in cells.obsm):
         return ["picture = summary.map", place]
+    if cells is not None:
+        labelled = key if key in cells.obs else None
+        return [_call("picture = sp.tl.reference_map", "cells", labels_key=labelled), place]
     draw = _call("picture = sp.tl.reference_map", "some", basis=BASIS, rng=options["seed"])
     if summary["n_cells"] <= DRAWN_CELLS:
         choose, place = "some = query.copy()", f"query.obsm[{POSITIONS!r}] = picture.points"
