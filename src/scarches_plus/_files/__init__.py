@@ -10,6 +10,7 @@ from ._folders._read_folder import read_folder
 from ._folders._swap import current
 from ._folders._write_folder import write_folder
 from ._read_file import open_regular, read_file
+from ._remove_folder import remove_folder
 from ._shared import append_line, cache_subfolder, locked, open_part, place_part
 from ._unpacked import read_unpacked, unpack_rest, unpacked
 from ._write_file import write_file
@@ -32,6 +33,7 @@ __all__ = [
     "read_file",
     "read_folder",
     "read_unpacked",
+    "remove_folder",
     "unpack_rest",
     "unpacked",
     "write_file",

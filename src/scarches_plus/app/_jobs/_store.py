@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from scarches_plus._files import write_file
+from scarches_plus._files import remove_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,9 +110,9 @@ class Store:
         """Remove a job and its file, unless another job needs it."""
         file = self.options(job).get("file")
         del self._states[job]
-        shutil.rmtree(self.jobs / job, ignore_errors=True)
+        remove_folder(self.jobs / job)
         if file is not None and all(self.options(other).get("file") != file for other in self._states):
-            shutil.rmtree(self.files / file, ignore_errors=True)
+            remove_folder(self.files / file)
 
     # --- Files that were sent ---
 
@@ -126,7 +125,7 @@ class Store:
     def drop_file(self, file: str) -> None:
         """Remove a file that came in part or is no use."""
         if _ID.fullmatch(file):
-            shutil.rmtree(self.files / file, ignore_errors=True)
+            remove_folder(self.files / file)
 
     def file(self, file: str) -> Path:
         """Return the path of a file that was sent."""
@@ -139,7 +138,7 @@ class Store:
         used = {self.options(job).get("file") for job in self._states}
         for folder in self.files.iterdir():
             if _ID.fullmatch(folder.name) and folder.name not in used and _age(folder) > _UNUSED:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_folder(folder)
 
 
 def safe_name(name: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tarfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
-from scarches_plus._files import check_space
+from scarches_plus._files import check_space, remove_folder
 from scarches_plus._limits import ARCHIVE_EXPANSION, ARCHIVE_FILES, ARCHIVE_FREE_BYTES
 from scarches_plus._text import for_message
 
@@ -47,7 +46,7 @@ def unpacked_matrix(path: Path) -> Path:
                 raise ValueError(message)
             check_space(folder, n_bytes)
             partial = folder.with_suffix(".part")
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_folder(partial)
             partial.mkdir()
             for name, target in chosen.items():
                 with opened(name) as source, (partial / target).open("wb") as file:
