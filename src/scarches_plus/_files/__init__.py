@@ -9,6 +9,7 @@ from ._folders._private_folder import private_folder
 from ._folders._read_folder import read_folder
 from ._folders._swap import current
 from ._folders._write_folder import write_folder
+from ._locks import lock, unlock
 from ._read_file import open_regular, read_file
 from ._remove_folder import remove_folder
 from ._shared import append_line, cache_subfolder, locked, open_part, place_part
@@ -25,6 +26,7 @@ __all__ = [
     "check_output_folder",
     "check_space",
     "current",
+    "lock",
     "locked",
     "open_part",
     "open_regular",
@@ -34,6 +36,7 @@ __all__ = [
     "read_folder",
     "read_unpacked",
     "remove_folder",
+    "unlock",
     "unpack_rest",
     "unpacked",
     "write_file",

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _limits
+from scarches_plus._logging import logger
 
 from ._process import WorkerError, WorkerStoppedError
 from ._store import ENDED
@@ -81,11 +82,9 @@ class Queue:
                 self._store.change(job, status="cancelled", ended=time.time(), position=0)
                 self._count()
                 return
-            running = job == self._running
-            if running:
+            if job == self._running:  # stopped under the lock, so that it is not the next job that is stopped
                 self._cancelled.add(job)
-        if running:
-            self._worker.stop()
+                self._worker.stop()
 
     def _count(self) -> None:
         before = int(self._running is not None)
@@ -106,7 +105,10 @@ class Queue:
             changes = self._outcome(job)
             with self._news:
                 if not self._closed:
-                    self._store.change(job, ended=time.time(), seconds_left=None, **changes)
+                    try:
+                        self._store.change(job, ended=time.time(), seconds_left=None, **changes)
+                    except OSError as error:  # a full disk: the state is told, and not kept
+                        logger.warning("the state of job %s is not kept: %s", job, error)
                 self._running = None
                 self._cancelled.discard(job)
                 self._count()
@@ -129,6 +131,9 @@ class Queue:
             if job in self._cancelled:
                 return {"status": "cancelled"}
             return {"status": "failed", "message": str(error)}
+        except Exception as error:  # noqa: BLE001 (whatever it was, the next job is run)
+            logger.exception("job %s", job)
+            return {"status": "failed", "message": f"the server could not run it: {type(error).__name__}: {error}"}
         return {"status": "done", "step": "", "progress": 1.0}
 
     def _request(self, job: str) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from scarches_plus._files import remove_folder, write_file
+from scarches_plus._files import lock, remove_folder, unlock, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = ("done", "failed", "cancelled")
+#: What is in the folder is the user's alone.
+_OWN = 0o700
 _ID = re.compile(r"[0-9a-f]{16}")
 #: Characters that a name of a file on this disk may have: others, of any alphabet, become a line.
 _ODD = re.compile(r"[^\w.+ -]")
@@ -52,6 +55,10 @@ class State:
     ended: float | None = None
 
 
+#: Of a name on this disk.
+_MOST_BYTES = 240
+
+
 class Store:
     """Holds jobs as folders, one each, so that a restart finds them."""
 
@@ -60,8 +67,10 @@ class Store:
         self.jobs = folder / "jobs"
         self.files = folder / "files"
         self.maps = folder / "maps"
+        folder.mkdir(mode=_OWN, parents=True, exist_ok=True)
+        self._lock = _held(folder)
         for one in (self.jobs, self.files, self.maps):
-            one.mkdir(parents=True, exist_ok=True)
+            one.mkdir(mode=_OWN, exist_ok=True)
         self._states: dict[str, State] = {}
         for path in sorted(self.jobs.iterdir(), key=lambda one: one.stat().st_mtime):
             if _ID.fullmatch(path.name) and (path / "job.json").is_file():
@@ -69,7 +78,8 @@ class Store:
         self._remove_unused_files()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._states, key=lambda job: self._states[job].created))
+        states = dict(self._states)  # others come and go meanwhile
+        return iter(sorted(states, key=lambda job: states[job].created))
 
     def __contains__(self, job: object) -> bool:
         return job in self._states
@@ -92,7 +102,7 @@ class Store:
     def add(self, options: dict[str, Any]) -> str:
         """Write a new job down, and return its name."""
         job = secrets.token_hex(8)
-        (self.jobs / job).mkdir()
+        (self.jobs / job).mkdir(mode=_OWN)
         write_file(self.jobs / job / "job.json", json.dumps(options).encode())
         self._states[job] = State("queued")
         self.change(job, created=time.time())
@@ -109,9 +119,9 @@ class Store:
     def remove(self, job: str) -> None:
         """Remove a job and its file, unless another job needs it."""
         file = self.options(job).get("file")
-        del self._states[job]
+        self._states.pop(job, None)
         remove_folder(self.jobs / job)
-        if file is not None and all(self.options(other).get("file") != file for other in self._states):
+        if file is not None and all(self.options(other).get("file") != file for other in list(self._states)):
             remove_folder(self.files / file)
 
     # --- Files that were sent ---
@@ -119,7 +129,7 @@ class Store:
     def new_file(self, name: str) -> tuple[str, Path]:
         """Return a name for a file to come, and where it goes."""
         file = secrets.token_hex(8)
-        (self.files / file).mkdir()
+        (self.files / file).mkdir(mode=_OWN)
         return file, self.files / file / safe_name(name)
 
     def drop_file(self, file: str) -> None:
@@ -132,13 +142,38 @@ class Store:
         folder = self.files / file
         if not _ID.fullmatch(file) or not folder.is_dir():
             raise KeyError(file)
-        return next(one for one in folder.iterdir() if one.is_file())
+        found = next((one for one in folder.iterdir() if one.is_file()), None)
+        if found is None:
+            raise KeyError(file)
+        return found
+
+    def close(self) -> None:
+        """Let another server have the folder."""
+        unlock(self._lock)
 
     def _remove_unused_files(self) -> None:
-        used = {self.options(job).get("file") for job in self._states}
+        used = {self.options(job).get("file") for job in list(self._states)}
         for folder in self.files.iterdir():
             if _ID.fullmatch(folder.name) and folder.name not in used and _age(folder) > _UNUSED:
                 remove_folder(folder)
+
+
+def _held(folder: Path) -> int | None:
+    """Hold the folder for this server alone.
+
+    Raises
+    ------
+    ValueError
+        If it is another user's, or another server works in it.
+    """
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        message = f"{folder} is another user's, who could put jobs into it: choose another with --folder"
+        raise ValueError(message)
+    try:
+        return lock(folder)
+    except BlockingIOError as error:
+        message = f"another server works in {folder}: visit that, or choose another folder with --folder"
+        raise ValueError(message) from error
 
 
 def safe_name(name: str) -> str:
@@ -146,7 +181,10 @@ def safe_name(name: str) -> str:
     base = re.split(r"[\\/]", name)[-1]
     plain = _ODD.sub("_", base).strip(" .") or "cells"
     stem, dot, suffix = plain.partition(".")
-    return (stem[: _MOST_CHARACTERS - 20] + dot + suffix[-20:])[:_MOST_CHARACTERS]
+    short = (stem[: _MOST_CHARACTERS - 20] + dot + suffix[-20:])[:_MOST_CHARACTERS]
+    while len(short.encode()) > _MOST_BYTES:
+        short = short[1:]
+    return short
 
 
 def _read_state(path: Path) -> State:

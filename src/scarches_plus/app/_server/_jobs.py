@@ -80,7 +80,13 @@ async def add_job(request: Request) -> Response:
         options = await _options(place, await body_of(request))
     query = Path(_query(place, options))
     values = options.model_dump() | {"name": options.name or query.name}
-    job = await run_in_threadpool(place.queue.submit, values)
+    try:
+        job = await run_in_threadpool(place.queue.submit, values)
+    except BaseException:
+        held = {place.store.options(one).get("file") for one in place.store}
+        if options.file is not None and options.file not in held:
+            place.store.drop_file(options.file)
+        raise
     return JSONResponse(shown(place, job), status_code=201, headers={"location": f"/api/jobs/{job}"})
 
 

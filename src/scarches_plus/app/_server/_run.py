@@ -8,6 +8,7 @@ import socket
 import threading
 import webbrowser
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import uvicorn
 
@@ -63,8 +64,8 @@ def run(
         If the token of the environment is short.
     """
     token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
-    if len(token) < _FEWEST_CHARACTERS:
-        message = f"the token in {TOKEN_VARIABLE} has fewer than {_FEWEST_CHARACTERS} characters: take a longer one"
+    if len(token) < _FEWEST_CHARACTERS or not token.isascii() or not token.isprintable():
+        message = f"the token in {TOKEN_VARIABLE} needs {_FEWEST_CHARACTERS} characters of ASCII at least: take another"
         raise ValueError(message)
     listener = _listen(host, port)
     port = listener.getsockname()[1]
@@ -76,7 +77,8 @@ def run(
         paths=is_local(host) and not allowed_hosts,
         upload_bytes=upload_bytes,
     )
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={token}"
+    shown, key = f"[{host}]" if ":" in host else host, quote(token, safe="")
+    address = f"http://{shown}:{port}/?token={key}"
     tell(address)
     if opens:
         threading.Timer(1.0, _open, (folder, address)).start()

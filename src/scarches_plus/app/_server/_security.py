@@ -110,7 +110,10 @@ def cookie_name(host: str) -> str:
 
 
 def _is_of(origin: str, host: str) -> bool:
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.scheme in {"http", "https"} and parts.netloc.lower() == host
 
 

@@ -70,6 +70,7 @@ class Workplace:
         """End both processes."""
         self.questions.close()
         self.queue.close()
+        self.store.close()
 
 
 def own_hosts(host: str, port: int, allowed: tuple[str, ...] = ()) -> frozenset[str]:

@@ -98,6 +98,7 @@ class _Reader:
         self._target: IO[bytes] | None = None
         self._size = 0
         self._text = bytearray()
+        self._text_bytes = 0
         self._field = ""
         self._header = bytearray()
         self._value = bytearray()
@@ -145,7 +146,8 @@ class _Reader:
     def _write(self, data: bytes, start: int, end: int) -> None:
         if self._target is None:
             self._text += data[start:end]
-            if len(self._text) > _limits.FORM_BYTES:
+            self._text_bytes += end - start  # of all fields together
+            if self._text_bytes > _limits.FORM_BYTES:
                 raise _too_large(_limits.FORM_BYTES)
             return
         self._size += end - start

@@ -112,11 +112,21 @@ def explain(out: str, rows: list[int], tell: Callable[..., None]) -> list[dict[s
             unknown_above=options["unknown_above"],
             novel_key="novel" if summary["novel"] else None,
         )
-        for answer, reason, neighbors, distance in zip(
-            answers, told["reason"], told["neighbor_labels"], told["distance"], strict=True
+        for at, (answer, neighbors, distance) in enumerate(
+            zip(answers, told["neighbor_labels"], told["distance"], strict=True)
         ):
-            answer |= {"reason": str(reason), "neighbors": str(neighbors), "distance": float(distance)}
+            novel = bool(summary["novel"]) and bool(adata.obs["novel"].iloc[at])
+            reason = _reason(float(shares[at].max()), options, novel=novel)
+            answer |= {"reason": reason, "neighbors": str(neighbors), "distance": float(distance)}
     return answers
+
+
+def _reason(share: float, options: dict[str, Any], *, novel: bool) -> str:
+    """Return why a label was accepted or not, by the probability that was given; neighbours alone do not decide it."""
+    if novel:
+        return "novel"
+    highest = 1.0 if options["unknown_above"] is None else options["unknown_above"]
+    return "uncertain" if 1 - share > highest else "accepted"
 
 
 def name_clusters(out: str, names: dict[str, str], tell: Callable[..., None]) -> dict[str, Any]:

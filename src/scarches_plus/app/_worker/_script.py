@@ -42,7 +42,7 @@ def script_of(
         "",
         f"REFERENCE = {options['reference']!r}",
         *_read(summary, query),
-        *([f"query.obs[{ONE_BATCH!r}] = {BATCH!r}"] if batch_key == ONE_BATCH else []),
+        *([f"query.obs[{ONE_BATCH!r}] = {BATCH!r}"] if options["batch_key"] is None else []),
         *_reference(reference),
         *_map(options, batch_key),
         *_novelty(options, reference, summary),

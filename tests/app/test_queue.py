@@ -1,0 +1,92 @@
+"""The queue goes on whatever becomes of a job, and a folder belongs to one server."""
+
+import threading
+import time
+
+import pytest
+
+
+class Worker:
+    """Runs what it is told to; ``stop`` ends the job that runs."""
+
+    def __init__(self, run):
+        self.run, self.stopped = run, threading.Event()
+
+    def ask(self, request, tell):
+        self.run(self, request)
+
+    def stop(self):
+        self.stopped.set()
+
+    def close(self):
+        self.stop()
+
+
+def wait_for(store, job, *statuses):
+    end = time.monotonic() + 10
+    while store.state(job).status not in statuses:
+        assert time.monotonic() < end, store.state(job)
+        time.sleep(0.01)
+    return store.state(job)
+
+
+@pytest.fixture
+def store(tmp_path, page_parts):
+    store = page_parts.Store(tmp_path / "results")
+    yield store
+    store.close()
+
+
+def test_a_job_that_cannot_be_run_takes_no_other_with_it(store, page_parts):
+    """A file that is gone, an error that nobody thought of, then a job as usual."""
+
+    def run(_, request):
+        if request["options"]["path"] == "odd":
+            raise RuntimeError("odd")
+
+    queue = page_parts.Queue(store, Worker(run))
+    queue.start()
+    file, path = store.new_file("cells.h5ad")
+    jobs = [queue.submit({"file": file}), queue.submit({"path": "odd"}), queue.submit({"path": "good"})]
+    assert not path.exists()
+    said = [wait_for(store, job, "failed", "done") for job in jobs]
+    assert [one.status for one in said] == ["failed", "failed", "done"]
+    assert "send it again" in said[0].message
+    assert "odd" in said[1].message
+    queue.close()
+
+
+def test_cancel_stops_the_job_it_is_of(store, page_parts):
+    began = threading.Event()
+
+    def run(worker, request):
+        if request["options"]["path"] == "slow":
+            began.set()
+            assert worker.stopped.wait(10)
+            raise page_parts.WorkerStoppedError("stopped")
+
+    queue = page_parts.Queue(store, Worker(run))
+    queue.start()
+    slow, other = queue.submit({"path": "slow"}), queue.submit({"path": "next"})
+    assert began.wait(10)
+    queue.cancel(slow)
+    queue.cancel(slow)  # once more, when it is over or nearly so
+    assert wait_for(store, slow, "cancelled", "failed", "done").status == "cancelled"
+    assert wait_for(store, other, "cancelled", "failed", "done").status == "done"
+    queue.close()
+
+
+def test_a_folder_belongs_to_one_server(tmp_path, page_parts):
+    folder = tmp_path / "results"
+    first = page_parts.Store(folder)
+    assert folder.stat().st_mode & 0o077 == 0
+    with pytest.raises(ValueError, match="another server works in"):
+        page_parts.Store(folder)
+    first.close()
+    page_parts.Store(folder).close()
+
+
+def test_a_long_name_in_another_script_is_shortened(store):
+    _, path = store.new_file("\U0001f9ec" * 200 + ".h5ad")
+    path.write_bytes(b"x")
+    assert path.suffix == ".h5ad"
