@@ -39,7 +39,7 @@ export function groupColors(groups, known = []) {
   const places = new Map(known.map((label, place) => [label, place]));
   let next = known.length;
   return groups.map((group) => {
-    if (STATES[group]) return STATES[group];
+    if (Object.hasOwn(STATES, group)) return STATES[group];
     if (!places.has(group)) places.set(group, next++);
     return groupColor(places.get(group));
   });

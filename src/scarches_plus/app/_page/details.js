@@ -53,7 +53,7 @@ export class Details {
     const { result } = this.shown;
     const known = result.reference_composition;
     const labels = [...new Set([...Object.keys(result.composition), ...Object.keys(known)])];
-    const share = (counts, label) => (counts[label] ?? 0) / Math.max(1, Object.values(counts).reduce((a, b) => a + b, 0));
+    const share = (counts, label) => (Object.hasOwn(counts, label) ? counts[label] : 0) / Math.max(1, Object.values(counts).reduce((a, b) => a + b, 0));
     const others = this.all.filter((one) => one !== this.shown);
     const rows = labels.map((label) => ({ label, own: share(result.composition, label), reference: share(known, label) })).sort((a, b) => b.own - a.own);
     const most = Math.max(...rows.map(({ own, reference }) => Math.max(own, reference)), 1e-9);

@@ -3,6 +3,10 @@
 import { follow, get, remove } from "./api.js";
 import { $, duration, el, fill, tried } from "./dom.js";
 
+//: A browser keeps six connections to a server: a few jobs are followed, the others asked about now and then.
+const MOST_FOLLOWED = 2;
+const ASK_AGAIN = 2000;
+
 export class Jobs {
   /** `show(ids)` is called when the choice of shown jobs changes, the first of them in detail. */
   constructor(show) {
@@ -34,12 +38,30 @@ export class Jobs {
     this.states.set(state.id, state);
     this.draw(state);
     const ended = ["done", "failed", "cancelled"].includes(state.status);
-    if (!ended && !this.sources.has(state.id)) this.sources.set(state.id, follow(state.id, (next) => this.take(next)));
+    const awaited = state.status === "running" || this.waited === state.id;
+    if (!ended && awaited && !this.sources.has(state.id) && this.sources.size < MOST_FOLLOWED) {
+      this.sources.set(state.id, follow(state.id, (next) => this.take(next)));
+    }
     if (ended) this.sources.delete(state.id);
+    if (!ended) this.askLater();
     if (state.status === "done" && before?.status !== "done" && this.waited === state.id) {
       this.waited = null;
       this.choose([state.id]);
     }
+  }
+
+  /** Ask about the jobs that are not followed, as long as there are any. */
+  askLater() {
+    const unknown = () => [...this.states.values()].some(({ id, status }) => ["queued", "running"].includes(status) && !this.sources.has(id));
+    if (this.asking || !unknown()) return;
+    this.asking = setTimeout(async () => {
+      this.asking = null;
+      try {
+        const { jobs } = await get("/jobs");
+        for (const job of jobs) if (this.states.has(job.id) && !this.sources.has(job.id)) this.take(job);
+      } catch { /* the server is asked again */ }
+      this.askLater();
+    }, ASK_AGAIN);
   }
 
   choose(ids) {

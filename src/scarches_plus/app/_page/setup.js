@@ -42,20 +42,25 @@ export class Setup {
   /** Open a reference; `chosen` by the visitor, so that its map is what they want to see. */
   async open(what, { labelsKey, chosen = false } = {}) {
     const turn = (this.turn = (this.turn ?? 0) + 1);
+    if (labelsKey === undefined) { // nothing is mapped onto the reference of before, and cells are looked at anew
+      this.reference = this.report = null;
+      this.checks = (this.checks ?? 0) + 1;
+      $("run-form").hidden = true;
+    }
     fill($("card"), el("p", { class: "quiet" }, "Opening the reference…"));
     try {
       const found = await post("/references", { what, labels_key: labelsKey ?? null });
       if (turn !== this.turn) return;
       this.reference = found;
     } catch (error) {
-      fill($("card"), el("p", { class: "bad" }, error.message));
+      if (turn === this.turn) fill($("card"), el("p", { class: "bad" }, error.message));
       return;
     }
     const found = this.reference;
     options($("labels-key"), found.labels_keys.map((key) => [key, key]), found.labels_key);
     fill($("card"), cardOf(found));
     await this.opened(found, chosen);
-    if (this.cells && labelsKey === undefined) await this.check();
+    if (this.cells && labelsKey === undefined && turn === this.turn) await this.check();
   }
 
   listenForDrops() {

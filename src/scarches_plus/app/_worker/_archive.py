@@ -5,10 +5,12 @@ from __future__ import annotations
 import tarfile
 import zipfile
 from contextlib import contextmanager
+from errno import EACCES, EDQUOT, ENOSPC, EROFS
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING
 
-from scarches_plus._files import check_space, remove_folder
+from scarches_plus._files import check_space
 from scarches_plus._limits import ARCHIVE_EXPANSION, ARCHIVE_FILES, ARCHIVE_FREE_BYTES
 from scarches_plus._text import for_message
 
@@ -20,8 +22,9 @@ _PARTS = ("matrix.mtx", "barcodes.tsv", "features.tsv", "genes.tsv")
 _CHUNK = 2**20
 
 
-def unpacked_matrix(path: Path) -> Path:
-    """Return the folder with the 10x matrix of a ``.zip`` or ``.tar.gz``, beside it; what is no archive comes back.
+@contextmanager
+def unpacked_matrix(path: Path) -> Iterator[Path]:
+    """Yield a folder for a while with the 10x matrix of a ``.zip`` or ``.tar.gz``; what is no archive as it is.
 
     Only regular files are written that are called as those of such a folder are, and no names of folders are read.
 
@@ -29,12 +32,18 @@ def unpacked_matrix(path: Path) -> Path:
     ------
     ValueError
         If there is no such matrix or more than one, or it would take far more room than the archive, or is damaged.
+    OSError
+        If there is no room for it.
     """
     if not path.is_file() or not (zipfile.is_zipfile(path) or _is_tar(path)):
-        return path
-    folder = path.with_name(f"{path.name}.unpacked")
-    if folder.is_dir():
-        return folder
+        yield path
+        return
+    with TemporaryDirectory(prefix="scarches_plus_") as folder:
+        _unpack(path, Path(folder))
+        yield Path(folder)
+
+
+def _unpack(path: Path, folder: Path) -> None:
     try:
         with _members(path) as (sizes, opened):
             chosen = _chosen(path, sizes)
@@ -45,17 +54,14 @@ def unpacked_matrix(path: Path) -> Path:
                 )
                 raise ValueError(message)
             check_space(folder, n_bytes)
-            partial = folder.with_suffix(".part")
-            remove_folder(partial)
-            partial.mkdir()
             for name, target in chosen.items():
-                with opened(name) as source, (partial / target).open("wb") as file:
+                with opened(name) as source, (folder / target).open("wb") as file:
                     _copy(source, file, sizes[name])
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno in {ENOSPC, EDQUOT, EROFS, EACCES}:
+            raise
         message = f"{path.name} is a damaged archive ({for_message(error)}): send it again"
         raise ValueError(message) from error
-    partial.rename(folder)
-    return folder
 
 
 def _is_tar(path: Path) -> bool:

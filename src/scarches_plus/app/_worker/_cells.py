@@ -19,11 +19,11 @@ BATCH = "query"
 
 def read_query(query: str, options: dict[str, Any]) -> tuple[AnnData, str]:
     """Return the cells of a file, and the kind of the file."""
-    path = unpacked_matrix(Path(query))
-    kind = kind_of(path)
-    modality = options.get("modality") if kind == "h5mu" else None
-    transpose = bool(options.get("transpose")) and kind == "table"
-    return read_cells(path, modality=modality, transpose=transpose), kind
+    with unpacked_matrix(Path(query)) as path:
+        kind = kind_of(path)
+        modality = options.get("modality") if kind == "h5mu" else None
+        transpose = bool(options.get("transpose")) and kind == "table"
+        return read_cells(path, modality=modality, transpose=transpose), kind
 
 
 def name_batches(adata: AnnData, options: dict[str, Any]) -> str:

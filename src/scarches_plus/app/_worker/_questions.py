@@ -50,13 +50,13 @@ def gene(out: str, name: str, tell: Callable[..., None]) -> dict[str, Any]:
         If the query has no such gene.
     """
     folder = Path(out)
-    layer = json.loads((folder / "job.json").read_text(encoding="utf-8")).get("layer")
+    layer = json.loads((folder / RESULT).read_text(encoding="utf-8"))["counts_layer"]
     with h5py.File(folder / CELLS, "r") as file:
         genes = [str(one) for one in read_elem(file["var"]).index]
         column = _position(genes, name)
         found = folder / f"gene-{hashlib.sha256(genes[column].encode()).hexdigest()[:16]}.view"
         if not found.is_file():
-            stored = file["X"] if layer in {None, "X"} else file["layers"][layer]
+            stored = file["X"] if layer == "X" else file["layers"][layer]
             matrix = sparse_dataset(stored) if isinstance(stored, h5py.Group) else stored
             values = np.concatenate([_expression(block, column) for block in row_blocks(matrix)])
             write_file(found, view_of({"values": values.astype(np.float32)}, kind="number"))

@@ -60,6 +60,7 @@ def write_results(
         "predicted": predicted,
         "uncertainty": keys.uncertainty(labels_key),
         "batch_key": batch_key,
+        "counts_layer": adata.uns[keys.UNS][keys.EMBEDDINGS][keys.EMBEDDING].get("layer") or "X",
         "reference": options["reference"],
         "reference_composition": reference.composition(labels_key),
         "map": map_of,
