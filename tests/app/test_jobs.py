@@ -185,7 +185,7 @@ def test_the_check_names_problems_columns_and_batches(server, pbmc_query, tmp_pa
         ("a.h5ad", b"<!doctype html><title>Log in</title>", "web page"),
         ("a.h5ad", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "damaged"),
         ("a.csv", b"one,two\n", "one line"),
-        ("a.rds", gzip.compress(b"X\n\0\0\0\0"), "R's data"),
+        ("a.rds", gzip.compress(b"X\n\0\0\0\0", mtime=0), "R's data"),
         ("a.zip", b"PK\x03\x04 no archive", "archive"),
         ("a.pkl", b"\x80\x04K\x01.", "pickle"),
     ],
