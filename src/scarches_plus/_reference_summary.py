@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReferenceSummary:
-    """What a reference says without its cells: one object for labels, novelty and the map, to travel in a bundle.
+    """Summary of a reference without its cells: for labels, novelty and the map, to travel in a bundle.
 
     The mixtures of a model's latent space (:func:`scarches_plus.train.summarize_reference`) lie beside these in the
     bundle, and load with the model.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import tl
+from . import hub, tl
 from ._text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
     from anndata import AnnData
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Known:
-    """What is at hand of a reference.
+    """Reference that is open: its model, and cells and a summary if there are any.
 
     Attributes
     ----------
@@ -62,6 +63,19 @@ class Known:
     def source_of(self, labels_key: str) -> Any:
         """Return what votes on labels: cells that have them, else the model."""
         return self.model if self.cells is None or labels_key not in self.cells.obs else self.cells
+
+
+def summary_at(path: str | Path) -> ReferenceSummary | None:
+    """Return the summary of a bundle, ``None`` if it was saved without one.
+
+    Raises
+    ------
+    BundleError
+        If it is damaged.
+    """
+    held = hub.info(path).summary
+    parts = (held.profiles, held.classifier, held.map)
+    return None if all(part is None for part in parts) else hub.load_summary(path)
 
 
 def find_novel(

@@ -50,7 +50,7 @@ def server(serve_page, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """What ``scarches-plus app`` prints: the address of a server that runs."""
+    """Address of a server that runs, as ``scarches-plus app`` prints it."""
     folder = tmp_path_factory.mktemp("served")
     with Running(folder) as found:
         yield found

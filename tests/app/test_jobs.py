@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,9 @@ def test_a_label_is_explained(server, done, by_hand):
         best = answer["labels"][0]["probability"]
         assert best == pytest.approx(1 - by_hand.obs["cell_type_uncertainty"].iloc[row], abs=1e-4)
         assert answer["novel_label"] == by_hand.obs["novel_label"].iloc[row]
+    rows = list(range(by_hand.n_obs))[:100]
+    for answer in server.client.post(f"/api/jobs/{done}/explain", json={"rows": rows}).json():
+        assert (answer["reason"] == "accepted") == (answer["prediction"] != "Unknown")
     assert server.client.post(f"/api/jobs/{done}/explain", json={"rows": [264]}).status_code == 422
 
 
@@ -237,6 +241,54 @@ def test_a_10x_matrix_comes_as_an_archive(server, pbmc_query, packed, tmp_path):
         repeat(server, state["id"], tmp_path)
     assert not list(server.folder.rglob("evil.txt"))
     assert not list(server.folder.rglob("readme.txt"))
+
+
+def test_an_archive_on_disk_is_read_anew(server, pbmc_query, tmp_path):
+    """Another archive in its place is not taken for the one of before, and nothing is left beside it."""
+    file = tmp_path / "matrix.zip"
+    asked = {"reference": REFERENCE, "path": str(file)}
+    for n_cells in (264, 100):
+        file.write_bytes(matrix(pbmc_query[:n_cells]))
+        found = server.client.post("/api/check", json=asked)
+        assert found.json()["n_cells"] == n_cells, found.text
+    assert [one.name for one in tmp_path.iterdir()] == ["matrix.zip"]
+
+
+def test_a_gene_is_read_where_the_mapping_read_it(server, tmp_path):
+    """Of a reference whose counts lie in a layer the query's X may hold anything."""
+    from small_models import SCVI, cells, split
+
+    ref, query = split(cells(), "batch2")
+    for adata in (ref, query):
+        adata.layers["counts"] = adata.X.copy()
+        adata.X = np.log1p(adata.X)
+    SCVI.setup_anndata(ref, layer="counts", batch_key="batch")
+    model = SCVI(ref, n_hidden=8, n_latent=4)
+    model.train(max_epochs=1, enable_progress_bar=False)
+    sp.hub.save_bundle(model, tmp_path / "layered", labels_key="cell_type")
+    query.write_h5ad(tmp_path / "query.h5ad")
+    job = start(
+        server, tmp_path / "query.h5ad", reference=str(tmp_path / "layered"), batch_key="batch", method="zero-shot"
+    )
+    state = wait(server.client, job)
+    assert state["status"] == "done", state["message"]
+    name = str(query.var_names[0])
+    answer = server.client.post(f"/api/jobs/{job}/gene", json={"gene": name}).json()
+    counts = np.asarray(
+        query.layers["counts"].todense() if hasattr(query.layers["counts"], "todense") else query.layers["counts"]
+    )
+    expected = np.log1p(1e4 * counts[:, 0] / counts.sum(axis=1))
+    np.testing.assert_allclose(view(server, job, answer["file"]), expected, rtol=1e-5)
+
+
+def test_a_damaged_summary_is_no_missing_one(server, query_file, tmp_path):
+    bundle = shutil.copytree(sp.hub.pull(REFERENCE), tmp_path / "damaged")
+    contents = bytearray((bundle / "summary.safetensors").read_bytes())
+    contents[-1] ^= 1
+    (bundle / "summary.safetensors").write_bytes(contents)
+    state = wait(server.client, start(server, query_file, reference=str(bundle), batch_key="batch"))
+    assert state["status"] == "failed"
+    assert "damaged" in state["message"]
 
 
 def test_hostile_archives_are_refused(server, pbmc_query):

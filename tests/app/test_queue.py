@@ -86,6 +86,27 @@ def test_a_folder_belongs_to_one_server(tmp_path, page_parts):
     page_parts.Store(folder).close()
 
 
+def test_the_folder_of_another_user_is_refused(tmp_path, page_parts, monkeypatch):
+    """Who made it could put jobs into it."""
+    monkeypatch.setattr("os.getuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(ValueError, match="another user's"):
+        page_parts.Store(tmp_path)
+
+
+def test_a_full_disk_stops_no_job(store, page_parts, monkeypatch, caplog):
+    queue = page_parts.Queue(store, Worker(lambda *_: None))
+    jobs = [queue.submit({"path": name}) for name in "ab"]
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("scarches_plus.app._jobs._store.write_file", full)
+    queue.start()
+    assert [wait_for(store, job, "done", "failed").status for job in jobs] == ["done", "done"]
+    assert "No space left" in caplog.text
+    queue.close()
+
+
 def test_a_long_name_in_another_script_is_shortened(store):
     _, path = store.new_file("\U0001f9ec" * 200 + ".h5ad")
     path.write_bytes(b"x")

@@ -36,7 +36,9 @@ def test_own_names_are_let_in(server, host):
     assert server.client.get("/api/jobs", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:8766", "http://localhost:8765"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:8766", "http://localhost:8765", "http://["]
+)
 def test_other_pages_are_refused(server, origin):
     assert server.client.get("/api/jobs", headers={"origin": origin}).status_code == 403
 
@@ -147,6 +149,30 @@ def test_large_files_are_refused_before_and_while_they_come(serve_page, tmp_path
         assert _files(server) == set()
 
 
+def test_text_fields_are_limited_together(server):
+    """Each is small, and all of them would fill the memory."""
+    before = _files(server)
+
+    def pieces():
+        for number in range(40):
+            yield f'--x\r\ncontent-disposition: form-data; name="f{number}"\r\n\r\n'.encode()
+            yield b"1" * 2**17 + b"\r\n"
+        yield b"--x--\r\n"
+
+    answer = server.client.post("/api/files", content=pieces(), headers={"content-type": FORM})
+    assert answer.status_code == 413
+    assert _files(server) == before
+
+
+def test_a_job_too_many_leaves_no_file(server, monkeypatch):
+    monkeypatch.setattr("scarches_plus._limits.WAITING_JOBS", 0)
+    before = _files(server)
+    form = {"options": '{"reference": "pbmc68k-scanvi"}'}
+    answer = server.client.post("/api/jobs", data=form, files={"file": ("a.h5ad", b"1")})
+    assert answer.status_code == 429
+    assert _files(server) == before
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -157,11 +183,26 @@ def test_large_files_are_refused_before_and_while_they_come(serve_page, tmp_path
         (b'{"reference": "pbmc68k-scanvi", "path": "a", "speed": 1}', "speed"),
         (b'{"reference": "pbmc68k-scanvi", "path": "a", "max_epochs": 0}', "max_epochs"),
         (b'{"reference": "pbmc68k-scanvi", "path": "a", "method": "magic"}', "method"),
+        (b'{"reference": "pbmc68k-scanvi", "path": "a", "method": "zero-shot", "on_problem": "warn"}', "of surgery"),
+        (b'{"reference": "pbmc68k-scanvi", "path": "a", "method": "zero-shot", "max_epochs": 3}', "of surgery"),
         (b'{"reference": "pbmc68k-scanvi", "file": "../../etc/passwd"}', "file"),
         (b'{"reference": "pbmc68k-scanvi", "path": "a", "path": "b"}', "twice"),
         (b'{"a": "' + b"1" * 2**21 + b'"}', "bytes"),
     ],
-    ids=["half", "a list", "no cells", "two kinds of cells", "unknown", "epochs", "method", "file", "twice", "long"],
+    ids=[
+        "half",
+        "a list",
+        "no cells",
+        "two kinds of cells",
+        "unknown",
+        "epochs",
+        "method",
+        "warned zero-shot",
+        "epochs of zero-shot",
+        "file",
+        "twice",
+        "long",
+    ],
 )
 def test_options_that_make_no_sense_are_refused(server, body, words):
     for path in ("/api/jobs", "/api/check"):
@@ -249,6 +290,35 @@ def test_serve_refuses_a_short_token(monkeypatch, tmp_path):
     monkeypatch.setenv("SCARCHES_PLUS_APP_TOKEN", "short")
     with pytest.raises(ValueError, match="16 characters"):
         sp.app.serve(folder=tmp_path, port=0)
+
+
+def test_a_token_of_the_environment_opens_the_page(monkeypatch, tmp_path):
+    """Whatever its characters: the address that is told is one that browsers read as it is meant."""
+    from urllib.parse import parse_qs, urlsplit
+
+    token, told = "a+b/c=d&e f#0123456789", []
+
+    def tell(address):
+        told.append(address)
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("SCARCHES_PLUS_APP_TOKEN", token)
+    with pytest.raises(KeyboardInterrupt):
+        sp.app.serve(folder=tmp_path, port=0, tell=tell)
+    parts = urlsplit(told[0])
+    assert parse_qs(parts.query)["token"] == [token]
+    assert not parts.fragment
+    monkeypatch.setenv("SCARCHES_PLUS_APP_TOKEN", "\u00e9" * 20)
+    with pytest.raises(ValueError, match="ASCII"):
+        sp.app.serve(folder=tmp_path, port=0)
+
+
+def test_a_second_server_of_a_folder_says_so_before_it_tells_an_address(serve_page, tmp_path):
+    with serve_page(tmp_path):
+        told = []
+        with pytest.raises(ValueError, match="another server works in"):
+            sp.app.serve(folder=tmp_path, port=0, tell=told.append)
+        assert told == []
 
 
 def test_serve_refuses_a_file_for_a_folder(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scvi
+from hostile_bundles import sign
 from small_models import SCVI, cells, split
 from small_models import reference as small_reference
 
@@ -279,6 +280,117 @@ def test_a_visit_to_a_reference_whose_space_has_moved(visited, tmp_path, capsys,
     assert "another latent space" in caplog.text
     run("annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad")
     assert "labels by the vote" in capsys.readouterr().out
+
+
+def test_a_vote_of_another_number_of_neighbours_is_taken_as_it_was_learned(visited, tmp_path, capsys):
+    model, reference, query = visited
+    one = sp.tl.expression_classifier(
+        reference, "cell_type", batch_key="batch", use_rep="X_scarches", k=9, kernel="gaussian", min_cells=20
+    )
+    bundle = sp.hub.save_bundle(
+        model, tmp_path / "bundle", labels_key="cell_type", summary=sp.tl.ReferenceSummary(classifier=one)
+    )
+    run("annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad")
+    assert "labels by the consensus" in capsys.readouterr().out
+
+
+def test_a_vote_that_a_forged_bundle_claims_is_not_taken(visited, tmp_path, capsys):
+    model, reference, query = visited
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches")
+    bundle = sp.hub.save_bundle(model, tmp_path / "bundle", labels_key="cell_type", summary=summary)
+
+    def elsewhere(held):
+        held["classifier"]["vote"]["space"] = "elsewhere"
+        return held
+
+    sign(bundle, summary=elsewhere)
+    run("annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad")
+    assert "labels by the vote" in capsys.readouterr().out
+
+
+def test_the_fixed_map_of_a_bundle_is_kept_to(visited, tmp_path):
+    """Cells without a picture get no new one where the bundle has a map."""
+    model, reference, query = visited
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches")
+    bundle = sp.hub.save_bundle(
+        model, tmp_path / "bundle", labels_key="cell_type", summary=summary, reference=reference,
+        include=["latent", "labels"],
+    )  # fmt: skip
+    words = ["annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad"]
+    run(*words, "--report", tmp_path / "report")
+    found = anndata.read_h5ad(tmp_path / "labelled.h5ad")
+    placed = sp.tl.place(found, summary, key_added="again", copy=True)
+    np.testing.assert_array_equal(found.obsm["X_map"], placed.obsm["again"])
+
+
+def test_novelty_by_cells_whose_counts_lie_in_a_layer(tmp_path, capsys):
+    adata = sp.datasets.simulate(300, 80, 3, n_batches=3)
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = adata.X.log1p() if hasattr(adata.X, "log1p") else np.log1p(adata.X)
+    of_query = (adata.obs["batch"] == "batch2").to_numpy()
+    reference, query = adata[~of_query].copy(), adata[of_query].copy()
+    SCVI.setup_anndata(reference, layer="counts", batch_key="batch")
+    model = SCVI(reference, n_hidden=8, n_latent=4)
+    model.train(max_epochs=1, enable_progress_bar=False)
+    model.save(tmp_path / "model", save_anndata=True)
+    query.write_h5ad(tmp_path / "query.h5ad")
+    words = ["annotate", tmp_path / "query.h5ad", "--reference", tmp_path / "model", "--labels-key", "cell_type"]
+    run(*words, "--out", tmp_path / "labelled.h5ad")
+    assert "were not looked for" not in capsys.readouterr().out
+    assert "novel_score" in anndata.read_h5ad(tmp_path / "labelled.h5ad").obs
+
+
+def test_a_mapping_is_not_lost_with_what_comes_after(visited, tmp_path):
+    model, _, query = visited
+    bundle = sp.hub.save_bundle(model, tmp_path / "bundle", labels_key="cell_type")
+    (tmp_path / "tree.nwk").write_text("((type0,type1)near,stranger);")
+    words = [
+        "annotate",
+        query,
+        "--reference",
+        bundle,
+        "--labels-key",
+        "cell_type",
+        "--hierarchy",
+        tmp_path / "tree.nwk",
+    ]
+    with pytest.raises(ValueError, match="type2"):
+        run(*words, "--out", tmp_path / "labelled.h5ad")
+    assert "X_scarches" in anndata.read_h5ad(tmp_path / "labelled.h5ad").obsm
+
+
+def test_a_query_without_batches_is_no_batch_of_the_reference(visited, tmp_path, capsys):
+    _, reference, file = visited
+    reference.obs["batch"] = reference.obs["batch"].astype(str).replace("batch0", "query")
+    bundle = sp.hub.save_bundle(small_reference(SCVI, reference), tmp_path / "bundle", labels_key="cell_type")
+    query = anndata.read_h5ad(file)
+    del query.obs["batch"]
+    query.write_h5ad(tmp_path / "no_batch.h5ad")
+    words = ["annotate", tmp_path / "no_batch.h5ad", "--reference", bundle, "--labels-key", "cell_type"]
+    run(*words, "--out", tmp_path / "labelled.h5ad")
+    assert "one batch, query_" in capsys.readouterr().out
+    assert set(anndata.read_h5ad(tmp_path / "labelled.h5ad").obs["batch"]) == {"query_"}
+    with pytest.raises(ValueError, match="--unlabelled is of a reference with cells"):
+        run(*words, "--unlabelled", "Mixed", "--out", tmp_path / "no.h5ad")
+
+
+def test_labels_that_a_reference_lacks_are_named(visited, tmp_path):
+    model, reference, query = visited
+    bare = sp.hub.save_bundle(model, tmp_path / "bare", summary=False)
+    words = ["annotate", query, "--out", tmp_path / "no.h5ad", "--reference"]
+    with pytest.raises(ValueError, match=r"carries no labels of its latent space$"):
+        run(*words, bare)
+    summary = sp.tl.ReferenceSummary(classifier=sp.tl.expression_classifier(reference, "cell_type", min_cells=20))
+    told = sp.hub.save_bundle(model, tmp_path / "told", summary=summary)
+    with pytest.raises(ValueError, match="--by expression"):
+        run(*words, told)
+    latent = sp.hub.save_bundle(
+        model, tmp_path / "latent", labels_key="cell_type", reference=reference, include="latent"
+    )
+    with pytest.raises(ValueError, match="no labels 'lineage'"):
+        run(*words, latent, "--labels-key", "lineage")
+    run(*words[:3], tmp_path / "by_mixture.h5ad", "--reference", latent, "--labels-key", "cell_type")
+    assert "cell_type_pred" in anndata.read_h5ad(tmp_path / "by_mixture.h5ad").obs
 
 
 def test_a_damaged_summary_is_no_missing_one(visited, tmp_path):

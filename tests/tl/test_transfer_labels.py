@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from mudata import MuData
+from scipy import sparse
 from sklearn.neighbors import KNeighborsClassifier
 from small_models import SCVI, cells, split
 from small_models import reference as small_reference
@@ -362,6 +363,17 @@ def test_labels_of_few_cells_are_left_to_the_vote(both):
         np.testing.assert_allclose(found[cell], expected / expected.sum(), atol=1e-6)
     of_type3 = (query.obs["cell_type"] == "type3").to_numpy()
     assert (both_say.obs["cell_type_pred"][of_type3] == "type3").mean() > 0.5
+
+
+def test_cells_without_a_count_do_not_agree_or_disagree(both, classifier):
+    reference, query = both[0], both[1].copy()
+    whole = sp.tl.transfer_labels(query, reference, "cell_type", classifier=classifier, copy=True)
+    more = anndata.concat([query, query[:40]], index_unique="-")
+    more.uns = query.uns
+    more.X = sparse.vstack([query.X, 0 * query.X[:40]]).tocsr()
+    with_empty = sp.tl.transfer_labels(more, reference, "cell_type", classifier=classifier, copy=True)
+    agreement = [cells.uns["scarches_plus"]["transfer"]["cell_type"]["agreement"] for cells in (whole, with_empty)]
+    assert agreement[0] == pytest.approx(agreement[1], abs=1e-12)
 
 
 def test_a_query_unlike_the_batches_of_the_reference_is_told(both, classifier):

@@ -60,7 +60,7 @@ def serve(
     OSError
         If the port is taken, or the folder cannot be written.
     ValueError
-        If the token in the environment is short.
+        If the token in the environment is short, or the folder is another user's, or another server works in it.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """

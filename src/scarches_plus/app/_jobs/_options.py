@@ -71,4 +71,7 @@ class JobOptions(BaseModel):
         if (self.file is None) == (self.path is None):
             message = "name the cells by file (what POST /api/files returned) or by path, one of the two"
             raise ValueError(message)
+        if self.method == "zero-shot" and (self.max_epochs, self.on_problem) != (None, "raise"):
+            message = "max_epochs and on_problem are of surgery; zero-shot trains nothing: leave them out"
+            raise ValueError(message)
         return self

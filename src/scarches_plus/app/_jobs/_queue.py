@@ -105,10 +105,7 @@ class Queue:
             changes = self._outcome(job)
             with self._news:
                 if not self._closed:
-                    try:
-                        self._store.change(job, ended=time.time(), seconds_left=None, **changes)
-                    except OSError as error:  # a full disk: the state is told, and not kept
-                        logger.warning("the state of job %s is not kept: %s", job, error)
+                    self._store.change(job, ended=time.time(), seconds_left=None, **changes)
                 self._running = None
                 self._cancelled.discard(job)
                 self._count()

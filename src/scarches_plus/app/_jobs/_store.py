@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from scarches_plus._files import lock, remove_folder, unlock, write_file
+from scarches_plus._logging import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,11 +110,14 @@ class Store:
         return job
 
     def change(self, job: str, *, keep: bool = True, **changes: Any) -> State:
-        """Change a state, on disk as well unless it is one of many steps."""
+        """Change a state, on disk as well unless it is one of many steps; a full disk stops no job."""
         state = replace(self._states[job], **changes)
         self._states[job] = state
         if keep:
-            write_file(self.jobs / job / "state.json", json.dumps(asdict(state)).encode())
+            try:
+                write_file(self.jobs / job / "state.json", json.dumps(asdict(state)).encode())
+            except OSError as error:
+                logger.warning("the state of job %s is not kept: %s", job, error)
         return state
 
     def remove(self, job: str) -> None:

@@ -18,8 +18,9 @@ export class Setup {
     $("file").addEventListener("change", tried(() => this.send($("file").files[0])));
     $("batch").addEventListener("change", tried(() => this.check()));
     $("layer").addEventListener("change", tried(() => this.check()));
-    $("labels-key").addEventListener("change", tried(() => this.open(this.reference.what, { labelsKey: $("labels-key").value })));
+    $("labels-key").addEventListener("change", tried(() => this.reference && this.open(this.reference.what, { labelsKey: $("labels-key").value })));
     $("force").addEventListener("change", () => this.allow());
+    for (const radio of document.querySelectorAll("input[name=method]")) radio.addEventListener("change", () => this.report && this.allow());
     $("run-form").addEventListener("submit", tried((event) => { event.preventDefault(); return this.run(); }));
     this.listenForDrops();
   }
@@ -156,9 +157,15 @@ export class Setup {
   }
 
   allow() {
-    const { ok, maps_with_warnings: possible } = this.report;
+    const { ok, maps_with_warnings } = this.report;
+    const possible = maps_with_warnings && this.surgery();
     $("force-label").hidden = ok || !possible;
     $("run").disabled = !(ok || (possible && $("force").checked));
+  }
+
+  /** Whether the batches of the cells are learned. */
+  surgery() {
+    return document.querySelector("input[name=method]:checked").value === "surgery";
   }
 
   async run() {
@@ -167,10 +174,10 @@ export class Setup {
       ...this.asked(),
       name: this.cells.name,
       labels_key: $("labels-key").value || null,
-      method: document.querySelector("input[name=method]:checked").value,
-      max_epochs: number("epochs"),
+      method: this.surgery() ? "surgery" : "zero-shot",
+      max_epochs: this.surgery() ? number("epochs") : null,
       unknown_above: number("unknown") ?? 0.5,
-      on_problem: !this.report.ok && $("force").checked ? "warn" : "raise",
+      on_problem: !this.report.ok && this.surgery() && $("force").checked ? "warn" : "raise",
     });
     this.started(job);
   }

@@ -43,11 +43,17 @@ def make_application(settings: Settings) -> Guard:
     ----------
     settings
         What the server was started with.
+
+    Raises
+    ------
+    ValueError
+        If the folder is another user's, or another server works in it.
     """
+    place = Workplace(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        place = app.state.workplace = Workplace(settings)
+        app.state.workplace = place
         place.start()
         try:
             yield

@@ -61,41 +61,38 @@ def run(
     OSError
         If the port is taken.
     ValueError
-        If the token of the environment is short.
+        If the token of the environment is short, or the folder is another user's, or another server works in it.
     """
     token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
     if len(token) < _FEWEST_CHARACTERS or not token.isascii() or not token.isprintable():
         message = f"the token in {TOKEN_VARIABLE} needs {_FEWEST_CHARACTERS} characters of ASCII at least: take another"
         raise ValueError(message)
-    listener = _listen(host, port)
-    port = listener.getsockname()[1]
-    settings = Settings(
-        folder=folder,
-        token=token,
-        hosts=own_hosts(host, port, allowed_hosts),
-        references=references,
-        paths=is_local(host) and not allowed_hosts,
-        upload_bytes=upload_bytes,
-    )
-    shown, key = f"[{host}]" if ":" in host else host, quote(token, safe="")
-    address = f"http://{shown}:{port}/?token={key}"
-    tell(address)
-    if opens:
-        threading.Timer(1.0, _open, (folder, address)).start()
-    config = uvicorn.Config(
-        make_application(settings),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        http="h11",
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-    )
-    try:
+    with _listen(host, port) as listener:
+        port = listener.getsockname()[1]
+        settings = Settings(
+            folder=folder,
+            token=token,
+            hosts=own_hosts(host, port, allowed_hosts),
+            references=references,
+            paths=is_local(host) and not allowed_hosts,
+            upload_bytes=upload_bytes,
+        )
+        shown, key = f"[{host}]" if ":" in host else host, quote(token, safe="")
+        address = f"http://{shown}:{port}/?token={key}"
+        config = uvicorn.Config(
+            make_application(settings),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            http="h11",
+            proxy_headers=False,
+            timeout_graceful_shutdown=2,
+        )
+        tell(address)
+        if opens:
+            threading.Timer(1.0, _open, (folder, address)).start()
         uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        listener.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the server was started with.
+    """Settings of a server.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Form:
-    """What a form held.
+    """Parts of a form.
 
     Attributes
     ----------

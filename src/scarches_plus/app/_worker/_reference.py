@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import warnings
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus import _keys as keys
-from scarches_plus import hub, load, tl
+from scarches_plus import _visit, hub, load, tl
 from scarches_plus._cell_files import read_cells
 from scarches_plus._cells import names_of
 from scarches_plus._visit import Known
@@ -68,7 +67,7 @@ class Reference:
 
     @property
     def profiles(self) -> bool:
-        """Whether it carries label profiles."""
+        """True if it carries label profiles."""
         return self.known.summary is not None and self.known.summary.profiles is not None
 
     @property
@@ -147,8 +146,7 @@ def open_reference(what: str) -> Reference:
     if layout_at(path) == BUNDLE:
         manifest = hub.info(path)
         card = manifest.card.model_dump(mode="json") | {"cells": manifest.training.n_cells}
-        with contextlib.suppress(hub.BundleError):  # without one
-            summary = hub.load_summary(path)
+        summary = _visit.summary_at(path)
         if manifest.reference is not None and {"latent", "labels"} <= set(manifest.reference.holds):
             cells = hub.load_reference(path)
     elif (path / _CELLS).is_file():

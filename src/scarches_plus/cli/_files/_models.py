@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import load, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._keys import EMBEDDING
+from scarches_plus._visit import summary_at
 from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
 from scarches_plus.cli._steps import REFERENCE
 from scarches_plus.cli._terminal import files_read
-from scarches_plus.hub import BundleError, import_reference, info, load_reference, load_summary, local_path
+from scarches_plus.hub import BundleError, import_reference, load_reference, load_summary, local_path
 
 from ._inputs import read_cells
 
@@ -82,7 +83,7 @@ def _cells_of(path: Path, *, embedded: bool) -> AnnData:
 
 
 def names_a_model(what: str) -> bool:
-    """Whether something names a model, not a file of cells."""
+    """Return whether something names a model, not a file of cells."""
     return _model_path(what) is not None
 
 
@@ -93,10 +94,7 @@ def read_summary(what: str, *, or_none: bool = False) -> ReferenceSummary | None
         return None
     files_read.append(path)
     try:
-        held = info(path).summary
-        if or_none and held.profiles is None and held.classifier is None and held.map is None:
-            return None
-        return load_summary(path)
+        return summary_at(path) if or_none else load_summary(path)
     except (BundleError, FileNotFoundError) as error:
         message = (
             f"{error}; on the command line, scarches-plus bundle MODEL --reference CELLS --labels-key LABELS --out "

@@ -128,7 +128,7 @@ def place(
     query.obsm[key_added] = places.astype(np.float32)
     query.uns.setdefault(_keys.UNS, {}).setdefault(_keys.PLACEMENT, {})[key_added] = record
     logger.info(
-        "obsm[%r]: %d cells by %s among %d points; %.1f %% lie in gaps, which is no sign of novelty",
+        "obsm[%r]: %d cells by %s among %d points; %.1f %% lie in gaps (no sign of novelty)",
         key_added, len(places), method, record["n_points"], 100 * record["in_gaps"],
     )  # fmt: skip
     return query if copy else None
