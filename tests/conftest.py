@@ -218,3 +218,9 @@ def page_parts():
     from scarches_plus.app._jobs._store import Store
 
     return SimpleNamespace(Queue=Queue, Store=Store, WorkerStoppedError=WorkerStoppedError)
+
+
+@pytest.fixture
+def no_usual_shift(monkeypatch):
+    """No shift is one that thresholds of novelty were measured on."""
+    monkeypatch.setattr("scarches_plus.tl._detect_novel.USUAL_SHIFT", (9.0, 10.0))

@@ -488,8 +488,12 @@ def test_novel_by_a_bundle(tmp_path, capsys):
     sp.tl.detect_novel(expected, summary)
     found = anndata.read_h5ad(tmp_path / "novel.h5ad")
     np.testing.assert_array_equal(found.obs["novel_score"], expected.obs["novel_score"])
-    low, high = (100 * expected.uns["scarches_plus"]["novel"]["novel"]["false_calls"][end] for end in ("low", "high"))
-    assert f"5.0% are expected to be called ({low:.1f}% to {high:.1f}%)" in " ".join(capsys.readouterr().out.split())
+    record = expected.uns["scarches_plus"]["novel"]["novel"]
+    low, high = (100 * record["false_calls"][end] for end in ("low", "high"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"5.0% are expected to be called ({low:.1f}% to {high:.1f}%)" in said
+    assert f"agreement with labels {record['agreement']:.2f}" in said
+    assert f"batches {record['expected']:.2f}; shift {record['shift']:.2f}" in said
     one = adata[query & (adata.obs["cell_type"] == "type0").to_numpy()].copy()
     one.write_h5ad(tmp_path / "one.h5ad")
     with pytest.warns(UserWarning, match="not judged"):

@@ -221,6 +221,22 @@ def test_a_query_that_hardly_agrees_is_not_judged(unseen):
     assert cells.obs["novel_score"].notna().all()  # the ranking stays to be looked at
 
 
+@pytest.mark.usefixtures("no_usual_shift")
+def test_an_unusual_shift_is_told():
+    reference, query = reference_and_query(unseen=())
+    with pytest.warns(UserWarning, match=r"lack -?0\.\d\d of the agreement, and 9.0 to 10.0"):
+        cells, _, _ = detected(query, reference)
+    assert cells.uns["scarches_plus"]["novel"]["novel"]["judged"]
+
+
+@pytest.mark.filterwarnings("ignore:the query differs much")
+def test_references_of_one_batch_have_their_own_threshold():
+    reference, query = reference_and_query()
+    alone = reference[(reference.obs["batch"] == "batch0").to_numpy()].copy()
+    limits = [detected(query, one)[0].uns["scarches_plus"]["novel"]["novel"]["threshold"] for one in (reference, alone)]
+    assert limits == pytest.approx([0.43, 0.72])
+
+
 def test_labels_that_profiles_leave_out_are_named():
     reference, query = reference_and_query(unseen=())
     rare = np.flatnonzero(reference.obs["cell_type"] == "type0")[10:]

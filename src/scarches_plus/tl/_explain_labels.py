@@ -12,7 +12,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import column_of, names_of
 from scarches_plus._neighbors import nearest
 
-from ._expression._opinions import opinions_for
+from ._expression._opinions import Opinion, opinions_for
 from ._provenance._embedding_record import embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels, sizes_of
@@ -108,8 +108,8 @@ def explain_labels(
     labels = reference_labels(reference, labels_key, unknown_category, unlabelled)
     names = list(labels.categories)
     rows = _rows(adata, cells)
-    some, sizes = adata if cells is None else adata[rows], {labels_key: sizes_of(labels)}
-    opinion = opinions_for(some, sizes, classifier, use_rep=use_rep, k=k, kernel=kernel).get(labels_key)
+    asked = adata if classifier is None or cells is None else adata[rows]
+    opinion = _opinion(asked, labels_key, labels, classifier, use_rep=use_rep, k=k, kernel=kernel)
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
@@ -155,6 +155,10 @@ def explain_labels(
     if novelty is not None:
         table |= novelty
     return pd.DataFrame(table, index=adata.obs_names[rows])
+
+
+def _opinion(adata: AnnData, labels_key: str, labels: pd.Categorical, classifier: Any, **vote: Any) -> Opinion | None:
+    return opinions_for(adata, {labels_key: sizes_of(labels)}, classifier, **vote).get(labels_key)
 
 
 def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> NDArray[np.int64]:
