@@ -258,7 +258,7 @@ def _tell(key: str, found: Found, on: str, alpha: float) -> None:
         warn(message, UserWarning, stacklevel=3)
     if not USUAL_SHIFT[0] <= found.shift <= USUAL_SHIFT[1]:
         message = (
-            f"even the cells that labels explain best lack {found.shift:.2f} of the agreement, and "
+            f"even the cells that labels explain best lack {found.shift:.3f} of the agreement, and "
             f"{USUAL_SHIFT[0]} to {USUAL_SHIFT[1]} in the queries that thresholds were measured on: the share of false "
             "calls may be another"
         )
