@@ -73,6 +73,7 @@ LIMITS = {
     "registry_seconds": "_limits.REGISTRY_SECONDS",
     "longest_index_wait": "_limits.LONGEST_INDEX_WAIT",
     "manifest_bytes": "_limits.MANIFEST_BYTES",
+    "waiting_jobs": "_limits.WAITING_JOBS",
     "in_memory": "_cells._counts._BLOCK_IN_MEMORY",
     "label_steps": "train._estimation._fit_labels._STEPS",
     "drift_cells": "tl._provenance._drift._CELLS",
@@ -178,6 +179,7 @@ def around(monkeypatch):
     def put(moment, call):
         from scarches_plus import _cell_files
         from scarches_plus._files._folders import _write_folder
+        from scarches_plus.app._jobs import _store
         from scarches_plus.bundle._format import _bundle_files
         from scarches_plus.bundle._layouts import _build_model
         from scarches_plus.cli._files import _bundles
@@ -198,6 +200,7 @@ def around(monkeypatch):
             "an index is read": (_resolve, "read_indexes"),
             "cells are read": (_cell_files, "read_cells"),
             "a folder is brought to the disk": (_write_folder, "flush_all"),
+            "a job is noted": (_store, "write_file"),
             "a folder takes its place": (_write_folder, "place"),
             "a minibatch trains": (_fast_training, "minibatch_moments"),
             "a model is read": (_build_model, "read_model"),

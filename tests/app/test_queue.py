@@ -93,14 +93,14 @@ def test_the_folder_of_another_user_is_refused(tmp_path, page_parts, monkeypatch
         page_parts.Store(tmp_path)
 
 
-def test_a_full_disk_stops_no_job(store, page_parts, monkeypatch, caplog):
+def test_a_full_disk_stops_no_job(store, page_parts, around, caplog):
     queue = page_parts.Queue(store, Worker(lambda *_: None))
     jobs = [queue.submit({"path": name}) for name in "ab"]
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("scarches_plus.app._jobs._store.write_file", full)
+    around("a job is noted", full)
     queue.start()
     assert [wait_for(store, job, "done", "failed").status for job in jobs] == ["done", "done"]
     assert "No space left" in caplog.text

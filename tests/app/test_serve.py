@@ -164,8 +164,8 @@ def test_text_fields_are_limited_together(server):
     assert _files(server) == before
 
 
-def test_a_job_too_many_leaves_no_file(server, monkeypatch):
-    monkeypatch.setattr("scarches_plus._limits.WAITING_JOBS", 0)
+def test_a_job_too_many_leaves_no_file(server, limits):
+    limits(waiting_jobs=0)
     before = _files(server)
     form = {"options": '{"reference": "pbmc68k-scanvi"}'}
     answer = server.client.post("/api/jobs", data=form, files={"file": ("a.h5ad", b"1")})
