@@ -1,8 +1,8 @@
 r"""Write constraints.txt from what pip resolves on Python 3.11 and on a newer one.
 
-    python3.11 -m pip install --dry-run --ignore-installed --report 311.json -e . --group dev --group doc \
+    python3.11 -m pip install --dry-run --ignore-installed --report 311.json -e . --group dev --group doc --group page \
         --group release --group bench
-    python3.12 -m pip install --dry-run --ignore-installed --report 312.json -e . --group dev --group doc \
+    python3.12 -m pip install --dry-run --ignore-installed --report 312.json -e . --group dev --group doc --group page \
         --group release --group bench
     python .ci/write_constraints.py 311.json 312.json > constraints.txt
 

@@ -216,11 +216,11 @@ def page_parts():
     """Queue and store of the page, to be tried with a worker of the test's own."""
     from types import SimpleNamespace
 
-    from scarches_plus.app._jobs._process import WorkerStoppedError
+    from scarches_plus.app._jobs._process import Worker, WorkerStoppedError
     from scarches_plus.app._jobs._queue import Queue
     from scarches_plus.app._jobs._store import Store
 
-    return SimpleNamespace(Queue=Queue, Store=Store, WorkerStoppedError=WorkerStoppedError)
+    return SimpleNamespace(Queue=Queue, Store=Store, Worker=Worker, WorkerStoppedError=WorkerStoppedError)
 
 
 @pytest.fixture

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from ._reference_summary import ReferenceSummary
 
 
+def unused(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: this one, with lines after it where it is."""
+    while name in taken:
+        name += "_"
+    return name
+
+
 @dataclass(frozen=True)
 class Known:
     """Reference that is open: its model, and cells and a summary if there are any.

@@ -1,7 +1,10 @@
 """The client against a server that the command line started."""
 
+import socketserver
 import subprocess
 import sys
+import threading
+import time
 
 import pandas as pd
 import pytest
@@ -53,6 +56,46 @@ def test_a_wait_ends(client, query_file):
     client.cancel(job)
     with pytest.raises(RuntimeError, match="cancelled"):
         client.wait(job)
+
+
+@pytest.fixture
+def silent():
+    """An address that takes requests, and sends what it is told to."""
+    said = []
+
+    class Visitor(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(2**16)
+            self.request.sendall(said[0])
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Visitor) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/?token=a", said
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_that_breaks_off_is_not_kept(silent, tmp_path):
+    address, said = silent
+    said.append(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\ncell,label\n")
+    (tmp_path / "cells.csv").write_text("before")
+    with pytest.raises(RuntimeError, match="989 bytes"):
+        sp.app.Client(address).download("0" * 16, "cells.csv", tmp_path / "cells.csv")
+    assert (tmp_path / "cells.csv").read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_wait_is_no_longer_than_asked_for(silent):
+    """For a job that never changes."""
+    address, said = silent
+    state = b'{"id": "a", "status": "running", "progress": 0.5, "message": ""}'
+    said.append(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(state), state))
+    told, start = [], time.monotonic()
+    with pytest.raises(TimeoutError, match=r"1\.2 s"):
+        sp.app.Client(address).wait("a", seconds=1.2, tell=told.append)
+    assert 1.2 <= time.monotonic() - start < 5
+    assert len(told) == 1
 
 
 def test_an_address_needs_its_token(address):

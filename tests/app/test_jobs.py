@@ -149,6 +149,87 @@ def test_a_label_is_explained(server, done, by_hand):
     assert server.client.post(f"/api/jobs/{done}/explain", json={"rows": [264]}).status_code == 422
 
 
+def test_presence_is_what_the_verb_finds(server, done, by_hand):
+    """On the reference's map, for each of its points and each label."""
+    picture = sp.tl.reference_map(sp.hub.load_reference(REFERENCE), labels_key="cell_type")
+    wanted = sp.tl.presence(picture, by_hand, novel_key="novel")
+    found = server.client.post(f"/api/jobs/{done}/presence").json()
+    scores = view(server, done, found["file"])
+    np.testing.assert_allclose(scores, by_hand.uns["scarches_plus"]["presence"]["presence"]["scores"], atol=1e-4)
+    labels = pd.DataFrame(found["labels"]).set_index("label")
+    pd.testing.assert_frame_equal(labels, wanted, check_names=False, check_exact=False, atol=1e-4)
+    assert server.client.post(f"/api/jobs/{done}/presence").json() == found
+
+
+def test_presence_of_a_large_map_is_measured_on_some_of_it(server, tmp_path):
+    """A query of one type: points of that type have it, those of others have none."""
+    model = sp.load("simulated-scanvi")
+    adata = sp.datasets.simulate(42_000, 150, 6, n_batches=4, mean_depth=2000.0, rng=0)
+    inside = adata.obs["batch"].isin(model.spec.batches).to_numpy()
+    cells, query = adata[inside].copy(), adata[~inside]
+    sp.tl.embed(cells, model)
+    cells.obsm["X_umap"] = cells.obsm["X_scarches"][:, :2].astype(np.float32)
+    kept = {"include": ["latent", "labels", "umap"], "labels_key": "cell_type"}
+    bundle = sp.hub.save_bundle(model, tmp_path / "atlas", reference=cells, **kept)
+    label = query.obs["cell_type"].value_counts().index[0]
+    query[query.obs["cell_type"] == label][:400].copy().write_h5ad(tmp_path / "one.h5ad")
+    job = start(server, tmp_path / "one.h5ad", reference=str(bundle), batch_key="batch", max_epochs=5)
+    assert wait(server.client, job)["status"] == "done"
+    found = server.client.post(f"/api/jobs/{job}/presence").json()
+    scores = view(server, job, found["file"])
+    assert cells.n_obs > 20_000
+    assert len(scores) == cells.n_obs
+    own = (cells.obs["cell_type"] == label).to_numpy()
+    assert scores[own].mean() > 10 * scores[~own].mean()
+    table = pd.DataFrame(found["labels"]).set_index("label")
+    assert table["presence"].idxmax() == label
+    assert table.loc[label, "share"] > 0.9
+    np.testing.assert_allclose(table["reference_share"], cells.obs["cell_type"].value_counts(normalize=True)[table.index], atol=0.02)  # fmt: skip
+
+
+def test_a_reference_that_takes_anothers_place_is_opened_anew(server, small_atlas, tmp_path):
+    bundle, query, cells = small_atlas
+    place, what = tmp_path / "atlas", {"what": str(tmp_path / "atlas")}
+    shutil.copytree(bundle, place)
+    before = server.client.post("/api/references", json=what).json()
+    half = cells[::2].copy()
+    kept = {"include": ["latent", "labels", "umap"], "labels_key": "cell_type"}
+    sp.hub.save_bundle("simulated-scanvi", place, reference=half, **kept, overwrite=True)
+    after = server.client.post("/api/references", json=what).json()
+    assert (before["map_cells"], after["map_cells"]) == (cells.n_obs, half.n_obs)
+    assert before["map"] != after["map"]
+    job = start(server, query, reference=str(place), batch_key="batch", max_epochs=5)
+    assert wait(server.client, job)["status"] == "done"
+    found = server.client.post(f"/api/jobs/{job}/presence").json()
+    assert len(view(server, job, found["file"])) == half.n_obs
+
+
+def test_cells_without_batches_are_none_of_the_references(server, pbmc_query, tmp_path):
+    """The column and the batch that the page makes up meet those that are there."""
+    adata = pbmc_query[:100].copy()
+    adata.obs["query_batch"] = "mine"
+    adata.write_h5ad(tmp_path / "query.h5ad")
+    job = start(server, tmp_path / "query.h5ad", max_epochs=5)
+    assert wait(server.client, job)["status"] == "done"
+    (tmp_path / "a.h5ad").write_bytes(server.client.get(f"/api/jobs/{job}/files/result.h5ad").content)
+    obs = anndata.read_h5ad(tmp_path / "a.h5ad").obs
+    assert set(obs["query_batch"]) == {"mine"}
+    assert set(obs["query_batch_"]) == {"query"}
+    repeat(server, job, tmp_path, tmp_path / "query.h5ad")
+
+
+@pytest.mark.app
+def test_a_table_travels_as_arrow(server, done):
+    from pyarrow import ipc
+
+    contents = server.client.get(f"/api/jobs/{done}/files/cells.arrow").content
+    table = ipc.open_file(io.BytesIO(contents)).read_all().to_pandas().set_index("cell")
+    csv = pd.read_csv(io.BytesIO(server.client.get(f"/api/jobs/{done}/files/cells.csv").content), index_col="cell")
+    assert list(table.columns) == list(csv.columns)
+    assert list(table["cell_type_pred"].astype(str)) == list(csv["cell_type_pred"].astype(str))
+    np.testing.assert_allclose(table["X_map_1"], csv["X_map_1"], rtol=1e-4)
+
+
 def test_files_that_a_job_has_not_are_refused(server, done):
     for path in ("views/job.json", "views/..%2fjob.json", "files/job.json", "files/worker.log"):
         assert server.client.get(f"/api/jobs/{done}/{path}").status_code == 404
@@ -426,6 +507,7 @@ def test_a_reference_without_a_map_says_so(server, small_atlas, tmp_path):
     assert wait(server.client, job)["status"] == "done"
     result = server.client.get(f"/api/jobs/{job}/result").json()
     assert result["map"] == "query"
+    assert "no map" in server.client.post(f"/api/jobs/{job}/presence").json()["error"]
     assert "neither label profiles nor cells" in result["novelty"]
     repeat(server, job, tmp_path, query)
 
@@ -447,6 +529,7 @@ def test_novel_clusters_get_names(server, pbmc_query, tmp_path):
     assert named["novel"]["names"] == {cluster: "turned"}
     table = pd.read_csv(io.BytesIO(server.client.get(f"/api/jobs/{job}/files/cells.csv").content), index_col=0)
     assert (table["novel_named"] == "turned").sum() == n_cells
+    repeat(server, job, tmp_path)
     wrong = server.client.post(f"/api/jobs/{job}/clusters", json={"names": {"novel 99": "x"}})
     assert wrong.status_code == 422
     assert "novel 99" in wrong.json()["error"]

@@ -1,5 +1,6 @@
 """The queue goes on whatever becomes of a job, and a folder belongs to one server."""
 
+import os
 import threading
 import time
 
@@ -111,3 +112,24 @@ def test_a_long_name_in_another_script_is_shortened(store):
     _, path = store.new_file("\U0001f9ec" * 200 + ".h5ad")
     path.write_bytes(b"x")
     assert path.suffix == ".h5ad"
+
+
+def test_files_that_no_job_takes_go_after_a_day(store):
+    """Those that a job needs stay, and so do those that came just now."""
+    (old, _), (needed, _), (new, _) = [store.new_file("cells.h5ad") for _ in range(3)]
+    store.add({"file": needed})
+    for file in (old, needed):
+        os.utime(store.files / file, (0, time.time() - 25 * 3600))
+    another, _ = store.new_file("cells.h5ad")
+    assert {one.name for one in store.files.iterdir()} == {needed, new, another}
+
+
+def test_a_question_that_takes_too_long_is_stopped(tmp_path, page_parts):
+    """And the next one is answered."""
+    worker = page_parts.Worker(tmp_path / "log", most_seconds=0.01)
+    with pytest.raises(page_parts.WorkerStoppedError, match=r"0\.01 s"):
+        worker.ask({"do": "list"})
+    worker.close()
+    worker = page_parts.Worker(tmp_path / "log", most_seconds=100)
+    assert worker.ask({"do": "list"})
+    worker.close()

@@ -51,7 +51,13 @@ def test_a_browser_gets_a_cookie_that_scripts_do_not_see(server):
     cookie = welcome.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "samesite=lax" in cookie.lower()
+    assert "secure" not in cookie.lower()
+    assert server.token not in cookie
+    behind = server.client.get(f"/?token={server.token}", headers=anyone | {"x-forwarded-proto": "https"})
+    assert "; secure" in behind.headers["set-cookie"].lower()
     known = anyone | {"cookie": cookie.partition(";")[0]}
+    value = known["cookie"].partition("=")[2]
+    assert server.client.get("/api/jobs", headers={"authorization": f"Bearer {value}"}).status_code == 401
     server.client.cookies.clear()
     assert server.client.get("/", headers=known).status_code == 200
     body = {"what": "nothing"}

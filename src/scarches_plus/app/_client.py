@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _ENDED = {"done", "failed", "cancelled"}
 _CHUNK = 2**20
 _SECONDS = 3600.0
+#: Seconds between two looks at a job.
+_LOOK = 0.5
 _REFUSED = 400
 
 
@@ -96,7 +98,7 @@ class Client:
         """
         file = self._send("/api/files", check.path("cells", cells), {})["file"]
         found = self._json("POST", "/api/check", {"reference": reference, "file": file, **options})
-        self._request("DELETE", f"/api/files/{file}").read()
+        self._read("DELETE", f"/api/files/{file}")
         return found
 
     def map(self, cells: str | Path, reference: str, **options: Any) -> str:
@@ -141,7 +143,7 @@ class Client:
         job
             The job.
         tell
-            Is given each state.
+            Is given each state that is new, as far as it lasts half a second.
         seconds
             How long to wait.
 
@@ -153,17 +155,21 @@ class Client:
             If it has not ended by then.
         """
         until = time.monotonic() + check.number("seconds", seconds, least=0)
-        with contextlib.closing(self._events(job)) as events:
-            for state in events:
-                if tell is not None:
-                    tell(state)
-                if state["status"] == "done":
-                    return self.result(job)
-                if state["status"] in _ENDED:
-                    message = f"the job {state['status']}: {state['message']}"
-                    raise RuntimeError(message)
-                if time.monotonic() > until:
-                    break
+        told = None
+        while True:
+            state = self.state(job)
+            if tell is not None and state != told:
+                tell(state)
+            told = state
+            if state["status"] == "done":
+                return self.result(job)
+            if state["status"] in _ENDED:
+                message = f"the job {state['status']}: {state['message']}"
+                raise RuntimeError(message)
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(_LOOK, left))
         message = f"job {job} has not ended after {seconds:g} s"
         raise TimeoutError(message)
 
@@ -182,34 +188,31 @@ class Client:
             ``"result.h5ad"``, ``"cells.csv"``, ``"cells.arrow"``, ``"report.html"`` or ``"script.py"``.
         out
             File to write.
+
+        Raises
+        ------
+        RuntimeError
+            If the server has no such file, or breaks off before its end; nothing is written then.
         """
-        answer = self._request("GET", f"/api/jobs/{_part('job', job)}/files/{_part('name', name)}")
+        place = check.path("out", out)
 
         def write(file: Path) -> None:
             with file.open("wb") as target:
-                while chunk := answer.read(_CHUNK):
+                while chunk := _chunk(answer):
                     target.write(chunk)
 
-        place = check.path("out", out)
-        write_file(place, write)
+        with self._request("GET", f"/api/jobs/{_part('job', job)}/files/{_part('name', name)}") as answer:
+            write_file(place, write)
         return place
 
     def cancel(self, job: str) -> None:
         """Cancel a job that waits or runs; remove one that has ended, with its results."""
-        self._request("DELETE", f"/api/jobs/{_part('job', job)}").read()
-
-    def _events(self, job: str) -> Generator[dict[str, Any]]:
-        """Yield each state of a job."""
-        answer = self._request("GET", f"/api/jobs/{_part('job', job)}/events")
-        with contextlib.closing(answer):
-            for line in answer:
-                if line.startswith(b"data: "):
-                    yield json.loads(line[len(b"data: ") :])
+        self._read("DELETE", f"/api/jobs/{_part('job', job)}")
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         headers = {} if body is None else {"content-type": "application/json"}
         contents = None if body is None else json.dumps(body).encode()
-        found: dict[str, Any] = json.loads(self._request(method, path, contents, headers).read())
+        found: dict[str, Any] = json.loads(self._read(method, path, contents, headers))
         return found
 
     def _send(self, path: str, file: Path, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -236,27 +239,48 @@ class Client:
             "content-type": f"multipart/form-data; boundary={boundary}",
             "content-length": str(len(start) + file.stat().st_size + len(end)),
         }
-        found: dict[str, Any] = json.loads(self._request("POST", path, pieces(), headers).read())
+        found: dict[str, Any] = json.loads(self._read("POST", path, pieces(), headers))
         return found
 
+    def _read(self, *request: Any) -> bytes:
+        with self._request(*request) as answer:
+            return answer.read()
+
+    @contextlib.contextmanager
     def _request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
-    ) -> http.client.HTTPResponse:
+    ) -> Generator[http.client.HTTPResponse]:
         own = {"authorization": f"Bearer {self._token}", "connection": "close"}
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=_SECONDS)
-        # the server may refuse a large file before all of it was sent, and say why
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.request(method, path, body, {**own, **(headers or {})})
-        answer = connection.getresponse()
-        if answer.status >= _REFUSED:
-            text = answer.read()
-            try:
-                message = json.loads(text)["error"]
-            except (ValueError, KeyError, TypeError):
-                message = f"the server answers {answer.status} {answer.reason}"
-            raise RuntimeError(message)
-        return answer
+        with contextlib.closing(kind(self._host, self._port, timeout=_SECONDS)) as connection:
+            # the server may refuse a large file before all of it was sent, and say why
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, {**own, **(headers or {})})
+            with connection.getresponse() as answer:
+                if answer.status >= _REFUSED:
+                    raise RuntimeError(_refusal(answer))
+                yield answer
+
+
+def _chunk(answer: http.client.HTTPResponse) -> bytes:
+    """Return the next piece of a file; no piece is its end only where nothing is still to come."""
+    why = ""
+    try:
+        chunk = answer.read(_CHUNK)
+    except OSError as error:  # of the connection, not of the disk
+        chunk, why = b"", f" ({error})"
+    if not chunk and (answer.length or why):
+        message = f"the file broke off{why}, short of {answer.length} bytes: fetch it again"
+        raise RuntimeError(message)
+    return chunk
+
+
+def _refusal(answer: http.client.HTTPResponse) -> str:
+    """Return what the server says is wrong."""
+    try:
+        return str(json.loads(answer.read())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answers {answer.status} {answer.reason}"
 
 
 def _part(name: str, value: str) -> str:

@@ -35,10 +35,13 @@ class Worker:
         File for what the process has to say.
     most_requests
         Requests after which the process makes room for a fresh one.
+    most_seconds
+        How long a request may take.
     """
 
-    def __init__(self, log: Path, *, most_requests: int = _MOST_REQUESTS) -> None:
+    def __init__(self, log: Path, *, most_requests: int = _MOST_REQUESTS, most_seconds: float | None = None) -> None:
         self._log = log
+        self._most_seconds = most_seconds
         self._most_requests = most_requests
         self._process: subprocess.Popen[str] | None = None
         self._requests = 0
@@ -76,6 +79,7 @@ class Worker:
         with self._turn:
             process = self._running()
             self._requests += 1
+            clock = _Clock(process, self._most_seconds)
             try:
                 print(json.dumps(request), file=process.stdin, flush=True)
                 for line in process.stdout:  # type: ignore[union-attr]
@@ -89,9 +93,11 @@ class Worker:
             except (BrokenPipeError, ValueError):
                 pass
             finally:
+                clock.cancel()
                 if self._requests >= self._most_requests:
                     self.stop()
-            raise WorkerStoppedError(_ended(process.wait()))
+            status = process.wait()
+            raise WorkerStoppedError(clock.message if clock.rang else _ended(status))
 
     def stop(self) -> None:
         """End the process, whatever it does. The next request starts another."""
@@ -127,6 +133,26 @@ class Worker:
                         start_new_session=True,  # Ctrl-C at the server is not for it
                     )
             return self._process
+
+
+class _Clock:
+    """Ends a process that takes too long."""
+
+    def __init__(self, process: subprocess.Popen[str], seconds: float | None) -> None:
+        self.rang = False
+        self.message = f"this took more than {seconds} s and was stopped: try with fewer cells, or in Python"
+        self._process = process
+        self._timer = threading.Timer(seconds or 0, self._ring)
+        self._timer.daemon = True
+        if seconds is not None:
+            self._timer.start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _ring(self) -> None:
+        self.rang = True
+        self._process.kill()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -25,7 +26,7 @@ _ID = re.compile(r"[0-9a-f]{16}")
 #: Characters that a name of a file on this disk may have: others, of any alphabet, become a line.
 _ODD = re.compile(r"[^\w.+ -]")
 _MOST_CHARACTERS = 100
-#: Seconds that a file waits for its job, before the next start of the server removes it.
+#: Seconds that a file waits for its job.
 _UNUSED = 24 * 3600
 
 
@@ -96,9 +97,16 @@ class Store:
         return self._states[job]
 
     def options(self, job: str) -> dict[str, Any]:
-        """Return what was asked for."""
-        found: dict[str, Any] = json.loads((self.path(job) / "job.json").read_text(encoding="utf-8"))
+        """Return what was asked for by a job that is there, else raise ``KeyError``."""
+        try:
+            found: dict[str, Any] = json.loads((self.path(job) / "job.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as error:  # it is being removed
+            raise KeyError(job) from error
         return found
+
+    def needs(self, file: str) -> bool:
+        """Return whether a job needs a file that was sent."""
+        return file in self._needed()
 
     def add(self, options: dict[str, Any]) -> str:
         """Write a new job down, and return its name."""
@@ -125,13 +133,14 @@ class Store:
         file = self.options(job).get("file")
         self._states.pop(job, None)
         remove_folder(self.jobs / job)
-        if file is not None and all(self.options(other).get("file") != file for other in list(self._states)):
+        if file is not None and not self.needs(file):
             remove_folder(self.files / file)
 
     # --- Files that were sent ---
 
     def new_file(self, name: str) -> tuple[str, Path]:
-        """Return a name for a file to come, and where it goes."""
+        """Return a name for a file to come, and where it goes; files that no job took are removed after a day."""
+        self._remove_unused_files()
         file = secrets.token_hex(8)
         (self.files / file).mkdir(mode=_OWN)
         return file, self.files / file / safe_name(name)
@@ -155,8 +164,15 @@ class Store:
         """Let another server have the folder."""
         unlock(self._lock)
 
+    def _needed(self) -> set[str | None]:
+        needed = set()
+        for job in list(self._states):
+            with contextlib.suppress(KeyError):
+                needed.add(self.options(job).get("file"))
+        return needed
+
     def _remove_unused_files(self) -> None:
-        used = {self.options(job).get("file") for job in list(self._states)}
+        used = self._needed()
         for folder in self.files.iterdir():
             if _ID.fullmatch(folder.name) and folder.name not in used and _age(folder) > _UNUSED:
                 remove_folder(folder)

@@ -7,9 +7,12 @@ import { value } from "./shown.js";
 const MOST_ROWS = 100;
 
 export class Details {
-  /** `picture` saves the map; `renamed(result)` is called when clusters got names; `shownOnly()` selects what is shown. */
-  constructor({ picture, renamed, shownOnly }) {
-    Object.assign(this, { picture, renamed, shownOnly });
+  /**
+   * `picture` saves the map; `renamed(result)` is called when clusters got names; `shownOnly()` selects what is shown;
+   * `covered()` colours the map by presence.
+   */
+  constructor({ picture, renamed, shownOnly, covered }) {
+    Object.assign(this, { picture, renamed, shownOnly, covered });
     this.tab = "Composition";
     this.selected = null; // { shown, rows }
   }
@@ -21,7 +24,7 @@ export class Details {
     this.all = all;
     if (!shown) return;
     if (this.selected && !all.includes(this.selected.shown)) this.selected = null;
-    const tabs = ["Composition", "Selection", "Novel", "About"];
+    const tabs = ["Composition", "Presence", "Selection", "Novel", "About"];
     const panel = el("div", { role: "tabpanel", id: "panel", "aria-label": this.tab });
     fill($("results"),
       el("h2", {}, shown.name),
@@ -32,7 +35,7 @@ export class Details {
         onclick: () => { this.tab = name; this.draw(shown, all); },
       }, name))),
       panel);
-    tried(() => ({ Composition: () => this.composition(panel), Selection: () => this.selection(panel), "Novel": () => this.novel(panel), About: () => this.about(panel) })[this.tab]())();
+    tried(() => ({ Composition: () => this.composition(panel), Presence: () => this.presence(panel), Selection: () => this.selection(panel), "Novel": () => this.novel(panel), About: () => this.about(panel) })[this.tab]())();
   }
 
   select(shown, rows) {
@@ -65,6 +68,23 @@ export class Details {
           el("td", {}, label), el("td", { class: "number" }, count(result.composition[label] ?? 0)), el("td", { class: "number" }, percent(own)),
           others.map((one) => el("td", { class: "number" }, percent(share(one.result.composition, label)))),
           el("td", { class: "bars", title: `reference ${percent(reference)}` }, el("span", { class: "bar", width: `${(100 * own) / most}%` }), el("span", { class: "bar other", width: `${(100 * reference) / most}%` })))))));
+  }
+
+  async presence(panel) {
+    const { shown } = this;
+    if (shown.result.map !== "reference") { fill(panel, el("p", {}, "The reference has no map, so which of its states these cells cover is not measured.")); return; }
+    fill(panel, el("p", { class: "quiet", role: "status" }, "Measuring…"));
+    const { labels } = await shown.presence();
+    if (this.shown !== shown || this.tab !== "Presence") return;
+    const heads = [["label"], ["presence", "as densely as the reference's own cells: 1, not at all: 0"], ["share", "of these cells"], ["95 %", "interval of the share, were these cells a sample"], ["reference", "share in the reference"]];
+    const rows = [...labels].sort((a, b) => b.presence - a.presence);
+    fill(panel,
+      el("p", { class: "small" }, "Which states of the reference these cells cover, and how surely. Cells called novel are left out."),
+      el("div", { class: "row" }, el("button", { type: "button", onclick: tried(() => this.covered()) }, "Show on the map")),
+      el("table", {},
+        el("thead", {}, el("tr", {}, heads.map(([head, title]) => el("th", { scope: "col", ...(title ? { class: "number", title } : {}) }, head)))),
+        el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.label), el("td", { class: "number" }, row.presence.toFixed(2)),
+          el("td", { class: "number" }, percent(row.share)), el("td", { class: "number" }, `${percent(row.low)}–${percent(row.high)}`), el("td", { class: "number" }, percent(row.reference_share)))))));
   }
 
   async selection(panel) {

@@ -12,6 +12,7 @@ import { Setup } from "./setup.js";
 import { Shown, paint, schemeOf, value } from "./shown.js";
 
 const BY_QUERY = "\u0000query"; // colour by which query a cell is of
+const BY_PRESENCE = "\u0000presence"; // colour the reference by how densely the cells cover it
 const NO_LABEL = 65535;
 
 class Page {
@@ -22,12 +23,14 @@ class Page {
     this.shown = [];
     this.filter = { hidden: new Set(), range: null };
     this.scheme = { kind: "none" };
+    this.covers = null; // presence on the reference's points, while they are coloured by it
     this.setup = new Setup({ opened: (reference, chosen) => this.queue(() => this.open(reference, chosen)), started: (job) => this.jobs.add(job) });
     this.jobs = new Jobs((states) => this.queue(() => this.show(states)));
     this.details = new Details({
       picture: (kind) => savePicture(kind, this.plot, this.scheme, this.shown[0]?.name ?? "map"),
       renamed: (shown, result) => this.rename(shown, result),
       shownOnly: () => this.select(this.plot.within(null)),
+      covered: () => { $("color").value = BY_PRESENCE; this.gene = null; return this.recolor(true); },
     });
     this.listen();
   }
@@ -114,7 +117,7 @@ class Page {
     const usual = [[predicted, "label"], ["probability", "probability of the label"], ["novel_score", "novelty"], ["novel_state", "novel or known"], [batch, "batch"]].filter(([name]) => names.includes(name));
     const others = names.filter((name) => !usual.some(([one]) => one === name) && name !== uncertainty);
     const before = $("color").value;
-    const choices = [...(this.shown.length > 1 ? [[BY_QUERY, "query"]] : []), ...usual, ...others.map((name) => [name, name])];
+    const choices = [...(this.shown.length > 1 ? [[BY_QUERY, "query"]] : []), ...usual, ...(this.map ? [[BY_PRESENCE, "presence, on the reference"]] : []), ...others.map((name) => [name, name])];
     options($("color"), choices, choices.some(([name]) => name === before) ? before : predicted);
   }
 
@@ -126,9 +129,12 @@ class Page {
       if (name === BY_QUERY) return { name: "query", kind: "groups", groups: this.shown.map((other) => other.name), values: new Uint16Array(one.n).fill(at) };
       return one.column(name);
     };
-    this.columns = await Promise.all(this.shown.map(find));
+    const covers = name === BY_PRESENCE && !this.gene && this.map && this.shown.length ? await this.shown[0].presence() : null;
+    if (covers && covers.values.length !== this.map.codes.length) throw new Error("the reference has another map now: open it again");
+    this.covers = covers;
+    this.columns = covers ? this.shown.map(() => null) : await Promise.all(this.shown.map(find));
     const ofReference = !this.shown.length && this.map && { kind: "groups", groups: this.map.labels, values: this.map.codes };
-    this.scheme = schemeOf(ofReference ? [ofReference] : this.columns, this.knownLabels());
+    this.scheme = covers ? { kind: "number", limits: [0, 1] } : schemeOf(ofReference ? [ofReference] : this.columns, this.knownLabels());
     this.draw();
   }
 
@@ -143,10 +149,11 @@ class Page {
       one.layer ??= { xy: one.xy, pickable: true, size: 1.25 };
       one.layer.colors = paint(one.n, this.columns[at], this.scheme, this.filter.hidden, this.filter.range);
       one.layer.marks = one.marks;
+      one.layer.hidden = Boolean(this.covers);
       layers.push(one.layer);
     });
     this.plot.show(layers);
-    const novel = this.shown.reduce((sum, { result }) => sum + (result.novel?.cells ?? 0), 0);
+    const novel = this.covers ? 0 : this.shown.reduce((sum, { result }) => sum + (result.novel?.cells ?? 0), 0);
     drawLegend($("legend"), this.scheme, this.filter, { novel, change: () => this.draw() });
     $("empty").hidden = layers.length > 0;
     if (!layers.length && this.reference) $("empty").textContent = "This reference has no map. Drop a file of cells: they get a map of their own.";
@@ -160,8 +167,11 @@ class Page {
     const { map } = this;
     const below = this.shown.length > 0;
     map.layer ??= { xy: map.xy, pickable: false, size: map.cells === map.codes.length ? 1 : 2.5 };
-    const look = below || [...this.filter.hidden].join("\u0000");
-    if (map.look !== look) {
+    const look = this.covers ? [this.shown[0].id, this.filter.range].join(" ") : below || [...this.filter.hidden].join("\u0000");
+    if (map.look !== look && this.covers) {
+      map.layer.colors = paint(map.codes.length, this.covers, this.scheme, this.filter.hidden, this.filter.range);
+      map.look = look;
+    } else if (map.look !== look) {
       const colors = below ? map.labels.map(() => GREY) : groupColors(map.labels, map.labels);
       const gone = [...map.labels, null].map((label) => this.filter.hidden.has(label));
       const n = map.codes.length;
@@ -173,7 +183,7 @@ class Page {
       map.layer.colors = bytes;
       map.look = look;
     }
-    map.layer.hidden = !$("show-reference").checked;
+    map.layer.hidden = !$("show-reference").checked && !this.covers;
     return map.layer;
   }
 
@@ -192,6 +202,7 @@ class Page {
 
   note() {
     if (this.shown.length === 0) return this.map ? `${this.base()}, by label.` : "";
+    if (this.covers) return `Presence of ${this.shown[0].name} on ${this.base()}: 1 where its cells lie as densely as the reference's own, or more so, 0 where none do.`;
     const cells = this.shown.map(({ name, n }) => `${name}: ${count(n)} cells`).join("; ");
     if (!this.map) return `${cells}. This reference has no map: the picture is of these cells alone.`;
     return `${cells}, on ${this.base()}, which stay where they are.`;

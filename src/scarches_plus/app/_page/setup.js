@@ -1,6 +1,6 @@
 // Choose a reference and cells, see what is wrong with them, and start a job.
 
-import { get, post, upload } from "./api.js";
+import { get, post, remove, upload } from "./api.js";
 import { $, count, el, fill, options, percent, tried } from "./dom.js";
 
 const NO_BATCH = "";
@@ -19,6 +19,7 @@ export class Setup {
     $("batch").addEventListener("change", tried(() => this.check()));
     $("layer").addEventListener("change", tried(() => this.check()));
     $("labels-key").addEventListener("change", tried(() => this.reference && this.open(this.reference.what, { labelsKey: $("labels-key").value })));
+    for (const name of ["modality", "transpose"]) $(name).addEventListener("change", tried(() => this.readAgain()));
     $("force").addEventListener("change", () => this.allow());
     for (const radio of document.querySelectorAll("input[name=method]")) radio.addEventListener("change", () => this.report && this.allow());
     $("run-form").addEventListener("submit", tried((event) => { event.preventDefault(); return this.run(); }));
@@ -81,8 +82,8 @@ export class Setup {
     fill($("check"), el("p", {}, `Sending ${file.name} to the server on this machine…`), bar);
     try {
       const sent = await upload(file, (share) => { bar.value = share; });
-      if (turn !== this.sends) return; // another file was taken meanwhile
-      this.cells = { file: sent.file, name: file.name };
+      if (turn !== this.sends) { drop(sent.file); return; } // another file was taken meanwhile
+      this.take({ file: sent.file, name: file.name });
     } catch (error) {
       if (turn === this.sends) fill($("check"), el("p", { class: "bad" }, error.message));
       return;
@@ -96,25 +97,45 @@ export class Setup {
     const path = $("path").value.trim();
     if (!path) return;
     this.forget();
-    this.cells = { path, name: path.split(/[\\/]/).pop() };
+    this.take({ path, name: path.split(/[\\/]/).pop() });
     await this.check();
   }
 
   /** Leave the cells of before, and whatever is still asked about them; return the number of those to come. */
   forget() {
+    if (this.cells?.file && !this.cells.mapped) drop(this.cells.file);
     this.sends = (this.sends ?? 0) + 1;
     this.checks = (this.checks ?? 0) + 1;
     this.cells = null;
     this.report = null;
-    $("run-form").hidden = true;
+    $("run-form").hidden = $("reading").hidden = true;
+    $("modality").value = "";
+    $("transpose").checked = false;
     return this.sends;
+  }
+
+  /** Work with these cells; of some kinds of files, how they are read can be told. */
+  take(cells) {
+    this.cells = cells;
+    const [, kind] = /\.(h5mu|csv|tsv|txt)(?:\.gz)?$/i.exec(cells.name) ?? [];
+    $("reading").hidden = !kind;
+    $("modality-label").hidden = kind?.toLowerCase() !== "h5mu";
+    $("transpose-label").hidden = !$("modality-label").hidden;
   }
 
   /** What of a job's options names the cells and how they are read. */
   asked() {
     const { file = null, path = null } = this.cells;
     const chosen = this.report ? { batch_key: $("batch").value || null, layer: $("layer").value || null } : {};
-    return { reference: this.reference.what, file, path, ...chosen };
+    const read = { modality: $("modality").value.trim() || null, transpose: $("transpose").checked };
+    return { reference: this.reference.what, file, path, ...read, ...chosen };
+  }
+
+  /** Read the cells another way: what was found in them is forgotten. */
+  readAgain() {
+    this.report = null;
+    $("run-form").hidden = true;
+    return this.check();
   }
 
   async check() {
@@ -131,7 +152,7 @@ export class Setup {
     } catch (error) {
       if (turn === this.checks) {
         fill($("check"), el("p", { class: "bad" }, error.message));
-        if (first) this.forget();
+        if (first && $("reading").hidden) this.forget();
       }
       return;
     }
@@ -170,6 +191,7 @@ export class Setup {
 
   async run() {
     const number = (id) => ($(id).value === "" ? null : Number($(id).value));
+    this.cells.mapped = true;
     const job = await post("/jobs", {
       ...this.asked(),
       name: this.cells.name,
@@ -181,6 +203,11 @@ export class Setup {
     });
     this.started(job);
   }
+}
+
+/** Let go of a file that was sent; what is not told now the server drops after a day. */
+function drop(file) {
+  remove(`/files/${file}`).catch(() => {});
 }
 
 function cardOf(found) {

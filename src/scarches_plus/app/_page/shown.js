@@ -47,6 +47,16 @@ export class Shown {
     return this.columns.get(key);
   }
 
+  /** How densely the cells cover each point of the reference's map, and its labels. */
+  async presence() {
+    if (!this.covers) {
+      const { file, labels } = await post(`/jobs/${this.id}/presence`, {});
+      const { values } = await view(`/jobs/${this.id}/views/${file}`);
+      this.covers = { name: "presence", kind: "number", values, labels };
+    }
+    return this.covers;
+  }
+
   async names() {
     this.cells ??= await get(`/jobs/${this.id}/names`);
     return this.cells;

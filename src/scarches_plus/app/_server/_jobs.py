@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -43,7 +44,7 @@ async def send_file(request: Request) -> Response:
 async def remove_file(request: Request) -> Response:
     """Remove a file that no job needs."""
     store, file = place_of(request).store, request.path_params["file"]
-    if any(store.options(job).get("file") == file for job in store):
+    if store.needs(file):
         message = "a job needs this file: remove the job"
         raise RequestError(409, message)
     store.drop_file(file)
@@ -55,7 +56,7 @@ async def check_cells(request: Request) -> Response:
     place = place_of(request)
     options = await _options(place, await body_of(request))
     ask = {"do": "check", "query": _query(place, options), "options": options.model_dump()}
-    return JSONResponse(await run_in_threadpool(place.questions.ask, ask))
+    return JSONResponse(await place.ask(ask))
 
 
 async def add_job(request: Request) -> Response:
@@ -83,8 +84,7 @@ async def add_job(request: Request) -> Response:
     try:
         job = await run_in_threadpool(place.queue.submit, values)
     except BaseException:
-        held = {place.store.options(one).get("file") for one in place.store}
-        if options.file is not None and options.file not in held:
+        if options.file is not None and not place.store.needs(options.file):
             place.store.drop_file(options.file)
         raise
     return JSONResponse(shown(place, job), status_code=201, headers={"location": f"/api/jobs/{job}"})
@@ -93,7 +93,11 @@ async def add_job(request: Request) -> Response:
 async def list_jobs(request: Request) -> Response:
     """List all jobs, the oldest first."""
     place = place_of(request)
-    return JSONResponse({"jobs": [shown(place, job) for job in place.store]})
+    jobs = []
+    for job in place.store:
+        with contextlib.suppress(RequestError):  # removed meanwhile
+            jobs.append(shown(place, job))
+    return JSONResponse({"jobs": jobs})
 
 
 async def job_state(request: Request) -> Response:
@@ -117,8 +121,11 @@ async def job_events(request: Request) -> Response:
 
     async def events() -> AsyncIterator[str]:
         last, silent = "", 0.0
-        while job in place.store:
-            state = shown(place, job)
+        while True:
+            try:
+                state = shown(place, job)
+            except RequestError:  # removed meanwhile
+                return
             text = json.dumps(state)
             if text != last:
                 last, silent = text, 0.0
@@ -150,15 +157,27 @@ def job_of(request: Request) -> str:
     """
     job: str = request.path_params["job"]
     if job not in place_of(request).store:
-        message = f"there is no job {job}"
-        raise RequestError(404, message)
+        raise _no_job(job)
     return job
 
 
 def shown(place: Workplace, job: str) -> dict[str, Any]:
-    """Return what visitors are told of a job."""
-    options = place.store.options(job)
-    return {"id": job, "name": options["name"], "reference": options["reference"], **asdict(place.store.state(job))}
+    """Return what visitors are told of a job.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
+    try:
+        options, state = place.store.options(job), place.store.state(job)
+    except KeyError as error:
+        raise _no_job(job) from error
+    return {"id": job, "name": options["name"], "reference": options["reference"], **asdict(state)}
+
+
+def _no_job(job: str) -> RequestError:
+    return RequestError(404, f"there is no job {job}")
 
 
 async def _options(place: Workplace, given: Any) -> JobOptions:

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse
+
+from scarches_plus.app._jobs._stamp import stamp_of
 
 from ._errors import RequestError, body_of, checked
 from ._questions import ReferenceQuestion
@@ -25,7 +26,7 @@ async def list_references(request: Request) -> Response:
     """List the references of the command line, and those that come with the package."""
     place: Workplace = request.app.state.workplace
     given = [{"what": what, "title": Path(what).name} for what in place.settings.references]
-    listed = await run_in_threadpool(_listed, place)
+    listed = await _listed(place)
     return JSONResponse({"references": [*given, *listed], "paths": place.settings.paths})
 
 
@@ -34,7 +35,7 @@ async def open_reference(request: Request) -> Response:
     place: Workplace = request.app.state.workplace
     question = checked(ReferenceQuestion, await body_of(request))
     await require_offered(place, question.what)
-    return JSONResponse(await run_in_threadpool(_described, place, question))
+    return JSONResponse(await _described(place, question))
 
 
 async def reference_map(request: Request) -> Response:
@@ -57,25 +58,25 @@ async def require_offered(place: Workplace, what: str) -> None:
     """
     if place.settings.paths or what in place.settings.references:
         return
-    listed = await run_in_threadpool(_listed, place)
+    listed = await _listed(place)
     if what not in {one["what"] for one in listed} | {one["what"].partition("@")[0] for one in listed}:
         message = f"{what} is none of the references that this server offers"
         raise RequestError(403, message)
 
 
-def _listed(place: Workplace) -> list[dict[str, Any]]:
-    key = ("", None)
+async def _listed(place: Workplace) -> list[dict[str, Any]]:
+    key = ("", None, "")
     if key not in place.described:
-        place.described[key] = {"listed": place.questions.ask({"do": "list"})}
+        place.described[key] = {"listed": await place.ask({"do": "list"})}
     listed: list[dict[str, Any]] = place.described[key]["listed"]
     return listed
 
 
-def _described(place: Workplace, question: ReferenceQuestion) -> dict[str, Any]:
-    """Return what a reference is; what was described once is not opened again while its map is there."""
-    key = (question.what, question.labels_key)
+async def _described(place: Workplace, question: ReferenceQuestion) -> dict[str, Any]:
+    """Return what a reference is; it is not opened again until another takes its place or its map is gone."""
+    key = (question.what, question.labels_key, stamp_of(question.what))
     known = place.described.get(key)
     if known is None or (known["map"] is not None and not (place.store.maps / known["map"]).is_file()):
         request = {"do": "describe", "what": question.what, "maps": str(place.store.maps)}
-        place.described[key] = place.questions.ask(request | {"labels_key": question.labels_key})
+        place.described[key] = await place.ask(request | {"labels_key": question.labels_key})
     return place.described[key]

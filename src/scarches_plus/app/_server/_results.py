@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse
 
 from scarches_plus.app._jobs._store import safe_name
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_VIEW = re.compile(r"(?:points|column\d{1,5}|gene-[0-9a-f]{16})\.view")
+_VIEW = re.compile(r"(?:points|column\d{1,5}|(?:gene|presence)-[0-9a-f]{16})\.view")
 #: The report has its styles and pictures within it, and may do nothing else.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
 
@@ -94,6 +93,12 @@ async def explain(request: Request) -> Response:
     return await _ask(request, {"do": "explain", "out": str(folder), "rows": question.rows})
 
 
+async def presence(request: Request) -> Response:
+    """Say which labels of the reference the cells cover, and where the same for each point of its map lies."""
+    folder = _finished(request)
+    return await _ask(request, {"do": "presence", "out": str(folder), "maps": str(place_of(request).store.maps)})
+
+
 async def name_clusters(request: Request) -> Response:
     """Name clusters of novel cells, and write all results again."""
     folder = _finished(request)
@@ -111,4 +116,4 @@ def _finished(request: Request) -> Path:
 
 
 async def _ask(request: Request, question: dict[str, Any]) -> Response:
-    return JSONResponse(await run_in_threadpool(place_of(request).questions.ask, question))
+    return JSONResponse(await place_of(request).ask(question))

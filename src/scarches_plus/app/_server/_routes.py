@@ -61,6 +61,7 @@ ROUTES = (
     ApiRoute("GET", "/api/jobs/{job}/files/{name}", _results.download, media=_BINARY),
     ApiRoute("POST", "/api/jobs/{job}/gene", _results.gene, body=GeneQuestion),
     ApiRoute("POST", "/api/jobs/{job}/explain", _results.explain, body=ExplainQuestion),
+    ApiRoute("POST", "/api/jobs/{job}/presence", _results.presence),
     ApiRoute("POST", "/api/jobs/{job}/clusters", _results.name_clusters, body=NamesQuestion),
 )
 

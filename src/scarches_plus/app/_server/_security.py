@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from secrets import compare_digest
 from typing import TYPE_CHECKING
@@ -47,6 +48,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app, self._settings = app, settings
+        # what the browser keeps opens this page, but is not the token that programs send
+        self._pass = sha256(b"browser " + settings.token.encode()).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -78,11 +81,11 @@ class Guard:
             return _error(403, "requests from other pages are not answered")
         sent = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and sent:
-            return self._welcome(sent, host)
+            return self._welcome(sent, host, secure=headers.get("x-forwarded-proto", "").lower() == "https")
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(bearer.strip()):
             return None
-        if not self._is_token(_cookie(headers, cookie_name(host))):
+        if not _same(_cookie(headers, cookie_name(host)), self._pass):
             return _unknown(scope["path"])
         same_origin = origin is not None or headers.get("sec-fetch-site") == "same-origin"
         if scope["method"] not in _SAFE and not same_origin:
@@ -91,16 +94,20 @@ class Guard:
             return _error(403, "requests from other pages are not answered")
         return None
 
-    def _welcome(self, token: str, host: str) -> Response:
+    def _welcome(self, token: str, host: str, *, secure: bool) -> Response:
         """Take the token out of the address, and give the browser a cookie instead."""
         if not self._is_token(token):
             return _unknown("/")
         answer = RedirectResponse("/", status_code=303)
-        answer.set_cookie(cookie_name(host), token, httponly=True, samesite="lax", path="/")
+        answer.set_cookie(cookie_name(host), self._pass, httponly=True, samesite="lax", path="/", secure=secure)
         return answer
 
     def _is_token(self, given: str) -> bool:
-        return compare_digest(given.encode("utf-8", "replace"), self._settings.token.encode())
+        return _same(given, self._settings.token)
+
+
+def _same(given: str, wanted: str) -> bool:
+    return compare_digest(given.encode("utf-8", "replace"), wanted.encode())
 
 
 def cookie_name(host: str) -> str:

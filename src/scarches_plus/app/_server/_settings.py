@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from anyio import CapacityLimiter, to_thread
+
 from scarches_plus import _limits
 from scarches_plus.app._jobs._process import Worker
 from scarches_plus.app._jobs._queue import Queue
@@ -52,19 +54,25 @@ class Workplace:
     jobs: Worker = field(init=False)
     questions: Worker = field(init=False)
     queue: Queue = field(init=False)
-    described: dict[tuple[str, str | None], dict[str, Any]] = field(default_factory=dict)
+    described: dict[tuple[str, str | None, str], dict[str, Any]] = field(default_factory=dict)
+    line: CapacityLimiter = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.folder)
         log = self.settings.folder / "worker.log"
-        self.jobs, self.questions = Worker(log), Worker(log)
+        self.jobs, self.questions = Worker(log), Worker(log, most_seconds=_limits.QUESTION_SECONDS)
         self.queue = Queue(self.store, self.jobs)
 
     def start(self) -> None:
         """Start both processes ahead of the first visitor."""
+        self.line = CapacityLimiter(1)
         self.questions.start()
         self.jobs.start()
         self.queue.start()
+
+    async def ask(self, question: dict[str, Any]) -> Any:
+        """Return the answer to a question. One is asked at a time; those in line hold no thread that sends files."""
+        return await to_thread.run_sync(self.questions.ask, question, limiter=self.line)
 
     def close(self) -> None:
         """End both processes."""

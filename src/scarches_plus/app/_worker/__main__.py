@@ -13,6 +13,7 @@ from scarches_plus._text import for_terminal
 
 from ._check import check
 from ._map_job import map_job
+from ._presence import presence
 from ._questions import explain, gene, name_clusters
 from ._reference import describe, list_references
 
@@ -26,6 +27,7 @@ _REQUESTS: dict[str, Callable[..., Any]] = {
     "map": map_job,
     "gene": gene,
     "explain": explain,
+    "presence": presence,
     "name": name_clusters,
 }
 _MESSAGE_CHARACTERS = 4_000

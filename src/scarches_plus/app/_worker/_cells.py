@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._cell_files import kind_of, read_cells
+from scarches_plus._visit import unused
 
 from ._archive import unpacked_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from anndata import AnnData
 
-#: Column and name of the one batch of cells that have no column of batches.
+#: Column and name of the one batch of cells that have no column of batches, unless these are taken.
 ONE_BATCH = "query_batch"
 BATCH = "query"
 
@@ -26,19 +29,28 @@ def read_query(query: str, options: dict[str, Any]) -> tuple[AnnData, str]:
         return read_cells(path, modality=modality, transpose=transpose), kind
 
 
-def name_batches(adata: AnnData, options: dict[str, Any]) -> str:
+def name_batches(adata: AnnData, key: str | None, known: Collection[str]) -> str:
     """Return the column of batches; cells without one get one.
+
+    Parameters
+    ----------
+    adata
+        Cells.
+    key
+        Column of batches, if there is one.
+    known
+        Batches of the reference, none of which the cells are.
 
     Raises
     ------
     KeyError
         If there is no such column.
     """
-    key = options.get("batch_key")
     if key is None:
-        adata.obs[ONE_BATCH] = BATCH
-        return ONE_BATCH
+        key = unused(ONE_BATCH, adata.obs)
+        adata.obs[key] = unused(BATCH, known)
+        return key
     if key not in adata.obs:
         message = f"there is no column {key!r} of batches; the cells have {[str(name) for name in adata.obs]}"
         raise KeyError(message)
-    return str(key)
+    return key

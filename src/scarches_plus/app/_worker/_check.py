@@ -30,7 +30,7 @@ def check(query: str, options: dict[str, Any], tell: Callable[..., None]) -> dic
     once = adata.obs.loc[:, ~adata.obs.columns.duplicated()]  # the check tells of columns that share a name
     columns = [_column(str(name), once[name]) for name in once]
     suggested = _suggested(columns, reference.model.spec.batch_key)
-    key = name_batches(adata, options)
+    key = name_batches(adata, options.get("batch_key"), reference.model.spec.batches)
     tell("checking the cells", 0.7, None)
     report = pp.check_query(adata, reference.model, layer=options.get("layer"), batch_key=key)
     return {

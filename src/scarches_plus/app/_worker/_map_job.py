@@ -12,9 +12,9 @@ from scarches_plus.model import set_seed
 
 from ._cells import name_batches, read_query
 from ._map import place_query
+from ._outputs._results import write_results
 from ._progress import Progress
 from ._reference import open_reference
-from ._results import write_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def map_job(options: dict[str, Any], query: str, out: str, maps: str, tell: Call
         with progress.step("reading the cells"):
             adata, kind = read_query(query, options)
             columns_read = [str(name) for name in adata.obs.columns.unique()]
-            batch_key = name_batches(adata, options)
+            batch_key = name_batches(adata, options["batch_key"], reference.model.spec.batches)
         with progress.step("mapping"):
             _map(adata, reference, options, batch_key)
         with progress.step("looking for novel cells"):
@@ -88,6 +88,7 @@ def map_job(options: dict[str, Any], query: str, out: str, maps: str, tell: Call
             reference=reference,
             labels_key=labels_key,
             batch_key=batch_key,
+            one_batch=None if options["batch_key"] is not None else str(adata.obs[batch_key].iloc[0]),
             map_of="query" if picture is None else "reference",
             why_not=why_not,
             consensus=consensus,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset
 
 from scarches_plus import _keys as keys
@@ -20,11 +19,14 @@ from scarches_plus._files import write_file
 from scarches_plus._limits import ASKED_CELLS
 from scarches_plus.app._jobs._view import view_of
 
+from ._outputs._results import CELLS, RESULT, SCRIPT, cells_without_counts, write_cells
+from ._outputs._script import with_names
 from ._reference import open_reference
-from ._results import CELLS, RESULT, write_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from anndata import AnnData
 
 #: Counts that expression is scaled to before its logarithm is taken.
 _PER_CELL = 1e4
@@ -86,7 +88,7 @@ def explain(out: str, rows: list[int], tell: Callable[..., None]) -> list[dict[s
     if len(rows) > ASKED_CELLS or any(not 0 <= row < summary["n_cells"] for row in rows):
         message = f"ask for cells 0 to {summary['n_cells'] - 1}, at most {ASKED_CELLS} at once"
         raise ValueError(message)
-    adata = _without_counts(folder)[rows].copy()
+    adata = cells_without_counts(folder)[rows].copy()
     key = summary["labels_key"]
     labels = list(adata.uns[keys.UNS][keys.PROBABILITY_LABELS][key])
     shares = np.asarray(adata.obsm[keys.probabilities(key)])
@@ -146,13 +148,9 @@ def name_clusters(out: str, names: dict[str, str], tell: Callable[..., None]) ->
     tell("naming clusters", 0.2, None)
     adata = read_cells(folder / CELLS)
     tl.name_novel(adata, names, summary["predicted"])
+    script = (folder / SCRIPT).read_text(encoding="utf-8")
+    write_file(folder / SCRIPT, with_names(script, names, summary["predicted"]).encode())
     return write_cells(adata, folder, summary)
-
-
-def _without_counts(folder: Path) -> AnnData:
-    with h5py.File(folder / CELLS, "r") as file:
-        parts = {name: read_elem(file[name]) for name in ("obs", "obsm", "uns")}
-    return AnnData(**parts)
 
 
 def _position(genes: list[str], name: str) -> int:

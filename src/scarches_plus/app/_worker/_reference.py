@@ -15,6 +15,7 @@ from scarches_plus import _visit, hub, load, tl
 from scarches_plus._cell_files import read_cells
 from scarches_plus._cells import names_of
 from scarches_plus._visit import Known
+from scarches_plus.app._jobs._stamp import stamp_of
 from scarches_plus.bundle import BUNDLE, layout_at
 
 from ._map import BASIS, Picture, picture_of
@@ -46,6 +47,8 @@ class Reference:
         What it says about itself.
     opens_cells
         Python that opens its cells.
+    stamp
+        What tells its files from those that take their place.
     """
 
     what: str
@@ -53,6 +56,7 @@ class Reference:
     known: Known
     card: dict[str, Any]
     opens_cells: str = "sp.hub.load_reference(REFERENCE)"
+    stamp: str = ""
     pictures: dict[str, Picture | None] = field(default_factory=dict)
 
     @property
@@ -115,7 +119,7 @@ class Reference:
     @property
     def name(self) -> str:
         """Name of what is kept of this reference: another for each content."""
-        told = f"{self.path.resolve()} {self.model.state.space} {0 if self.cells is None else self.cells.n_obs}"
+        told = f"{self.path.resolve()} {self.model.state.space} {self.stamp}"
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
@@ -130,9 +134,11 @@ def open_reference(what: str) -> Reference:
     ValueError
         If its model is of several modalities.
     """
-    if what in _held:
+    stamp = stamp_of(what)
+    if what in _held and _held[what].stamp == stamp:
         _held[what] = _held.pop(what)
         return _held[what]
+    _held.pop(what, None)
     path = _located(what)
     model = load(path, accelerator="cpu")
     if model.spec.modalities:
@@ -161,7 +167,7 @@ def open_reference(what: str) -> Reference:
         opens += "\nsp.tl.embed(cells, model)"
     while len(_held) >= _MOST_HELD:
         del _held[next(iter(_held))]
-    _held[what] = Reference(what, path, Known(model, cells, summary), card, opens)
+    _held[what] = Reference(what, path, Known(model, cells, summary), card, opens, stamp)
     return _held[what]
 
 

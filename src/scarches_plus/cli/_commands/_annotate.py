@@ -191,7 +191,7 @@ def _mapped(
     if batch_key is not None:
         require_columns(adata, file, batch_key=batch_key)
     elif spec.batch_key is not None and spec.batch_key not in adata.obs:
-        name = next(one for n in range(len(spec.batches) + 1) if (one := _ONE_BATCH + "_" * n) not in spec.batches)
+        name = _visit.unused(_ONE_BATCH, spec.batches)
         console.print(f"{file} has no column {spec.batch_key!r} of batches: all of its cells are one batch, {name}")
         adata.obs[spec.batch_key] = name
     if spec.encodes_batch:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._text import for_line
-
-from ._cells import BATCH, ONE_BATCH
-from ._map import BASIS, DRAWN_CELLS, POSITIONS
+from scarches_plus.app._worker._map import BASIS, DRAWN_CELLS, POSITIONS
 
 if TYPE_CHECKING:
-    from ._reference import Reference
+    from scarches_plus.app._worker._reference import Reference
 
 
 def script_of(
@@ -32,7 +30,7 @@ def script_of(
     query
         Path of the cells, or their name where they were sent.
     """
-    batch_key = summary["batch_key"]
+    batch_key, one_batch = summary["batch_key"], summary["one_batch"]
     steps = [
         "# Repeats a mapping that was made on the page of scarches_plus: python script.py",
         "import anndata",
@@ -42,7 +40,7 @@ def script_of(
         "",
         f"REFERENCE = {options['reference']!r}",
         *_read(summary, query),
-        *([f"query.obs[{ONE_BATCH!r}] = {BATCH!r}"] if options["batch_key"] is None else []),
+        *([f"query.obs[{batch_key!r}] = {one_batch!r}"] if one_batch is not None else []),
         *_reference(reference),
         *_map(options, batch_key),
         *_novelty(options, reference, summary),
@@ -51,6 +49,13 @@ def script_of(
         "query.write_h5ad('repeated.h5ad')",
     ]
     return "\n".join(steps) + "\n"
+
+
+def with_names(script: str, names: dict[str, str], predicted: str) -> str:
+    """Return a script that names clusters of novel cells, too, before it writes the cells."""
+    *steps, last = script.splitlines()
+    named = _call("sp.tl.name_novel", "query", repr(names), repr(predicted))
+    return "\n".join([*steps, named, last]) + "\n"
 
 
 def _call(verb: str, *arguments: str, **options: Any) -> str:

@@ -12,8 +12,7 @@ import pandas as pd
 from scarches_plus._files import write_file
 from scarches_plus._html import heading, listing, page, table_of
 from scarches_plus._text import for_figure, for_html, for_line
-
-from ._map import POSITIONS
+from scarches_plus.app._worker._map import POSITIONS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from anndata.io import read_elem
 
 from scarches_plus import _keys as keys
 from scarches_plus._cells import names_of
@@ -17,17 +20,15 @@ from scarches_plus._json import finite
 from scarches_plus._limits import SHOWN_CATEGORIES, SHOWN_COLUMNS
 from scarches_plus._text import for_csv
 from scarches_plus.app._jobs._view import view_of
+from scarches_plus.app._worker._map import POSITIONS
 
-from ._map import POSITIONS
 from ._report import write_report
 from ._script import script_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anndata import AnnData
-
-    from ._reference import Reference
+    from scarches_plus.app._worker._reference import Reference
 
 CELLS, TABLE, ARROW, REPORT, SCRIPT, RESULT = (
     "result.h5ad", "cells.csv", "cells.arrow", "report.html", "script.py", "result.json",
@@ -46,6 +47,7 @@ def write_results(
     reference: Reference,
     labels_key: str,
     batch_key: str,
+    one_batch: str | None,
     map_of: str,
     why_not: str,
     consensus: bool,
@@ -60,6 +62,7 @@ def write_results(
         "predicted": predicted,
         "uncertainty": keys.uncertainty(labels_key),
         "batch_key": batch_key,
+        "one_batch": one_batch,
         "counts_layer": adata.uns[keys.UNS][keys.EMBEDDINGS][keys.EMBEDDING].get("layer") or "X",
         "reference": options["reference"],
         "reference_composition": reference.composition(labels_key),
@@ -100,6 +103,13 @@ def write_cells(adata: AnnData, folder: Path, summary: dict[str, Any]) -> dict[s
     write_report(adata, folder / REPORT, summary)
     write_file(folder / RESULT, json.dumps(finite(summary)).encode())
     return summary
+
+
+def cells_without_counts(folder: Path) -> AnnData:
+    """Return the cells of a finished job, without their counts."""
+    with h5py.File(folder / CELLS, "r") as file:
+        parts = {name: read_elem(file[name]) for name in ("obs", "obsm", "uns")}
+    return AnnData(**parts)
 
 
 def table_of(adata: AnnData) -> pd.DataFrame:
