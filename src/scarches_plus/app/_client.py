@@ -192,7 +192,9 @@ class Client:
         Raises
         ------
         RuntimeError
-            If the server has no such file, or breaks off before its end; nothing is written then.
+            If the server has no such file.
+        EOFError
+            If the file breaks off before its end; nothing is written then.
         """
         place = check.path("out", out)
 
@@ -271,7 +273,7 @@ def _chunk(answer: http.client.HTTPResponse) -> bytes:
         chunk, why = b"", f" ({error})"
     if not chunk and (answer.length or why):
         message = f"the file broke off{why}, short of {answer.length} bytes: fetch it again"
-        raise RuntimeError(message)
+        raise EOFError(message)
     return chunk
 
 
