@@ -204,6 +204,23 @@ def test_the_whole_visit_on_real_cells(visit, query_file, tmp_path):
     assert len(saved) == selected
     page.click("role=tab[name='Novel']")
     assert "diamonds" in page.inner_text("#panel")
+    # which states of the reference are covered
+    page.click("role=tab[name='Presence']")
+    page.wait_for_selector("#panel tbody tr")
+    covered = [row.split("\t") for row in page.locator("#panel tbody tr").all_inner_texts()]
+    assert {label for label, *_ in covered} == set(found) - {"Unknown"}
+    assert all(0 <= float(score) <= 1 for _, score, *_ in covered)
+    with_query = drawn(page)
+    page.click("text=Show on the map")
+    page.wait_for_selector("#map-note:has-text('Presence of query.h5ad')")
+    assert page.input_value("#legend input >> nth=0") == ""
+    assert 0 < drawn(page) < with_query
+    whole = drawn(page)
+    page.fill("#legend input >> nth=0", "0.9")
+    page.press("#legend input >> nth=0", "Enter")
+    assert 0 < drawn(page) < whole
+    page.select_option("#color", "cell_type_pred")
+    assert drawn(page) == everything
     # what is taken home
     cells = anndata.read_h5ad(download(page, "h5ad").path())
     assert list(cells.obs_names) == list(table.index)
@@ -309,6 +326,51 @@ def test_cancel_and_reload_in_mid_job(visit, query_file, served):
     page.wait_for_selector("#jobs li:first-child >> text=Show")
     page.click("#jobs li:nth-child(2) >> text=Remove")
     page.wait_for_selector("#jobs li:nth-child(2) >> text=cancelled", state="detached")
+
+
+def test_seven_jobs_wait_in_order(visit, query_file, served):
+    """A browser keeps six connections to a server: a page that followed each job would be stuck."""
+    page = visit()
+    choose(page, "pbmc68k-scanvi@1")
+    before = page.locator("#jobs li").count()
+    drop(page, query_file)
+    page.wait_for_selector("text=No problems found")
+    run(page, epochs=100_000)
+    for _ in range(6):
+        run(page, epochs=1)
+    for place, others in enumerate((6, 5, 4, 3, 2), start=1):
+        page.wait_for_selector(f"#jobs li:nth-child({place}) >> text=waits for {others} other jobs")
+    drop(page, query_file)  # the page still answers
+    page.wait_for_selector("text=No problems found")
+    page.click("#jobs li:nth-child(7) >> text=Cancel")
+    page.wait_for_selector("#jobs li:nth-child(7) >> text=cancelled")
+    for place in range(1, 7):
+        page.wait_for_selector(f"#jobs li:nth-child({place}) >> text=Show")
+    client = sp.app.Client(served)
+    ours = client.jobs()[before:]
+    assert [job["status"] for job in ours] == ["cancelled"] + 6 * ["done"]
+    assert [job["started"] for job in ours] == sorted(job["started"] for job in ours)
+    for job in ours:
+        client.cancel(job["id"])
+
+
+def test_a_table_the_other_way_round(visit, pbmc_query, tmp_path):
+    """Without names that tell cells from genes, the page is told."""
+    counts = np.asarray(pbmc_query.X.todense() if hasattr(pbmc_query.X, "todense") else pbmc_query.X)
+    table = pd.DataFrame(counts, index=pbmc_query.obs_names, columns=pbmc_query.var_names).astype(int)
+    table.T.rename_axis("cell").to_csv(tmp_path / "turned.csv")
+    page = visit()
+    choose(page, "pbmc68k-scanvi@1")
+    drop(page, tmp_path / "turned.csv")
+    page.wait_for_selector("#check .card, #check .bad")
+    told = page.inner_text("#check")
+    page.check("#transpose")
+    page.wait_for_function("told => document.querySelector('#check').innerText !== told", arg=told)
+    page.wait_for_selector("#check .card, #check .bad")
+    assert told != page.inner_text("#check")
+    drop(page, tmp_path / "turned.csv")
+    page.wait_for_selector("#check .card, #check .bad")
+    assert not page.is_checked("#transpose")
 
 
 def test_hostile_labels_stay_text(visit, pbmc_query, tmp_path):

@@ -76,7 +76,7 @@ export class Details {
     fill(panel, el("p", { class: "quiet", role: "status" }, "Measuring…"));
     const { labels } = await shown.presence();
     if (this.shown !== shown || this.tab !== "Presence") return;
-    const heads = [["label"], ["presence", "as densely as the reference's own cells: 1, not at all: 0"], ["share", "of these cells"], ["95 %", "interval of the share, were these cells a sample"], ["reference", "share in the reference"]];
+    const heads = [["label"], ["presence", "as densely as the reference's own cells: 1, not at all: 0"], ["share", "of these cells, and its 95 % interval were they a sample"], ["in ref.", "share in the reference"]];
     const rows = [...labels].sort((a, b) => b.presence - a.presence);
     fill(panel,
       el("p", { class: "small" }, "Which states of the reference these cells cover, and how surely. Cells called novel are left out."),
@@ -84,7 +84,7 @@ export class Details {
       el("table", {},
         el("thead", {}, el("tr", {}, heads.map(([head, title]) => el("th", { scope: "col", ...(title ? { class: "number", title } : {}) }, head)))),
         el("tbody", {}, rows.map((row) => el("tr", {}, el("td", {}, row.label), el("td", { class: "number" }, row.presence.toFixed(2)),
-          el("td", { class: "number" }, percent(row.share)), el("td", { class: "number" }, `${percent(row.low)}–${percent(row.high)}`), el("td", { class: "number" }, percent(row.reference_share)))))));
+          el("td", { class: "number" }, percent(row.share), el("div", { class: "small quiet" }, `${percent(row.low).slice(0, -2)}–${percent(row.high)}`)), el("td", { class: "number" }, percent(row.reference_share)))))));
   }
 
   async selection(panel) {
