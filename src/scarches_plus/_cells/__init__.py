@@ -3,7 +3,7 @@
 Cells that cannot take a result are refused here, before any work.
 """
 
-from ._columns import column_not_found, column_of, column_repeated
+from ._columns import column_not_found, column_of, column_repeated, complete_names
 from ._counts import counts_layer, counts_of, matrix_of, row_blocks, stored_counts
 from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound, require_sound_cells
 from ._measured import measured_genes, read_record, unmeasured_genes, write_record
@@ -31,6 +31,7 @@ __all__ = [
     "column_of",
     "column_repeated",
     "columns_of",
+    "complete_names",
     "counts_layer",
     "counts_of",
     "find_modalities",

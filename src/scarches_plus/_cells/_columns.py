@@ -1,4 +1,4 @@
-"""Find a column of ``obs``, or raise one error that names similar columns."""
+"""Find a column of ``obs``, or raise one error that names similar columns, and read it as names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Hashable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from ._names import names_of
+
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 #: Names that a message lists.
 _LISTED = 20
@@ -63,3 +67,21 @@ def column_repeated(table: pd.DataFrame, key: str, owner: str = "adata.obs") -> 
     n = int((table.columns == key).sum())
     keep = f"{owner} = {owner}.loc[:, ~{owner}.columns.duplicated()].copy()"
     return f"{n} columns of {owner} are named {key!r}; keep one of them: {keep}"
+
+
+def complete_names(obs: pd.DataFrame, key: str) -> NDArray[np.object_]:
+    """Return a column as names.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If it has missing values, or several columns have the name.
+    """
+    column = column_of(obs, key)
+    n_missing = int(column.isna().sum())
+    if n_missing:
+        message = f"obs[{key!r}] has {n_missing} missing values; fill them in or remove these cells"
+        raise ValueError(message)
+    return names_of(column)

@@ -43,7 +43,7 @@ def load_summary(path: str | Path) -> ReferenceSummary:
 
 
 def _read(folder: Path) -> ReferenceSummary:
-    from ._summary._summary_files import read_summary
+    from ._summary._read_summary import read_summary
 
     manifest, _ = read_manifest(folder)
     summary = read_summary(folder, manifest)

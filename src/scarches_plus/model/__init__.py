@@ -19,7 +19,6 @@ from ._mixins._embedding import embed_checked as embed_checked
 from ._mixins._posterior import latent_variances as latent_variances
 from ._mixins._training import ENGINES as ENGINES
 from ._registration._mean_elbo import mean_elbo as mean_elbo
-from ._registration._query_columns import as_text as as_text
 from ._registration._query_columns import prepare_cells as prepare_cells
 from ._registration._registry import modalities_of as modalities_of
 from ._registration._registry import reference_spec as reference_spec

@@ -26,7 +26,7 @@ from scarches_plus.bundle._manifest import (
 )
 from scarches_plus.bundle._serialise._portable import take_apart
 from scarches_plus.bundle._summary._fewest_cells import require_enough_cells
-from scarches_plus.bundle._summary._summary_files import pack_summary
+from scarches_plus.bundle._summary._pack_summary import pack_summary
 from scarches_plus.train import summarize_reference
 
 from ._card import card_text

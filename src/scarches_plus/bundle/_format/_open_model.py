@@ -13,7 +13,7 @@ from scarches_plus.bundle._manifest import (
     BundleError,
 )
 from scarches_plus.bundle._serialise._portable import PortableModel, put_together
-from scarches_plus.bundle._summary._summary_files import read_fields, require_summary_files
+from scarches_plus.bundle._summary._read_summary import read_fields, require_summary_files
 from scarches_plus.model import ModelState
 
 from ._folder import read_listed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus.bundle._manifest import CHECKSUMS, MANIFEST, REFERENCE, BundleError
 from scarches_plus.bundle._summary._fewest_cells import require_enough_cells
-from scarches_plus.bundle._summary._summary_files import read_summary
+from scarches_plus.bundle._summary._read_summary import read_summary
 
 from ._folder import read_listed, read_manifest
 from ._open_model import open_model

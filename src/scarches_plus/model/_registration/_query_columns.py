@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._cells import column_of, counts_layer, missing, names_of
+from scarches_plus._cells import column_of, complete_names, counts_layer, missing, names_of
 from scarches_plus.pp import align_genes
 
 if TYPE_CHECKING:
@@ -78,32 +78,14 @@ def prepare_obs(
         raise ValueError(message)
     prepared = obs.copy()
     if spec.batch_key is not None:
-        prepared[spec.batch_key] = as_text(obs, batch_key or spec.batch_key)
+        prepared[spec.batch_key] = complete_names(obs, batch_key or spec.batch_key)
     for key in spec.categorical_covariates:
-        prepared[key] = as_text(obs, key)
+        prepared[key] = complete_names(obs, key)
     for key in (*spec.continuous_covariates, *filter(None, [spec.size_factor_key])):
         column_of(obs, key)
     if spec.labels_key is not None:
         prepared[spec.labels_key] = _labels(obs, spec, use_labels=use_labels)
     return prepared
-
-
-def as_text(obs: pd.DataFrame, key: str) -> np.ndarray:
-    """Return a column as names.
-
-    Raises
-    ------
-    KeyError
-        If there is no such column.
-    ValueError
-        If it has missing values, or several columns have the name.
-    """
-    column = column_of(obs, key)
-    n_missing = int(column.isna().sum())
-    if n_missing:
-        message = f"obs[{key!r}] has {n_missing} missing values; fill them in or remove these cells"
-        raise ValueError(message)
-    return names_of(column)
 
 
 def _labels(obs: pd.DataFrame, spec: ReferenceSpec, *, use_labels: bool) -> np.ndarray:

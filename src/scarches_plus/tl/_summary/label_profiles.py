@@ -10,7 +10,7 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_of, counts_layer, counts_of
+from scarches_plus._cells import column_of, complete_names, counts_layer, counts_of
 from scarches_plus._label_profiles import FEWEST_CELLS, FLOOR, SEVERAL, LabelProfiles
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
@@ -78,8 +78,6 @@ def label_profiles(
     -----
     How batches differ is measured between groups of one label. In a reference of one batch nothing is known about it.
     """
-    from scarches_plus.model import as_text
-
     check.cells("adata", adata)
     check.texts(labels_key=labels_key, batch_key=batch_key, unknown_category=unknown_category)
     check.distinct(labels_key=labels_key, batch_key=batch_key)
@@ -105,7 +103,7 @@ def label_profiles(
             "two"
         )
         raise ValueError(message)
-    batch_codes, batches = pd.factorize(pd.Series(as_text(adata.obs[kept], batch_key), dtype=object), sort=True)
+    batch_codes, batches = pd.factorize(pd.Series(complete_names(adata.obs[kept], batch_key), dtype=object), sort=True)
     of_label, of_batch, of_cell = _groups(codes, batch_codes, max(_FEW, min_cells))
     rows = np.flatnonzero(kept)
     n_cells = np.bincount(of_cell[of_cell >= 0], minlength=len(of_label))
