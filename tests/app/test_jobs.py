@@ -254,22 +254,30 @@ def test_an_archive_on_disk_is_read_anew(server, pbmc_query, tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["matrix.zip"]
 
 
-def test_a_gene_is_read_where_the_mapping_read_it(server, tmp_path):
-    """Of a reference whose counts lie in a layer the query's X may hold anything."""
-    from small_models import SCVI, cells, split
+@pytest.mark.parametrize("kept", ["profiles", "cells"])
+def test_counts_are_read_where_the_mapping_read_them(server, tmp_path, kept):
+    """Of a reference whose counts lie in a layer the query's X may hold anything; the cells of a bundle have an X."""
+    from small_models import SCVI, split
 
-    ref, query = split(cells(), "batch2")
+    ref, query = split(sp.datasets.simulate(300, 80, 3, n_batches=3), "batch2")
+    plain = sp.tl.detect_novel(query, ref, "cell_type", batch_key="batch", copy=True)
     for adata in (ref, query):
         adata.layers["counts"] = adata.X.copy()
         adata.X = np.log1p(adata.X)
     SCVI.setup_anndata(ref, layer="counts", batch_key="batch")
     model = SCVI(ref, n_hidden=8, n_latent=4)
     model.train(max_epochs=1, enable_progress_bar=False)
-    sp.hub.save_bundle(model, tmp_path / "layered", labels_key="cell_type")
+    sp.tl.embed(ref, model)
+    if kept == "profiles":
+        carried = {"summary": sp.tl.reference_summary(ref, "cell_type", "batch", layer="counts")}
+    else:
+        carried = {"reference": ref, "include": ["latent", "labels", "counts"], "labels_key": ["cell_type", "batch"]}
+    sp.hub.save_bundle(model, tmp_path / "layered", **({"labels_key": "cell_type"} | carried))
     query.write_h5ad(tmp_path / "query.h5ad")
     job = start(
-        server, tmp_path / "query.h5ad", reference=str(tmp_path / "layered"), batch_key="batch", method="zero-shot"
-    )
+        server, tmp_path / "query.h5ad", reference=str(tmp_path / "layered"), batch_key="batch", labels_key="cell_type",
+        method="zero-shot",
+    )  # fmt: skip
     state = wait(server.client, job)
     assert state["status"] == "done", state["message"]
     name = str(query.var_names[0])
@@ -279,6 +287,10 @@ def test_a_gene_is_read_where_the_mapping_read_it(server, tmp_path):
     )
     expected = np.log1p(1e4 * counts[:, 0] / counts.sum(axis=1))
     np.testing.assert_allclose(view(server, job, answer["file"]), expected, rtol=1e-5)
+    columns = {one["name"]: one for one in server.client.get(f"/api/jobs/{job}/result").json()["columns"]}
+    scores = view(server, job, columns["novel_score"]["file"])
+    np.testing.assert_allclose(scores, plain.obs["novel_score"], atol=0.05 if kept == "profiles" else 1e-4)
+    repeat(server, job, tmp_path, tmp_path / "query.h5ad")
 
 
 def test_a_damaged_summary_is_no_missing_one(server, query_file, tmp_path):

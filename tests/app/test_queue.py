@@ -1,5 +1,6 @@
 """The queue goes on whatever becomes of a job, and a folder belongs to one server."""
 
+import os
 import threading
 import time
 
@@ -84,6 +85,28 @@ def test_a_folder_belongs_to_one_server(tmp_path, page_parts):
         page_parts.Store(folder)
     first.close()
     page_parts.Store(folder).close()
+
+
+def test_a_folder_that_was_there_hides_what_is_put_into_it(tmp_path, page_parts):
+    folder = tmp_path / "results"
+    folder.mkdir(mode=0o755)
+    store = page_parts.Store(folder)
+    for made in (store.jobs, store.files, store.maps):
+        assert made.stat().st_mode & 0o077 == 0
+    store.close()
+
+
+def test_a_start_removes_files_that_were_sent_long_ago_for_no_job(tmp_path, page_parts):
+    first = page_parts.Store(tmp_path / "results")
+    (old, _), (used, _), (fresh, _) = (first.new_file("cells.h5ad") for _ in range(3))
+    first.add({"file": used})
+    two_days_ago = time.time() - 2 * 24 * 3600
+    for file in (old, used):
+        os.utime(first.files / file, (two_days_ago, two_days_ago))
+    first.close()
+    second = page_parts.Store(tmp_path / "results")
+    assert {one.name for one in second.files.iterdir()} == {used, fresh}
+    second.close()
 
 
 def test_the_folder_of_another_user_is_refused(tmp_path, page_parts, monkeypatch):
