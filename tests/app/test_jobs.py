@@ -417,6 +417,24 @@ def test_a_reference_with_cells_has_a_map_that_does_not_move(server, small_atlas
     assert sum(int(one.rsplit(" ", 1)[1]) for one in why["neighbors"].split(", ")) <= 50
 
 
+def test_the_neighbours_that_are_told_are_those_that_voted(server, small_atlas, tmp_path):
+    _, query, cells = small_atlas
+    learned = sp.tl.expression_classifier(
+        cells, "cell_type", batch_key="batch", use_rep="X_scarches", k=9, kernel="gaussian", min_cells=20
+    )
+    bundle = sp.hub.save_bundle(
+        "simulated-scanvi", tmp_path / "atlas", reference=cells, include=["latent", "labels"], labels_key="cell_type",
+        summary=sp.tl.ReferenceSummary(classifier=learned),
+    )  # fmt: skip
+    job = start(server, query, reference=str(bundle), batch_key="batch", max_epochs=1)
+    state = wait(server.client, job)
+    assert state["status"] == "done", state
+    assert server.client.get(f"/api/jobs/{job}/result").json()["consensus"]
+    answers = server.client.post(f"/api/jobs/{job}/explain", json={"rows": [0, 1]}).json()
+    for answer in answers:
+        assert sum(int(one.rsplit(" ", 1)[1]) for one in answer["neighbors"].split(", ")) == 9
+
+
 def test_a_map_travels_without_cells(server, small_atlas, tmp_path):
     _, query, cells = small_atlas
     summary = sp.tl.reference_summary(cells, "cell_type", "batch", use_rep="X_scarches")
