@@ -229,6 +229,24 @@ def test_an_unusual_shift_is_told():
     assert cells.uns["scarches_plus"]["novel"]["novel"]["judged"]
 
 
+@pytest.mark.filterwarnings("ignore:the query differs much")
+def test_a_shift_beyond_those_that_thresholds_were_measured_on_is_told():
+    """Two thirds of the counts come from lysed cells; and a query that agrees better than references of a batch do."""
+    reference, query = reference_and_query(0.0, unseen=(), n=3600)
+    counts = query.X.toarray()
+    ambient = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
+    query.X = sparse.csr_matrix(np.random.default_rng(1).poisson(0.34 * counts + 0.66 * ambient).astype(np.float32))
+    alike = sp.datasets.simulate(1800, 400, 6, n_batches=3, batch_effect=0.0, rng=0)
+    first = (alike.obs["batch"] == "batch0").to_numpy()
+    for cells, known, shift in (
+        (query, reference, r"0\.3\d\d"),
+        (alike[~first].copy(), alike[first].copy(), r"-0\.1\d\d"),
+    ):
+        with pytest.warns(UserWarning, match=rf"labels explain best lack {shift} of the agreement"):
+            found, _, _ = detected(cells, known)
+        assert found.uns["scarches_plus"]["novel"]["novel"]["judged"]
+
+
 @pytest.mark.filterwarnings("ignore:the query differs much", "ignore:even the cells that labels explain best")
 def test_references_of_one_batch_have_their_own_threshold():
     reference, query = reference_and_query()

@@ -372,7 +372,7 @@ def test_labels_of_few_cells_are_left_to_the_vote(both):
         np.testing.assert_allclose(found[cell], expected / expected.sum(), atol=1e-6)
     of_type3 = (query.obs["cell_type"] == "type3").to_numpy()
     assert (both_say.obs["cell_type_pred"][of_type3] == "type3").mean() > 0.5
-    empty = np.flatnonzero((0 < shares[:, 3]) & (shares[:, 3] < 0.4))  # of these the vote alone can tell
+    empty = np.flatnonzero((shares[:, 3] > 0) & (shares[:, 3] < 0.4))  # of these the vote alone can tell
     query.X = sparse.diags(1.0 - np.isin(np.arange(query.n_obs), empty)) @ sparse.csr_matrix(query.X)
     told = sp.tl.transfer_labels(query, reference, "cell_type", classifier=one, unknown_above=None, copy=True)
     assert len(empty)
