@@ -337,7 +337,10 @@ def test_novelty_by_cells_whose_counts_lie_in_a_layer(tmp_path, capsys):
     words = ["annotate", tmp_path / "query.h5ad", "--reference", tmp_path / "model", "--labels-key", "cell_type"]
     run(*words, "--out", tmp_path / "labelled.h5ad")
     assert "were not looked for" not in capsys.readouterr().out
-    assert "novel_score" in anndata.read_h5ad(tmp_path / "labelled.h5ad").obs
+    found = anndata.read_h5ad(tmp_path / "labelled.h5ad")
+    layers = {"layer": "counts", "reference_layer": "counts"}
+    sp.tl.detect_novel(query, reference, "cell_type", batch_key="batch", **layers)
+    np.testing.assert_allclose(found.obs["novel_score"], query.obs["novel_score"], atol=1e-6)
 
 
 def test_a_mapping_is_not_lost_with_what_comes_after(visited, tmp_path):
