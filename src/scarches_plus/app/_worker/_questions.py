@@ -111,7 +111,7 @@ def explain(out: str, rows: list[int], tell: Callable[..., None]) -> list[dict[s
             key,
             cells=np.ones(adata.n_obs, dtype=bool),
             k=int(vote["k"]),
-            kernel=str(vote["kernel"]),
+            kernel=vote["kernel"],
             unknown_above=options["unknown_above"],
             novel_key="novel" if summary["novel"] else None,
         )
