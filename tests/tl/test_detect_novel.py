@@ -178,6 +178,7 @@ def test_cells_without_counts_are_not_judged():
     assert not found.obs["novel"][:3].any()
     assert found.obs["novel_score"][:3].isna().all()
     assert found.obs["novel_label"][:3].isna().all()
+    assert found.uns["scarches_plus"]["novel"]["novel"]["called"] == found.obs["novel"].mean()
     assert (found.obs["novel"][3:] == cells.obs["novel"][3:]).mean() > 0.95
     empty.X = empty.X * 0
     with pytest.raises(ValueError, match="0 cells of the query have counts of the 400 shared genes in X"):
@@ -255,6 +256,15 @@ def test_references_of_one_batch_have_their_own_threshold():
     assert limits == pytest.approx([0.43, 0.72])
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_references_of_one_batch_reckon_with_others(seed):
+    """Genes that vary among the cells of a type differ between batches; if they counted in full, agreement were 0.8."""
+    reference, query = reference_and_query(1.0, n=1800, seed=seed)
+    alone = reference[(reference.obs["batch"] == "batch0").to_numpy()].copy()
+    cells, _, _ = detected(query, alone)
+    assert cells.uns["scarches_plus"]["novel"]["novel"]["agreement"] > 0.83
+
+
 def test_labels_that_profiles_leave_out_are_named():
     reference, query = reference_and_query(unseen=())
     rare = np.flatnonzero(reference.obs["cell_type"] == "type0")[10:]
@@ -282,12 +292,11 @@ def test_layers_dense_counts_and_copies():
     reference, query = reference_and_query()
     cells, _, _ = detected(query, reference)
     other = query.copy()
-    other.layers["counts"] = other.X.toarray()
-    other.X = other.X * 0
-    before = other.obs.copy()
-    copy = sp.tl.detect_novel(
-        other, reference, "cell_type", batch_key="batch", layer="counts", key_added="new", copy=True
-    )
+    for one in (other, reference):
+        one.layers["counts"] = one.X.toarray()
+        one.X = one.X * 0
+    before, layers = other.obs.copy(), {"layer": "counts", "reference_layer": "counts"}
+    copy = sp.tl.detect_novel(other, reference, "cell_type", batch_key="batch", **layers, key_added="new", copy=True)
     pd.testing.assert_frame_equal(other.obs, before)
     np.testing.assert_allclose(copy.obs["new_score"], cells.obs["novel_score"], atol=1e-5)
 
