@@ -105,7 +105,8 @@ def repeat(server, job, folder, query=None):
     subprocess.run([sys.executable, "-W", "ignore", "script.py"], cwd=folder, check=True, capture_output=True)
     repeated, found = (anndata.read_h5ad(folder / name) for name in ("repeated.h5ad", "result.h5ad"))
     pd.testing.assert_frame_equal(repeated.obs, found.obs, rtol=1e-5)
-    for slot in ("X_scarches", "cell_type_probabilities", "X_map"):
+    assert {"X_scarches", "X_map"} < set(found.obsm)
+    for slot in found.obsm:
         np.testing.assert_allclose(repeated.obsm[slot], found.obsm[slot], rtol=1e-4, atol=1e-4)
 
 
@@ -417,6 +418,42 @@ def test_a_reference_with_cells_has_a_map_that_does_not_move(server, small_atlas
     assert sum(int(one.rsplit(" ", 1)[1]) for one in why["neighbors"].split(", ")) <= 50
 
 
+@pytest.mark.filterwarnings("ignore:the query differs much")
+def test_a_job_does_what_its_options_say(server, small_atlas, tmp_path):
+    _, query, cells = small_atlas
+    cells = cells.copy()
+    cells.obs["lineage"] = pd.Categorical(np.where(cells.obs["cell_type"].isin(["type0", "type1"]), "one", "two"))
+    summary = sp.tl.ReferenceSummary(profiles=sp.tl.label_profiles(cells, "cell_type", "batch"))
+    bundle = sp.hub.save_bundle(
+        "simulated-scanvi", tmp_path / "atlas", reference=cells, include=["latent", "labels", "umap"],
+        labels_key=["cell_type", "lineage"], summary=summary,
+    )  # fmt: skip
+    asked = {"labels_key": "lineage", "unknown_above": 0.001, "alpha": 0.3, "seed": 7, "max_epochs": 2}
+    job = start(server, query, reference=str(bundle), batch_key="batch", **asked)
+    state = wait(server.client, job)
+    assert state["status"] == "done", state
+    adata, known = anndata.read_h5ad(query), sp.hub.load_reference(bundle)
+    sp.model.set_seed(7)
+    quiet = {"train_kwargs": {"enable_progress_bar": False}}
+    sp.tl.map_query(adata, sp.load(bundle), batch_key="batch", max_epochs=2, **quiet)
+    sp.tl.detect_novel(adata, summary, alpha=0.3)
+    sp.tl.transfer_labels(adata, known, "lineage", unknown_above=0.001, novel_key="novel")
+    assert 0 < adata.obs["novel"].mean() < 1
+    (tmp_path / "a.h5ad").write_bytes(server.client.get(f"/api/jobs/{job}/files/result.h5ad").content)
+    found = anndata.read_h5ad(tmp_path / "a.h5ad")
+    np.testing.assert_allclose(found.obsm["X_scarches"], adata.obsm["X_scarches"], atol=1e-5)
+    for column in ("lineage_pred", "novel"):
+        assert list(found.obs[column].astype(str)) == list(adata.obs[column].astype(str))
+    novel = np.flatnonzero(adata.obs["novel"])[:2]
+    rows = [*map(int, novel), *map(int, np.flatnonzero(~adata.obs["novel"])[[5, 0, 9]])]
+    told = sp.tl.explain_labels(adata, known, "lineage", unknown_above=0.001, novel_key="novel").iloc[rows]
+    answers = server.client.post(f"/api/jobs/{job}/explain", json={"rows": rows}).json()
+    assert [one["reason"] for one in answers] == list(told["reason"])
+    assert [one["neighbors"] for one in answers] == list(told["neighbor_labels"])
+    np.testing.assert_allclose([one["distance"] for one in answers], told["distance"], rtol=1e-4)
+    repeat(server, job, tmp_path, query)
+
+
 def test_the_neighbours_that_are_told_are_those_that_voted(server, small_atlas, tmp_path):
     _, query, cells = small_atlas
     learned = sp.tl.expression_classifier(
@@ -452,6 +489,7 @@ def test_a_reference_without_a_map_says_so(server, small_atlas, tmp_path):
     _, query, _ = small_atlas
     found = server.client.post("/api/references", json={"what": "simulated-scanvi"}).json()
     assert found["map"] is None
+    assert found["composition"] == {f"type{one}": 100 for one in range(6)}
     job = start(server, query, reference="simulated-scanvi", batch_key="batch", max_epochs=5)
     assert wait(server.client, job)["status"] == "done"
     result = server.client.get(f"/api/jobs/{job}/result").json()

@@ -265,6 +265,15 @@ def test_references_of_one_batch_reckon_with_others(seed):
     assert cells.uns["scarches_plus"]["novel"]["novel"]["agreement"] > 0.83
 
 
+@pytest.mark.parametrize(("words", "lacking"), [({}, "Mixed"), ({"unlabelled": ["type1"]}, "type1")])
+def test_words_that_are_no_label_are_no_label(words, lacking):
+    reference, query = reference_and_query(unseen=())
+    reference.obs["cell_type"] = reference.obs["cell_type"].astype(str).replace("type0", "Mixed")
+    cells, _, _ = detected(query, reference, **words)
+    known = {"Mixed", *(f"type{one}" for one in range(1, 6))}
+    assert set(cells.uns["scarches_plus"]["novel"]["novel"]["labels"]) == known - {lacking}
+
+
 def test_labels_that_profiles_leave_out_are_named():
     reference, query = reference_and_query(unseen=())
     rare = np.flatnonzero(reference.obs["cell_type"] == "type0")[10:]
