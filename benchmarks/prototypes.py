@@ -30,7 +30,7 @@ N_TYPES, N_DIMENSIONS, N_BATCHES = 60, 20, 3
 
 
 def simulated(n_cells: int, rng: np.random.Generator) -> tuple[anndata.AnnData, anndata.AnnData]:
-    """Types of very different size and spread, three states each, batches that differ; the query is a batch of its own."""
+    """Types of different size and spread, three states each, in batches; the query is a batch of its own."""
     sizes = rng.dirichlet(np.full(N_TYPES, 0.4))
     centers = 0.6 * rng.normal(size=(N_TYPES, N_DIMENSIONS))
     spread = np.exp(0.5 * rng.normal(size=N_TYPES))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import hub, tl
+from ._cells import counts_layer
 from ._text import for_line
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ class Known:
     model: Any
     cells: AnnData | None = None
     summary: ReferenceSummary | None = None
+
+    @property
+    def counts_layer(self) -> str | None:
+        """Layer of its cells with counts; ``None`` for ``X``, where the cells of a bundle have them."""
+        layer: str | None = self.model.spec.layer
+        return layer if self.cells is not None and layer in self.cells.layers else None
 
     def labels_key(self, asked: str | None) -> str:
         """Return the labels to transfer: those asked for, or those that the model trained on, or the first.
@@ -90,6 +97,7 @@ def find_novel(
     known: Known,
     labels_key: str,
     *,
+    layer: str | None = None,
     unlabelled: Collection[Any] | None = None,
     **options: Any,
 ) -> str:
@@ -103,12 +111,15 @@ def find_novel(
         The reference.
     labels_key
         Column of labels in its cells.
+    layer
+        Layer of the query with raw counts; ``None`` means that of the model, as for a mapping.
     unlabelled
         Words in it that are no label; a summary knows its labels.
     **options
         Of :func:`scarches_plus.tl.detect_novel`.
     """
     spec, cells = known.model.spec, known.cells
+    options |= {"layer": counts_layer(layer, spec.layer)}
     try:
         if known.summary is not None and known.summary.profiles is not None:
             tl.detect_novel(adata, known.summary, **options)
@@ -117,7 +128,7 @@ def find_novel(
         elif spec.batch_key not in cells.obs or labels_key not in cells.obs:
             return "the reference's cells have no column of batches, or of labels"
         else:
-            where = {"batch_key": spec.batch_key, "reference_layer": spec.layer, "unlabelled": unlabelled}
+            where = {"batch_key": spec.batch_key, "reference_layer": known.counts_layer, "unlabelled": unlabelled}
             tl.detect_novel(adata, cells, labels_key, **where, **options)
     except ValueError as error:
         return for_line(error)

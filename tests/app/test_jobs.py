@@ -105,7 +105,8 @@ def repeat(server, job, folder, query=None):
     subprocess.run([sys.executable, "-W", "ignore", "script.py"], cwd=folder, check=True, capture_output=True)
     repeated, found = (anndata.read_h5ad(folder / name) for name in ("repeated.h5ad", "result.h5ad"))
     pd.testing.assert_frame_equal(repeated.obs, found.obs, rtol=1e-5)
-    for slot in ("X_scarches", "cell_type_probabilities", "X_map"):
+    assert {"X_scarches", "X_map"} < set(found.obsm)
+    for slot in found.obsm:
         np.testing.assert_allclose(repeated.obsm[slot], found.obsm[slot], rtol=1e-4, atol=1e-4)
 
 
@@ -335,22 +336,30 @@ def test_an_archive_on_disk_is_read_anew(server, pbmc_query, tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["matrix.zip"]
 
 
-def test_a_gene_is_read_where_the_mapping_read_it(server, tmp_path):
-    """Of a reference whose counts lie in a layer the query's X may hold anything."""
-    from small_models import SCVI, cells, split
+@pytest.mark.parametrize("kept", ["profiles", "cells"])
+def test_counts_are_read_where_the_mapping_read_them(server, tmp_path, kept):
+    """Of a reference whose counts lie in a layer the query's X may hold anything; the cells of a bundle have an X."""
+    from small_models import SCVI, split
 
-    ref, query = split(cells(), "batch2")
+    ref, query = split(sp.datasets.simulate(300, 80, 3, n_batches=3), "batch2")
+    plain = sp.tl.detect_novel(query, ref, "cell_type", batch_key="batch", copy=True)
     for adata in (ref, query):
         adata.layers["counts"] = adata.X.copy()
         adata.X = np.log1p(adata.X)
     SCVI.setup_anndata(ref, layer="counts", batch_key="batch")
     model = SCVI(ref, n_hidden=8, n_latent=4)
     model.train(max_epochs=1, enable_progress_bar=False)
-    sp.hub.save_bundle(model, tmp_path / "layered", labels_key="cell_type")
+    sp.tl.embed(ref, model)
+    if kept == "profiles":
+        carried = {"summary": sp.tl.reference_summary(ref, "cell_type", "batch", layer="counts")}
+    else:
+        carried = {"reference": ref, "include": ["latent", "labels", "counts"], "labels_key": ["cell_type", "batch"]}
+    sp.hub.save_bundle(model, tmp_path / "layered", **({"labels_key": "cell_type"} | carried))
     query.write_h5ad(tmp_path / "query.h5ad")
     job = start(
-        server, tmp_path / "query.h5ad", reference=str(tmp_path / "layered"), batch_key="batch", method="zero-shot"
-    )
+        server, tmp_path / "query.h5ad", reference=str(tmp_path / "layered"), batch_key="batch", labels_key="cell_type",
+        method="zero-shot",
+    )  # fmt: skip
     state = wait(server.client, job)
     assert state["status"] == "done", state["message"]
     name = str(query.var_names[0])
@@ -360,6 +369,10 @@ def test_a_gene_is_read_where_the_mapping_read_it(server, tmp_path):
     )
     expected = np.log1p(1e4 * counts[:, 0] / counts.sum(axis=1))
     np.testing.assert_allclose(view(server, job, answer["file"]), expected, rtol=1e-5)
+    columns = {one["name"]: one for one in server.client.get(f"/api/jobs/{job}/result").json()["columns"]}
+    scores = view(server, job, columns["novel_score"]["file"])
+    np.testing.assert_allclose(scores, plain.obs["novel_score"], atol=0.05 if kept == "profiles" else 1e-4)
+    repeat(server, job, tmp_path, tmp_path / "query.h5ad")
 
 
 def test_a_damaged_summary_is_no_missing_one(server, query_file, tmp_path):
@@ -486,6 +499,60 @@ def test_a_reference_with_cells_has_a_map_that_does_not_move(server, small_atlas
     assert sum(int(one.rsplit(" ", 1)[1]) for one in why["neighbors"].split(", ")) <= 50
 
 
+@pytest.mark.filterwarnings("ignore:the query differs much")
+def test_a_job_does_what_its_options_say(server, small_atlas, tmp_path):
+    _, query, cells = small_atlas
+    cells = cells.copy()
+    cells.obs["lineage"] = pd.Categorical(np.where(cells.obs["cell_type"].isin(["type0", "type1"]), "one", "two"))
+    summary = sp.tl.ReferenceSummary(profiles=sp.tl.label_profiles(cells, "cell_type", "batch"))
+    bundle = sp.hub.save_bundle(
+        "simulated-scanvi", tmp_path / "atlas", reference=cells, include=["latent", "labels", "umap"],
+        labels_key=["cell_type", "lineage"], summary=summary,
+    )  # fmt: skip
+    asked = {"labels_key": "lineage", "unknown_above": 0.001, "alpha": 0.3, "seed": 7, "max_epochs": 2}
+    job = start(server, query, reference=str(bundle), batch_key="batch", **asked)
+    state = wait(server.client, job)
+    assert state["status"] == "done", state
+    adata, known = anndata.read_h5ad(query), sp.hub.load_reference(bundle)
+    sp.model.set_seed(7)
+    quiet = {"train_kwargs": {"enable_progress_bar": False}}
+    sp.tl.map_query(adata, sp.load(bundle), batch_key="batch", max_epochs=2, **quiet)
+    sp.tl.detect_novel(adata, summary, alpha=0.3)
+    sp.tl.transfer_labels(adata, known, "lineage", unknown_above=0.001, novel_key="novel")
+    assert 0 < adata.obs["novel"].mean() < 1
+    (tmp_path / "a.h5ad").write_bytes(server.client.get(f"/api/jobs/{job}/files/result.h5ad").content)
+    found = anndata.read_h5ad(tmp_path / "a.h5ad")
+    np.testing.assert_allclose(found.obsm["X_scarches"], adata.obsm["X_scarches"], atol=1e-5)
+    for column in ("lineage_pred", "novel"):
+        assert list(found.obs[column].astype(str)) == list(adata.obs[column].astype(str))
+    novel = np.flatnonzero(adata.obs["novel"])[:2]
+    rows = [*map(int, novel), *map(int, np.flatnonzero(~adata.obs["novel"])[[5, 0, 9]])]
+    told = sp.tl.explain_labels(adata, known, "lineage", unknown_above=0.001, novel_key="novel").iloc[rows]
+    answers = server.client.post(f"/api/jobs/{job}/explain", json={"rows": rows}).json()
+    assert [one["reason"] for one in answers] == list(told["reason"])
+    assert [one["neighbors"] for one in answers] == list(told["neighbor_labels"])
+    np.testing.assert_allclose([one["distance"] for one in answers], told["distance"], rtol=1e-4)
+    repeat(server, job, tmp_path, query)
+
+
+def test_the_neighbours_that_are_told_are_those_that_voted(server, small_atlas, tmp_path):
+    _, query, cells = small_atlas
+    learned = sp.tl.expression_classifier(
+        cells, "cell_type", batch_key="batch", use_rep="X_scarches", k=9, kernel="gaussian", min_cells=20
+    )
+    bundle = sp.hub.save_bundle(
+        "simulated-scanvi", tmp_path / "atlas", reference=cells, include=["latent", "labels"], labels_key="cell_type",
+        summary=sp.tl.ReferenceSummary(classifier=learned),
+    )  # fmt: skip
+    job = start(server, query, reference=str(bundle), batch_key="batch", max_epochs=1)
+    state = wait(server.client, job)
+    assert state["status"] == "done", state
+    assert server.client.get(f"/api/jobs/{job}/result").json()["consensus"]
+    answers = server.client.post(f"/api/jobs/{job}/explain", json={"rows": [0, 1]}).json()
+    for answer in answers:
+        assert sum(int(one.rsplit(" ", 1)[1]) for one in answer["neighbors"].split(", ")) == 9
+
+
 def test_a_map_travels_without_cells(server, small_atlas, tmp_path):
     _, query, cells = small_atlas
     summary = sp.tl.reference_summary(cells, "cell_type", "batch", use_rep="X_scarches")
@@ -503,6 +570,7 @@ def test_a_reference_without_a_map_says_so(server, small_atlas, tmp_path):
     _, query, _ = small_atlas
     found = server.client.post("/api/references", json={"what": "simulated-scanvi"}).json()
     assert found["map"] is None
+    assert found["composition"] == {f"type{one}": 100 for one in range(6)}
     job = start(server, query, reference="simulated-scanvi", batch_key="batch", max_epochs=5)
     assert wait(server.client, job)["status"] == "done"
     result = server.client.get(f"/api/jobs/{job}/result").json()

@@ -172,6 +172,10 @@ def test_the_whole_visit_on_real_cells(visit, query_file, tmp_path):
     rows = page.locator("#panel tbody tr").all_inner_texts()
     found = {row.split("\t")[0]: int(row.split("\t")[1]) for row in rows}
     assert sum(found.values()) == 264
+    known = sp.hub.load_reference("pbmc68k-scanvi").obs["cell_type"].value_counts(normalize=True)
+    shares = [one.get_attribute("title") for one in page.locator("#panel tbody td.bars").all()]
+    said = {label: float(share.split()[1]) for label, share in zip(found, shares, strict=True)}
+    assert said == pytest.approx({label: 100 * known.get(label, 0) for label in found}, abs=0.51)
     table = pd.read_csv(download(page, "CSV").path(), index_col=0)
     assert table["cell_type_pred"].value_counts().to_dict() == {label: n for label, n in found.items() if n}
     # colours, a gene, a filter
@@ -193,15 +197,20 @@ def test_the_whole_visit_on_real_cells(visit, query_file, tmp_path):
     page.click("text=Show all")
     assert drawn(page) == everything
     # what is selected, and why
-    lasso(page, 0.99)
+    lasso(page, 0.7)
     page.wait_for_selector("#selected")
     selected = int(re.match(r"\d+", page.inner_text("#selected"))[0])
-    assert 50 < selected <= 264
-    page.click("text=Why? >> nth=0")
-    page.wait_for_selector("#why")
-    assert "%" in page.inner_text("#why")
-    saved = pd.read_csv(download(page, "Save the selection").path())
+    assert 20 < selected < 264
+    rows = page.locator("#panel table").first.locator("tr").all_inner_texts()
+    saved = pd.read_csv(download(page, "Save the selection").path(), index_col=0)
     assert len(saved) == selected
+    assert list(saved["cell_type_pred"]) == list(table.loc[saved.index, "cell_type_pred"])
+    parts = {row.split("\t")[0]: int(row.split("\t")[1]) for row in rows}
+    assert parts == saved["cell_type_pred"].value_counts().to_dict()
+    page.click("text=Why? >> nth=1")
+    page.wait_for_selector(f"#why:has-text({json.dumps(saved.index[1])})")
+    assert saved["cell_type_pred"].iloc[1] in page.inner_text("#why strong")
+    assert "%" in page.inner_text("#why")
     page.click("role=tab[name='Novel']")
     assert "diamonds" in page.inner_text("#panel")
     # which states of the reference are covered

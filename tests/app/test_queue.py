@@ -14,6 +14,7 @@ class Worker:
         self.run, self.stopped = run, threading.Event()
 
     def ask(self, request, tell):
+        self.tell = tell
         self.run(self, request)
 
     def stop(self):
@@ -77,6 +78,89 @@ def test_cancel_stops_the_job_it_is_of(store, page_parts):
     queue.close()
 
 
+def test_jobs_run_in_the_order_in_which_they_came(store, page_parts):
+    ran, began, goes_on = [], threading.Event(), threading.Event()
+
+    def run(_, request):
+        ran.append(request["options"]["path"])
+        began.set()
+        assert goes_on.wait(10)
+
+    queue = page_parts.Queue(store, Worker(run))
+    queue.start()
+    jobs = [queue.submit({"path": "a"})]
+    assert began.wait(10)
+    jobs += [queue.submit({"path": name}) for name in "bcd"]
+    assert [store.state(job).position for job in jobs] == [0, 1, 2, 3]
+    queue.cancel(jobs[2])
+    assert [store.state(job).position for job in jobs] == [0, 1, 0, 2]
+    goes_on.set()
+    said = [wait_for(store, job, "cancelled", "failed", "done").status for job in jobs]
+    assert said == ["done", "done", "cancelled", "done"]
+    assert ran == ["a", "b", "d"]
+    queue.close()
+
+
+def test_cancel_of_a_job_that_is_over_stops_no_other(store, page_parts):
+    began, goes_on = threading.Event(), threading.Event()
+
+    def run(_, request):
+        if request["options"]["path"] == "second":
+            began.set()
+            assert goes_on.wait(10)
+
+    worker = Worker(run)
+    queue = page_parts.Queue(store, worker)
+    queue.start()
+    first, second = queue.submit({"path": "first"}), queue.submit({"path": "second"})
+    assert began.wait(10)
+    queue.cancel(first)
+    assert not worker.stopped.is_set()
+    goes_on.set()
+    assert [wait_for(store, job, "failed", "done").status for job in (first, second)] == ["done", "done"]
+    queue.close()
+
+
+def test_cancel_is_kept_until_the_worker_begins(store, page_parts):
+    """What is stopped is a process that had not begun: another takes the job, and is stopped at its first word."""
+    began = threading.Event()
+
+    def run(worker, _):
+        began.set()
+        assert worker.stopped.wait(10)
+        worker.stopped.clear()
+        worker.tell({"step": "mapping", "progress": 0.1, "seconds_left": None})
+        if worker.stopped.is_set():
+            raise page_parts.WorkerStoppedError("stopped")
+
+    queue = page_parts.Queue(store, Worker(run))
+    queue.start()
+    job = queue.submit({"path": "slow"})
+    assert began.wait(10)
+    queue.cancel(job)
+    assert wait_for(store, job, "cancelled", "failed", "done").status == "cancelled"
+    queue.close()
+
+
+def test_what_ran_when_the_server_ended_runs_again(tmp_path, page_parts):
+    first = page_parts.Store(tmp_path / "results")
+    ran, waited, ended = (first.add({"path": name}) for name in ("ran", "waited", "ended"))
+    first.change(ran, status="running")
+    first.change(ended, status="failed", message="bad cells")
+    first.close()
+    second, paths = page_parts.Store(tmp_path / "results"), []
+    queue = page_parts.Queue(second, Worker(lambda _, request: paths.append(request["options"]["path"])))
+    queue.start()
+    assert [wait_for(second, job, "failed", "done").status for job in (ran, waited, ended)] == [
+        "done",
+        "done",
+        "failed",
+    ]
+    assert paths == ["ran", "waited"]
+    queue.close()
+    second.close()
+
+
 def test_a_folder_belongs_to_one_server(tmp_path, page_parts):
     folder = tmp_path / "results"
     first = page_parts.Store(folder)
@@ -85,6 +169,28 @@ def test_a_folder_belongs_to_one_server(tmp_path, page_parts):
         page_parts.Store(folder)
     first.close()
     page_parts.Store(folder).close()
+
+
+def test_a_folder_that_was_there_hides_what_is_put_into_it(tmp_path, page_parts):
+    folder = tmp_path / "results"
+    folder.mkdir(mode=0o755)
+    store = page_parts.Store(folder)
+    for made in (store.jobs, store.files, store.maps):
+        assert made.stat().st_mode & 0o077 == 0
+    store.close()
+
+
+def test_a_start_removes_files_that_were_sent_long_ago_for_no_job(tmp_path, page_parts):
+    first = page_parts.Store(tmp_path / "results")
+    (old, _), (used, _), (fresh, _) = (first.new_file("cells.h5ad") for _ in range(3))
+    first.add({"file": used})
+    two_days_ago = time.time() - 2 * 24 * 3600
+    for file in (old, used):
+        os.utime(first.files / file, (two_days_ago, two_days_ago))
+    first.close()
+    second = page_parts.Store(tmp_path / "results")
+    assert {one.name for one in second.files.iterdir()} == {used, fresh}
+    second.close()
 
 
 def test_the_folder_of_another_user_is_refused(tmp_path, page_parts, monkeypatch):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from app_jobs import wait
 
 import scarches_plus as sp
 
@@ -17,8 +18,9 @@ FORM = "multipart/form-data; boundary=x"
 
 @pytest.mark.parametrize("path", ["/", "/page/main.js", "/api/jobs", "/api/openapi.json", "/nowhere"])
 def test_who_does_not_know_the_token_gets_nothing(server, path):
-    for headers in ({"authorization": ""}, {"authorization": "Bearer wrong"}, {"authorization": "Basic YTpi"}):
-        answer = server.client.get(path, headers=headers)
+    near = [server.token[:-1], server.token + "s", server.token.upper()]
+    for said in ("", "Basic YTpi", *(f"Bearer {token}" for token in ("wrong", *near))):
+        answer = server.client.get(path, headers={"authorization": said})
         assert answer.status_code == 401
         assert server.token not in answer.text
 
@@ -29,6 +31,13 @@ def test_another_name_of_the_server_is_refused(server, host):
     answer = server.client.get("/api/jobs", headers={"host": host})
     assert answer.status_code == 403
     assert "name" in answer.json()["error"]
+
+
+def test_two_names_at_once_are_refused(server):
+    """A proxy may read the one and this server the other."""
+    names = [("host", "127.0.0.1:8765"), ("host", "evil.example")]
+    for headers in (names, names[::-1]):
+        assert server.client.get("/api/jobs", headers=headers).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:8765", "[::1]:8765", "LOCALHOST:8765"])
@@ -55,6 +64,7 @@ def test_a_browser_gets_a_cookie_that_scripts_do_not_see(server):
     assert server.token not in cookie
     behind = server.client.get(f"/?token={server.token}", headers=anyone | {"x-forwarded-proto": "https"})
     assert "; secure" in behind.headers["set-cookie"].lower()
+    assert "8765" in cookie.partition("=")[0]  # browsers share cookies among the ports of a host
     known = anyone | {"cookie": cookie.partition(";")[0]}
     value = known["cookie"].partition("=")[2]
     assert server.client.get("/api/jobs", headers={"authorization": f"Bearer {value}"}).status_code == 401
@@ -177,6 +187,28 @@ def test_a_job_too_many_leaves_no_file(server, limits):
     answer = server.client.post("/api/jobs", data=form, files={"file": ("a.h5ad", b"1")})
     assert answer.status_code == 429
     assert _files(server) == before
+
+
+@pytest.mark.parametrize("options", ["{", "[]", "{}", '{"reference": "pbmc68k-scanvi", "speed": 1}'])
+def test_a_form_with_bad_options_leaves_no_file(server, options):
+    before = _files(server)
+    answer = server.client.post("/api/jobs", data={"options": options}, files={"file": ("a.h5ad", b"1")})
+    assert answer.status_code in {400, 422}
+    assert _files(server) == before
+
+
+def test_a_file_stays_while_a_job_needs_it(server, limits):
+    file = server.client.post("/api/files", files={"file": ("a.h5ad", b"1")}).json()["file"]
+    body = {"reference": "pbmc68k-scanvi", "file": file}
+    first, second = (server.client.post("/api/jobs", json=body).json()["id"] for _ in range(2))
+    limits(waiting_jobs=0)
+    assert server.client.post("/api/jobs", json=body).status_code == 429
+    assert file in _files(server)
+    assert server.client.delete(f"/api/files/{file}").status_code == 409
+    for job, stays in ((first, True), (second, False)):
+        wait(server.client, job)
+        assert server.client.delete(f"/api/jobs/{job}").status_code == 204
+        assert (file in _files(server)) == stays
 
 
 @pytest.mark.parametrize(
@@ -310,7 +342,8 @@ def test_a_token_of_the_environment_opens_the_page(monkeypatch, tmp_path):
 
     monkeypatch.setenv("SCARCHES_PLUS_APP_TOKEN", token)
     with pytest.raises(KeyboardInterrupt):
-        sp.app.serve(folder=tmp_path, port=0, tell=tell)
+        sp.app.serve(folder=tmp_path / "results", port=0, tell=tell)
+    assert (tmp_path / "results").stat().st_mode & 0o077 == 0
     parts = urlsplit(told[0])
     assert parse_qs(parts.query)["token"] == [token]
     assert not parts.fragment

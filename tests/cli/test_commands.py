@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import scvi
 from hostile_bundles import sign
-from small_models import SCVI, cells, split
+from small_models import SCANVI, SCVI, cells, split
 from small_models import reference as small_reference
 
 import scarches_plus as sp
@@ -337,7 +337,37 @@ def test_novelty_by_cells_whose_counts_lie_in_a_layer(tmp_path, capsys):
     words = ["annotate", tmp_path / "query.h5ad", "--reference", tmp_path / "model", "--labels-key", "cell_type"]
     run(*words, "--out", tmp_path / "labelled.h5ad")
     assert "were not looked for" not in capsys.readouterr().out
-    assert "novel_score" in anndata.read_h5ad(tmp_path / "labelled.h5ad").obs
+    found = anndata.read_h5ad(tmp_path / "labelled.h5ad")
+    layers = {"layer": "counts", "reference_layer": "counts"}
+    sp.tl.detect_novel(query, reference, "cell_type", batch_key="batch", **layers)
+    np.testing.assert_allclose(found.obs["novel_score"], query.obs["novel_score"], atol=1e-6)
+
+
+def test_a_visit_gives_the_labels_that_are_asked_for_or_trained(visited, tmp_path, capsys):
+    """The classifier of the bundle is of other labels: these are voted on alone."""
+    _, reference, query = visited
+    reference.obs["above"] = np.where(reference.obs["cell_type"] == "type0", "one", "two")
+    model = small_reference(SCANVI, reference)
+    sp.tl.embed(reference, model)
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", use_rep="X_scarches", basis=None)
+    bundle = sp.hub.save_bundle(model, tmp_path / "bundle", labels_key=["above", "cell_type"], summary=summary)
+    words = ["annotate", query, "--reference", bundle, "--out", tmp_path / "labelled.h5ad"]
+    for asked, written, said in (([], "cell_type", "the consensus"), (["--labels-key", "above"], "above", "the vote")):
+        run(*words, *asked)
+        assert f"labels by {said}" in capsys.readouterr().out
+        found = anndata.read_h5ad(tmp_path / "labelled.h5ad").obs
+        assert [name for name in found if name.endswith("_pred")] == [f"{written}_pred"]
+
+
+def test_a_visit_takes_the_words_that_are_no_label(visited, tmp_path):
+    _, reference, query = visited
+    reference.obs["cell_type"] = reference.obs["cell_type"].astype(str).replace("type0", "Mixed")
+    small_reference(SCVI, reference).save(tmp_path / "model", save_anndata=True)
+    words = ["annotate", query, "--reference", tmp_path / "model", "--labels-key", "cell_type"]
+    run(*words, "--unlabelled", "type1", "--out", tmp_path / "labelled.h5ad")
+    found = anndata.read_h5ad(tmp_path / "labelled.h5ad")
+    assert set(found.uns["scarches_plus"]["novel"]["novel"]["labels"]) == {"Mixed", "type2"}
+    assert set(found.obs["cell_type_pred"].cat.categories) == {"Mixed", "type2", "Unknown"}
 
 
 def test_a_mapping_is_not_lost_with_what_comes_after(visited, tmp_path):

@@ -351,23 +351,66 @@ def test_values_that_no_classifier_has(bundle, name):
         refused(bundle, r"summary\.safetensors", opens=opens)
 
 
-NO_MAP = {
-    "points": lambda values: values * float("nan"),
-    "latent": lambda values: values[1:],
-    "n_cells": lambda values: values * 0,
-    "of_label": lambda values: values + 99,
-    "losses": lambda values: values[None],
-}
+NO_MAP = [
+    ("points", lambda values: values * float("nan")),
+    ("latent", lambda values: values[1:]),
+    ("n_cells", lambda values: values * 0),
+    ("of_label", lambda values: values + 99),
+    ("of_label", lambda values: values - 2),
+    ("losses", lambda values: values[None]),
+]
 
 
-@pytest.mark.parametrize("name", NO_MAP)
-def test_values_that_no_map_has(bundle, name):
+@pytest.mark.parametrize(("name", "change"), NO_MAP)
+def test_values_that_no_map_has(bundle, name, change):
     path = bundle / "summary.safetensors"
     tensors = load(path.read_bytes())
-    path.write_bytes(save(tensors | {f"map/{name}": NO_MAP[name](tensors[f"map/{name}"]).contiguous()}))
+    path.write_bytes(save(tensors | {f"map/{name}": change(tensors[f"map/{name}"]).contiguous()}))
     sign(bundle)
     for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
         refused(bundle, r"summary\.safetensors", opens=opens)
+
+
+def with_encoder(bundle, **changed):
+    """Put an encoder of two layers into the map of a bundle, some parts of it changed, or taken out (``None``)."""
+    path = bundle / "summary.safetensors"
+    tensors = load(path.read_bytes())
+    d = tensors["map/latent"].shape[1]
+    parts = {
+        "shift": torch.zeros(d), "scale": torch.ones(d), "center": torch.zeros(2), "unit": torch.tensor(1.0),
+        "weight_0": torch.ones(d, 5), "bias_0": torch.zeros(5), "weight_1": torch.ones(5, 2), "bias_1": torch.zeros(2),
+    }  # fmt: skip
+    parts |= {name: change(parts.get(name)) for name, change in changed.items()}
+    path.write_bytes(save(tensors | {f"map/encoder/{name}": one for name, one in parts.items() if one is not None}))
+    sign(bundle)
+
+
+NO_ENCODER = {
+    "scale of 0": {"scale": lambda values: values * 0},
+    "shift of other dimensions": {"shift": lambda values: values[1:].clone()},
+    "scale of other dimensions": {"scale": lambda values: values[1:].clone()},
+    "first layer of other dimensions": {"weight_0": lambda values: values[1:].clone()},
+    "layers that do not fit": {"weight_1": lambda values: values[1:].clone()},
+    "a picture of three dimensions": {"weight_1": lambda _: torch.ones(5, 3), "bias_1": lambda _: torch.zeros(3)},
+    "a bias of another length": {"bias_0": lambda values: values[1:].clone()},
+    "a layer is missing": {"weight_0": lambda _: None},
+    "a layer too many": {"weight_3": lambda _: torch.ones(2, 2)},
+    "a bias too many": {"bias_2": lambda _: torch.ones(2)},
+    "no layer": {"weight_0": lambda _: None, "weight_1": lambda _: None},
+    "not finite": {"weight_0": lambda values: values / 0},
+}
+
+
+@pytest.mark.parametrize("changed", NO_ENCODER.values(), ids=NO_ENCODER)
+def test_what_is_no_encoder_of_a_map(bundle, changed):
+    with_encoder(bundle, **changed)
+    for opens in (sp.hub.verify_bundle, sp.hub.load_summary):
+        refused(bundle, r"summary\.safetensors", opens=opens)
+
+
+def test_an_encoder_comes_with_its_map(bundle):
+    with_encoder(bundle)
+    assert sp.hub.load_summary(bundle).map.encoder["weight_1"].shape == (5, 2)
 
 
 def test_a_map_of_another_latent_space_is_refused(bundle):

@@ -178,6 +178,7 @@ def test_cells_without_counts_are_not_judged():
     assert not found.obs["novel"][:3].any()
     assert found.obs["novel_score"][:3].isna().all()
     assert found.obs["novel_label"][:3].isna().all()
+    assert found.uns["scarches_plus"]["novel"]["novel"]["called"] == found.obs["novel"].mean()
     assert (found.obs["novel"][3:] == cells.obs["novel"][3:]).mean() > 0.95
     empty.X = empty.X * 0
     with pytest.raises(ValueError, match="0 cells of the query have counts of the 400 shared genes in X"):
@@ -229,12 +230,48 @@ def test_an_unusual_shift_is_told():
     assert cells.uns["scarches_plus"]["novel"]["novel"]["judged"]
 
 
+@pytest.mark.filterwarnings("ignore:the query differs much")
+def test_a_shift_beyond_those_that_thresholds_were_measured_on_is_told():
+    """Two thirds of the counts come from lysed cells; and a query that agrees better than references of a batch do."""
+    reference, query = reference_and_query(0.0, unseen=(), n=3600)
+    counts = query.X.toarray()
+    ambient = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
+    query.X = sparse.csr_matrix(np.random.default_rng(1).poisson(0.34 * counts + 0.66 * ambient).astype(np.float32))
+    alike = sp.datasets.simulate(1800, 400, 6, n_batches=3, batch_effect=0.0, rng=0)
+    first = (alike.obs["batch"] == "batch0").to_numpy()
+    for cells, known, shift in (
+        (query, reference, r"0\.3\d\d"),
+        (alike[~first].copy(), alike[first].copy(), r"-0\.1\d\d"),
+    ):
+        with pytest.warns(UserWarning, match=rf"labels explain best lack {shift} of the agreement"):
+            found, _, _ = detected(cells, known)
+        assert found.uns["scarches_plus"]["novel"]["novel"]["judged"]
+
+
 @pytest.mark.filterwarnings("ignore:the query differs much", "ignore:even the cells that labels explain best")
 def test_references_of_one_batch_have_their_own_threshold():
     reference, query = reference_and_query()
     alone = reference[(reference.obs["batch"] == "batch0").to_numpy()].copy()
     limits = [detected(query, one)[0].uns["scarches_plus"]["novel"]["novel"]["threshold"] for one in (reference, alone)]
     assert limits == pytest.approx([0.43, 0.72])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_references_of_one_batch_reckon_with_others(seed):
+    """Genes that vary among the cells of a type differ between batches; if they counted in full, agreement were 0.8."""
+    reference, query = reference_and_query(1.0, n=1800, seed=seed)
+    alone = reference[(reference.obs["batch"] == "batch0").to_numpy()].copy()
+    cells, _, _ = detected(query, alone)
+    assert cells.uns["scarches_plus"]["novel"]["novel"]["agreement"] > 0.83
+
+
+@pytest.mark.parametrize(("words", "lacking"), [({}, "Mixed"), ({"unlabelled": ["type1"]}, "type1")])
+def test_words_that_are_no_label_are_no_label(words, lacking):
+    reference, query = reference_and_query(unseen=())
+    reference.obs["cell_type"] = reference.obs["cell_type"].astype(str).replace("type0", "Mixed")
+    cells, _, _ = detected(query, reference, **words)
+    known = {"Mixed", *(f"type{one}" for one in range(1, 6))}
+    assert set(cells.uns["scarches_plus"]["novel"]["novel"]["labels"]) == known - {lacking}
 
 
 def test_labels_that_profiles_leave_out_are_named():
@@ -264,12 +301,11 @@ def test_layers_dense_counts_and_copies():
     reference, query = reference_and_query()
     cells, _, _ = detected(query, reference)
     other = query.copy()
-    other.layers["counts"] = other.X.toarray()
-    other.X = other.X * 0
-    before = other.obs.copy()
-    copy = sp.tl.detect_novel(
-        other, reference, "cell_type", batch_key="batch", layer="counts", key_added="new", copy=True
-    )
+    for one in (other, reference):
+        one.layers["counts"] = one.X.toarray()
+        one.X = one.X * 0
+    before, layers = other.obs.copy(), {"layer": "counts", "reference_layer": "counts"}
+    copy = sp.tl.detect_novel(other, reference, "cell_type", batch_key="batch", **layers, key_added="new", copy=True)
     pd.testing.assert_frame_equal(other.obs, before)
     np.testing.assert_allclose(copy.obs["new_score"], cells.obs["novel_score"], atol=1e-5)
 

@@ -137,6 +137,15 @@ def test_some_cells(reference, query):
         sp.tl.explain_labels(query, reference, "cell_type", batch_key="nothing")
 
 
+def test_some_cells_are_explained_by_their_own_counts(reference, query):
+    known = {"k": 7, "classifier": sp.tl.expression_classifier(
+        reference, "cell_type", batch_key="batch", use_rep="X_scarches", k=7
+    )}  # fmt: skip
+    whole = sp.tl.explain_labels(query, reference, "cell_type", **known)
+    named = sp.tl.explain_labels(query, reference, "cell_type", cells=["c7", "c3"], **known)
+    pd.testing.assert_frame_equal(named, whole.loc[["c7", "c3"]])
+
+
 def test_cells_far_from_every_label(reference, query):
     reference.obs["cell_type"] = np.where(reference.obsm["X_scarches"][:, 0] > 3, "B", "Unknown")
     reference.obs.iloc[0, 0] = "T"

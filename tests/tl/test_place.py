@@ -221,6 +221,19 @@ def test_gaps_are_counted():
     assert query.uns["scarches_plus"]["placement"]["X_map"]["in_gaps"] == 0.5
 
 
+def test_a_gap_is_wider_than_points_are_apart():
+    """One in twenty points is 3 from the next, the others 1; three cells are 0.5, 2.5 and 3.5 from the nearest."""
+    places = np.concatenate([np.arange(950), 950 + 3 * np.arange(50)])
+    encoder = {
+        "shift": np.zeros(2), "scale": np.ones(2), "center": np.zeros(2), "unit": np.asarray(1.0),
+        "weight_0": np.eye(2), "bias_0": np.zeros(2),
+    }  # fmt: skip
+    points = np.c_[places, np.zeros(1000)]
+    query = AnnData(obsm={"X_scarches": np.array([[475, 0.5], [475, 2.5], [475, 3.5]])})
+    sp.tl.place(query, picture_of(points, points, encoder=encoder), method="parametric")
+    assert query.uns["scarches_plus"]["placement"]["X_map"]["in_gaps"] == pytest.approx(1 / 3)
+
+
 def test_other_spaces_and_missing_encoders_are_refused(query, reference, model):
     picture = sp.tl.reference_map(reference, labels_key="cell_type")
     with pytest.raises(KeyError, match="X_scarches"):

@@ -78,10 +78,16 @@ def test_a_map_and_its_cells_say_the_same():
 def test_anchors_as_loops():
     picture = sp.tl.reference_map(cells([300, 200], 0), labels_key="cell_type").without_cells()
     query = cells([50, 10], 1)
-    sp.tl.presence(picture, query)
+    table = sp.tl.presence(picture, query)
     k = max(3, round(50 / picture.n_cells.mean()))
     scores, _ = naive_presence(query.obsm["X_scarches"], picture.latent.astype(float), k, picture.n_cells)
     np.testing.assert_allclose(query.uns["scarches_plus"]["presence"]["presence"]["scores"], scores, atol=1e-6)
+    assert picture.n_cells.std() > 0
+    of_cells = np.repeat(scores, picture.n_cells)  # each cell scores as its anchor
+    for code, row in enumerate(table.itertuples()):
+        of_type = np.repeat(picture.of_label, picture.n_cells) == code
+        assert row.presence == pytest.approx(of_cells[of_type].mean(), rel=1e-6)
+        assert row.reference_share == pytest.approx(of_type.mean())
 
 
 @pytest.mark.parametrize("n", [150, 600, 3000])

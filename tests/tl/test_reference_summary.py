@@ -74,6 +74,35 @@ def test_labels_of_few_cells_and_other_words_are_left_out(cells):
     assert summary.map is None
 
 
+@pytest.mark.parametrize(
+    ("n_cells", "options", "kept"), [(20, {}, True), (20, {"min_cells": 21}, False), (12, {"min_cells": 12}, True)]
+)
+def test_labels_of_as_many_cells_as_asked_for_are_kept(cells, n_cells, options, kept):
+    reference = cells[0].copy()
+    names = reference.obs["cell_type"].astype(str)
+    names.iloc[np.flatnonzero(names == "type0")[n_cells:]] = "nothing"
+    reference.obs["cell_type"] = names
+    summary = sp.tl.reference_summary(reference, "cell_type", "batch", unknown_category="nothing", **options)
+    labels = ("type0", "type1", "type2", "type3")[not kept :]
+    assert summary.profiles.labels == summary.classifier.labels == labels
+
+
+def test_counts_and_picture_are_those_that_are_named(cells):
+    reference = cells[0].copy()
+    reference.obsm["X_tsne"] = np.random.default_rng(1).normal(size=(reference.n_obs, 2)).astype(np.float32)
+    plain = sp.tl.reference_summary(reference, "cell_type", "batch")
+    reference.layers["counts"] = reference.X.copy()
+    reference.X = reference.X * 0
+    named = sp.tl.reference_summary(
+        reference, "cell_type", "batch", layer="counts", use_rep="X_scarches", basis="X_tsne"
+    )
+    np.testing.assert_array_equal(named.profiles.logs, plain.profiles.logs)
+    np.testing.assert_array_equal(named.classifier.coefficients, plain.classifier.coefficients)
+    assert named.map.basis == "X_tsne"
+    drawn = sp.tl.reference_map(reference, basis="X_tsne", labels_key="cell_type").without_cells()
+    np.testing.assert_array_equal(named.map.points, drawn.points)
+
+
 def test_refusals(cells):
     reference, query = cells
     with pytest.raises(KeyError, match="nowhere"):

@@ -292,6 +292,15 @@ class TestFromAModelWithASummary:
         with pytest.raises(FileNotFoundError, match="model"):
             sp.tl.transfer_labels(query, "model/", "cell_type")
 
+    def test_a_classifier_has_to_know_the_labels_of_the_summary(self, mapped):
+        query, model = mapped
+        ref, _ = split(cells(), "batch2")
+        sp.tl.embed(ref, model)
+        some = ref[ref.obs["cell_type"] != "type1"].copy()
+        classifier = sp.tl.expression_classifier(some, "cell_type", batch_key="batch", use_rep="X_scarches")
+        with pytest.raises(ValueError, match=r"does not know the reference's labels \['type1'\]"):
+            sp.tl.transfer_labels(query, model, "cell_type", classifier=classifier, copy=True)
+
 
 def test_novel_cells_are_unknown_whatever_their_neighbours_say(reference, query):
     plain = sp.tl.transfer_labels(query, reference, "cell_type", copy=True)
@@ -363,6 +372,11 @@ def test_labels_of_few_cells_are_left_to_the_vote(both):
         np.testing.assert_allclose(found[cell], expected / expected.sum(), atol=1e-6)
     of_type3 = (query.obs["cell_type"] == "type3").to_numpy()
     assert (both_say.obs["cell_type_pred"][of_type3] == "type3").mean() > 0.5
+    empty = np.flatnonzero((shares[:, 3] > 0) & (shares[:, 3] < 0.4))  # of these the vote alone can tell
+    query.X = sparse.diags(1.0 - np.isin(np.arange(query.n_obs), empty)) @ sparse.csr_matrix(query.X)
+    told = sp.tl.transfer_labels(query, reference, "cell_type", classifier=one, unknown_above=None, copy=True)
+    assert len(empty)
+    assert list(told.obs["cell_type_pred"].iloc[empty]) == [f"type{best}" for best in shares[empty].argmax(axis=1)]
 
 
 def test_cells_without_a_count_do_not_agree_or_disagree(both, classifier):

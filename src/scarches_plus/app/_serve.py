@@ -82,7 +82,6 @@ def serve(
         message = f'the page needs {error.name}, which is not installed: pip install "scarches-plus[app]"'
         raise ModuleNotFoundError(message, name=error.name) from error
     check_output_file(place / "worker.log")
-    place.mkdir(parents=True, exist_ok=True)
     server.run(
         tuple(map(str, named)),
         folder=place,

@@ -606,6 +606,9 @@ def test_expected_agreement_is_that_of_batches():
     second = [scipy.stats.pearsonr((o[0] - o[1]) * weights, (t[0] - t[1]) * weights)[0] for o, t in pair]
     np.testing.assert_allclose(found[0], (naive(here, there, 0) + second[0]) / 2)
     np.testing.assert_allclose(expected_agreement(logs[:3], np.arange(3), np.zeros(3), 3, weights), 0.8)
+    alone = np.vstack([logs, rng.normal(size=30)])  # a fourth label, of one batch only, gets the mean of the others
+    some = expected_agreement(alone, np.r_[of_label, 3], np.r_[of_batch, 0], 4, weights)
+    np.testing.assert_allclose(some, np.r_[found, found.mean()])
 
 
 def test_the_verdict():

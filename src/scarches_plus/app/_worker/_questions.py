@@ -106,11 +106,14 @@ def explain(out: str, rows: list[int], tell: Callable[..., None]) -> list[dict[s
     ]
     if summary["has_cells"] and adata.n_obs:
         reference = open_reference(summary["reference"])
+        vote = adata.uns[keys.UNS][keys.TRANSFER][key]
         told = tl.explain_labels(
             adata,
             reference.cells,
             key,
             cells=np.ones(adata.n_obs, dtype=bool),
+            k=int(vote["k"]),
+            kernel=vote["kernel"],
             unknown_above=options["unknown_above"],
             novel_key="novel" if summary["novel"] else None,
         )

@@ -108,7 +108,7 @@ class Reference:
             return {str(label): int(n) for label, n in counts.items() if n}
         summary = self.model.state.summaries[labels_key]
         of_label, n_cells = np.asarray(summary.of_label), np.asarray(summary.n_cells)
-        return {label: int(n_cells[of_label == code].sum()) for code, label in enumerate(summary.labels)}
+        return {label: round(float(n_cells[of_label == code].sum())) for code, label in enumerate(summary.labels)}
 
     def picture(self, labels_key: str, folder: Path) -> Picture | None:
         """Return its map, ``None`` if it has neither one nor cells to draw one of."""

@@ -202,8 +202,7 @@ def _mapped(
 
 def _labelled(adata: AnnData, known: Known, key: str, layer: str | None, **labels: Any) -> None:
     """Look for novel cells and label the others."""
-    counts = None if layer == "X" else layer
-    why_not = _visit.find_novel(adata, known, key, layer=counts, unlabelled=labels["unlabelled"])
+    why_not = _visit.find_novel(adata, known, key, layer=layer, unlabelled=labels["unlabelled"])
     if why_not:
         console.print(f"novel cells were not looked for: {why_not}")
     both = _visit.transfer(adata, known, key, novel_key=None if why_not else _keys.NOVEL, **labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._cells import counts_layer
 from scarches_plus._text import for_line
 from scarches_plus.app._worker._map import BASIS, DRAWN_CELLS, POSITIONS
 
@@ -98,11 +99,11 @@ def _reference(reference: Reference) -> list[str]:
 def _novelty(options: dict[str, Any], reference: Reference, summary: dict[str, Any]) -> list[str]:
     if not summary["looked_for_novel"]:
         return [f"# {for_line(summary['novelty'])}"]
-    where = {"alpha": options["alpha"], "layer": options["layer"]}
+    spec = reference.model.spec
+    where = {"alpha": options["alpha"], "layer": counts_layer(options["layer"], spec.layer)}
     if reference.profiles:
         return [_call("sp.tl.detect_novel", "query", "summary", **where)]
-    spec = reference.model.spec
-    where |= {"batch_key": spec.batch_key, "reference_layer": spec.layer}
+    where |= {"batch_key": spec.batch_key, "reference_layer": reference.known.counts_layer}
     return [_call("sp.tl.detect_novel", "query", "cells", repr(summary["labels_key"]), **where)]
 
 
