@@ -67,7 +67,7 @@ KINDS = {
         "seed",
     ),
     "build_reference.hierarchy": "mapping?", "transfer_labels.hierarchy": "mapping?", "evaluate.reference_mask": "model?",
-    "load.adata": "cells?", "load.accelerator": "name", "load.device": None, "known": "flag", "with_cells": "flag", "store_anchors.n_cells": "size", "n_prototypes": "size",
+    "load.adata": "cells?", "load.accelerator": "name", "load.device": None, "known": "flag", "with_cells": "flag", "store_anchors.n_cells": "size",
     "check_query.model": "model?", "match_gene_names.reference": "model",
     "map_gene_ids.to": "choice?", "map_gene_ids.species": "choice?", "map_gene_ids.table": "source?",
     "map_gene_ids.many_to_one": "choice?", "map_orthologs.to": "choice?", "map_orthologs.many_to_one": "choice?",

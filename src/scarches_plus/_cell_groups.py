@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -21,15 +21,9 @@ _ROUNDS = 8
 
 
 def divide_cells(
-    features: NDArray,
-    groups: Sequence[NDArray],
-    fewest: int,
-    most_groups: int,
-    rng: np.random.Generator,
-    *,
-    size: Callable[[NDArray], float] | None = None,
+    features: NDArray, groups: Sequence[NDArray], fewest: int, most_groups: int, rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    """Divide groups further, always the largest, by two means (bisecting k-means).
+    """Divide groups further, always the one with the largest sum of squares, by two means (bisecting k-means).
 
     Parameters
     ----------
@@ -43,19 +37,15 @@ def divide_cells(
         Groups at most; of more at the beginning, the largest stay.
     rng
         Draws the cells by which large groups are divided.
-    size
-        What makes a group large, of its features: ``len`` makes groups of like numbers of cells; by default it is the
-        sum of squares from their mean.
 
     Returns
     -------
     list
         Rows of each group, the groups in the order of their first rows.
     """
-    size = size or _sum_of_squares
     kept = sorted((rows for rows in groups if len(rows) >= fewest), key=len, reverse=True)[:most_groups]
     done: list[NDArray[np.int64]] = []
-    open_groups = [(-size(features[rows]), number, rows) for number, rows in enumerate(kept)]
+    open_groups = [(-_sum_of_squares(features[rows]), number, rows) for number, rows in enumerate(kept)]
     heapify(open_groups)
     number = len(kept)
     while open_groups and len(done) + len(open_groups) < most_groups:
@@ -65,7 +55,7 @@ def divide_cells(
             continue
         first = _first_half(features[rows], fewest, rng)
         for part in (rows[first], rows[~first]):
-            heappush(open_groups, (-size(features[part]), number, part))
+            heappush(open_groups, (-_sum_of_squares(features[part]), number, part))
             number += 1
     return sorted([*done, *(rows for _, _, rows in open_groups)], key=lambda rows: int(rows[0]))
 

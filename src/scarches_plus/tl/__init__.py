@@ -24,7 +24,6 @@ from ._placement.reference_map import ReferenceMap, reference_map
 from ._rank_genes import rank_genes
 from ._summary.expression_classifier import ExpressionClassifier, expression_classifier
 from ._summary.label_profiles import LabelProfiles, label_profiles
-from ._summary.reference_prototypes import reference_prototypes
 from ._summary.reference_summary import ReferenceSummary, reference_summary
 from ._transfer_labels import transfer_labels
 
@@ -54,7 +53,6 @@ __all__ = [
     "presence",
     "rank_genes",
     "reference_map",
-    "reference_prototypes",
     "reference_summary",
     "transfer_labels",
 ]
