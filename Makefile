@@ -4,6 +4,7 @@
 #   make test        the test suite (make test-slow: the long tests)
 #   make test-border test-fuzz test-kills      bad and hostile input row by row, random files, killed writers
 #   make test-app    the page in a browser (needs chromium), its API from curl and R
+#   make test-container   install lines of deploy/Containerfile in a bare environment (fetches gigabytes)
 #   make lint types docs      what else CI checks; .ci/run runs all of it
 #   make bench       speed; benchmarks/surgery/ holds those of quality, which need data (see their heads)
 #   make references  build the models that come with the package again (make cards: their cards alone)
@@ -25,7 +26,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo test test-app test-border test-fuzz test-kills test-slow lint types docs bench references cards check clean
+.PHONY: help demo test test-app test-container test-border test-fuzz test-kills test-slow lint types docs bench references cards check clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -50,6 +51,9 @@ test-kills: $(VENV)/test.stamp
 # Debian: apt-get install chromium r-base-core r-cran-httr2 r-cran-matrix; tests of what is not there are skipped
 test-app: $(VENV)/page.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m app tests/app $(PYTEST_ARGS)
+
+test-container: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m container tests/app $(PYTEST_ARGS)
 
 test-slow: $(VENV)/bench.stamp
 	$(PYTEST) -m slow $(PYTEST_ARGS)

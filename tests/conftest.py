@@ -74,6 +74,7 @@ LIMITS = {
     "longest_index_wait": "_limits.LONGEST_INDEX_WAIT",
     "manifest_bytes": "_limits.MANIFEST_BYTES",
     "waiting_jobs": "_limits.WAITING_JOBS",
+    "waiting_questions": "_limits.WAITING_QUESTIONS",
     "in_memory": "_cells._counts._BLOCK_IN_MEMORY",
     "label_steps": "train._estimation._fit_labels._STEPS",
     "drift_cells": "tl._provenance._drift._CELLS",

@@ -157,8 +157,10 @@ UPLOAD_BYTES = 20 * 2**30
 FORM_BYTES = 2**20
 #: Jobs of the page that wait or run.
 WAITING_JOBS = 1_000
-#: Seconds that a question of the page may take: the map of a large reference is drawn once.
-QUESTION_SECONDS = 1_800.0
+#: Questions of the page that wait, and seconds that one may take; the map of a large reference is drawn once.
+WAITING_QUESTIONS = 200
+QUESTION_SECONDS = 600.0
+MAP_SECONDS = 1_800.0
 #: Cells of a selection whose table or whose reasons the page asks for at once.
 ASKED_CELLS = 5_000
 #: Categories of a column that the page can colour by, and columns that it is given.

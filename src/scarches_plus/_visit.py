@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def unused(name: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken: this one, with lines after it where it is."""
+    """Return a name that is not taken: this one, with underscores appended until it is free."""
     while name in taken:
         name += "_"
     return name

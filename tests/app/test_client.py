@@ -86,6 +86,19 @@ def test_a_file_that_breaks_off_is_not_kept(silent, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_file_that_cannot_be_written_is_not_said_to_be_kept(silent, tmp_path, monkeypatch):
+    """What came cannot be fetched twice: no part of it is left elsewhere."""
+    address, said = silent
+    said.append(b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\ncell,label\n")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(OSError, match="Input/output") as caught:
+        sp.app.Client(address).download("0" * 16, "cells.csv", tmp_path / "cells.csv")
+    assert "kept" not in str(caught.value)
+    assert [one.name for one in tmp_path.rglob("*")] == ["folder"]
+
+
 def test_a_wait_is_no_longer_than_asked_for(silent):
     """For a job that never changes."""
     address, said = silent

@@ -232,10 +232,22 @@ def test_files_that_no_job_takes_go_after_a_day(store):
 
 def test_a_question_that_takes_too_long_is_stopped(tmp_path, page_parts):
     """And the next one is answered."""
-    worker = page_parts.Worker(tmp_path / "log", most_seconds=0.01)
-    with pytest.raises(page_parts.WorkerStoppedError, match=r"0\.01 s"):
-        worker.ask({"do": "list"})
-    worker.close()
-    worker = page_parts.Worker(tmp_path / "log", most_seconds=100)
+    worker = page_parts.Worker(tmp_path / "log")
+    for _ in range(2):
+        with pytest.raises(page_parts.WorkerStoppedError, match=r"0\.01 s"):
+            worker.ask({"do": "list"}, seconds=0.01)
+    assert worker.ask({"do": "list"}, seconds=100)
     assert worker.ask({"do": "list"})
     worker.close()
+
+
+def test_a_job_that_cannot_be_read_stops_no_server(tmp_path, page_parts, caplog):
+    store = page_parts.Store(tmp_path)
+    job, damaged = store.add({"path": "good"}), store.add({"path": "bad"})
+    (store.path(damaged) / "job.json").write_text("{")
+    store.close()
+    again = page_parts.Store(tmp_path)
+    assert list(again) == [job]
+    assert damaged in caplog.text
+    assert (again.jobs / damaged).is_dir()
+    again.close()

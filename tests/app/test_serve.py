@@ -80,6 +80,18 @@ def test_a_browser_gets_a_cookie_that_scripts_do_not_see(server):
     server.client.cookies.clear()
 
 
+def test_a_reference_that_no_file_can_be_called_is_told(server):
+    answer = server.client.post("/api/references", json={"what": "a\x00b"})
+    assert answer.status_code == 422
+    assert "a\\x00b" in answer.json()["error"]
+
+
+def test_too_many_questions_are_told_to_come_back(server, limits):
+    limits(waiting_questions=0)
+    answer = server.client.post("/api/references", json={"what": "simulated-scvi"})
+    assert answer.status_code == 429
+
+
 def test_pages_may_load_nothing_from_elsewhere(server):
     for path in ("/", "/page/main.js", "/api/jobs", "/nowhere"):
         headers = server.client.get(path).headers

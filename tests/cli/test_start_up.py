@@ -1,4 +1,4 @@
-"""Commands that need no model load none of the libraries that models need."""
+"""Commands that need no model load neither scvi-tools nor what comes with it."""
 
 import subprocess
 import sys
@@ -43,6 +43,7 @@ def folder(tmp_path_factory):
         "novel query.h5ad --reference reference.h5ad --labels-key cell_type --batch-key batch --out novel_too.h5ad",
         "transfer query.h5ad --reference reference.h5ad --labels-key cell_type --out labelled.h5ad",
         "check query.h5ad",
+        "genes query.h5ad --to ensembl --out renamed.h5ad",
         "hub list --offline",
     ],
     ids=lambda command: " ".join(command.split()[:2]),

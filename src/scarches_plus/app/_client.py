@@ -97,9 +97,10 @@ class Client:
             As for :meth:`map`.
         """
         file = self._send("/api/files", check.path("cells", cells), {})["file"]
-        found = self._json("POST", "/api/check", {"reference": reference, "file": file, **options})
-        self._read("DELETE", f"/api/files/{file}")
-        return found
+        try:
+            return self._json("POST", "/api/check", {"reference": reference, "file": file, **options})
+        finally:
+            self._read("DELETE", f"/api/files/{file}")
 
     def map(self, cells: str | Path, reference: str, **options: Any) -> str:
         """Send a file of cells to be mapped, a piece at a time, and return the name of the job.
@@ -204,7 +205,7 @@ class Client:
                     target.write(chunk)
 
         with self._request("GET", f"/api/jobs/{_part('job', job)}/files/{_part('name', name)}") as answer:
-            write_file(place, write)
+            write_file(place, write, keep=False)  # what came in part is not kept elsewhere
         return place
 
     def cancel(self, job: str) -> None:
@@ -269,7 +270,7 @@ def _chunk(answer: http.client.HTTPResponse) -> bytes:
     why = ""
     try:
         chunk = answer.read(_CHUNK)
-    except OSError as error:  # of the connection, not of the disk
+    except (OSError, http.client.IncompleteRead) as error:  # of the connection, not of the disk
         chunk, why = b"", f" ({error})"
     if not chunk and (answer.length or why):
         message = f"the file broke off{why}, short of {answer.length} bytes: fetch it again"

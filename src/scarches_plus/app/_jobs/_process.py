@@ -35,13 +35,10 @@ class Worker:
         File for what the process has to say.
     most_requests
         Requests after which the process makes room for a fresh one.
-    most_seconds
-        How long a request may take.
     """
 
-    def __init__(self, log: Path, *, most_requests: int = _MOST_REQUESTS, most_seconds: float | None = None) -> None:
+    def __init__(self, log: Path, *, most_requests: int = _MOST_REQUESTS) -> None:
         self._log = log
-        self._most_seconds = most_seconds
         self._most_requests = most_requests
         self._process: subprocess.Popen[str] | None = None
         self._requests = 0
@@ -59,7 +56,13 @@ class Worker:
         """Start the process ahead of its first request: what it imports takes seconds."""
         self._running()
 
-    def ask(self, request: dict[str, Any], tell: Callable[[dict[str, Any]], None] | None = None) -> Any:
+    def ask(
+        self,
+        request: dict[str, Any],
+        tell: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> Any:
         """Return the answer to a request.
 
         Parameters
@@ -68,35 +71,36 @@ class Worker:
             Plain values; ``do`` says what is to be done.
         tell
             Is given each line about progress.
+        seconds
+            How long it may take.
 
         Raises
         ------
         WorkerError
             If the request fails; the message is for people.
         WorkerStoppedError
-            If the process ended.
+            If the process ended, or took longer and was stopped.
         """
         with self._turn:
             process = self._running()
             self._requests += 1
-            clock = _Clock(process, self._most_seconds)
+            clock = _Clock(process, seconds)
             try:
-                print(json.dumps(request), file=process.stdin, flush=True)
-                for line in process.stdout:  # type: ignore[union-attr]
-                    answer = json.loads(line)
-                    if answer["kind"] == "done":
-                        return answer["result"]
-                    if answer["kind"] == "failed":
-                        raise WorkerError(answer["message"])
-                    if tell is not None:
-                        tell(answer)
-            except (BrokenPipeError, ValueError):
-                pass
+                with contextlib.suppress(BrokenPipeError, ValueError):
+                    print(json.dumps(request), file=process.stdin, flush=True)
+                    for line in process.stdout:  # type: ignore[union-attr]
+                        answer = json.loads(line)
+                        if answer["kind"] == "done":
+                            return answer["result"]
+                        if answer["kind"] == "failed":
+                            raise WorkerError(answer["message"])
+                        if tell is not None:
+                            tell(answer)
+                status = process.wait()
             finally:
-                clock.cancel()
-                if self._requests >= self._most_requests:
+                clock.stop()
+                if clock.rang or self._requests >= self._most_requests:
                     self.stop()
-            status = process.wait()
             raise WorkerStoppedError(clock.message if clock.rang else _ended(status))
 
     def stop(self) -> None:
@@ -140,15 +144,18 @@ class _Clock:
 
     def __init__(self, process: subprocess.Popen[str], seconds: float | None) -> None:
         self.rang = False
-        self.message = f"this took more than {seconds} s and was stopped: try with fewer cells, or in Python"
+        self.message = f"this took more than {seconds or 0:g} s and was stopped: try with fewer cells, or in Python"
         self._process = process
         self._timer = threading.Timer(seconds or 0, self._ring)
         self._timer.daemon = True
         if seconds is not None:
             self._timer.start()
 
-    def cancel(self) -> None:
+    def stop(self) -> None:
+        """Ring no more from now on."""
         self._timer.cancel()
+        if self._timer.is_alive():
+            self._timer.join()
 
     def _ring(self) -> None:
         self.rang = True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FullError(Exception):
-    """Too many jobs wait."""
+    """Too many jobs or questions wait."""
 
 
 class Queue:

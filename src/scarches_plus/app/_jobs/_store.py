@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import secrets
+import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +23,7 @@ ENDED = ("done", "failed", "cancelled")
 #: What is in the folder is the user's alone.
 _OWN = 0o700
 _ID = re.compile(r"[0-9a-f]{16}")
-#: Characters that a name of a file on this disk may have: others, of any alphabet, become a line.
+#: Characters that a name of a file on this disk may have: others, of any alphabet, become an underscore.
 _ODD = re.compile(r"[^\w.+ -]")
 _MOST_CHARACTERS = 100
 #: Seconds that a file waits for its job.
@@ -74,9 +74,17 @@ class Store:
         for one in (self.jobs, self.files, self.maps):
             one.mkdir(mode=_OWN, exist_ok=True)
         self._states: dict[str, State] = {}
+        self._options: dict[str, dict[str, Any]] = {}
+        self._filing = threading.Lock()  # who needs which file, and what is removed
         for path in sorted(self.jobs.iterdir(), key=lambda one: one.stat().st_mtime):
-            if _ID.fullmatch(path.name) and (path / "job.json").is_file():
-                self._states[path.name] = _read_state(path)
+            if not _ID.fullmatch(path.name) or not (path / "job.json").is_file():
+                continue
+            try:
+                self._options[path.name] = dict(json.loads((path / "job.json").read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError):
+                logger.warning("%s is no job that can be read, and is left as it is", path)
+                continue
+            self._states[path.name] = _read_state(path)
         self._remove_unused_files()
 
     def __iter__(self) -> Iterator[str]:
@@ -98,22 +106,20 @@ class Store:
 
     def options(self, job: str) -> dict[str, Any]:
         """Return what was asked for by a job that is there, else raise ``KeyError``."""
-        try:
-            found: dict[str, Any] = json.loads((self.path(job) / "job.json").read_text(encoding="utf-8"))
-        except FileNotFoundError as error:  # it is being removed
-            raise KeyError(job) from error
-        return found
+        return self._options[job]
 
     def needs(self, file: str) -> bool:
         """Return whether a job needs a file that was sent."""
-        return file in self._needed()
+        return any(options.get("file") == file for options in list(self._options.values()))
 
     def add(self, options: dict[str, Any]) -> str:
         """Write a new job down, and return its name."""
         job = secrets.token_hex(8)
         (self.jobs / job).mkdir(mode=_OWN)
         write_file(self.jobs / job / "job.json", json.dumps(options).encode())
-        self._states[job] = State("queued")
+        with self._filing:
+            self._options[job] = options
+            self._states[job] = State("queued")
         self.change(job, created=time.time())
         return job
 
@@ -130,11 +136,12 @@ class Store:
 
     def remove(self, job: str) -> None:
         """Remove a job and its file, unless another job needs it."""
-        file = self.options(job).get("file")
-        self._states.pop(job, None)
-        remove_folder(self.jobs / job)
-        if file is not None and not self.needs(file):
-            remove_folder(self.files / file)
+        with self._filing:
+            file = self._options.pop(job).get("file")
+            self._states.pop(job, None)
+            remove_folder(self.jobs / job)
+            if file is not None and not self.needs(file):
+                remove_folder(self.files / file)
 
     # --- Files that were sent ---
 
@@ -164,18 +171,12 @@ class Store:
         """Let another server have the folder."""
         unlock(self._lock)
 
-    def _needed(self) -> set[str | None]:
-        needed = set()
-        for job in list(self._states):
-            with contextlib.suppress(KeyError):
-                needed.add(self.options(job).get("file"))
-        return needed
-
     def _remove_unused_files(self) -> None:
-        used = self._needed()
-        for folder in self.files.iterdir():
-            if _ID.fullmatch(folder.name) and folder.name not in used and _age(folder) > _UNUSED:
-                remove_folder(folder)
+        with self._filing:
+            used = {options.get("file") for options in self._options.values()}
+            for folder in self.files.iterdir():
+                if _ID.fullmatch(folder.name) and folder.name not in used and _age(folder) > _UNUSED:
+                    remove_folder(folder)
 
 
 def _held(folder: Path) -> int | None:
@@ -217,4 +218,7 @@ def _read_state(path: Path) -> State:
 
 
 def _age(folder: Path) -> float:
-    return time.time() - folder.stat().st_mtime
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:  # it is being removed
+        return 0.0

@@ -74,7 +74,13 @@ export class Details {
     const { shown } = this;
     if (shown.result.map !== "reference") { fill(panel, el("p", {}, "The reference has no map, so which of its states these cells cover is not measured.")); return; }
     fill(panel, el("p", { class: "quiet", role: "status" }, "Measuring…"));
-    const { labels } = await shown.presence();
+    let labels;
+    try {
+      ({ labels } = await shown.presence());
+    } catch (error) {
+      fill(panel, el("p", { class: "bad" }, error.message));
+      return;
+    }
     if (this.shown !== shown || this.tab !== "Presence") return;
     const heads = [["label"], ["presence", "as densely as the reference's own cells: 1, not at all: 0"], ["share", "of these cells, and its 95 % interval were they a sample"], ["in ref.", "share in the reference"]];
     const rows = [...labels].sort((a, b) => b.presence - a.presence);

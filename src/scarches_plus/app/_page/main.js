@@ -30,7 +30,7 @@ class Page {
       picture: (kind) => savePicture(kind, this.plot, this.scheme, this.shown[0]?.name ?? "map"),
       renamed: (shown, result) => this.rename(shown, result),
       shownOnly: () => this.select(this.plot.within(null)),
-      covered: () => { $("color").value = BY_PRESENCE; this.gene = null; return this.recolor(true); },
+      covered: () => { $("color").value = BY_PRESENCE; this.gene = null; $("gene").value = ""; return this.recolor(true); },
     });
     this.listen();
   }
@@ -116,7 +116,7 @@ class Page {
     const { predicted, uncertainty, batch_key: batch } = this.shown[0].result;
     const usual = [[predicted, "label"], ["probability", "probability of the label"], ["novel_score", "novelty"], ["novel_state", "novel or known"], [batch, "batch"]].filter(([name]) => names.includes(name));
     const others = names.filter((name) => !usual.some(([one]) => one === name) && name !== uncertainty);
-    const before = $("color").value;
+    const before = $("color").value === BY_PRESENCE ? predicted : $("color").value; // presence is of one job
     const choices = [...(this.shown.length > 1 ? [[BY_QUERY, "query"]] : []), ...usual, ...(this.map ? [[BY_PRESENCE, "presence, on the reference"]] : []), ...others.map((name) => [name, name])];
     options($("color"), choices, choices.some(([name]) => name === before) ? before : predicted);
   }
@@ -124,15 +124,17 @@ class Page {
   async recolor(anew = false) {
     if (anew) this.filter = { hidden: new Set(), range: null };
     const name = $("color").value;
+    const turn = (this.turn = (this.turn ?? 0) + 1);
     const find = async (one, at) => {
       if (this.gene) return one.gene(this.gene);
       if (name === BY_QUERY) return { name: "query", kind: "groups", groups: this.shown.map((other) => other.name), values: new Uint16Array(one.n).fill(at) };
       return one.column(name);
     };
     const covers = name === BY_PRESENCE && !this.gene && this.map && this.shown.length ? await this.shown[0].presence() : null;
+    const columns = covers ? this.shown.map(() => null) : await Promise.all(this.shown.map(find));
+    if (turn !== this.turn) return; // another colour was chosen meanwhile
     if (covers && covers.values.length !== this.map.codes.length) throw new Error("the reference has another map now: open it again");
-    this.covers = covers;
-    this.columns = covers ? this.shown.map(() => null) : await Promise.all(this.shown.map(find));
+    Object.assign(this, { covers, columns });
     const ofReference = !this.shown.length && this.map && { kind: "groups", groups: this.map.labels, values: this.map.codes };
     this.scheme = covers ? { kind: "number", limits: [0, 1] } : schemeOf(ofReference ? [ofReference] : this.columns, this.knownLabels());
     this.draw();

@@ -49,11 +49,12 @@ export class Shown {
 
   /** How densely the cells cover each point of the reference's map, and its labels. */
   async presence() {
-    if (!this.covers) {
+    const measure = async () => {
       const { file, labels } = await post(`/jobs/${this.id}/presence`, {});
       const { values } = await view(`/jobs/${this.id}/views/${file}`);
-      this.covers = { name: "presence", kind: "number", values, labels };
-    }
+      return { name: "presence", kind: "number", values, labels };
+    };
+    this.covers ??= measure().catch((error) => { this.covers = null; throw error; });
     return this.covers;
   }
 

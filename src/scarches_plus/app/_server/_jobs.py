@@ -109,7 +109,10 @@ async def end_job(request: Request) -> Response:
     """Cancel a job that waits or runs; remove one that has ended, with its results."""
     place, job = place_of(request), job_of(request)
     if place.store.state(job).status in ENDED:
-        await run_in_threadpool(place.store.remove, job)
+        try:
+            await run_in_threadpool(place.store.remove, job)
+        except KeyError as error:  # removed by another meanwhile
+            raise _no_job(job) from error
         return Response(status_code=204)
     await run_in_threadpool(place.queue.cancel, job)
     return JSONResponse(shown(place, job), status_code=202)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse
 
 from scarches_plus.app._jobs._stamp import stamp_of
@@ -74,7 +75,7 @@ async def _listed(place: Workplace) -> list[dict[str, Any]]:
 
 async def _described(place: Workplace, question: ReferenceQuestion) -> dict[str, Any]:
     """Return what a reference is; it is not opened again until another takes its place or its map is gone."""
-    key = (question.what, question.labels_key, stamp_of(question.what))
+    key = (question.what, question.labels_key, await run_in_threadpool(stamp_of, question.what))
     known = place.described.get(key)
     if known is None or (known["map"] is not None and not (place.store.maps / known["map"]).is_file()):
         request = {"do": "describe", "what": question.what, "maps": str(place.store.maps)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 
 from scarches_plus import _limits
 from scarches_plus.app._jobs._process import Worker
-from scarches_plus.app._jobs._queue import Queue
+from scarches_plus.app._jobs._queue import FullError, Queue
 from scarches_plus.app._jobs._store import Store
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Workplace:
     def __post_init__(self) -> None:
         self.store = Store(self.settings.folder)
         log = self.settings.folder / "worker.log"
-        self.jobs, self.questions = Worker(log), Worker(log, most_seconds=_limits.QUESTION_SECONDS)
+        self.jobs, self.questions = Worker(log), Worker(log)
         self.queue = Queue(self.store, self.jobs)
 
     def start(self) -> None:
@@ -71,8 +72,18 @@ class Workplace:
         self.queue.start()
 
     async def ask(self, question: dict[str, Any]) -> Any:
-        """Return the answer to a question. One is asked at a time; those in line hold no thread that sends files."""
-        return await to_thread.run_sync(self.questions.ask, question, limiter=self.line)
+        """Return the answer to a question. One is asked at a time; those in line hold no thread that sends files.
+
+        Raises
+        ------
+        FullError
+            If too many wait already.
+        """
+        if self.line.statistics().tasks_waiting >= _limits.WAITING_QUESTIONS:
+            message = "too many questions wait already: ask again later"
+            raise FullError(message)
+        seconds = _limits.MAP_SECONDS if question["do"] == "describe" else _limits.QUESTION_SECONDS
+        return await to_thread.run_sync(partial(self.questions.ask, question, seconds=seconds), limiter=self.line)
 
     def close(self) -> None:
         """End both processes."""

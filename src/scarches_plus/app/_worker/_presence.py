@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from scarches_plus import _keys as keys
 from scarches_plus import tl
@@ -59,9 +60,14 @@ def presence(out: str, maps: str, tell: Callable[..., None]) -> dict[str, Any]:
         tell("measuring presence", 0.5, None)
         adata = cells_without_counts(folder)
         measured, of_measured = _thinned(picture.map)
+        of_label, n_cells = np.asarray(picture.map.of_label), np.asarray(picture.map.n_cells)
         table = tl.presence(measured, adata, novel_key="novel" if summary["novel"] else None)
         scores = adata.uns[keys.UNS][keys.PRESENCE][keys.PRESENCE]["scores"][of_measured]
         write_file(folder / f"{name}.view", view_of({"values": scores.astype(np.float32)}, kind="number"))
+        n_reference = np.zeros(len(picture.labels), dtype=np.int64)
+        np.add.at(n_reference, of_label[of_label >= 0], n_cells[of_label >= 0])
+        table["n_reference"] = pd.Series(dict(zip(picture.labels, n_reference, strict=True)))
+        table["reference_share"] = table["n_reference"] / n_reference.sum()
         labels = [{"label": str(label), **row} for label, row in table.to_dict("index").items()]
         write_file(told, json.dumps(finite({"file": f"{name}.view", "labels": labels})).encode())
     found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
@@ -73,7 +79,9 @@ def _thinned(whole: ReferenceMap) -> tuple[ReferenceMap, np.ndarray]:
     n = len(whole.points)
     if n <= _MEASURED:
         return whole, np.arange(n)
-    some = np.sort(np.random.default_rng(0).choice(n, _MEASURED, replace=False))
+    _, one_of_each = np.unique(whole.of_label, return_index=True)
+    drawn = np.random.default_rng(0).choice(n, _MEASURED, replace=False)
+    some = np.union1d(drawn, one_of_each)
     parts = {name: getattr(whole, name)[some] for name in ("points", "latent", "of_label", "n_cells")}
     thin = replace(whole, **parts)
     return thin, nearest(whole.latent, thin.latent, 1).indices[:, 0]

@@ -151,9 +151,10 @@ def name_clusters(out: str, names: dict[str, str], tell: Callable[..., None]) ->
     tell("naming clusters", 0.2, None)
     adata = read_cells(folder / CELLS)
     tl.name_novel(adata, names, summary["predicted"])
+    written = write_cells(adata, folder, summary)
     script = (folder / SCRIPT).read_text(encoding="utf-8")
     write_file(folder / SCRIPT, with_names(script, names, summary["predicted"]).encode())
-    return write_cells(adata, folder, summary)
+    return written
 
 
 def _position(genes: list[str], name: str) -> int:

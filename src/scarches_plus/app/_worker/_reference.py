@@ -119,7 +119,8 @@ class Reference:
     @property
     def name(self) -> str:
         """Name of what is kept of this reference: another for each content."""
-        told = f"{self.path.resolve()} {self.model.state.space} {self.stamp}"
+        n_cells = 0 if self.cells is None else self.cells.n_obs
+        told = f"{self.path.resolve()} {self.model.state.space} {n_cells} {self.stamp}"
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
