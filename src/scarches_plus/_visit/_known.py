@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus import _keys, hub, load, tl
+from scarches_plus import _keys, hub, tl
 from scarches_plus._cell_files import read_cells
 from scarches_plus.bundle import BUNDLE, layout_at
 
@@ -79,7 +79,7 @@ def open_known(path: Path) -> Known:
     """
     bundled = layout_at(path) == BUNDLE
     cells = _cells_at(path, bundled=bundled)
-    model = load(path)
+    model = hub.load(path)
     if cells is not None and _keys.EMBEDDING not in cells.obsm:
         tl.embed(cells, model)
     return Known(model, cells, summary_at(path) if bundled else None)

@@ -122,8 +122,13 @@ class Visit:
         else:
             tl.embed(adata, self.known.model, **where)  # type: ignore[arg-type]
 
-    def label(self, adata: AnnData, say: Callable[[str], object]) -> None:
-        """Look for novel cells in a mapped query, label the others, and place all of them on the map."""
+    def label(self, adata: AnnData, say: Callable[[str], object]) -> bool:
+        """Look for novel cells in a mapped query, label the others, and place all of them on the map.
+
+        Returns
+        -------
+        Whether novel cells could be looked for.
+        """
         options = self.options
         why_not = find_novel(
             adata,
@@ -149,6 +154,7 @@ class Visit:
             say("not placed: the reference has neither cells nor a map")
         else:
             tl.place(adata, self.picture)
+        return not why_not
 
 
 def map_cells(

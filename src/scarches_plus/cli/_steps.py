@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scarches_plus._reference_map import ReferenceMap
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
+
 def split_cells(
     adata: AnnData, batch_key: str, labels_key: str, reference_batches: tuple[str, ...], withhold: tuple[str, ...]
 ) -> tuple[AnnData, AnnData]:

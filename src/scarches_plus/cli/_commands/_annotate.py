@@ -22,6 +22,7 @@ from scarches_plus.cli._files._models import names_a_model, open_reference, read
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, write_cells
 from scarches_plus.cli._steps import console, write_report
 
+
 def annotate(  # noqa: PLR0913 (two ways to the labels)
     query: Path,
     *,
