@@ -68,9 +68,10 @@ def in_processes(
                 running[future] = process, task, attempt
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 process, task, attempt = running.pop(future)
-                if not isinstance(future.exception(), BrokenProcessPool):
+                error = future.exception()
+                if not isinstance(error, BrokenProcessPool):
                     idle.append(process)
-                    yield task, future.result()
+                    yield task, future.result() if error is None else error
                     continue
                 process.shutdown()
                 idle.append(_process(n_threads))
