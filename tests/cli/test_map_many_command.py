@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "guide" / "many.md"
 
 @pytest.mark.skipif(shutil.which("snakemake") is None, reason="needs Snakemake on the PATH")
 def test_the_module_for_snakemake(tmp_path):
-    (module,) = re.findall(r"```snakemake\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (module,) = re.findall(r"```text\n(NAMES.*?)```", PAGE.read_text(), re.DOTALL)
     assert len([line for line in module.splitlines() if line]) <= 10
     ref, query = split(cells(), "batch2")
     sp.hub.save_bundle(small_reference(SCVI, ref), tmp_path / "bundle", labels_key="cell_type")
