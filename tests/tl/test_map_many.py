@@ -1,9 +1,11 @@
 """Many queries at once: the same results as one by one, whatever happens to a worker, a file or a call."""
 
 import json
+import logging
 import os
 import shutil
 import textwrap
+from pathlib import Path
 
 import anndata
 import numpy as np
@@ -152,6 +154,7 @@ def test_what_is_done_is_kept(mapped, folder, out, caplog):
     before = {file: file.stat().st_mtime_ns for file in out.glob("*.h5ad")}
     table = sp.tl.map_many(queries, folder / "bundle", out=out, **FEW)
     assert list(table["status"]) == 3 * ["kept"]
+    assert [Path(file).parent for file in table["file"]] == 3 * [out]
     assert list(table["labels"]) == list(mapped["labels"][:3])
     assert "3 of 3 queries were done before and are kept" in caplog.text
     assert {file: file.stat().st_mtime_ns for file in out.glob("*.h5ad")} == before
@@ -174,8 +177,7 @@ def test_what_has_changed_is_done_again(mapped, folder, out, tmp_path, capsys):
 
 
 def test_an_interrupted_call_keeps_what_is_done(mapped, folder, tmp_path, caplog):
-    """And with another option, nothing is kept. The model is an object, which travels as a bundle."""
-    import logging
+    """The model is an object, which travels as a bundle."""
 
     class CtrlC(logging.Handler):
         def emit(self, record):
@@ -224,5 +226,6 @@ def test_results_do_not_lie_among_queries(folder):
 def test_labels_that_a_reference_lacks_are_told_at_once(folder, tmp_path):
     with pytest.raises(ValueError, match="no labels 'kind'"):
         sp.tl.map_many(folder / "one.h5ad", folder / "bundle", out=tmp_path / "out", labels_key="kind")
+    assert not list((tmp_path / "out").iterdir())
     with pytest.raises(TypeError, match=r"client must be a dask\.distributed\.Client"):
         sp.tl.map_many(folder / "one.h5ad", folder / "bundle", out=tmp_path / "out", client=3)

@@ -151,11 +151,11 @@ def map_many(
         todo = [task for task in tasks if task.name not in rows]
         if rows:
             logger.info("%d of %d queries were done before and are kept", len(rows), len(tasks))
+        if todo:
+            Visit.to(open_known(reference), options)  # what is wrong with the reference is told here, and once
         try:
-            if todo:
-                Visit.to(open_known(reference), options)  # what is wrong with the reference is told here, and once
-                with closing(_outcomes(todo, client, n_jobs, n_threads)) as outcomes:
-                    rows.update((task.name, row) for task, row in outcomes)
+            with closing(_outcomes(todo, client, n_jobs, n_threads)) as outcomes:
+                rows.update((task.name, row) for task, row in outcomes)
         finally:
             table = table_of_rows([rows.get(task.name) or task.empty_row() for task in tasks])
             settings = {"reference": _named(model), "version of scarches-plus": VERSION, **_chosen(options)}
@@ -167,6 +167,8 @@ def _outcomes(
     tasks: Sequence[Task], client: Any, n_jobs: int, n_threads: int
 ) -> Generator[tuple[Task, dict[str, Any]]]:
     """Do the tasks, and yield each with its row; say how far this is."""
+    if not tasks:
+        return
     outcomes: Generator[tuple[Task, dict[str, Any] | BaseException]]
     with ExitStack() as held:
         if client is None:

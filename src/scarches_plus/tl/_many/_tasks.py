@@ -108,7 +108,8 @@ class Task:
             same = record.pop("fingerprint", None) == self.fingerprint()
         except OSError:  # the query is gone: the worker says so
             return None
-        return {**record, "status": KEPT} if same else None
+        here = {"query": self.query, "status": KEPT, "file": str(self.result)}  # the folder may have moved
+        return {**record, **here} if same else None
 
 
 def make_tasks(queries: Sequence[Path], folder: Path, **shared: Any) -> list[Task]:

@@ -44,9 +44,9 @@ def visit_query(task: Task) -> dict[str, Any]:
     row, fingerprint = task.empty_row(), None
     with _TURN:
         try:
-            visit = _opened(task)
             task.begin()
             fingerprint = task.fingerprint()
+            visit = _opened(task)
             with _noted(row):
                 _visit(task, visit, row)
             row["status"] = DONE
