@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from joblib import cpu_count
 
 from scarches_plus import _arguments as check
-from scarches_plus import _limits, hub
+from scarches_plus import _limits, _visit, hub  # of _visit, which needs this package, names are taken at the call
 from scarches_plus._files import check_output_file, lock, private_folder, unlock
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
-from scarches_plus._visit import Visit, VisitOptions, open_known
 
 from ._many._cluster import connected, on_cluster, require_alike
 from ._many._content import hash_of_reference
@@ -124,7 +123,7 @@ def map_many(
     if unknown_above is not None:
         check.number("unknown_above", unknown_above, least=0, most=1)
     check.flags(probabilities=probabilities)
-    options = VisitOptions(
+    options = _visit.VisitOptions(
         labels_key=labels_key,
         batch_key=batch_key,
         layer=layer,
@@ -151,8 +150,8 @@ def map_many(
         todo = [task for task in tasks if task.name not in rows]
         if rows:
             logger.info("%d of %d queries were done before and are kept", len(rows), len(tasks))
-        if todo:
-            Visit.to(open_known(reference), options)  # what is wrong with the reference is told here, and once
+        if todo:  # what is wrong with the reference is told here, and once
+            _visit.Visit.to(_visit.open_known(reference), options)
         try:
             with closing(_outcomes(todo, client, n_jobs, n_threads)) as outcomes:
                 rows.update((task.name, row) for task, row in outcomes)
@@ -219,9 +218,9 @@ def _named(model: Any) -> str:
     return str(model) if isinstance(model, str | Path) else f"a model ({type(model).__name__})"
 
 
-def _chosen(options: VisitOptions) -> dict[str, object]:
+def _chosen(options: _visit.VisitOptions) -> dict[str, object]:
     """Return the options that are not the default."""
-    return {name: value for name, value in vars(options).items() if value != getattr(VisitOptions, name)}
+    return {name: value for name, value in vars(options).items() if value != getattr(_visit.VisitOptions, name)}
 
 
 def _duration(seconds: float) -> str:

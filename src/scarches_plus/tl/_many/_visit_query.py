@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from scarches_plus import _keys
+from scarches_plus import _keys, _visit
 from scarches_plus._cell_files import read_cells
 from scarches_plus._errors import is_for_users
 from scarches_plus._files import write_file
 from scarches_plus._logging import logger
 from scarches_plus._text import for_line
-from scarches_plus._visit import Visit, open_known
 
 from ._tasks import DONE, FAILED
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from anndata import AnnData
+
+    from scarches_plus._visit import Visit
 
     from ._tasks import Task
 
@@ -48,7 +49,7 @@ def visit_query(task: Task) -> dict[str, Any]:
             fingerprint = task.fingerprint()
             visit = _opened(task)
             with _noted(row):
-                _visit(task, visit, row)
+                _map(task, visit, row)
             row["status"] = DONE
         except Exception as error:  # noqa: BLE001 (one bad query stops no other)
             row |= {"status": FAILED, "message": _message_of(error)}
@@ -70,7 +71,7 @@ def _message_of(error: BaseException) -> str:
     return text if told else f"an unexpected {type(error).__name__}: {text}"
 
 
-def _visit(task: Task, visit: Visit, row: dict[str, Any]) -> None:
+def _map(task: Task, visit: Visit, row: dict[str, Any]) -> None:
     with threadpool_limits(task.n_threads):  # what a process was started with may be more
         adata = read_cells(task.query, modality=task.modality)
         row["n_cells"] = adata.n_obs
@@ -88,7 +89,7 @@ def _opened(task: Task) -> Visit:
     which = task.reference, task.setting
     if which not in _OPEN:
         _OPEN.clear()
-        _OPEN[which] = Visit.to(open_known(Path(task.reference)), task.options)
+        _OPEN[which] = _visit.Visit.to(_visit.open_known(Path(task.reference)), task.options)
     return _OPEN[which]
 
 
