@@ -75,6 +75,8 @@ KINDS = {
     "references": "paths", "host": "name", "port": "count", "allowed_hosts": "names", "upload_bytes": "size",
     "open_browser": "flag", "tell": None,
     "reference_map": "model", "presence.reference": "model", "presence.labels_key": "name?", "basis": "name", "reference_summary.basis": "name?", "parametric": "flag",
+    "queries": "paths", "out": "path", "client": None, "n_jobs": "size?", "n_threads": "size", "modality": "name?",
+    "map_many.labels_key": "name?", "map_many.batch_key": "name?", "map_many.hierarchy": "mapping?",
     "tl.reference_map.labels_key": "name?", "pl.reference_map.query": "cells?", "pl.reference_map.color": "name?",
 }  # fmt: skip
 

@@ -32,6 +32,7 @@ FIRST_PARAMETER = {
     "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
     "tl.label_summary": "explanation",
+    "tl.map_many": "queries",
     "tl.place": "query",
     "tl.presence": "reference",
     "tl.reference_map": "reference",

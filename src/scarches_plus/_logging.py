@@ -14,6 +14,15 @@ class _Plain(logging.Filter):
         return True
 
 
+#: Loggers of libraries that tell of their machine and tips; those above them set their own level when imported.
+_CHATTER = ("lightning.pytorch.utilities", "lightning.fabric.utilities", "scvi.data", "scvi.model")
+
 logger = logging.getLogger("scarches_plus")
 logger.addHandler(logging.NullHandler())
 logger.addFilter(_Plain())
+
+
+def quiet_libraries() -> None:
+    """Turn down the chatter of libraries, in a process that is ours."""
+    for name in _CHATTER:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -36,7 +36,7 @@ def valid(path):
         "markers": {"type0": ["gene0"], "type1": ["gene1"]}, "names": {"type0": "new"}, "table": {"gene0": "A"},
         "lengths": np.ones(adata.n_vars), "path": "no_such_folder", "bundle": "no_such_folder", "name": "no_such_model",
         "folder": "no_such_folder", "metric": sp.metrics.label_purity, "arguments": (labels,), "ks": (5, 10),
-        "lineage": [{"drift": {"relative_rmsd": 0.0}}], "n_steps": 10, "longest": 5, "fewest": 2,
+        "lineage": [{"drift": {"relative_rmsd": 0.0}}], "queries": ["no_such.h5ad"], "out": "no_such_folder", "n_steps": 10, "longest": 5, "fewest": 2,
         "reference_map": picture, "explanation": pd.DataFrame(), "summary": pd.DataFrame(), "curve": pd.DataFrame(), "report": sp.metrics.Report(pd.DataFrame(), pd.DataFrame()),
     }  # fmt: skip
     changed = {

@@ -400,7 +400,7 @@ def test_a_query_without_batches_is_no_batch_of_the_reference(visited, tmp_path,
     run(*words, "--out", tmp_path / "labelled.h5ad")
     assert "one batch, query_" in capsys.readouterr().out
     assert set(anndata.read_h5ad(tmp_path / "labelled.h5ad").obs["batch"]) == {"query_"}
-    with pytest.raises(ValueError, match="--unlabelled is of a reference with cells"):
+    with pytest.raises(ValueError, match="unlabelled is of a reference with cells"):
         run(*words, "--unlabelled", "Mixed", "--out", tmp_path / "no.h5ad")
 
 

@@ -20,7 +20,7 @@ from ._modalities import (
     protein_cells,
     require_same_cells,
 )
-from ._names import look_alike, missing, name_of, names_of, texts_of
+from ._names import look_alike, missing, name_of, names_of, texts_of, unused_name
 from ._results import require_writable
 from ._unlabelled import without_label
 
@@ -59,6 +59,7 @@ __all__ = [
     "stored_counts",
     "texts_of",
     "unmeasured_genes",
+    "unused_name",
     "without_label",
     "write_record",
 ]

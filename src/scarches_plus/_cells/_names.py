@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from numpy.typing import NDArray
 
@@ -57,6 +57,13 @@ def names_of(values: Any) -> NDArray[np.object_]:
         raise ValueError(message) from error
     names = np.array([*map(name_of, found), None], dtype=object)
     return names[codes]
+
+
+def unused_name(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken: this one, with underscores appended until it is free."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def look_alike(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ HUB_HELP = "Find, fetch and check models that are shared as bundles."
 _COMMANDS = {
     "_demo": {"demo": "demo"},
     "_building": {"build": "build"},
-    "_mapping": {"map": "map_"},
+    "_mapping": {"map": "map_", "map-many": "map_many"},
     "_models": {"embed": "embed", "bundle": "bundle"},
     "_check": {"check": "check_"},
     "_genes": {"genes": "genes"},
@@ -74,6 +74,7 @@ Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 #: Words that are no label; an empty text alone lets all count.
 Unlabelled = Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)]
 Count = Annotated[int, Parameter(converter=_whole, validator=_between(1))]
+Jobs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1))]
 Epochs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1, _limits.EPOCHS))]
 Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 - 1))]
 Share = Annotated[float, Parameter(validator=_between(0, 1))]

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from anndata import AnnData
 
-from scarches_plus import _keys, tl
+from scarches_plus import _keys, _visit, tl
 from scarches_plus._cells import is_mudata, names_of
 from scarches_plus._files import write_file, write_folder
 from scarches_plus._logging import logger
+from scarches_plus._visit import REFERENCE
 
 from ._console import console
 from ._files._outputs import write_cells
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
     from scarches_plus._reference import ReferenceSpec
     from scarches_plus._reference_map import ReferenceMap
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
-
-#: The reference's cells beside its model.
-REFERENCE = "reference.h5ad"
-
-
-def _set_seed(seed: int) -> None:
-    from scarches_plus.model import set_seed
-
-    set_seed(seed)
 
 
 def split_cells(
@@ -61,7 +53,7 @@ def build_model(
     adata: AnnData | MuData, batch_key: str, labels_key: str | None, *, seed: int, **options: object
 ) -> SCVI | SCANVI | TOTALVI:
     """Build a reference from a seed."""
-    _set_seed(seed)
+    _visit.set_seed(seed)
     return tl.build_reference(adata, batch_key, labels_key, **options)  # type: ignore[arg-type]
 
 
@@ -94,13 +86,8 @@ def trained_model_kept(out: Path | None) -> Iterator[None]:
 def map_cells(
     adata: AnnData | MuData, model: SCVI | SCANVI | TOTALVI, *, seed: int, **options: object
 ) -> SCVI | SCANVI | TOTALVI:
-    """Map a query from a seed, and say what trained."""
-    _set_seed(seed)
-    mapped = tl.map_query(adata, model, **options)  # type: ignore[arg-type]
-    surgery = mapped.surgery
-    if surgery is not None:
-        console.print(f"trained {surgery.n_trainable:,} of {surgery.n_total:,} parameters ({surgery.strategy})")
-    return mapped
+    """Map a query from a seed, and print what trained."""
+    return _visit.map_cells(adata, model, seed=seed, say=console.print, **options)
 
 
 def transfer_and_report(

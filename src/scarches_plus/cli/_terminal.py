@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dis
 import logging
 import os
 import re
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import CycloptsError
 
-from scarches_plus._logging import logger
+from scarches_plus._errors import is_for_users
+from scarches_plus._logging import logger, quiet_libraries
 from scarches_plus._text import for_line, for_terminal
 
 from ._advice import in_options
@@ -36,12 +36,9 @@ _SECRET = re.compile(
     r"(?i)((?:bearer|token|access_token|api_key|password|secret)[\"']?\s*[:= ]\s*[\"']?)[^\s\"'&,;)]{6,}"
 )
 _SECRET_NAME = re.compile(r"(?i)token|secret|password|api_?key|credential")
-_RAISES = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
 #: Whose texts speak of code, not of what users did.
 _SAYS_NOTHING = (TypeError, AttributeError, NameError, LookupError, AssertionError)
 _REPORT = "please report it with that file: https://github.com/scarches-plus/scarches_plus/issues"
-#: Loggers that tell of their machine and tips; those above them set their own level when they are imported.
-_CHATTER = ("lightning.pytorch.utilities", "lightning.fabric.utilities", "scvi.data", "scvi.model")
 #: Of libraries, for developers; users cannot act on them.
 _FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning, ResourceWarning)
 
@@ -102,26 +99,12 @@ def _message(error: Exception) -> str:
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error) or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror}"
-    elif not (isinstance(error, OSError) or _is_ours(error)):
+    elif not (isinstance(error, OSError) or is_for_users(error)):
         detail = "" if isinstance(error, _SAYS_NOTHING) or not str(error) else f": {for_line(text)}"
         return without_secrets(
             f"an unexpected {type(error).__name__}{_files(text)}{detail}; {_where(error)}; {_REPORT}"
         )
     return without_secrets(f"{in_options(for_terminal(text))}{_files(text)}")
-
-
-def _is_ours(error: Exception) -> bool:
-    """Return whether the package raised an error on purpose, with a message for users.
-
-    Errors of libraries and mistakes of the package are none.
-    """
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if last is None or not isinstance(error, ValueError | KeyError | TypeError | RuntimeError | ImportError):
-        return False
-    module = str(last.tb_frame.f_globals.get("__name__", ""))
-    return module.split(".", 1)[0] == "scarches_plus" and last.tb_frame.f_code.co_code[last.tb_lasti] in _RAISES
 
 
 def _files(text: str) -> str:
@@ -185,8 +168,7 @@ def _quiet() -> Iterator[None]:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         with contextlib.suppress(AttributeError, ValueError):
             getattr(sys, name).reconfigure(errors="backslashreplace")
-    for name in _CHATTER:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quiet_libraries()
     handler, level = _Lines(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -16,6 +16,7 @@ from ._expression_table import expression_table
 from ._extend_reference import extend_reference
 from ._joint_embedding import joint_embedding
 from ._label_summary import label_summary
+from ._map_many import map_many
 from ._map_query import map_query
 from ._name_novel import name_novel
 from ._placement.place import place
@@ -47,6 +48,7 @@ __all__ = [
     "joint_embedding",
     "label_profiles",
     "label_summary",
+    "map_many",
     "map_query",
     "name_novel",
     "place",

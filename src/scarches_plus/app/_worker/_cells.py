@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._cell_files import kind_of, read_cells
-from scarches_plus._visit import unused
+from scarches_plus._cells import unused_name
 
 from ._archive import unpacked_matrix
 
@@ -47,8 +47,8 @@ def name_batches(adata: AnnData, key: str | None, known: Collection[str]) -> str
         If there is no such column.
     """
     if key is None:
-        key = unused(ONE_BATCH, adata.obs)
-        adata.obs[key] = unused(BATCH, known)
+        key = unused_name(ONE_BATCH, adata.obs)
+        adata.obs[key] = unused_name(BATCH, known)
         return key
     if key not in adata.obs:
         message = f"there is no column {key!r} of batches; the cells have {[str(name) for name in adata.obs]}"

@@ -14,7 +14,7 @@ from scarches_plus import _keys as keys
 from scarches_plus import _visit, hub, load, tl
 from scarches_plus._cell_files import read_cells
 from scarches_plus._cells import names_of
-from scarches_plus._visit import Known
+from scarches_plus._visit import REFERENCE, Known
 from scarches_plus.app._jobs._stamp import stamp_of
 from scarches_plus.bundle import BUNDLE, layout_at
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
-#: What the command build writes beside a model.
-_CELLS = "reference.h5ad"
 #: Opened references that a process holds.
 _MOST_HELD = 2
 
@@ -156,8 +154,8 @@ def open_reference(what: str) -> Reference:
         summary = _visit.summary_at(path)
         if manifest.reference is not None and {"latent", "labels"} <= set(manifest.reference.holds):
             cells = hub.load_reference(path)
-    elif (path / _CELLS).is_file():
-        cells, opens = read_cells(path / _CELLS), f"anndata.read_h5ad({str(path / _CELLS)!r})"
+    elif (path / REFERENCE).is_file():
+        cells, opens = read_cells(path / REFERENCE), f"anndata.read_h5ad({str(path / REFERENCE)!r})"
     else:
         try:
             cells, opens = hub.import_reference(path), "sp.hub.import_reference(REFERENCE)"

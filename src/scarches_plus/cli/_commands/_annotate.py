@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from scarches_plus import _keys, _visit, tl
+from scarches_plus import tl
 from scarches_plus._arguments import at_home
 from scarches_plus._reference_summary import part_of
-from scarches_plus._visit import Known
+from scarches_plus._visit import Visit, VisitOptions
 from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Share, Unlabelled, Whole
 from scarches_plus.cli._files._inputs import (
     OF_NOVEL,
@@ -18,14 +18,9 @@ from scarches_plus.cli._files._inputs import (
     require_counts,
     require_different,
 )
-from scarches_plus.cli._files._models import names_a_model, open_model, read_reference, read_summary
+from scarches_plus.cli._files._models import names_a_model, open_reference, read_reference, read_summary
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, write_cells
-from scarches_plus.cli._steps import console, map_cells, write_report
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-_ONE_BATCH = "query"
+from scarches_plus.cli._steps import console, write_report
 
 
 def annotate(  # noqa: PLR0913 (two ways to the labels)
@@ -128,31 +123,34 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
         key, picture = labels_key or part_of(known, "classifier").labels_key, None
         write_cells(adata, out)
     else:
-        opened = _opened(reference)
-        key = opened.labels_key(labels_key)
-        adata = read_cells(query, reading)
-        layer = layer or opened.model.spec.layer
-        require_counts(adata, query, layer)
-        if unlabelled is not None and opened.source_of(key) is opened.model:
-            message = f"--unlabelled is of a reference with cells, and {reference} has none with labels: leave it out"
-            raise ValueError(message)
-        picture = _visit.picture_of(opened, key, unlabelled=unlabelled)
+        visit = Visit.to(
+            open_reference(reference),
+            VisitOptions(
+                labels_key=labels_key,
+                batch_key=batch_key,
+                layer=layer,
+                max_epochs=max_epochs,
+                seed=seed,
+                unlabelled=unlabelled,
+                **labels,
+            ),
+        )
+        key, picture = visit.labels_key, visit.picture
         if picture is None and folder is not None:
             message = f"--report draws the query on the map of the reference, and {reference} has none: leave it out"
             raise ValueError(message)
-        _mapped(adata, query, opened, batch_key=batch_key, layer=layer, max_epochs=max_epochs, seed=seed)
+        adata = read_cells(query, reading)
+        require_counts(adata, query, visit.layer)
+        require_columns(adata, query, batch_key=batch_key)
+        visit.map(adata, query, console.print)
         try:
-            _labelled(adata, opened, key, layer, unlabelled=unlabelled, **labels)
-            if picture is None:
-                console.print("not placed: the reference has neither cells nor a map")
-            else:
-                tl.place(adata, picture)
+            visit.label(adata, console.print)
         finally:  # what is mapped is not lost with what comes after
             write_cells(adata, out)
     console.print(adata.obs[f"{key}_pred"].value_counts(sort=False).to_string())
     console.print(f"wrote {out}")
     if folder is not None and picture is not None:
-        beside = picture if opened.cells is None else opened.cells
+        beside = picture if visit.known.cells is None else visit.known.cells
         write_report(adata, beside, key, folder, f"Labels of {query.name}", unlabelled=unlabelled, picture=picture)
 
 
@@ -167,43 +165,3 @@ def _expression_of(reference: str, labels_key: str | None, batch_key: str | None
         require_columns(known, Path(reference), labels_key=labels_key, batch_key=batch_key)
         require_counts(known, Path(reference), layer)
     return known
-
-
-def _opened(reference: str) -> Known:
-    found = read_reference(reference, or_model=True)
-    cells = found if hasattr(found, "obs") else None
-    model = open_model(reference) if cells is not None else found
-    return Known(model, cells, read_summary(reference, or_none=True))
-
-
-def _mapped(
-    adata: AnnData,
-    file: Path,
-    known: Known,
-    *,
-    batch_key: str | None,
-    layer: str | None,
-    max_epochs: int | None,
-    seed: int,
-) -> None:
-    """Map the query, or embed it where nothing has to be trained."""
-    spec = known.model.spec
-    if batch_key is not None:
-        require_columns(adata, file, batch_key=batch_key)
-    elif spec.batch_key is not None and spec.batch_key not in adata.obs:
-        name = _visit.unused(_ONE_BATCH, spec.batches)
-        console.print(f"{file} has no column {spec.batch_key!r} of batches: all of its cells are one batch, {name}")
-        adata.obs[spec.batch_key] = name
-    if spec.encodes_batch:
-        map_cells(adata, known.model, layer=layer, batch_key=batch_key, max_epochs=max_epochs, seed=seed)
-    else:
-        tl.embed(adata, known.model, layer=layer, batch_key=batch_key)
-
-
-def _labelled(adata: AnnData, known: Known, key: str, layer: str | None, **labels: Any) -> None:
-    """Look for novel cells and label the others."""
-    why_not = _visit.find_novel(adata, known, key, layer=layer, unlabelled=labels["unlabelled"])
-    if why_not:
-        console.print(f"novel cells were not looked for: {why_not}")
-    both = _visit.transfer(adata, known, key, novel_key=None if why_not else _keys.NOVEL, **labels)
-    console.print(f"labels by {'the consensus of vote and classifier' if both else 'the vote'}")

@@ -1,16 +1,18 @@
-"""Define the command that maps a query: map."""
+"""Define the commands that map a query, and many: map and map-many."""
 
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
 from typing import Literal
 
+from scarches_plus import tl
 from scarches_plus._arguments import at_home
 from scarches_plus._cell_files import kind_of
 from scarches_plus._files import check_apart
-from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Whole, Words
+from scarches_plus.cli._app import AS_IT_IS, Count, Epochs, Jobs, Reading, Share, Unlabelled, Whole, Words
 from scarches_plus.cli._files._inputs import (
     read_cells,
+    read_hierarchy,
     require_columns,
     require_counts,
 )
@@ -139,3 +141,92 @@ def map_(
     finally:  # one result is not lost with the other
         write_cells(adata, out)
     console.print(f"wrote {out}")
+
+
+def map_many(
+    *queries: Path,
+    reference: str,
+    out: Path,
+    jobs: Jobs = None,
+    threads: Count = 1,
+    scheduler: str | None = None,
+    labels_key: str | None = None,
+    batch_key: str | None = None,
+    layer: str | None = None,
+    modality: str | None = None,
+    max_epochs: Epochs = None,
+    seed: Whole = 0,
+    unknown_above: Share = 0.5,
+    unlabelled: Unlabelled = None,
+    hierarchy: Path | None = None,
+    probabilities: bool = False,
+) -> None:
+    """Do for many queries what annotate does for one by a model, several at a time.
+
+    Writes an .h5ad file for each, a table (queries.csv) and a report (report.html). A query that fails stops no other.
+    The same command again does what is left: queries that are done, and have not changed, are kept.
+
+    Parameters
+    ----------
+    queries
+        Files of cells with raw counts.
+    reference
+        What names a model: a bundle, its folder, a name of hub list, a DOI.
+    out
+        Folder for the results.
+    jobs
+        Queries at a time; by default as many as there are cores.
+    threads
+        Threads that each of them computes with.
+    scheduler
+        Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers do the work.
+    labels_key
+        Column of labels in the reference, if not that which the model was trained on.
+    batch_key
+        Column of batches of the queries, if not the model's; without one all cells of a query are one batch.
+    layer
+        Layer with raw counts (X for none), if not the reference's.
+    modality
+        Modality of .h5mu files; by default that of the genes.
+    max_epochs
+        Epochs of the training; 200 by default.
+    seed
+        Seed of each query's training.
+    unknown_above
+        Uncertainty above which a cell is called unknown.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
+    hierarchy
+        File with a hierarchy of the labels: a cell gets the deepest label that is certain enough.
+    probabilities
+        Also write the probabilities of all labels.
+    """
+    table = tl.map_many(
+        queries,
+        reference,
+        out=out,
+        client=scheduler,
+        n_jobs=jobs,
+        n_threads=threads,
+        labels_key=labels_key,
+        batch_key=batch_key,
+        layer=layer,
+        modality=modality,
+        max_epochs=max_epochs,
+        seed=seed,
+        unknown_above=unknown_above,
+        unlabelled=unlabelled,
+        hierarchy=read_hierarchy(hierarchy),
+        probabilities=probabilities,
+    )
+    console.print(table["status"].value_counts(sort=False).to_string())
+    console.print(f"wrote {at_home(out) / 'queries.csv'} and {at_home(out) / 'report.html'}")
+    failed = table[table["status"] == "failed"]
+    if len(failed):
+        first = failed.iloc[0]
+        message = (
+            f"{len(failed)} of {len(table)} queries failed, such as {first['query']}: {first['message']}; queries.csv "
+            "lists them, and the same command again does what is left"
+        )
+        raise RuntimeError(message)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import load, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._keys import EMBEDDING
-from scarches_plus._visit import summary_at
+from scarches_plus._visit import REFERENCE, open_known, summary_at
 from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
-from scarches_plus.cli._steps import REFERENCE
 from scarches_plus.cli._terminal import files_read
 from scarches_plus.hub import BundleError, import_reference, load_reference, load_summary, local_path
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from scarches_plus._reference_map import ReferenceMap
     from scarches_plus._reference_summary import ReferenceSummary
+    from scarches_plus._visit import Known
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 _MAKE_ONE = "scarches-plus bundle MODEL --reference CELLS --with-cells latent labels --out BUNDLE"
@@ -101,6 +101,12 @@ def read_summary(what: str, *, or_none: bool = False) -> ReferenceSummary | None
             "BUNDLE keeps it, or pass the reference's cells with counts"
         )
         raise ValueError(message) from error
+
+
+def open_reference(what: str) -> Known:
+    """Open a reference model with all that it carries."""
+    files_read.append(Path(what))
+    return open_known(_model_path(what, with_cells=True) or at_home(what))
 
 
 def read_map(what: str) -> ReferenceMap:

@@ -1,95 +1,22 @@
-"""Look for novel cells, label and place a mapped query, by all that its reference carries."""
+"""Take the steps of a visit: look for novel cells, transfer labels, find the map."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import hub, tl
-from ._cells import counts_layer
-from ._text import for_line
+from scarches_plus import tl
+from scarches_plus._cells import counts_layer
+from scarches_plus._text import for_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from anndata import AnnData
 
-    from ._reference_map import ReferenceMap
-    from ._reference_summary import ReferenceSummary
+    from scarches_plus._reference_map import ReferenceMap
+    from scarches_plus._reference_summary import ReferenceSummary
 
-
-def unused(name: str, taken: Collection[str]) -> str:
-    """Return a name that is not taken: this one, with underscores appended until it is free."""
-    while name in taken:
-        name += "_"
-    return name
-
-
-@dataclass(frozen=True)
-class Known:
-    """Reference that is open: its model, and cells and a summary if there are any.
-
-    Attributes
-    ----------
-    model
-        Its model.
-    cells
-        Its cells with their embedding, and counts if there are any; ``None`` if they stay at home.
-    summary
-        Its summary; ``None`` without one.
-    """
-
-    model: Any
-    cells: AnnData | None = None
-    summary: ReferenceSummary | None = None
-
-    @property
-    def counts_layer(self) -> str | None:
-        """Layer of its cells with counts; ``None`` for ``X``, where the cells of a bundle have them."""
-        layer: str | None = self.model.spec.layer
-        return layer if self.cells is not None and layer in self.cells.layers else None
-
-    def labels_key(self, asked: str | None) -> str:
-        """Return the labels to transfer: those asked for, or those that the model trained on, or the first.
-
-        Raises
-        ------
-        ValueError
-            If the reference has none, or not these.
-        """
-        mixtures = list(self.model.state.summaries)
-        found = [*mixtures, *(() if self.cells is None else self.cells.obs)]
-        own = self.model.spec.labels_key
-        if asked is None and (own in found or mixtures):
-            return str(own if own in found else mixtures[0])
-        if asked in found:
-            return str(asked)
-        if found:
-            message = f"the reference has no labels {asked!r}" if asked else "the reference's labels have no known name"
-            message += f": name a column of them, of {found[:20]}"
-        else:
-            message = "the reference carries no labels of its latent space"
-            if self.summary is not None and self.summary.classifier is not None:
-                message += "; its classifier labels by expression (--by expression, sp.tl.annotate)"
-        raise ValueError(message)
-
-    def source_of(self, labels_key: str) -> Any:
-        """Return what votes on labels: cells that have them, else the model."""
-        return self.model if self.cells is None or labels_key not in self.cells.obs else self.cells
-
-
-def summary_at(path: str | Path) -> ReferenceSummary | None:
-    """Return the summary of a bundle, ``None`` if it was saved without one.
-
-    Raises
-    ------
-    BundleError
-        If it is damaged.
-    """
-    held = hub.info(path).summary
-    parts = (held.profiles, held.classifier, held.map)
-    return None if all(part is None for part in parts) else hub.load_summary(path)
+    from ._known import Known
 
 
 def find_novel(
