@@ -534,6 +534,7 @@ def spoilt(part, value):
         (spoilt("centers", lambda centers: centers * np.nan), "not finite"),
         (spoilt("centers", lambda centers: centers[:, 1:]), "900 cells"),
         (spoilt("centers", lambda centers: centers[:0]), "regions that are not there"),
+        (spoilt("centers", lambda centers: np.tile(centers, (10_000, 1))), "it has "),
     ],
 )
 def test_an_index_of_other_cells_is_left_aside(method, spoil, why, caplog):

@@ -66,7 +66,7 @@ def test_without_cells(model, tmp_path):
 def test_an_index_of_neighbours(model, ref, tmp_path, caplog):
     embedded = sp.tl.embed(ref, model, copy=True)
     asked = {"reference": embedded, "labels_key": "cell_type"}
-    with pytest.raises(ValueError, match="has no index of .* call sp.tl.index_neighbors"):
+    with pytest.raises(ValueError, match=r"has no index of .* call sp.tl.index_neighbors"):
         sp.hub.save_bundle(model, tmp_path / "other", include=["latent", "index"], **asked)
     sp.tl.index_neighbors(embedded, method="exact")
     with pytest.raises(ValueError, match="ask for 'latent', too"):

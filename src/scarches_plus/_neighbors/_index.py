@@ -25,6 +25,7 @@ EXACT_PAIRS = 1e12
 
 _CLASSES = {"exact": "Exact", "faiss": "Faiss", "pynndescent": "PyNNDescent", "cuml": "CuML"}
 _INSTALL = {"faiss": "pip install 'scarches-plus[faiss]'", "cuml": "see https://docs.rapids.ai/install"}
+_MOST_REGIONS = 2**16  # more than any method makes for 10^8 cells
 _LOOKED_AT = 1000  # cells whose region tells whether an index is theirs
 _AGREE = 0.99
 
@@ -114,6 +115,8 @@ def _foreign(index: Mapping[str, Any], reference: NDArray) -> str | None:
         return f"it is of {len(regions)} cells, and there are {n}" if regions.ndim == 1 else "its shape is another"
     if regions.dtype.kind not in "iu" or not 0 <= regions.min() <= regions.max() < len(centers):
         return "it names regions that are not there"
+    if len(centers) > _MOST_REGIONS:
+        return f"it has {len(centers)} regions"
     if centers.dtype.kind != "f" or not np.isfinite(centers).all():
         return "its centres are not finite"
     rows = np.linspace(0, n - 1, min(n, _LOOKED_AT)).astype(int)
