@@ -23,7 +23,7 @@ def index_neighbors(
     use_rep: str = _keys.EMBEDDING,
     method: Literal["auto", "exact", "faiss", "pynndescent", "cuml"] = "auto",
     copy: bool = False,
-) -> AnnData | MuData | None:
+) -> MuData | AnnData | None:
     """Choose how neighbours in a reference are searched, and build the index for it once.
 
     :func:`transfer_labels`, :func:`explain_labels` and :func:`presence` search a reference by its index if it has one,

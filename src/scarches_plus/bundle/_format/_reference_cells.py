@@ -183,7 +183,7 @@ def _unpack_index(tensors: dict[str, Any], section: Any, name: str) -> dict[str,
     if section.index is None or "latent" not in section.holds:
         message = f"{name}: an index needs a method, and the embedding it is of"
         raise BundleError(message)
-    centers = take(tensors, "index/centers", (None, None), name).numpy()
+    centers = take(tensors, "index/centers", (None, None), name, "d").numpy()
     regions = take(tensors, "index/regions", (section.n_cells,), name, "i").numpy()
     return {"method": section.index, "centers": centers, "regions": regions}
 
