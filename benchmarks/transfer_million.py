@@ -48,11 +48,12 @@ def brute_force(query, reference):
         block = reference[start : start + _BLOCK].astype(float)
         for rows in np.array_split(np.arange(len(query)), 10):
             apart = squares[rows] + (block**2).sum(axis=1) - 2 * query[rows] @ block.T
-            near = np.argpartition(apart, K, axis=1)[:, :K]
-            values = np.column_stack([best[rows], np.take_along_axis(apart, near, axis=1)])
-            order = np.argpartition(values, K, axis=1)[:, :K]
+            near = np.flatnonzero((apart < best[rows].max(axis=1)[:, None]).any(axis=0))
+            values = np.column_stack([best[rows], apart[:, near]])
+            order = np.argpartition(values, K - 1, axis=1)[:, :K]
             best[rows] = np.take_along_axis(values, order, axis=1)
-            found[rows] = np.take_along_axis(np.column_stack([found[rows], near + start]), order, axis=1)
+            names = np.column_stack([found[rows], np.tile(near + start, (len(rows), 1))])
+            found[rows] = np.take_along_axis(names, order, axis=1)
     return found
 
 

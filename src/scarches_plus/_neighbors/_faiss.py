@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LISTS = 4  # times the square root of the number of cells
 _PER_LIST = 64  # cells that k-means sees, for each list
-_PROBES = 32  # lists that a search looks into
+_PROBES = 64  # lists that a search looks into
 _SPARE = 16  # candidates beyond k, for what single precision cannot tell apart
 _BLOCK = 2**16  # cells that one step takes
 
