@@ -17,6 +17,7 @@ from time import perf_counter
 import numpy as np
 
 from scarches_plus import _neighbors, metrics
+from scarches_plus._neighbors import _index
 
 DIMENSIONS, TYPES, BATCHES, K = 20, 12, 6, 15
 SAMPLE, ROUNDS = 200, 3
@@ -81,15 +82,15 @@ def timed(function, *args, **kwargs):
 def main(sizes):
     rng = np.random.default_rng(1)
     small = make(2000)[1]
-    exact_pairs = _neighbors.EXACT_PAIRS
+    exact_pairs = _index.EXACT_PAIRS
     print(
         f"{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, {DIMENSIONS} dimensions"
     )
     print(f"first exact search {timed(_neighbors.nearest_within, small, K):.1f} s", end="; ")
     if max(sizes) ** 2 > exact_pairs:
-        _neighbors.EXACT_PAIRS = 0
+        _index.EXACT_PAIRS = 0
         print(f"first approximate search (compiles) {timed(_neighbors.nearest_within, small, K):.1f} s", end="")
-        _neighbors.EXACT_PAIRS = exact_pairs
+        _index.EXACT_PAIRS = exact_pairs
     print(f"\n{'cells':>8} {'metric':32} {'seconds':>9} {'loop, extrapolated':>20} {'ratio':>8}")
 
     for n in sizes:

@@ -157,10 +157,10 @@ def serve_page():
 @pytest.fixture
 def searches(monkeypatch):
     """How many neighbours each search asks for, in their order."""
-    from scarches_plus._neighbors import _search
+    from scarches_plus._neighbors._exact import Exact
 
-    asked, search = [], _search._search
-    monkeypatch.setattr(_search, "_search", lambda *args: asked.append(args[2]) or search(*args))
+    asked, query = [], Exact.query
+    monkeypatch.setattr(Exact, "query", lambda self, cells, k: asked.append(k) or query(self, cells, k))
     return asked
 
 

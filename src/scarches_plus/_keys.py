@@ -21,6 +21,8 @@ NOVEL = "novel"
 PLACEMENT = "placement"
 #: In it: name to the presence of a reference's states in the query.
 PRESENCE = "presence"
+#: In it: ``obsm`` slot to the index by which neighbours in it are searched.
+NEIGHBOR_INDEX = "neighbor_index"
 #: ``obs`` column of a joint embedding: where a cell comes from.
 ROLE = "mapping_role"
 REFERENCE = "reference"

@@ -92,8 +92,11 @@ def test_consensus_and_novel_cells(folder, tmp_path):
         "--with-cells",
         "latent",
         "labels",
+        "index",
     ]
     run(*bundle, "--out", tmp_path / "bundle", epochs=False)
+    kept = sp.hub.load_reference(tmp_path / "bundle").uns["scarches_plus"]["neighbor_index"]
+    assert kept["X_scarches"]["method"] == "exact"
     run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped)
     adata = anndata.read_h5ad(mapped)
     adata.obs["novel"] = np.arange(adata.n_obs) < 7

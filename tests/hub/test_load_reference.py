@@ -61,3 +61,24 @@ def test_without_cells(model, tmp_path):
     folder = sp.hub.save_bundle(model, tmp_path / "bundle")
     with pytest.raises(sp.hub.BundleError, match="no reference cells"):
         sp.hub.load_reference(folder)
+
+
+def test_an_index_of_neighbours(model, ref, tmp_path, caplog):
+    embedded = sp.tl.embed(ref, model, copy=True)
+    asked = {"reference": embedded, "labels_key": "cell_type"}
+    with pytest.raises(ValueError, match=r"has no index of .* call sp.tl.index_neighbors"):
+        sp.hub.save_bundle(model, tmp_path / "other", include=["latent", "index"], **asked)
+    sp.tl.index_neighbors(embedded, method="exact")
+    with pytest.raises(ValueError, match="ask for 'latent', too"):
+        sp.hub.save_bundle(model, tmp_path / "other", include=["labels", "index"], **asked)
+    folder = sp.hub.save_bundle(model, tmp_path / "bundle", include=["latent", "labels", "index"], **asked)
+    sp.hub.verify_bundle(folder)
+    cells = sp.hub.load_reference(folder)
+    kept, index = (one.uns["scarches_plus"]["neighbor_index"]["X_scarches"] for one in (cells, embedded))
+    assert kept["method"] == index["method"] == "exact"
+    for part in ("centers", "regions"):
+        np.testing.assert_array_equal(kept[part], index[part])
+    query = sp.tl.embed(ref, model, copy=True)
+    with caplog.at_level("WARNING", logger="scarches_plus"):
+        sp.tl.transfer_labels(query, cells, "cell_type", k=5)
+    assert not caplog.records

@@ -1,8 +1,9 @@
 """Search nearest neighbours (kNN) by Euclidean distance, exactly or approximately.
 
-The search is exact while that is quick.
+One file for each method; ``_index`` chooses among them, and ``_search`` is what the package calls.
 """
 
-from ._search import EXACT_PAIRS, Neighbors, dense, finite_cells, nearest, nearest_within
+from ._index import METHODS, build_index
+from ._search import Neighbors, dense, finite_cells, nearest, nearest_within
 
-__all__ = ["EXACT_PAIRS", "Neighbors", "dense", "finite_cells", "nearest", "nearest_within"]
+__all__ = ["METHODS", "Neighbors", "build_index", "dense", "finite_cells", "nearest", "nearest_within"]

@@ -1,8 +1,7 @@
-"""Search nearest neighbours (kNN), exactly while that is quick, else with pynndescent."""
+"""Search nearest neighbours (kNN) of cells in a reference or among themselves."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,12 @@ from scipy.sparse import issparse
 
 from scarches_plus import _arguments as check
 
-from ._exact_neighbors import exact_neighbors, nearest_of
+from ._index import searcher
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from collections.abc import Mapping
 
-#: Query cells x reference cells up to which the search is exact: 500,000 cells among themselves.
-EXACT_PAIRS = 2.5e11
+    from numpy.typing import ArrayLike, NDArray
 
 _CHUNK = 2**20  # numbers that one step holds
 
@@ -38,7 +36,14 @@ class Neighbors:
     distances: NDArray[Any]
 
 
-def nearest(query: ArrayLike, reference: ArrayLike, k: int, *, n_jobs: int | None = None) -> Neighbors:
+def nearest(
+    query: ArrayLike,
+    reference: ArrayLike,
+    k: int,
+    *,
+    index: Mapping[str, Any] | None = None,
+    n_jobs: int | None = None,
+) -> Neighbors:
     """Find the `k` reference cells nearest to every query cell.
 
     Parameters
@@ -46,28 +51,29 @@ def nearest(query: ArrayLike, reference: ArrayLike, k: int, *, n_jobs: int | Non
     query
         Shape ``(n_query, d)``.
     reference
-        Shape ``(n_reference, d)``.
+        Shape ``(n_reference, d)``. Single precision is not copied into double.
     k
         Number of neighbours, at most ``n_reference``.
+    index
+        What :func:`build_index` returned for the reference; one of other cells is left aside with a warning.
     n_jobs
         Number of threads; ``None`` or -1 takes all.
 
     Returns
     -------
-    Neighbors of shape ``(n_query, k)``. Distances are computed in float64 from centred coordinates in either regime.
+    Neighbors of shape ``(n_query, k)``. Distances are computed in float64, whatever the method.
 
     Raises
     ------
     ValueError
         If the shapes do not match, a coordinate is not finite or `k` exceeds the cells available.
     """
-    points, others = finite_cells(query, "query"), finite_cells(reference, "reference")
+    points, others = coordinates(query, "query"), coordinates(reference, "reference")
     if points.shape[1] != others.shape[1]:
         message = f"query has {points.shape[1]} dimensions and reference {others.shape[1]}: embed both with one model"
         raise ValueError(message)
     _check_k(k, len(others), "the reference has")
-    center = others.mean(axis=0)
-    return Neighbors(*_search(points - center, others - center, k, n_jobs))
+    return Neighbors(*searcher(others, len(points), index, n_jobs).query(points, k))
 
 
 def nearest_within(
@@ -97,13 +103,13 @@ def nearest_within(
     ValueError
         If a coordinate is not finite or `k` exceeds the other cells.
     """
-    points = finite_cells(embedding, "embedding")
+    points = coordinates(embedding, "embedding")
     _check_k(k, len(points) - 1, "beside itself a cell has")
-    points = points - points.mean(axis=0)
     own = np.arange(len(points))
     if rows is not None:
         own = own[np.asarray(rows)]
-    indices, distances = _search(points if rows is None else points[own], points, k + 1, n_jobs)
+    cells = points if rows is None else points[own]
+    indices, distances = searcher(points, len(cells), n_jobs=n_jobs).query(cells, k + 1)
 
     step = max(1, _CHUNK // (k + 1))
     for start in range(0, len(own), step):
@@ -126,7 +132,13 @@ def dense(values: ArrayLike, name: str = "embedding") -> NDArray:
 
 def finite_cells(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """Coordinates in float64, or an error that names what is wrong with them."""
-    cells = np.ascontiguousarray(dense(values, name), dtype=np.float64)
+    return coordinates(values, name).astype(np.float64, copy=False)
+
+
+def coordinates(values: ArrayLike, name: str) -> NDArray:
+    """Coordinates in float32 if they are that, else in float64, or an error that names what is wrong with them."""
+    cells = dense(values, name)
+    cells = np.ascontiguousarray(cells, dtype=np.float32 if cells.dtype == np.float32 else np.float64)
     if cells.ndim != 2 or 0 in cells.shape:
         message = f"{name} must have shape (cells, dimensions), both at least 1; its shape is {cells.shape}"
         raise ValueError(message)
@@ -140,40 +152,3 @@ def _check_k(k: int, available: int, who: str) -> None:
     if not 1 <= k <= available:
         message = f"cannot find k={k} neighbours: {who} n={available} cells"
         raise ValueError(message)
-
-
-def _search(
-    query: NDArray, reference: NDArray, k: int, n_jobs: int | None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    if len(query) * len(reference) <= EXACT_PAIRS:
-        return exact_neighbors(query, reference, k, n_jobs)
-    candidates = _approximate(query, reference, k, n_jobs)
-    indices, distances = np.empty((len(query), k), dtype=np.int64), np.empty((len(query), k))
-    step = max(1, _CHUNK // (candidates.shape[1] * reference.shape[1]))
-    for start in range(0, len(query), step):
-        rows = slice(start, start + step)
-        indices[rows], distances[rows] = nearest_of(query[rows], reference, candidates[rows], k)
-    return indices, distances
-
-
-def _approximate(query: NDArray, reference: NDArray, k: int, n_jobs: int | None) -> NDArray[np.int64]:
-    """Return more candidates than wanted, for ranking them exactly.
-
-    The ranking recovers what float32 and the search missed.
-    """
-    from pynndescent import NNDescent
-
-    within = query is reference
-    n_graph = min(len(reference), max(k, 30) if within else 30)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors")  # repaired below
-        index = NNDescent(reference.astype(np.float32), n_neighbors=n_graph, random_state=0, n_jobs=n_jobs)
-        if within:
-            found = index.neighbor_graph[0]
-        else:  # one thread: parallel queries share a random state and do not repeat
-            found = index.query(query.astype(np.float32), k=min(len(reference), max(k, 50)), epsilon=0.3)[0]
-    found = found.astype(np.int64)
-    incomplete = (found < 0).any(axis=1)
-    if incomplete.any():
-        found[incomplete] = exact_neighbors(query[incomplete], reference, found.shape[1], n_jobs)[0]
-    return found

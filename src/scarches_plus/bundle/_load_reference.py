@@ -28,7 +28,7 @@ def load_reference(path: str | Path) -> AnnData:
     -------
     AnnData
         What was put into the bundle: ``obsm["X_scarches"]``, ``obsm["X_scarches_variance"]``, labels in ``obs``,
-        ``obsm["X_umap"]``, counts in ``X``. Cells are named anew.
+        ``obsm["X_umap"]``, counts in ``X``, and the index by which neighbours are searched. Cells are named anew.
 
     Raises
     ------

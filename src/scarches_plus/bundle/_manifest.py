@@ -280,12 +280,13 @@ class LatentSection(StrictModel):
 
 
 class ReferenceSection(StrictModel):
-    """Description of the reference cells in a bundle, and the categories of their labels."""
+    """Description of the reference cells in a bundle, the categories of their labels, the method of their index."""
 
     n_cells: Count
     space: str
-    holds: list[Literal["latent", "variance", "labels", "umap", "counts"]]
+    holds: list[Literal["latent", "variance", "labels", "umap", "counts", "index"]]
     labels: dict[str, Names]
+    index: Literal["exact", "faiss"] | None = None
 
 
 class ProfilesSection(StrictModel):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
 
 
-Part = Literal["latent", "variance", "labels", "umap", "counts"]
+Part = Literal["latent", "variance", "labels", "umap", "counts", "index"]
 
 
 _RENAME = "call sp.train.summarize_reference(model, {new!r}, labels=model.adata.obs[{old!r}]) and pass {new!r}"
@@ -80,7 +80,8 @@ def save_bundle(
     include
         What to keep of every reference cell: ``"latent"`` (posterior means, ``obsm["X_scarches"]``), ``"variance"`` (of
         the same posterior, computed from the counts of the reference), ``"labels"`` (``labels_key`` in ``obs``),
-        ``"umap"`` (``obsm["X_umap"]``) and ``"counts"``. These are data of single cells; names of cells are never kept.
+        ``"umap"`` (``obsm["X_umap"]``), ``"counts"``, and ``"index"``, what :func:`scarches_plus.tl.index_neighbors`
+        found, by which a search of them starts at once. These are data of single cells; names of cells are never kept.
     labels_key
         Columns of labels, for the summary and for ``include``.
     calibration

@@ -14,6 +14,7 @@ from ._embed import embed
 from ._explain_labels import explain_labels
 from ._expression_table import expression_table
 from ._extend_reference import extend_reference
+from ._index_neighbors import index_neighbors
 from ._joint_embedding import joint_embedding
 from ._label_summary import label_summary
 from ._map_many import map_many
@@ -45,6 +46,7 @@ __all__ = [
     "expression_classifier",
     "expression_table",
     "extend_reference",
+    "index_neighbors",
     "joint_embedding",
     "label_profiles",
     "label_summary",

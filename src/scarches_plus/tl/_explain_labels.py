@@ -10,10 +10,10 @@ import pandas as pd
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import column_of, names_of
-from scarches_plus._neighbors import nearest
 
 from ._expression._opinions import Opinion, opinions_for
 from ._provenance._embedding_record import embedding_of, require_same_space
+from ._provenance._reference_neighbors import neighbors_in
 from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
 from ._votes._reference_labels import reference_labels, sizes_of
 
@@ -113,9 +113,7 @@ def explain_labels(
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
-    neighbors = nearest(
-        embedding_of(adata, use_rep)[rows], embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs)
-    )
+    neighbors = neighbors_in(reference, embedding_of(adata, use_rep)[rows], use_rep, k)
     codes = np.asarray(labels.codes)[neighbors.indices]
     shares = vote(codes, kernel_weights(neighbors.distances, kernel), len(names))
     voted = names

@@ -12,11 +12,11 @@ from scarches_plus._cells import require_writable
 from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._load import load
-from scarches_plus._neighbors import nearest
 
 from ._expression._opinions import opinions_for
 from ._novelty._novel_cells import novel_cells
 from ._provenance._embedding_record import are_cells, copy_of, embedding_of, require_same_space
+from ._provenance._reference_neighbors import neighbors_in
 from ._votes._neighbor_votes import KERNELS, kernel_weights, vote
 from ._votes._reference_labels import reference_labels, sizes_of
 from ._votes._summary_votes import summaries_for
@@ -84,8 +84,8 @@ def transfer_labels(
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
-        Number of neighbours (not for a model), all cells of a smaller reference. The search is exact up to 2.5e11 pairs
-        of cells, approximate (pynndescent) above.
+        Number of neighbours (not for a model), all cells of a smaller reference. How they are searched,
+        exactly or not, is chosen by :func:`index_neighbors`, else by the number of cells.
     kernel
         How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code
         (with the standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
@@ -188,7 +188,7 @@ def transfer_labels(
     adata = copy_of(adata) if copy else adata
     embedding = embedding_of(adata, use_rep)
     if are_cells(reference):
-        neighbors = nearest(embedding, embedding_of(reference, use_rep, "reference"), min(k, reference.n_obs))
+        neighbors = neighbors_in(reference, embedding, use_rep, k)
         shares = {key: partial(_votes, neighbors, kernel, column) for key, column in columns.items()}
     else:
         shares = {key: partial(_by_mixture, summary, embedding) for key, summary in summaries.items()}

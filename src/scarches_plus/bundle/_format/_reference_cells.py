@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scarches_plus.bundle._manifest import Manifest
 
 _UMAP = "X_umap"
-_PARTS = ("latent", "variance", "labels", "umap", "counts")
+_PARTS = ("latent", "variance", "labels", "umap", "counts", "index")
 
 
 def label_column(cells: AnnData | MuData, key: str) -> Series | None:
@@ -94,8 +94,14 @@ def pack_reference(
             raise ValueError(message)
     if "counts" in include:
         tensors |= _pack_counts(adata, model)
+    method = None
+    if "index" in include:
+        index, method = _pack_index(adata, include)
+        tensors |= index
     holds = [part for part in _PARTS if part in include]
-    section = {"n_cells": adata.n_obs, "space": model.state.space, "holds": holds, "labels": labels}
+    section = {
+        "n_cells": adata.n_obs, "space": model.state.space, "holds": holds, "labels": labels, "index": method,
+    }  # fmt: skip
     return pack(tensors), section
 
 
@@ -140,6 +146,7 @@ def unpack_reference(contents: bytes, manifest: Manifest, name: str) -> AnnData:
         except ValueError as error:
             message = f"{name}: counts are no matrix of {n} cells and {len(genes)} genes: {error}"
             raise BundleError(message) from error
+    index = _unpack_index(tensors, section, name) if "index" in section.holds else None
     refuse_rest(tensors, name)
     if n and not (columns or obsm or counts is not None):
         message = f"{name} holds nothing of the {n} cells that the manifest speaks of"
@@ -150,7 +157,35 @@ def unpack_reference(contents: bytes, manifest: Manifest, name: str) -> AnnData:
     if "latent" in section.holds:
         record = {"space": section.space, "model_class": manifest.model.class_name, "versions": manifest.versions}
         adata.uns[_keys.UNS] = {_keys.EMBEDDINGS: {_keys.EMBEDDING: record}}
+        if index is not None:
+            adata.uns[_keys.UNS][_keys.NEIGHBOR_INDEX] = {_keys.EMBEDDING: index}
     return adata
+
+
+def _pack_index(adata: AnnData, include: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return the index of the embedding as tensors, and its method."""
+    if "latent" not in include:
+        message = "include='index' belongs to the embedding: ask for 'latent', too"
+        raise ValueError(message)
+    index = adata.uns.get(_keys.UNS, {}).get(_keys.NEIGHBOR_INDEX, {}).get(_keys.EMBEDDING, {})
+    if "centers" not in index:
+        message = (
+            f"the reference has no index of obsm[{_keys.EMBEDDING!r}] that can be kept; call "
+            "sp.tl.index_neighbors(reference, method='exact') or method='faiss'"
+        )
+        raise ValueError(message)
+    parts = {"centers": np.asarray(index["centers"], np.float64), "regions": np.asarray(index["regions"], np.int32)}
+    return {f"index/{part}": torch.tensor(values) for part, values in parts.items()}, str(index["method"])
+
+
+def _unpack_index(tensors: dict[str, Any], section: Any, name: str) -> dict[str, Any]:
+    """Return the index of the embedding. Whether it is that of the cells is looked at where they are searched."""
+    if section.index is None or "latent" not in section.holds:
+        message = f"{name}: an index needs a method, and the embedding it is of"
+        raise BundleError(message)
+    centers = take(tensors, "index/centers", (None, None), name, "d").numpy()
+    regions = take(tensors, "index/regions", (section.n_cells,), name, "i").numpy()
+    return {"method": section.index, "centers": centers, "regions": regions}
 
 
 def _coordinates(tensors: dict[str, Any], key: str, n: int, name: str) -> np.ndarray:

@@ -18,7 +18,7 @@ from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder,
 from scarches_plus.cli._steps import console
 
 Parts = Annotated[
-    tuple[Literal["latent", "variance", "labels", "umap", "counts"], ...], Parameter(consume_multiple=True)
+    tuple[Literal["latent", "variance", "labels", "umap", "counts", "index"], ...], Parameter(consume_multiple=True)
 ]
 
 
@@ -97,7 +97,8 @@ def bundle(
     layer
         Layer with raw counts, if not the model's.
     with_cells
-        What to keep of every reference cell: latent, variance, labels, umap, counts. These are data of single cells.
+        What to keep of every reference cell: latent, variance, labels, umap, counts; index, by which a large
+        reference is searched. These are data of single cells.
     summary
         Keep what labels (of the first column named) look like in counts, for the commands novel and annotate and for
         transfer --consensus, and the map. Mixtures of the latent space are kept in any case.
@@ -143,6 +144,8 @@ def bundle(
         if summary and labels_key and key is not None:
             genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
             options["summary"] = summary_of(genes, labels_key[0], key, layer or opened.spec.layer, unlabelled)
+        if "index" in with_cells:
+            tl.index_neighbors(adata)
         if with_cells:
             options |= {"reference": adata, "include": with_cells}
     write_bundle(

@@ -21,6 +21,7 @@ from scarches_plus.tl._provenance._embedding_record import (
     require_space,
     versions,
 )
+from scarches_plus.tl._provenance._reference_neighbors import neighbors_in
 from scarches_plus.tl._votes._neighbor_votes import kernel_weights
 from scarches_plus.tl._votes._reference_labels import reference_labels
 
@@ -141,7 +142,8 @@ def presence(
         raise ValueError(message)
 
     k = neighbor_count(k, n_cells)
-    found = nearest(embedding_of(query, use_rep, "query")[voting], latent, k)
+    cells = embedding_of(query, use_rep, "query")[voting]
+    found = neighbors_in(reference, cells, use_rep, k) if are_cells(reference) else nearest(cells, latent, k)
     query_votes = votes_for(found.indices, _shares(found.distances), len(latent))
     within = nearest_within(latent, min(k, len(latent) - 1))
     own_votes = votes_for(within.indices, _shares(within.distances) * n_cells[:, None], len(latent))
