@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
 
 from scarches_plus import _limits
 from scarches_plus.app._jobs._process import Worker
@@ -56,7 +56,8 @@ class Workplace:
     questions: Worker = field(init=False)
     queue: Queue = field(init=False)
     described: dict[tuple[str, str | None, str], dict[str, Any]] = field(default_factory=dict)
-    line: CapacityLimiter = field(init=False)
+    line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    in_line: int = 0
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.folder)
@@ -66,7 +67,6 @@ class Workplace:
 
     def start(self) -> None:
         """Start both processes ahead of the first visitor."""
-        self.line = CapacityLimiter(1)
         self.questions.start()
         self.jobs.start()
         self.queue.start()
@@ -79,11 +79,16 @@ class Workplace:
         FullError
             If too many wait already.
         """
-        if self.line.statistics().tasks_waiting >= _limits.WAITING_QUESTIONS:
+        if self.in_line >= _limits.WAITING_QUESTIONS:
             message = "too many questions wait already: ask again later"
             raise FullError(message)
         seconds = _limits.MAP_SECONDS if question["do"] == "describe" else _limits.QUESTION_SECONDS
-        return await to_thread.run_sync(partial(self.questions.ask, question, seconds=seconds), limiter=self.line)
+        self.in_line += 1
+        try:
+            async with self.line:
+                return await run_in_threadpool(self.questions.ask, question, seconds=seconds)
+        finally:
+            self.in_line -= 1
 
     def close(self) -> None:
         """End both processes."""
