@@ -158,7 +158,9 @@ def test_presence_is_what_the_verb_finds(server, done, by_hand):
     scores = view(server, done, found["file"])
     np.testing.assert_allclose(scores, by_hand.uns["scarches_plus"]["presence"]["presence"]["scores"], atol=1e-4)
     labels = pd.DataFrame(found["labels"]).set_index("label")
-    pd.testing.assert_frame_equal(labels, wanted, check_names=False, check_exact=False, atol=1e-4)
+    pd.testing.assert_frame_equal(
+        labels, wanted, check_names=False, check_index_type=False, check_exact=False, atol=1e-4
+    )
     assert server.client.post(f"/api/jobs/{done}/presence").json() == found
 
 
