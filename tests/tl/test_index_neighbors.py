@@ -72,6 +72,17 @@ def test_explanations_and_presence_search_by_it(reference, caplog):
     assert [("left aside" in record.message) for record in caplog.records] == [True, True]
 
 
+def test_an_index_by_a_library_that_is_not_here_is_left_aside(reference, caplog):
+    """A reference that others indexed with a GPU still labels."""
+    query = cells(40, 1)
+    expected = sp.tl.explain_labels(query, reference, "cell_type", k=7)
+    sp.tl.index_neighbors(reference)
+    kept(reference)["method"] = "cuml"
+    with caplog.at_level("WARNING", logger="scarches_plus"):
+        pd.testing.assert_frame_equal(sp.tl.explain_labels(query, reference, "cell_type", k=7), expected)
+    assert "needs cuml, which is not installed" in caplog.text
+
+
 def test_a_part_of_the_reference_is_searched_without_it(reference, caplog):
     sp.tl.index_neighbors(reference)
     part = reference[:500].copy()

@@ -67,9 +67,14 @@ def searcher(
     if index is not None and (why := _foreign(index, reference)):
         logger.warning("the neighbour index is left aside: %s; sp.tl.index_neighbors makes one anew", why)
         index = None
-    if index is None:
-        return _class_of(choose(n_query, len(reference)))(reference, n_jobs)
-    return _class_of(index["method"])(reference, n_jobs, index if "centers" in index else None)
+    if index is not None:
+        try:
+            made_by = _class_of(index["method"])
+        except (ModuleNotFoundError, RuntimeError) as error:  # made where its library was
+            logger.warning("the neighbour index is left aside: %s", error)
+        else:
+            return made_by(reference, n_jobs, index if "centers" in index else None)
+    return _class_of(choose(n_query, len(reference)))(reference, n_jobs)
 
 
 def choose(n_query: int, n_reference: int) -> Method:
@@ -82,7 +87,7 @@ def choose(n_query: int, n_reference: int) -> Method:
 
 
 def _faiss_ends_process() -> bool:
-    """Whether faiss and torch cannot share a process: each brings its OpenMP, which macOS ends it for."""
+    """Return whether faiss would end this process: on macOS its OpenMP and torch's exclude each other."""
     return sys.platform == "darwin"
 
 

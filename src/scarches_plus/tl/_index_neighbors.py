@@ -27,9 +27,9 @@ def index_neighbors(
     """Choose how neighbours in a reference are searched, and build the index for it once.
 
     :func:`transfer_labels`, :func:`explain_labels` and :func:`presence` search a reference by its index if it has one,
-    else by what suits the number of cells. An index of other cells, or of another embedding, is left aside with a
-    warning. It consists of plain arrays, is written to h5ad with the cells, and goes into a bundle with
-    ``save_bundle(..., include=["latent", "index"])``.
+    else by what suits the number of cells. An index of other cells, of another embedding, or by a library that is not
+    installed, is left aside with a warning. It consists of plain arrays, is written to h5ad with the cells, and goes
+    into a bundle with ``save_bundle(..., include=["latent", "index"])``.
 
     Parameters
     ----------

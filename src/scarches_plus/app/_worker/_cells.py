@@ -39,7 +39,7 @@ def name_batches(adata: AnnData, key: str | None, known: Collection[str]) -> str
     key
         Column of batches, if there is one.
     known
-        Batches of the reference, none of which the cells are.
+        Batches of the reference, whose names the new batch does not take.
 
     Raises
     ------
