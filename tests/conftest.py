@@ -165,6 +165,20 @@ def searches(monkeypatch):
 
 
 @pytest.fixture
+def cache_folder():
+    """Find the folder of what is fetched: ``cache_folder(cache_dir)``."""
+    from scarches_plus._files import cache_folder
+
+    return cache_folder
+
+
+@pytest.fixture
+def on_screen(monkeypatch):
+    """Let a person look at the standard error, as in a terminal."""
+    monkeypatch.setattr("scarches_plus._settings._is_terminal", lambda _: True)
+
+
+@pytest.fixture
 def no_exchange(monkeypatch):
     """Let the system exchange no folders, as old ones do."""
     monkeypatch.setattr("scarches_plus._files._folders._swap._function", lambda: None)

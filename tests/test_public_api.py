@@ -115,7 +115,9 @@ def resolve(path):
     return getattr(import_module(f"scarches_plus.{namespace}"), name)
 
 
-NAMESPACES = [name for name in sp.__all__ if name != "load"]
+#: What is no namespace, but a function or an object.
+OBJECTS = {"load", "settings"}
+NAMESPACES = [name for name in sp.__all__ if name not in OBJECTS]
 PUBLIC = [f"{namespace}.{name}" for namespace in NAMESPACES for name in listed(namespace)]
 CONSTANTS = ["model.QUERY_RECIPES", "model.RECIPES"]
 FUNCTIONS = [path for path in PUBLIC if path.split(".")[1].islower()]

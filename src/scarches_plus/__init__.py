@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import app, datasets, hub, metrics, model, module, pl, pp, tl, train
     from ._load import load
+    from ._settings import settings
 
-__all__ = ["app", "datasets", "hub", "load", "metrics", "model", "module", "pl", "pp", "tl", "train"]
+__all__ = ["app", "datasets", "hub", "load", "metrics", "model", "module", "pl", "pp", "settings", "tl", "train"]
+
+#: What is no namespace, but a function or an object of a private module of its name.
+_OBJECTS = ("load", "settings")
 
 __version__ = version("scarches-plus")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        from ._load import load
-
-        return load
+    if name in _OBJECTS:
+        return getattr(import_module(f"{__name__}._{name}"), name)
     if name in __all__:
         return import_module(f"{__name__}.{name}")
     message = f"module {__name__!r} has no attribute {name!r}"

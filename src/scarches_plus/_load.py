@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _arguments as check
+from ._logging import libraries_quiet
+from ._settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,11 +145,14 @@ def load_as(cls: Any, what: str | Path, adata: Any, **options: Any) -> Any:
     return _open(what, adata, {}, expected=cls, **options)
 
 
+@libraries_quiet()
 def _open(what: str | Path, adata: Any, where: Mapping[str, Any], **options: Any) -> Any:
     """Open what a name, address or path stands for; cells that lie beside a fetched model are not taken unasked."""
     from .bundle import open_path
     from .hub import local_path
 
+    if options.get("accelerator", "auto") == "auto":
+        options["accelerator"] = settings.accelerator
     path = local_path(what, **where)
     fetched = path != check.path("what", what)
     return open_path(path, False if adata is None and fetched else adata, **options)

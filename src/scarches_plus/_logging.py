@@ -1,8 +1,17 @@
-"""Set up the package's logger, silent until the user configures logging."""
+"""Set up the package's logger, silent until the user configures logging, and quiet libraries where they are called."""
+
+from __future__ import annotations
 
 import logging
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from ._settings import say, settings
 from ._text import for_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 class _Plain(logging.Filter):
@@ -16,10 +25,46 @@ class _Plain(logging.Filter):
 
 #: Loggers of libraries that tell of their machine and tips; those above them set their own level when imported.
 _CHATTER = ("lightning.pytorch.utilities", "lightning.fabric.utilities", "scvi.data", "scvi.model")
+#: Beginnings of warnings that are for developers of lightning.
+_FOR_DEVELOPERS = (r"`?isinstance\(treespec, LeafSpec\)", "The '.*_dataloader' does not have many workers")
 
 logger = logging.getLogger("scarches_plus")
 logger.addHandler(logging.NullHandler())
 logger.addFilter(_Plain())
+
+
+def tell(line: str, outcome: Mapping[str, object]) -> None:
+    """Say in one line what a verb did: in the log, or where a person looks and nobody reads the log.
+
+    Parameters
+    ----------
+    line
+        The line.
+    outcome
+        Its numbers; handlers of the log find them in ``record.outcome``.
+    """
+    logger.info("%s", line, extra={"outcome": dict(outcome)})
+    if settings.shows_progress() and not logger.isEnabledFor(logging.INFO):
+        say(for_terminal(line))
+
+
+@contextmanager
+def libraries_quiet() -> Iterator[None]:
+    """Keep lightning and scvi-tools from telling of machines, files and tips, unless the user wants all of it."""
+    if settings.verbosity == "info":
+        yield
+        return
+    levels = {one: one.level for one in map(logging.getLogger, _CHATTER)}
+    try:
+        for one in levels:
+            one.setLevel(max(one.getEffectiveLevel(), logging.WARNING))
+        with warnings.catch_warnings():
+            for message in _FOR_DEVELOPERS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for one, level in levels.items():
+            one.setLevel(level)
 
 
 def quiet_libraries() -> None:

@@ -119,7 +119,7 @@ def test_follows_redirects(server, file, tmp_path):
     assert fetch(replace(file, mirrors=(server.url("b"),)), tmp_path).exists()
 
 
-def test_shows_progress(file, tmp_path, capsys):
+def test_shows_progress(file, tmp_path, capsys, on_screen):
     fetch(file, tmp_path)
     assert "100%" in capsys.readouterr().err
 

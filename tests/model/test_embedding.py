@@ -215,7 +215,7 @@ def test_what_is_no_count_warns(model):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_progress_only_when_it_takes_long(model, limits, capsys):
+def test_progress_only_when_it_takes_long(model, limits, capsys, on_screen):
     adata = fresh(model.adata)
     model.embed(adata)
     assert "Embedding" not in capsys.readouterr().err

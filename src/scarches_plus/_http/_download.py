@@ -12,9 +12,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tqdm.auto import tqdm
-
 from scarches_plus._files import open_part, open_regular, place_part
+from scarches_plus._progress import progress_bar
 from scarches_plus._text import for_message
 
 from ._retry import retry
@@ -168,9 +167,7 @@ class Download:
                     raise WrongFileError(message)
                 file.seek(0)
                 file.truncate()
-            with tqdm(
-                total=answer.length, unit="B", unit_scale=True, desc=self.part.name, disable=not self.progress
-            ) as bar:
+            with progress_bar(answer.length, self.part.name, unit="B", unit_scale=True, shown=self.progress) as bar:
                 for chunk in chunks(answer):
                     if file.tell() + len(chunk) > size:
                         file.truncate(0)

@@ -14,7 +14,7 @@ from scvi import REGISTRY_KEYS
 
 from scarches_plus import _arguments as check
 from scarches_plus._load import load_as
-from scarches_plus._logging import logger
+from scarches_plus._logging import libraries_quiet, logger
 from scarches_plus._options import by_name, check_network, extends
 from scarches_plus.module import TOTALVAE
 from scarches_plus.train import AdversarialTrainingPlan
@@ -91,6 +91,7 @@ class TOTALVI(ReferenceMixin, scvi.model.TOTALVI):
         raise NotImplementedError(message)
 
     @classmethod
+    @libraries_quiet()
     def setup_mudata(cls, mdata: MuData, *args: Any, panel_key: str | None = None, **kwargs: Any) -> None:
         """Register cells, as scvi-tools does.
 

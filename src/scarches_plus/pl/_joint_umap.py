@@ -13,6 +13,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of
 from scarches_plus._logging import logger
+from scarches_plus._settings import settings
 from scarches_plus._text import for_figure, for_message
 
 from ._drawing._axes import axes_or_none
@@ -104,7 +105,9 @@ def joint_umap(
     panels = [_colored_cells(adata, key, colored, unknown_category) for key in keys]
     if ax is None:
         width = sum(_PANEL + _legend_width(panel.obs.iloc[:, 0]) for panel in panels)
-        _, grid = plt.subplots(1, len(keys), figsize=(width, _PANEL), squeeze=False, layout="constrained")
+        _, grid = plt.subplots(
+            1, len(keys), figsize=(width, _PANEL), dpi=settings.figure_dpi, squeeze=False, layout="constrained"
+        )
         axes = grid[0]
     else:
         axes = np.array([ax], dtype=object)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus._settings import settings
 from scarches_plus._text import for_figure
 
 from ._drawing._axes import axes_or_none
@@ -67,7 +68,9 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
     if axes is None:
         width = 2.5 + 0.62 * table.shape[1]
         size = (width + 4.0, max(3.4, 1.8 + 0.45 * len(table)))
-        _, axes = plt.subplots(1, 2, figsize=size, width_ratios=[width, 3.2], layout="constrained")
+        _, axes = plt.subplots(
+            1, 2, figsize=size, dpi=settings.figure_dpi, width_ratios=[width, 3.2], layout="constrained"
+        )
     if len(axes) != 2:
         message = f"axes must be two, for the table and the scatter; there are {len(axes)}"
         raise ValueError(message)

@@ -6,9 +6,8 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tqdm.auto import tqdm
-
 from scarches_plus._logging import logger
+from scarches_plus._progress import progress_bar
 from scarches_plus.bundle import BundleError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class _Reader:
     def __init__(self, file: BinaryIO, path: Path, entry: FileEntry, *, progress: bool) -> None:
         self._file, self._path, self._entry, self._left = file, path, entry, entry.size
         self._md5, self._sha256 = _md5(), hashlib.sha256()
-        self._bar = tqdm(total=entry.size, unit="B", unit_scale=True, desc=path.name, disable=not progress)
+        self._bar = progress_bar(entry.size, path.name, unit="B", unit_scale=True, shown=progress)
 
     def __enter__(self) -> _Reader:
         return self

@@ -9,12 +9,12 @@ from warnings import warn
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus._cells import column_of, names_of, without_label
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import finite_cells
+from scarches_plus._progress import progress_bar
 from scarches_plus._text import for_line
 from scarches_plus.metrics._shared._checks import coded_batches
 from scarches_plus.metrics._shared._scored_cells import ScoredCells
@@ -171,7 +171,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         "versions": {package: version(package) for package in _PACKAGES},
     }
     try:
-        with tqdm(total=len(names) * len(wanted), desc="Evaluating", unit=" scores", disable=not progress) as bar:
+        with progress_bar(len(names) * len(wanted), "Evaluating", unit=" scores", shown=progress) as bar:
             for name in names:
                 cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
                 for kind, score in wanted:

@@ -5,6 +5,7 @@ The decoder may predict normalised expression as well.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import signature
@@ -18,6 +19,7 @@ from scarches_plus import _arguments as check
 from scarches_plus import _limits
 from scarches_plus._cells import column_of
 from scarches_plus._options import or_none
+from scarches_plus._settings import settings
 from scarches_plus.model._registration._query_columns import prepare_cells
 from scarches_plus.model._surgery._query_model import forget_cells
 from scarches_plus.module import SQUARED_ERRORS, TARGET_SUM
@@ -81,6 +83,8 @@ class DifferentialExpressionMixin:
         given = signature(parent).bind_partial(*args, **kwargs).arguments
         given |= given.pop("kwargs", {})
         given = {**self._options_of_likelihood(), **given}
+        if not settings.shows_progress(sys.stdout):  # where scvi-tools draws
+            given["silent"] = True
         given = {name: _RULES[name](name, value) if name in _RULES else value for name, value in given.items()}
         adata = given.get("adata")
         check.cells("adata", adata, mudata=True, or_none=True)

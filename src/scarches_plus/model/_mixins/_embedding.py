@@ -14,10 +14,10 @@ import torch
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
 from scvi.data._utils import _get_adata_minify_type
-from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus._cells import counts_layer, is_in_memory, row_blocks, stored_counts
+from scarches_plus._progress import progress_bar
 from scarches_plus.model._registration._query_columns import prepare_obs
 from scarches_plus.model._speed._count_encoder import CountEncoder
 from scarches_plus.model._speed._threads import threads_for_chunks
@@ -169,7 +169,7 @@ def _latent_means(
     n_threads = torch.get_num_threads()
     with (
         threads_for_chunks() if encode.in_parts else nullcontext() as workers,
-        tqdm(total=counts.shape[0], desc="Embedding", unit=" cells", delay=_PATIENCE) as progress,
+        progress_bar(counts.shape[0], "Embedding", unit=" cells", patience=_PATIENCE) as progress,
     ):
         for block in row_blocks(counts, n_rows):
             size = block.shape[0]

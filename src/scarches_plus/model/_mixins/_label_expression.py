@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from scvi.model.base._de_core import _de_core
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
+from scarches_plus._settings import settings
 from scarches_plus.model._registration._registry import categories
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ class LabelExpressionMixin:
             delta,
             True,  # noqa: FBT003
             fdr_target,
-            silent,
+            silent or not settings.shows_progress(sys.stdout),
             n_samples_overall=n_samples_overall,
             **kwargs,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus._logging import libraries_quiet
 from scarches_plus.model._registration._groupings import groupings_of
 from scarches_plus.model._registration._registry import reference_spec
 from scarches_plus.model._saved._loading import LoadingMixin
@@ -118,6 +119,7 @@ class ReferenceMixin(SetupMixin, SurgeryMixin, TrainingMixin, EmbeddingMixin, Lo
         check.mapping("record", record)
         update_state(self, lineage=(*self.state.lineage, dict(record)))  # type: ignore[arg-type]
 
+    @libraries_quiet()
     def _validate_anndata(self, adata: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Refuse cells that scvi-tools would fall over, in words that say what to do."""
         if adata is not None and getattr(adata, "n_obs", 1) == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
+from scarches_plus._logging import libraries_quiet
 from scarches_plus._options import by_name
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class SetupMixin:
     """``setup_anndata`` of scvi-tools that checks its arguments."""
 
     @classmethod
+    @libraries_quiet()
     def setup_anndata(cls, adata: AnnData, *args: Any, **kwargs: Any) -> None:
         """Register cells, as scvi-tools does.
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from inspect import signature
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
-from scvi import settings
+import scvi
 
 from scarches_plus import _arguments as check
-from scarches_plus._logging import logger
+from scarches_plus._logging import libraries_quiet, logger
 from scarches_plus._options import by_name
+from scarches_plus._settings import settings
 from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._data_splitter import DataSplitter
 from scarches_plus.model._speed._fast_training import obstacle_to_fast_training, train_fast
@@ -46,6 +48,7 @@ class TrainingMixin:
         @property
         def surgery(self) -> Surgery | None: ...
 
+    @libraries_quiet()
     def train(
         self,
         *args: Any,
@@ -108,6 +111,8 @@ class TrainingMixin:
             plan_kwargs["entries"] = entries
         if name_terms(penalties):
             plan_kwargs |= {"penalties": tuple(penalties), "setting": setting_of(self, entries)}
+        if settings.accelerator != "auto" and kwargs.get("accelerator", "auto") == "auto":
+            kwargs["accelerator"] = settings.accelerator
         defaults = {name: parameter.default for name, parameter in signature(parent).parameters.items()}
         given = {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
         options = tuple(penalty.options() for penalty in penalties)
@@ -118,6 +123,8 @@ class TrainingMixin:
             finally:
                 refresh_state(self, engine="fast", penalties=options)  # type: ignore[arg-type]
             return
+        if way == "scvi" and not settings.shows_progress(sys.stdout):  # where scvi-tools draws
+            kwargs["enable_progress_bar"] = False
         if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
             _set_sizes(kwargs, self.adata.n_obs, defaults.get("batch_size"))  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
@@ -192,7 +199,7 @@ def _set_sizes(kwargs: dict[str, Any], n_cells: int, default_batch_size: int | N
 
     Left alone, scvi-tools would choose the same share and warn of it, and lightning would warn of small data.
     """
-    batch_size = kwargs.get("batch_size") or default_batch_size or settings.batch_size
+    batch_size = kwargs.get("batch_size") or default_batch_size or scvi.settings.batch_size
     if kwargs.get("train_size") is None:
         n_train = n_training_cells(n_cells, batch_size)
         kwargs["train_size"] = (n_train - 0.5) / n_cells  # scvi-tools rounds up

@@ -15,6 +15,7 @@ from scvi.data import AnnDataManager
 
 from scarches_plus import _arguments as check
 from scarches_plus._load import load, load_as, registry_of
+from scarches_plus._logging import libraries_quiet
 from scarches_plus.model._registration._registry import require_model, use_text_categories
 from scarches_plus.model._state import restore_state
 
@@ -80,6 +81,7 @@ class LoadingMixin:
         options = {"accelerator": accelerator, "device": device, **kwargs}
         return load_as(cls, dir_path, adata, prefix=prefix, trust_pickle=trust_pickle, **options)
 
+    @libraries_quiet()
     def take_cells(self, adata: AnnData | MuData) -> None:
         """Give a model that was opened without cells those that it was trained on.
 

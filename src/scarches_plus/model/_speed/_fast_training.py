@@ -14,8 +14,8 @@ from scvi import REGISTRY_KEYS, settings
 from scvi.data import AnnTorchDataset
 from scvi.model._utils import get_max_epochs_heuristic
 from scvi.train._trainingplans import _compute_kl_weight
-from scvi.utils import track
 
+from scarches_plus._progress import with_progress
 from scarches_plus.model._training._defaults import n_training_cells
 from scarches_plus.model._training._interrupt import TrainingInterrupted
 from scarches_plus.train import AdamStrides, PenaltySum, Step, caught, over_minibatches, stride_lengths
@@ -133,8 +133,8 @@ def train_fast(
         draws = zip(strides, _draws(np.arange(n_cells), sizes), _draws(labelled, sizes), strict=True)
         records: dict[str, list[float]] = defaultdict(list)
         try:
-            for length, rows, labelled_rows in track(
-                draws, description="Training", disable=not enable_progress_bar, total=len(strides)
+            for length, rows, labelled_rows in with_progress(
+                draws, "Training", total=len(strides), shown=enable_progress_bar
             ):
                 middle = adam.n_steps + length // 2
                 epoch = middle // steps_per_epoch

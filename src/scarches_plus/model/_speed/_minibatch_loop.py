@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from scvi.train._callbacks import SubSampleLabels
-from scvi.utils import track
 
+from scarches_plus._progress import with_progress
 from scarches_plus.train import SemiSupervisedTrainingPlan, TrainingPlan
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class MinibatchLoop:
             optimizer = plan.configure_optimizers()["optimizer"]
             self.optimizers = [optimizer]
             plan.on_train_start()
-            epochs = track(range(self.max_epochs), description="Training", disable=not self._shows_progress)
+            epochs = with_progress(range(self.max_epochs), "Training", shown=self._shows_progress)
             for self.current_epoch in epochs:
                 self._epoch(plan, optimizer, device)
             self.current_epoch = self.max_epochs  # as lightning counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
+from scarches_plus._settings import settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,8 @@ def axes_or_none(name: str, value: Any) -> None:
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """Return the Axes of a new figure, by its size in inches."""
+    """Return the Axes of a new figure, by its size in inches unless the user set another."""
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    size = settings.figure_size or (width, height)
+    return plt.subplots(figsize=size, dpi=settings.figure_dpi, layout="constrained")[1]

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm.auto import tqdm
+
+from scarches_plus._progress import progress_bar
 
 from ._fuzzy_graph import fuzzy_edges, unit_of
 
@@ -91,7 +92,7 @@ class EncoderTraining:
         """Train until the loss gets no better at a low rate."""
         parameters = [one for layer in self._layers for one in layer]
         optimizer = self._torch.optim.Adam(parameters, lr=_RATE)
-        with tqdm(total=_MOST_EPOCHS, desc="Learning the map", unit=" epochs", delay=_QUICK) as progress:
+        with progress_bar(_MOST_EPOCHS, "Learning the map", unit=" epochs", patience=_QUICK) as progress:
             for rate in self._rates():
                 optimizer.param_groups[0]["lr"] = rate
                 total = 0.0

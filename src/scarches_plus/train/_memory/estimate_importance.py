@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus import _limits
 from scarches_plus._logging import logger
+from scarches_plus._progress import progress_bar
 from scarches_plus.train._estimation._cell_gradients import CellGradients
 from scarches_plus.train._estimation._eval_mode import evaluated
 from scarches_plus.train._estimation._reference_model import require_model
@@ -147,7 +147,7 @@ def _fisher(
     torch.manual_seed(seed)
     fisher = {name: torch.tensor(0.0) for name in gradients.used}
     n_minibatches = 0
-    with tqdm(total=len(rows), desc="Estimating importance", unit=" cells", delay=_PATIENCE) as progress:
+    with progress_bar(len(rows), "Estimating importance", unit=" cells", patience=_PATIENCE) as progress:
         for tensors in _minibatches(model, rows, batch_size):
             size = len(next(iter(tensors.values())))
             if per_cell:
