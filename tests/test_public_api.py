@@ -61,6 +61,7 @@ BELONGS_TO = {
     "pp.Problem": "query_report",
     "pp.QueryError": "query_report",
     "pp.QueryReport": "query_report",
+    "tl.Summary": "summary",
     "train.Grouping": "penalty",
     "train.SemiSupervisedTrainingPlan": "plan",
     "train.AdversarialTrainingPlan": "plan",

@@ -23,6 +23,7 @@ from ._name_novel import name_novel
 from ._placement.place import place
 from ._placement.presence import presence
 from ._placement.reference_map import ReferenceMap, reference_map
+from ._provenance.summary import Summary, summary
 from ._rank_genes import rank_genes
 from ._summary.expression_classifier import ExpressionClassifier, expression_classifier
 from ._summary.label_profiles import LabelProfiles, label_profiles
@@ -34,6 +35,7 @@ __all__ = [
     "LabelProfiles",
     "ReferenceMap",
     "ReferenceSummary",
+    "Summary",
     "annotate",
     "build_reference",
     "cluster",
@@ -58,5 +60,6 @@ __all__ = [
     "rank_genes",
     "reference_map",
     "reference_summary",
+    "summary",
     "transfer_labels",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
@@ -28,6 +29,7 @@ from scarches_plus._reference import ReferenceSpec
 from scarches_plus.pp import check_query
 
 from ._provenance._embedding_record import write_embedding
+from ._provenance.summary import tell_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -175,6 +177,7 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         f", {len(spec.proteins)} proteins in {spec.modalities['proteins']!r}" if training.of_proteins else "",
         "; genes that a batch did not measure leave its likelihood" if unmeasured else "",
     )  # fmt: skip
+    start = perf_counter()
     model = training.run(
         cells,
         adata,
@@ -185,8 +188,23 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         recipe=recipe if isinstance(recipe, str) else "",
     )
     with trained_model_kept(model):
-        write_embedding(adata, key_added, model.get_latent_representation(), model, layer=layer, role=_keys.REFERENCE)
+        latent = model.get_latent_representation()
+        record = _training_record(model, adata, perf_counter() - start)
+        write_embedding(adata, key_added, latent, model, layer=layer, role=_keys.REFERENCE, training=record)
+    tell_outcome(adata, _keys.EMBEDDINGS, key_added)
     return model
+
+
+def _training_record(model: SCVI | SCANVI | TOTALVI, adata: AnnData | MuData, seconds: float) -> dict[str, Any]:
+    """Return what was trained, as the cells keep it."""
+    return {
+        "recipe": model.state.recipe,
+        "cells": adata.n_obs,
+        "genes": len(model.spec.var_names),
+        "batches": len(model.spec.batches),
+        "epochs": int(model.history["elbo_train"].index[-1]) + 1,
+        "seconds": seconds,
+    }
 
 
 def _training(

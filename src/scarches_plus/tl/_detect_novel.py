@@ -23,6 +23,7 @@ from ._novelty._find_novel import Found, find_novel
 from ._novelty._pools import POOL
 from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST, USUAL_SHIFT
 from ._provenance._embedding_record import copy_of, versions
+from ._provenance.summary import tell_outcome
 from ._summary.label_profiles import label_profiles
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ def detect_novel(
         message = f"the profiles leave out {list(reference.left_out)}, which have few cells: their cells look novel"
         warn(message, UserWarning, stacklevel=2)
     _tell(key_added, found, on, alpha)
+    tell_outcome(adata, _keys.NOVEL, key_added)
     return adata if copy else None
 
 

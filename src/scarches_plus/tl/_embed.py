@@ -12,6 +12,7 @@ from scarches_plus._cells import require_writable
 from scarches_plus.pp import check_query
 
 from ._provenance._embedding_record import copy_of, write_embedding
+from ._provenance.summary import tell_outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,4 +96,5 @@ def embed(
     embedding = embed_checked(model, adata, layer=layer, batch_key=batch_key)
     adata = copy_of(adata) if copy else adata
     write_embedding(adata, key_added, embedding, model, layer=layer)
+    tell_outcome(adata, _keys.EMBEDDINGS, key_added)
     return adata if copy else None

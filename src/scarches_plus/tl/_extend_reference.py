@@ -10,6 +10,7 @@ import numpy as np
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._logging import tell
 
 from ._novelty._extend_summary import extend_summary
 from ._novelty._labelled_cells import learned_from, nothing_new, reference_cells, text_labels
@@ -145,6 +146,7 @@ def extend_reference(
         )
         _warn_of_change(record["reference_changed"], list(record["new_labels"]))
         by_summary.add_to_lineage({**record, "seed": rng, "versions": versions()})
+        _tell(record)
         return by_summary
     nothing = {unknown_category, str(model.unlabeled_category_)}
     known = set(model.spec.labels)
@@ -180,7 +182,18 @@ def extend_reference(
         record["reference_changed"] = _share_changed(model, extended, old.means[~np.isin(old.labels, new)])
         _warn_of_change(record["reference_changed"], new)
     extended.add_to_lineage(record)
+    _tell(record)
     return extended
+
+
+def _tell(record: Mapping[str, Any]) -> None:
+    """Say what was learned."""
+    learned = ", ".join(f"{label} (from {n:,} cells)" for label, n in record["new_labels"].items())
+    line = f"the model learned {learned}"
+    if "reference_changed" in record:
+        line += f"; {record['reference_changed']:.2%} of the reference's cells would be given a new label"
+    numbers = {name: record[name] for name in ("new_labels", "reference_changed") if name in record}
+    tell(line, {"what": "extended", "line": line, **numbers})
 
 
 def _warn_of_change(changed: float, new: list[str]) -> None:

@@ -14,6 +14,7 @@ from scarches_plus.pp import check_query
 from ._provenance._drift import measure_drift
 from ._provenance._embedding_record import versions, write_embedding
 from ._provenance._mapping_record import mapping_record
+from ._provenance.summary import tell_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -182,6 +183,7 @@ def map_query(
         record["drift"] = measure_drift(reference, mapped, drift_cells, key_added)
         record["seconds"] = perf_counter() - start
         mapped.add_to_lineage({**record, "versions": versions()})
+    tell_outcome(adata, _keys.EMBEDDINGS, key_added)
     return mapped
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of, names_of, require_writable
-from scarches_plus._logging import logger
+from scarches_plus._logging import logger, tell
 
 from ._provenance._embedding_record import copy_of
 
@@ -124,6 +124,9 @@ def name_novel(
     record["names"] = {str(cluster): str(name) for cluster, name in names.items()}
     record["predictions"] = column
     logger.info("%s: known cells have the labels of obs[%r]", key_added, column)
+    given_names = list(dict.fromkeys(record["names"].values()))
+    line = f"named {int(named.sum()):,} novel cells ({key_added}): {', '.join(given_names)}"
+    tell(line, {"what": "named", "key": key_added, "line": line, "cells": int(named.sum()), "names": given_names})
     return adata if copy else None
 
 

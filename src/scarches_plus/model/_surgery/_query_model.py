@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 #: Where a model remembers how its query's cells were read; scvi-tools saves attributes that end in an underscore.
 QUERY = "query_cells_"
+#: Most names of tensors in a note.
+_MOST_NAMES = 3
 
 
 class SurgeryMixin:
@@ -196,12 +198,9 @@ class SurgeryMixin:
         update_state(model, surgery=surgery)
         setattr(model, QUERY, {"layer": layer, "batch_key": batch_key, "use_query_labels": use_query_labels})
         logger.info(
-            "surgery %r trains %d of %d parameters in %s",
-            strategy,
-            surgery.n_trainable,
-            surgery.n_total,
-            sorted(entries),
-        )
+            "surgery %r trains %d of %d parameters in %d tensors, such as %s",
+            strategy, surgery.n_trainable, surgery.n_total, len(entries), ", ".join(sorted(entries)[:_MOST_NAMES]),
+        )  # fmt: skip
         return model
 
     def inherited_training(self) -> InheritedTraining:

@@ -10,6 +10,7 @@ import pandas as pd
 from scarches_plus import _keys
 from scarches_plus._cells import name_of
 from scarches_plus._logging import logger
+from scarches_plus.tl._provenance.summary import tell_outcome
 
 from ._neighbor_votes import best_labels
 
@@ -73,6 +74,7 @@ def write_labels(
         logger.info("probabilities of %r that an earlier call wrote are deleted", key)
     used = {name: value for name, value in record.items() if name != "by"}
     used |= {"unknown_above": -1.0 if unknown_above is None else float(unknown_above)}
+    used |= {"unknown_category": unknown_category}
     adata.uns.setdefault(_keys.UNS, {}).setdefault(_keys.TRANSFER, {})[key] = used
     logger.info(
         "%s from %s by %s: %d of %d cells are unknown",
@@ -80,6 +82,7 @@ def write_labels(
     )  # fmt: skip
     if probabilities:
         _write_probabilities(adata, key, labels, shares_of(slice(None)))
+    tell_outcome(adata, _keys.TRANSFER, key)
 
 
 def label_answers(labels: list[str], key: str, tree: LabelTree | None, unknown_category: str) -> list[str]:
