@@ -1,5 +1,7 @@
 """Genes and proteins on the command line: totalVI from files of cells to an extended reference."""
 
+import logging
+
 import anndata
 import mudata
 import numpy as np
@@ -82,7 +84,8 @@ def test_the_whole_way(folder, tmp_path, model, query):
 
 
 @pytest.mark.filterwarnings("ignore:.*would be given a new label")  # after an epoch
-def test_extend_and_bundle(folder, tmp_path, capsys):
+def test_extend_and_bundle(folder, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     mapped = tmp_path / "mapped.h5mu"
     run(
         "map",
@@ -100,7 +103,7 @@ def test_extend_and_bundle(folder, tmp_path, capsys):
     joint.write(mapped)
     words = ("--model", tmp_path / "next", "--labels-key", "named", "--reference", folder / "model")
     run("extend", mapped, *words, "--out", tmp_path / "extended")
-    assert f"mine: learned from {joint.n_obs // 2} cells" in capsys.readouterr().out
+    assert f"learned mine (from {joint.n_obs // 2} cells)" in caplog.text
     run("bundle", tmp_path / "extended", "--out", tmp_path / "bundle")
     for name in ("extended", "bundle"):
         assert sp.load(tmp_path / name).state.summaries["cell_type"].labels == ("type0", "type1", "type2", "mine")

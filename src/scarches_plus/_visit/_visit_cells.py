@@ -117,9 +117,7 @@ class Visit:
         where = {"layer": self.layer, "batch_key": options.batch_key}
         if spec.encodes_batch:
             shown = {} if progress else {"train_kwargs": {"enable_progress_bar": False}}
-            map_cells(
-                adata, self.known.model, seed=options.seed, say=say, max_epochs=options.max_epochs, **where, **shown
-            )
+            map_cells(adata, self.known.model, seed=options.seed, max_epochs=options.max_epochs, **where, **shown)
         else:
             tl.embed(adata, self.known.model, **where)  # type: ignore[arg-type]
 
@@ -158,16 +156,10 @@ class Visit:
         return not why_not
 
 
-def map_cells(
-    adata: Any, model: SCVI | SCANVI | TOTALVI, *, seed: int, say: Callable[[str], object], **options: Any
-) -> SCVI | SCANVI | TOTALVI:
-    """Map a query from a seed, and say what trained."""
+def map_cells(adata: Any, model: SCVI | SCANVI | TOTALVI, *, seed: int, **options: Any) -> SCVI | SCANVI | TOTALVI:
+    """Map a query from a seed."""
     set_seed(seed)
-    mapped = tl.map_query(adata, model, **options)
-    surgery = mapped.surgery
-    if surgery is not None:
-        say(f"trained {surgery.n_trainable:,} of {surgery.n_total:,} parameters ({surgery.strategy})")
-    return mapped
+    return tl.map_query(adata, model, **options)
 
 
 def set_seed(seed: int) -> None:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter, Token
+from cyclopts import App, Group, Parameter, Token
 
 from scarches_plus import _limits
 
@@ -20,20 +20,32 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 HUB_HELP = "Find, fetch and check models that are shared as bundles."
-#: Commands by file; a command's function is imported when it is called, or its help is shown.
+#: Options that every command takes.
+OF_ALL = Group("Every command", sort_key=9)
+#: Task to its commands, and where their functions are; these are imported when they are called, or their help is shown.
 _COMMANDS = {
-    "_demo": {"demo": "demo"},
-    "_building": {"build": "build"},
-    "_mapping": {"map": "map_", "map-many": "map_many"},
-    "_models": {"embed": "embed", "bundle": "bundle"},
-    "_check": {"check": "check_"},
-    "_genes": {"genes": "genes"},
-    "_annotate": {"annotate": "annotate"},
-    "_annotation": {"seeds": "seeds", "transfer": "transfer", "abundance": "abundance"},
-    "_novelty": {"novel": "novel", "name": "name", "extend": "extend"},
-    "_scoring": {"report": "report", "evaluate": "evaluate"},
-    "_hub": {"hub": "hub"},
-    "_page": {"app": "app_"},
+    "Start": {"demo": "_demo:demo", "check": "_check:check_", "genes": "_genes:genes", "app": "_page:app_"},
+    "Map and annotate": {
+        "annotate": "_annotate:annotate",
+        "map": "_mapping:map_",
+        "map-many": "_mapping:map_many",
+        "embed": "_models:embed",
+        "transfer": "_annotation:transfer",
+    },
+    "New types": {
+        "novel": "_novelty:novel",
+        "name": "_novelty:name",
+        "extend": "_novelty:extend",
+        "seeds": "_annotation:seeds",
+    },
+    "Compare": {
+        "markers": "_expression:markers",
+        "expression": "_expression:expression",
+        "abundance": "_annotation:abundance",
+    },
+    "Judge": {"report": "_scoring:report", "joint": "_scoring:joint", "evaluate": "_scoring:evaluate"},
+    "Build and share": {"build": "_building:build", "bundle": "_models:bundle", "hub": "_hub:hub"},
+    "Shell": {"completion": "_completion:completion"},
 }
 
 
@@ -44,10 +56,18 @@ def _help_of(file: str) -> dict[str, str]:
     return {node.name: (ast.get_docstring(node) or "").partition("\nParameters\n")[0].strip() for node in functions}
 
 
-for _file, _functions in _COMMANDS.items():
-    _help = _help_of(_file)
-    for _name, _function in _functions.items():
-        app.command(f"scarches_plus.cli._commands.{_file}:{_function}", name=_name, help=_help.get(_function, HUB_HELP))
+def _add_commands() -> None:
+    for place, (task, commands) in enumerate(_COMMANDS.items()):
+        group = Group(task, sort_key=place)
+        for name, home in commands.items():
+            file, _, function = home.partition(":")
+            text = _help_of(file).get(function, HUB_HELP)
+            app.command(f"scarches_plus.cli._commands.{home}", name=name, help=text, group=group)
+
+
+_add_commands()
+for _flag in ("--help", "--version"):
+    app[_flag].group = (OF_ALL,)
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:

@@ -1,31 +1,119 @@
-"""Print results to the standard output, without markup or control characters."""
+"""Print results to the standard output: text without markup or control characters, or one JSON object."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus._text import for_terminal
+from scarches_plus._json import finite
+from scarches_plus._text import for_json, for_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from typing import TextIO
+
+    import pandas as pd
 
 
 class Console:
     """Prints results to the standard output, which is theirs alone."""
 
     def __init__(self) -> None:
+        self.quiet = False
         self._file: TextIO | None = None
         self._error: OSError | None = None
+        self._collected: dict[str, Any] | None = None
+
+    def begin(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        """Set how a command prints.
+
+        Parameters
+        ----------
+        quiet
+            Print results alone, not what was done.
+        as_json
+            Print one JSON object in the end, and nothing else.
+        """
+        self.quiet, self._collected = quiet, {} if as_json else None
+
+    def require_text(self, why: str) -> None:
+        """Refuse a command that cannot answer in one JSON object.
+
+        Raises
+        ------
+        ValueError
+            If JSON is asked for.
+        """
+        if self._collected is not None:
+            message = f"--json answers when a command has ended, and this one {why}, or leave --json out"
+            raise ValueError(message)
 
     def print(self, text: object = "", *, end: str = "\n") -> None:
         """Print text of anybody. If it cannot be printed, the work goes on."""
-        try:
-            print(for_terminal(text), end=end, file=self._file, flush=True)
-        except OSError as error:
-            self._error = error
+        if self._collected is not None:
+            self._collected.setdefault("text", []).append(for_terminal(text))
+            return
+        self._write(for_terminal(text), end)
+
+    def result(self, name: str, value: Any, text: object) -> None:
+        """Print a result: as text or, in JSON, as a value.
+
+        Parameters
+        ----------
+        name
+            Name of the value.
+        value
+            Table, dataclass or plain value.
+        text
+            The same for people.
+        """
+        if self._collected is None:
+            self.print(text)
+        else:
+            self._collected[name] = _plain(value)
+
+    def table(self, name: str, table: pd.DataFrame | pd.Series) -> None:
+        """Print a table, or numbers by name."""
+        self.result(name, table, table.to_string())
+
+    def wrote(self, *paths: Path) -> None:
+        """Say which files were written."""
+        if self._collected is not None:
+            self._collected.setdefault("wrote", []).extend(map(str, paths))
+        elif not self.quiet:
+            self.print(f"wrote {' and '.join(map(str, paths))}")
+
+    def outcome(self, line: str, numbers: Mapping[str, Any]) -> None:
+        """Say what a verb did."""
+        if self._collected is not None:
+            self._collected.setdefault("outcomes", []).append(_plain(numbers))
+        elif not self.quiet:
+            self.print(line)
+
+    def warned(self, text: str) -> None:
+        """Keep a warning, which stands on the standard error, for JSON."""
+        if self._collected is not None:
+            self._collected.setdefault("warnings", []).append(text)
+
+    def finish(self, error: str | None = None) -> None:
+        """Print the JSON object, if one is asked for, and begin anew.
+
+        Parameters
+        ----------
+        error
+            Why the command failed.
+        """
+        collected = self._collected
+        self.begin()
+        if collected is not None:
+            ended = {"ok": True} if error is None else {"ok": False, "error": error}
+            self._write(for_json(json.dumps(finite({**ended, **collected}), ensure_ascii=False, default=str)), "\n")
+            if self._error is not None:
+                raise self._error
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -47,6 +135,22 @@ class Console:
             raise self._error
         if self._error is not None:
             raise OSError(self._error.errno, self._error.strerror, "the standard output") from self._error
+
+    def _write(self, text: str, end: str) -> None:
+        try:
+            print(text, end=end, file=self._file, flush=True)
+        except OSError as error:
+            self._error = error
+
+
+def _plain(value: Any) -> Any:
+    """Return a result as values that JSON has: a table as its rows."""
+    if hasattr(value, "to_dict"):
+        if not hasattr(value, "columns"):
+            return {str(name): one for name, one in value.to_dict().items()}
+        named = value.index.names != [None]
+        return (value.reset_index() if named else value).astype(object).to_dict("records")
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 class _Unfailing:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from scarches_plus._arguments import nearest
+
 from ._words import parse_value
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...] | None:
     for word in words:
         name, _, options = word.partition(":")
         if name not in known:
-            message = f"there is no penalty {name!r}; choose from {sorted(known)}, or none"
+            near = nearest(name, known)
+            message = f"there is no penalty {name!r}; choose from {sorted(known)}, or none{near}"
             raise ValueError(message)
         allowed = {field.name for field in fields(known[name])}
         arguments: dict[str, Any] = {}
@@ -40,6 +43,7 @@ def parse_penalties(words: Sequence[str]) -> tuple[Penalty, ...] | None:
             if not equals or key not in allowed:
                 message = (
                     f"{option!r} is not an option of penalty {name}; write option=value, with one of {sorted(allowed)}"
+                    f"{nearest(key, allowed)}"
                 )
                 raise ValueError(message)
             arguments[key] = parse_value(text)

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scarches_plus import _keys, _visit, tl
+from scarches_plus._arguments import nearest
 from scarches_plus._cells import is_mudata, names_of
 from scarches_plus._files import write_file, write_folder
 from scarches_plus._logging import logger
@@ -40,7 +41,8 @@ def split_cells(
     for names, known, what in ((reference_batches, batches, "batches"), (withhold, labels, "labels")):
         unknown = sorted(set(names) - set(known))
         if unknown:
-            message = f"there are no {what} {unknown}; the file has {sorted(known.unique())}"
+            there = sorted(known.unique())
+            message = f"there are no {what} {unknown}; the file has {there}{nearest(unknown[0], there)}"
             raise ValueError(message)
     in_reference = batches.isin(reference_batches)
     if in_reference.all():
@@ -86,8 +88,8 @@ def trained_model_kept(out: Path | None) -> Iterator[None]:
 def map_cells(
     adata: AnnData | MuData, model: SCVI | SCANVI | TOTALVI, *, seed: int, **options: object
 ) -> SCVI | SCANVI | TOTALVI:
-    """Map a query from a seed, and print what trained."""
-    return _visit.map_cells(adata, model, seed=seed, say=console.print, **options)
+    """Map a query from a seed."""
+    return _visit.map_cells(adata, model, seed=seed, **options)
 
 
 def transfer_and_report(
@@ -97,7 +99,7 @@ def transfer_and_report(
     tl.transfer_labels(query, reference, labels_key, unlabelled=unlabelled)
     write_cells(query, out / "mapped.h5ad")
     write_report(query, reference, labels_key, out, title, unlabelled=unlabelled)
-    console.print(f"wrote {out / 'mapped.h5ad'}")
+    console.wrote(out / "mapped.h5ad")
 
 
 def write_report(
@@ -117,13 +119,13 @@ def write_report(
     import matplotlib.pyplot as plt
 
     result = mapping_report(reference, query, labels_key, unlabelled, picture)
-    console.print(text_of(result.scores))
+    console.result("scores", dict(result.scores), text_of(result.scores))
     umap = result.figures.get("Reference and query", result.figures[ON_THE_MAP])
     write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))
     result.write_html(out / "report.html", title)
     for figure in result.figures.values():
         plt.close(figure)
-    console.print(f"wrote {out / 'umap.png'} and {out / 'report.html'}")
+    console.wrote(out / "umap.png", out / "report.html")
 
 
 def save_with_cells(model: SCVI | SCANVI | TOTALVI, cells: AnnData, out: Path, *, overwrite: bool) -> None:

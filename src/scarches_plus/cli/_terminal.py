@@ -20,6 +20,7 @@ from scarches_plus._logging import logger, quiet_libraries
 from scarches_plus._text import for_line, for_terminal
 
 from ._advice import in_options
+from ._console import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,10 +50,12 @@ def run(call: Callable[[], object]) -> int:
         try:
             _require_here()
             call()
+            console.finish()
             sys.stdout.flush()
         except CycloptsError as error:
-            return _say(f"error: {' '.join(str(error).split())} See scarches-plus --help.")
+            return _fail(f"{' '.join(str(error).split())} See scarches-plus --help.")
         except KeyboardInterrupt:
+            console.begin()
             return _say("interrupted", INTERRUPTED)
         except SystemExit as end:
             return _status(end)
@@ -61,12 +64,11 @@ def run(call: Callable[[], object]) -> int:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return NO_READER
         except MemoryError as error:
-            return _say(
-                f"error: out of memory{_where(error)}; take fewer cells or genes, or a machine with more "
-                f"memory{_files('')}"
+            return _fail(
+                f"out of memory{_where(error)}; take fewer cells or genes, or a machine with more memory{_files('')}"
             )
         except Exception as error:  # noqa: BLE001 (the last resort)
-            status = _say(f"error: {_message(error)}")
+            status = _fail(_message(error))
             if _is_of_writing_hdf5(error):  # HDF5 2.0 crashes at the end of a process that could not write a file
                 with contextlib.suppress(OSError, ValueError):
                     sys.stdout.flush()
@@ -143,6 +145,12 @@ def _status(end: SystemExit) -> int:
     return int(end.code or 0)
 
 
+def _fail(text: str) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        console.finish(text)
+    return _say(f"error: {text}")
+
+
 def _say(text: str, status: int = FAILED) -> int:
     with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
         print(text, file=sys.stderr, flush=True)  # noqa: T201
@@ -152,7 +160,18 @@ def _say(text: str, status: int = FAILED) -> int:
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = in_options(for_line(record.getMessage()))
-        _say(f"{'note' if record.levelno < logging.WARNING else 'warning'}: {text}")
+        outcome = getattr(record, "outcome", None)
+        if outcome is not None:
+            console.outcome(text, outcome)
+        elif record.levelno >= logging.WARNING:
+            _warn(text)
+        elif not console.quiet:
+            _say(f"note: {text}")
+
+
+def _warn(text: str) -> None:
+    console.warned(text)
+    _say(f"warning: {text}")
 
 
 def _ignored(*_: object) -> None:
@@ -178,7 +197,7 @@ def _quiet() -> Iterator[None]:
         text = in_options(for_line(message))
         if text not in seen and category.__name__ != "PossibleUserWarning":  # lightning's advice on speed
             seen.add(text)
-            _say(f"warning: {text}")
+            _warn(text)
 
     hooks = sys.excepthook, sys.unraisablehook
     # errors that end nothing: HDF5 has one for each object that it cannot write to a full disk

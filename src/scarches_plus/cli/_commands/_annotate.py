@@ -147,8 +147,8 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
             visit.label(adata, console.print)
         finally:  # what is mapped is not lost with what comes after
             write_cells(adata, out)
-    console.print(adata.obs[f"{key}_pred"].value_counts(sort=False).to_string())
-    console.print(f"wrote {out}")
+    console.table("labels", adata.obs[f"{key}_pred"].value_counts(sort=False))
+    console.wrote(out)
     if folder is not None and picture is not None:
         beside = picture if visit.known.cells is None else visit.known.cells
         write_report(adata, beside, key, folder, f"Labels of {query.name}", unlabelled=unlabelled, picture=picture)

@@ -60,8 +60,8 @@ def seeds(
     require_counts(adata, cells, layer)
     pp.seed_labels(adata, given, n_seeds, layer=layer, key_added=key_added)
     write_cells(adata, out)
-    console.print(adata.obs[key_added].value_counts(sort=False).to_string())
-    console.print(f"wrote {out}")
+    console.table("labels", adata.obs[key_added].value_counts(sort=False))
+    console.wrote(out)
 
 
 def abundance(
@@ -125,8 +125,8 @@ def abundance(
     )
     write_file(out, for_csv(table).to_csv)
     columns = ["proportion1", "proportion2", "log2_ratio", "log2_ratio_low", "log2_ratio_high"]
-    console.print(table[columns].round(3).to_string())
-    console.print(f"wrote {out}")
+    console.result("abundance", table, table[columns].round(3).to_string())
+    console.wrote(out)
 
 
 def transfer(
@@ -208,4 +208,4 @@ def transfer(
         probabilities=probabilities,
     )
     write_cells(adata, out)
-    console.print(f"wrote {out}")
+    console.wrote(out)

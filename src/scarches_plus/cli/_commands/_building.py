@@ -205,7 +205,7 @@ def build(  # noqa: PLR0913 (all that a training takes)
     finally:  # what is trained is not lost with what comes after
         if out is not None:
             save_with_cells(model, without_counts(adata, model.spec), out, overwrite=overwrite)
-            console.print(f"wrote {out}")
+            console.wrote(out)
         if bundle is not None:
             with model_kept(model, bundle, saved=out):
                 genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata

@@ -42,7 +42,7 @@ def check_(
     reference = None if model is None else open_model(model)
     adata = read_cells(cells, reading, keep_modalities=reference is not None and bool(reference.spec.modalities))
     report = pp.check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
-    console.print(report)
+    console.result("report", report, report)
     if not report.ok:
         message = f"{cells} cannot be used as it is: see the report"
         raise ValueError(message)

@@ -71,8 +71,8 @@ def genes(
     else:
         renamed, report = pp.map_gene_ids(adata, table, to=to, species=species, unmapped=unmapped, layer=layer)
     write_cells(renamed, out)
-    console.print(report)
-    console.print(f"wrote {out}")
+    console.result("report", report, report)
+    console.wrote(out)
 
 
 def _check(

@@ -49,11 +49,13 @@ def list_(*, known: bool = False, index: Words = (), offline: bool = False) -> N
             "verified",
             "address",
         ]
-        console.print(_as_text(table[columns].assign(openable=table["openable"].map({True: "yes", False: "no"}))))
-        console.print(
-            "\nTo open one: sp.load(ADDRESS), such as sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or "
-            "--model ADDRESS."
-            "\nsp.hub.list_models(known=True) has titles, citations, notes, and the source of each fact."
+        shown = _as_text(table[columns].assign(openable=table["openable"].map({True: "yes", False: "no"})))
+        console.result(
+            "models",
+            table,
+            f"{shown}\n\nTo open one: sp.load(ADDRESS), such as "
+            "sp.load('hf://scvi-tools/human-lung-cell-atlas-scanvi'), or --model ADDRESS."
+            "\nsp.hub.list_models(known=True) has titles, citations, notes, and the source of each fact.",
         )
         return
     columns = [
@@ -69,7 +71,7 @@ def list_(*, known: bool = False, index: Words = (), offline: bool = False) -> N
         "doi",
         "bytes",
     ]
-    console.print(_as_text(table[columns].rename(columns={"n_labels": "labels"})))
+    console.result("models", table, _as_text(table[columns].rename(columns={"n_labels": "labels"})))
 
 
 def _as_text(table: pd.DataFrame) -> str:
@@ -90,7 +92,8 @@ def info(name: str, *, index: Words = (), offline: bool = False) -> None:
     offline
         Fetch nothing.
     """
-    console.print(for_json(models.info(name, index=index, offline=offline).model_dump_json(indent=1)))
+    manifest = models.info(name, index=index, offline=offline)
+    console.result("manifest", manifest.model_dump(mode="json"), for_json(manifest.model_dump_json(indent=1)))
 
 
 @hub.command
@@ -112,7 +115,8 @@ def pull(
     with_cells
         Fetch the cells beside a model of a record or repository, too.
     """
-    console.print(models.pull(name, index=index, allow_latest=allow_latest, offline=offline, with_cells=with_cells))
+    path = models.pull(name, index=index, allow_latest=allow_latest, offline=offline, with_cells=with_cells)
+    console.result("path", str(path), path)
 
 
 @hub.command
@@ -156,6 +160,7 @@ def push(
     """
     card = models.info(bundle).card
     if publish and not yes:
+        console.require_text("asks before it publishes; add --yes")
         where = f"Zenodo's {'sandbox' if sandbox else 'archive'}" if backend == "zenodo" else "Hugging Face"
         name = f"{card.name}@{card.version}"
         console.print(f"{name} becomes public at {where}, for good. To confirm, type {name}: ", end="")
@@ -176,7 +181,7 @@ def push(
         creators=creators,
         allow_cells=allow_cells,
     )
-    console.print("\n".join(filter(None, [sent.state, sent.doi, sent.url])))
+    console.result("upload", sent, "\n".join(filter(None, [sent.state, sent.doi, sent.url])))
 
 
 @hub.command
@@ -201,4 +206,5 @@ def card(bundle: str) -> None:
     bundle
         Folder or archive of a bundle, or name@version.
     """
-    console.print(card_text(info_of(bundle).model_dump()))
+    text = card_text(info_of(bundle).model_dump())
+    console.result("card", text, text)

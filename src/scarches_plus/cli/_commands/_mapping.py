@@ -140,7 +140,7 @@ def map_(
             mapped.save(save_model, overwrite=overwrite)
     finally:  # one result is not lost with the other
         write_cells(adata, out)
-    console.print(f"wrote {out}")
+    console.wrote(out)
 
 
 def map_many(
@@ -220,8 +220,8 @@ def map_many(
         hierarchy=read_hierarchy(hierarchy),
         probabilities=probabilities,
     )
-    console.print(table["status"].value_counts(sort=False).to_string())
-    console.print(f"wrote {at_home(out) / 'queries.csv'} and {at_home(out) / 'report.html'}")
+    console.result("queries", table, table["status"].value_counts(sort=False).to_string())
+    console.wrote(at_home(out) / "queries.csv", at_home(out) / "report.html")
     failed = table[table["status"] == "failed"]
     if len(failed):
         first = failed.iloc[0]

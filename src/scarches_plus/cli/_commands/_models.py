@@ -57,7 +57,7 @@ def embed(
     require_counts(adata, cells, layer)
     tl.embed(adata, reference, layer=layer, batch_key=batch_key)
     write_cells(adata, out)
-    console.print(f"wrote {out}")
+    console.wrote(out)
 
 
 def bundle(

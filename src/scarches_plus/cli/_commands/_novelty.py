@@ -73,22 +73,19 @@ def novel(
     )
     write_cells(adata, out)
     _tell(adata)
-    console.print(f"wrote {out}")
+    console.wrote(out)
 
 
 def _tell(adata: AnnData) -> None:
-    """Print how many cells were called, and how many of them may be known."""
+    """Print how many of the novel cells may be known, and which types would hide."""
     record = adata.uns[_keys.UNS][_keys.NOVEL]["novel"]
     if not record["judged"]:
         console.print("nothing was judged: novel_state is 'not judged' and novel is False for all cells")
         return
-    clusters, false = adata.obs["novel_cluster"].value_counts(), record["false_calls"]
-    unjudged = int((adata.obs["novel_state"] == "not judged").sum())
+    low, high = record["false_calls"]["low"], record["false_calls"]["high"]
     console.print(
-        f"{int(adata.obs['novel'].sum())} of {adata.n_obs} cells are novel, in {len(clusters)} clusters of novel cells;"
-        f" of known cells {record['alpha']:.1%} are expected to be called ({false['low']:.1%} to {false['high']:.1%})\n"
-        f"not judged: {unjudged} cells; agreement with labels {record['agreement']:.2f}, of the reference's batches "
-        f"{record['expected']:.2f}; shift {record['shift']:.2f}"
+        f"known cells among them: {low:.1%} to {high:.1%} in nine of ten scenarios; agreement with labels "
+        f"{record['agreement']:.2f}, of the reference's batches {record['expected']:.2f}"
     )
     for label, among in zip(record["may_hide"]["label"], record["may_hide"]["among"], strict=True):
         console.print(f"a type as near to {among} as {label} is would hide among its cells")
@@ -142,8 +139,8 @@ def name(
     require_columns(adata, query, predictions=predictions)
     tl.name_novel(adata, given, predictions, key_added=key_added)
     write_cells(adata, out)
-    console.print(adata.obs[key_added].value_counts(sort=False).to_string())
-    console.print(f"wrote {out}")
+    console.table("labels", adata.obs[key_added].value_counts(sort=False))
+    console.wrote(out)
 
 
 def extend(
@@ -207,10 +204,5 @@ def extend(
         parents=given,
         unlabelled=unlabelled,
     )
-    record = extended.state.lineage[-1]
     extended.save(out, overwrite=overwrite)
-    for label, n_cells in record["new_labels"].items():
-        console.print(f"{label}: learned from {n_cells} cells")
-    if "reference_changed" in record:
-        console.print(f"{record['reference_changed']:.2%} of the reference's cells would be given a new label")
-    console.print(f"wrote {out}")
+    console.wrote(out)

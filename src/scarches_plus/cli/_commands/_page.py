@@ -52,6 +52,7 @@ def app_(
     upload_gb
         Size of the largest file that is taken, in GB.
     """
+    console.require_text("serves until Ctrl-C")
 
     def tell(address: str) -> None:
         console.print(f"results go to {folder}\nopen {address}\nCtrl-C ends")

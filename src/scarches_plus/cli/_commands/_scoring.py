@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from scarches_plus import metrics, pl
+from scarches_plus import _keys, metrics, pl, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
 from scarches_plus.cli._app import AS_IT_IS, Reading, Unlabelled, Words
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_different
 from scarches_plus.cli._files._models import read_map, read_reference
-from scarches_plus.cli._files._outputs import output_files
+from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, write_cells
 from scarches_plus.cli._steps import console, write_report
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 def report(
@@ -53,6 +57,35 @@ def report(
     write_report(query, known, labels_key, out, f"Mapping of {mapped.name}", unlabelled=unlabelled)
 
 
+def joint(
+    mapped: Path,
+    *,
+    reference: str,
+    out: Path,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Join a mapped query with its reference in one file, which the command evaluate and scanpy take.
+
+    Writes both with their embedding and all columns; the column mapping_role says which cells are the reference's.
+    Counts are kept where both have them.
+
+    Parameters
+    ----------
+    mapped
+        A mapped query (.h5ad).
+    reference
+        The reference's cells with their embedding: a file, the folder of the command build, or a bundle with cells.
+    out
+        The .h5ad file to write.
+    """
+    reads = {"the mapped query": mapped, "--reference": at_home(reference), "--columns": reading.columns}
+    out = output_file(out, CELLS, reads)
+    both = tl.joint_embedding(read_reference(reference), read_cells(mapped, reading))
+    write_cells(both, out)
+    console.table("cells", both.obs[_keys.ROLE].value_counts(sort=False))
+    console.wrote(out)
+
+
 def evaluate(
     cells: Path,
     *,
@@ -81,7 +114,8 @@ def evaluate(
     labels_key
         Column of cell types.
     reference_key
-        Column of booleans that says which cells are the reference, for scores of mapping.
+        Column that says which cells are the reference, for scores of mapping: booleans, or reference and query as in
+        mapping_role, which the command joint writes and which is taken if none is named.
     unlabelled
         Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
         their like.
@@ -95,13 +129,15 @@ def evaluate(
     out = output_files(out, names, {"the file of cells": cells, "--columns": reading.columns})
     adata = read_cells(cells, reading)
     require_columns(adata, cells, batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
+    if reference_key is None and _keys.ROLE in adata.obs:
+        reference_key = _keys.ROLE
     try:
         scored = metrics.evaluate(
             adata,
             list(embeddings),
             batch_key,
             labels_key=labels_key,
-            reference_mask=reference_key,
+            reference_mask=_reference_mask(adata, reference_key),
             unlabelled=unlabelled,
             scores="full" if full else "cheap",
         )
@@ -114,5 +150,12 @@ def evaluate(
     write_file(out / "evaluation.html", scored.to_html)
     figure = pl.report(scored)[0].figure
     write_file(out / "evaluation.png", lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))
-    console.print(scored)
-    console.print(f"wrote {out}")
+    console.result("scores", scored.scores, scored)
+    console.wrote(out)
+
+
+def _reference_mask(adata: AnnData, key: str | None) -> Any:
+    """Return the name of a column of booleans, or which cells have the role of the reference."""
+    if key is None or not set(adata.obs[key].astype(str)) <= {_keys.REFERENCE, _keys.QUERY}:
+        return key
+    return (adata.obs[key].astype(str) == _keys.REFERENCE).to_numpy()

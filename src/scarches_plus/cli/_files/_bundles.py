@@ -110,4 +110,4 @@ def write_bundle(model: SCVI | SCANVI, out: Path, **options: Any) -> None:
         Options of :func:`scarches_plus.hub.save_bundle`.
     """
     save_bundle(model, out, **options)
-    console.print(f"wrote {out}")
+    console.wrote(out)
