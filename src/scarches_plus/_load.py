@@ -68,8 +68,9 @@ def load(
 
     Returns
     -------
-    The model, in evaluation mode. Its latent space is the same however it was opened, unless plain scvi-tools trained
-    it further: then it is a new one.
+    SCVI, SCANVI or TOTALVI
+        The model, in evaluation mode. Its latent space is the same however it was opened, unless plain scvi-tools
+        trained it further: then it is a new one.
 
     Raises
     ------

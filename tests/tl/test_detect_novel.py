@@ -383,3 +383,22 @@ def test_cells_without_relation_to_the_reference_are_said():
     noise.X = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, query.shape).astype(np.float32))
     with pytest.warns(UserWarning, match="not judged.*If genes' names, species and layer are right"):
         sp.tl.detect_novel(noise, reference, "cell_type", batch_key="batch")
+
+
+def test_columns_of_a_built_reference_need_not_be_named_again():
+    adata = sp.datasets.simulate(300, 60, 3, n_batches=3)
+    of_query = (adata.obs["batch"] == "batch2").to_numpy()
+    reference, query, again = adata[~of_query].copy(), adata[of_query].copy(), adata[of_query].copy()
+    sp.tl.detect_novel(query, reference, "cell_type", batch_key="batch")
+    sp.tl.build_reference(reference, "batch", "cell_type", max_epochs=1)
+    sp.tl.detect_novel(again, reference)
+    assert again.obs["novel_score"].equals(query.obs["novel_score"])
+    with pytest.raises(KeyError, match="tissue"):
+        sp.tl.detect_novel(again, reference, "tissue")
+
+
+def test_a_reference_without_genes_is_named():
+    """Such as model/reference.h5ad of the command build."""
+    adata = sp.datasets.simulate(100, 60, 3)
+    with pytest.raises(ValueError, match=r"no genes, only what was made of it.*pass its cells with counts"):
+        sp.tl.detect_novel(adata, AnnData(obs=adata.obs), "cell_type", batch_key="batch")

@@ -27,5 +27,6 @@ def shown(value: Any) -> str:
 
 def nearest(value: str, known: Iterable[Any]) -> str:
     """Return the end of a message that names the nearest options, empty if none is near."""
-    near = get_close_matches(value, [one for one in known if isinstance(one, str)], n=2, cutoff=0.6)
+    by_letters = {one.casefold(): one for one in known if isinstance(one, str)}
+    near = [by_letters[one] for one in get_close_matches(value.casefold(), by_letters, n=2, cutoff=0.6)]
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -115,10 +115,11 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
 
     Returns
     -------
-    The trained model. Set ``scvi.settings.seed`` right before for a repeatable result. With penalties that compare
-    cells with anchors (:class:`~scarches_plus.train.MMD`), the model carries 2,000 of them
-    (:func:`~scarches_plus.train.store_anchors`), which are data of single cells, without counts;
-    ``model.forget("anchors")`` removes them, and bundles leave them out unless they are asked for.
+    SCVI, SCANVI or TOTALVI
+        The trained model. Set ``scvi.settings.seed`` right before for a repeatable result. With penalties that compare
+        cells with anchors (:class:`~scarches_plus.train.MMD`), the model carries 2,000 of them
+        (:func:`~scarches_plus.train.store_anchors`), which are data of single cells, without counts;
+        ``model.forget("anchors")`` removes them, and bundles leave them out unless they are asked for.
 
     Raises
     ------
@@ -189,7 +190,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     )
     with trained_model_kept(model):
         latent = model.get_latent_representation()
-        record = _training_record(model, adata, perf_counter() - start)
+        columns = {"batch_key": batch_key, "labels_key": labels_key or ""}
+        record = {**_training_record(model, adata, perf_counter() - start), **columns}
         write_embedding(adata, key_added, latent, model, layer=layer, role=_keys.REFERENCE, training=record)
     tell_outcome(adata, _keys.EMBEDDINGS, key_added)
     return model

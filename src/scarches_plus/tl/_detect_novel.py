@@ -22,7 +22,7 @@ from scarches_plus.pp import require_counts
 from ._novelty._find_novel import Found, find_novel
 from ._novelty._pools import POOL
 from ._novelty._verdict import ALPHAS, LEAST_AGREEMENT, LEAST_CONTRAST, USUAL_SHIFT
-from ._provenance._embedding_record import copy_of, versions
+from ._provenance._embedding_record import copy_of, record_of, versions
 from ._provenance.summary import tell_outcome
 from ._summary.label_profiles import label_profiles
 
@@ -74,7 +74,8 @@ def detect_novel(
         Reference cells with raw counts, or their summary (:func:`reference_summary` or :func:`label_profiles`), which a
         bundle can carry (:func:`scarches_plus.hub.load_summary`).
     labels_key, batch_key
-        ``obs`` columns of the reference; not needed with profiles.
+        ``obs`` columns of the reference; ``None`` for those that :func:`build_reference` was given with these cells.
+        Not needed with profiles.
     alpha
         Share of known cells that may be called novel, 0.005 to 0.3. The threshold is a constant: this share was called
         on average over queries of other batches, studies and technologies (:doc:`/guide/novel`). For one query
@@ -164,9 +165,7 @@ def detect_novel(
     counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
     counts = counts[:, adata.var_names.get_indexer(genes)]
     if not isinstance(reference, LabelProfiles):
-        if labels_key is None or batch_key is None:
-            message = "name the reference's columns: labels_key=... and batch_key=..., or pass its summary"
-            raise ValueError(message)
+        labels_key, batch_key = _columns_of(reference, labels_key, batch_key)
         reference = label_profiles(
             reference[:, genes], labels_key, batch_key, layer=reference_layer, unknown_category=unknown_category,
             unlabelled=unlabelled, min_cells=1,
@@ -207,6 +206,16 @@ def detect_novel(
     return adata if copy else None
 
 
+def _columns_of(reference: AnnData, labels_key: str | None, batch_key: str | None) -> tuple[str, str]:
+    """Return the reference's columns: those that are given, else those that it was built with."""
+    built = record_of(reference, _keys.EMBEDDING).get("training", {})
+    labels_key, batch_key = labels_key or built.get("labels_key"), batch_key or built.get("batch_key")
+    if not labels_key or not batch_key:
+        message = "name the reference's columns: labels_key=... and batch_key=..., or pass its summary"
+        raise ValueError(message)
+    return labels_key, batch_key
+
+
 def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[str]:
     names = reference.genes if isinstance(reference, LabelProfiles) else tuple(map(str, reference.var_names))
     for which, cells in (("query", adata), ("reference", reference)):
@@ -217,6 +226,12 @@ def _shared_genes(adata: AnnData, reference: AnnData | LabelProfiles) -> list[st
             message = f"names of genes are not unique in the {which}: {which}.var_names_make_unique()"
             raise ValueError(message)
     own = set(map(str, adata.var_names))
+    if not names:
+        message = (
+            "the reference has no genes, only what was made of it (as model/reference.h5ad has): pass its cells with "
+            "counts, or its summary"
+        )
+        raise ValueError(message)
     shared = [gene for gene in names if gene in own]
     if len(shared) < _FEWEST_GENES:
         all_of_one = len(shared) == min(len(names), len(own))

@@ -10,7 +10,7 @@ import pandas as pd
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
 from scarches_plus._cells import column_of, name_of, names_of
-from scarches_plus._logging import logger
+from scarches_plus._logging import logger, tell
 
 from ._groups._composition import draw_centers, draw_compositions, draw_counts
 from ._novelty._novel_cells import novel_cells
@@ -185,7 +185,8 @@ def differential_abundance(
     answer = pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
     answer.attrs["labels"] = {cells.name: cells.source for cells in table}
     for name, source in answer.attrs["labels"].items():
-        logger.info("labels of %r are %s", name, source)
+        line = f"labels of {name!r} are {source}"
+        tell(line, {"what": "compared", "line": line, "group": name, "source": source})
     return answer
 
 
@@ -301,6 +302,9 @@ def _posterior(
             f"labels {labels_key!r} found in {who} neither in obs nor, with probabilities, in obsm[{slot!r}]: "
             "sp.tl.transfer_labels(..., probabilities=True) writes these (scarches-plus transfer --probabilities)"
         )
+        own = labels_key.removesuffix(_keys.predicted(""))
+        if own != labels_key and own in adata.obs:
+            message += f". Name the labels {own!r}: where they were transferred, their probabilities are compared"
         raise KeyError(message)
     labels = named_labels(adata.obs[labels_key], unknown_category, unlabelled)
     one_hot = (labels.codes[:, None] == np.arange(len(labels.categories))).astype(np.float64)

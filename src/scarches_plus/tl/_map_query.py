@@ -101,8 +101,9 @@ def map_query(
 
     Returns
     -------
-    The mapped model. ``model.state.lineage`` holds a record of each query so far, drift included
-    (:func:`scarches_plus.pl.drift`). Set ``scvi.settings.seed`` right before for a repeatable result.
+    SCVI, SCANVI or TOTALVI
+        The mapped model. ``model.state.lineage`` holds a record of each query so far, drift included
+        (:func:`scarches_plus.pl.drift`). Set ``scvi.settings.seed`` right before for a repeatable result.
 
     Raises
     ------

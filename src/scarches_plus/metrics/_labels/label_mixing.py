@@ -51,10 +51,11 @@ def label_mixing(
 
     Returns
     -------
-    One row per label, sorted, with the columns `n_cells`, `n_batches` that have the label, `largest_share` of its cells
-    in one batch, `expected` (``"mixed"`` or ``"apart"``), `entropy`, the mean of :func:`batch_entropy` of its cells,
-    and `attainable`, the entropy of the batches among the cells of the label: what perfect mixing within the label
-    gives as `k` grows. Both are divided by the logarithm of the number of all batches.
+    pandas.DataFrame
+        One row per label, sorted, with the columns `n_cells`, `n_batches` that have the label, `largest_share` of its
+        cells in one batch, `expected` (``"mixed"`` or ``"apart"``), `entropy`, the mean of :func:`batch_entropy` of its
+        cells, and `attainable`, the entropy of the batches among the cells of the label: what perfect mixing within the
+        label gives as `k` grows. Both are divided by the logarithm of the number of all batches.
 
     Raises
     ------

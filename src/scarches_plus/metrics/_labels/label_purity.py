@@ -37,8 +37,9 @@ def label_purity(
 
     Returns
     -------
-    Mean share per label, between 0 and 1, in sorted order of the labels. A label of `m` cells reaches at most
-    ``(m - 1) / k``; without structure it is near ``(m - 1) / (n - 1)``.
+    pandas.Series
+        Mean share per label, between 0 and 1, in sorted order of the labels. A label of `m` cells reaches at most ``(m
+        - 1) / k``; without structure it is near ``(m - 1) / (n - 1)``.
 
     Raises
     ------

@@ -54,8 +54,9 @@ def mixing_along(
 
     Returns
     -------
-    One row per bin, in order, with the columns `first` and `last` position, `n_cells` and mean `entropy` in nats, or in
-    units of its maximum if `normalize`.
+    pandas.DataFrame
+        One row per bin, in order, with the columns `first` and `last` position, `n_cells` and mean `entropy` in nats,
+        or in units of its maximum if `normalize`.
 
     Raises
     ------

@@ -49,8 +49,9 @@ def neighbor_preservation(
 
     Returns
     -------
-    Mean Jaccard index: 1 if every neighbourhood is kept, near ``k / (2 n)`` for an embedding without structure. With
-    ``among="all"`` about ``1 / (2 b - 1)`` at most, if `b` batches of equal size mix.
+    float
+        Mean Jaccard index: 1 if every neighbourhood is kept, near ``k / (2 n)`` for an embedding without structure.
+        With ``among="all"`` about ``1 / (2 b - 1)`` at most, if `b` batches of equal size mix.
 
     Raises
     ------

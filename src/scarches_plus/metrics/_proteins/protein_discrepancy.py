@@ -41,8 +41,9 @@ def protein_discrepancy(
 
     Returns
     -------
-    Mean over the cells of the squared difference, summed over the proteins. Without structure near ``1 + 1 / k`` times
-    the summed variance of the proteins.
+    float
+        Mean over the cells of the squared difference, summed over the proteins. Without structure near ``1 + 1 / k``
+        times the summed variance of the proteins.
 
     Raises
     ------

@@ -141,7 +141,10 @@ def embedding_of(adata: AnnData, key: str, owner: str = "adata") -> np.ndarray:
         If it is no table of finite numbers.
     """
     if key not in adata.obsm:
-        message = f"embedding {key!r} not found in {owner}.obsm, which holds {sorted(adata.obsm)}"
+        message = (
+            f"embedding {key!r} not found in {owner}.obsm, which holds {sorted(adata.obsm)}: map the cells first "
+            "(sp.tl.map_query, or sp.tl.embed for cells of the reference), or name another with use_rep"
+        )
         raise KeyError(message)
     values = adata.obsm[key]
     values = in_memory(values.to_numpy() if hasattr(values, "iloc") else values, f"{owner}.obsm[{key!r}]")
