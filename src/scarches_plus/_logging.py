@@ -1,4 +1,4 @@
-"""Set up the package's logger, silent until the user configures logging, and quiet libraries where they are called."""
+"""Set up the package's logger, silent until the user configures logging, and quiet libraries."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ from cyclopts import App, Group, Parameter, Token
 
 from scarches_plus import _limits
 
+from ._console import console
+
 app = App(
     name="scarches-plus",
     help="Map single-cell data onto reference models: from files of cells to .h5ad files.",
@@ -24,7 +26,7 @@ HUB_HELP = "Find, fetch and check models that are shared as bundles."
 OF_ALL = Group("Every command", sort_key=9)
 #: Task to its commands, and where their functions are; these are imported when they are called, or their help is shown.
 _COMMANDS = {
-    "Start": {"demo": "_demo:demo", "check": "_check:check_", "genes": "_genes:genes", "app": "_page:app_"},
+    "Start": {"demo": "_demo:demo", "check": "_checking:check_", "genes": "_checking:genes", "app": "_page:app_"},
     "Map and annotate": {
         "annotate": "_annotate:annotate",
         "map": "_mapping:map_",
@@ -45,7 +47,6 @@ _COMMANDS = {
     },
     "Judge": {"report": "_scoring:report", "joint": "_scoring:joint", "evaluate": "_scoring:evaluate"},
     "Build and share": {"build": "_building:build", "bundle": "_models:bundle", "hub": "_hub:hub"},
-    "Shell": {"completion": "_completion:completion"},
 }
 
 
@@ -66,6 +67,24 @@ def _add_commands() -> None:
 
 
 _add_commands()
+
+
+@app.command(group=Group("Shell", sort_key=len(_COMMANDS)))
+def completion(shell: Literal["bash", "zsh", "fish", "powershell"]) -> None:
+    """Print a script by which a shell completes commands, options and their values.
+
+    Save it where the shell looks for such scripts, for example for bash: scarches-plus completion bash >
+    ~/.local/share/bash-completion/completions/scarches-plus
+
+    Parameters
+    ----------
+    shell
+        The shell.
+    """
+    script = app.generate_completion(shell=shell)
+    console.result("script", script, script)
+
+
 for _flag in ("--help", "--version"):
     app[_flag].group = (OF_ALL,)
 

@@ -19,6 +19,8 @@ from scarches_plus.cli._steps import console
 if TYPE_CHECKING:
     from anndata import AnnData
 
+#: Cells of a group that are compared, unless all are asked for; the number of BA-scVI's paper.
+_SAMPLE = 2000
 #: Genes of a group that are printed.
 _SHOWN = 8
 
@@ -60,8 +62,9 @@ def markers(
     adata = read_cells(cells, reading)
     require_columns(adata, cells, groupby=groupby)
     require_counts(adata, cells, layer)
-    limit = {"max_cells": None} if all_cells else {}
-    tl.rank_genes(adata, groupby, groups=groups or None, layer=layer, n_genes=n_genes, **limit)
+    tl.rank_genes(
+        adata, groupby, groups=groups or None, layer=layer, n_genes=n_genes, max_cells=None if all_cells else _SAMPLE
+    )
     table = _ranked(adata)
     write_file(out, lambda file: for_csv(table).to_csv(file, index=False))
     best = table.groupby("group", sort=False, observed=True)["gene"].agg(lambda genes: ", ".join(genes[:_SHOWN]))

@@ -157,6 +157,7 @@ def _embedding(adata: AnnData | MuData, key: str, record: Mapping[str, Any]) -> 
         "trained_parameters": int(mapping["trained_parameters"]),
         "total_parameters": int(mapping["total_parameters"]),
         "strategy": str(mapping["strategy"]),
+        "engine": str(mapping["engine"]),
         "drift": drift,
     }
     line = (
