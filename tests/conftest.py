@@ -173,6 +173,14 @@ def cache_folder():
 
 
 @pytest.fixture
+def process_of_map_many():
+    """Start a process as ``map_many`` does: ``process_of_map_many(n_threads)``."""
+    from scarches_plus.tl._many._processes import _process
+
+    return _process
+
+
+@pytest.fixture
 def on_screen(monkeypatch):
     """Let a person look at the standard error, as in a terminal."""
     monkeypatch.setattr("scarches_plus._settings._is_terminal", lambda _: True)

@@ -121,6 +121,14 @@ def test_the_accelerator(model_and_query, monkeypatch):
         sp.tl.map_query(query.copy(), model, max_epochs=1)
 
 
+def test_other_processes_take_the_accelerator_over(process_of_map_many):
+    with sp.settings.override(accelerator="mps"):
+        process = process_of_map_many(1)
+    assert sp.settings.accelerator == "auto"
+    assert process.submit(eval, "__import__('scarches_plus').settings.accelerator").result() == "mps"
+    process.shutdown()
+
+
 @pytest.mark.parametrize("engine", ["auto", "scvi"])
 @pytest.mark.parametrize("recipe", ["scvi", "scanvi"])
 def test_progress_where_a_person_looks(recipe, engine):

@@ -129,7 +129,7 @@ def in_notebook() -> bool:
 
 def say(line: str) -> None:
     """Write a line for the person who looks: below the cell of a notebook, else to the standard error."""
-    with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # a terminal that is gone, or none
         (sys.stdout if in_notebook() else sys.stderr).write(f"{line}\n")
 
 

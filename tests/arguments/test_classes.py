@@ -70,6 +70,7 @@ MADE = {
     "model.Surgery", "pp.GeneReport", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.ExpressionClassifier", "tl.LabelProfiles",
     "tl.ReferenceMap",
     "tl.ReferenceSummary",
+    "tl.Summary",
     "train.AdversarialTrainingPlan", "train.Anchors", "train.FreeEntries", "train.Grouping", "train.Importance",
     "train.LatentSummary", "train.Penalty", "train.SemiSupervisedTrainingPlan", "train.Setting", "train.Step",
     "train.TrainingPlan",

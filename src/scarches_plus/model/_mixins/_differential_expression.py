@@ -83,9 +83,9 @@ class DifferentialExpressionMixin:
         given = signature(parent).bind_partial(*args, **kwargs).arguments
         given |= given.pop("kwargs", {})
         given = {**self._options_of_likelihood(), **given}
+        given = {name: _RULES[name](name, value) if name in _RULES else value for name, value in given.items()}
         if not settings.shows_progress(sys.stdout):  # where scvi-tools draws
             given["silent"] = True
-        given = {name: _RULES[name](name, value) if name in _RULES else value for name, value in given.items()}
         adata = given.get("adata")
         check.cells("adata", adata, mudata=True, or_none=True)
         own = adata is None or adata is self.adata  # type: ignore[attr-defined]

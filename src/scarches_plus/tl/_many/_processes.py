@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
 from scarches_plus._logging import logger, quiet_libraries
+from scarches_plus._settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from concurrent.futures import Future
+
+    from scarches_plus._settings import Accelerator
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,4 +97,10 @@ def _process(n_threads: int) -> Any:
         "MPLBACKEND": "agg",
         "PYTHONWARNINGS": "ignore",
     }
-    return ProcessPoolExecutor(1, env=env, initializer=quiet_libraries)
+    return ProcessPoolExecutor(1, env=env, initializer=_begin, initargs=(settings.accelerator,))
+
+
+def _begin(accelerator: Accelerator) -> None:
+    """Set up a process that is ours as its parent is."""
+    quiet_libraries()
+    settings.accelerator = accelerator
