@@ -3,7 +3,7 @@
     python benchmarks/hub_upload.py
 
 Zenodo is tests/invenio_server.py, on this machine. Lines of the server begin with "<", those of the package with "-";
-requests for files of a draft are left out where they go well. docs/guide/hub.md shows the output.
+requests for files of a draft are left out where they go well. docs/guide/publish.md shows the output.
 """
 
 import logging

@@ -3,10 +3,13 @@
 import ast
 import inspect
 import logging
+import os
+import re
 import shutil
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+import yaml
 from sphinx.application import Sphinx
 
 from scarches_plus.model import RECIPES
@@ -44,6 +47,37 @@ LINES = [
 ]
 (HERE / "recipes.md").write_text("\n".join(LINES) + "\n")
 
+# The papers to cite, which CITATION.cff has; pages cite them by the first word of the note: {cite:p}`scarches`.
+ENTRIES = []
+for paper in yaml.safe_load((HERE.parent / "CITATION.cff").read_text())["references"]:
+    names = [one.get("name") or f"{one['family-names']}, {one['given-names']}" for one in paper["authors"]]
+    fields = {
+        "author": " and ".join(names),
+        "title": f"{{{paper['title']}}}",
+        "year": paper["year"],
+        "journal": paper.get("journal") or paper["collection-title"],
+        "volume": paper.get("volume"),
+        "pages": "--".join(str(paper[end]) for end in ("start", "end") if end in paper),
+        "doi": paper.get("doi"),
+        "url": paper.get("url") or paper.get("repository-code"),
+    }
+    lines = [f"  {name} = {{{value}}}" for name, value in fields.items() if value]
+    key = re.split(r"\W", paper["notes"].replace("-", ""))[0].lower()
+    ENTRIES.append(f"@article{{{key},\n" + ",\n".join(lines) + "\n}\n")
+(HERE / "references.bib").write_text("\n".join(ENTRIES))
+
+# What programs that read documentation ask for (llmstxt.org): every page by name, with its first sentence.
+SITE = "https://scarches-plus.readthedocs.io/en/latest"
+PAGES = ["# scarches_plus", "> Reference mapping of single-cell data on scvi-tools.", ""]
+for page in sorted([*HERE.glob("*.md"), *(HERE / "start").glob("*.md"), *(HERE / "guide").glob("*.md")]):
+    title, _, text = page.read_text().partition("\n")
+    prose = [part for part in text.split("\n\n") if re.match(r"[A-Z{`*]", part.strip())]
+    said = " ".join(re.sub(r"[*`]", "", prose[0] if prose else "").split()).partition(". ")[0].rstrip(".")
+    where = page.relative_to(HERE).with_suffix(".html")
+    PAGES.append(f"- [{title.lstrip('# ')}]({SITE}/{where}): {said}")
+(HERE / "_extra").mkdir(exist_ok=True)
+(HERE / "_extra" / "llms.txt").write_text("\n".join(PAGES) + "\n")
+
 project = "scarches_plus"
 author = "scarches_plus developers"
 copyright = "2026, scarches_plus developers"
@@ -56,8 +90,22 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxcontrib.bibtex",
 ]
-exclude_patterns = ["_build", "_static", "recipes.md"]
+exclude_patterns = ["_build", "_extra", "_static", "recipes.md"]
+bibtex_bibfiles = ["references.bib"]
+
+# Links to the documentation of others need the network: only where the site is built.
+if os.environ.get("READTHEDOCS") or os.environ.get("DOCS_ONLINE"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "anndata": ("https://anndata.readthedocs.io/en/stable/", None),
+        "pandas": ("https://pandas.pydata.org/docs/", None),
+        "scanpy": ("https://scanpy.readthedocs.io/en/stable/", None),
+        "scvi": ("https://docs.scvi-tools.org/en/stable/", None),
+        "torch": ("https://pytorch.org/docs/stable/", None),
+    }
 templates_path = ["_templates"]
 
 # Notebooks are stored with their outputs.
@@ -75,6 +123,7 @@ autodoc_typehints_format = "short"
 napoleon_google_docstring = False
 
 html_static_path = ["_static"]
+html_extra_path = ["_extra"]
 html_css_files = ["tables.css"]
 html_theme = "sphinx_book_theme"
 html_title = "scarches_plus"

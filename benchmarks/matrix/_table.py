@@ -23,6 +23,8 @@ SHOWN = (
     "total", "mixing", "conservation", "EBM", "KNI", "neighbour preservation", "transfer accuracy", "transfer AUROC",
     "own accuracy", "reference drift", "query CPU seconds",
 )  # fmt: skip
+#: Scores side by side: wider tables are cut off on a page.
+_MOST_SCORES = 7
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -110,12 +112,9 @@ def _markdown(title: str, summary: pd.DataFrame, matrix: Matrix, sign: str = "")
         scores = [name for name in SHOWN if name in set(one["score"])]
         cells = {(line.method, line.score): _cell(line.mean, line.high - line.mean, sign) for line in one.itertuples()}
         methods = [name for name in matrix.methods if name in set(one["method"])]
-        parts.append(
-            "\n".join(
-                markdown_lines(["method", *scores], [[m, *(cells.get((m, s), "") for s in scores)] for m in methods])
-            )
-        )
-        parts.append("")
+        for some in (scores[i : i + _MOST_SCORES] for i in range(0, len(scores), _MOST_SCORES)):
+            table = [[m, *(cells.get((m, s), "") for s in some)] for m in methods]
+            parts += ["\n".join(markdown_lines(["method", *some], table)), ""]
     return "\n".join(parts)
 
 

@@ -8,6 +8,7 @@ import scib_metrics
 from anndata import AnnData
 from scib_metrics.nearest_neighbors import NeighborsResults
 from scipy.sparse import csr_matrix
+from scipy.stats import binom, entropy
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
@@ -305,3 +306,48 @@ def test_wrong_input_is_named(adata, change, error, message):
     arguments = {"embeddings": ["good"], "batch_key": "batch", "labels_key": "cell_type", "progress": False, **change}
     with pytest.raises(error, match=message):
         sp.metrics.evaluate(adata, arguments.pop("embeddings"), arguments.pop("batch_key"), **arguments)
+
+
+DRAWABLE = ["EBM", "iLISI", "cLISI", "graph connectivity", "label purity", "KNI", "RbNI", "mapping"]
+
+
+def test_scores_over_draws_are_means_over_disjoint_cells(adata, full):
+    evaluate = {"batch_key": "batch", "labels_key": "cell_type", "reference_mask": "is_reference", "progress": False}
+    report = sp.metrics.evaluate(adata, ["good", "apart"], scores=DRAWABLE, n_cells=100, n_draws=3, **evaluate)
+    assert (report.scores["n_cells"] <= 100).all()
+    assert (report.scores["low"] < report.scores["value"]).any()
+    assert "300 cells, of which 100 were drawn 3 times, 2 batches" in str(report)
+    counts = report.per_label[report.per_label["embedding"] == "good"].set_index("label")["n_cells"]
+    pd.testing.assert_series_equal(
+        counts, adata.obs["cell_type"].value_counts(), check_names=False, check_like=True, check_index_type=False
+    )  # every cell is in one draw: 3 x 100 of 300
+    expected = full.per_label.set_index(["embedding", "label"])["expected"]
+    found = report.per_label.set_index(["embedding", "label"])["expected"]
+    pd.testing.assert_series_equal(found, expected.loc[found.index], check_names=False)
+    one = sp.metrics.evaluate(adata, "good", scores=["KNI"], n_cells=100, n_draws=1, **evaluate)
+    assert one.scores[["low", "high"]].isna().all(axis=None)
+    whole = sp.metrics.evaluate(adata, "good", scores=["KNI", "EBM"], n_cells=N, **evaluate)
+    for score in ("KNI", "EBM"):
+        assert value(whole, "good", score) == value(full, "good", score)
+
+
+def test_intervals_hold_the_expected_score():
+    """Batches dealt at random: the expected entropy among 15 neighbours is that of a binomial distribution."""
+    rng, of_batch = np.random.default_rng(1), np.arange(16)
+    shares = np.column_stack([of_batch, 15 - of_batch]) / 15
+    expected = binom.pmf(of_batch, 15, 0.5) @ entropy(shares, base=2, axis=1)
+    inside = []
+    for _ in range(12):
+        obs = pd.DataFrame({"batch": rng.choice(["a", "b"], 1000)}, index=np.arange(1000).astype(str))
+        cells = AnnData(np.zeros((1000, 1), dtype=np.float32), obs, obsm={"X": rng.normal(size=(1000, 2))})
+        drawn = sp.metrics.evaluate(cells, "X", "batch", scores=["EBM"], n_cells=200, n_draws=5, progress=False)
+        row = drawn.scores.iloc[0]
+        inside.append(row["low"] <= expected <= row["high"])
+    assert np.mean(inside) >= 0.75
+
+
+def test_draws_need_cells(adata):
+    with pytest.raises(ValueError, match=r"4 draws of n_cells=100 are more than the 300 cells.*at most 75"):
+        sp.metrics.evaluate(adata, "good", "batch", n_cells=100, n_draws=4)
+    with pytest.raises(ValueError, match="n_draws=3 draws need a number of cells each: give n_cells, such as 100"):
+        sp.metrics.evaluate(adata, "good", "batch", n_draws=3)

@@ -294,3 +294,27 @@ def test_errors():
         rbni(embedding, batches, labels[1:])
     with pytest.raises(ValueError, match="NaN or infinite coordinates in 1 of 90 cells"):
         rbni(np.where(np.arange(90)[:, None] == 4, np.nan, embedding), batches, labels)
+
+
+@pytest.mark.parametrize("drop_isolated", [False, True])
+def test_drawn_cells_are_scored_by_their_neighbours_among_all(drop_isolated):
+    data = example(400)
+    hits, _, diverse, sizes = naive(*data, 1.0, by_the_code)
+    counted = sizes > 0 if drop_isolated else np.ones(400, dtype=bool)
+    drawn = [rbni(*data, n_cells=100, rng=seed, drop_isolated=drop_isolated) for seed in range(60)]
+    assert {(result.n_scored, result.n_cells) for result in drawn} == {(100, 400)}
+    assert np.mean([result.score for result in drawn]) == pytest.approx(hits[counted].mean(), abs=0.03)
+    assert np.mean([result.diverse for result in drawn]) == pytest.approx(diverse[counted].mean(), abs=0.02)
+    assert np.mean([result.mean_neighbors for result in drawn]) == pytest.approx(sizes.mean(), rel=0.02)
+    covered = [result.interval[0] <= hits[counted].mean() <= result.interval[1] for result in drawn]
+    assert np.mean(covered) >= 0.85
+
+
+def test_blocks_of_neighbours_are_all_counted():
+    """More cells than one step compares with: shares of randomly dealt batches and labels, known in closed form."""
+    rng = np.random.default_rng(0)
+    n = 5_000
+    result = rbni(np.ones((n, 1)) * rng.random((n, 1)), rng.integers(2, size=n), np.repeat(["x"], n), radius=100.0)
+    assert result.mean_neighbors == n - 1
+    assert result.same_batch == pytest.approx(0.5, abs=0.02)
+    assert (result.score, result.n_isolated) == (1.0, 0)

@@ -95,6 +95,8 @@ def evaluate(
     reference_key: str | None = None,
     unlabelled: Unlabelled = None,
     full: bool = False,
+    n_cells: int | None = None,
+    n_draws: int | None = None,
     out: Path = Path("evaluation"),
     reading: Reading = AS_IT_IS,
 ) -> None:
@@ -121,6 +123,10 @@ def evaluate(
         their like.
     full
         Take scores whose time grows with the square of the number of cells, too.
+    n_cells
+        Score so many drawn cells, as if there were no other; by default all up to 500,000, 100,000 of more.
+    n_draws
+        Draw them so many times, no cell twice, for means with intervals.
     out
         Folder for the results.
     """
@@ -140,6 +146,8 @@ def evaluate(
             reference_mask=_reference_mask(adata, reference_key),
             unlabelled=unlabelled,
             scores="full" if full else "cheap",
+            n_cells=n_cells,
+            n_draws=n_draws,
         )
     except KeyboardInterrupt as stop:
         console.print(getattr(stop, "report", ""))

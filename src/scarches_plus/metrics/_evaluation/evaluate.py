@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from itertools import product
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
@@ -21,6 +22,7 @@ from scarches_plus.metrics._shared._scored_cells import ScoredCells
 from scarches_plus.metrics._shared._scores import by_chance, scored
 from scarches_plus.metrics._shared._undefined import PER_LABEL, why_undefined
 
+from .draws import draws, mean_of_labels, mean_of_scores
 from .report import Report
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     unlabelled: Collection[Any] | None = None,
     k: int = 15,
     subsample: int = 20_000,
+    n_cells: int | None = None,
+    n_draws: int | None = None,
     rng: int = 0,
     progress: bool = True,
 ) -> Report:
@@ -93,8 +97,15 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     subsample
         Cells, drawn from each pair of batch and label in proportion, for scores whose time grows with the square of
         their number.
+    n_cells
+        Score so many cells, drawn from each pair of batch and label in proportion, as if there were no other. ``None``:
+        all up to 500,000, 100,000 of more. Time and memory then do not grow with the number of cells; most scores do
+        depend on it, so compare scores of equally many cells only.
+    n_draws
+        Draw `n_cells` so many times, no cell twice; scores are means over the draws, with an interval. ``None``: 3
+        draws, or as many as there are cells for.
     rng
-        Seed of that draw.
+        Seed of these draws.
     progress
         Show a progress bar.
 
@@ -110,8 +121,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         If an embedding or a column is missing.
     ValueError
         If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the
-        same, `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, or a score that was
-        named lacks labels, `reference_mask` or `before`.
+        same, `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, a score that was
+        named lacks labels, `reference_mask` or `before`, or the draws need more cells than there are.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     KeyboardInterrupt
@@ -139,6 +150,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     k = check.whole("k", k, least=1)
     subsample = check.whole("subsample", subsample, least=2)
+    n_cells = None if n_cells is None else check.whole("n_cells", n_cells, least=2)
+    n_draws = None if n_draws is None else check.whole("n_draws", n_draws, least=1)
     check.seed("rng", rng, generator=False)
     check.flags(progress=progress)
     for name in (*names, *([before] if before else [])):
@@ -147,20 +160,23 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
             raise KeyError(message)
         finite_cells(adata.obsm[name], f"adata.obsm[{name!r}]")
     batches, n_batches = _batches(adata, batch_key)
-    _check_k(k, len(batches))
     labels = None if labels_key is None else _labels(adata, labels_key, unlabelled)
+    drawn = draws(batches, labels, n_cells, n_draws, rng)
+    n_drawn = len(batches[drawn[0]])
+    _check_k(k, n_drawn)
     mask = _mask(adata, reference_mask)
     given = {"labels_key": labels is not None, "reference_mask": mask is not None, "before": before is not None}
     wanted = _wanted(scores, {what for what, is_given in given.items() if is_given})
     left_out = _left_out(scores, wanted, given)
     if left_out:
         logger.info("scores left out: %s", "; ".join(f"{score} needs {need}" for score, need in left_out.items()))
-    uncorrected = None if before is None else np.asarray(adata.obsm[before])
-    undefined: dict[tuple[str, str], list[str]] = {}
+    undefined: dict[tuple[str, str], dict[str, None]] = {}
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     provenance = {
         "n_cells": len(batches),
+        "n_drawn": n_drawn,
+        "n_draws": len(drawn),
         "n_batches": n_batches,
         "batch_key": batch_key,
         "labels_key": labels_key,
@@ -170,16 +186,28 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         "seed": rng,
         "versions": {package: version(package) for package in _PACKAGES},
     }
+    if n_drawn < len(batches):
+        logger.info("%d of %d cells are scored, drawn %d times", n_drawn, len(batches), len(drawn))
     try:
-        with progress_bar(len(names) * len(wanted), "Evaluating", unit=" scores", shown=progress) as bar:
-            for name in names:
-                cells = ScoredCells(np.asarray(adata.obsm[name]), batches, labels, k, subsample, rng, mask, uncorrected)
+        n_steps = len(names) * len(drawn) * len(wanted)
+        with progress_bar(n_steps, "Evaluating", unit=" scores", shown=progress) as bar:
+            for name, some in product(names, drawn):
+                cells = ScoredCells(
+                    np.asarray(adata.obsm[name])[some],
+                    batches[some],
+                    None if labels is None else labels[some],
+                    k,
+                    subsample,
+                    rng,
+                    None if mask is None else mask[some],
+                    None if before is None else np.asarray(adata.obsm[before])[some],
+                )
                 for kind, score in wanted:
                     bar.set_postfix_str(for_line(f"{name}: {score}"))
                     start = perf_counter()
-                    numbers, n_cells, why = scored(cells, score)
+                    numbers, n_scored, why = scored(cells, score)
                     if why:
-                        undefined.setdefault((name, why), []).append(score)
+                        undefined.setdefault((name, why), {})[score] = None
                     chance = by_chance(cells, score) if kind == "conservation" and not why else {}
                     seconds = perf_counter() - start
                     rows += [
@@ -189,7 +217,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
                             "score": part,
                             "value": float(number),
                             "chance": float(chance.get(part, np.nan)),
-                            "n_cells": n_cells,
+                            "n_cells": n_scored,
                             "seconds": seconds,
                         }
                         for part, number in numbers.items()
@@ -198,7 +226,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
                 if labels is None:
                     continue
                 if why := why_undefined(PER_LABEL, cells.labelled):
-                    undefined.setdefault((name, why), []).append(PER_LABEL)
+                    undefined.setdefault((name, why), {})[PER_LABEL] = None
                 else:
                     tables.append(cells.per_label().reset_index(names="label").assign(embedding=name))
     except KeyboardInterrupt as stop:
@@ -213,10 +241,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
 
 
 def _report(rows: list[dict[str, Any]], tables: list[pd.DataFrame], provenance: dict[str, Any]) -> Report:
-    per_label = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    if len(per_label):
-        per_label.insert(0, "embedding", per_label.pop("embedding"))
-    return Report(pd.DataFrame(rows), per_label, provenance)
+    return Report(mean_of_scores(rows), mean_of_labels(tables), provenance)
 
 
 def _column(adata: AnnData | MuData, key: str) -> NDArray:

@@ -30,7 +30,8 @@ class Report:
     scores
         Tidy, one row for each embedding and score, with the columns `embedding`, `kind` (``"mixing"``,
         ``"conservation"``, ``"agreement"`` or ``"mapping"``), `score`, `value` (higher is better, NaN where it is not
-        defined), `chance` (for conservation, the value if labels were dealt at random), `n_cells` it was computed on,
+        defined; over several draws of cells their mean), `low` and `high` (its interval of 95 % over draws, NaN without
+        them), `chance` (for conservation, the value if labels were dealt at random), `n_cells` it was computed on,
         and `seconds`.
     per_label
         One row for each embedding and label: :func:`label_mixing`, with the label's :func:`label_purity`. Empty
@@ -84,7 +85,9 @@ class Report:
 
     def _title(self) -> str:
         n_cells, n_batches = (self.provenance.get(name, "?") for name in ("n_cells", "n_batches"))
-        return f"{n_cells} cells, {n_batches} batches; 1 is best"
+        n_drawn, n_draws = (self.provenance.get(name, "?") for name in ("n_drawn", "n_draws"))
+        drawn = "" if n_drawn in {n_cells, "?"} else f", of which {n_drawn} were drawn {n_draws} times"
+        return f"{n_cells} cells{drawn}, {n_batches} batches; 1 is best"
 
     def to_html(self, path: str | Path) -> None:
         """Write one page with the scores, the table per label and how they came about.

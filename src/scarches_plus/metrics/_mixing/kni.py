@@ -45,14 +45,19 @@ class KNIScore(Intersection):
         Share of the cells with enough neighbours from other batches.
     same_batch
         Mean share of a cell's neighbours that are of its batch.
+    interval
+        Between which two numbers the score of all cells lies, at 95 % (Wilson 1927), where `n_cells` were drawn; else
+        twice the score. It is about the draw, not about other donors: for these see `per_batch`.
     per_batch
         One row per batch: `n`, `score`, `accuracy_knn` and `diverse`.
     confusion
         Counts of the diverse cells, labels by labels predicted from other batches.
     confusion_knn
         Counts of all cells, labels by labels predicted from all neighbours.
+    n_scored
+        Cells that got a score: all, or those drawn by `n_cells`.
     n_cells
-        Cells that the score is about. At a fixed `k` it depends on their number.
+        Cells among which neighbours were sought. At a fixed `k` the score depends on their number.
     n_unlabelled
         Cells without a label, left out.
     options
@@ -65,9 +70,11 @@ class KNIScore(Intersection):
     accuracy_knn: float
     diverse: float
     same_batch: float
+    interval: tuple[float, float]
     per_batch: pd.DataFrame
     confusion: pd.DataFrame
     confusion_knn: pd.DataFrame
+    n_scored: int
     n_cells: int
     n_unlabelled: int
     options: dict[str, Any] = field(default_factory=dict)
@@ -84,6 +91,7 @@ def kni(
     include_self: bool = False,
     unlabelled: Collection[Any] | None = None,
     subsample: int | None = None,
+    n_cells: int | None = None,
     rng: np.random.Generator | int | None = None,
     neighbors: ArrayLike | None = None,
 ) -> KNIScore:
@@ -122,8 +130,11 @@ def kni(
     subsample
         Take this many of the labelled cells, each batch in proportion to its size (to within a cell), as if there were
         no other: for scores at equal numbers of cells.
+    n_cells
+        Score this many of the cells only, each batch in proportion to its size, by their neighbours among all: an
+        estimate of the score of all cells, with an `interval`, in time that grows with their number alone.
     rng
-        Random generator or seed of the draw.
+        Random generator or seed of the draws.
     neighbors
         Indices of the nearest other cells of every cell, nearest first, shape ``(n, at least k)``, if they are known
         already; nothing is scaled or searched then. Takes neither unlabelled cells nor `subsample`.
@@ -136,8 +147,8 @@ def kni(
     ------
     ValueError
         If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled
-        cell has no batch or all have the same, `k` or `subsample` exceeds the cells, a threshold is out of range, or
-        `neighbors` contains cells as neighbours of themselves.
+        cell has no batch or all have the same, `k`, `subsample` or `n_cells` exceeds the cells, a threshold is out
+        of range, or `neighbors` contains cells as neighbours of themselves.
     TypeError
         If `unlabelled` is a string.
 
@@ -166,16 +177,20 @@ def kni(
     check.flags(include_self=include_self)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
+    n_cells = None if n_cells is None else check.whole("n_cells", n_cells, least=1)
     check.seed("rng", rng)
     n_neighbors = _checked_neighbors(k, min_other, include_self=include_self)
     points = dense(embedding)
-    cells = labelled_cells(batches, labels, len(points), unlabelled=unlabelled, subsample=subsample, rng=rng)
+    cells = labelled_cells(
+        batches, labels, points.shape, unlabelled=unlabelled, subsample=subsample, n_cells=n_cells, rng=rng
+    )
     if neighbors is None:
-        indices = nearest_within(scaled(finite_cells(points[cells.rows], "embedding")), n_neighbors).indices
+        around = scaled(finite_cells(points[cells.rows], "embedding"))
+        indices = nearest_within(around, n_neighbors, rows=cells.scored).indices
     else:
-        indices = _given(neighbors, cells, n_neighbors, subsample)
+        indices = _given(neighbors, cells, n_neighbors, subsample)[cells.scored]
     if include_self:
-        indices = np.column_stack([np.arange(len(indices)), indices])
+        indices = np.column_stack([cells.scored, indices])
 
     votes = _votes(cells, indices)
     diverse = votes.n_same / k < max_same_batch if min_other is None else k - votes.n_same >= min_other
@@ -216,7 +231,7 @@ def _votes(cells: CodedCells, indices: NDArray) -> Votes:
         rows = slice(start, start + step)
         near = indices[rows]
         ballots = cells.labels[near] + n_labels * np.arange(len(near))[:, None]
-        foreign = cells.batches[near] != cells.batches[rows, None]
+        foreign = cells.batches[near] != cells.batches[cells.scored[rows], None]
         size = len(near) * n_labels
         everyone = np.bincount(ballots.ravel(), minlength=size).reshape(-1, n_labels)
         others = np.bincount(ballots[foreign], minlength=size).reshape(-1, n_labels)

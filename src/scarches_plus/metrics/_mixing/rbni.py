@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-_CHUNK = 2**20  # pairs of cells that one step holds
+_CHUNK = 2**20  # coordinates that one step compares
+_ROWS = 2**9  # cells whose neighbours are sought at once
+_BLOCK = 2**11  # and those that one step compares with
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +47,9 @@ class RbNIScore(Intersection):
         Share of the cells with enough neighbours from other batches.
     same_batch
         Mean share of a cell's neighbours that are of its batch, over cells with neighbours.
+    interval
+        Between which two numbers the score of all cells lies, at 95 % (Wilson 1927), where `n_cells` were drawn; else
+        twice the score. It is about the draw, not about other donors: for these see `per_batch`.
     mean_neighbors
         Mean number of neighbours.
     per_batch
@@ -53,6 +58,8 @@ class RbNIScore(Intersection):
         Counts of the diverse cells, labels by labels predicted from other batches.
     confusion_radius
         Counts of the cells with neighbours, labels by labels predicted from all neighbours.
+    n_scored
+        Cells that got a score: all, or those drawn by `n_cells`.
     n_cells
         Cells among which neighbours were sought.
     n_isolated
@@ -69,10 +76,12 @@ class RbNIScore(Intersection):
     accuracy_radius: float
     diverse: float
     same_batch: float
+    interval: tuple[float, float]
     mean_neighbors: float
     per_batch: pd.DataFrame
     confusion: pd.DataFrame
     confusion_radius: pd.DataFrame
+    n_scored: int
     n_cells: int
     n_isolated: int
     n_unlabelled: int
@@ -90,6 +99,7 @@ def rbni(
     drop_isolated: bool = False,
     unlabelled: Collection[Any] | None = None,
     subsample: int | None = None,
+    n_cells: int | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> RbNIScore:
     r"""Radius-based neighbours intersection (RbNI): do cells of other batches nearby know a cell's label.
@@ -98,8 +108,8 @@ def rbni(
     after the same scaling. A cell is diverse if the share of its neighbours that are of its own batch is below
     `max_same_batch`. A cell without neighbours is not diverse and counts as a failure.
 
-    The search is exact: its time grows with the square of the number of cells (measured in ``benchmarks/kni.py``), its
-    memory with the number of cells.
+    The search is exact: its time grows with the square of the number of cells (measured in ``benchmarks/kni.py``), or
+    with their number where `n_cells` of them are scored; its memory grows with the number of cells.
 
     Parameters
     ----------
@@ -125,8 +135,11 @@ def rbni(
     subsample
         Take this many of the labelled cells, each batch in proportion to its size (to within a cell), as if there were
         no other: for scores at equal numbers of cells.
+    n_cells
+        Score this many of the cells only, each batch in proportion to its size, by their neighbours among all: an
+        estimate of the score of all cells, with an `interval`, in time that grows with their number alone.
     rng
-        Random generator or seed of the draw.
+        Random generator or seed of the draws.
 
     Returns
     -------
@@ -136,8 +149,8 @@ def rbni(
     ------
     ValueError
         If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled
-        cell has no batch or all have the same, `subsample` exceeds the cells, `radius` is not positive and finite, or a
-        threshold is out of range.
+        cell has no batch or all have the same, `subsample` or `n_cells` exceeds the cells, `radius` is not positive
+        and finite, or a threshold is out of range.
     TypeError
         If `unlabelled` is a string.
 
@@ -162,9 +175,12 @@ def rbni(
     check.flags(drop_isolated=drop_isolated)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
+    n_cells = None if n_cells is None else check.whole("n_cells", n_cells, least=1)
     check.seed("rng", rng)
     points = dense(embedding)
-    cells = labelled_cells(batches, labels, len(points), unlabelled=unlabelled, subsample=subsample, rng=rng)
+    cells = labelled_cells(
+        batches, labels, points.shape, unlabelled=unlabelled, subsample=subsample, n_cells=n_cells, rng=rng
+    )
     votes = _votes(cells, scaled(finite_cells(points[cells.rows], "embedding")), radius)
 
     some = votes.n_all > 0
@@ -186,21 +202,33 @@ def rbni(
 
 
 def _votes(cells: CodedCells, points: NDArray[np.float64], radius: float) -> Votes:
-    """Go through the cells batch by batch, so that those of the same batch are a block of columns."""
+    """Count neighbours block by block, each block of neighbours being of one batch."""
     order = np.argsort(cells.batches, kind="stable")
+    place = np.argsort(order)[cells.scored]
     points, labels = points[order], cells.labels[order]
-    one_hot = np.zeros((len(points), len(cells.label_names)), dtype=np.float32)
-    one_hot[np.arange(len(points)), labels] = 1
-    within = _Within(points, radius)
-    votes, step = Votes.empty(len(points)), max(1, _CHUNK // len(points))
-    edges = np.concatenate([[0], np.cumsum(np.bincount(cells.batches))])
-    for first, last in pairwise(edges.tolist()):
-        for start in range(first, last, step):
-            rows = np.arange(start, min(start + step, last))
-            near = within(rows).astype(np.float32)  # counts are exact below 2**24 cells
-            everyone = near @ one_hot
-            votes.count(order[rows], everyone, everyone - near[:, first:last] @ one_hot[first:last])
+    n_labels, within, votes = len(cells.label_names), _Within(points, radius), Votes.empty(len(place))
+    blocks = [
+        (batch, slice(start, min(start + _BLOCK, last)))
+        for batch, (first, last) in enumerate(pairwise(_edges(cells.batches)))
+        for start in range(first, last, _BLOCK)
+    ]
+    for start in range(0, len(place), _ROWS):
+        some = slice(start, start + _ROWS)
+        everyone = np.zeros((len(place[some]), n_labels))
+        same = everyone.copy()
+        own = cells.batches[cells.scored[some]]
+        for batch, block in blocks:
+            near = within(place[some], block).astype(np.float32)  # counts are exact below 2**24 cells
+            counts = near @ np.eye(n_labels, dtype=np.float32)[labels[block]]
+            everyone += counts
+            same[own == batch] += counts[own == batch]
+        votes.count(some, everyone, everyone - same)
     return votes
+
+
+def _edges(batches: NDArray[np.int64]) -> list[int]:
+    """Return where each batch begins among sorted cells, and where the last one ends."""
+    return [0, *np.cumsum(np.bincount(batches)).tolist()]
 
 
 class _Within:
@@ -212,11 +240,11 @@ class _Within:
     def __init__(self, points: NDArray[np.float64], radius: float) -> None:
         self.points, self.radius = points, radius
         self.squares = np.einsum("id,id->i", points, points)
-        self.right = np.column_stack([points, self.squares / -2]).T
 
-    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Mask of shape ``(rows, cells)``; :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` is what the product gives."""
-        product = np.column_stack([self.points[rows], np.ones(len(rows))]) @ self.right
+    def __call__(self, rows: NDArray[np.int64], block: slice) -> NDArray[np.bool_]:
+        """Mask of shape ``(rows, block)``; :math:`x y - y^2 / 2 = (x^2 - |x - y|^2) / 2` decides."""
+        others = self.points[block]
+        product = self.points[rows] @ others.T - self.squares[block] / 2
         squares = self.squares[rows, None]
         rounding = 64 * (self.points.shape[1] + 8) * np.finfo(float).eps * (np.sqrt(squares) + self.radius) ** 2
         middle = (squares - self.radius**2) / 2
@@ -225,7 +253,8 @@ class _Within:
         step = max(1, _CHUNK // self.points.shape[1])
         for start in range(0, len(left), step):
             i, j = left[start : start + step], right[start : start + step]
-            apart = self.points[rows[i]] - self.points[j]
+            apart = self.points[rows[i]] - others[j]
             near[i, j] = np.sqrt(np.einsum("pd,pd->p", apart, apart)) <= self.radius
-        near[np.arange(len(rows)), rows] = False
+        itself = (rows >= block.start) & (rows < block.stop)
+        near[itself, rows[itself] - block.start] = False
         return near

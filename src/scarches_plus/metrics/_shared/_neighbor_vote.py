@@ -8,6 +8,7 @@ from warnings import warn
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from scarches_plus._cells import names_of, without_label
 from scarches_plus._text import for_terminal
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class CodedCells:
-    """The cells that count: their rows, and codes of their batches and labels, in sorted order of the names."""
+    """The cells that count: their rows, and codes of their batches and labels, in sorted order of the names.
+
+    ``scored`` are the places, among these, of the cells that get a score; all of them vote.
+    """
 
     rows: NDArray[np.int64]
     batches: NDArray[np.int64]
@@ -30,6 +34,7 @@ class CodedCells:
     labels: NDArray[np.int64]
     label_names: list[Any]
     n_unlabelled: int
+    scored: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +65,24 @@ class Votes:
 def labelled_cells(
     batches: ArrayLike,
     labels: ArrayLike,
-    n_cells: int,
+    shape: tuple[int, ...],
     *,
     unlabelled: Collection[Any] | None,
     subsample: int | None,
+    n_cells: int | None,
     rng: np.random.Generator | int | None,
 ) -> CodedCells:
-    """Leave out cells without a label, then draw `subsample` of the others, each batch in proportion to its size."""
+    """Leave out cells without a label, then draw `subsample` of the others, and of these `n_cells` that get a score.
+
+    Both draws take each batch in proportion to its size.
+    """
     batch_of, label_of = as_column(batches), as_column(labels)
     for values, what in ((batch_of, "batches"), (label_of, "labels")):
-        if values.shape != (n_cells,):
-            message = f"{what} must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
+        if values.shape != shape[:1]:
+            message = f"{what} must have one entry for each of the {shape[0]} cells; its shape is {values.shape}"
             raise ValueError(message)
 
+    rng = np.random.default_rng(rng)
     labelled = ~without_label(names_of(label_of), unlabelled)
     rows = np.flatnonzero(labelled)
     if not len(rows):
@@ -80,20 +90,23 @@ def labelled_cells(
         raise ValueError(message)
     if subsample is not None:
         codes, _ = coded_batches(batch_of[rows], len(rows))
-        rows = rows[_draw(codes, subsample, np.random.default_rng(rng))]
+        rows = rows[_draw(codes, subsample, rng)]
     batch_codes, batch_names = coded_batches(batch_of[rows], len(rows))
     if len(batch_names) < 2:
         message = f"the votes come from other batches; every labelled cell is of batch {batch_names[0]!r}"
         raise ValueError(message)
     label_codes, label_names = coded_batches(label_of[rows], len(rows), "labels")
-    return CodedCells(rows, batch_codes, batch_names, label_codes, label_names, int((~labelled).sum()))
+    scored = np.arange(len(rows)) if n_cells is None else _draw(batch_codes, n_cells, rng, "n_cells")
+    return CodedCells(rows, batch_codes, batch_names, label_codes, label_names, int((~labelled).sum()), scored)
 
 
-def _draw(batches: NDArray[np.int64], n_drawn: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _draw(
+    batches: NDArray[np.int64], n_drawn: int, rng: np.random.Generator, what: str = "subsample"
+) -> NDArray[np.int64]:
     """Cells at even steps through the batches, shuffled within: any cell equally likely, any batch to within a cell."""
     n_cells = len(batches)
     if not 1 <= n_drawn <= n_cells:
-        message = f"subsample={n_drawn} cells cannot be drawn from {n_cells} labelled ones"
+        message = f"{what}={n_drawn} cells cannot be drawn from {n_cells} labelled ones"
         raise ValueError(message)
     order = np.lexsort((rng.random(n_cells), batches))
     steps = (np.arange(n_drawn) + rng.random()) * (n_cells / n_drawn)
@@ -128,16 +141,16 @@ def scores(
 
     A cell without neighbours must not be `diverse`; it fails in every share, or is left out of all.
     """
-    some = votes.n_all > 0
+    some, labels, batches = votes.n_all > 0, cells.labels[cells.scored], cells.batches[cells.scored]
     counted = some if drop_isolated else np.ones(len(some), dtype=bool)
     of_cells = {
-        "score": diverse & (votes.by_others == cells.labels),
-        f"accuracy_{search}": some & (votes.by_all == cells.labels),
+        "score": diverse & (votes.by_others == labels),
+        f"accuracy_{search}": some & (votes.by_all == labels),
         "diverse": diverse,
     }
     names = pd.Index(cells.batch_names, name="batch")
-    n = np.bincount(cells.batches[counted], minlength=len(names))
-    hits = {name: np.bincount(cells.batches[hit], minlength=len(names)) for name, hit in of_cells.items()}
+    n = np.bincount(batches[counted], minlength=len(names))
+    hits = {name: np.bincount(batches[hit], minlength=len(names)) for name, hit in of_cells.items()}
     with np.errstate(invalid="ignore"):
         totals = {name: float(hit.sum() / n.sum()) for name, hit in hits.items()}
         per_batch = pd.DataFrame({"n": n} | {name: hit / n for name, hit in hits.items()}, index=names)
@@ -147,15 +160,27 @@ def scores(
         "per_batch": per_batch,
         "confusion": _confusion(cells, votes.by_others, diverse),
         f"confusion_{search}": _confusion(cells, votes.by_all, some),
+        "interval": _interval(totals["score"], int(n.sum()), len(cells.scored) / len(cells.rows)),
+        "n_scored": len(cells.scored),
         "n_cells": len(cells.rows),
         "n_unlabelled": cells.n_unlabelled,
     }
 
 
 def _confusion(cells: CodedCells, predicted: NDArray[np.int64], voted: NDArray[np.bool_]) -> pd.DataFrame:
-    names, n = cells.label_names, len(cells.label_names)
-    counts = np.bincount(cells.labels[voted] * n + predicted[voted], minlength=n * n).reshape(n, n)
+    names, n, labels = cells.label_names, len(cells.label_names), cells.labels[cells.scored]
+    counts = np.bincount(labels[voted] * n + predicted[voted], minlength=n * n).reshape(n, n)
     return pd.DataFrame(counts, index=pd.Index(names, name="label"), columns=pd.Index(names, name="prediction"))
+
+
+def _interval(share: float, n_drawn: int, drawn: float) -> tuple[float, float]:
+    """Return Wilson's interval (1927) of 95 % for a share of all cells, of which a part was drawn."""
+    if drawn == 1 or not n_drawn:
+        return share, share
+    z2_n = norm.ppf(0.975) ** 2 / n_drawn * (1 - drawn)  # of a finite population
+    middle = (share + z2_n / 2) / (1 + z2_n)
+    half = np.sqrt(z2_n * (share * (1 - share) + z2_n / 4)) / (1 + z2_n)
+    return float(middle - half), float(middle + half)
 
 
 class Intersection:
@@ -163,7 +188,9 @@ class Intersection:
 
     title: ClassVar[str]
     score: float
+    interval: tuple[float, float]
     per_batch: pd.DataFrame
+    n_scored: int
     n_cells: int
     options: dict[str, Any]
 
@@ -198,6 +225,8 @@ class Intersection:
     def __repr__(self) -> str:
         values = {str(key): value for key, value in self.to_series().items()}
         numbers = pd.Series({key: f"{x:,.0f}" if key.startswith("n_") else f"{x:.3f}" for key, x in values.items()})
+        if self.n_scored < self.n_cells:
+            numbers["score"] += " (95 %: {:.3f} to {:.3f})".format(*self.interval)
         options = ", ".join(f"{key}={value}" for key, value in self.options.items() if value is not None)
         batches = self.per_batch.to_string(float_format="{:.3f}".format)
         return for_terminal(f"{self.title} ({options})\n{numbers.to_string()}\n\n{batches}")

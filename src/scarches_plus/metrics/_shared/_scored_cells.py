@@ -96,10 +96,15 @@ class ScoredCells:
         return cells.label_mixing.assign(label_purity=label_purity(cells.embedding, cells.labels, **cells.around(30)))
 
 
-def stratified_draw(batches: NDArray, labels: NDArray | None, n_cells: int, seed: int) -> NDArray[np.int64]:
-    """Draw cells such that each pair of batch and label keeps its share, to within a cell."""
+def stratified_draw(
+    batches: NDArray, labels: NDArray | None, n_cells: int, seed: int, *, ordered: bool = True
+) -> NDArray[np.int64]:
+    """Draw cells such that each pair of batch and label keeps its share, to within a cell.
+
+    Unless ``ordered`` they come pair by pair, so that every second or third of them keeps the shares, too.
+    """
     strata = pd.factorize(pd.MultiIndex.from_arrays([batches, batches if labels is None else labels]))[0]
     order = np.random.default_rng(seed).permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]  # stratum by stratum, at random within
     evenly = np.floor(np.linspace(0, len(order), n_cells, endpoint=False)).astype(int)
-    return np.sort(order[evenly])
+    return np.sort(order[evenly]) if ordered else order[evenly]

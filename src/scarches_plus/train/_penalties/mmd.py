@@ -15,6 +15,7 @@ from scarches_plus.train._penalties._shared._kernel_distances import (
     pair_coefficients,
     squared_distances,
 )
+from scarches_plus.train._penalties._shared._processes import gathered
 
 from .penalty import LAYERS, Penalty
 
@@ -42,7 +43,8 @@ class MMD(Penalty):
     For each pair of groups :math:`i, j` with cells in the minibatch, the squared discrepancy is
     :math:`\overline{k(x_i, x_i')} + \overline{k(x_j, x_j')} - 2\,\overline{k(x_i, x_j)}`, the bars being means over
     cells and :math:`k(x, x') = \sum_l \exp(-\gamma_l \|x - x'\|^2)`. It is 0 for groups of one distribution. All pairs
-    are computed as one weighted sum over one kernel matrix, so that time does not depend on their number.
+    are computed as one weighted sum over one kernel matrix, so that time does not depend on their number. Where several
+    processes train (DDP), the cells of all of them are compared.
 
     Parameters
     ----------
@@ -151,7 +153,7 @@ class _Discrepancy(nn.Module):
             self._anchors = _AnchorSample(anchors, options.on, name)
 
     def forward(self, step: Step) -> Tensor:
-        x, groups = _place(step, self._options.on), step.codes(self._grouping)
+        x, groups = gathered(_place(step, self._options.on), step.codes(self._grouping))
         if self._options.max_groups is not None:
             x, groups = _choose(x, groups, self._options.max_groups)
         groups, n_groups = _numbered(groups)
