@@ -48,9 +48,11 @@ def table_of(table: pd.DataFrame, *, index: bool = True) -> str:
 
 
 def as_text(value: object) -> str:
-    """Return a value in a few characters: four digits of a number, members of a list with commas."""
+    """Return a value in a few characters: four digits of a number, members of a list or mapping with commas."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         return str(value)
+    if hasattr(value, "items"):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
     return ", ".join(map(str, value))

@@ -59,6 +59,8 @@ def test_the_whole_way(folder, tmp_path):
     page = (out / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 4
     assert not re.findall(r'(?:src|href)=["\'](?!data:)', page)
+    assert "<th>new batches</th><td>batch2</td>" in page
+    assert "<th>shared batches</th>" not in page  # there are none
     assert "accuracy" in page
     share = (found.obs["novel_state"] == "not judged").mean()
     assert re.search(rf"not judged novel or known.{{0,80}}{share:.2f}", page, re.DOTALL)

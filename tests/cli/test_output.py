@@ -224,6 +224,14 @@ def test_joint_is_what_evaluate_reads(folder, tmp_path, monkeypatch):
     assert scores["label accuracy"] == pytest.approx(expected["label accuracy"])
 
 
+def test_a_query_alone_is_not_evaluated(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    words = ["evaluate", "query.h5ad", "--batch-key", "batch", "--out", str(tmp_path / "out")]
+    status, _, err = run_command(cli.main, words)
+    assert status == 2
+    assert "scarches-plus joint query.h5ad --reference REFERENCE --out joint.h5ad" in err
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion(shell, tmp_path):
     status, out, _ = run_command(cli.main, ["completion", shell])

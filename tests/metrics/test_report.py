@@ -66,5 +66,5 @@ def test_page_is_whole_and_escaped(report, tmp_path):
     assert "<other>" not in page
     assert "<b>" not in page
     assert "0.250" in page
-    assert "numpy" in page
+    assert "<td>numpy 2</td>" in page
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

@@ -135,6 +135,12 @@ def evaluate(
     out = output_files(out, names, {"the file of cells": cells, "--columns": reading.columns})
     adata = read_cells(cells, reading)
     require_columns(adata, cells, batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
+    if adata.obs[batch_key].nunique() == 1:
+        message = (
+            f"all cells of {cells} are of one batch, and there is nothing to mix: put query and reference into one "
+            f"file, scarches-plus joint {cells} --reference REFERENCE --out joint.h5ad"
+        )
+        raise ValueError(message)
     if reference_key is None and _keys.ROLE in adata.obs:
         reference_key = _keys.ROLE
     try:

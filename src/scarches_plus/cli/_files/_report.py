@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: Title of the first figure.
 ON_THE_MAP = "Query on the map of the reference"
 COVERED = "States of the reference that the query covers"
+#: Settings that say nothing.
+_NOTHING = {"", "[]", "{}"}
 #: Neighbours of the entropy of batch mixing; scANVI's number.
 _MIXING_NEIGHBORS = 50
 
@@ -117,7 +119,11 @@ def mapping_report(
 
     record = query.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(_keys.EMBEDDING, {})
     mapping = record.get("mapping", {})
-    settings = {key: value for key, value in mapping.items() if key not in {"drift", "versions"}}
+    settings = {
+        str(key).replace("_", " "): value
+        for key, value in mapping.items()
+        if key not in {"drift", "versions"} and as_text(value) not in _NOTHING
+    }
     settings |= dict(record.get("versions", {}))
     settings |= _columns_used(query, labels_key)
     scores = {
