@@ -172,6 +172,18 @@ def test_notes_on_demand(capsys):
     assert (logger.level, list(logger.handlers)) == before
 
 
+def test_quiet_is_quiet_wherever_libraries_are_called(caplog):
+    loggers = [logging.getLogger(name) for name in ("lightning.fabric.utilities", "scvi.data")]
+    before = [logger.level for logger in loggers]
+    caplog.set_level(logging.INFO)
+    with sp.settings.override(verbosity="quiet"), sp.settings.override(verbosity="quiet"):
+        scvi.settings.seed = 0
+    assert "Seed set" not in caplog.text
+    assert [logger.level for logger in loggers] == before
+    scvi.settings.seed = 0
+    assert "Seed set to 0" in caplog.text
+
+
 LOUD = """
     import logging, sys, warnings
     import scvi

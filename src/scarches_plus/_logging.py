@@ -7,7 +7,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ._settings import say, settings
+from ._settings import CHATTER, hushed, say, settings
 from ._text import for_terminal
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ class _Plain(logging.Filter):
         return True
 
 
-#: Loggers of libraries that tell of their machine and tips; those above them set their own level when imported.
-_CHATTER = ("lightning.pytorch.utilities", "lightning.fabric.utilities", "scvi.data", "scvi.model")
 #: Beginnings of warnings that are for developers of lightning.
 _FOR_DEVELOPERS = (r"`?isinstance\(treespec, LeafSpec\)", "The '.*_dataloader' does not have many workers")
 
@@ -54,20 +52,13 @@ def libraries_quiet() -> Iterator[None]:
     if settings.verbosity == "info":
         yield
         return
-    levels = {one: one.level for one in map(logging.getLogger, _CHATTER)}
-    try:
-        for one in levels:
-            one.setLevel(max(one.getEffectiveLevel(), logging.WARNING))
-        with warnings.catch_warnings():
-            for message in _FOR_DEVELOPERS:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        for one, level in levels.items():
-            one.setLevel(level)
+    with hushed(), warnings.catch_warnings():
+        for message in _FOR_DEVELOPERS:
+            warnings.filterwarnings("ignore", message)
+        yield
 
 
 def quiet_libraries() -> None:
     """Turn down the chatter of libraries, in a process that is ours."""
-    for name in _CHATTER:
+    for name in CHATTER:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -17,15 +17,20 @@ Verbosity = Literal["quiet", "progress", "info"]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
 
 
+#: Loggers of libraries that tell of their machine and tips; those above them set their own level when imported.
+CHATTER = ("lightning.pytorch.utilities", "lightning.fabric.utilities", "scvi.data", "scvi.model")
+
+
 class Settings:
     """Settings of this package, ``sp.settings``: attributes that are checked when they are set.
 
-    Nothing of another library is changed: not scvi-tools' settings, matplotlib's ``rcParams`` or Python's logging.
+    Nothing else is changed: not scvi-tools' settings, matplotlib's ``rcParams`` or the root of Python's logging.
 
     Attributes
     ----------
     verbosity
-        ``"quiet"``: no progress bars, no lines. ``"progress"``, the default: where a person looks (a notebook or a
+        ``"quiet"``: no progress bars, no lines, nor those of lightning and scvi-tools on machines, seeds and files,
+        until it is set again. ``"progress"``, the default: where a person looks (a notebook or a
         terminal), progress bars and a line on what each verb did; log files stay quiet. ``"info"``: these lines and the
         notes of the package everywhere, and in trainings what lightning and scvi-tools say. Warnings are shown always.
     figure_size
@@ -78,6 +83,7 @@ class Settings:
         object.__setattr__(self, name, value)
         if name == "verbosity":
             _notes.show(value == "info")
+            _libraries.hush(value == "quiet")
 
     def __repr__(self) -> str:
         """Return all settings, one a line."""
@@ -131,6 +137,36 @@ def say(line: str) -> None:
     """Write a line for the person who looks: below the cell of a notebook, else to the standard error."""
     with contextlib.suppress(AttributeError, OSError, ValueError):  # a terminal that is gone, or none
         (sys.stdout if in_notebook() else sys.stderr).write(f"{line}\n")
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Keep libraries from telling of machines, files and tips for a while."""
+    libraries = _Libraries()
+    libraries.hush(True)  # noqa: FBT003
+    try:
+        yield
+    finally:
+        libraries.hush(False)  # noqa: FBT003
+
+
+class _Libraries:
+    """Loggers of libraries, which can be turned down and up again."""
+
+    def __init__(self) -> None:
+        self._levels: dict[str, int] = {}
+
+    def hush(self, wanted: bool) -> None:  # noqa: FBT001
+        """Let them warn only, or be as they were."""
+        if wanted and not self._levels:
+            self._levels = {name: logging.getLogger(name).level for name in CHATTER}
+            for name in CHATTER:
+                logger = logging.getLogger(name)
+                logger.setLevel(max(logger.getEffectiveLevel(), logging.WARNING))
+        elif not wanted:
+            for name, level in self._levels.items():
+                logging.getLogger(name).setLevel(level)
+            self._levels = {}
 
 
 class _Notes(logging.Handler):
@@ -190,4 +226,5 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "accelerator": lambda name, value: check.choice(name, value, get_args(Accelerator)),
 }
 _notes = _Notes()
+_libraries = _Libraries()
 settings = Settings()
