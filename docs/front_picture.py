@@ -1,6 +1,6 @@
 """Draw the picture of the front page: a reference, a query labelled by it, and cells that the reference lacks.
 
-    python docs/front_picture.py    # writes docs/_static/front.png
+python docs/front_picture.py    # writes docs/_static/front.png
 """
 
 from pathlib import Path
