@@ -133,7 +133,9 @@ html_theme = "sphinx_book_theme"
 html_title = "scarches_plus"
 html_theme_options = {
     "repository_url": "https://github.com/scarches-plus/scarches_plus",
+    "repository_branch": "main",
     "use_repository_button": True,
+    "launch_buttons": {"colab_url": "https://colab.research.google.com"},  # beside the title of notebooks
     "path_to_docs": "docs",
 }
 
