@@ -57,9 +57,9 @@ def main():
         index=pd.RangeIndex(options.cells).astype(str),
     )
     for n_cells in (2_000, 10_000):
-        result = timed(f"KNI, {n_cells}", lambda n=n_cells: sp.metrics.kni(z, batches, types, n_cells=n, rng=0))
+        result = timed(f"KNI, {n_cells}", lambda n=n_cells: sp.metrics.kni(z, batches, types, n_scored=n, rng=0))
         print(f"  {result.score:.4f}, {result.interval[0]:.4f} to {result.interval[1]:.4f}")
-    result = timed("RbNI, 2000", lambda: sp.metrics.rbni(z, batches, types, n_cells=2_000, rng=0))
+    result = timed("RbNI, 2000", lambda: sp.metrics.rbni(z, batches, types, n_scored=2_000, rng=0))
     print(f"  {result.score:.4f}, {result.interval[0]:.4f} to {result.interval[1]:.4f}")
     adata = AnnData(obs=obs, obsm={"z": z})
     report = timed("evaluate", lambda: sp.metrics.evaluate(adata, "z", "batch", labels_key="type", progress=False))

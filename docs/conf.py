@@ -69,9 +69,13 @@ for paper in yaml.safe_load((HERE.parent / "CITATION.cff").read_text())["referen
 # What programs that read documentation ask for (llmstxt.org): every page by name, with its first sentence.
 SITE = "https://scarches-plus.readthedocs.io/en/latest"
 PAGES = ["# scarches_plus", "> Reference mapping of single-cell data on scvi-tools.", ""]
-for page in sorted([*HERE.glob("*.md"), *(HERE / "start").glob("*.md"), *(HERE / "guide").glob("*.md")]):
-    title, _, text = page.read_text().partition("\n")
-    prose = [part for part in text.split("\n\n") if re.match(r"[A-Z{`*]", part.strip())]
+FOLDERS = [HERE / name for name in (".", "start", "guide", "api")]
+for page in sorted(page for folder in FOLDERS for page in folder.glob("*.md") if page.name != "recipes.md"):
+    text = page.read_text()
+    if included := re.match(r"```\{include\} (\S+)", text):
+        text = (page.parent / included[1]).read_text()
+    title, _, text = re.sub(r"^(`{3,}|:{3,}).*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE).partition("\n")
+    prose = [part for part in text.split("\n\n") if re.match(r"[A-Z{*`]", part.strip())]
     said = " ".join(re.sub(r"[*`]", "", prose[0] if prose else "").split()).partition(". ")[0].rstrip(".")
     where = page.relative_to(HERE).with_suffix(".html")
     PAGES.append(f"- [{title.lstrip('# ')}]({SITE}/{where}): {said}")
@@ -129,7 +133,9 @@ html_theme = "sphinx_book_theme"
 html_title = "scarches_plus"
 html_theme_options = {
     "repository_url": "https://github.com/scarches-plus/scarches_plus",
+    "repository_branch": "main",
     "use_repository_button": True,
+    "launch_buttons": {"colab_url": "https://colab.research.google.com"},  # beside the title of notebooks
     "path_to_docs": "docs",
 }
 

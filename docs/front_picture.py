@@ -1,6 +1,6 @@
 """Draw the picture of the front page: a reference, a query labelled by it, and cells that the reference lacks.
 
-    python docs/front_picture.py    # writes docs/_static/front.png
+python docs/front_picture.py    # writes docs/_static/front.png
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ import scarches_plus as sp
 LANES = [f"lane{i}" for i in range(1, 6)]
 #: Column, title and legend of each panel; the first two share a legend.
 PANELS = {
-    "cell_type": ("true types; the reference has no B cells (pink)", None),
-    "cell_type_pred": ("transferred labels", "right margin"),
+    "cell_type": ("true types; the reference has no B cells", "right margin"),
+    "cell_type_pred": ("transferred labels; grey: unknown", None),
     "novelty": ("novelty", "right margin"),
 }
 OUT = Path(__file__).parent / "_static" / "front.png"
@@ -39,6 +39,11 @@ def main():
     joint = mapped()
     sc.pp.neighbors(joint, use_rep="X_scarches", random_state=0)
     sc.tl.umap(joint, random_state=0)
+    query = joint.obs[joint.obs["mapping_role"] == "query"]
+    is_b = query["cell_type"] == "CD19+ B"
+    novel, unknown = query["novelty"] == "novel", query["cell_type_pred"] == "Unknown"
+    print(f"B cells: {novel[is_b].mean():.0%} novel, {unknown[is_b].mean():.0%} unknown")
+    print(f"others: {novel[~is_b].mean():.0%} novel, {unknown[~is_b].mean():.0%} unknown")
     figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout="constrained")
     for ax, (key, (title, legend)) in zip(axes, PANELS.items(), strict=True):
         sp.pl.joint_umap(joint, color=key, ax=ax, title=title, legend_loc=legend)

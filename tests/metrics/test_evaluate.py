@@ -317,6 +317,10 @@ def test_scores_over_draws_are_means_over_disjoint_cells(adata, full):
     assert (report.scores["n_cells"] <= 100).all()
     assert (report.scores["low"] < report.scores["value"]).any()
     assert "300 cells, of which 100 were drawn 3 times, 2 batches" in str(report)
+    row = report.scores.iloc[0]
+    assert report.intervals().loc[row["score"], row["embedding"]] == f"{row['low']:.3f} to {row['high']:.3f}"
+    assert "intervals of 95 % over draws" in str(report)
+    assert "intervals of 95 % over draws" in report._repr_html_()
     counts = report.per_label[report.per_label["embedding"] == "good"].set_index("label")["n_cells"]
     pd.testing.assert_series_equal(
         counts, adata.obs["cell_type"].value_counts(), check_names=False, check_like=True, check_index_type=False
@@ -347,7 +351,7 @@ def test_intervals_hold_the_expected_score():
 
 
 def test_draws_need_cells(adata):
-    with pytest.raises(ValueError, match=r"4 draws of n_cells=100 are more than the 300 cells.*at most 75"):
+    with pytest.raises(ValueError, match=r"n_draws=4 times n_cells=100 are more than the 300 cells.*at most 75"):
         sp.metrics.evaluate(adata, "good", "batch", n_cells=100, n_draws=4)
     with pytest.raises(ValueError, match="n_draws=3 draws need a number of cells each: give n_cells, such as 100"):
         sp.metrics.evaluate(adata, "good", "batch", n_draws=3)

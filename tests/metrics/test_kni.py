@@ -390,7 +390,7 @@ def test_drawn_cells_are_scored_by_their_neighbours_among_all(include_self):
     data = example(400, shift=0.8)
     hits, right, diverse = naive(*data, 15, lambda n_other, n_all: n_all - n_other < 0.8 * n_all, include_self)
     every = kni(*data, k=15, include_self=include_self)
-    drawn = [kni(*data, k=15, include_self=include_self, n_cells=100, rng=seed) for seed in range(60)]
+    drawn = [kni(*data, k=15, include_self=include_self, n_scored=100, rng=seed) for seed in range(60)]
     assert {(result.n_scored, result.n_cells) for result in drawn} == {(100, 400)}
     scores = np.array([result.score for result in drawn])
     assert scores.mean() == pytest.approx(hits.mean(), abs=4 * scores.std() / np.sqrt(60))
@@ -400,7 +400,7 @@ def test_drawn_cells_are_scored_by_their_neighbours_among_all(include_self):
     assert np.mean(covered) >= 0.85
     assert every.interval == (every.score, every.score)
     assert f"{drawn[0].interval[0]:.3f}" in str(drawn[0])
-    whole = kni(*data, k=15, include_self=include_self, n_cells=400, rng=0)
+    whole = kni(*data, k=15, include_self=include_self, n_scored=400, rng=0)
     pd.testing.assert_frame_equal(whole.per_batch, every.per_batch)
     pd.testing.assert_frame_equal(whole.confusion, every.confusion)
 
@@ -408,7 +408,7 @@ def test_drawn_cells_are_scored_by_their_neighbours_among_all(include_self):
 def test_drawn_cells_take_given_neighbours():
     data = example(400, shift=0.8)
     indices = NearestNeighbors(n_neighbors=15).fit(naive_scaling(data[0])).kneighbors(return_distance=False)
-    given, searched = (kni(*data, k=15, n_cells=50, rng=3, neighbors=found) for found in (indices, None))
+    given, searched = (kni(*data, k=15, n_scored=50, rng=3, neighbors=found) for found in (indices, None))
     assert given.score == searched.score
-    with pytest.raises(ValueError, match="n_cells=401 cells cannot be drawn from 400 labelled ones"):
-        kni(*data, k=15, n_cells=401)
+    with pytest.raises(ValueError, match="n_scored=401 cells cannot be drawn from 400 labelled ones"):
+        kni(*data, k=15, n_scored=401)

@@ -301,7 +301,7 @@ def test_drawn_cells_are_scored_by_their_neighbours_among_all(drop_isolated):
     data = example(400)
     hits, _, diverse, sizes = naive(*data, 1.0, by_the_code)
     counted = sizes > 0 if drop_isolated else np.ones(400, dtype=bool)
-    drawn = [rbni(*data, n_cells=100, rng=seed, drop_isolated=drop_isolated) for seed in range(60)]
+    drawn = [rbni(*data, n_scored=100, rng=seed, drop_isolated=drop_isolated) for seed in range(60)]
     assert {(result.n_scored, result.n_cells) for result in drawn} == {(100, 400)}
     assert np.mean([result.score for result in drawn]) == pytest.approx(hits[counted].mean(), abs=0.03)
     assert np.mean([result.diverse for result in drawn]) == pytest.approx(diverse[counted].mean(), abs=0.02)

@@ -4,6 +4,6 @@ One file for each method; ``_index`` chooses among them, and ``_search`` is what
 """
 
 from ._index import METHODS, build_index
-from ._search import Neighbors, dense, finite_cells, nearest, nearest_within
+from ._search import Neighbors, coordinates, dense, finite_cells, nearest, nearest_within
 
-__all__ = ["METHODS", "Neighbors", "build_index", "dense", "finite_cells", "nearest", "nearest_within"]
+__all__ = ["METHODS", "Neighbors", "build_index", "coordinates", "dense", "finite_cells", "nearest", "nearest_within"]

@@ -4,6 +4,8 @@ AnnData in, AnnData out; each verb is a short composition of public parts that w
 """
 
 from ._annotate import annotate
+from ._atlas.conserved_clusters import conserved_clusters
+from ._atlas.label_similarity import label_similarity
 from ._build_reference import build_reference
 from ._cluster import cluster
 from ._cluster_agreement import cluster_agreement
@@ -41,6 +43,7 @@ __all__ = [
     "cluster",
     "cluster_agreement",
     "cluster_table",
+    "conserved_clusters",
     "detect_novel",
     "differential_abundance",
     "embed",
@@ -51,6 +54,7 @@ __all__ = [
     "index_neighbors",
     "joint_embedding",
     "label_profiles",
+    "label_similarity",
     "label_summary",
     "map_many",
     "map_query",

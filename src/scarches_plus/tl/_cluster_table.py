@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Genes that mark dying cells and batch effects, by the beginning of their names.
 _PREFIXES = {"mitochondrial": ("MT-",), "ribosomal": ("RPS", "RPL")}
+#: Marker genes of a cluster that are looked at, as in the paper.
+_MARKERS = 25
 
 
 def cluster_table(
@@ -31,6 +33,7 @@ def cluster_table(
     min_values: Mapping[str, int] | None = None,
     gene_shares: bool = False,
     max_enrichment: float | None = None,
+    max_marker_share: float | None = None,
     layer: str | None = None,
 ) -> pd.DataFrame:
     """Tabulate clusters: cells, batches, tissues, labels, and whether they pass the filters.
@@ -53,6 +56,9 @@ def cluster_table(
     max_enrichment
         Keep clusters whose mean share of either is at most so many times that of all clustered cells. Implies
         ``gene_shares``.
+    max_marker_share
+        Keep clusters of whose marker genes (:func:`rank_genes` of ``cluster_key``, the first 25) at most this share is
+        mitochondrial or ribosomal: artefacts by differential expression. Clusters without markers are kept.
     layer
         Layer with counts; ``None`` or ``"X"`` means ``X``. Read for ``gene_shares`` only.
 
@@ -62,12 +68,12 @@ def cluster_table(
         One row per cluster, in the order of its categories. ``n_cells``; for every column, say ``batch``: ``n_batch``
         values present, ``top_batch`` the most frequent and ``share_batch`` its share of the cells with a value; with
         ``gene_shares`` ``mitochondrial_share``, its ratio to all cells ``mitochondrial_enrichment``, and the same for
-        ``ribosomal``; ``kept``.
+        ``ribosomal``; with ``max_marker_share`` the ``artefact_marker_share``; ``kept``.
 
     Raises
     ------
     KeyError
-        If a column or the layer does not exist.
+        If a column or the layer does not exist, or there are no markers of ``cluster_key``.
     ValueError
         If no cell has a cluster, or no gene is mitochondrial or ribosomal by its name.
     TypeError
@@ -96,6 +102,8 @@ def cluster_table(
     check.flags(gene_shares=gene_shares)
     if max_enrichment is not None:
         check.number("max_enrichment", max_enrichment, above=0)
+    if max_marker_share is not None:
+        check.number("max_marker_share", max_marker_share, least=0, most=1)
     minima = dict(min_values or {})
     keys = list(dict.fromkeys([*columns, *minima]))
     if unknown := [key for key in [cluster_key, *keys] if key not in adata.obs]:
@@ -118,7 +126,26 @@ def cluster_table(
             table[f"{name}_share"], table[f"{name}_enrichment"] = share, enrichment
             if max_enrichment is not None:
                 kept &= ~(enrichment > max_enrichment)
+    if max_marker_share is not None:
+        table["artefact_marker_share"] = _marker_shares(adata, cluster_key, table.index)
+        kept &= ~(table["artefact_marker_share"] > max_marker_share).to_numpy()
     return table.assign(kept=kept)
+
+
+def _marker_shares(adata: AnnData, cluster_key: str, clusters: pd.Index) -> list[float]:
+    """Return which share of every cluster's first markers is mitochondrial or ribosomal; NaN without markers."""
+    ranked = adata.uns.get("rank_genes_groups")
+    if ranked is None or ranked["params"].get("groupby") != cluster_key:
+        message = f"there are no markers of obs[{cluster_key!r}]: call sp.tl.rank_genes(adata, {cluster_key!r}) first"
+        raise KeyError(message)
+    prefixes = tuple(prefix for kind in _PREFIXES.values() for prefix in kind)
+    names = ranked["names"]
+    shares = []
+    for cluster in map(str, clusters):
+        markers = list(names[cluster][:_MARKERS]) if cluster in names.dtype.names else []
+        is_artefact = [str(gene).upper().startswith(prefixes) for gene in markers]
+        shares.append(float(np.mean(is_artefact)) if markers else np.nan)
+    return shares
 
 
 def _composition(codes: np.ndarray, n_clusters: int, column: pd.Series, min_cells: int) -> dict[str, np.ndarray]:

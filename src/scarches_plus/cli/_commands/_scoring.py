@@ -9,7 +9,7 @@ from scarches_plus import _keys, metrics, pl, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
-from scarches_plus.cli._app import AS_IT_IS, Reading, Unlabelled, Words
+from scarches_plus.cli._app import AS_IT_IS, Jobs, Reading, Unlabelled, Words
 from scarches_plus.cli._files._inputs import read_cells, require_columns, require_different
 from scarches_plus.cli._files._models import read_map, read_reference
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, write_cells
@@ -95,8 +95,8 @@ def evaluate(
     reference_key: str | None = None,
     unlabelled: Unlabelled = None,
     full: bool = False,
-    n_cells: int | None = None,
-    n_draws: int | None = None,
+    n_cells: Jobs = None,
+    n_draws: Jobs = None,
     out: Path = Path("evaluation"),
     reading: Reading = AS_IT_IS,
 ) -> None:

@@ -33,16 +33,15 @@ def draws(
         n_cells = DRAWN_CELLS
     if n_cells is None or (n_cells == everyone and n_draws in {None, 1}):
         if n_draws not in {None, 1}:
-            message = (
-                f"n_draws={n_draws} draws need a number of cells each: give n_cells, such as {everyone // n_draws}"
-            )
+            most = max(2, everyone // n_draws)
+            message = f"n_draws={n_draws} draws need a number of cells each: give n_cells, such as {most}"
             raise ValueError(message)
         return [slice(None)]
     n_draws = n_draws or max(1, min(DRAWS, everyone // n_cells))
     if n_cells * n_draws > everyone:
         message = (
-            f"{n_draws} draws of n_cells={n_cells} are more than the {everyone} cells, and none is drawn twice: give "
-            f"n_cells of at most {everyone // n_draws}"
+            f"n_draws={n_draws} times n_cells={n_cells} are more than the {everyone} cells, and none is drawn twice: "
+            f"give n_cells of at most {everyone // n_draws}, or fewer draws"
         )
         raise ValueError(message)
     drawn = stratified_draw(batches, labels, n_cells * n_draws, seed, ordered=False)
@@ -60,8 +59,9 @@ def mean_of_scores(rows: list[dict[str, Any]]) -> pd.DataFrame:
     )
     n = groups["value"].count()
     half = t.ppf(0.975, n - 1) * groups["value"].std() / np.sqrt(n)
-    means.insert(1, "low", means["value"] - half)
-    means.insert(2, "high", means["value"] + half)
+    means.insert(1, "low", (means["value"] - half).clip(lower=0))
+    means.insert(2, "high", (means["value"] + half).clip(upper=1))
+    means["n_draws"] = n
     return means.reset_index()
 
 

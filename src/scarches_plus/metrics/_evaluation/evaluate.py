@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.metadata import version
 from itertools import product
 from time import perf_counter
@@ -14,7 +15,7 @@ import pandas as pd
 from scarches_plus import _arguments as check
 from scarches_plus._cells import column_of, names_of, without_label
 from scarches_plus._logging import logger
-from scarches_plus._neighbors import finite_cells
+from scarches_plus._neighbors import coordinates
 from scarches_plus._progress import progress_bar
 from scarches_plus._text import for_line
 from scarches_plus.metrics._shared._checks import coded_batches
@@ -99,8 +100,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         their number.
     n_cells
         Score so many cells, drawn from each pair of batch and label in proportion, as if there were no other. ``None``:
-        all up to 500,000, 100,000 of more. Time and memory then do not grow with the number of cells; most scores do
-        depend on it, so compare scores of equally many cells only.
+        all up to 500,000, 100,000 of more. Of the others only columns and coordinates are read. Most scores depend on
+        the number of cells, so compare scores of equally many only.
     n_draws
         Draw `n_cells` so many times, no cell twice; scores are means over the draws, with an interval. ``None``: 3
         draws, or as many as there are cells for.
@@ -158,7 +159,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         if name not in adata.obsm:
             message = f"embedding {name!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
             raise KeyError(message)
-        finite_cells(adata.obsm[name], f"adata.obsm[{name!r}]")
+        coordinates(adata.obsm[name], f"adata.obsm[{name!r}]")
     batches, n_batches = _batches(adata, batch_key)
     labels = None if labels_key is None else _labels(adata, labels_key, unlabelled)
     drawn = draws(batches, labels, n_cells, n_draws, rng)
@@ -170,7 +171,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     left_out = _left_out(scores, wanted, given)
     if left_out:
         logger.info("scores left out: %s", "; ".join(f"{score} needs {need}" for score, need in left_out.items()))
-    undefined: dict[tuple[str, str], dict[str, None]] = {}
+    undefined: dict[tuple[str, str], Counter[str]] = {}
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     provenance = {
@@ -207,7 +208,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
                     start = perf_counter()
                     numbers, n_scored, why = scored(cells, score)
                     if why:
-                        undefined.setdefault((name, why), {})[score] = None
+                        undefined.setdefault((name, why), Counter())[score] += 1
                     chance = by_chance(cells, score) if kind == "conservation" and not why else {}
                     seconds = perf_counter() - start
                     rows += [
@@ -226,7 +227,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
                 if labels is None:
                     continue
                 if why := why_undefined(PER_LABEL, cells.labelled):
-                    undefined.setdefault((name, why), {})[PER_LABEL] = None
+                    undefined.setdefault((name, why), Counter())[PER_LABEL] += 1
                 else:
                     tables.append(cells.per_label().reset_index(names="label").assign(embedding=name))
     except KeyboardInterrupt as stop:
@@ -235,9 +236,16 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
             stop.args = (f"evaluation was interrupted; the {len(rows)} scores so far are in sys.last_value.report",)
         raise
     if undefined:
-        reasons = "; ".join(f"of {name!r} {', '.join(lacking)}: {why}" for (name, why), lacking in undefined.items())
+        reasons = "; ".join(
+            f"of {name!r} {', '.join(_in_draws(*one, len(drawn)) for one in lacking.items())}: {why}"
+            for (name, why), lacking in undefined.items()
+        )
         warn(f"some scores are not defined, and NaN: {reasons}", UserWarning, stacklevel=2)
     return _report(rows, tables, provenance)
+
+
+def _in_draws(score: str, n: int, n_draws: int) -> str:
+    return score if n == n_draws else f"{score} (in {n} of {n_draws} draws)"
 
 
 def _report(rows: list[dict[str, Any]], tables: list[pd.DataFrame], provenance: dict[str, Any]) -> Report:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Weights of the total, those of scib.
 WEIGHTS = {"mixing": 0.4, "conservation": 0.6}
 _ROUNDING = 1e-9
+_INTERVALS = "intervals of 95 % over draws"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,8 +32,8 @@ class Report:
         Tidy, one row for each embedding and score, with the columns `embedding`, `kind` (``"mixing"``,
         ``"conservation"``, ``"agreement"`` or ``"mapping"``), `score`, `value` (higher is better, NaN where it is not
         defined; over several draws of cells their mean), `low` and `high` (its interval of 95 % over draws, NaN without
-        them), `chance` (for conservation, the value if labels were dealt at random), `n_cells` it was computed on,
-        and `seconds`.
+        them), `n_draws` on which the score is defined, `chance` (for conservation, the value if labels were dealt at
+        random), `n_cells` it was computed on, and `seconds`.
     per_label
         One row for each embedding and label: :func:`label_mixing`, with the label's :func:`label_purity`. Empty
         without labels.
@@ -77,11 +78,27 @@ class Report:
             wide["summary", name] = values
         return wide
 
+    def intervals(self) -> pd.DataFrame:
+        """Return scores x embeddings, as texts such as ``"0.71 to 0.74"``; empty without several draws of cells."""
+        scores = self.scores
+        if "low" not in scores or scores["low"].isna().all():
+            return pd.DataFrame()
+        texts = [f"{low:.3f} to {high:.3f}" for low, high in zip(scores["low"], scores["high"], strict=True)]
+        return scores.assign(interval=texts).pivot_table(
+            index="score", columns="embedding", values="interval", aggfunc="first", sort=False
+        )
+
     def __repr__(self) -> str:
-        return for_terminal(f"{self._title()}\n{self.table().T.to_string(float_format='{:.3f}'.format)}")
+        parts = [self._title(), self.table().T.to_string(float_format="{:.3f}".format)]
+        if len(intervals := self.intervals()):
+            parts += ["", _INTERVALS, intervals.to_string()]
+        return for_terminal("\n".join(parts))
 
     def _repr_html_(self) -> str:
-        return f"<p>{for_html(self._title())}</p>{table_of(self.table())}"
+        html = f"<p>{for_html(self._title())}</p>{table_of(self.table())}"
+        if len(intervals := self.intervals()):
+            html += f"<p>{for_html(_INTERVALS)}</p>{table_of(intervals)}"
+        return html
 
     def _title(self) -> str:
         n_cells, n_batches = (self.provenance.get(name, "?") for name in ("n_cells", "n_batches"))

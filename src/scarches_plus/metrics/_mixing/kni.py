@@ -46,8 +46,8 @@ class KNIScore(Intersection):
     same_batch
         Mean share of a cell's neighbours that are of its batch.
     interval
-        Between which two numbers the score of all cells lies, at 95 % (Wilson 1927), where `n_cells` were drawn; else
-        twice the score. It is about the draw, not about other donors: for these see `per_batch`.
+        Interval of 95 % for the score of all cells (Wilson 1927), where some were drawn (`n_scored`); else its ends are
+        the score. It is about the draw, not about other donors: for these see `per_batch`.
     per_batch
         One row per batch: `n`, `score`, `accuracy_knn` and `diverse`.
     confusion
@@ -55,7 +55,7 @@ class KNIScore(Intersection):
     confusion_knn
         Counts of all cells, labels by labels predicted from all neighbours.
     n_scored
-        Cells that got a score: all, or those drawn by `n_cells`.
+        Cells that got a score: all, or those drawn.
     n_cells
         Cells among which neighbours were sought. At a fixed `k` the score depends on their number.
     n_unlabelled
@@ -91,7 +91,7 @@ def kni(
     include_self: bool = False,
     unlabelled: Collection[Any] | None = None,
     subsample: int | None = None,
-    n_cells: int | None = None,
+    n_scored: int | None = None,
     rng: np.random.Generator | int | None = None,
     neighbors: ArrayLike | None = None,
 ) -> KNIScore:
@@ -130,9 +130,9 @@ def kni(
     subsample
         Take this many of the labelled cells, each batch in proportion to its size (to within a cell), as if there were
         no other: for scores at equal numbers of cells.
-    n_cells
+    n_scored
         Score this many of the cells only, each batch in proportion to its size, by their neighbours among all: an
-        estimate of the score of all cells, with an `interval`, in time that grows with their number alone.
+        estimate of the score of all cells, with an `interval`.
     rng
         Random generator or seed of the draws.
     neighbors
@@ -147,7 +147,7 @@ def kni(
     ------
     ValueError
         If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled
-        cell has no batch or all have the same, `k`, `subsample` or `n_cells` exceeds the cells, a threshold is out
+        cell has no batch or all have the same, `k`, `subsample` or `n_scored` exceeds the cells, a threshold is out
         of range, or `neighbors` contains cells as neighbours of themselves.
     TypeError
         If `unlabelled` is a string.
@@ -177,12 +177,12 @@ def kni(
     check.flags(include_self=include_self)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
-    n_cells = None if n_cells is None else check.whole("n_cells", n_cells, least=1)
+    n_scored = None if n_scored is None else check.whole("n_scored", n_scored, least=1)
     check.seed("rng", rng)
     n_neighbors = _checked_neighbors(k, min_other, include_self=include_self)
     points = dense(embedding)
     cells = labelled_cells(
-        batches, labels, points.shape, unlabelled=unlabelled, subsample=subsample, n_cells=n_cells, rng=rng
+        batches, labels, points.shape, unlabelled=unlabelled, subsample=subsample, n_scored=n_scored, rng=rng
     )
     if neighbors is None:
         around = scaled(finite_cells(points[cells.rows], "embedding"))

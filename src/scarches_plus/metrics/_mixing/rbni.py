@@ -48,8 +48,8 @@ class RbNIScore(Intersection):
     same_batch
         Mean share of a cell's neighbours that are of its batch, over cells with neighbours.
     interval
-        Between which two numbers the score of all cells lies, at 95 % (Wilson 1927), where `n_cells` were drawn; else
-        twice the score. It is about the draw, not about other donors: for these see `per_batch`.
+        Interval of 95 % for the score of all cells (Wilson 1927), where some were drawn (`n_scored`); else its ends are
+        the score. It is about the draw, not about other donors: for these see `per_batch`.
     mean_neighbors
         Mean number of neighbours.
     per_batch
@@ -59,7 +59,7 @@ class RbNIScore(Intersection):
     confusion_radius
         Counts of the cells with neighbours, labels by labels predicted from all neighbours.
     n_scored
-        Cells that got a score: all, or those drawn by `n_cells`.
+        Cells that got a score: all, or those drawn.
     n_cells
         Cells among which neighbours were sought.
     n_isolated
@@ -99,7 +99,7 @@ def rbni(
     drop_isolated: bool = False,
     unlabelled: Collection[Any] | None = None,
     subsample: int | None = None,
-    n_cells: int | None = None,
+    n_scored: int | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> RbNIScore:
     r"""Radius-based neighbours intersection (RbNI): do cells of other batches nearby know a cell's label.
@@ -108,8 +108,8 @@ def rbni(
     after the same scaling. A cell is diverse if the share of its neighbours that are of its own batch is below
     `max_same_batch`. A cell without neighbours is not diverse and counts as a failure.
 
-    The search is exact: its time grows with the square of the number of cells (measured in ``benchmarks/kni.py``), or
-    with their number where `n_cells` of them are scored; its memory grows with the number of cells.
+    The search is exact: its time grows with the product of the numbers of cells scored (`n_scored`, by default all) and
+    of all cells (measured in ``benchmarks/kni.py``), its memory with the number of cells.
 
     Parameters
     ----------
@@ -135,9 +135,9 @@ def rbni(
     subsample
         Take this many of the labelled cells, each batch in proportion to its size (to within a cell), as if there were
         no other: for scores at equal numbers of cells.
-    n_cells
+    n_scored
         Score this many of the cells only, each batch in proportion to its size, by their neighbours among all: an
-        estimate of the score of all cells, with an `interval`, in time that grows with their number alone.
+        estimate of the score of all cells, with an `interval`.
     rng
         Random generator or seed of the draws.
 
@@ -149,7 +149,7 @@ def rbni(
     ------
     ValueError
         If the shapes do not match, a coordinate is not finite, no dimension varies, no cell has a label, a labelled
-        cell has no batch or all have the same, `subsample` or `n_cells` exceeds the cells, `radius` is not positive
+        cell has no batch or all have the same, `subsample` or `n_scored` exceeds the cells, `radius` is not positive
         and finite, or a threshold is out of range.
     TypeError
         If `unlabelled` is a string.
@@ -175,11 +175,11 @@ def rbni(
     check.flags(drop_isolated=drop_isolated)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     subsample = None if subsample is None else check.whole("subsample", subsample, least=2)
-    n_cells = None if n_cells is None else check.whole("n_cells", n_cells, least=1)
+    n_scored = None if n_scored is None else check.whole("n_scored", n_scored, least=1)
     check.seed("rng", rng)
     points = dense(embedding)
     cells = labelled_cells(
-        batches, labels, points.shape, unlabelled=unlabelled, subsample=subsample, n_cells=n_cells, rng=rng
+        batches, labels, points.shape, unlabelled=unlabelled, subsample=subsample, n_scored=n_scored, rng=rng
     )
     votes = _votes(cells, scaled(finite_cells(points[cells.rows], "embedding")), radius)
 

@@ -69,10 +69,10 @@ def labelled_cells(
     *,
     unlabelled: Collection[Any] | None,
     subsample: int | None,
-    n_cells: int | None,
+    n_scored: int | None,
     rng: np.random.Generator | int | None,
 ) -> CodedCells:
-    """Leave out cells without a label, then draw `subsample` of the others, and of these `n_cells` that get a score.
+    """Leave out cells without a label, then draw `subsample` of the others, and of these `n_scored` that get a score.
 
     Both draws take each batch in proportion to its size.
     """
@@ -96,7 +96,7 @@ def labelled_cells(
         message = f"the votes come from other batches; every labelled cell is of batch {batch_names[0]!r}"
         raise ValueError(message)
     label_codes, label_names = coded_batches(label_of[rows], len(rows), "labels")
-    scored = np.arange(len(rows)) if n_cells is None else _draw(batch_codes, n_cells, rng, "n_cells")
+    scored = np.arange(len(rows)) if n_scored is None else _draw(batch_codes, n_scored, rng, "n_scored")
     return CodedCells(rows, batch_codes, batch_names, label_codes, label_names, int((~labelled).sum()), scored)
 
 

@@ -104,7 +104,9 @@ def stratified_draw(
     Unless ``ordered`` they come pair by pair, so that every second or third of them keeps the shares, too.
     """
     strata = pd.factorize(pd.MultiIndex.from_arrays([batches, batches if labels is None else labels]))[0]
-    order = np.random.default_rng(seed).permutation(len(strata))
+    rng = np.random.default_rng(seed)
+    strata = rng.permutation(strata.max() + 1)[strata]
+    order = rng.permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]  # stratum by stratum, at random within
-    evenly = np.floor(np.linspace(0, len(order), n_cells, endpoint=False)).astype(int)
+    evenly = ((np.arange(n_cells) + rng.random()) * (len(order) / n_cells)).astype(int)  # every cell is equally likely
     return np.sort(order[evenly]) if ordered else order[evenly]

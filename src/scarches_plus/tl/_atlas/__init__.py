@@ -1,0 +1,1 @@
+"""Compare clusters and labels across species, tissues and atlases."""
