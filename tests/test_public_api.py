@@ -31,6 +31,7 @@ FIRST_PARAMETER = {
     "pp.concat_studies": "adatas",
     "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
+    "tl.label_similarity": "first",
     "tl.label_summary": "explanation",
     "tl.map_many": "queries",
     "tl.place": "query",
