@@ -452,6 +452,19 @@ def test_a_model_that_was_saved_without_cells_learns_from_those_given(batches, m
         sp.tl.extend_reference(stranger, load(tmp_path / "mapped"), "named")
 
 
+def test_batches_are_those_of_the_column_that_the_cells_were_mapped_by(base, batches, tmp_path):
+    ref, first, _ = batches
+    query = without_truth(first)[0]
+    query.obs["sample"] = query.obs.pop("batch")
+    model = scanvi(base)
+    mapped = sp.tl.map_query(query, model, batch_key="sample", max_epochs=3, train_kwargs=FAST)
+    mapped.save(tmp_path / "mapped")
+    before = query.obs.copy()
+    extended = sp.tl.extend_reference(query, tmp_path / "mapped", "named", reference=embedded(ref, mapped))
+    assert set(ONLY_QUERY) <= set(extended.spec.labels)
+    assert query.obs.equals(before)
+
+
 @pytest.fixture(scope="module")
 def summarized(base, batches):
     cells = batches[0].copy()

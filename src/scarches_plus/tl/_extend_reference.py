@@ -14,7 +14,7 @@ from scarches_plus._logging import tell
 
 from ._novelty._extend_summary import extend_summary
 from ._novelty._labelled_cells import learned_from, nothing_new, reference_cells, text_labels
-from ._provenance._embedding_record import versions
+from ._provenance._embedding_record import versions, with_batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -131,6 +131,7 @@ def extend_reference(
         check.mapping("parents", parents)
     check.seed("rng", rng, generator=False)
     model = load(model)  # type: ignore[assignment]
+    adata = with_batches_of(adata, use_rep, model.spec.batch_key)
     if not isinstance(model, SCANVI):
         if parents:
             message = "the model has no hierarchy, so parents have no use; leave them out"

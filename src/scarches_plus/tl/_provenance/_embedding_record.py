@@ -66,6 +66,18 @@ def record_of(adata: AnnData, key: str) -> Mapping[str, Any]:
     return adata.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(key, {})
 
 
+def with_batches_of(adata: AnnData, key: str, batch_key: str | None) -> AnnData:
+    """Return the cells with their batches under the model's name, if they were mapped by a column of another name.
+
+    Shares all but ``obs`` with ``adata``.
+    """
+    column = record_of(adata, key).get("mapping", {}).get("batch_key")
+    if batch_key is None or batch_key in adata.obs or column not in adata.obs or not isinstance(adata, AnnData):
+        return adata
+    obs = adata.obs.assign(**{batch_key: adata.obs[column]})
+    return AnnData(adata.X, obs, adata.var, adata.uns, obsm=adata.obsm, varm=adata.varm, layers=adata.layers)
+
+
 def are_cells(value: Any) -> TypeGuard[AnnData]:
     """Return whether a value is AnnData or MuData, which have embeddings and columns alike."""
     return isinstance(value, AnnData | MuData)
