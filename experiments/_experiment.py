@@ -14,7 +14,6 @@ import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anndata
@@ -70,7 +69,7 @@ def options_of(arguments: dict[str, dict[str, Any]] | None = None, given: list[s
     """Read the command line: what all scripts take, and arguments of one's own."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="simulated or packaged cells (the default without --data)")
-    parser.add_argument("--data", type=Path, help="an h5ad file instead, counts in X or layers['counts']; see README.md")
+    parser.add_argument("--data", help="a name in sp.datasets, or an h5ad file with counts in X or layers['counts']")
     parser.add_argument("--method", choices=[PACKAGE, IDENTITY], default=PACKAGE,
                         help="identity puts a method that does nothing in the package's place: claims must fail")  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -158,13 +157,17 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def read(path: Path, n_genes: int | None = 2000) -> anndata.AnnData:
+def read(data: str, n_genes: int | None = 2000) -> anndata.AnnData:
     """Read cells with ``obs["batch"]`` and ``obs["cell_type"]``, counts into X, on genes that vary most."""
-    adata = anndata.read_h5ad(path)
+    if data in sp.datasets.__all__:
+        adata = getattr(sp.datasets, data)()
+        adata = sp.pp.concat_studies(adata) if isinstance(adata, dict) else adata
+    else:
+        adata = anndata.read_h5ad(data)
     if "counts" in adata.layers:
         adata.X = adata.layers["counts"].copy()
     if lacking := {"batch", "cell_type"} - set(adata.obs):
-        raise SystemExit(f"{path} has no obs columns {sorted(lacking)}; see experiments/README.md")
+        raise SystemExit(f"{data} has no obs columns {sorted(lacking)}; see experiments/README.md")
     if n_genes is not None and n_genes < adata.n_vars:
         logged = log_normalized(adata)
         sc.pp.highly_variable_genes(logged, n_top_genes=n_genes)

@@ -54,7 +54,10 @@ def main() -> None:
         if failed is (options.method == PACKAGE):
             bad.append(name)
         table = summary(claims).drop(columns="paper").to_string(index=False, float_format="{:.3f}".format)
-        print(f"\n== {name}: {time.perf_counter() - start:.0f} s, {time.process_time() - cpu:.0f} s of CPU\n{table}", flush=True)
+        print(
+            f"\n== {name}: {time.perf_counter() - start:.0f} s, {time.process_time() - cpu:.0f} s of CPU\n{table}",
+            flush=True,
+        )
     print(f"\n{time.perf_counter() - begun:.0f} s, {time.process_time() - used:.0f} s of CPU")
     if bad:
         sys.exit(f"not as they should be: {', '.join(bad)}")

@@ -1,16 +1,15 @@
 """BA-scVI, Fig. 1c: KNI and RbNI of an atlas of many studies, by model.
 
     python experiments/bascvi_alignment.py --small
-    python experiments/bascvi_alignment.py --data scmark.h5ad   # sp.datasets.scmark()
+    python experiments/bascvi_alignment.py --data scmark
 
 "an optimized variant of scVI outperformed Harmony, PCA on highly variable genes, geneFormer ... and scGPT"; "an
 optimized BA-scVI model outperforms scVI on scREF". The authors' released BA-scVI scores a KNI of 0.711 on scMARK.
 
 Small: six simulated studies of eight types under strong batch effects, each type in at least two studies. Models: PCA
-of log counts, scVI (recipe ``scvi``) and BA-scVI, by the recipe that this package chose (``bascvi``), all for one number
-of epochs, narrower (128) and without scVI's larger variants, which take minutes. The identity puts the principal
-components in the place of both models.
-"""
+of log counts, scVI (recipe ``scvi``) and BA-scVI, by the recipe that this package chose (``bascvi``), all for one
+number of epochs, narrower (128) and without scVI's larger variants, which take minutes. The identity puts the principal
+components in the place of both models."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@
     python experiments/bascvi_complement.py --small
     python experiments/bascvi_complement.py --data atlas.h5ad
 
-"three expression patterns emerge across standardized cell types and tissues: 1) Myeloid selective expression of C1Q genes
-and C2; 2) Fibroblast selective expression of C1R, C1S, C3, CFH, CFD, and C7 ...; and 3) Liver / Hepatocyte selective
-expression of C5, C6, C8 components, C9 and CFB"; "Pathway analysis of the top 25 most-selective genes to each cell type
-returns complement and coagulation cascade as the most enriched". ``--data`` needs a column ``tissue``.
+"three expression patterns emerge across standardized cell types and tissues: 1) Myeloid selective expression of C1Q
+genes and C2; 2) Fibroblast selective expression of C1R, C1S, C3, CFH, CFD, and C7 ...; and 3) Liver / Hepatocyte
+selective expression of C5, C6, C8 components, C9 and CFB"; "Pathway analysis of the top 25 most-selective genes to each
+cell type returns complement and coagulation cascade as the most enriched". ``--data`` needs a column ``tissue``.
 
 Small: simulated cells of six types, three of them named macrophage, fibroblast and hepatocyte, in five tissues and two
 species, 1,500 cells; 15 genes are complement genes of the paper's three patterns, expressed by their type alone in all

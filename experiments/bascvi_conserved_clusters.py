@@ -64,7 +64,9 @@ def run(options):
     found = set(modal[conserved].astype(str))
     claims = [
         Claim("label propagation agrees with labels (ARI)", agreement["propagated"], 0.5),
-        Claim("label propagation agrees better than k-means (ARI)", agreement["propagated"] - agreement["kmeans"], 0.05),
+        Claim(
+            "label propagation agrees better than k-means (ARI)", agreement["propagated"] - agreement["kmeans"], 0.05
+        ),
     ]
     if options.small:
         everywhere = {f"type{i}" for i in (0, 2, 4, 6)}

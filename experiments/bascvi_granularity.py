@@ -1,17 +1,16 @@
 """BA-scVI, Fig. 2: are the authors' own fine labels kept when studies are aligned? 2-fold cross-validated neighbours.
 
     python experiments/bascvi_granularity.py --small
-    python experiments/bascvi_granularity.py --data scmark.h5ad --labels author_label
+    python experiments/bascvi_granularity.py --data study.h5ad --labels author_label
 
 "A major concern in the atlas-building community is that aligning datasets reduces the granularity of cell-type
 detection." kNN accuracy of original author labels by 2-fold cross-validation within a study: 83 % for a breast study,
 96 % when numerical subtypes are merged ("LP1" to "LP5" become "LP"), 99 % for brain, 83 % for blood.
 
 Small: four simulated studies of five types of two to three subtypes each; each study names its subtypes in its own way
-("type1_1"), merged by the part before the number. Accuracy is that of the 15 nearest cells of the other half of the same
-study, in BA-scVI's joint space beside the study's own principal components. The identity is no alignment at all, cells
-in a random order: the labels are gone.
-"""
+("type1_1"), merged by the part before the number. Accuracy is that of the 15 nearest cells of the other half of the
+same study, in BA-scVI's joint space beside the study's own principal components. The identity is no alignment at all,
+cells in a random order: the labels are gone."""
 
 from __future__ import annotations
 
@@ -70,8 +69,8 @@ def run(options):
         Claim("studies are aligned (EBM)", mixing, 0.5),
         Claim("author labels survive (accuracy)", mean["aligned"], 0.6, "0.83 to 0.99"),
         Claim("merged labels survive better", mean["aligned, merged"] - mean["aligned"], 0.0, "0.96 - 0.83"),
-        Claim("alignment costs little granularity (no more than 0.1 below the study alone)",
-              mean["aligned"] - mean["alone (PCA)"] + 0.1, 0.0),
+        Claim("they survive as well as in the study alone (which the paper does not compare)",
+              mean["aligned"] - mean["alone (PCA)"], -0.1, asserted=False),
     ]  # fmt: skip
 
 

@@ -10,9 +10,8 @@ that are present in the reference, the score distribution was mostly comparable 
 Small: ten simulated types in three studies of an atlas; three of them are in the query only, one of which lies on a
 trajectory from a type of the atlas ("being part of a continuum"). The model is scANVI, mapped by surgery and with EWC
 (weight 156) without the query's labels. The tail is the share of a type's cells above an uncertainty of 0.3 (k = 50);
-separation is the silhouette of unseen cells among all of the query, ELBO that of the query's cells. The identity maps by
-surgery under both names.
-"""
+separation is the silhouette of unseen cells among all of the query, ELBO that of the query's cells. The identity maps
+by surgery under both names."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ def run(options):
         if options.data
         else sp.datasets.simulate(
             [350, 350, 350, 500], 300, 10, n_batches=4, type_effect=0.4, batch_effect=0.5,
-            missing_types={one: UNSEEN for one in ("batch0", "batch1", "batch2")},
+            missing_types=dict.fromkeys(("batch0", "batch1", "batch2"), UNSEEN),
             trajectories={("type2", "type3"): 0.1}, rng=options.seed,
         )
     )  # fmt: skip

@@ -34,7 +34,7 @@ def run(options):
         if options.data
         else sp.datasets.simulate(
             [350, 350, 350, 500], 300, 8, n_batches=4, type_effect=0.4, batch_effect=0.5,
-            missing_types={one: UNSEEN for one in ("batch0", "batch1", "batch2")}, rng=options.seed,
+            missing_types=dict.fromkeys(("batch0", "batch1", "batch2"), UNSEEN), rng=options.seed,
         )
     )  # fmt: skip
     known, query = split(adata, options.queries)
@@ -46,14 +46,17 @@ def run(options):
         "EWC 10": {"strategy": "all", "penalties": [sp.train.EWC(weight=10.0)]},
     }
     if options.method == IDENTITY:
-        ways = dict.fromkeys(ways, {})
+        ways = {way: {} for way in ways}
     types = labels_of(query)
     absent = ~np.isin(types, labels_of(known))
     alike, other = absent & np.isin(types, options.alike), absent & ~np.isin(types, options.alike)
     rows = []
     for way, how in ways.items():
         model_of_query = mapped(query, model, seed=options.seed, epochs=options.epochs or 100, **how)
-        ours, theirs = with_embedding(query, query.obsm["X_scarches"]), with_embedding(known, model_of_query.embed(known))
+        ours, theirs = (
+            with_embedding(query, query.obsm["X_scarches"]),
+            with_embedding(known, model_of_query.embed(known)),
+        )
         sp.tl.transfer_labels(ours, theirs, "cell_type", use_rep="X", k=50, unknown_above=0.3)
         unknown = labels_of(ours, "cell_type_pred") == "Unknown"
         report = sp.metrics.label_transfer_report(

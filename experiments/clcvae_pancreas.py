@@ -1,7 +1,7 @@
-"""CLCVAE, Fig. 1: does elastic weight consolidation keep what fine-tuning forgets, on the pancreas of nine technologies?
+"""CLCVAE, Fig. 1: does EWC keep what fine-tuning forgets, on the pancreas of nine technologies?
 
     python experiments/clcvae_pancreas.py --small
-    python experiments/clcvae_pancreas.py --data pancreas.h5ad --queries celseq2 smartseq2   # sp.datasets.pancreas()
+    python experiments/clcvae_pancreas.py --data pancreas --queries celseq2 smartseq2
 
 "fine-tuning the reference model on the query leads to forgetting ... the EWC regularization in the CLCVAE model is
 essential to prevent forgetting". The CLCVAE "was marginally better in batch silhouette, cell type silhouette, cell type

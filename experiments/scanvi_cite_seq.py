@@ -4,8 +4,8 @@
     python experiments/scanvi_cite_seq.py --data pbmc.h5ad --labelled sorted --cite cite   # obsm["proteins"]
 
 "scANVI outperformed both scVI and Seurat Alignment for a wide range of neighborhood sizes, providing a representation
-for the mRNA data that is more consistent with the protein data"; "labels inferred by scANVI in the PBMC-CITE dataset are
-consistent with the protein expression values".
+for the mRNA data that is more consistent with the protein data"; "labels inferred by scANVI in the PBMC-CITE dataset
+are consistent with the protein expression values".
 
 Small: six simulated types that differ little in three batches, one labelled (sorted cells), one with ten proteins, six
 of which mark a type each; proteins are scaled by the paper's mixture of two Gaussians. The identity puts principal

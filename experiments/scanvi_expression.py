@@ -1,10 +1,10 @@
-"""scANVI, "Hypotheses testing in harmonized datasets" and Suppl. Fig. 13: which genes differ, where one study is labelled?
+"""scANVI, "Hypotheses testing" and Suppl. Fig. 13: which genes differ, where one study of two is labelled?
 
     python experiments/scanvi_expression.py --small
     python experiments/scanvi_expression.py --data pbmc.h5ad --labelled pbmc8k --truth bulk.csv --pair "B cells" DC
 
-"in both case studies, scVI performs moderately better than scANVI ... both scANVI and scVI compare favorably to edgeR in
-their accuracy". Truth is bulk data there; AUROC of the Bayes factors or p-values, Kendall's tau of the ranking.
+"in both case studies, scVI performs moderately better than scANVI ... both scANVI and scVI compare favorably to edgeR
+in their accuracy". Truth is bulk data there; AUROC of the Bayes factors or p-values, Kendall's tau of the ranking.
 
 Small: two simulated studies of three donors, one labelled, in which 10 % of the genes differ between two of four types.
 Labels of the other study come from the 10 nearest labelled cells in scVI's space. Beside scVI's test between cells and

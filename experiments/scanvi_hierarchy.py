@@ -3,12 +3,12 @@
     python experiments/scanvi_hierarchy.py --small
     python experiments/scanvi_hierarchy.py --data l5_all.h5ad --levels TaxonomyRank4 ClusterName
 
-Weighted accuracy of 37 % where scANVI knows the hierarchy, 32 % where it does not, 32 % by neighbours in scVI's space, 23
-% by neighbours in principal components.
+Weighted accuracy of 37 % where scANVI knows the hierarchy, 32 % where it does not, 32 % by neighbours in scVI's space,
+23 % by neighbours in principal components.
 
-Small: 20 simulated types in five groups that overlap. ``benchmarks/annotation/hierarchy.py`` runs 265 types in 39 groups,
-several schedules and labels of groups; docs/guide/hierarchies.md has what it gave. The identity knows no hierarchy.
-"""
+Small: 20 simulated types in five groups that overlap. ``benchmarks/annotation/hierarchy.py`` runs 265 types in 39
+groups, several schedules and labels of groups; docs/guide/hierarchies.md has what it gave. The identity knows no
+hierarchy."""
 
 from __future__ import annotations
 
@@ -49,7 +49,12 @@ def run(options):
         knows = {"hierarchy": tree} if name.endswith("hierarchy") and options.method != IDENTITY else {}
         scvi.settings.seed = options.seed
         model = sp.model.SCANVI.from_scvi_model(
-            base, "Unknown", "label", adata=adata.copy(), classifier_parameters={"n_layers": 2, "n_hidden": 128}, **knows
+            base,
+            "Unknown",
+            "label",
+            adata=adata.copy(),
+            classifier_parameters={"n_layers": 2, "n_hidden": 128},
+            **knows,
         )
         model.train(options.epochs or 15, plan_kwargs={"n_epochs_kl_warmup": None}, train_size=1.0, **QUIET)
         found[name] = model.predict()

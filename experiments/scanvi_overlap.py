@@ -3,14 +3,13 @@
     python experiments/scanvi_overlap.py --small
     python experiments/scanvi_overlap.py --data pbmc_pair.h5ad --types "NK cells" "B cells" ...
 
-"for a given cell type c0, we only keep cells of this type in the PBMC-CITE dataset and remove all cells of this type from
-the PBMC-8K dataset. ... both scVI and scANVI exhibit a consistently low level of batch mixing"; without c0 in one of
-them, "the entropy of batch mixing from the unique populations is low", and "for the populations that are indeed common
-to the two datasets, scVI and scANVI are capable of mixing them properly".
+"for a given cell type c0, we only keep cells of this type in the PBMC-CITE dataset and remove all cells of this type
+from the PBMC-8K dataset. ... both scVI and scANVI exhibit a consistently low level of batch mixing"; without c0 in one
+of them, "the entropy of batch mixing from the unique populations is low", and "for the populations that are indeed
+common to the two datasets, scVI and scANVI are capable of mixing them properly".
 
-Small: a simulated pair of six types; two types in turn (the paper has six). Entropy of batch mixing, k = 50 or a tenth of
-the cells, over that of batches that mix freely. The identity leaves the cells as they are, which mixes nothing.
-"""
+Small: a simulated pair of six types; two types in turn (the paper has six). Entropy of batch mixing, k = 50 or a tenth
+of the cells, over that of batches that mix freely. The identity leaves the cells as they are, which mixes nothing."""
 
 from __future__ import annotations
 

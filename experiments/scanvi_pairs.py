@@ -9,9 +9,9 @@ with a similar performance to that of scVI in terms of entropy of batch mixing a
 
 Small: a simulated pair of six types, the labels of the first given to scANVI; beside them principal components, and
 ComBat by scanpy, as in the paper (Seurat and MNN run elsewhere: benchmarks/matrix). Entropy over that of batches that
-mix freely; purity against ten principal components of each data set. The identity puts principal components in the
-place of scVI and scANVI.
-"""
+mix freely; purity against ten principal components of each data set, which favours methods that end in principal
+components; the simulated batch effect, one number for each gene on the log scale, is what ComBat takes out. The
+identity puts principal components in the place of scVI and scANVI."""
 
 from __future__ import annotations
 
@@ -64,10 +64,9 @@ def run(options):
     ebm, purity = mean["EBM"], mean["kNN purity"]
     return table, [
         Claim("scVI mixes data sets (EBM, scVI less PCA)", ebm["scVI"] - ebm["PCA"], 0.3),
-        Claim("scVI keeps their structure (purity, no more than 0.15 below ComBat)",
-              purity["scVI"] - purity["ComBat"], -0.15),
-        Claim("scVI mixes no worse than ComBat (EBM, no more than 0.1)", ebm["scVI"] - ebm["ComBat"], -0.1),
-        Claim("scANVI mixes as scVI does (EBM, no more than 0.15 apart)", 0.15 - abs(ebm["scANVI"] - ebm["scVI"]), 0.0),
+        Claim("scANVI mixes as scVI does (EBM, no more than 0.05 below)", ebm["scANVI"] - ebm["scVI"], -0.05),
+        Claim("scVI mixes better than ComBat (EBM)", ebm["scVI"] - ebm["ComBat"], 0.0, asserted=False),
+        Claim("scVI keeps more structure than ComBat (purity)", purity["scVI"] - purity["ComBat"], 0.0, asserted=False),
     ]  # fmt: skip
 
 

@@ -10,9 +10,8 @@ separate from those of the reference.
 Small: three healthy studies and a query of control, moderate and severe patients, simulated. Macrophages that derive
 from monocytes (MoM) lie on a trajectory from monocytes to their end, in patients only, severe ones above all; CD8+ T
 cells of patients express 20 genes three times as much. The model is the recipe ``cvae``, as in the paper. The identity
-leaves the cells as they are. Public cells: GSE145926 (bronchoalveolar lavage); the paper's reference is of seven studies,
-which nobody has published as one file, so that this script has no mode for real cells.
-"""
+leaves the cells as they are. Public cells: GSE145926 (bronchoalveolar lavage); the paper's reference is of seven
+studies, which nobody has published as one file, so that this script has no mode for real cells."""
 
 from __future__ import annotations
 

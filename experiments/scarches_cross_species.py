@@ -44,7 +44,7 @@ def cells(options):
 
 def run(options):
     human, mouse = cells(options)
-    as_human, report = sp.pp.map_orthologs(mouse, "mouse")
+    as_human, _ = sp.pp.map_orthologs(mouse, "mouse")
     shared = [gene for gene in human.var_names if gene in set(as_human.var_names)]
     human, query = human[:, shared].copy(), as_human[:, shared].copy()
     if options.method == IDENTITY:

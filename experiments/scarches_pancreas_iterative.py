@@ -1,7 +1,7 @@
 """scArches, Fig. 1c-f and Suppl. Fig. 1: two queries in turn onto a pancreas reference without alpha (and gamma) cells.
 
     python experiments/scarches_pancreas_iterative.py --small
-    python experiments/scarches_pancreas_iterative.py --data pancreas.h5ad --reference celseq inDrop1 fluidigmc1 \
+    python experiments/scarches_pancreas_iterative.py --data pancreas --reference celseq inDrop1 fluidigmc1 \
         --queries smartseq2 celseq2 --withheld alpha gamma
 
 "we removed all the alpha cells in the training reference data ... After each update, we observe that our model overlays

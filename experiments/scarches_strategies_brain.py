@@ -1,4 +1,4 @@
-"""scArches, Fig. 2a-e: condition weights, input layers or all weights, when two brain studies are mapped onto two others.
+"""scArches, Fig. 2a-e: condition weights, input layers or all weights, for two brain studies onto two others.
 
     python experiments/scarches_strategies_brain.py --small
     python experiments/scarches_strategies_brain.py --data brain.h5ad --queries Zeisel TabulaMuris

@@ -1,7 +1,7 @@
 """scArches, Fig. 3a-g: Tabula Muris onto Tabula Senis; correct, incorrect and unknown cells of every tissue.
 
     python experiments/scarches_tabula_muris.py --small
-    python experiments/scarches_tabula_muris.py --data tabula.h5ad --queries 3m --withheld Trachea
+    python experiments/scarches_tabula_muris.py --data tabula_muris_senis --queries 3m --withheld Trachea
 
 "Our model transferred the labels from the reference atlas to the query atlas with ~89% accuracy for all the tissues
 except tracheal cells. Moreover, all misclassified cells and cells from the out-of-distribution tissue received high

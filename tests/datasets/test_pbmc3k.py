@@ -26,7 +26,8 @@ def files(tmp_path):
         tar.add(tmp_path / "filtered_gene_bc_matrices", "filtered_gene_bc_matrices")
     order = [BARCODES[i] for i in (2, 0, 1)]
     processed = AnnData(
-        np.ones((3, 2), np.float32), pd.DataFrame({"louvain": pd.Categorical(["B cells", "NK cells", "B cells"])}, order)
+        np.ones((3, 2), np.float32),
+        pd.DataFrame({"louvain": pd.Categorical(["B cells", "NK cells", "B cells"])}, order),
     )
     processed.uns["louvain_colors"] = np.array(["#000000", "#111111"])
     processed.write_h5ad(tmp_path / "labels.h5ad")
@@ -47,7 +48,7 @@ def test_labels_of_one_file_and_counts_of_the_other(publish_data, files):
 def test_what_is_no_archive(publish_data, files, tmp_path):
     (tmp_path / "broken").write_bytes(files["counts"].read_bytes()[:200])
     publish_data("pbmc3k", counts=tmp_path / "broken", labels=files["labels"])
-    with pytest.raises(OSError, match="is damaged .* delete it to download it again"):
+    with pytest.raises(OSError, match=r"is damaged .* delete it to download it again"):
         sp.datasets.pbmc3k()
 
 
@@ -55,5 +56,5 @@ def test_an_archive_of_something_else(publish_data, files, tmp_path):
     with tarfile.open(tmp_path / "other.tar.gz", "w:gz") as tar:
         tar.add(files["labels"], "readme.txt")
     publish_data("pbmc3k", counts=tmp_path / "other.tar.gz", labels=files["labels"])
-    with pytest.raises(OSError, match="has no file that ends with .mtx or .tsv"):
+    with pytest.raises(OSError, match=r"has no file that ends with \.mtx or \.tsv"):
         sp.datasets.pbmc3k()

@@ -163,7 +163,8 @@ def label_transfer_report(
     References
     ----------
     scANVI (Xu et al. 2019), Online Methods, "Weighted and unweighted accuracy"; scArches (Lotfollahi et al. 2020), eq.
-    20 to 22, for uncertainty and rejection, and Fig. 3g for the table per group; Guo et al., On Calibration of Modern Neural Networks (2017), eq. 3.
+    20 to 22 and Fig. 3g, for uncertainty, rejection and the table per group; Guo et al., On Calibration of Modern
+    Neural Networks (2017), eq. 3.
     """
     known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     check.texts(unknown_category=unknown_category)
