@@ -267,7 +267,9 @@ def _groups(by: ArrayLike, n_cells: int) -> NDArray:
         message = f"by must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
         raise ValueError(message)
     names, missing = texts_of(values, "by")
-    return np.where(missing, None, names.astype(object))
+    texts = names.astype(object)
+    texts[missing] = None
+    return texts
 
 
 def _per_group(groups: NDArray, right: NDArray, accepted: NDArray, doubt: NDArray) -> pd.DataFrame:
