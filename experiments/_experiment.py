@@ -131,7 +131,6 @@ def summary(claims: list[list[Claim]]) -> pd.DataFrame:
 def main(run: Callable, doc: str, arguments: dict[str, dict[str, Any]] | None = None) -> None:
     """Run a script from the command line."""
     options = options_of(arguments, doc=doc)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     start = time.perf_counter()
     table, claims = measure(run, options)
     print(f"{doc.partition(chr(10))[0]}\nmethod: {options.method}, cells: {options.data or 'simulated or packaged'}\n")
@@ -189,15 +188,24 @@ def as_they_are(*parts: anndata.AnnData) -> list[np.ndarray]:
     return np.split(scores, np.cumsum([part.n_obs for part in parts])[:-1])
 
 
+def begin(seed: int) -> None:
+    """Seed a training, and give torch one thread unless OMP_NUM_THREADS says otherwise.
+
+    numba, which scanpy and pynndescent use, raises torch's threads through the OpenMP library that both share.
+    """
+    scvi.settings.seed = seed
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
 def reference(adata: anndata.AnnData, labels_key: str | None = None, *, seed: int, epochs: int, **options: Any):
     """Train a reference; its embedding is in ``obsm["X_scarches"]``."""
-    scvi.settings.seed = seed
+    begin(seed)
     return sp.tl.build_reference(adata, "batch", labels_key, max_epochs=epochs, train_kwargs=QUIET, **options)
 
 
 def mapped(query: anndata.AnnData, model: Any, *, seed: int, epochs: int, **options: Any):
     """Map a query; its embedding is in ``obsm["X_scarches"]``."""
-    scvi.settings.seed = seed
+    begin(seed)
     return sp.tl.map_query(query, model, max_epochs=epochs, train_kwargs=QUIET, **options)
 
 

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 import time
 from pathlib import Path
 
-import torch
 from _experiment import IDENTITY, PACKAGE, ClaimError, measure, options_of, require, summary
 
 HERE = Path(__file__).parent
@@ -38,7 +36,6 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="+", default=[""], help="beginnings of names")
     options = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     bad = []
     begun, used = time.perf_counter(), time.process_time()
     for name in NAMES:

@@ -20,8 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scvi
-from _experiment import IDENTITY, QUIET, Claim, labels_of, log_normalized, main, read, reference
+from _experiment import IDENTITY, QUIET, Claim, begin, labels_of, log_normalized, main, read, reference
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -56,7 +55,7 @@ def run(options):
     types = labels_of(adata)
     given = labels_of(adata, "batch") == options.labelled
     adata.obs["given"] = np.where(given, types, "Unknown")
-    base = reference(adata, "given", seed=options.seed, epochs=options.epochs or 40)
+    base = reference(adata, "given", seed=options.seed, epochs=options.epochs or 100)
     z = adata.obsm["X_scarches"]
     labels = KNeighborsClassifier(10).fit(z[given], types[given]).predict(z)
     if options.method == IDENTITY:
@@ -64,7 +63,7 @@ def run(options):
         adata.obs["given"] = np.where(given, labels, "Unknown")
         base = reference(adata, "given", seed=options.seed, epochs=1)
     adata.obs["transferred"] = labels
-    scvi.settings.seed = options.seed
+    begin(options.seed)
     model = sp.model.SCANVI.from_scvi_model(base, "Unknown")
     model.train(max_epochs=options.epochs or 15, n_samples_per_label=100, **QUIET)
     groups = {"group1": first, "group2": second, "mode": "vanilla", "silent": True}

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scvi
-from _experiment import IDENTITY, QUIET, Claim, labels_of, main, read, reference
+from _experiment import IDENTITY, QUIET, Claim, begin, labels_of, main, read, reference
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
@@ -85,7 +84,7 @@ def run(options):
     found["scANVI"] = found["kNN on scVI"]
     if options.method != IDENTITY:
         recipe = sp.model.RECIPES["scanvi"]
-        scvi.settings.seed = options.seed
+        begin(options.seed)
         model = sp.model.SCANVI.from_scvi_model(base, "Unknown", **recipe.semi_supervised_model_kwargs)
         model.train(max_epochs=options.epochs or 40, **recipe.semi_supervised_kwargs, **QUIET)
         found["scANVI"] = model.predict()
