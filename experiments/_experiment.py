@@ -113,8 +113,9 @@ def summary(claims: list[list[Claim]]) -> pd.DataFrame:
     rows = []
     for same in zip(*claims, strict=True):
         effects = [one.effect for one in same]
-        holds = all(one.holds for one in same)
-        verdict = "holds" if holds else "FAILS" if same[0].asserted else "does not hold here"
+        held = sum(one.holds for one in same)
+        not_asserted = "does not hold here" if held == 0 else "not in every seed"
+        verdict = "holds" if held == len(same) else "FAILS" if same[0].asserted else not_asserted
         rows.append(
             {
                 "claim": same[0].statement,

@@ -52,7 +52,7 @@ def run(options):
         uncertainty = ours.obs["cell_type_uncertainty"]
         tails[way] = (uncertainty > 0.3).groupby(types).mean()
         separation[way] = silhouette_samples(ours.obsm["X"], groups)[unseen].mean()
-        elbo[way] = float(other.get_elbo(query))
+        elbo[way] = float(other.get_elbo())
         auroc[way] = roc_auc_score(unseen, uncertainty)
     table = pd.DataFrame(tails)
     table.insert(0, "in the atlas", np.isin(table.index, labels_of(known)))
@@ -61,8 +61,7 @@ def run(options):
     return table.rename_axis("cell type").reset_index(), [
         Claim("types that the atlas lacks have fatter tails (share of types)", fatter, 0.4, "5 of 11", asserted=False),
         Claim("uncertainty ranks unseen cells better (AUROC)", auroc["CLCVAE"] - auroc["surgery"], 0.0, asserted=False),
-        Claim("unseen types stand apart better (silhouette)", separation["CLCVAE"] - separation["surgery"], 0.0,
-              asserted=False),
+        Claim("unseen types stand apart better (silhouette)", separation["CLCVAE"] - separation["surgery"], 0.03),
         Claim("CLCVAE learns of the query what surgery cannot (ELBO per cell)", elbo["CLCVAE"] - elbo["surgery"], 1.0),
         Claim("tails of types that the atlas has are comparable (less than 0.15 apart)",
               0.15 - abs(change[True]), 0.0),

@@ -82,7 +82,7 @@ def run(options):
         Claim("CLCVAE calls more unseen cells unknown than surgery", unknown["CLCVAE"] - unknown["surgery"], 0.0),
         Claim("the same at a weight of 10", unknown["EWC 10"] - unknown["surgery"], 0.0),
         Claim("CLCVAE ranks unseen cells better (AUROC)",
-              by.loc["CLCVAE", "AUROC of unseen"] - by.loc["surgery", "AUROC of unseen"], 0.0),
+              by.loc["CLCVAE", "AUROC of unseen"] - by.loc["surgery", "AUROC of unseen"], 0.03),
         Claim("labels of known cells are not paid for it (accuracy)",
               by.loc["CLCVAE", "accuracy"] - by.loc["surgery", "accuracy"], -0.05),
     ]  # fmt: skip

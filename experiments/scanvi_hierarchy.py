@@ -74,8 +74,8 @@ def run(options):
     fine, broad = (table.set_index("method")[f"accuracy, {level}"] for level in ("types", "groups"))
     return table, [
         Claim("the hierarchy makes scANVI better (types)", fine["scANVI, hierarchy"] - fine["scANVI"], 0.0,
-              "0.37 - 0.32"),
-        Claim("the hierarchy makes scANVI better (groups)", broad["scANVI, hierarchy"] - broad["scANVI"], -0.01),
+              "0.37 - 0.32", asserted=False),
+        Claim("the hierarchy makes scANVI better (groups)", broad["scANVI, hierarchy"] - broad["scANVI"], 0.0),
         Claim("labels of groups help besides (groups)",
               broad["scANVI, hierarchy, groups labelled"] - broad["scANVI, hierarchy"], 0.0, asserted=False),
         Claim("scVI's space is ahead of principal components (kNN, types)", fine["kNN on scVI"] - fine["kNN on PCA"],

@@ -80,7 +80,7 @@ def test_every_seed_has_to_hold():
     assert table["seed"].tolist() == [0, 1]
     rows = summary(claims).set_index("claim")
     assert rows.loc["rises", ["effect", "lowest", "margin"]].tolist() == [0.5, 0.0, 0.5]
-    assert rows[""].tolist() == ["FAILS", "does not hold here"]
+    assert rows[""].tolist() == ["FAILS", "does not hold here", "not in every seed"]
     with pytest.raises(ClaimError, match=r"rises: 0\.000 is not above 0\.5"):
         require(claims)
     require(claims[:1])
