@@ -7,6 +7,7 @@
 #   make test-container   install lines of deploy/Containerfile in a bare environment (fetches gigabytes)
 #   make lint types docs      what else CI checks; .ci/run runs all of it
 #   make notebooks   runs the tutorials, some minutes
+#   make experiments   every experiment of the papers on small cells, under 8 minutes
 #   make bench       speed; benchmarks/surgery/ holds those of quality, which need data (see their heads)
 #   make references  build the models that come with the package again (make cards: their cards alone)
 #   make clean       remove the environment and everything built
@@ -27,7 +28,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo test test-app test-container test-border test-fuzz test-kills test-slow lint types docs notebooks bench references cards check clean
+.PHONY: help demo experiments test test-app test-container test-border test-fuzz test-kills test-slow lint types docs notebooks bench references cards check clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -75,6 +76,9 @@ docs: $(VENV)/dev.stamp
 # Run the tutorials; the stored outputs stay as they are
 notebooks: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/jupyter execute --timeout=900 tutorials/*.ipynb
+
+experiments: $(VENV)/package.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python experiments/all.py --small
 
 bench: $(VENV)/package.stamp
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -58,7 +58,7 @@ KINDS = {
     "save_bundle.reference": "cells?", "save_bundle.labels_key": "name or names", "carry_anchors.reference": "model",
     "carry_summaries.reference": "model", "evaluate.labels_key": "name?", "evaluate.scores": "name or names",
     "batch_entropy.cells": "array?", "joint_umap.color": "name or names?", "novelty.groupby": "name?",
-    "label_transfer_report.predictions": "labels", "hierarchical_label_scores.predictions": "labels",
+    "label_transfer_report.predictions": "labels", "label_transfer_report.by": "labels?", "hierarchical_label_scores.predictions": "labels",
     "reference_drift.before": "array", "reference_drift.labels": "labels?", "neighbor_preservation.batches": "labels?",
     "summarize_reference.labels": "labels?", "name_novel.key_added": "slot?", "pl.label_summary.summary": "table",
     "simulate.n_cells": "few", "simulate.n_genes": "few", "kni.subsample": "size?", "info.name": "path",

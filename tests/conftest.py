@@ -250,3 +250,39 @@ def page_parts():
 def no_usual_shift(monkeypatch):
     """No shift is one that thresholds of novelty were measured on."""
     monkeypatch.setattr("scarches_plus.tl._detect_novel.USUAL_SHIFT", (9.0, 10.0))
+
+
+@pytest.fixture
+def publish_data(monkeypatch, tmp_path):
+    """Publish the files of a data set on this machine: ``publish_data("kang", cells=path)`` returns the server.
+
+    Those whose checksum is known get that of these files; ``gone=True`` takes the files from the server.
+    """
+    from hashlib import sha256
+    from importlib import import_module
+
+    from file_server import FileServer
+
+    from scarches_plus._files import CACHE_VARIABLE
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    folder = tmp_path / "published"
+    folder.mkdir()
+    server = FileServer(folder)
+
+    def publish(name, *, gone=False, **files):
+        known = import_module(f"scarches_plus.datasets._{name}")._FILES
+        for key, file in known.items():
+            contents = files[key].read_bytes() if key in files else b"nothing"
+            (folder / file.name).write_bytes(contents)
+            if gone:
+                (folder / file.name).unlink()
+            digest = sha256(contents).hexdigest() if file.sha256 else None
+            mirrors = (f"{server.address}/{file.name}",)
+            monkeypatch.setitem(known, key, replace(file, sha256=digest, mirrors=mirrors))
+        return server
+
+    yield publish
+    server.close()

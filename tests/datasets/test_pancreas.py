@@ -239,7 +239,7 @@ def test_cache_folder(monkeypatch, tmp_path):
 
 
 def test_pancreas(server, file, tmp_path, monkeypatch):
-    monkeypatch.setattr(_pancreas, "_FILE", file)
+    monkeypatch.setitem(_pancreas._FILES, "cells", file)
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     with pytest.warns(UserWarning, match="fractional values for celseq, smarter:") as caught:
         adata = pancreas()
@@ -271,9 +271,10 @@ def test_fractional_batches(storage):
 
 
 def test_the_published_file_is_named_as_the_benchmark_has_it():
-    assert _pancreas._FILE.sha256 == "97e6dfd65553e4d10aa3ef5d904362970a75c677c31d70fabc9234191a09db8c"
-    assert _pancreas._FILE.page == "https://figshare.com/ndownloader/files/24539828"
-    assert all(url.startswith("https://") and url.endswith("/24539828") for url in _pancreas._FILE.mirrors)
+    file = _pancreas._FILES["cells"]
+    assert file.sha256 == "97e6dfd65553e4d10aa3ef5d904362970a75c677c31d70fabc9234191a09db8c"
+    assert file.page == "https://figshare.com/ndownloader/files/24539828"
+    assert all(url.startswith("https://") and url.endswith("/24539828") for url in file.mirrors)
 
 
 # --- Sources of the other data sets ---

@@ -220,3 +220,26 @@ def test_errors():
         label_transfer_report(["A", "B", "B"], ["A", "B", "B"], [0.5, np.nan, 1.5])
     with pytest.raises(ValueError, match=r"labels that known_labels lacks: \['C'\]"):
         label_transfer_report(["A", "B"], ["A", "C"], known_labels=["A", "B"])
+
+
+def test_per_group_equals_loops_over_cells():
+    """scArches, Fig. 3g: correct, incorrect and unknown cells of every tissue."""
+    labels, predictions, uncertainty = example()
+    tissues = np.random.default_rng(1).choice(np.array(["lung", "heart", None], dtype=object), len(labels))
+    report = label_transfer_report(labels, predictions, uncertainty, known_labels=REFERENCE, by=tissues)
+    assert list(report.per_group.index) == ["heart", "lung"]
+    for tissue, row in report.per_group.iterrows():
+        cells = [
+            "unknown" if predicted == "Unknown" else "correct" if predicted == true else "incorrect"
+            for true, predicted, where in zip(labels, predictions, tissues, strict=True)
+            if where == tissue
+        ]
+        assert row["n"] == len(cells)
+        for outcome in ("correct", "incorrect", "unknown"):
+            assert row[outcome] == pytest.approx(cells.count(outcome) / len(cells))
+        assert row["uncertainty"] == pytest.approx(uncertainty[tissues == tissue].mean())
+    assert "heart" in repr(report)
+    assert "heart" in report._repr_html_()
+    assert label_transfer_report(labels, predictions).per_group is None
+    with pytest.raises(ValueError, match=r"by must have one entry .* 400 cells; its shape is \(399,\)"):
+        label_transfer_report(labels, predictions, by=tissues[1:])

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _FIGSHARE_ID = 24539828
-_FILE = RemoteFile(
-    name="human_pancreas_norm_complexBatch.h5ad",
-    sha256="97e6dfd65553e4d10aa3ef5d904362970a75c677c31d70fabc9234191a09db8c",
-    page=f"https://figshare.com/ndownloader/files/{_FIGSHARE_ID}",
-    mirrors=(
-        f"https://ndownloader.figshare.com/files/{_FIGSHARE_ID}",
-        f"https://api.figshare.com/v2/file/download/{_FIGSHARE_ID}",
-        f"https://figshare.com/ndownloader/files/{_FIGSHARE_ID}",
-    ),
-)
+_FILES = {
+    "cells": RemoteFile(
+        name="human_pancreas_norm_complexBatch.h5ad",
+        sha256="97e6dfd65553e4d10aa3ef5d904362970a75c677c31d70fabc9234191a09db8c",
+        page=f"https://figshare.com/ndownloader/files/{_FIGSHARE_ID}",
+        mirrors=(
+            f"https://ndownloader.figshare.com/files/{_FIGSHARE_ID}",
+            f"https://api.figshare.com/v2/file/download/{_FIGSHARE_ID}",
+            f"https://figshare.com/ndownloader/files/{_FIGSHARE_ID}",
+        ),
+        size="about 300 MB",
+    )
+}
 
 
 def pancreas(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
@@ -67,7 +70,7 @@ def pancreas(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
     .. [2] Continual learning for single-cell reference mapping with elastic weight consolidation, ICML Workshop on
        Computational Biology 2022, Fig. 1.
     """
-    adata = _load(_FILE, cache_dir)
+    adata = _load(_FILES["cells"], cache_dir)
     fractional = _fractional_batches(adata.layers["counts"], adata.obs["batch"])
     if fractional:
         message = (

@@ -59,6 +59,9 @@ class LabelTransferReport:
         frequent wrong label, ties by name; missing if there is none) and mean `uncertainty`.
     confusion
         Cell counts, true types by predicted labels; the unknown category is the last column.
+    per_group
+        With `by`, one row per group: `n` and the shares `correct`, `incorrect` and `unknown`, which sum to 1, and mean
+        `uncertainty`.
     """
 
     n_cells: int
@@ -74,23 +77,27 @@ class LabelTransferReport:
     calibration_error: float
     per_type: pd.DataFrame
     confusion: pd.DataFrame
+    per_group: pd.DataFrame | None = None
 
     def to_series(self) -> pd.Series:
         """Return the single numbers, one entry each: rows of a table that compares mappings."""
-        names = [field.name for field in fields(self) if field.name not in {"per_type", "confusion"}]
+        names = [field.name for field in fields(self) if field.name not in {"per_type", "confusion", "per_group"}]
         return pd.Series({name: getattr(self, name) for name in names}, name="label_transfer", dtype=float)
 
     def _values(self) -> pd.Series:
         values = {str(name): value for name, value in self.to_series().items()}
         return pd.Series({name: f"{x:,.0f}" if name.startswith("n_") else f"{x:.3f}" for name, x in values.items()})
 
+    def _tables(self) -> list[pd.DataFrame]:
+        return [table for table in (self.per_type, self.per_group) if table is not None]
+
     def __repr__(self) -> str:
-        per_type = self.per_type.to_string(float_format="{:.3f}".format)
-        return for_terminal(f"Label transfer\n{self._values().to_string()}\n\n{per_type}")
+        tables = [table.to_string(float_format="{:.3f}".format) for table in self._tables()]
+        return for_terminal("\n\n".join([f"Label transfer\n{self._values().to_string()}", *tables]))
 
     def _repr_html_(self) -> str:
         values = self._values().to_frame("label transfer").to_html()
-        return values + self.per_type.to_html(float_format="{:.3f}".format)
+        return values + "".join(table.to_html(float_format="{:.3f}".format) for table in self._tables())
 
 
 def label_transfer_report(
@@ -101,6 +108,7 @@ def label_transfer_report(
     known_labels: ArrayLike | None = None,
     unknown_category: str = "Unknown",
     unlabelled: Collection[Any] | None = None,
+    by: ArrayLike | None = None,
     n_bins: int = 15,
 ) -> LabelTransferReport:
     r"""Compare transferred labels with true ones, over known and unseen types.
@@ -123,6 +131,9 @@ def label_transfer_report(
     unlabelled
         Words that are no true label, beside `unknown_category`, as they are spelt; ``()`` lets all count. ``None``:
         "Unknown", "Mixed" and the other words in :doc:`/guide/labels`, in any case; the log names those that occur.
+    by
+        Group of every cell, such as its tissue or donor, shape ``(n,)``: adds a table of correct, incorrect and unknown
+        cells per group. Cells without a group are in none.
     n_bins
         Number of equally wide bins of the confidence for the calibration error.
 
@@ -152,7 +163,8 @@ def label_transfer_report(
     References
     ----------
     scANVI (Xu et al. 2019), Online Methods, "Weighted and unweighted accuracy"; scArches (Lotfollahi et al. 2020), eq.
-    20 to 22, for uncertainty and rejection; Guo et al., On Calibration of Modern Neural Networks (2017), eq. 3.
+    20 to 22 and Fig. 3g, for uncertainty, rejection and the table per group; Guo et al., On Calibration of Modern
+    Neural Networks (2017), eq. 3.
     """
     known_labels = None if known_labels is None else check.names("known_labels", known_labels, of=object)
     check.texts(unknown_category=unknown_category)
@@ -160,6 +172,7 @@ def label_transfer_report(
     n_bins = check.whole("n_bins", n_bins, least=1, most=_limits.BINS)
     truth, predicted, labelled = paired_labels(labels, predictions, unknown_category, unlabelled)
     doubt = None if uncertainty is None else _checked_uncertainty(uncertainty, len(truth))
+    groups = None if by is None else _groups(by, len(truth))[labelled]
     truth, predicted = truth[labelled], predicted[labelled]
     doubt = np.full(len(truth), np.nan) if doubt is None else doubt[labelled]
 
@@ -199,6 +212,7 @@ def label_transfer_report(
         calibration_error=calibration_error(1 - doubt[of_known & accepted], right[of_known & accepted], n_bins),
         per_type=per_type,
         confusion=confusion,
+        per_group=None if groups is None else _per_group(groups, right, accepted, doubt),
     )
 
 
@@ -244,6 +258,24 @@ def _per_type(confusion: pd.DataFrame, known: set[str], unknown: str) -> pd.Data
             "confused_with": wrong.idxmax(axis=1).where(wrong.any(axis=1)),
         }
     )
+
+
+def _groups(by: ArrayLike, n_cells: int) -> NDArray:
+    """Return the group of each cell as a text, None where it is missing."""
+    values = np.asarray(by, dtype=object)
+    if values.shape != (n_cells,):
+        message = f"by must have one entry for each of the {n_cells} cells; its shape is {values.shape}"
+        raise ValueError(message)
+    names, missing = texts_of(values, "by")
+    texts = names.astype(object)
+    texts[missing] = None
+    return texts
+
+
+def _per_group(groups: NDArray, right: NDArray, accepted: NDArray, doubt: NDArray) -> pd.DataFrame:
+    outcomes = {"correct": right, "incorrect": accepted & ~right, "unknown": ~accepted, "uncertainty": doubt}
+    grouped = pd.DataFrame(outcomes, dtype=float).groupby(pd.Series(groups, name="group"))
+    return pd.concat([grouped.size().rename("n"), grouped.mean()], axis=1)
 
 
 def _mean(values: ArrayLike) -> float:
