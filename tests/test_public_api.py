@@ -82,6 +82,7 @@ HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {
 #: Names in a file of their own that are tested with another.
 TESTED_WITH = {
     "train.Anchors": "store_anchors",
+    "pp.GeneSelection": "select_genes",
     "pp.Problem": "check_query",
     "pp.QueryError": "check_query",
     "pp.QueryReport": "check_query",
