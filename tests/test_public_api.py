@@ -29,6 +29,7 @@ FIRST_PARAMETER = {
     "pl.reliability": "curve",
     "pl.report": "report",
     "pp.concat_studies": "adatas",
+    "pp.harmonize_labels": "labels",
     "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
     "tl.label_summary": "explanation",
@@ -83,6 +84,7 @@ HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {
 TESTED_WITH = {
     "train.Anchors": "store_anchors",
     "pp.GeneSelection": "select_genes",
+    "pp.LabelHarmony": "harmonize_labels",
     "pp.Problem": "check_query",
     "pp.QueryError": "check_query",
     "pp.QueryReport": "check_query",

@@ -60,7 +60,9 @@ def test_genes_that_differ_between_studies_alone_are_not_taken():
     means[:, :10] *= rng.gamma(0.5, 2.0, (600, 10))  # vary between cells
     batches = np.repeat(["one", "two"], 300)
     means[batches == "two", 10:20] *= 10  # vary between studies only
-    adata = anndata.AnnData(rng.poisson(means).astype(np.float32), pd.DataFrame({"batch": batches}, map(str, range(600))))
+    adata = anndata.AnnData(
+        rng.poisson(means).astype(np.float32), pd.DataFrame({"batch": batches}, map(str, range(600)))
+    )
     variable, shifted = set(adata.var_names[:10]), set(adata.var_names[10:20])
     assert set(sp.pp.select_genes(adata, "batch", 10).genes) == variable
     whole = sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=20, inplace=False)
@@ -112,9 +114,9 @@ def test_a_gene_is_ranked_by_the_studies_that_measured_it():
     selection = sp.pp.select_genes(joined, "study", 80)
     ranked = selection.ranks
     assert ranked.loc[adata.var_names[:100], "second"].isna().all()
-    alone = sc.pp.highly_variable_genes(
-        anndata.AnnData(second.X), flavor="seurat_v3", n_top_genes=80, inplace=False
-    )["highly_variable_rank"]
+    alone = sc.pp.highly_variable_genes(anndata.AnnData(second.X), flavor="seurat_v3", n_top_genes=80, inplace=False)[
+        "highly_variable_rank"
+    ]
     np.testing.assert_allclose(ranked.loc[adata.var_names[100:], "second"], alone)
     assert (selection.table["n_measured"] == [1] * 100 + [2] * 100).all()
     assert "were not measured by every study" in str(selection)
@@ -148,7 +150,7 @@ def test_a_study_that_cannot_be_fitted_is_named_with_fixes_that_work(n_genes):
     values = np.random.default_rng(0).poisson(2, second.sum()) + 1
     counts[second, :n_genes] = np.stack([np.roll(values, i) for i in range(n_genes)], axis=1)
     adata.X = sparse.csr_matrix(counts)
-    with pytest.raises(ValueError, match="'batch1'.*flavor='seurat'.*min_cells=201"):
+    with pytest.raises(ValueError, match=r"'batch1'.*flavor='seurat'.*min_cells=201"):
         sp.pp.select_genes(adata, "batch", 40)
     assert len(sp.pp.select_genes(adata, "batch", 40, flavor="seurat").genes) == 40
     adata = anndata.concat([adata, studies(600, 200, 1)], index_unique="-")

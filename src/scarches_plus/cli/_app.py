@@ -27,7 +27,7 @@ _COMMANDS = {
     "_mapping": {"map": "map_", "map-many": "map_many"},
     "_models": {"embed": "embed", "bundle": "bundle"},
     "_check": {"check": "check_"},
-    "_genes": {"genes": "genes"},
+    "_genes": {"genes": "genes", "labels": "labels"},
     "_annotate": {"annotate": "annotate"},
     "_annotation": {"seeds": "seeds", "transfer": "transfer", "abundance": "abundance"},
     "_novelty": {"novel": "novel", "name": "name", "extend": "extend"},

@@ -9,6 +9,8 @@ from ._check_query import check_query
 from ._concat_studies import concat_studies
 from ._gene_report import GeneReport
 from ._gene_selection import GeneSelection
+from ._harmonize_labels import harmonize_labels
+from ._label_harmony import LabelHarmony
 from ._label_tree import LabelTree, label_tree
 from ._map_gene_ids import map_gene_ids
 from ._map_orthologs import map_orthologs
@@ -28,6 +30,7 @@ from ._checks._value_kinds import COUNTS as COUNTS
 __all__ = [
     "GeneReport",
     "GeneSelection",
+    "LabelHarmony",
     "LabelTree",
     "Problem",
     "QueryError",
@@ -36,6 +39,7 @@ __all__ = [
     "balance_cells",
     "check_query",
     "concat_studies",
+    "harmonize_labels",
     "label_tree",
     "map_gene_ids",
     "map_orthologs",

@@ -58,7 +58,7 @@ class GeneSelection:
         if few := int((chosen["n_measured"] < self.table["n_measured"].max()).sum()):
             lines.append(f"{few} genes were not measured by every study")
         lines += [
-            f"study {study!r} has {int(self.ranks.loc[chosen.index, study].notna().sum())} of its first "
+            f"study {study!r} has {int(self.ranks[study].loc[chosen.index].notna().sum())} of its first "
             f"{int(self.ranks[study].notna().sum())} genes among them"
             for study in self.ranks
         ]

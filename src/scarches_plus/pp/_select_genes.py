@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
@@ -130,7 +130,8 @@ def select_genes(
     small = {str(name): int(size) for name, size in sizes.items() if size < min_cells}
     _tell_small(small, len(sizes), min_cells)
     recorded = measured_genes(adata, batches)
-    measured = pd.DataFrame(True, adata.var_names, sizes.index) if recorded is None else recorded[sizes.index]
+    everywhere = np.ones((adata.n_vars, len(sizes)), dtype=bool)
+    measured = (pd.DataFrame(everywhere, adata.var_names, sizes.index) if recorded is None else recorded)[sizes.index]
     if min_studies > len(sizes):
         message = f"min_studies must be at most {len(sizes)}, the studies in obs[{batch_key!r}], not {min_studies}"
         raise ValueError(message)
@@ -149,7 +150,8 @@ def select_genes(
     table["n_measured"] = measured.sum(axis=1)
     table["why"] = np.where(table["selected"], "variable", "")
     added = table.index.isin(protect) & ~table["selected"].to_numpy()
-    table.loc[added, ["selected", "why"]] = [True, "protected"]
+    table.loc[added, "selected"] = True
+    table.loc[added, "why"] = "protected"
     _tell_unmeasured(table, protect)
     options = {"batch_key": batch_key, "n": n, "flavor": flavor, "join": join}
     selection = GeneSelection(table, ranks, small, options)
@@ -175,8 +177,11 @@ def _studies(adata: AnnData, batch_key: str) -> np.ndarray:
 
 def _require_genes(protect: Sequence[str], genes: pd.Index) -> None:
     if not genes.is_unique:
-        message = f"names of genes are not unique, for example {genes[genes.duplicated()][:3].tolist()}; sum or rename"
-        raise ValueError(f"{message} them: adata.var_names_make_unique()")
+        message = (
+            f"names of genes are not unique, for example {genes[genes.duplicated()][:3].tolist()}; sum or rename them: "
+            "adata.var_names_make_unique()"
+        )
+        raise ValueError(message)
     if absent := [gene for gene in protect if gene not in genes]:
         hint = other_names(genes, absent, "sp.pp.match_gene_names(adata, names), with the names of protect")
         message = f"protect names genes that adata does not have: {absent[:10]}{hint}"
@@ -192,11 +197,11 @@ def _tell_small(small: dict[str, int], n_studies: int, min_cells: int) -> None:
         warn(message, UserWarning, stacklevel=3)
 
 
-def _ranks(counts: object, n: int, flavor: Flavor, study: str) -> np.ndarray:
+def _ranks(counts: Any, n: int, flavor: Flavor, study: str) -> np.ndarray:
     try:
         return np.asarray(variable_ranks(counts, n, flavor))
     except ValueError as error:  # of the local regression, whose own message says nothing
-        n_cells = np.shape(counts)[0]
+        n_cells = counts.shape[0]
         message = (
             f"the trend of variance over mean cannot be fitted in study {study!r} ({n_cells} cells; {error}): take "
             f"flavor='seurat', or let studies of its size rank no genes with min_cells={n_cells + 1}"

@@ -248,7 +248,7 @@ def _with_proteins(spec: ReferenceSpec, adata: AnnData | MuData, protein_key: st
 def _variable_genes(adata: AnnData | MuData, spec: ReferenceSpec, n: int) -> tuple[str, ...]:
     genes = gene_cells(adata, spec)
     n = check.whole("n_top_genes", n, least=1, most=max(1, genes.n_vars))
-    return select_genes(genes, spec.batch_key, n, layer=spec.layer, inplace=False).genes
+    return select_genes(genes, str(spec.batch_key), n, layer=spec.layer, inplace=False).genes
 
 
 def _require_labels(
