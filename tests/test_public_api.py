@@ -86,6 +86,7 @@ TESTED_WITH = {
     "pp.GeneSelection": "select_genes",
     "pp.LabelHarmony": "harmonize_labels",
     "pp.Problem": "check_query",
+    "tl.ReferenceAssessment": "assess_reference",
     "pp.QueryError": "check_query",
     "pp.QueryReport": "check_query",
     "model.ModelState": "foreign_references",

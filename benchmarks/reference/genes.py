@@ -65,10 +65,13 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--recipe", default="scanvi")
+    parser.add_argument("--cells", type=int, help="draw so many")
     args = parser.parse_args()
     adata = anndata.read_h5ad(args.file)
     labels = adata.obs[args.labels_key].astype(str)
     adata = adata[~labels.isin(["Unknown", "nan"])].copy()
+    if args.cells and args.cells < adata.n_obs:
+        adata = adata[np.sort(np.random.default_rng(0).choice(adata.n_obs, args.cells, replace=False))].copy()
     for join in args.joins:
         for n in args.n if join != "all" else [adata.n_vars]:
             rows = []

@@ -58,6 +58,7 @@ def valid(path):
         "pp.map_gene_ids": {"columns": None},
         "pp.map_orthologs": {"columns": None},
         "tl.annotate": {"labels_key": "cell_type", "batch_key": "batch"},
+        "tl.assess_reference": {"batch_key": "batch", "labels_key": "cell_type"},
         "tl.detect_novel": {"batch_key": "batch"},
         "hub.save_bundle": {"reference": None, "summary": False, "labels_key": ()},
         "pl.novelty": {"groupby": None},

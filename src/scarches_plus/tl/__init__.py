@@ -4,6 +4,8 @@ AnnData in, AnnData out; each verb is a short composition of public parts that w
 """
 
 from ._annotate import annotate
+from ._assessment.assess_reference import assess_reference
+from ._assessment.reference_assessment import ReferenceAssessment
 from ._build_reference import build_reference
 from ._cluster import cluster
 from ._cluster_agreement import cluster_agreement
@@ -32,9 +34,11 @@ from ._transfer_labels import transfer_labels
 __all__ = [
     "ExpressionClassifier",
     "LabelProfiles",
+    "ReferenceAssessment",
     "ReferenceMap",
     "ReferenceSummary",
     "annotate",
+    "assess_reference",
     "build_reference",
     "cluster",
     "cluster_agreement",
