@@ -139,6 +139,17 @@ def test_a_label_that_contains_others_is_found_and_a_hierarchy_mends_it():
     assert (report.studies["accuracy"] == 1).all()
 
 
+def test_a_coarse_label_of_two_studies_is_found_in_each():
+    """ "T" of Liao et al., who have CD4 T cells alone, and "T" of the Human Cell Landscape, who have both."""
+    adata = renamed(cells(n_batches=4), "batch1", {"type0": "T", "type1": "T"})
+    adata = renamed(adata, "batch2", {"type0": "T"})
+    adata = adata[~((adata.obs["batch"] == "batch2") & (adata.obs["cell_type"] == "type1"))].copy()
+    found = sp.tl.assess_reference(adata, **HOW).disagreements.set_index(["study", "label"])
+    assert tuple(found.loc[("batch1", "T"), ["kind", "others_say"]]) == ("coarser", "type0 | type1")
+    assert tuple(found.loc[("batch2", "T"), ["kind", "others_say"]]) == ("other name", "type0")
+    assert set(found["kind"]) <= {"coarser", "other name", "follows"}
+
+
 def test_a_type_of_one_study_is_noted_and_told_only_where_it_lies_among_others():
     adata = cells(missing_types={"batch1": ["type3"], "batch2": ["type3"]})
     report = sp.tl.assess_reference(adata, **HOW)
@@ -209,7 +220,7 @@ def query_of(adata, **kwargs):
 def test_a_query_of_the_same_cells_has_nothing_to_find():
     adata = cells()
     report = sp.tl.assess_reference(adata, query=adata[::3].copy(), **HOW)
-    assert report.verdict.startswith("good")
+    assert report.verdict == "good: studies mix and agree on labels; the query fits the reference"
     assert report.query["genes covered"] == report.query["genes of the reference"] == 300
     assert abs(report.query["shift"]) < 0.1
     assert report.query["counts of a cell of the query"] == pytest.approx(
@@ -262,7 +273,8 @@ def test_problems_of_a_query_are_those_of_check_query():
     report = sp.tl.assess_reference(adata, query=logs, **HOW)
     expected = sp.pp.check_query(logs, sp.model.ReferenceSpec(tuple(adata.var_names)))
     assert set(map(str, expected.problems)) <= set(map(str, report.findings))
-    assert report.verdict.startswith("not ready")
+    assert report.verdict == "good: studies mix and agree on labels; the query cannot be mapped as it is"
+    assert not report.ok
     assert "shift" not in report.query
     assert any("before the query's problems are solved" in note for note in report.notes)
 

@@ -26,7 +26,7 @@ _COMMANDS = {
     "_building": {"build": "build"},
     "_mapping": {"map": "map_", "map-many": "map_many"},
     "_models": {"embed": "embed", "bundle": "bundle"},
-    "_check": {"check": "check_"},
+    "_check": {"check": "check_", "assess": "assess"},
     "_genes": {"genes": "genes", "labels": "labels"},
     "_annotate": {"annotate": "annotate"},
     "_annotation": {"seeds": "seeds", "transfer": "transfer", "abundance": "abundance"},

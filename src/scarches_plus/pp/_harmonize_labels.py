@@ -74,7 +74,7 @@ def harmonize_labels(
 
     References
     ----------
-    Lotfollahi et al. (2020), scArches, harmonised the labels of brain atlases "by fuzzy string matching".
+    Lotfollahi et al. (2020), scArches, harmonised the labels of brain atlases "via fuzzy string matching".
 
     Examples
     --------

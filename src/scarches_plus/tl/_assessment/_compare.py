@@ -62,28 +62,25 @@ def compare(
     n_studies = _studies_of(studies, codes, agree)
     several = len(study_names) > 1
     votes = leave_out(embedding, studies, codes, len(label_names), k)
-    around = strangers_around(embedding, studies, codes if several else np.full(len(codes), -1), k)
-    strangers = dict(zip(around["label"].astype(int), around["strangers"], strict=True))
-    by_others = votes.by_others
-    shared = (codes < 0) | (n_studies[codes] > 1)
+    strangers = strangers_around(embedding, studies, codes, k)
     found_labels = (
         disagreements(votes, strangers, (study_names, label_names), same, _FEWEST)
         if several
         else pd.DataFrame(columns=list(COLUMNS))
     )
-    groups = by_others
-    if (found_labels["kind"] == "swapped").any():  # a study may mix all the same
+    by_others = votes.by_others
+    if (found_labels["kind"] == "swapped").any():  # which is no fault of the studies that they label
         right_way = _unswapped(studies, codes, found_labels, study_names, label_names)
-        groups = leave_out(embedding, studies, right_way, len(label_names), k).by_others
-    found, expected = mixing_by_study(embedding, studies, np.where(shared, groups, -1), k)
+        by_others = leave_out(embedding, studies, right_way, len(label_names), k).by_others
+    shared = (codes < 0) | (n_studies[codes] > 1)
+    found, expected = mixing_by_study(embedding, studies, np.where(shared, by_others, -1), k)
     compared = (codes >= 0) & (by_others >= 0) & (n_studies[codes] > 1)
     right = np.where(compared, agree[codes, by_others], np.nan)
     cells = pd.DataFrame(
         {"study": studies, "label": codes, "compared": compared, "right": right, "found": found, "expected": expected}
     )
     of_label = _scores(cells[codes >= 0], "label").reindex(range(len(label_names)))
-    others = dict(zip(around["label"].astype(int), around["among"].astype(int), strict=True))
-    among = {label: label_names[other] if other >= 0 else "" for label, other in others.items()}
+    alone = {label: share for (_, label), share in strangers.items() if several and n_studies[label] == 1}
     labels = pd.DataFrame(
         {
             "label": label_names,
@@ -91,8 +88,7 @@ def compare(
             "n_studies": n_studies,
             "accuracy": of_label["accuracy"],
             "mixing": of_label["mixing"],
-            "strangers": [strangers.get(label, np.nan) for label in range(len(label_names))],
-            "among": [among.get(label, "") for label in range(len(label_names))],
+            "strangers": [alone.get(label, np.nan) for label in range(len(label_names))],
         }
     )
     of_study = _scores(cells, "study")

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 #: Share of a label's cells that makes an answer of other studies that of the label.
 MOST = 0.5
-#: Share of neighbours of other studies from which a label of one study lies among their cells.
+#: Share of neighbours of studies that lack a label from which the label lies among their cells.
 AMONG = 0.2
+#: Share of a label's cells that another label must get to be a part of it.
+PART = 0.1
+#: A dispute of two labels follows from that of another study that is surer by so much.
+SURER = 0.2
 SEPARATOR = " | "
 COLUMNS = ("study", "label", "n_cells", "agree", "others_say", "share", "back", "kind")
 
@@ -30,7 +34,7 @@ class Disagreement(NamedTuple):
     agree
         Share of its cells that other studies label alike; NaN where they lack the label.
     others_say, share
-        What they say most, and of what share of the cells.
+        What they say most, and of what share of the cells; studies that have the label have one vote each.
     back
         Share of the others' cells of that label that the study labels ``label``.
     kind
@@ -51,7 +55,7 @@ class Disagreement(NamedTuple):
 
 def disagreements(
     votes: LeftOut,
-    strangers: Mapping[int, float],
+    strangers: Mapping[tuple[int, int], float],
     names: tuple[list[str], list[str]],
     same: Callable[[str, str], bool],
     min_cells: int,
@@ -63,7 +67,7 @@ def disagreements(
     votes
         What studies say of each other's cells.
     strangers
-        For labels of one study, the share of their neighbours that are of other studies.
+        Study and label to the share of its neighbours that are of studies without the label.
     names
         Of studies and of labels.
     same
@@ -72,72 +76,102 @@ def disagreements(
         Fewer cells of a label in a study say nothing.
     """
     studies, labels = names
-    forward = votes.counts[(votes.counts["label"] >= 0) & (votes.counts["by_others"] >= 0)]
-    n_studies = votes.counts[votes.counts["label"] >= 0].groupby("label")["study"].nunique()
-    top = _top(forward, "by_others")
-    said = {
-        key: (int(vote), float(share)) for key, vote, share in zip(top.index, top["vote"], top["share"], strict=True)
-    }
+    sizes = votes.counts[votes.counts["label"] >= 0].groupby(["study", "label"])["n_cells"].sum()
+    keys = [(int(study), int(label)) for study, label in sizes.index]
+    owners: dict[int, set[int]] = {}
+    for study, label in keys:
+        owners.setdefault(label, set()).add(study)
+    back = {study: _back(votes.pairs, study) for study in {study for study, _ in keys}}
+    answers = {key: _answer(votes, key, owners[key[1]] - {key[0]}) for key in keys}
+
+    def other_names(study: int, label: int) -> dict[int, float]:
+        """Return labels of studies that lack this one: they give them to its cells, and the study gives it to theirs."""
+        lacking = set(back) - owners[label]
+        given = _answer(votes, (study, label), lacking) if lacking else {}
+        return {
+            one: share
+            for one, share in given.items()
+            if share >= PART
+            and study not in owners.get(one, set())
+            and back[study].get(one, (-1, 0.0))[0] == label
+            and back[study][one][1] >= MOST
+            and not same(labels[label], labels[one])
+        }
+
     found = []
-    for key, part in forward.groupby(["study", "label"]):
-        study, label = (int(one) for one in key)  # type: ignore[call-overload]
-        n, (other, share) = int(part["n_cells"].sum()), said[study, label]
-        alike = np.array([same(labels[label], labels[vote]) for vote in part["by_others"]])
-        agree = float(part["n_cells"][alike].sum() / n)
-        shared = n_studies[label] > 1
-        apart = not shared and strangers.get(label, 0.0) < AMONG
-        if n < min_cells or agree >= MOST or share < MOST / 2 or apart:
+    for study, label in keys:
+        n, answer = int(sizes[study, label]), answers[study, label]
+        shared, near = len(owners[label]) > 1, strangers.get((study, label), 0.0) >= AMONG
+        if n < min_cells or not answer:
             continue
-        back = _back(votes.back, study)
-        into = [one for one, (vote, part_of) in back.items() if vote == label and part_of >= MOST and one != label]
-        if said.get((study, other), (-1, 0.0))[0] == label and share >= MOST:
+        parts = other_names(study, label) if near else {}
+        other = max(answer, key=answer.__getitem__)
+        share = answer[other]
+        agree = sum(part for vote, part in answer.items() if same(labels[label], labels[vote]))
+        say = [other]
+        if sum(parts.values()) >= MOST:
+            say, share = list(parts), sum(parts.values())
+            kind = "coarser" if len(parts) > 1 else "other name"
+        elif agree >= MOST or share < MOST / 2 or not (shared or near):
+            continue
+        elif share >= MOST and answers.get((study, other), {}).get(label, 0.0) >= MOST:
             kind = "swapped"
-        elif not shared and len(into) > 1:
-            kind = "coarser"
-        elif not shared and share >= MOST and into == [other] and (study, other) not in said:
-            kind = "other name"
         else:
             kind = "disputed" if shared else "among"
-        say = [labels[one] for one in into] if kind == "coarser" else [labels[other]]
-        came_back = back.get(other, (-1, 0.0))
+        came_back = back[study].get(say[0], (-1, 0.0))
         found.append(
             Disagreement(
-                studies[study], labels[label], n, agree if shared else np.nan, SEPARATOR.join(say), share,
-                came_back[1] if came_back[0] == label else 0.0, kind,
+                studies[study], labels[label], n, agree if shared else np.nan,
+                SEPARATOR.join(labels[one] for one in say), share, came_back[1] if came_back[0] == label else 0.0, kind,
             )
         )  # fmt: skip
-    return pd.DataFrame(_without_consequences(found), columns=list(COLUMNS))
+    weight = {labels[label]: (len(having), int(sizes[:, label].sum())) for label, having in owners.items()}
+    return pd.DataFrame(_without_consequences(found, weight), columns=list(COLUMNS))
 
 
-def _without_consequences(found: list[Disagreement]) -> list[Disagreement]:
-    """Mark disputes that a fault of another study brings about: it votes, too."""
+def _answer(votes: LeftOut, key: tuple[int, int], voters: set[int]) -> dict[int, float]:
+    """Return what other studies say of a study's label: some with one vote each, or without any all cells together."""
+    study, label = key
+    if voters:
+        pairs = votes.pairs
+        rows = pairs[(pairs["study"] == study) & (pairs["label"] == label) & pairs["voter"].isin(voters)]
+        shares = rows["n_cells"] / rows.groupby("voter")["n_cells"].transform("sum") / rows["voter"].nunique()
+        return dict(shares.groupby(rows["vote"]).sum())
+    counts = votes.counts
+    rows = counts[(counts["study"] == study) & (counts["label"] == label) & (counts["by_others"] >= 0)]
+    return dict(zip(rows["by_others"], rows["n_cells"] / rows["n_cells"].sum(), strict=True))
+
+
+def _without_consequences(found: list[Disagreement], weight: Mapping[str, tuple[int, int]]) -> list[Disagreement]:
+    """Mark what a fault of another study brings about: it votes, too.
+
+    Of two names of one type, that of more studies, then of more cells, is left alone (``weight``).
+    """
+    coarser = {one.label for one in found if one.kind == "coarser"}
     causes = {"swapped", "other name", "coarser"}
     reasons = [one for one in found if one.kind in causes]
     pairs = {frozenset((one.label, other)) for one in reasons for other in one.others_say.split(SEPARATOR)}
-    surest: dict[tuple[str, str], float] = {}
+    surest: dict[frozenset[str], float] = {}
     for one in found:
-        key = one.label, one.others_say
-        surest[key] = max(surest.get(key, 0.0), one.share)
+        pair = frozenset((one.label, one.others_say))
+        surest[pair] = max(surest.get(pair, 0.0), one.share)
 
     def follows(one: Disagreement) -> bool:
-        known = frozenset((one.label, one.others_say)) in pairs
-        return one.kind == "disputed" and (known or surest.get((one.others_say, one.label), 0.0) > one.share)
+        pair = frozenset((one.label, one.others_say))
+        if one.kind == "other name":
+            return one.others_say in coarser or weight[one.label] > weight[one.others_say]
+        return (one.kind == "disputed" and pair in pairs) or (
+            one.kind in {"disputed", "swapped"} and one.share + SURER < surest[pair]
+        )
 
     return [one._replace(kind="follows") if follows(one) else one for one in found]
 
 
-def _top(counts: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the most frequent vote on every study's label, and its share."""
-    sizes = counts.groupby(["study", "label"])["n_cells"].sum()
-    best = counts.sort_values("n_cells", ascending=False, kind="stable").drop_duplicates(["study", "label"])
-    best = best.set_index(["study", "label"])
-    return pd.DataFrame({"vote": best[column], "share": best["n_cells"] / sizes})
-
-
-def _back(back: pd.DataFrame, study: int) -> dict[int, tuple[int, float]]:
+def _back(pairs: pd.DataFrame, study: int) -> dict[int, tuple[int, float]]:
     """Return what a study says most of each label of the others, and of what share of its cells."""
-    top = _top(back[(back["study"] == study) & (back["by_study"] >= 0)], "by_study")
-    return {
-        int(label): (int(vote), float(share))
-        for (_, label), vote, share in zip(top.index, top["vote"], top["share"], strict=True)
-    }
+    own = pairs[pairs["voter"] == study]
+    found: dict[int, tuple[int, float]] = {}
+    for label, rows in own.groupby("label"):
+        sizes = rows.groupby("vote")["n_cells"].sum()
+        found[int(str(label))] = int(str(sizes.idxmax())), float(sizes.max() / sizes.sum())
+    return found

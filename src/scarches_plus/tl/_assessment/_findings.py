@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-#: Neighbours from other studies, as a share of what even mixing gives, below which a study is apart, or nearly so.
-APART, HARDLY = 0.1, 0.3
+#: Neighbours from other studies, as a share of what even mixing gives, below which a study is apart, or hardly mixes:
+#: three technologies of islets, whose labels pass at 0.97 and more, have 0.05 to 0.3.
+APART, HARDLY = 0.03, 0.3
 #: Share of cells that other studies label alike, below which labels do not pass between studies, or badly.
 LOST, POOR = 0.5, 0.75
 #: Share of a type's neighbours from other studies from which the type is taken for theirs.
@@ -27,10 +28,12 @@ def findings_of_studies(studies: pd.DataFrame, disagreements: pd.DataFrame, batc
     for row in studies.to_dict("records"):
         if not row["mixing"] >= HARDLY and row["mixing"] == row["mixing"]:
             apart = row["mixing"] < APART
+            lost = row["accuracy"] < POOR and row["study"] not in explained
+            passes = "" if lost or not row["accuracy"] > POOR else f", though labels pass ({row['accuracy']:.0%})"
             yield Problem(
-                "error" if apart else "warning",
+                "error" if apart or lost else "warning",
                 f"study {row['study']!r} {'is apart' if apart else 'hardly mixes'}: its cells have "
-                f"{row['mixing']:.0%} of the neighbours from other studies that even mixing would give them",
+                f"{row['mixing']:.0%} of the neighbours from other studies that even mixing would give them{passes}",
                 f"see that its values are raw counts (sp.pp.check_query) and that obs[{batch_key!r}] tells it from the "
                 "others; train with an encoder that sees batches (recipe='scanvi'), for more epochs, or with "
                 "penalties=[sp.train.MMD()]; else leave the study out",
@@ -110,13 +113,21 @@ def _swapped(rows: pd.DataFrame) -> Iterator[Problem]:
         )
 
 
-def verdict_of(findings: tuple[Problem, ...], n_studies: int) -> str:
-    """Return one sentence on the whole."""
+def verdict_of(findings: list[Problem], n_studies: int) -> str:
+    """Return one sentence on a reference."""
     worst = {finding.severity for finding in findings}
-    if {"fatal", "error"} & worst:
+    if "error" in worst:
         return "not ready: something below would mislead whoever maps onto this reference; mend it and build again"
     if n_studies < 2:
         return "not judged: with one study, nothing can be held against it"
-    if "warning" in worst:
+    if worst:
         return "usable with care: what is below holds for some labels or studies"
     return "good: studies mix and agree on labels"
+
+
+def verdict_on_query(findings: list[Problem]) -> str:
+    """Return one sentence on a query."""
+    worst = {finding.severity for finding in findings}
+    if {"fatal", "error"} & worst:
+        return "the query cannot be mapped as it is"
+    return "the query can be mapped, with care" if worst else "the query fits the reference"

@@ -25,18 +25,17 @@ class LeftOut:
         Label that the nearest cells of other studies vote for, -1 where none has a label, shape ``(n_cells,)``.
     counts
         Cells by study, own label (-1 for none) and label by others: ``study``, ``label``, ``by_others``, ``n_cells``.
-    back
-        The other way round, cells of the others by the study that votes, own label and the study's label: ``study``,
-        ``label``, ``by_study``, ``n_cells``.
+    pairs
+        The same for each other study by itself, ``voter``: ``study``, ``label``, ``vote``, ``n_cells``.
     """
 
     by_others: NDArray[np.int64]
     counts: pd.DataFrame
-    back: pd.DataFrame
+    pairs: pd.DataFrame
 
 
 def leave_out(embedding: NDArray, studies: NDArray, labels: NDArray, n_labels: int, k: int) -> LeftOut:
-    """Let the nearest cells of all other studies label each study, and each study all others.
+    """Let the nearest cells of all other studies, and of each of them, label each study.
 
     Parameters
     ----------
@@ -50,19 +49,19 @@ def leave_out(embedding: NDArray, studies: NDArray, labels: NDArray, n_labels: i
         Neighbours that vote, as in :func:`scarches_plus.tl.transfer_labels`.
     """
     by_others = np.full(len(labels), -1, dtype=np.int64)
-    back = []
+    pairs = []
     for study in np.unique(studies):
         here = studies == study
         by_others[here] = _labelled(
             embedding[here], embedding, labels, voters=~here & (labels >= 0), n_labels=n_labels, k=k
         )
         others = ~here & (labels >= 0)
-        by_study = _labelled(embedding[others], embedding, labels, voters=here & (labels >= 0), n_labels=n_labels, k=k)
-        part = pd.DataFrame({"study": study, "label": labels[others], "by_study": by_study})
-        back.append(part.value_counts(sort=False).rename("n_cells").reset_index())
+        votes = _labelled(embedding[others], embedding, labels, voters=here & (labels >= 0), n_labels=n_labels, k=k)
+        part = pd.DataFrame({"voter": study, "study": studies[others], "label": labels[others], "vote": votes})
+        pairs.append(part[part["vote"] >= 0].value_counts(sort=False).rename("n_cells").reset_index())
     counts = pd.DataFrame({"study": studies, "label": labels, "by_others": by_others})
     return LeftOut(
-        by_others, counts.value_counts(sort=False).rename("n_cells").reset_index(), pd.concat(back, ignore_index=True)
+        by_others, counts.value_counts(sort=False).rename("n_cells").reset_index(), pd.concat(pairs, ignore_index=True)
     )
 
 
@@ -98,8 +97,8 @@ def mixing_by_study(
     return found, expected
 
 
-def strangers_around(embedding: NDArray, studies: NDArray, labels: NDArray, k: int) -> pd.DataFrame:
-    """Return what lies around the cells of labels that one study alone has.
+def strangers_around(embedding: NDArray, studies: NDArray, labels: NDArray, k: int) -> dict[tuple[int, int], float]:
+    """Return how many cells around those of a study's label are of studies that lack the label.
 
     Parameters
     ----------
@@ -112,23 +111,20 @@ def strangers_around(embedding: NDArray, studies: NDArray, labels: NDArray, k: i
 
     Returns
     -------
-    DataFrame
-        For each such label: ``label``, ``study``, ``n_cells``; ``strangers``, the share of the nearest cells that are
-        of other studies; ``among``, their most frequent label, -1 for none.
+    dict
+        Study and label to the share of the nearest cells.
     """
-    cells = pd.DataFrame({"study": studies, "label": labels})
-    own = cells[cells["label"] >= 0].groupby("label")["study"].agg(["nunique", "first", "size"])
-    rows = []
-    for label, (_, study, size) in own[own["nunique"] == 1].iterrows():
-        here = np.flatnonzero(labels == label)
-        n = min(k, max(1, size - 1), len(labels) - 1)
-        around = nearest(embedding[here], embedding, n + 1).indices
-        around = around[around != here[:, np.newaxis]]  # not the cell itself
-        strangers = around[studies[around] != study]
-        known = labels[strangers][labels[strangers] >= 0]
-        among = int(np.bincount(known).argmax()) if len(known) else -1
-        rows.append((label, study, size, len(strangers) / len(around), among))
-    return pd.DataFrame(rows, columns=["label", "study", "n_cells", "strangers", "among"])
+    there = np.zeros((labels.max(initial=0) + 1, studies.max(initial=0) + 1), dtype=bool)
+    there[labels[labels >= 0], studies[labels >= 0]] = True
+    k = min(k, len(labels) - 1)
+    neighbors = nearest_within(embedding, k).indices if k else np.zeros((len(labels), 0), dtype=int)
+    strangers = ~there[labels[:, np.newaxis], studies[neighbors]]
+    found = {}
+    for study, label in {*zip(studies.tolist(), labels.tolist(), strict=True)}:
+        here = np.flatnonzero((studies == study) & (labels == label))
+        if label >= 0 and k:
+            found[study, label] = float(strangers[here, : max(1, min(k, len(here) - 1))].mean())
+    return found
 
 
 def _labelled(

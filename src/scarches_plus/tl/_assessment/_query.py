@@ -14,7 +14,7 @@ from scipy import sparse
 from scarches_plus import _keys
 from scarches_plus._cells import counts_layer, counts_of
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.pp import Problem, check_query, require_counts
+from scarches_plus.pp import Problem, QueryError, check_query, require_counts
 from scarches_plus.tl._detect_novel import detect_novel
 from scarches_plus.tl._expression._fit_classifier import fit_classifier
 from scarches_plus.tl._novelty._verdict import USUAL_SHIFT
@@ -87,13 +87,13 @@ def assess_query(
             "not judged; pass its cells with counts"
         )
         return part
-    if not covered or not report.ok:
+    own_layer = counts_layer(query_layer, None if spec is None else spec.layer)
+    if not covered or not _are_counts(query, own_layer):
         part.notes.append("depth and distance are not judged before the query's problems are solved")
         return part
     require_counts(reference, layer)
     counts = sparse.csr_matrix(counts_of(reference, source), dtype=np.float32)
     counts = counts[:, reference.var_names.get_indexer(genes)]
-    own_layer = counts_layer(query_layer, None if spec is None else spec.layer)
     own = sparse.csr_matrix(counts_of(query, own_layer), dtype=np.float32)[:, query.var_names.get_indexer(covered)]
     here = np.isin(genes, covered)
     _depth(part, own, counts[:, here])
@@ -101,6 +101,16 @@ def assess_query(
     _distance(part, AnnData(own, var=pd.DataFrame(index=covered)), AnnData(counts, names, pd.DataFrame(index=genes)))
     _confusable(part, counts, here, labels, studies, rng=rng)
     return part
+
+
+def _are_counts(query: AnnData, layer: str | None) -> bool:
+    try:
+        with catch_warnings():
+            simplefilter("ignore", UserWarning)  # the report has them
+            require_counts(query, layer)
+    except (KeyError, QueryError):
+        return False
+    return query.var_names.is_unique
 
 
 def _depth(part: QueryPart, own: sparse.csr_matrix, counts: sparse.csr_matrix) -> None:

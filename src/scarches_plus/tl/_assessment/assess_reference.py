@@ -16,7 +16,7 @@ from scarches_plus._load import load
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
 from scarches_plus.tl._assessment._compare import compare
-from scarches_plus.tl._assessment._findings import findings_of_labels, findings_of_studies, verdict_of
+from scarches_plus.tl._assessment._findings import findings_of_labels, findings_of_studies, verdict_of, verdict_on_query
 from scarches_plus.tl._assessment._query import QueryPart, assess_query
 from scarches_plus.tl._assessment.reference_assessment import ReferenceAssessment
 from scarches_plus.tl._expression._sample_cells import even_sample
@@ -174,14 +174,16 @@ def assess_reference(
             layer=spec.layer if layer is None and spec is not None else layer,
             query_layer=query_layer, query_batch_key=query_batch_key, rng=rng,
         )  # fmt: skip
-    findings = [
+    own = [
         *findings_of_studies(found.studies, found.disagreements, batch_key),
         *findings_of_labels(found.disagreements, found.labels, min_cells),
-        *part.findings,
     ]
-    worst_first = tuple(sorted(findings, key=lambda one: ("fatal", "error", "warning").index(one.severity)))
+    verdict = verdict_of(own, len(names))
+    worst_first = tuple(
+        sorted([*own, *part.findings], key=lambda one: ("fatal", "error", "warning").index(one.severity))
+    )
     report = ReferenceAssessment(
-        verdict=verdict_of(worst_first, len(names)),
+        verdict=verdict if query is None else f"{verdict}; {verdict_on_query(part.findings)}",
         findings=worst_first,
         studies=found.studies,
         labels=found.labels,

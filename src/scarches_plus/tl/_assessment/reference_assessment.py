@@ -28,7 +28,8 @@ class ReferenceAssessment:
     Attributes
     ----------
     verdict
-        One sentence, beginning with ``"good"``, ``"usable with care"``, ``"not ready"`` or ``"not judged"``.
+        One sentence, beginning with ``"good"``, ``"usable with care"``, ``"not ready"`` or ``"not judged"``, and what
+        holds for the query.
     findings
         Everything found, worst first: ``severity``, ``message``, and ``fix``, the next step.
     studies
@@ -37,8 +38,7 @@ class ReferenceAssessment:
         as a share of what even mixing gives (0 apart, 1 even).
     labels
         One row for each label: ``label``, ``n_cells``, ``n_studies``; ``accuracy`` and ``mixing`` of its cells; for
-        labels of one study ``strangers``, the share of their neighbours that are of other studies, and ``among``, the
-        label of most of these.
+        labels of one study ``strangers``, the share of their neighbours that are of other studies.
     disagreements
         Labels of a study that other studies call otherwise: ``study``, ``label``, ``n_cells``; ``agree``, the share
         that they label alike (missing where they lack the label); ``others_say`` and its ``share``; ``back``, the share
