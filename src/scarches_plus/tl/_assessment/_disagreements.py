@@ -82,10 +82,16 @@ def disagreements(
     for study, label in keys:
         owners.setdefault(label, set()).add(study)
     back = {study: _back(votes.pairs, study) for study in {study for study, _ in keys}}
-    answers = {key: _answer(votes, key, owners[key[1]] - {key[0]}) for key in keys}
+    many = {key for key in keys if sizes[key] >= min_cells}
+    answers = {}
+    for study, label in keys:
+        voters = owners[label] - {study}
+        answers[study, label] = _answer(
+            votes, (study, label), {one for one in voters if (one, label) in many} or voters
+        )
 
     def other_names(study: int, label: int) -> dict[int, float]:
-        """Return labels of studies that lack this one: they give them to its cells, and the study gives it to theirs."""
+        """Return labels that studies without this one give its cells, where the study gives it to theirs."""
         lacking = set(back) - owners[label]
         given = _answer(votes, (study, label), lacking) if lacking else {}
         return {
@@ -112,7 +118,7 @@ def disagreements(
         if sum(parts.values()) >= MOST:
             say, share = list(parts), sum(parts.values())
             kind = "coarser" if len(parts) > 1 else "other name"
-        elif agree >= MOST or share < MOST / 2 or not (shared or near):
+        elif agree >= MOST or share < MOST / 2 or same(labels[label], labels[other]) or not (shared or near):
             continue
         elif share >= MOST and answers.get((study, other), {}).get(label, 0.0) >= MOST:
             kind = "swapped"
@@ -148,6 +154,7 @@ def _without_consequences(found: list[Disagreement], weight: Mapping[str, tuple[
     Of two names of one type, that of more studies, then of more cells, is left alone (``weight``).
     """
     coarser = {one.label for one in found if one.kind == "coarser"}
+    named = {(one.label, one.others_say) for one in found if one.kind == "other name" and one.others_say not in coarser}
     causes = {"swapped", "other name", "coarser"}
     reasons = [one for one in found if one.kind in causes]
     pairs = {frozenset((one.label, other)) for one in reasons for other in one.others_say.split(SEPARATOR)}
@@ -159,7 +166,8 @@ def _without_consequences(found: list[Disagreement], weight: Mapping[str, tuple[
     def follows(one: Disagreement) -> bool:
         pair = frozenset((one.label, one.others_say))
         if one.kind == "other name":
-            return one.others_say in coarser or weight[one.label] > weight[one.others_say]
+            mirrored = (one.others_say, one.label) in named and weight[one.label] > weight[one.others_say]
+            return one.others_say in coarser or mirrored
         return (one.kind == "disputed" and pair in pairs) or (
             one.kind in {"disputed", "swapped"} and one.share + SURER < surest[pair]
         )
