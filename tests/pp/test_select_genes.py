@@ -140,6 +140,18 @@ def test_small_studies_rank_no_genes():
         sp.pp.select_genes(adata, "batch", 40, min_cells=1000)
 
 
+def test_a_small_study_of_shallow_cells_is_fitted():
+    """Many genes then have the same mean, where scanpy's own fit fails."""
+    adata = sp.datasets.simulate(100, 1000, 3, n_batches=1, mean_depth=60.0, rng=0)
+    adata = adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()
+    with pytest.raises(ValueError, match=r"svddc|singularit|condition"):
+        sc.pp.highly_variable_genes(adata, flavor="seurat_v3", n_top_genes=100, inplace=False)
+    selection = sp.pp.select_genes(adata, "batch", 100)
+    means, variances = adata.X.toarray().mean(axis=0), adata.X.toarray().var(axis=0)
+    excess = pd.Series(variances / (means + 1e-9), adata.var_names)
+    assert excess[list(selection.genes)].mean() > 1.3 * excess[excess > 0].mean()
+
+
 @pytest.mark.parametrize("n_genes", [3, 30])
 def test_a_study_that_cannot_be_fitted_is_named_with_fixes_that_work(n_genes):
     """Three genes end the process in scikit-misc 0.5.3; thirty of one mean are an error there."""

@@ -224,7 +224,7 @@ def test_a_query_of_the_same_cells_has_nothing_to_find():
     assert report.query["genes covered"] == report.query["genes of the reference"] == 300
     assert abs(report.query["shift"]) < 0.1
     assert report.query["counts of a cell of the query"] == pytest.approx(
-        report.query["counts of a cell of the reference"], rel=0.1
+        report.query["of the reference's shallowest study"], rel=0.1
     )
     assert len(report.confusable) == 0
 

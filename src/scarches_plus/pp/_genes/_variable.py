@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from scarches_plus._logging import logger
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 Flavor = Literal["seurat_v3", "seurat", "cell_ranger"]
@@ -21,6 +25,9 @@ MEASURES: dict[Flavor, tuple[str, bool]] = {
 }
 #: Genes below which the local regression has no meaning; with fewer than four, scikit-misc 0.5 ends the process.
 _FEWEST = 20
+#: Shares of the genes that the local regression takes at a time, scanpy's own first: where many genes of a small study
+#: have the same mean, it needs more.
+_SPANS = (0.3, 0.6, 1.0)
 
 
 def variable_ranks(counts: Any, n: int, flavor: Flavor) -> NDArray:
@@ -48,16 +55,26 @@ def variable_ranks(counts: Any, n: int, flavor: Flavor) -> NDArray:
         if (n_there := np.count_nonzero(np.asarray(counts.sum(axis=0)))) < _FEWEST:
             message = f"{n_there} genes have counts, and {_FEWEST} are needed"
             raise ValueError(message)
-        options = {"n_top_genes": min(n, study.n_vars), "check_values": False}
+        options = {"n_top_genes": min(n, study.n_vars), "check_values": False, "inplace": False}
+        table = _first_fit(lambda span: sc.pp.highly_variable_genes(study, flavor=flavor, span=span, **options))
     else:
         study.X = study.X.astype("float32")  # the user's counts stay
         sc.pp.normalize_total(study, target_sum=1e4)
         sc.pp.log1p(study)
-        options = {}
-    table = sc.pp.highly_variable_genes(study, flavor=flavor, inplace=False, **options)
+        table = sc.pp.highly_variable_genes(study, flavor=flavor, inplace=False)
     values = table[measure].where(table["variances" if of_counts else "dispersions"] > 0)
     ranks = values.rank(ascending=False, method="first") - 1
     return ranks.where(ranks < n).to_numpy()
+
+
+def _first_fit(fit: Callable[[float], pd.DataFrame]) -> pd.DataFrame:
+    """Return the fit with the first span that can be fitted."""
+    for span in _SPANS[:-1]:
+        try:
+            return fit(span)
+        except ValueError as error:
+            logger.info("the trend of variance over mean is fitted to more genes at a time: %s", error)
+    return fit(_SPANS[-1])
 
 
 def joined(ranks: pd.DataFrame, n: int, join: Join) -> pd.DataFrame:

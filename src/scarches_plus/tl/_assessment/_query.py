@@ -26,7 +26,7 @@ COLUMNS = ("label", "other", "confused", "with_all_genes")
 #: Share of a label's cells that get another label, from which the two are not told apart; and how much more that is
 #: than with all genes, from which it is for the query's genes.
 CONFUSED, MORE = 0.3, 0.15
-#: Depth of a query, as a share of the reference's, below which labels become uncertain.
+#: Depth of a query, as a share of that of the reference's shallowest study, below which labels become uncertain.
 SHALLOW = 0.25
 
 
@@ -96,7 +96,7 @@ def assess_query(
     counts = counts[:, reference.var_names.get_indexer(genes)]
     own = sparse.csr_matrix(counts_of(query, own_layer), dtype=np.float32)[:, query.var_names.get_indexer(covered)]
     here = np.isin(genes, covered)
-    _depth(part, own, counts[:, here])
+    _depth(part, own, counts[:, here], studies)
     names = pd.DataFrame({"label": labels, "study": studies.astype(str)}, reference.obs_names)
     _distance(part, AnnData(own, var=pd.DataFrame(index=covered)), AnnData(counts, names, pd.DataFrame(index=genes)))
     _confusable(part, counts, here, labels, studies, rng=rng)
@@ -113,13 +113,16 @@ def _are_counts(query: AnnData, layer: str | None) -> bool:
     return query.var_names.is_unique
 
 
-def _depth(part: QueryPart, own: sparse.csr_matrix, counts: sparse.csr_matrix) -> None:
-    depths = [float(np.median(np.asarray(one.sum(axis=1)))) for one in (own, counts)]
-    part.measured |= {"counts of a cell of the query": depths[0], "counts of a cell of the reference": depths[1]}
-    if depths[0] < SHALLOW * depths[1]:
+def _depth(part: QueryPart, own: sparse.csr_matrix, counts: sparse.csr_matrix, studies: NDArray[np.int64]) -> None:
+    """Compare the query's depth with that of the shallowest study, which the model knows, too."""
+    depth = float(np.median(np.asarray(own.sum(axis=1))))
+    totals = pd.Series(np.asarray(counts.sum(axis=1)).ravel())
+    shallowest = float(totals.groupby(studies).median().min())
+    part.measured |= {"counts of a cell of the query": depth, "of the reference's shallowest study": shallowest}
+    if depth < SHALLOW * shallowest:
         message = (
-            f"cells of the query have {depths[0]:,.0f} counts on the genes they share, those of the reference "
-            f"{depths[1]:,.0f}"
+            f"cells of the query have {depth:,.0f} counts on the genes they share, those of the reference's "
+            f"shallowest study {shallowest:,.0f}"
         )
         part.findings.append(
             Problem("warning", message, "expect fine labels to be uncertain; ask for those above them (hierarchy=)")
