@@ -53,6 +53,7 @@ def valid(path):
         "pp.label_tree": {"source": adata, "columns": ["clade_1", "cell_type"]},
         "pp.concat_studies": {"keys": ["a", "b"]},
         "pp.harmonize_labels": {"labels": {"a": labels}},
+        "pp.select_genes": {"n": 20},
         "pl.label_summary": {"summary": pd.DataFrame()},
         "tl.cluster_table": {"columns": ["batch"]},
         "pp.map_gene_ids": {"columns": None},

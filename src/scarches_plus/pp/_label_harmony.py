@@ -11,7 +11,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import names_of
+from scarches_plus._cells import names_of, texts_of
 from scarches_plus._text import for_line
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ class LabelHarmony:
         ------
         ValueError
             If a study has a label that the table lacks, a name to apply is empty, or lengths differ.
+        TypeError
+            If an argument has not one entry for each cell.
 
         Warns
         -----
@@ -113,9 +115,11 @@ class LabelHarmony:
             If labels wait to be checked, naming them.
         """
         self._require_names()
-        names = names_of(labels)
-        one = isinstance(studies, str)
-        of_study = np.full(len(names), studies, dtype=object) if one else names_of(studies)
+        names, lacking = texts_of(labels, "labels")
+        names = names.astype(object)
+        names[lacking] = None
+        of_study = np.full(len(names), studies) if isinstance(studies, str) else texts_of(studies, "studies")[0]
+        of_study = of_study.astype(object)
         if len(of_study) != len(names):
             message = f"there are {len(names)} labels and {len(of_study)} studies"
             raise ValueError(message)
