@@ -43,6 +43,11 @@ KINDS = {
     "model_kwargs": "options?", "penalties": "penalties", "explanation": "table", "curve": "table", "report": "table",
     "lineage": "values", "table": "source", "lengths": "model", "gene_mask": "choice?", "ax": "axes?", "axes": "axes?",
     "cmap": None, "new_version_of": "name?", "adatas": "values",
+    "flavor": "choice", "join": "choice", "protect": "names", "inplace": "flag", "n_top_genes": "size?", "synonyms": "mapping?", "min_score": "share",
+    "tree": "source?", "harmonize_labels.labels": "mapping",
+    "query_layer": "name?", "query_batch_key": "name?", "assess_reference.model": "model?", "assess_reference.query": "cells?",
+    "assess_reference.batch_key": "name?", "assess_reference.labels_key": "name?", "assess_reference.hierarchy": "mapping?",
+    "assess_reference.rng": "seed",
     # where a name means something else
     "cluster_agreement.labels": "name or names", "cluster_table.columns": "name or names", "label_tree.columns": "names",
     "label_tree.keep": "names?", "label_tree.source": "source", "map_gene_ids.columns": "names?",

@@ -29,6 +29,7 @@ FIRST_PARAMETER = {
     "pl.reliability": "curve",
     "pl.report": "report",
     "pp.concat_studies": "adatas",
+    "pp.harmonize_labels": "labels",
     "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
     "tl.label_similarity": "first",
@@ -84,7 +85,10 @@ HOMES = {f"hub.{name}": home for name, home in HOMES.items()} | {
 #: Names in a file of their own that are tested with another.
 TESTED_WITH = {
     "train.Anchors": "store_anchors",
+    "pp.GeneSelection": "select_genes",
+    "pp.LabelHarmony": "harmonize_labels",
     "pp.Problem": "check_query",
+    "tl.ReferenceAssessment": "assess_reference",
     "pp.QueryError": "check_query",
     "pp.QueryReport": "check_query",
     "model.ModelState": "foreign_references",

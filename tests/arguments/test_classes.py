@@ -60,6 +60,10 @@ CONSTRUCTORS = {
          "dropout_rate_encoder": "share", "dropout_rate_decoder": "share", "latent_distribution": "choice"},
     ),
     "pp.LabelTree": ({"parents": {"a": None}}, {"parents": "mapping"}),
+    "pp.LabelHarmony": (
+        {"table": pd.DataFrame({"study": ["s"], "label": ["a"], "proposal": ["b"], "status": ["apply"]})},
+        {"table": "table"},
+    ),
 }  # fmt: skip
 MODELS = ["SCVI", "SCANVI", "TOTALVI"]
 #: Classes whose objects this package makes, and those whose arguments pydantic checks.
@@ -67,7 +71,8 @@ MADE = {
     "hub.BundleError", "hub.Card", "hub.Manifest", "hub.Upload", "metrics.HierarchicalLabelScores", "metrics.KNIScore",
     "metrics.LabelTransferReport", "metrics.RbNIScore", "metrics.ReferenceDrift", "metrics.Report", "model.ModelState",
     "model.ReferenceSpec", "model.InheritedTraining", "model.TrainingRecord",
-    "model.Surgery", "pp.GeneReport", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.ExpressionClassifier", "tl.LabelProfiles",
+    "model.Surgery", "pp.GeneReport", "pp.GeneSelection", "pp.Problem", "pp.QueryError", "pp.QueryReport", "tl.ExpressionClassifier", "tl.LabelProfiles",
+    "tl.ReferenceAssessment",
     "tl.ReferenceMap",
     "tl.ReferenceSummary",
     "tl.Summary",
@@ -124,6 +129,14 @@ def tree():
     return sp.pp.LabelTree({"a": None, "b": None, "c": "a", "d": "a"})
 
 
+def harmony():
+    return sp.pp.harmonize_labels({"s": ["a"]})
+
+
+def assessment():
+    return sp.tl.assess_reference(things()[0], batch_key="batch", labels_key="cell_type")
+
+
 def importance():
     return sp.train.Importance({}, {}, 1, "hooks")
 
@@ -141,6 +154,10 @@ METHODS = {
     "pp.LabelTree.node_probabilities": (
         tree, {"probabilities": np.ones((3, 3))}, {"probabilities": "array", "labels": "names?"}
     ),
+    "pp.LabelHarmony.apply": (
+        harmony, {"labels": ["a"], "studies": "s"}, {"labels": "values", "studies": "name or names"},
+    ),
+    "tl.ReferenceAssessment.to_html": (assessment, {"path": "no_such_folder/report.html"}, {"path": "path"}),
     "pp.LabelTree.covers": (tree, {}, {"labels": "values"}),
     "pp.LabelTree.require": (tree, {}, {"labels": "values"}),
     "pp.LabelTree.path": (tree, {}, {"node": "name"}),

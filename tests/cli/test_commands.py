@@ -44,6 +44,15 @@ def test_build_writes_a_model_and_its_cells(folder):
     np.testing.assert_allclose(again.get_latent_representation(), reference.obsm["X_scarches"], rtol=1e-5, atol=1e-6)
 
 
+def test_build_on_the_genes_that_vary(folder, tmp_path):
+    columns = ["--batch-key", "batch", "--labels-key", "cell_type", "--n-top-genes", "15"]
+    run("build", folder / "ref.h5ad", *columns, "--out", tmp_path / "model", "--bundle", tmp_path / "bundle")
+    chosen = sp.pp.select_genes(anndata.read_h5ad(folder / "ref.h5ad"), "batch", 15).genes
+    assert sp.model.load(tmp_path / "model").spec.var_names == chosen
+    run("annotate", folder / "query.h5ad", "--reference", tmp_path / "bundle", "--out", tmp_path / "labelled.h5ad")
+    assert anndata.read_h5ad(tmp_path / "labelled.h5ad").obs["cell_type_pred"].notna().all()
+
+
 def test_the_whole_way(folder, tmp_path):
     mapped, labelled, out = tmp_path / "mapped.h5ad", tmp_path / "labelled.h5ad", tmp_path / "report"
     run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped, "--save-model", tmp_path / "next")

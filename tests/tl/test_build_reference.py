@@ -185,3 +185,29 @@ def test_what_has_a_place_of_its_own_is_no_train_kwarg(name):
     recipe = sp.model.Recipe(model="SCVI", source="a test", train_kwargs={name: value})
     with pytest.raises(TypeError, match=rf"recipe's train_kwargs holds \['{name}'\]"):
         sp.tl.build_reference(ref, "batch", recipe=recipe)
+
+
+def test_a_reference_of_the_genes_that_vary():
+    scvi.settings.seed = 0
+    ref, query = split(cells(), "batch2")
+    chosen = sp.pp.select_genes(ref, "batch", 15, inplace=False).genes
+    before = ref.copy()
+    model = sp.tl.build_reference(ref, "batch", "cell_type", recipe="scanvi", n_top_genes=15, **FAST)
+    assert model.spec.var_names == chosen
+    assert model.adata.shape == (ref.n_obs, 15)
+    assert ref.var.equals(before.var)
+    scvi.settings.seed = 0
+    same = before[:, list(chosen)].copy()
+    expected = sp.tl.build_reference(same, "batch", "cell_type", recipe="scanvi", **FAST)
+    np.testing.assert_array_equal(ref.obsm["X_scarches"], same.obsm["X_scarches"])
+    assert expected.state.space == model.state.space
+    sp.tl.map_query(query, model, max_epochs=2, train_kwargs={"enable_progress_bar": False})
+    sp.tl.transfer_labels(query, ref, "cell_type")
+    with pytest.raises(ValueError, match="n_top_genes must be at least 1 and at most 40"):
+        sp.tl.build_reference(ref, "batch", n_top_genes=50, **FAST)
+
+
+def test_a_reference_of_genes_that_vary_with_proteins():
+    ref, _ = (for_recipe("totalvi", part) for part in split(cells(), "batch2"))
+    model = sp.tl.build_reference(ref, "batch", recipe="totalvi", n_top_genes=15, **FAST)
+    assert len(model.spec.var_names) == 15

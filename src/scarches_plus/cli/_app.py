@@ -45,8 +45,18 @@ _COMMANDS = {
         "expression": "_expression:expression",
         "abundance": "_annotation:abundance",
     },
-    "Judge": {"report": "_scoring:report", "joint": "_scoring:joint", "evaluate": "_scoring:evaluate"},
-    "Build and share": {"build": "_building:build", "bundle": "_models:bundle", "hub": "_hub:hub"},
+    "Judge": {
+        "assess": "_preparing:assess",
+        "report": "_scoring:report",
+        "joint": "_scoring:joint",
+        "evaluate": "_scoring:evaluate",
+    },
+    "Build and share": {
+        "labels": "_preparing:labels",
+        "build": "_building:build",
+        "bundle": "_models:bundle",
+        "hub": "_hub:hub",
+    },
 }
 
 

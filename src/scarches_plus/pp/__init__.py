@@ -8,6 +8,9 @@ from ._balance_cells import balance_cells
 from ._check_query import check_query
 from ._concat_studies import concat_studies
 from ._gene_report import GeneReport
+from ._gene_selection import GeneSelection
+from ._harmonize_labels import harmonize_labels
+from ._label_harmony import LabelHarmony
 from ._label_tree import LabelTree, label_tree
 from ._map_gene_ids import map_gene_ids
 from ._map_orthologs import map_orthologs
@@ -15,6 +18,7 @@ from ._match_gene_names import match_gene_names
 from ._normalize_gene_length import normalize_gene_length
 from ._query_report import Problem, QueryError, QueryReport
 from ._seed_labels import seed_labels
+from ._select_genes import select_genes
 
 # isort: split
 # Offered to other packages of scarches_plus; not public.
@@ -25,6 +29,8 @@ from ._checks._value_kinds import COUNTS as COUNTS
 
 __all__ = [
     "GeneReport",
+    "GeneSelection",
+    "LabelHarmony",
     "LabelTree",
     "Problem",
     "QueryError",
@@ -33,10 +39,12 @@ __all__ = [
     "balance_cells",
     "check_query",
     "concat_studies",
+    "harmonize_labels",
     "label_tree",
     "map_gene_ids",
     "map_orthologs",
     "match_gene_names",
     "normalize_gene_length",
     "seed_labels",
+    "select_genes",
 ]

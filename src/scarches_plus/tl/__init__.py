@@ -4,6 +4,8 @@ AnnData in, AnnData out; each verb is a short composition of public parts that w
 """
 
 from ._annotate import annotate
+from ._assessment.assess_reference import assess_reference
+from ._assessment.reference_assessment import ReferenceAssessment
 from ._atlas.conserved_clusters import conserved_clusters
 from ._atlas.label_similarity import label_similarity
 from ._build_reference import build_reference
@@ -35,10 +37,12 @@ from ._transfer_labels import transfer_labels
 __all__ = [
     "ExpressionClassifier",
     "LabelProfiles",
+    "ReferenceAssessment",
     "ReferenceMap",
     "ReferenceSummary",
     "Summary",
     "annotate",
+    "assess_reference",
     "build_reference",
     "cluster",
     "cluster_agreement",

@@ -26,7 +26,7 @@ from scarches_plus._cells import (
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.pp import check_query
+from scarches_plus.pp import check_query, select_genes
 
 from ._provenance._embedding_record import write_embedding
 from ._provenance.summary import tell_outcome
@@ -51,6 +51,7 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     recipe: str | Recipe = "scvi",
     penalties: Sequence[Penalty] | None = None,
     layer: str | None = None,
+    n_top_genes: int | None = None,
     protein_key: str | None = None,
     gene_mask: Literal["auto"] | pd.DataFrame | Mapping[str, Sequence[str]] | None = "auto",
     unlabeled_category: str = _keys.UNKNOWN,
@@ -84,6 +85,9 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         Terms to add to the loss, instead of the recipe's; ``()`` for none.
     layer
         Layer with raw counts; ``None`` means ``X``. Proteins in MuData have them there, too, or else in ``X``.
+    n_top_genes
+        Train on so many genes only, those that vary within batches (:func:`scarches_plus.pp.select_genes`, which can
+        protect markers); the model's genes are then these, and queries need no change. ``None``: on all genes.
     protein_key
         For recipe ``"totalvi"``: modality of the proteins in MuData, slot of ``obsm`` (a table with names, or a matrix)
         in AnnData. By default, like the modality of the genes, found by its name (``"rna"``; ``"prot"``, ``"adt"``,
@@ -165,6 +169,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     )
     if training.of_proteins:
         spec = _with_proteins(spec, adata, protein_key)
+    if n_top_genes is not None:
+        spec = replace(spec, var_names=_variable_genes(adata, spec, n_top_genes))
     tree = training.argument("hierarchy") if hierarchy is None else hierarchy
     in_tree = () if tree is None else LabelTree.of(tree).nodes
     cells = _reference_cells(adata, spec, partial(without_label, unlabelled=unlabelled, known=in_tree))
@@ -257,6 +263,12 @@ def _with_proteins(spec: ReferenceSpec, adata: AnnData | MuData, protein_key: st
         proteins=tuple(map(str, proteins.var_names)),
         protein_layer=spec.layer if in_layer else None,
     )
+
+
+def _variable_genes(adata: AnnData | MuData, spec: ReferenceSpec, n: int) -> tuple[str, ...]:
+    genes = gene_cells(adata, spec)
+    n = check.whole("n_top_genes", n, least=1, most=max(1, genes.n_vars))
+    return select_genes(genes, str(spec.batch_key), n, layer=spec.layer, inplace=False).genes
 
 
 def _require_labels(

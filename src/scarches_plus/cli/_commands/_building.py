@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from scarches_plus._files import check_apart
-from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Recipe, Unlabelled, Whole, Words
+from scarches_plus.cli._app import AS_IT_IS, Epochs, Genes, Reading, Recipe, Unlabelled, Whole, Words
 from scarches_plus.cli._files._bundles import NOTHING_SAID, About, model_kept, summary_of, write_bundle
 from scarches_plus.cli._files._inputs import (
     read_cells,
@@ -96,6 +96,7 @@ def build(  # noqa: PLR0913 (all that a training takes)
     hierarchy: Path | None = None,
     unlabelled: Unlabelled = None,
     layer: str | None = None,
+    n_top_genes: Genes = None,
     protein_key: str | None = None,
     max_epochs: Epochs = None,
     seed: Whole = 0,
@@ -132,6 +133,8 @@ def build(  # noqa: PLR0913 (all that a training takes)
         their like.
     layer
         Layer with raw counts; X by default.
+    n_top_genes
+        Train on so many genes only, those that vary within batches; by default on all genes of the file.
     protein_key
         For recipe totalvi: modality or slot of obsm with raw counts of proteins, if not found by its name.
     max_epochs
@@ -188,6 +191,7 @@ def build(  # noqa: PLR0913 (all that a training takes)
             hierarchy=tree,
             unlabelled=unlabelled,
             layer=layer,
+            n_top_genes=n_top_genes,
             protein_key=protein_key,
             max_epochs=max_epochs,
             seed=seed,
