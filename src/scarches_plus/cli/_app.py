@@ -46,13 +46,13 @@ _COMMANDS = {
         "abundance": "_annotation:abundance",
     },
     "Judge": {
-        "assess": "_preparing:assess",
+        "assess": "_scoring:assess",
         "report": "_scoring:report",
         "joint": "_scoring:joint",
         "evaluate": "_scoring:evaluate",
     },
     "Build and share": {
-        "labels": "_preparing:labels",
+        "labels": "_checking:labels",
         "build": "_building:build",
         "bundle": "_models:bundle",
         "hub": "_hub:hub",
@@ -124,6 +124,7 @@ Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 Unlabelled = Annotated[tuple[str, ...] | None, Parameter(consume_multiple=True)]
 Count = Annotated[int, Parameter(converter=_whole, validator=_between(1))]
 Jobs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1))]
+Genes = Annotated[int | None, Parameter(converter=_whole, validator=_between(1))]
 Epochs = Annotated[int | None, Parameter(converter=_whole, validator=_between(1, _limits.EPOCHS))]
 Whole = Annotated[int, Parameter(converter=_whole, validator=_between(0, 2**32 - 1))]
 Share = Annotated[float, Parameter(validator=_between(0, 1))]

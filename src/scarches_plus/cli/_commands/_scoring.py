@@ -1,4 +1,4 @@
-"""Define commands that score and draw a mapping: report, evaluate."""
+"""Define commands that judge references and mappings: report, joint, evaluate, assess."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from scarches_plus import _keys, metrics, pl, tl
 from scarches_plus._arguments import at_home
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
-from scarches_plus.cli._app import AS_IT_IS, Jobs, Reading, Unlabelled, Words
-from scarches_plus.cli._files._inputs import read_cells, require_columns, require_different
-from scarches_plus.cli._files._models import read_map, read_reference
+from scarches_plus.cli._app import AS_IT_IS, Count, Jobs, Reading, Unlabelled, Words
+from scarches_plus.cli._files._inputs import read_cells, read_hierarchy, require_columns, require_different
+from scarches_plus.cli._files._models import names_a_model, open_model, read_map, read_reference
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, write_cells
 from scarches_plus.cli._steps import console, write_report
 
@@ -173,3 +173,93 @@ def _reference_mask(adata: AnnData, key: str | None) -> Any:
     if key is None or not set(adata.obs[key].astype(str)) <= {_keys.REFERENCE, _keys.QUERY}:
         return key
     return (adata.obs[key].astype(str) == _keys.REFERENCE).to_numpy()
+
+
+def assess(
+    reference: str,
+    *,
+    model: str | None = None,
+    batch_key: str | None = None,
+    labels_key: str | None = None,
+    query: Path | None = None,
+    query_layer: str | None = None,
+    query_batch_key: str | None = None,
+    layer: str | None = None,
+    hierarchy: Path | None = None,
+    unlabelled: Unlabelled = None,
+    min_cells: Count = 20,
+    out: Path | None = None,
+    reading: Reading = AS_IT_IS,
+) -> None:
+    """Say whether a reference is fit to be mapped onto, and a query to be mapped onto it, and what to do next.
+
+    Leaves every study out in turn: studies that do not integrate, labels that were swapped or have several names, types
+    that lie among others or have few cells. With --query: genes, depth, distance, and labels that its genes do not tell
+    apart. The exit status is 2 if the reference is not ready or the query cannot be mapped.
+
+    Parameters
+    ----------
+    reference
+        The reference's cells with their embedding: a file, the folder of the command build, or what names a bundle with
+        cells. With --model, cells without an embedding are embedded first; depth, distance and labels that genes
+        confuse need raw counts.
+    model
+        What names the reference model; by default that of the folder or bundle.
+    batch_key
+        Column of studies to leave out in turn, if not the model's batches.
+    labels_key
+        Column of cell types, if not the model's.
+    query
+        A file of cells with raw counts that are to be mapped.
+    query_layer
+        The query's layer with raw counts, if not the model's.
+    query_batch_key
+        The query's column of batches, if not the model's.
+    layer
+        The reference's layer with raw counts, if not the model's.
+    hierarchy
+        File with a hierarchy of the labels: Newick, OBO, JSON, or lines of parent, child.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
+    min_cells
+        Labels of fewer cells are named.
+    out
+        The .html file of the report to write.
+    """
+    require_different(batch_key=batch_key, labels_key=labels_key)
+    if out is not None:
+        reads = {
+            "the reference": Path(reference),
+            "--query": query,
+            "--hierarchy": hierarchy,
+            "--columns": reading.columns,
+        }
+        out = output_file(out, (".html",), reads)
+    tree = read_hierarchy(hierarchy)
+    opened = open_model(model) if model is not None else open_model(reference) if names_a_model(reference) else None
+    cells = read_reference(reference) if names_a_model(reference) else read_cells(Path(reference), reading)
+    require_columns(cells, Path(reference), batch_key=batch_key, labels_key=labels_key)
+    asked = None if query is None else read_cells(query)
+    if opened is not None and _keys.EMBEDDING not in cells.obsm:
+        tl.embed(cells, opened, layer=layer)
+    report = tl.assess_reference(
+        cells,
+        opened,
+        batch_key=batch_key,
+        labels_key=labels_key,
+        query=asked,
+        query_layer=query_layer,
+        query_batch_key=query_batch_key,
+        layer=layer,
+        hierarchy=tree,
+        unlabelled=unlabelled,
+        min_cells=min_cells,
+    )
+    console.result("assessment", report, report)
+    if out is not None:
+        report.to_html(out)
+        console.wrote(out)
+    if not report.ok:
+        message = f"{reference}: {report.verdict}"
+        raise ValueError(message)
