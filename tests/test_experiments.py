@@ -74,6 +74,7 @@ def test_every_seed_has_to_hold():
         return pd.DataFrame({"score": [1.0]}), [
             Claim("rises", 1.0 - options.seed, 0.5),
             Claim("told", -1.0, asserted=False),
+            Claim("now and then", 0.5 - options.seed, asserted=False),
         ]
 
     table, claims = measure(run, options(seeds=[0, 1]))
