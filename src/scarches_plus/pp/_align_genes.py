@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -16,6 +15,8 @@ from ._genes._match import other_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
 
 def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None = None) -> AnnData:

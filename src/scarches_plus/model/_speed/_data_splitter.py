@@ -162,7 +162,10 @@ class DataSplitter(_LoadingMixin, dataloaders.DataSplitter):
 
 
 class SemiSupervisedDataSplitter(_LoadingMixin, dataloaders.SemiSupervisedDataSplitter):
-    """:class:`scvi.dataloaders.SemiSupervisedDataSplitter` that keeps cells dense in memory where they fit, and else on disk."""
+    """:class:`scvi.dataloaders.SemiSupervisedDataSplitter` that keeps cells dense in memory where they fit.
+
+    Others it leaves on disk.
+    """
 
 
 def _fits(manager: AnnDataManager) -> bool:
