@@ -22,7 +22,7 @@ from ._matrices import (
     require_sound_cells,
     take_columns,
 )
-from ._measured import measured_genes, read_record, unmeasured_genes, write_record
+from ._measured import STUDY_KEY, measured_genes, read_record, unmeasured_genes, write_record
 from ._modalities import (
     GENE_NAMES,
     columns_of,
@@ -43,6 +43,7 @@ from ._unlabelled import without_label
 
 __all__ = [
     "GENE_NAMES",
+    "STUDY_KEY",
     "CountsOnDisk",
     "UnreadableMatrixError",
     "column_not_found",
