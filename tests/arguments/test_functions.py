@@ -52,6 +52,7 @@ def valid(path):
         "metrics.evaluate": {"before": None},
         "pp.label_tree": {"source": adata, "columns": ["clade_1", "cell_type"]},
         "pp.concat_studies": {"keys": ["a", "b"]},
+        "pp.write_store": {"keys": ["a", "b"], "columns": ["batch"], "out": "no_such.zarr"},
         "pl.label_summary": {"summary": pd.DataFrame()},
         "tl.cluster_table": {"columns": ["batch"]},
         "pp.map_gene_ids": {"columns": None},

@@ -147,7 +147,12 @@ def _opened(adatas: Any, keys: Any) -> tuple[Any, Any]:
 
 
 def _one(study: Any) -> Any:
-    return open_cells(study) if isinstance(study, str | Path) else study
+    if isinstance(study, str | Path):
+        return open_cells(study)
+    if not isinstance(study, AnnData):
+        message = f"adatas must hold paths or AnnData, not {check.shown(study)}"
+        raise TypeError(message)
+    return study
 
 
 def _kept(joined: JoinedStudies, columns: Sequence[str]) -> pd.DataFrame:
