@@ -11,8 +11,8 @@ from scipy import sparse
 
 from ._matrices import UnreadableMatrixError, in_memory, take_columns
 
-#: Rows that are not asked for are read along if there are at most so many between two that are.
-_READ_BETWEEN = 32
+#: Bytes that are read at once, and of those between rows that are asked for, which are read along.
+_PIECE, _READ_BETWEEN = 2**26, 2**18
 
 
 class CountsOnDisk(CSRDataset):
@@ -91,7 +91,9 @@ class CountsOnDisk(CSRDataset):
         if not len(rows):
             return sparse.csr_matrix((0, self.shape[1]), dtype=self.dtype)
         wanted, order = np.unique(rows, return_inverse=True)
-        pieces = np.split(wanted, np.flatnonzero(np.diff(wanted) > _READ_BETWEEN) + 1)
+        between, longest = (max(1, int(size / max(1.0, self.bytes_of_cell))) for size in (_READ_BETWEEN, _PIECE))
+        breaks = (np.diff(wanted) > between) | (np.diff(wanted // longest) > 0)
+        pieces = np.split(wanted, np.flatnonzero(breaks) + 1)
         read = []
         for piece in pieces:
             block = self._read(slice(int(piece[0]), int(piece[-1]) + 1))

@@ -70,8 +70,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     adata
         Reference cells with raw counts; for recipe ``"totalvi"`` MuData, or AnnData with proteins in ``obsm``. Receives
         ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing else of it changes. Counts on disk
-        (:func:`scarches_plus.pp.open_cells`) are read in parts, every epoch again if they are many (:doc:`/guide/disk`).
-        A path is opened so, and ``model.adata`` receives the embedding.
+        (:func:`scarches_plus.pp.open_cells`) are read in parts, every epoch again if they are many
+        (:doc:`/guide/disk`). A path is opened so, and ``model.adata`` gets the embedding.
     batch_key
         ``obs`` column of batches (studies, technologies, samples).
     labels_key
