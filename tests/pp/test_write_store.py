@@ -28,8 +28,9 @@ def test_holds_what_concat_studies_returns(studies, tmp_path, small_windows, min
     store = sp.pp.write_store(given, tmp_path / "store.zarr", min_studies=min_studies)
     joined, written = sp.pp.concat_studies(parts, min_studies=min_studies), anndata.read_zarr(store)
     order = joined.obs_names.get_indexer(written.obs_names)
-    assert sorted(order) == list(range(240))
-    assert (written.X != joined.X[order]).nnz == 0
+    assert sorted(set(order)) == np.arange(240).tolist()
+    assert len(order) == 240
+    assert (joined.X[order] != written.X).nnz == 0
     assert written.X.dtype == joined.X.dtype
     assert list(written.obs) == list(joined.obs)
     for name in joined.obs:
@@ -100,7 +101,7 @@ def test_no_counts_and_no_common_gene_are_refused_before_any_work(studies, tmp_p
     parts, given = studies
     logs = parts["c"].copy()
     logs.X = np.log1p(logs.X.toarray())
-    with pytest.raises(sp.pp.QueryError, match="study 'c'.*log"):
+    with pytest.raises(sp.pp.QueryError, match=r"study 'c'.*log"):
         sp.pp.write_store({**given, "c": logs}, tmp_path / "store.zarr")
     other = parts["c"].copy()
     other.var_names = "z" + other.var_names

@@ -23,7 +23,7 @@ HUB_HELP = "Find, fetch and check models that are shared as bundles."
 #: Commands by file; a command's function is imported when it is called, or its help is shown.
 _COMMANDS = {
     "_demo": {"demo": "demo"},
-    "_building": {"build": "build"},
+    "_building": {"store": "store", "build": "build"},
     "_mapping": {"map": "map_", "map-many": "map_many"},
     "_models": {"embed": "embed", "bundle": "bundle"},
     "_check": {"check": "check_"},

@@ -106,8 +106,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     categorical_covariate_keys, continuous_covariate_keys
         Further covariates to correct for.
     max_epochs
-        Epochs; ``None`` takes the recipe's, fewer for more than 40,000 cells (scvi-tools' heuristic) unless the recipe
-        says otherwise (``Recipe.epochs_for_any_size``).
+        Epochs; ``None`` takes the recipe's, for more than 40,000 cells fewer in proportion, and at least 10, unless the
+        recipe says otherwise (``Recipe.epochs_for_any_size``).
     model_kwargs, plan_kwargs, train_kwargs
         Override the recipe's arguments of the model class (for scANVI ``n_unobserved``, too), the training plan and
         ``train``.
