@@ -29,6 +29,8 @@ FIRST_PARAMETER = {
     "pl.reliability": "curve",
     "pl.report": "report",
     "pp.concat_studies": "adatas",
+    "pp.write_store": "adatas",
+    "pp.open_cells": "path",
     "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
     "tl.label_summary": "explanation",

@@ -8,6 +8,5 @@ from ._kinds import kind_of, resolved
 from ._open_cells import open_cells
 from ._read_cells import read_cells
 from ._read_columns import add_columns
-from ._write_zarr import write_zarr_blocks
 
-__all__ = ["add_columns", "kind_of", "open_cells", "read_cells", "resolved", "write_zarr_blocks"]
+__all__ = ["add_columns", "kind_of", "open_cells", "read_cells", "resolved"]

@@ -48,7 +48,7 @@ def open_cells(path: str | Path) -> AnnData:
             return _opened(h5py.File(path, "r"))
         require_modest(path)
         require_cells(path)
-        folder = zarr.open_group(path, mode="r")
+        folder: Any = zarr.open_group(path, mode="r")
         for name in ("X", *(f"layers/{layer}" for layer in folder.get("layers", ()))):
             if name in folder:
                 _require_files(path / name, folder[name])

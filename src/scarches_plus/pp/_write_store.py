@@ -13,12 +13,13 @@ from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cell_files import open_cells, write_zarr_blocks
+from scarches_plus._cell_files import open_cells
 from scarches_plus._cells import STUDY_KEY, column_of
 from scarches_plus._files import check_output_folder, check_space, private_folder, write_folder
 
 from ._studies._join_studies import join_studies
 from ._studies._shuffle_cells import shuffle_cells
+from ._studies._write_zarr import write_zarr_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

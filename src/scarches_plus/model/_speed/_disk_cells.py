@@ -18,7 +18,7 @@ from scvi.data import AnnTorchDataset
 from scarches_plus._cells import CountsOnDisk, rows_of_csr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from scvi.data import AnnDataManager
     from torch import Tensor
@@ -49,7 +49,7 @@ class DiskCells:
     def __len__(self) -> int:
         return self._counts.shape[0]
 
-    def shuffled(self, cells: np.ndarray) -> Iterator[Window]:
+    def shuffled(self, cells: np.ndarray) -> Generator[Window]:
         """Read cells in random order: pieces of the file at random, and the cells of many pieces shuffled together.
 
         Parameters
@@ -70,12 +70,12 @@ class DiskCells:
         shuffled = (np.concatenate([blocks[one] for one in window]) for window in windows)
         return self._read_ahead(rows[torch.randperm(len(rows)).numpy()] for rows in shuffled)
 
-    def ordered(self, cells: np.ndarray) -> Iterator[Window]:
+    def ordered(self, cells: np.ndarray) -> Generator[Window]:
         """Read cells in their order in the file."""
         n_window = max(1, int(WINDOW_BYTES / max(1.0, self._counts.bytes_of_cell)))
         return self._read_ahead(iter(np.split(np.sort(cells), range(n_window, len(cells), n_window))))
 
-    def endlessly(self, cells: np.ndarray) -> Iterator[Window]:
+    def endlessly(self, cells: np.ndarray) -> Generator[Window]:
         """Read cells in random order, again and again."""
         for _ in count():
             yield from self.shuffled(cells)
@@ -85,7 +85,7 @@ class DiskCells:
         minibatch = {REGISTRY_KEYS.X_KEY: torch.from_numpy(counts.toarray())}
         return minibatch | {key: torch.from_numpy(values[cells]) for key, values in self._columns.items()}
 
-    def _read_ahead(self, windows: Iterator[np.ndarray]) -> Iterator[Window]:
+    def _read_ahead(self, windows: Iterator[np.ndarray]) -> Generator[Window]:
         """Read one window while the one before it is in use."""
         with ThreadPoolExecutor(max_workers=1) as reader:
             ahead = None

@@ -60,7 +60,7 @@ class DiskLoader:
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         read = self._cells.shuffled if self._shuffle else self._cells.ordered
-        with closing(read(self.indices)) as windows:  # type: ignore[type-var]
+        with closing(read(self.indices)) as windows:
             for cells, counts in islice(in_sizes(windows, repeat(self._batch_size)), len(self)):
                 tensors = self._cells.tensors(cells, counts)
                 yield {key: value.pin_memory() for key, value in tensors.items()} if self._pin_memory else tensors
@@ -89,7 +89,8 @@ class SemiSupervisedDiskLoader(SemiSupervisedDataLoader):
     ) -> None:
         self._cells, self._options = cells, options
         super().__init__(manager, n_samples_per_label, indices, batch_size=options["batch_size"])
-        self.dataloaders = [DiskLoader(cells, one.indices, **options) for one in self.dataloaders]
+        pair: list[Any] = self.dataloaders
+        self.dataloaders = [DiskLoader(cells, one.indices, **options) for one in pair]
         self.largest_dl = self.dataloaders[0]
 
     def resample_labels(self) -> None:

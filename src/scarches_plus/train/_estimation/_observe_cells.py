@@ -53,11 +53,11 @@ def observe_cells(model: ReferenceModel, rows: Sequence[int], layers: Sequence[s
         )
         raise ValueError(message)
     groupings = model.groupings
-    rows = np.asarray(rows, dtype=np.int64)
-    order = np.argsort(rows, kind="stable") if lies_on_disk(model) else np.arange(len(rows))  # the file is read once
+    places = np.asarray(rows, dtype=np.int64)
+    order = np.argsort(places, kind="stable") if lies_on_disk(model) else np.arange(len(places))  # so it is read once
     parts: dict[str, list[torch.Tensor]] = {}
     with evaluated(model.module), torch.random.fork_rng(devices=[]):
-        for tensors in model._make_data_loader(adata=model.adata, indices=rows[order], batch_size=_BATCH_SIZE):
+        for tensors in model._make_data_loader(adata=model.adata, indices=places[order], batch_size=_BATCH_SIZE):
             on_device = {name: value.to(model.device) for name, value in tensors.items()}
             for name, value in _observed(model.module, on_device, groupings, layers).items():
                 parts.setdefault(name, []).append(value.cpu())
