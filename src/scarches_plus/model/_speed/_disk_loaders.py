@@ -79,6 +79,8 @@ class SemiSupervisedDiskLoader(SemiSupervisedDataLoader):
         As in scvi-tools.
     """
 
+    dataloaders: list[Any]
+
     def __init__(
         self,
         manager: AnnDataManager,
@@ -89,8 +91,7 @@ class SemiSupervisedDiskLoader(SemiSupervisedDataLoader):
     ) -> None:
         self._cells, self._options = cells, options
         super().__init__(manager, n_samples_per_label, indices, batch_size=options["batch_size"])
-        pair: list[Any] = self.dataloaders
-        self.dataloaders = [DiskLoader(cells, one.indices, **options) for one in pair]
+        self.dataloaders = [DiskLoader(cells, one.indices, **options) for one in self.dataloaders]
         self.largest_dl = self.dataloaders[0]
 
     def resample_labels(self) -> None:
