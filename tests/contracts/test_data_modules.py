@@ -59,3 +59,12 @@ def test_what_needs_cells_says_so(verb):
     model = SCVI(registry=SCVI(registered(), **NETWORK).adata_manager.registry, **NETWORK)
     with pytest.raises(ValueError, match=r"cells.*came without"):
         getattr(sp.train, verb)(model)
+
+
+def test_a_registry_that_a_loader_made_takes_no_query():
+    """As those of annbatch, TileDB and MappedCollection do in scvi-tools."""
+    reference, query = split(cells(240), "batch2")
+    SCVI.setup_anndata(reference, batch_key="batch")
+    registry = SCVI(reference, **NETWORK).adata_manager.registry | {"setup_method_name": "setup_datamodule"}
+    with pytest.raises(ValueError, match="write_store"):
+        SCVI.load_query_data(query, SCVI(registry=registry, **NETWORK))
