@@ -163,7 +163,9 @@ def query(folder, options):
     adata = sp.pp.open_cells(joined)
     truth = adata.obs["cell_type"].astype(str)
     bundle = folder / f"{options.cells}-bundle"
-    mapped = sp.tl.map_query(adata, bundle, train_kwargs={"enable_progress_bar": False})
+    mapped = sp.tl.map_query(
+        adata, bundle, max_epochs=options.query_epochs, train_kwargs={"enable_progress_bar": False}
+    )
     measured = clock.read("map")
     clock = Clock()
     adata.obs = adata.obs.drop(columns="cell_type")
@@ -178,7 +180,8 @@ STEPS = {step.__name__: step for step in (simulate, store, train, memory, query)
 def run(step, folder, options, **changes):
     """Run a step in a process of its own, and return what it measured."""
     given = vars(options) | changes
-    words = [f"--{name}={given[name]}" for name in ("cells", "genes", "query", "epochs")]
+    names = ("cells", "genes", "query", "epochs", "query_epochs")
+    words = [f"--{name.replace('_', '-')}={given[name]}" for name in names if given[name] is not None]
     command = [sys.executable, "-W", "ignore", __file__, "--step", step, "--folder", str(folder), *words]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     measured = json.loads(done.stdout.splitlines()[-1])
@@ -196,6 +199,7 @@ def main():
     parser.add_argument("--genes", type=int, default=2000)
     parser.add_argument("--query", type=int, default=4_000)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--query-epochs", type=int, default=None, help="default of map_query")
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--step", choices=STEPS, default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
