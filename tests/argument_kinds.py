@@ -51,7 +51,7 @@ KINDS = {
     # where a name means something else
     "cluster_agreement.labels": "name or names", "cluster_table.columns": "name or names", "label_tree.columns": "names",
     "label_tree.keep": "names?", "label_tree.source": "source", "map_gene_ids.columns": "names?",
-    "map_orthologs.columns": "names?", "map_orthologs.table": "source?", "concat_studies.keys": "values?",
+    "map_orthologs.columns": "names?", "map_orthologs.table": "source?", "concat_studies.keys": "values?", "write_store.keys": "values?", "write_store.adatas": "paths", "write_store.columns": "names?", "build_reference.adata": "model",
     "transfer_labels.labels_key": "column and slot", "summarize_reference.labels_key": "column and slot",
     "transfer_labels.reference": "model", "annotate.reference": "model", "annotate.labels_key": "name?", "annotate.batch_key": "name?",
     "annotate.key_added": "slot?", "annotate.hierarchy": "mapping?", "transfer_labels.classifier": "mapping?", "explain_labels.classifier": "model?", "expression_classifier.batch_key": "name?",

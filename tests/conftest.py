@@ -286,3 +286,14 @@ def publish_data(monkeypatch, tmp_path):
 
     yield publish
     server.close()
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    """Cells on disk are too many for memory: windows of 8 KB train, and a store is shuffled by piles of 4 KB."""
+    monkeypatch.setattr("scarches_plus.model._speed._data_splitter.MAX_DENSE_BYTES", 0)
+    monkeypatch.setattr("scarches_plus.model._speed._fast_training.MAX_STORED_BYTES", 0)
+    monkeypatch.setattr("scarches_plus.model._speed._disk_cells.WINDOW_BYTES", 2**13)
+    monkeypatch.setattr("scarches_plus.model._speed._disk_cells.BLOCKS_OF_WINDOW", 4)
+    monkeypatch.setattr("scarches_plus.pp._studies._shuffle_cells._PILE_BYTES", 2**12)
+    monkeypatch.setattr("scarches_plus._cells._counts._BLOCK_ON_DISK", 2**11)

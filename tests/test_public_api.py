@@ -30,6 +30,8 @@ FIRST_PARAMETER = {
     "pl.report": "report",
     "pp.concat_studies": "adatas",
     "pp.harmonize_labels": "labels",
+    "pp.write_store": "adatas",
+    "pp.open_cells": "path",
     "pp.label_tree": "source",
     "tl.joint_embedding": "reference",
     "tl.label_similarity": "first",

@@ -54,6 +54,7 @@ def valid(path):
         "pp.concat_studies": {"keys": ["a", "b"]},
         "pp.harmonize_labels": {"labels": {"a": labels}},
         "pp.select_genes": {"n": 20},
+        "pp.write_store": {"keys": ["a", "b"], "columns": ["batch"], "out": "no_such.zarr"},
         "pl.label_summary": {"summary": pd.DataFrame()},
         "tl.cluster_table": {"columns": ["batch"]},
         "pp.map_gene_ids": {"columns": None},

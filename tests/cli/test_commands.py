@@ -53,6 +53,18 @@ def test_build_on_the_genes_that_vary(folder, tmp_path):
     assert anndata.read_h5ad(tmp_path / "labelled.h5ad").obs["cell_type_pred"].notna().all()
 
 
+def test_a_store_is_written_and_a_reference_built_of_it(folder, tmp_path):
+    files, store, model = (folder / "ref.h5ad", folder / "query.h5ad"), tmp_path / "store.zarr", tmp_path / "model"
+    run("store", *files, "--out", store, "--columns", "batch", "cell_type", epochs=False)
+    assert set(anndata.read_zarr(store).obs) == {"study", "batch", "cell_type"}
+    run("build", store, "--batch-key", "batch", "--labels-key", "cell_type", "--out", model)
+    built = anndata.read_h5ad(model / "reference.h5ad")
+    assert built.n_obs == sum(anndata.read_h5ad(file).n_obs for file in files)
+    assert "X_scarches" in built.obsm
+    with pytest.raises(ValueError, match="name the files"):
+        run("store", "--out", tmp_path / "none.zarr", epochs=False)
+
+
 def test_the_whole_way(folder, tmp_path):
     mapped, labelled, out = tmp_path / "mapped.h5ad", tmp_path / "labelled.h5ad", tmp_path / "report"
     run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped, "--save-model", tmp_path / "next")

@@ -12,7 +12,7 @@ from small_models import SCANVI, SCVI, cells, reference, split, train
 from scarches_plus.model import load
 from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._condensed import Condensed
-from scarches_plus.model._speed._fast_training import _draws, clipped, minibatch_moments, train_fast
+from scarches_plus.model._speed._fast_training import _Cells, _draws, clipped, minibatch_moments, train_fast
 from scarches_plus.model._surgery._strategies import as_tensors
 from scarches_plus.train import MMD, AdamStrides, Penalty, Step, store_anchors
 from scarches_plus.train._penalties._shared._activations import caught
@@ -350,9 +350,6 @@ def test_more_visits_than_cells_or_fewer_give_the_same(pair, monkeypatch):
         torch.testing.assert_close(results[1][name], value, rtol=0, atol=1e-5)
 
 
-def _without_memory(self, manager, condensed, *, n_visits, device):
-    from scvi.data import AnnTorchDataset
-
+def _without_memory(self, manager, condensed, *, n_visits, device, make=_Cells.__init__):
     assert n_visits > manager.adata.n_obs
-    self._data, self._condensed, self._device = AnnTorchDataset(manager, load_sparse_tensor=False), condensed, device
-    self._kept = None
+    make(self, manager, condensed, n_visits=0, device=device)

@@ -5,7 +5,8 @@ names, features left out) goes to the log.
 """
 
 from ._kinds import kind_of, resolved
+from ._open_cells import open_cells
 from ._read_cells import read_cells
 from ._read_columns import add_columns
 
-__all__ = ["add_columns", "kind_of", "read_cells", "resolved"]
+__all__ = ["add_columns", "kind_of", "open_cells", "read_cells", "resolved"]

@@ -34,18 +34,22 @@ def read_zarr(path: Path) -> AnnData | MuData:
     ValueError
         If it would lead out of the folder, take far more memory than it has bytes, or holds no cells.
     """
-    _require_modest(path)
+    require_modest(path, memory_bytes())
     if _attributes(path).get("encoding-type") == "MuData":
         return mudata.read_zarr(str(path))
+    require_cells(path)
+    return anndata.read_zarr(path)
+
+
+def require_cells(path: Path) -> None:
+    """Refuse a folder without tables of cells and genes."""
     if not ((path / "obs").is_dir() and (path / "var").is_dir()):
         message = f"it holds no cells, but {sorted(one.name for one in path.iterdir() if one.is_dir())[:8]}"
         raise ValueError(message)
 
-    return anndata.read_zarr(path)
 
-
-def _require_modest(path: Path) -> None:
-    """Refuse links, pipes, code, and arrays that are far larger than their files, or than the memory."""
+def require_modest(path: Path, max_bytes: int | None = None) -> None:
+    """Refuse links, pipes, code, and arrays that are far larger than their files, or than ``max_bytes``."""
     descriptions, stored = [], 0
     for one in path.rglob("*"):
         found = one.lstat()
@@ -58,7 +62,8 @@ def _require_modest(path: Path) -> None:
         stored += found.st_size if stat.S_ISREG(found.st_mode) else 0
         if one.name in _DESCRIPTIONS:
             descriptions.append(one)
-    most = min(memory_bytes(), _limits.HDF5_EXPANSION * stored + _limits.HDF5_FREE_BYTES)
+    most = _limits.HDF5_EXPANSION * stored + _limits.HDF5_FREE_BYTES
+    most = most if max_bytes is None else min(max_bytes, most)
     seen: dict[Path, list[Any]] = {}
     for file in descriptions:
         for folder, described in _arrays(file.parent, _read(file)):

@@ -21,7 +21,7 @@ _PACKERS = {"blosc", "zstd", "gzip", "zlib", "lz4"}
 _HARMLESS = {"bytes", "transpose", "crc32c", "shuffle", "delta", "vlen-utf8", "vlen-bytes"}
 _TEXTS = {"vlen-utf8", "vlen-bytes"}
 _SHARDS = "sharding_indexed"
-_DESCRIPTIONS = {"zarr.json", ".zarray", ".zattrs"}
+DESCRIPTIONS = {"zarr.json", ".zarray", ".zattrs"}
 _MISSING = 2**64 - 1
 _HEADER = 18
 _CHECKSUM = 4
@@ -62,7 +62,7 @@ def unpacked_bytes(folder: Path, described: Mapping[str, Any], most: int) -> int
     for file in folder.rglob("*"):
         if declared > most:
             break
-        if file.is_file() and file.name not in _DESCRIPTIONS:
+        if file.is_file() and file.name not in DESCRIPTIONS:
             for chunk in _chunks(file, in_file):
                 size = _announced(packer, chunk, most) if packer else len(chunk)
                 if not is_text and size > chunk_bytes + _CHECKSUM:

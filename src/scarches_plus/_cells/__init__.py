@@ -4,9 +4,25 @@ Cells that cannot take a result are refused here, before any work.
 """
 
 from ._columns import column_not_found, column_of, column_repeated, complete_names
-from ._counts import counts_layer, counts_of, matrix_of, row_blocks, stored_counts
-from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound, require_sound_cells
-from ._measured import measured_genes, read_record, unmeasured_genes, write_record
+from ._counts import (
+    counts_layer,
+    counts_of,
+    left_on_disk,
+    matrix_of,
+    readable_counts,
+    row_blocks,
+    rows_of_csr,
+    stored_counts,
+)
+from ._matrices import (
+    UnreadableMatrixError,
+    in_memory,
+    is_in_memory,
+    require_sound,
+    require_sound_cells,
+    take_columns,
+)
+from ._measured import STUDY_KEY, measured_genes, read_record, unmeasured_genes, write_record
 from ._modalities import (
     GENE_NAMES,
     columns_of,
@@ -21,11 +37,14 @@ from ._modalities import (
     require_same_cells,
 )
 from ._names import look_alike, missing, name_of, names_of, texts_of, unused_name
+from ._on_disk import CountsOnDisk
 from ._results import require_writable
 from ._unlabelled import without_label
 
 __all__ = [
     "GENE_NAMES",
+    "STUDY_KEY",
+    "CountsOnDisk",
     "UnreadableMatrixError",
     "column_not_found",
     "column_of",
@@ -42,6 +61,7 @@ __all__ = [
     "is_in_memory",
     "is_mudata",
     "keep_complete_cells",
+    "left_on_disk",
     "look_alike",
     "looks_like_proteins",
     "matrix_of",
@@ -51,12 +71,15 @@ __all__ = [
     "names_of",
     "protein_cells",
     "read_record",
+    "readable_counts",
     "require_same_cells",
     "require_sound",
     "require_sound_cells",
     "require_writable",
     "row_blocks",
+    "rows_of_csr",
     "stored_counts",
+    "take_columns",
     "texts_of",
     "unmeasured_genes",
     "unused_name",

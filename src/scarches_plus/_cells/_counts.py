@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
-from ._matrices import UnreadableMatrixError, in_memory, is_in_memory, require_sound
+from ._matrices import in_memory, is_in_memory, require_sound
+from ._measured import read_record, write_record
+from ._on_disk import CountsOnDisk, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from anndata import AnnData
 
 #: Values of a block of rows, zeros included: from disk few large ones (64 MiB as dense numbers of 4 bytes), in memory
 #: as many as stay in the cache.
 _BLOCK_ON_DISK = 2**24
 _BLOCK_IN_MEMORY = 2**22
-#: Rows of a view are read along with those between them, if these are at most so many times more.
-_READ_BETWEEN = 8
 
 
 def counts_layer(layer: str | None, reference: str | None) -> str | None:
@@ -58,7 +58,44 @@ def stored_counts(adata: AnnData, layer: str | None) -> Any:
     parent = _stored_matrix(adata._adata_ref, layer)
     if is_in_memory(parent):
         return in_memory(matrix_of(adata, layer), _owner(layer))
-    return _RowsOnDisk(_by_rows(parent, _owner(layer)), adata)
+    stored = _by_rows(parent, _owner(layer))
+    cells = np.arange(stored.shape[0])[adata._oidx]
+    genes = np.arange(stored.shape[1])[adata._vidx]
+    return (stored if isinstance(stored, CountsOnDisk) else CountsOnDisk(stored)).on_cells(cells).on_genes(genes)
+
+
+def readable_counts(adata: AnnData, layer: str | None) -> Any:
+    """Return what :func:`stored_counts` does such that ``counts[rows]`` reads any cells, also from disk.
+
+    Raises
+    ------
+    KeyError
+        If there is no such layer or no ``X``.
+    """
+    stored = stored_counts(adata, layer)
+    return stored if is_in_memory(stored) or isinstance(stored, CountsOnDisk) else CountsOnDisk(stored)
+
+
+def left_on_disk(adata: AnnData, layer: str | None) -> AnnData:
+    """Return cells whose counts lie on disk such that they stay there, without anything else; others as they are.
+
+    Counts that lie by genes (CSC) are none that cells could be read of.
+
+    Raises
+    ------
+    KeyError
+        If there is no such layer or no ``X``.
+    """
+    parent = _stored_matrix(adata._adata_ref if adata.is_view else adata, layer)
+    if is_in_memory(parent) or getattr(parent, "format", None) == "csc":
+        return adata
+    counts = readable_counts(adata, layer)
+    layers = None if layer is None else {layer: counts}
+    cells = AnnData(None if layer else counts, adata.obs, pd.DataFrame(index=adata.var_names), layers=layers)
+    record = read_record(adata)
+    if record is not None:
+        write_record(cells, *record)
+    return cells
 
 
 def row_blocks(stored: Any, n_rows: int | None = None) -> Iterator[Any]:
@@ -81,12 +118,12 @@ def row_blocks(stored: Any, n_rows: int | None = None) -> Iterator[Any]:
     n_rows = n_rows or max(1, n_values // max(1, n_genes))
     rows = [slice(start, min(start + n_rows, n_cells)) for start in range(0, n_cells, n_rows)]
     if is_in_memory(stored):
-        take = _rows_of_csr if sparse.issparse(stored) else type(stored).__getitem__
+        take = rows_of_csr if sparse.issparse(stored) else type(stored).__getitem__
         yield from (take(stored, some) for some in rows)
         return
 
     def read(some: slice) -> Any:
-        return _read_rows(stored, some)
+        return read_rows(stored, some)
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = None
@@ -98,7 +135,7 @@ def row_blocks(stored: Any, n_rows: int | None = None) -> Iterator[Any]:
             yield ahead.result()
 
 
-def _rows_of_csr(matrix: Any, rows: slice) -> Any:
+def rows_of_csr(matrix: Any, rows: slice) -> Any:
     """Return ``matrix[rows]`` without the copy that scipy makes."""
     first, last = matrix.indptr[rows.start], matrix.indptr[rows.stop]
     block = sparse.csr_matrix((rows.stop - rows.start, matrix.shape[1]), dtype=matrix.dtype)
@@ -143,35 +180,6 @@ def _by_rows(matrix: Any, owner: str) -> Any:
         warn(message, UserWarning, stacklevel=2)
         return in_memory(matrix, owner)
     return matrix
-
-
-class _RowsOnDisk:
-    """Rows of a view of a matrix on disk, which AnnData would load as a whole."""
-
-    def __init__(self, stored: Any, view: AnnData) -> None:
-        self._stored = stored
-        self._rows = np.arange(stored.shape[0])[view._oidx]
-        self._genes = view._vidx
-        self.shape = view.shape
-
-    def __getitem__(self, block: slice) -> Any:
-        rows, order = np.unique(self._rows[block], return_inverse=True)
-        span = slice(rows[0], rows[-1] + 1)
-        if span.stop - span.start <= _READ_BETWEEN * len(rows):
-            return _read_rows(self._stored, span)[rows[order] - span.start][:, self._genes]
-        return _read_rows(self._stored, rows)[order][:, self._genes]
-
-
-def _read_rows(stored: Any, rows: Any) -> Any:
-    """Read rows of a matrix that is not in memory."""
-    try:
-        read = stored[rows]
-    except UnreadableMatrixError:
-        raise
-    except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
-        message = f"counts cannot be read: {error}. The file is damaged; fetch or write it again"
-        raise UnreadableMatrixError(message) from error
-    return in_memory(read, "the matrix of counts")
 
 
 def stored_values(matrix: Any) -> np.ndarray:

@@ -165,3 +165,19 @@ def _native(dtype: np.dtype) -> Any:
     if dtype.kind == "f" and dtype.itemsize > np.dtype(np.float64).itemsize:
         return np.float64
     return None if dtype.isnative else dtype.newbyteorder("=")
+
+
+def take_columns(matrix: Any, source: np.ndarray) -> Any:
+    """Return ``matrix[:, source]`` with columns of zeros where ``source`` is -1; the matrix itself if nothing moves."""
+    if len(source) == matrix.shape[1] and np.array_equal(source, np.arange(len(source))):
+        return matrix
+    present = np.flatnonzero(source >= 0)
+    taken = matrix[:, source[present]]
+    if len(present) == len(source):
+        return taken
+    shape = (matrix.shape[0], len(source))
+    if sparse.issparse(taken):
+        return sparse.csr_matrix((taken.data, present[taken.indices], taken.indptr), shape=shape)
+    padded = np.zeros(shape, dtype=taken.dtype)
+    padded[:, present] = taken
+    return padded

@@ -53,6 +53,7 @@ _COMMANDS = {
     },
     "Build and share": {
         "labels": "_checking:labels",
+        "store": "_building:store",
         "build": "_building:build",
         "bundle": "_models:bundle",
         "hub": "_hub:hub",

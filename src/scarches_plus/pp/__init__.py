@@ -16,9 +16,11 @@ from ._map_gene_ids import map_gene_ids
 from ._map_orthologs import map_orthologs
 from ._match_gene_names import match_gene_names
 from ._normalize_gene_length import normalize_gene_length
+from ._open_cells import open_cells
 from ._query_report import Problem, QueryError, QueryReport
 from ._seed_labels import seed_labels
 from ._select_genes import select_genes
+from ._write_store import write_store
 
 # isort: split
 # Offered to other packages of scarches_plus; not public.
@@ -45,6 +47,8 @@ __all__ = [
     "map_orthologs",
     "match_gene_names",
     "normalize_gene_length",
+    "open_cells",
     "seed_labels",
     "select_genes",
+    "write_store",
 ]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import counts_of, read_record, write_record
+from scarches_plus._cells import CountsOnDisk, counts_of, matrix_of, read_record, take_columns, write_record
 
 from ._genes._match import other_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
 
 def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None = None) -> AnnData:
@@ -54,7 +54,9 @@ def align_genes(adata: AnnData, var_names: Sequence[str], *, layer: str | None =
     var_names = check.names("var_names", var_names, least=1)
     check.texts_or_none(layer=layer)
     source = locate_genes(adata.var_names, var_names)
-    counts = _take_columns(counts_of(adata, layer), source)
+    stored = matrix_of(adata, layer)
+    lazily = isinstance(stored, CountsOnDisk)
+    counts = stored.on_genes(source) if lazily else take_columns(counts_of(adata, layer), source)
     obs = adata.obs.copy()
     obs.index = obs.index.astype(str)
     var = pd.DataFrame({_keys.MEASURED: source >= 0}, index=pd.Index(var_names, dtype=str))
@@ -90,19 +92,3 @@ def locate_genes(query: pd.Index, var_names: Sequence[str]) -> np.ndarray:
         )
         raise ValueError(message)
     return source
-
-
-def _take_columns(matrix: Any, source: np.ndarray) -> Any:
-    """Return ``matrix[:, source]`` with columns of zeros where ``source`` is -1; the matrix itself if nothing moves."""
-    if len(source) == matrix.shape[1] and np.array_equal(source, np.arange(len(source))):
-        return matrix
-    present = np.flatnonzero(source >= 0)
-    taken = matrix[:, source[present]]
-    if len(present) == len(source):
-        return taken
-    shape = (matrix.shape[0], len(source))
-    if sparse.issparse(taken):
-        return sparse.csr_matrix((taken.data, present[taken.indices], taken.indptr), shape=shape)
-    padded = np.zeros(shape, dtype=taken.dtype)
-    padded[:, present] = taken
-    return padded

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 import numpy as np
+from anndata import AnnData
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
@@ -26,7 +28,7 @@ from scarches_plus._cells import (
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.pp import check_query, select_genes
+from scarches_plus.pp import check_query, open_cells, select_genes
 
 from ._provenance._embedding_record import write_embedding
 from ._provenance.summary import tell_outcome
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     import pandas as pd
-    from anndata import AnnData
     from mudata import MuData
     from numpy.typing import NDArray
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def build_reference(  # noqa: PLR0913 (all that a training takes)
-    adata: AnnData | MuData,
+    adata: AnnData | MuData | str | Path,
     batch_key: str,
     labels_key: str | None = None,
     *,
@@ -71,7 +72,9 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     ----------
     adata
         Reference cells with raw counts; for recipe ``"totalvi"`` MuData, or AnnData with proteins in ``obsm``. Receives
-        ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing else of it changes.
+        ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing else of it changes. Counts on disk
+        (:func:`scarches_plus.pp.open_cells`) are read in parts, every epoch again if they are many
+        (:doc:`/guide/disk`). A path is opened so, and ``model.adata`` gets the embedding.
     batch_key
         ``obs`` column of batches (studies, technologies, samples).
     labels_key
@@ -109,8 +112,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     categorical_covariate_keys, continuous_covariate_keys
         Further covariates to correct for.
     max_epochs
-        Epochs; ``None`` takes the recipe's, fewer for more than 40,000 cells (scvi-tools' heuristic) unless the recipe
-        says otherwise (``Recipe.epochs_for_any_size``).
+        Epochs; ``None`` takes the recipe's, for more than 40,000 cells fewer in proportion, and at least 10, unless the
+        recipe says otherwise (``Recipe.epochs_for_any_size``).
     model_kwargs, plan_kwargs, train_kwargs
         Override the recipe's arguments of the model class (for scANVI ``n_unobserved``, too), the training plan and
         ``train``.
@@ -140,7 +143,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     """
     from scarches_plus.model import trained_model_kept
 
-    check.cells("adata", adata, mudata=True)
+    given = adata
+    adata = _opened(adata)
     check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
     check.texts_or_none(labels_key=labels_key, layer=layer, protein_key=protein_key)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
@@ -195,11 +199,12 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         recipe=recipe if isinstance(recipe, str) else "",
     )
     with trained_model_kept(model):
+        receiver = adata if given is adata else model.adata
         latent = model.get_latent_representation()
         columns = {"batch_key": batch_key, "labels_key": labels_key or ""}
         record = {**_training_record(model, adata, perf_counter() - start), **columns}
-        write_embedding(adata, key_added, latent, model, layer=layer, role=_keys.REFERENCE, training=record)
-    tell_outcome(adata, _keys.EMBEDDINGS, key_added)
+        write_embedding(receiver, key_added, latent, model, layer=layer, role=_keys.REFERENCE, training=record)
+    tell_outcome(receiver, _keys.EMBEDDINGS, key_added)
     return model
 
 
@@ -213,6 +218,27 @@ def _training_record(model: SCVI | SCANVI | TOTALVI, adata: AnnData | MuData, se
         "epochs": int(model.history["elbo_train"].index[-1]) + 1,
         "seconds": seconds,
     }
+
+
+def _opened(adata: Any) -> AnnData | MuData:
+    """Return cells as they are, those of a file with their counts left on disk."""
+    if isinstance(adata, str | Path):
+        return open_cells(adata)
+    advice = ""
+    if isinstance(adata, list | tuple) and adata and all(isinstance(one, str | Path | AnnData) for one in adata):
+        advice = ": join its parts with sp.pp.write_store(adata, 'atlas.zarr'), and pass that"
+    elif hasattr(adata, "train_dataloader"):
+        advice = (
+            ": a data module trains a model that was made from its registry, model.train(datamodule=..., "
+            "penalties=...); see the guide 'Train and map from disk'"
+        )
+    elif type(adata).__name__ == "AnnCollection":
+        advice = ": write what it holds into one store, sp.pp.write_store(adata.adatas, 'atlas.zarr'), and pass that"
+    if advice:
+        message = f"adata must be cells or the path of one file, not {check.shown(adata)}{advice}"
+        raise TypeError(message)
+    check.cells("adata", adata, mudata=True)
+    return adata  # type: ignore[no-any-return]
 
 
 def _training(

@@ -55,7 +55,8 @@ def map_query(
     ----------
     adata
         Query cells with raw counts, one or several batches; MuData for a totalVI model. Receives ``obsm[key_added]``
-        and a record in ``uns["scarches_plus"]``; nothing else of it changes.
+        and a record in ``uns["scarches_plus"]``; nothing else of it changes. Counts on disk
+        (:func:`scarches_plus.pp.open_cells`) are read in parts (:doc:`/guide/disk`).
     model
         Reference model, of this package or of scvi-tools, or what names one for :func:`scarches_plus.load`: a path, a
         name, a DOI, an address. It is not changed. A mapped model is a reference for the next query.
@@ -78,7 +79,7 @@ def map_query(
     layer, batch_key
         Where the query keeps counts (``"X"`` for ``adata.X``) and batches, if not where the reference does.
     max_epochs
-        Epochs; ``None`` means 200, fewer for more than 40,000 cells (scvi-tools' heuristic).
+        Epochs; ``None`` means 200, for more than 40,000 cells fewer in proportion, and at least 10.
     engine
         ``"fast"`` follows the path of scvi-tools' training in strides of many steps, where only columns of the query's
         batches train, and ends as near to it as two seeds of it are to each other; with other strategies it takes the

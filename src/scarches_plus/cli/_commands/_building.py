@@ -1,4 +1,4 @@
-"""Define the command that trains a reference: build."""
+"""Define the commands that join studies on disk and train a reference: store and build."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from scarches_plus._files import check_apart
-from scarches_plus.cli._app import AS_IT_IS, Epochs, Genes, Reading, Recipe, Unlabelled, Whole, Words
+from scarches_plus.cli._app import AS_IT_IS, Count, Epochs, Genes, Reading, Recipe, Unlabelled, Whole, Words
 from scarches_plus.cli._files._bundles import NOTHING_SAID, About, model_kept, summary_of, write_bundle
 from scarches_plus.cli._files._inputs import (
+    open_store,
     read_cells,
     read_hierarchy,
     require_columns,
@@ -32,6 +33,7 @@ from scarches_plus.cli._steps import (
     without_counts,
 )
 from scarches_plus.cli._words import parse_options
+from scarches_plus.pp import write_store
 
 
 @Parameter(name="*")
@@ -83,6 +85,55 @@ class Changes:
 UNCHANGED = Changes()
 
 
+def store(
+    *studies: Path,
+    out: Path,
+    study_key: str = "study",
+    min_studies: Count = 1,
+    layer: str | None = None,
+    columns: Words = (),
+    seed: Whole = 0,
+    overwrite: bool = False,
+) -> None:
+    """Join studies into one shuffled store on disk, for references that memory does not hold.
+
+    Writes a .zarr folder, which the command build and anndata read. Genes that a study did not measure are recorded.
+
+    Parameters
+    ----------
+    studies
+        Files of .h5ad or .zarr with raw counts.
+    out
+        Folder to write, such as atlas.zarr.
+    study_key
+        New column of the study's name, which is that of its file.
+    min_studies
+        Keep genes that at least so many studies measured.
+    layer
+        Layer with raw counts; X by default.
+    columns
+        Columns to keep; by default all.
+    seed
+        Seed of the order of cells.
+    overwrite
+        Replace a store that is there.
+    """
+    if not studies:
+        message = "name the files to join"
+        raise ValueError(message)
+    written = write_store(
+        studies,
+        out,
+        study_key=study_key,
+        min_studies=min_studies,
+        layer=layer,
+        columns=columns or None,
+        rng=seed,
+        overwrite=overwrite,
+    )
+    console.print(f"wrote {written}")
+
+
 def build(  # noqa: PLR0913 (all that a training takes)
     reference: Path,
     *,
@@ -115,7 +166,8 @@ def build(  # noqa: PLR0913 (all that a training takes)
     Parameters
     ----------
     reference
-        A file of cells with raw counts; for recipe totalvi an .h5mu file, or cells with proteins in obsm.
+        A file of cells with raw counts; for recipe totalvi an .h5mu file, or cells with proteins in obsm. Counts of a
+        .zarr folder, such as the command store writes, stay on disk.
     batch_key
         Column of batches.
     labels_key
@@ -173,7 +225,9 @@ def build(  # noqa: PLR0913 (all that a training takes)
     arguments = changes.arguments()
     if any(arguments.values()):
         check_arguments(recipe, **arguments)
-    adata = read_cells(reference, reading, keep_modalities=recipe == "totalvi")
+    adata = open_store(reference) if reading == AS_IT_IS and recipe != "totalvi" else None
+    if adata is None:
+        adata = read_cells(reference, reading, keep_modalities=recipe == "totalvi")
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
     for option, columns in covariates.items():
         for column in columns:

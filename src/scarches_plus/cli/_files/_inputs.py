@@ -36,6 +36,15 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
     return adata
 
 
+def open_store(path: Path) -> Any:
+    """Open a .zarr folder with its counts left on disk; ``None`` for a file of another kind."""
+    if _cell_files.kind_of(path) != "zarr":
+        return None
+    adata = _cell_files.open_cells(path)
+    files_read.append(path)
+    return adata
+
+
 def read_json(path: Path, what: str, *, example: str) -> dict[str, Any]:
     """Read a JSON object.
 

@@ -34,8 +34,8 @@ class Recipe:
     train_kwargs
         Further arguments of ``train``.
     max_epochs
-        Epochs of training; of the unsupervised training where there are two. Fewer for more than 40,000 cells
-        (scvi-tools' heuristic).
+        Epochs of training; of the unsupervised training where there are two. For more than 40,000 cells
+        fewer in proportion, and at least 10.
     epochs_for_any_size
         Train these epochs however many cells there are.
     semi_supervised_epochs, semi_supervised_kwargs

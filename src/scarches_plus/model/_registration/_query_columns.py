@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scarches_plus._cells import column_of, complete_names, counts_layer, missing, names_of
+from scarches_plus._cells import column_of, complete_names, counts_layer, left_on_disk, missing, names_of
 from scarches_plus.pp import align_genes
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ def prepare_cells(
     Returns
     -------
     AnnData
-        Counts on the reference's genes (shared with ``adata`` if these agree), a copy of ``obs`` with the columns the
-        model reads, ``var["measured"]``, and what :func:`scarches_plus.pp.concat_studies` recorded.
+        Counts on the reference's genes (shared with ``adata`` if these agree, left on disk if they lie there), a copy
+        of ``obs`` with the columns the model reads, ``var["measured"]``, and what
+        :func:`scarches_plus.pp.concat_studies` recorded.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def prepare_cells(
     """
     obs = prepare_obs(adata.obs, spec, batch_key=batch_key, use_labels=use_labels)
     source = counts_layer(layer, spec.layer)
-    prepared = align_genes(adata, spec.var_names, layer=source)
+    prepared = align_genes(left_on_disk(adata, source), spec.var_names, layer=source)
     if source != spec.layer:
         counts = prepared.X
         if source is not None:

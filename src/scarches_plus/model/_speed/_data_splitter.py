@@ -1,4 +1,4 @@
-"""Keep training cells as dense tensors in memory, where they fit."""
+"""Keep training cells as dense tensors in memory, where they fit, and read others from disk in random order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from scipy import sparse
 from scvi import dataloaders, settings
 from scvi.data import AnnTorchDataset
 from torch.utils.data import Dataset
+
+from scarches_plus._cells import CountsOnDisk
+
+from ._disk_cells import DiskCells, counts_on_disk
+from ._disk_loaders import DiskLoader, SemiSupervisedDiskLoader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,19 +100,49 @@ class _DenseManager:
         return getattr(self._manager, name)
 
 
-class _InMemoryMixin:
+class _LoadingMixin:
     """Lets the loaders of a data splitter cut minibatches out of dense tensors; which cells they draw does not change.
 
     scvi-tools cuts each minibatch out of a sparse matrix and makes it dense, every epoch again. That stays so for cells
-    on disk or of more than :data:`MAX_DENSE_BYTES`, and where several processes load or train. The tensors live on the
-    device that trains, and go when training ends.
+    in memory of more than :data:`MAX_DENSE_BYTES`, and where several processes load or train. The tensors live on the
+    device that trains, and go when training ends. More cells than that on disk are read in windows
+    (:class:`DiskCells`): scvi-tools would look for every single one.
     """
 
     def __init__(self, adata_manager: AnnDataManager, *args: Any, **kwargs: Any) -> None:
         one_process = not (kwargs.get("distributed_sampler") or kwargs.get("num_workers", settings.dl_num_workers))
+        self._on_disk: DiskCells | None = None
         if one_process and _fits(adata_manager):
             adata_manager = _DenseManager(adata_manager)
+        elif one_process and not kwargs.get("load_sparse_tensor") and counts_on_disk(adata_manager) is not None:
+            self._on_disk = DiskCells(adata_manager)
         super().__init__(adata_manager, *args, **kwargs)  # type: ignore[call-arg]
+
+    def train_dataloader(self) -> Any:
+        """Create the loader of training cells."""
+        return self._loader(super().train_dataloader, self.train_idx, shuffle=True)  # type: ignore[misc, attr-defined]
+
+    def val_dataloader(self) -> Any:
+        """Create the loader of validation cells."""
+        return self._loader(super().val_dataloader, self.val_idx, shuffle=False)  # type: ignore[misc, attr-defined]
+
+    def test_dataloader(self) -> Any:
+        """Create the loader of test cells."""
+        return self._loader(super().test_dataloader, self.test_idx, shuffle=False)  # type: ignore[misc, attr-defined]
+
+    def _loader(self, otherwise: Callable[[], Any], cells: np.ndarray, *, shuffle: bool) -> Any:
+        if self._on_disk is None or not len(cells):
+            return otherwise()
+        options = {
+            "batch_size": self.data_loader_kwargs.get("batch_size") or settings.batch_size,  # type: ignore[attr-defined]
+            "shuffle": shuffle,
+            "drop_last": bool(self.drop_last and shuffle),  # type: ignore[attr-defined]
+            "pin_memory": self.pin_memory,  # type: ignore[attr-defined]
+        }
+        if not len(getattr(self, "_labeled_indices", ())):
+            return DiskLoader(self._on_disk, cells, **options)
+        per_label = self.n_samples_per_label  # type: ignore[attr-defined]
+        return SemiSupervisedDiskLoader(self.adata_manager, self._on_disk, cells, per_label, **options)  # type: ignore[attr-defined]
 
     def setup(self, stage: str | None = None) -> None:
         """Split the cells."""
@@ -122,15 +157,19 @@ class _InMemoryMixin:
             self.adata_manager.cells.forget()  # type: ignore[attr-defined]
 
 
-class DataSplitter(_InMemoryMixin, dataloaders.DataSplitter):
-    """:class:`scvi.dataloaders.DataSplitter` that keeps cells dense in memory where they fit."""
+class DataSplitter(_LoadingMixin, dataloaders.DataSplitter):
+    """:class:`scvi.dataloaders.DataSplitter` that keeps cells dense in memory where they fit, and else on disk."""
 
 
-class SemiSupervisedDataSplitter(_InMemoryMixin, dataloaders.SemiSupervisedDataSplitter):
-    """:class:`scvi.dataloaders.SemiSupervisedDataSplitter` that keeps cells dense in memory where they fit."""
+class SemiSupervisedDataSplitter(_LoadingMixin, dataloaders.SemiSupervisedDataSplitter):
+    """:class:`scvi.dataloaders.SemiSupervisedDataSplitter` that keeps cells dense in memory where they fit.
+
+    Others it leaves on disk.
+    """
 
 
 def _fits(manager: AnnDataManager) -> bool:
     data = list(AnnTorchDataset(manager).data.values())
-    in_memory = all(isinstance(value, np.ndarray) or sparse.issparse(value) or hasattr(value, "iloc") for value in data)
-    return in_memory and sum(4 * int(np.prod(value.shape)) for value in data) <= MAX_DENSE_BYTES
+    known = np.ndarray, CountsOnDisk
+    readable = all(isinstance(value, known) or sparse.issparse(value) or hasattr(value, "iloc") for value in data)
+    return readable and sum(4 * int(np.prod(value.shape)) for value in data) <= MAX_DENSE_BYTES

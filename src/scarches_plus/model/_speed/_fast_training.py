@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import closing
 from inspect import Parameter, signature
+from itertools import repeat
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from scarches_plus.model._training._interrupt import TrainingInterrupted
 from scarches_plus.train import AdamStrides, PenaltySum, Step, caught, over_minibatches, stride_lengths
 
 from ._condensed import Condensed, obstacle_to_condensing
+from ._disk_cells import DiskCells, counts_on_disk, in_sizes
 from ._threads import threads_for_chunks
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ MINIBATCHES_PER_STRIDE = 3
 CELLS_PER_STRIDE = 384
 #: Most steps of the ordinary training in a stride.
 LONGEST_STRIDE = 20
+#: Bytes of counts on disk, as they are stored, that are taken into memory.
+MAX_STORED_BYTES = 2**30
 #: Values of cells that are dense at a time while what never changes is derived from them.
 _DENSE_VALUES = 2**21
 _PLAN_ARGUMENTS = {
@@ -130,19 +135,19 @@ def train_fast(
             [layer.columns for layer in layers], lr=plan["lr"], eps=plan["eps"], weight_decay=plan["weight_decay"]
         )
         cells = _Cells(model.adata_manager, condensed, n_visits=sum(sizes) + len(labelled), device=model.device)
-        draws = zip(strides, _draws(np.arange(n_cells), sizes), _draws(labelled, sizes), strict=True)
+        labelled_draws = cells.draws(labelled, sizes) if len(labelled) else repeat(None, len(sizes))
+        draws = zip(strides, cells.draws(np.arange(n_cells), sizes), labelled_draws, strict=True)
         records: dict[str, list[float]] = defaultdict(list)
         try:
-            for length, rows, labelled_rows in with_progress(
+            for length, drawn, labelled_cells in with_progress(
                 draws, "Training", total=len(strides), shown=enable_progress_bar
             ):
                 middle = adam.n_steps + length // 2
                 epoch = middle // steps_per_epoch
                 loss_kwargs: dict[str, Any] = {"kl_weight": _kl_weight(plan, epoch, middle)}
-                if len(labelled):
-                    loss_kwargs["labelled"], loss_kwargs["labelled_projected"], _ = cells[labelled_rows]
+                if labelled_cells is not None:
+                    loss_kwargs["labelled"], loss_kwargs["labelled_projected"], _ = labelled_cells
                     loss_kwargs["classification_ratio"] = plan["classification_ratio"]
-                drawn = cells[rows]
                 with caught(condensed.network, penalties.layers) as activations:
                     inference, output = condensed.loss(*drawn, **loss_kwargs)
                 if len(penalties):
@@ -151,7 +156,7 @@ def train_fast(
                     for name, value in step.metrics.items():
                         records[f"{name}_train"].append(float(value.detach()))
                 adam.stride(*clipped(*minibatch_moments(output.loss, layers, batch_size), gradient_clip_val), length)
-                for name, value in _record(output, loss_kwargs["kl_weight"], len(rows)).items():
+                for name, value in _record(output, loss_kwargs["kl_weight"], len(drawn[1])).items():
                     records[name].append(value)
                 records["epoch"].append((adam.n_steps - 1) // steps_per_epoch)
         except KeyboardInterrupt as stop:
@@ -293,26 +298,47 @@ def _extend_history(model: Any, records: Mapping[str, Sequence[float]]) -> None:
 
 
 class _Cells:
-    """Cells of a model with what of them never changes, kept if it is needed more than once."""
+    """Cells of a model with what of them never changes, kept if it is needed more than once.
+
+    Counts on disk are taken into memory if they are few, as they are stored.
+    """
 
     def __init__(self, manager: Any, condensed: Condensed, *, n_visits: int, device: torch.device) -> None:
         self._data = AnnTorchDataset(manager, load_sparse_tensor=False)
         self._condensed, self._device = condensed, device
         self._kept: tuple[Tensor, Tensor] | None = None
+        self._on_disk: DiskCells | None = None
         n_cells = len(self._data)
+        counts = counts_on_disk(manager)
+        if counts is not None and n_cells * counts.bytes_of_cell <= MAX_STORED_BYTES:
+            self._data.data[REGISTRY_KEYS.X_KEY] = counts.to_memory()
+        elif counts is not None:
+            self._on_disk = DiskCells(manager)
         if n_visits > n_cells:
             n_chunks = ceil(n_cells * self._data[[0]][REGISTRY_KEYS.X_KEY].size / _DENSE_VALUES)
             chunks = np.array_split(np.arange(n_cells), min(n_cells, n_chunks))
             projected, constants = zip(*(self._derive(self._read(rows)) for rows in chunks), strict=True)
             self._kept = torch.cat(projected), torch.cat(constants)
 
-    def __getitem__(self, rows: np.ndarray) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        cells = self._read(rows)
+    def draws(self, indices: np.ndarray, sizes: Sequence[int]) -> Iterator[tuple[dict[str, Tensor], Tensor, Tensor]]:
+        """Yield random cells, so many at a time: tensors as loaders give them, and what never changes of them."""
+        if self._on_disk is None:
+            yield from (self._with_constants(self._read(rows), rows) for rows in _draws(indices, sizes))
+            return
+        wanted = [min(size, len(indices)) for size in sizes]
+        with closing(self._on_disk.endlessly(indices)) as windows:
+            for rows, counts in in_sizes(windows, wanted):
+                yield self._with_constants(self._on_device(self._on_disk.tensors(rows, counts)), rows)
+
+    def _with_constants(self, cells: dict[str, Tensor], rows: np.ndarray) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         projected, constants = self._derive(cells) if self._kept is None else (kept[rows] for kept in self._kept)
         return cells, projected, constants
 
     def _read(self, rows: np.ndarray) -> dict[str, Tensor]:
-        return {key: torch.as_tensor(value, device=self._device) for key, value in self._data[rows].items()}
+        return self._on_device(self._data[rows])
+
+    def _on_device(self, values: Mapping[str, Any]) -> dict[str, Tensor]:
+        return {key: torch.as_tensor(value, device=self._device) for key, value in values.items()}
 
     def _derive(self, cells: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         with torch.no_grad():

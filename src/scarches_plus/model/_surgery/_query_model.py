@@ -133,6 +133,7 @@ class SurgeryMixin:
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)  # type: ignore[attr-defined]
         require_model("reference_model", reference_model)
+        _refuse_loaders_own_registry(reference_model)
         reference = with_all_labels(with_text_categories(reference_model))
         spec = reference_spec(reference)
         prepared = prepare_cells(
@@ -253,6 +254,17 @@ class SurgeryMixin:
         """
         require_model("reference_model", reference_model)
         inherit_memory(self, reference_model, stacklevel=stacklevel + 1)  # type: ignore[arg-type]
+
+
+def _refuse_loaders_own_registry(reference: BaseModelClass) -> None:
+    """Raise for a model of a data module that made its registry itself: it does not say how a query has to look."""
+    if reference.registry_.get("setup_method_name") == "setup_datamodule":
+        message = (
+            "the reference was trained by a data module with a registry of its own (setup_datamodule), onto which "
+            "scvi-tools maps no AnnData; write its cells into a store (sp.pp.write_store) and build the reference of "
+            "that, or make the registry by setup_anndata of some of its cells"
+        )
+        raise ValueError(message)
 
 
 def _warn_of_old_importance(reference: BaseModelClass, state: ModelState) -> None:

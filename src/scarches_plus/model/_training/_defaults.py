@@ -6,10 +6,11 @@ Layers above, which do not import scvi-tools, take them from here.
 from math import ceil
 
 from scvi import settings
-from scvi.model._utils import get_max_epochs_heuristic
 
 #: Cells up to which a training gets all its epochs; above, epochs fall in proportion.
 _FULL_TRAINING_CELLS = 40_000
+#: Epochs at least, whatever the number of cells.
+_FEWEST_EPOCHS = 10
 
 #: Share of the cells that scvi-tools trains on.
 _TRAIN_SHARE = 0.9
@@ -24,8 +25,12 @@ def n_training_cells(n_cells: int, batch_size: int) -> int:
 
 
 def default_epochs(n_cells: int, most: int) -> int:
-    """Return ``most``, fewer for more than 40,000 cells (the heuristic of scvi-tools for 200 epochs)."""
-    return get_max_epochs_heuristic(n_cells, epochs_cap=most, decay_at_n_obs=_FULL_TRAINING_CELLS)
+    """Return epochs by a budget of steps: those of ``most`` epochs of 40,000 cells, and 10 epochs at least.
+
+    Up to ten times as many cells it is the heuristic of scvi-tools, which goes on to 3 epochs for 1.2 million cells.
+    """
+    within_budget = min(most, round(most * _FULL_TRAINING_CELLS / n_cells))
+    return max(within_budget, min(most, _FEWEST_EPOCHS))
 
 
 def current_seed() -> int:

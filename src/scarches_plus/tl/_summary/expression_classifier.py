@@ -12,7 +12,7 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_of, counts_layer, counts_of, missing
+from scarches_plus._cells import CountsOnDisk, column_of, counts_layer, missing, readable_counts
 from scarches_plus._expression_classifier import ExpressionClassifier
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
@@ -136,8 +136,7 @@ def expression_classifier(
     require_counts(adata, layer, batch_key=batch_key)
     space = None if use_rep is None else embedding_space(adata, use_rep)
     embedding = None if use_rep is None else embedding_of(adata, use_rep)[labelled]
-    counts = sparse.csr_matrix(counts_of(adata, counts_layer(layer, None)), dtype=np.float32)
-    counts = counts if len(labelled) == adata.n_obs else counts[labelled]
+    counts = _labelled_counts(readable_counts(adata, counts_layer(layer, None)), labelled)
     codes, n_labels = codes[labelled], len(labels.categories)
     numbers, genes, held = fit_classifier(counts, codes, batches, n_labels, rng)
     vote: dict[str, Any] | None = None
@@ -165,6 +164,14 @@ def expression_classifier(
         n_labels, len(genes), classifier.held_out["accuracy"], classifier.held_out["n_cells"],
     )  # fmt: skip
     return classifier
+
+
+def _labelled_counts(counts: Any, labelled: NDArray) -> Any:
+    """Return the counts of labelled cells; on disk they stay there, and only the cells that are drawn are read."""
+    if isinstance(counts, CountsOnDisk):
+        return counts.on_cells(labelled)
+    counts = sparse.csr_matrix(counts, dtype=np.float32)
+    return counts if len(labelled) == counts.shape[0] else counts[labelled]
 
 
 def _batches(adata: AnnData, batch_key: str | None, labelled: NDArray) -> NDArray[np.int64]:

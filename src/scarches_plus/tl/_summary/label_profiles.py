@@ -10,7 +10,7 @@ from scipy import sparse
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_of, complete_names, counts_layer, counts_of
+from scarches_plus._cells import column_of, complete_names, counts_layer, readable_counts, row_blocks
 from scarches_plus._label_profiles import FEWEST_CELLS, FLOOR, SEVERAL, LabelProfiles
 from scarches_plus._logging import logger
 from scarches_plus.pp import require_counts
@@ -89,9 +89,10 @@ def label_profiles(
         message = "names of genes are not unique in the reference: reference.var_names_make_unique()"
         raise ValueError(message)
     require_counts(adata, layer, batch_key=batch_key)
-    counts = counts_of(adata, counts_layer(layer, None))
+    counts = readable_counts(adata, counts_layer(layer, None))
+    totals = np.concatenate([np.asarray(block.sum(axis=1)).ravel() for block in row_blocks(counts)])
     names = pd.Series(reference_labels(adata, labels_key, unknown_category, unlabelled).astype(object), dtype=object)
-    kept = names.notna().to_numpy() & (np.asarray(counts.sum(axis=1)).ravel() > 0)
+    kept = names.notna().to_numpy() & (totals > 0)
     sizes = names[kept].value_counts()
     if left_out := sorted(sizes.index[sizes < min_cells]):
         logger.warning("the profiles leave out %s, which have fewer than %d cells", left_out, min_cells)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from scarches_plus._cells import CountsOnDisk
 from scarches_plus.train._penalties._shared._activations import caught
 
 from ._eval_mode import evaluated
@@ -51,13 +53,21 @@ def observe_cells(model: ReferenceModel, rows: Sequence[int], layers: Sequence[s
         )
         raise ValueError(message)
     groupings = model.groupings
+    places = np.asarray(rows, dtype=np.int64)
+    order = np.argsort(places, kind="stable") if lies_on_disk(model) else np.arange(len(places))  # so it is read once
     parts: dict[str, list[torch.Tensor]] = {}
     with evaluated(model.module), torch.random.fork_rng(devices=[]):
-        for tensors in model._make_data_loader(adata=model.adata, indices=list(rows), batch_size=_BATCH_SIZE):
+        for tensors in model._make_data_loader(adata=model.adata, indices=places[order], batch_size=_BATCH_SIZE):
             on_device = {name: value.to(model.device) for name, value in tensors.items()}
             for name, value in _observed(model.module, on_device, groupings, layers).items():
                 parts.setdefault(name, []).append(value.cpu())
-    return {name: torch.cat(values) for name, values in parts.items()}
+    back = torch.from_numpy(np.argsort(order))
+    return {name: torch.cat(values)[back] for name, values in parts.items()}
+
+
+def lies_on_disk(model: ReferenceModel) -> bool:
+    """Tell whether the counts of a model's cells are read from disk when they are needed."""
+    return isinstance(model.adata_manager.get_from_registry("X"), CountsOnDisk)
 
 
 def _observed(

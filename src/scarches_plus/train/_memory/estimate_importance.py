@@ -14,6 +14,7 @@ from scarches_plus._logging import logger
 from scarches_plus._progress import progress_bar
 from scarches_plus.train._estimation._cell_gradients import CellGradients
 from scarches_plus.train._estimation._eval_mode import evaluated
+from scarches_plus.train._estimation._observe_cells import lies_on_disk
 from scarches_plus.train._estimation._reference_model import require_model
 
 from .importance import Importance
@@ -117,6 +118,8 @@ def estimate_importance(
 
     generator = np.random.default_rng(rng)
     rows = generator.permutation(model.adata.n_obs)[:n_cells]
+    if estimator == "per_cell" and lies_on_disk(model):  # a sum has no order
+        rows = np.sort(rows)
     seed = int(generator.integers(2**63))
     with _undisturbed(model.module):
         fisher = _fisher(model, rows, seed, estimator, batch_size=batch_size, n_samples=n_samples)

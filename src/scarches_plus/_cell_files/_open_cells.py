@@ -1,0 +1,84 @@
+"""Open .h5ad files and .zarr folders with their counts left on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import zarr
+from anndata import AnnData
+from anndata.io import read_elem, sparse_dataset
+
+from scarches_plus._hdf5 import check_hdf5
+
+from ._kinds import kind_of, resolved
+from ._zarr import require_cells, require_modest
+from ._zarr_arrays import DESCRIPTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Slots that are read into memory; graphs of cells (obsp) and raw are left out.
+_READ = ("uns", "obsm", "varm")
+
+
+def open_cells(path: str | Path) -> AnnData:
+    """Open cells with X and layers left on disk, and everything else of them in memory.
+
+    Parameters
+    ----------
+    path
+        An .h5ad file, or a .zarr folder of AnnData.
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind, damaged, or leads out of itself; the message names it.
+    OSError
+        If it is not there or cannot be read.
+    """
+    kind = kind_of(path)
+    path = resolved(path)
+    if kind not in {"h5ad", "zarr"}:
+        message = f"{path} is {kind}, and counts stay on disk in .h5ad and .zarr only: read it, and write it as .h5ad"
+        raise ValueError(message)
+    try:
+        if kind == "h5ad":
+            check_hdf5(path)
+            return _opened(h5py.File(path, "r"))
+        require_modest(path)
+        require_cells(path)
+        folder: Any = zarr.open_group(path, mode="r")
+        for name in ("X", *(f"layers/{layer}" for layer in folder.get("layers", ()))):
+            if name in folder:
+                _require_files(path / name, folder[name])
+        return _opened(folder)
+    except Exception as error:  # readers fail in any way there is
+        text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+        if text.startswith(f"{path} "):
+            raise
+        message = f"{path} cannot be opened as {kind}: {text or type(error).__name__}; fetch or write it again"
+        raise ValueError(message) from error
+
+
+def _opened(file: Any) -> AnnData:
+    layers = {name: _left(file["layers"][name]) for name in file.get("layers", ())}
+    others = {name: read_elem(file[name]) for name in _READ if name in file}
+    counts = _left(file["X"]) if "X" in file else None
+    return AnnData(counts, read_elem(file["obs"]), read_elem(file["var"]), layers=layers, **others)
+
+
+def _require_files(place: Path, matrix: Any) -> None:
+    """Refuse a sparse matrix of which files are lost, for which zarr would give zeros."""
+    for name in ("data", "indices", "indptr") if hasattr(matrix, "keys") else ():
+        array = matrix[name]
+        n_files = -(-array.shape[0] // (array.shards or array.chunks)[0])
+        found = sum(file.is_file() and file.name not in DESCRIPTIONS for file in (place / name).rglob("*"))
+        if found < n_files:
+            message = f"{place.name}/{name} has {found} of its {n_files} files"
+            raise ValueError(message)
+
+
+def _left(stored: Any) -> Any:
+    """Return a matrix where it lies."""
+    return sparse_dataset(stored) if hasattr(stored, "keys") else stored

@@ -1,0 +1,1 @@
+"""Join studies on their genes: in memory, or cell by cell from disk to disk."""

@@ -1,0 +1,110 @@
+"""Many files become one shuffled store with the genes of all."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from small_models import cells
+
+import scarches_plus as sp
+
+pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2 data")  # the default of anndata 0.12
+
+
+@pytest.fixture
+def studies(tmp_path):
+    """Two studies of different genes in files of both kinds, and one in memory."""
+    adata = cells(240)
+    adata.obs["only_in_a"] = pd.Series("x", adata.obs_names[:80])
+    parts = {"a": adata[:80, :30].copy(), "b": adata[80:160, 10:].copy(), "c": adata[160:, ::-1].copy()}
+    parts["a"].write_h5ad(tmp_path / "a.h5ad")
+    parts["b"].write_zarr(tmp_path / "b.zarr")
+    return parts, {"a": tmp_path / "a.h5ad", "b": str(tmp_path / "b.zarr"), "c": parts["c"]}
+
+
+@pytest.mark.parametrize("min_studies", [1, 2, 3])
+def test_holds_what_concat_studies_returns(studies, tmp_path, small_windows, min_studies):
+    parts, given = studies
+    store = sp.pp.write_store(given, tmp_path / "store.zarr", min_studies=min_studies)
+    joined, written = sp.pp.concat_studies(parts, min_studies=min_studies), anndata.read_zarr(store)
+    order = joined.obs_names.get_indexer(written.obs_names)
+    assert sorted(set(order)) == np.arange(240).tolist()
+    assert len(order) == 240
+    assert (joined.X[order] != written.X).nnz == 0
+    assert written.X.dtype == joined.X.dtype
+    assert list(written.obs) == list(joined.obs)
+    for name in joined.obs:
+        assert [str(one) for one in written.obs[name]] == [str(one) for one in joined.obs[name].iloc[order]]
+    pd.testing.assert_frame_equal(written.varm["measured"], joined.varm["measured"])
+    assert dict(written.uns["scarches_plus"]) == {"study_key": "study"}
+
+
+def test_cells_are_shuffled_by_the_seed_alone(studies, tmp_path, small_windows, monkeypatch):
+    parts, given = studies
+    one = anndata.read_zarr(sp.pp.write_store(given, tmp_path / "one.zarr", rng=3))
+    monkeypatch.undo()  # a single pile
+    other = anndata.read_zarr(sp.pp.write_store(parts, tmp_path / "other.zarr", rng=np.random.default_rng(3)))
+    assert list(one.obs_names) == list(other.obs_names)
+    assert (one.X != other.X).nnz == 0
+    third = anndata.read_zarr(sp.pp.write_store(parts, tmp_path / "third.zarr", rng=4))
+    assert list(third.obs_names) != list(one.obs_names)
+    counts = [(one.obs["study"][start : start + 60] == "a").sum() for start in range(0, 240, 60)]
+    assert all(10 <= n <= 30 for n in counts)  # of 20 expected, 2.7 standard deviations
+
+
+def test_names_of_files_name_studies_and_columns_may_go(studies, tmp_path):
+    _, given = studies
+    store = sp.pp.write_store(list(given.values()), tmp_path / "store.zarr", columns=["batch"])
+    written = anndata.read_zarr(store)
+    assert list(written.obs) == ["study", "batch"]
+    assert set(written.obs["study"]) == {"a", "b", "2"}
+    with pytest.raises(KeyError, match="'nowhere'"):
+        sp.pp.write_store(given, tmp_path / "other.zarr", columns=["nowhere"])
+    assert not (tmp_path / "other.zarr").exists()
+
+
+def test_one_file_is_enough(studies, tmp_path):
+    _, given = studies
+    written = anndata.read_zarr(sp.pp.write_store(given["a"], tmp_path / "store.zarr"))
+    assert written.shape == (80, 30)
+    assert set(written.obs["study"]) == {"a"}
+
+
+def test_nothing_is_overwritten_unasked(studies, tmp_path):
+    _, given = studies
+    store = sp.pp.write_store(given["a"], tmp_path / "store.zarr")
+    with pytest.raises(FileExistsError, match="overwrite"):
+        sp.pp.write_store(given["b"], store)
+    sp.pp.write_store(given["b"], store, overwrite=True)
+    assert set(anndata.read_zarr(store).obs["study"]) == {"b"}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="no zarr store"):
+        sp.pp.write_store(given["b"], tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+def test_what_fails_on_the_way_leaves_nothing(studies, tmp_path, small_windows, monkeypatch):
+    _, given = studies
+    before = sorted(tmp_path.iterdir())
+
+    def full(*_):
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(np, "fromfile", full)
+    with pytest.raises(OSError, match="disk is gone"):
+        sp.pp.write_store(given, tmp_path / "store.zarr")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_counts_and_no_common_gene_are_refused_before_any_work(studies, tmp_path):
+    parts, given = studies
+    logs = parts["c"].copy()
+    logs.X = np.log1p(logs.X.toarray())
+    with pytest.raises(sp.pp.QueryError, match=r"study 'c'.*log"):
+        sp.pp.write_store({**given, "c": logs}, tmp_path / "store.zarr")
+    other = parts["c"].copy()
+    other.var_names = "z" + other.var_names
+    with pytest.raises(ValueError, match="share no gene"):
+        sp.pp.write_store({**given, "c": other}, tmp_path / "store.zarr")
+    assert not (tmp_path / "store.zarr").exists()
