@@ -24,7 +24,7 @@ _NAMED = 8
 
 def findings_of_studies(studies: pd.DataFrame, disagreements: pd.DataFrame, batch_key: str) -> Iterator[Problem]:
     """Find studies that do not integrate, or whose labels do not pass to them."""
-    explained = set(disagreements["study"][disagreements["kind"].isin(["swapped", "other name", "coarser"])])
+    explained = set(disagreements["study"][~disagreements["kind"].isin(["disputed", "among"])])
     for row in studies.to_dict("records"):
         if not row["mixing"] >= HARDLY and row["mixing"] == row["mixing"]:
             apart = row["mixing"] < APART
