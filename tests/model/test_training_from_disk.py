@@ -201,3 +201,15 @@ def test_training_holds_no_more_than_a_few_windows(tmp_path, small_windows):
 def test_what_cannot_be_read_so_is_refused_with_advice(given, said):
     with pytest.raises(TypeError, match=f"adata must be cells or the path of one file.*{said}"):
         built(given(cells(30)))
+
+
+def test_counts_of_a_file_are_not_saved_twice(pair, tmp_path):
+    """Refused before anything is written; the model opens with the file again."""
+    _, on_disk = pair
+    model = built(on_disk, epochs=1)
+    with pytest.raises(ValueError, match=r"are not written a second time.*sp\.pp\.open_cells"):
+        model.save(tmp_path / "model", save_anndata=True)
+    assert not (tmp_path / "model").exists()
+    model.save(tmp_path / "model")
+    again = sp.load(tmp_path / "model", adata=on_disk)
+    np.testing.assert_allclose(again.get_latent_representation(), model.get_latent_representation(), atol=1e-5)

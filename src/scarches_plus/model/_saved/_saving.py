@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells import CountsOnDisk
 from scarches_plus._files import check_output_folder, write_folder
 from scarches_plus.model._state import refresh_state
 
@@ -67,6 +68,12 @@ class SavingMixin:
         cells = self.adata if given.get("save_anndata") else None  # type: ignore[attr-defined]
         if given.get("save_anndata") and cells is None:
             message = "the model holds no cells to save: leave out save_anndata, or load it with its cells"
+            raise ValueError(message)
+        if isinstance(getattr(cells, "X", None), CountsOnDisk):
+            message = (
+                "the counts of the model's cells lie in a file and are not written a second time: save without "
+                "save_anndata, and open the model with these cells, sp.load(path, adata=sp.pp.open_cells(file))"
+            )
             raise ValueError(message)
         folder = check_output_folder(dir_path, overwrite=overwrite, n_bytes=_size_of(self, cells), foreign=_bundle)
         refresh_state(self)  # type: ignore[arg-type]
