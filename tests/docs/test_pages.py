@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent.parent
 GENERATED = {"module_map.md", "recipes.md"}
 PAGES = [
     ROOT / "README.md",
+    ROOT / "experiments" / "README.md",
     *sorted(
         page
         for page in (ROOT / "docs").rglob("*.md")
