@@ -69,7 +69,7 @@ for paper in yaml.safe_load((HERE.parent / "CITATION.cff").read_text())["referen
 # What programs that read documentation ask for (llmstxt.org): every page by name, with its first sentence.
 SITE = "https://scarches-plus.readthedocs.io/en/latest"
 PAGES = ["# scarches_plus", "> Reference mapping of single-cell data on scvi-tools.", ""]
-FOLDERS = [HERE / name for name in (".", "start", "guide", "api")]
+FOLDERS = [HERE / name for name in (".", "start", "guide", "evidence", "api")]
 for page in sorted(page for folder in FOLDERS for page in folder.glob("*.md") if page.name != "recipes.md"):
     text = page.read_text()
     if included := re.match(r"```\{include\} (\S+)", text):
