@@ -16,7 +16,7 @@ KINDS = {
     "train_reference_columns": "flag", "use_query_labels": "flag", "overwrite": "flag", "summary": "flag",
     "importance": "flag", "anchors": "flag", "allow_latest": "flag", "offline": "flag", "trust_pickle": "flag",
     "sandbox": "flag", "publish": "flag", "restricted": "flag", "allow_cells": "flag", "add_to_previous": "flag",
-    "keep": "flag", "k": "size", "n": "size", "n_cells": "size?", "n_bins": "few", "n_clusters": "size?",
+    "keep": "flag", "k": "size", "n": "size", "n_cells": "size?", "n_scored": "size?", "n_bins": "few", "n_clusters": "size?",
     "n_genes": "size?", "n_draws": "few", "n_samples": "few", "n_types": "few", "n_batches": "few", "n_seeds": "size",
     "min_cells": "size", "min_studies": "size", "max_sweeps": "size", "max_cells": "size?", "max_batches": "size?",
     "max_components": "size", "max_bytes": "size", "max_epochs": "few?", "min_other": "size?", "subsample": "size?",
@@ -49,6 +49,8 @@ KINDS = {
     "assess_reference.batch_key": "name?", "assess_reference.labels_key": "name?", "assess_reference.hierarchy": "mapping?",
     "assess_reference.rng": "seed",
     # where a name means something else
+    "evaluate.n_draws": "size?", "max_marker_share": "share?", "by": "name", "spans": "name", "conserved_clusters.min_values": "size",
+    "label_similarity.first": "model", "label_similarity.second": "model", "label_similarity.n_genes": "size",
     "cluster_agreement.labels": "name or names", "cluster_table.columns": "name or names", "label_tree.columns": "names",
     "label_tree.keep": "names?", "label_tree.source": "source", "map_gene_ids.columns": "names?",
     "map_orthologs.columns": "names?", "map_orthologs.table": "source?", "concat_studies.keys": "values?", "write_store.keys": "values?", "write_store.adatas": "paths", "write_store.columns": "names?", "build_reference.adata": "model",

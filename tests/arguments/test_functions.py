@@ -59,6 +59,10 @@ def valid(path):
         "tl.cluster_table": {"columns": ["batch"]},
         "pp.map_gene_ids": {"columns": None},
         "pp.map_orthologs": {"columns": None},
+        "tl.conserved_clusters": {"by": "batch", "spans": "clade_1", "cluster_key": "cell_type"},
+        "tl.label_similarity": dict.fromkeys(
+            ("first", "second"), sp.tl.label_profiles(adata, "cell_type", "batch", min_cells=2)
+        ),
         "tl.annotate": {"labels_key": "cell_type", "batch_key": "batch"},
         "tl.assess_reference": {"batch_key": "batch", "labels_key": "cell_type"},
         "tl.detect_novel": {"batch_key": "batch"},

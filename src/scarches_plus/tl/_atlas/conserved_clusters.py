@@ -77,7 +77,13 @@ def conserved_clusters(
     check.cells("adata", adata)
     check.texts(cluster_key=cluster_key, by=by, spans=spans)
     check.distinct(cluster_key=cluster_key, by=by, spans=spans)
+    check.texts_or_none(layer=layer)
     min_values = check.whole("min_values", min_values, least=1)
+    min_cells = check.whole("min_cells", min_cells, least=1)
+    if max_enrichment is not None:
+        check.number("max_enrichment", max_enrichment, above=0)
+    if max_marker_share is not None:
+        check.number("max_marker_share", max_marker_share, least=0, most=1)
     if unknown := [key for key in (cluster_key, by, spans) if key not in adata.obs]:
         raise KeyError(column_not_found(adata.obs, unknown))
     groups = names_of(adata.obs[by])
