@@ -39,6 +39,15 @@ def test_holds_what_concat_studies_returns(studies, tmp_path, small_windows, min
     assert dict(written.uns["scarches_plus"]) == {"study_key": "study"}
 
 
+def test_counts_are_of_a_type_that_holds_those_of_every_study(studies, tmp_path):
+    parts, _ = studies
+    parts["a"].X, parts["b"].X = parts["a"].X.astype(np.uint8), parts["b"].X.astype(np.float32)
+    parts["b"].X.data[0] = 1000
+    written = anndata.read_zarr(sp.pp.write_store({name: parts[name] for name in "ab"}, tmp_path / "store.zarr"))
+    assert written.X.dtype == np.float32
+    assert written.X.max() == 1000
+
+
 def test_cells_are_shuffled_by_the_seed_alone(studies, tmp_path, small_windows, monkeypatch):
     parts, given = studies
     one = anndata.read_zarr(sp.pp.write_store(given, tmp_path / "one.zarr", rng=3))

@@ -108,7 +108,7 @@ def _write(folder: Path, joined: JoinedStudies, obs: pd.DataFrame, positions: np
     progress = tqdm(total=2 * len(obs), desc="Writing store", unit=" cells", delay=_PATIENCE)
     with private_folder(folder) as piles, progress:
         dealt = _counted(_while_there_is_room(joined.blocks(), folder), progress)
-        n_values, blocks = shuffle_cells(dealt, positions, len(joined.measured), piles)
+        n_values, blocks = shuffle_cells(dealt, positions, len(joined.measured), joined.dtype, piles)
         order = np.argsort(positions)
         write_zarr_blocks(
             folder,
