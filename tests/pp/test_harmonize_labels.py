@@ -111,6 +111,11 @@ def between(one, other):
         ("CD14⁺ Monocytes", "CD14+ monocyte", "spelling"),
         ("activated_stellate", "ActivatedStellate", "spelling"),
         ("γδ T", "gamma-delta T cell", "spelling"),
+        ("T-γδ", "gamma-delta T cell", "spelling"),
+        ("GFP", "GFP+ cells", "spelling"),
+        ("Lin-negative", "Lin- cells", "spelling"),
+        ("HLA-DR", "HLA-DR+", "spelling"),
+        ("T cells - naive", "naive T-cell", "spelling"),
         ("non-classical monocyte", "nonclassical monocytes", "spelling"),
         ("CD56-bright NK", "CD56bright NK cells", "spelling"),
         ("NK", "natural killer cell", "synonym"),
@@ -170,6 +175,9 @@ APART = [
     ("type I alveolar", "type II alveolar"), ("B cell", "pancreatic B cell"), ("CD56dim NK", "CD56bright NK"),
     ("neutrophil", "eosinophil"), ("IgA plasma", "IgG plasma"), ("DN1", "DN2"), ("astrocyte", "adipocyte"),
     ("endothelial", "epithelial"), ("Th1", "Th2"), ("V1 neuron", "V2 neuron"), ("L2/3 IT", "L5 IT"),
+    ("GFP-", "GFP+"), ("GFP- cells", "GFP"), ("GFP -", "GFP +"), ("EPCAM-", "EPCAM+"), ("EPCAM negative", "EPCAM"),
+    ("HLA-DR- monocyte", "HLA-DR+ monocyte"), ("Lin-", "Lin+"), ("Lin neg", "Lin pos"), ("GFP-_tumor", "GFP+_tumor"),
+    ("CD45-EPCAM+", "CD45+EPCAM+"), ("double negative T", "double positive T"),
 ]  # fmt: skip
 
 

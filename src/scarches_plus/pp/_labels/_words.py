@@ -18,10 +18,12 @@ _NEGATIVE = re.compile(r"(?:(?<=\w)[-\s]*\b|(?<=\d))(?:negative|neg)\b")
 #: What joins several types in one label: "T/NK", "T+NK", "T and NK" are not the type "NK T".
 _SEVERAL = re.compile(r"[/&|]|\b(?:and|or)\b|(?<=[a-z])(?<![0-9][a-z])(?:\+|\s\+\s)(?=[a-z])")
 _LEVEL = re.compile(r"\b(cd\d+\w?)[-\s]*(hi|high|lo|low|dim|bright|int)\b")
-#: A sign set apart from its marker: "CD4 +".
-_APART = re.compile(r"(?<=\d)\s+(?=[+-](?:\s|$))")
+#: A sign set apart from its marker: "CD4 +", "GFP - cells", but not "T cells - naive".
+_APART = re.compile(r"(?<=\d)\s+(?=[+-](?:\s|$))|(?<=\w)\s+(?=-\s*(?:cells?)?$)")
 #: A word with its sign. A hyphen is a minus before a gap or another marker, else it joins words.
-_WORD = re.compile(r"([^\W_]+(?:~\w+)?)(\++|-(?=\s|$|[^\w\s]|cd\d))?")
+_WORD = re.compile(r"([^\W_]+(?:~\w+)?)(\++|-(?=\s|$|_|[^\w\s]|cd\d)|(?<=\d)-(?=[^\W\d_]+\+))?")
+#: Words that are never measured, after which a hyphen is no minus.
+_UNSIGNED = {"cell", "non", "pre", "pro"}
 _GLUED = re.compile(r"^(cd\d+|pre|pro)(t|b|nk|mono)$")
 _LEVELS = {"hi": "high", "lo": "low"}
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4"}
@@ -32,12 +34,12 @@ _NOT_PLURAL = ("ss", "us", "is")
 def spelled(label: str) -> Words:
     """Return the words of a label in one spelling, sorted: no case, plural, punctuation, or word "cell".
 
-    A marker without a sign is positive, as with one "+"; "++" and "-" stay with it.
+    A word without a sign is positive, as with one "+"; "++" and "-" stay with it.
     """
     text = _DASHES.sub("-", unicodedata.normalize("NFKC", label))
     text = _HUMP.sub(" ", text).casefold()
     for letter, name in _GREEK.items():
-        text = text.replace(letter, f" {name} ")
+        text = text.replace(f"-{letter}", letter).replace(letter, f" {name} ")
     text = _SEVERAL.sub(" and ", text)
     text = _NEGATIVE.sub("- ", _POSITIVE.sub("+ ", text))
     text = _LEVEL.sub(lambda found: f"{found[1]}~{_LEVELS.get(found[2], found[2])} ", text)
@@ -46,7 +48,7 @@ def spelled(label: str) -> Words:
         glued = _GLUED.match(re.sub(r"cells?$", "", word))
         parts = list(glued.groups()) if glued else [word]
         parts = [_singular(part) for part in parts]
-        if sign == "-" and (any(map(str.isdigit, word)) or word.startswith("ig")):
+        if sign == "-" and parts[-1] not in _UNSIGNED:
             parts[-1] += "-"
         elif len(sign) > 1:
             parts[-1] += sign
