@@ -111,6 +111,8 @@ def between(one, other):
         ("CD14⁺ Monocytes", "CD14+ monocyte", "spelling"),
         ("activated_stellate", "ActivatedStellate", "spelling"),
         ("γδ T", "gamma-delta T cell", "spelling"),
+        ("NK-like T cells", "T cell, NK-like", "spelling"),
+        ("NK-like T", "natural killer-like T cell", "synonym"),
         ("T-γδ", "gamma-delta T cell", "spelling"),
         ("GFP", "GFP+ cells", "spelling"),
         ("Lin-negative", "Lin- cells", "spelling"),
@@ -144,6 +146,12 @@ def test_spellings_and_synonyms_are_one_name(one, other, how):
         ("CD4 efector memory T", "effector memory CD4+ T cells", "fuzzy"),
         ("alpha", "pancreatic A cell", "context"),
         ("CD14+ monocytes", "classical monocyte", "context"),
+        ("HSC", "hematopoietic stem cell", "context"),
+        ("hematopoietic stem cells", "HSCs", "context"),
+        ("neu", "neutrophil", "context"),
+        ("mDC", "myeloid dendritic cell", "context"),
+        ("CD1c+ DCs", "CD1c+ dendritic cell", "context"),
+        ("baso", "basophils", "context"),
         ("pDC", "DC", "broader"),
         ("naive B cell", "B cell", "broader"),
     ],
@@ -178,6 +186,7 @@ APART = [
     ("GFP-", "GFP+"), ("GFP- cells", "GFP"), ("GFP -", "GFP +"), ("EPCAM-", "EPCAM+"), ("EPCAM negative", "EPCAM"),
     ("HLA-DR- monocyte", "HLA-DR+ monocyte"), ("Lin-", "Lin+"), ("Lin neg", "Lin pos"), ("GFP-_tumor", "GFP+_tumor"),
     ("CD45-EPCAM+", "CD45+EPCAM+"), ("double negative T", "double positive T"),
+    ("T cell NK-like", "NK T cell like"),
 ]  # fmt: skip
 
 
@@ -229,7 +238,7 @@ def test_names_of_a_tree_and_levels_of_studies():
         ("Plasmacytes", "plasma cell", "CL:0000786", "apply", "synonym"),
         ("plasma B", "plasma cell", "CL:0000786", "apply", "synonym"),
         ("Mono (CD14+)", "CD14-positive monocyte", "CL:0001054", "apply", "synonym"),
-        ("DC", "dendritic cell", "CL:0000451", "apply", "synonym"),
+        ("DC", "dendritic cell", "CL:0000451", "check", "context"),
         ("pDC", "plasmacytoid dendritic cell", "CL:0000784", "apply", "synonym"),
         ("B cells", "B cell", "CL:0000236", "apply", "spelling"),
         ("beta", "type B pancreatic cell", "CL:0000169", "check", "context"),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
-from ._synonyms import ABBREVIATIONS, EXACT_WORDS, IN_CONTEXT, KINDS, SYNONYMS
+from ._synonyms import ABBREVIATIONS, DOUBTFUL_ABBREVIATIONS, EXACT_WORDS, IN_CONTEXT, KINDS, SYNONYMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Words = tuple[str, ...]
 
@@ -28,6 +32,7 @@ _GLUED = re.compile(r"^(cd\d+|pre|pro)(t|b|nk|mono)$")
 _LEVELS = {"hi": "high", "lo": "low"}
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4"}
 _SILENT = {"of", "the"}
+_LIKE = "like"
 _NOT_PLURAL = ("ss", "us", "is")
 
 
@@ -60,7 +65,7 @@ def spelled(label: str) -> Words:
 
 def meant(label: str) -> Words:
     """Return the words of a label with abbreviations and synonyms resolved."""
-    words = [part for word in spelled(label) for part in ABBREVIATIONS.get(word, (word,))]
+    words = _resolved(spelled(label), ABBREVIATIONS)
     if {"t", "b"} & set(words):
         words = [word for word in words if word != "lymphocyte"]
     if "t" in words and {"cd4", "cd8"} & set(words) and {"alpha", "beta"} <= set(words):
@@ -71,7 +76,15 @@ def meant(label: str) -> Words:
 
 def meant_in_context(words: Words) -> Words | None:
     """Return what the words mean in one tissue, or by one definition; ``None`` if they mean the same everywhere."""
-    return _CONTEXT.get(words)
+    wider = in_full(words)
+    found = _CONTEXT.get(wider, wider)
+    return found if found != words else None
+
+
+def in_full(words: Words) -> Words:
+    """Return the words with abbreviations resolved that stand for something else in some tissue."""
+    full = tuple(sorted(_resolved(words, DOUBTFUL_ABBREVIATIONS)))
+    return _SYNONYMS.get(full, full)
 
 
 def is_exact(word: str) -> bool:
@@ -81,25 +94,37 @@ def is_exact(word: str) -> bool:
 
 def kind_of(word: str) -> str | None:
     """Return the end of a word that names a kind of cells, ``None`` if it has none."""
-    return next((end for end in KINDS if word.endswith(end)), None)
+    return next((end for end in KINDS if word.removesuffix(_LIKE).endswith(end)), None)
+
+
+def _resolved(words: Words, abbreviations: Mapping[str, Words]) -> list[str]:
+    """Return words with abbreviations replaced, also those of what something is like ("NK-like")."""
+    found: list[str] = []
+    for word in words:
+        base = word.removesuffix(_LIKE)
+        *parts, last = abbreviations.get(base, (base,))
+        found += [*parts, last + word[len(base) :]]
+    return found
 
 
 def _singular(word: str) -> str:
     stem = re.sub(r"(?<=\w)cells?$", "", word)
     if stem.endswith("ies") and len(stem) > 4:
         return stem[:-3] + "y"
-    short = len(stem) == 3 and stem[:-1] in ABBREVIATIONS  # "DCs"
+    short = len(stem) == 3 and stem[:-1] in {**ABBREVIATIONS, **DOUBTFUL_ABBREVIATIONS}  # "DCs"
     if stem.endswith("s") and (len(stem) > 3 or short) and not stem.endswith(_NOT_PLURAL):
         return stem[:-1]
     return stem
 
 
 def _joined(words: list[str]) -> list[str]:
-    """Join "non" with what it denies, and read the Roman number of a type."""
+    """Join "non" with what it denies, "like" with what it compares to, and read the Roman number of a type."""
     found: list[str] = []
     for word in words:
         if found and found[-1] == "non":
             found[-1] += word
+        elif word == _LIKE and (named := [i for i, one in enumerate(found) if one != "cell"]):
+            found[named[-1]] += word
         elif found and found[-1] == "type":
             found.append(_ROMAN.get(word, word))
         else:
