@@ -131,16 +131,16 @@ def findings_of_comparison(studies: pd.DataFrame) -> Iterator[Problem]:
     )
 
 
-def verdict_of(findings: list[Problem], n_studies: int, n_compared: int) -> str:
-    """Return one sentence on a reference."""
-    if n_studies > 1 and not n_compared:
-        return "not judged: no two studies share a label, so that nothing can be held against them"
-    worst = {finding.severity for finding in findings}
+def verdict_of(findings: list[Problem], studies: pd.DataFrame) -> str:
+    """Return one sentence on a reference, of what was found among studies that were compared."""
+    worst, unseen = {finding.severity for finding in findings}, studies["n_compared"] == 0
     if "error" in worst:
         return "not ready: something below would mislead whoever maps onto this reference; mend it and build again"
-    if n_studies < 2:
+    if len(studies) < 2:
         return "not judged: with one study, nothing can be held against it"
-    if worst:
+    if unseen.all():
+        return "not judged: no two studies share a label, so that nothing can be held against them"
+    if worst or unseen.any():
         return "usable with care: what is below holds for some labels or studies"
     return "good: studies mix and agree on labels"
 

@@ -185,14 +185,12 @@ def assess_reference(
             query_layer=query_layer, query_batch_key=query_batch_key, rng=rng,
         )  # fmt: skip
     own = [
-        *findings_of_comparison(found.studies),
         *findings_of_studies(found.studies, found.disagreements, batch_key),
         *findings_of_labels(found.disagreements, found.labels, min_cells),
     ]
-    verdict = verdict_of(own, len(names), int(found.studies["n_compared"].sum()))
-    worst_first = tuple(
-        sorted([*own, *part.findings], key=lambda one: ("fatal", "error", "warning").index(one.severity))
-    )
+    verdict = verdict_of(own, found.studies)
+    everything = [*findings_of_comparison(found.studies), *own, *part.findings]
+    worst_first = tuple(sorted(everything, key=lambda one: ("fatal", "error", "warning").index(one.severity)))
     report = ReferenceAssessment(
         verdict=verdict if query is None else f"{verdict}; {verdict_on_query(part.findings)}",
         findings=worst_first,
