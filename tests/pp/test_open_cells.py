@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from small_models import cells
 
 import scarches_plus as sp
@@ -58,6 +59,15 @@ def test_other_kinds_are_refused(tmp_path):
         sp.pp.open_cells(tmp_path / "table.csv")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         sp.pp.open_cells(tmp_path / "nowhere.h5ad")
+
+
+def test_a_layer_without_any_count_is_opened(tmp_path):
+    adata = cells(60)
+    adata.layers["nothing"] = sparse.csr_matrix(adata.shape, dtype=np.float32)
+    adata.write_zarr(tmp_path / "cells.zarr")
+    opened = sp.pp.open_cells(tmp_path / "cells.zarr")
+    assert opened.layers["nothing"][:5].nnz == 0
+    assert (opened.X[:] != adata.X).nnz == 0
 
 
 def test_a_store_that_lost_a_file_is_refused(tmp_path):

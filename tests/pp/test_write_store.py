@@ -4,6 +4,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from small_models import cells
 
 import scarches_plus as sp
@@ -37,6 +38,35 @@ def test_holds_what_concat_studies_returns(studies, tmp_path, small_windows, min
         assert [str(one) for one in written.obs[name]] == [str(one) for one in joined.obs[name].iloc[order]]
     pd.testing.assert_frame_equal(written.varm["measured"], joined.varm["measured"])
     assert dict(written.uns["scarches_plus"]) == {"study_key": "study"}
+
+
+def test_counts_are_of_a_type_that_holds_those_of_every_study(studies, tmp_path):
+    parts, _ = studies
+    parts["a"].X, parts["b"].X = parts["a"].X.astype(np.uint8), parts["b"].X.astype(np.float32)
+    parts["b"].X.data[0] = 1000
+    written = anndata.read_zarr(sp.pp.write_store({name: parts[name] for name in "ab"}, tmp_path / "store.zarr"))
+    assert written.X.dtype == np.float32
+    assert written.X.max() == 1000
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense", "h5ad", "dense h5ad", "view of h5ad"])
+def test_piles_stay_small_if_the_first_study_is_nearly_empty(tmp_path, small_windows, monkeypatch, kind):
+    adata = cells(240)
+    few, many = adata[:120].copy(), adata[120:].copy()
+    few.X = sparse.csr_matrix(few.X.multiply(np.arange(few.n_vars) < 2))
+    if "dense" in kind:
+        few.X, many.X = few.X.toarray(), many.X.toarray()
+    given = {"few": few, "many": many}
+    if "h5ad" in kind:
+        for name, study in given.items():
+            study.write_h5ad(tmp_path / f"{name}.h5ad")
+        given = {name: sp.pp.open_cells(tmp_path / f"{name}.h5ad") for name in given}
+    if "view" in kind:
+        given = {name: study[::2] for name, study in given.items()}
+    sizes, read = [], np.fromfile
+    monkeypatch.setattr(np, "fromfile", lambda file, dtype: sizes.append(file.stat().st_size) or read(file, dtype))
+    sp.pp.write_store(given, tmp_path / "store.zarr")
+    assert max(sizes) < 2**12
 
 
 def test_cells_are_shuffled_by_the_seed_alone(studies, tmp_path, small_windows, monkeypatch):

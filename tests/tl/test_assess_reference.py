@@ -199,6 +199,18 @@ def test_one_study_cannot_be_judged():
     assert report.studies["accuracy"].isna().all()
 
 
+def test_studies_without_a_common_label_cannot_be_judged():
+    own = {f"type{i}": f"mine{i}" for i in range(4)}
+    report = sp.tl.assess_reference(renamed(cells(n_batches=2, batch_effect=3.0), "batch1", own), **HOW)
+    assert (report.studies["n_compared"] == 0).all()
+    assert report.verdict.startswith("not judged: no two studies share a label")
+    assert not report.ok
+    assert any("nothing was compared" in message for message in messages(report))
+    report = sp.tl.assess_reference(renamed(cells(), "batch1", dict.fromkeys(own, "Unknown")), **HOW)
+    assert messages(report) == ["no other study has a label of these, so that they were not compared: 'batch1'"]
+    assert report.verdict.startswith("usable with care")
+
+
 def test_some_cells_stand_for_many():
     adata = cells(n_cells=2000)
     report = sp.tl.assess_reference(adata, max_cells=300, **HOW)
@@ -308,6 +320,24 @@ def test_a_model_says_what_a_query_needs(tmp_path):
     del other.uns["scarches_plus"]
     with pytest.raises(ValueError, match=r"sp\.tl\.embed|space"):
         sp.tl.assess_reference(other, model)
+
+
+def test_a_model_says_how_labels_contain_each_other_and_what_is_none():
+    adata = renamed(cells(), "batch1", {"type0": "T", "type1": "T", "type2": "unsure"})
+    tree = sp.pp.label_tree({"T": ["type0", "type1"], "type2": [], "type3": []})
+    model = sp.tl.build_reference(
+        adata, "batch", "cell_type", recipe="scanvi", max_epochs=1, model_kwargs={"n_hidden": 12, "n_latent": 4},
+        unlabeled_category="unsure", hierarchy=tree, train_kwargs={"enable_progress_bar": False},
+    )  # fmt: skip
+    by_model = sp.tl.assess_reference(adata, model)
+    options = {**COLUMNS, "use_rep": "X_scarches"}
+    told = sp.tl.assess_reference(adata, hierarchy=tree, unknown_category="unsure", **options)
+    pd.testing.assert_frame_equal(by_model.studies, told.studies)
+    pd.testing.assert_frame_equal(by_model.labels, told.labels)
+    assert "unsure" not in set(by_model.labels["label"])
+    untold = sp.tl.assess_reference(adata, **options)
+    assert "unsure" in set(untold.labels["label"])
+    assert (by_model.studies["n_compared"] > untold.studies["n_compared"]).any()
 
 
 def test_cells_are_left_alone():

@@ -69,13 +69,18 @@ def _opened(file: Any) -> AnnData:
 
 
 def _require_files(place: Path, matrix: Any) -> None:
-    """Refuse a sparse matrix of which files are lost, for which zarr would give zeros."""
-    for name in ("data", "indices", "indptr") if hasattr(matrix, "keys") else ():
+    """Refuse a sparse matrix of which files are lost, for which zarr would give zeros.
+
+    Of a matrix without values it writes none, as of any chunk of zeros.
+    """
+    if not hasattr(matrix, "keys") or not matrix["data"].shape[0]:
+        return
+    for name in ("data", "indices", "indptr"):
         array = matrix[name]
         n_files = -(-array.shape[0] // (array.shards or array.chunks)[0])
         found = sum(file.is_file() and file.name not in DESCRIPTIONS for file in (place / name).rglob("*"))
         if found < n_files:
-            message = f"{place.name}/{name} has {found} of its {n_files} files"
+            message = f"{place.name}/{name} has {found} of its {n_files} files (zeros that are stored have none: eliminate_zeros() before writing)"
             raise ValueError(message)
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cell_files import open_cells
 from scarches_plus._cells import STUDY_KEY, column_of
 from scarches_plus._files import check_output_folder, check_space, private_folder, write_folder
+from scarches_plus._progress import progress_bar
 
 from ._studies._join_studies import join_studies
 from ._studies._shuffle_cells import shuffle_cells
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from scipy import sparse
+    from tqdm.auto import tqdm
 
     from ._studies._join_studies import JoinedStudies
 
@@ -105,10 +106,12 @@ def write_store(
 
 
 def _write(folder: Path, joined: JoinedStudies, obs: pd.DataFrame, positions: np.ndarray) -> None:
-    progress = tqdm(total=2 * len(obs), desc="Writing store", unit=" cells", delay=_PATIENCE)
+    progress = progress_bar(2 * len(obs), "Writing store", unit=" cells", patience=_PATIENCE)
     with private_folder(folder) as piles, progress:
         dealt = _counted(_while_there_is_room(joined.blocks(), folder), progress)
-        n_values, blocks = shuffle_cells(dealt, positions, len(joined.measured), piles)
+        n_values, blocks = shuffle_cells(
+            dealt, positions, len(joined.measured), joined.dtype, piles, values_of_cell=joined.values_of_cell
+        )
         order = np.argsort(positions)
         write_zarr_blocks(
             folder,

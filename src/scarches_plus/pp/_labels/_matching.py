@@ -11,7 +11,7 @@ import numpy as np
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
-from ._words import Words, is_exact, kind_of, meant, meant_in_context, spelled
+from ._words import Words, in_full, is_exact, kind_of, meant, meant_in_context, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,10 +143,10 @@ class Matcher:
         """Find names whose words are all in the label, which says more."""
         if "and" in words:
             return None
-        here = set(words)
+        here = set(in_full(words))
         inside = [
             (len(own), name)
-            for own, name in zip(self.words, self.names, strict=True)
+            for own, name in zip(map(in_full, self.words), self.names, strict=True)
             if set(own) < here and name not in excluded
         ]
         if not inside:

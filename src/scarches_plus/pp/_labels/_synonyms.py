@@ -10,25 +10,20 @@ ABBREVIATIONS: dict[str, tuple[str, ...]] = {
     "astro": ("astrocyte",),
     "at1": ("alveolar", "type", "1"),
     "at2": ("alveolar", "type", "2"),
-    "baso": ("basophil",),
     "cdc": ("conventional", "dendritic"),
     "cdc1": ("conventional", "dendritic", "1"),
     "cdc2": ("conventional", "dendritic", "2"),
-    "dc": ("dendritic",),
     "eo": ("eosinophil",),
     "fib": ("fibroblast",),
     "fibro": ("fibroblast",),
     "gdt": ("gamma", "delta", "t"),
     "haematopoietic": ("hematopoietic",),
-    "hsc": ("hematopoietic", "stem"),
     "ilc": ("innate", "lymphoid"),
     "leucocyte": ("leukocyte",),
     "mac": ("macrophage",),
     "macro": ("macrophage",),
     "mait": ("mucosal", "associated", "invariant", "t"),
-    "mdc": ("myeloid", "dendritic"),
     "mono": ("monocyte",),
-    "neu": ("neutrophil",),
     "neut": ("neutrophil",),
     "neutro": ("neutrophil",),
     "nk": ("natural", "killer"),
@@ -47,6 +42,15 @@ ABBREVIATIONS: dict[str, tuple[str, ...]] = {
     "fcgr3a": ("cd16",),
     "ms4a1": ("cd20",),
     "ncam1": ("cd56",),
+}
+#: Abbreviations that stand for another type in one tissue or by one author: HSC for hepatic stellate cells, neu for
+#: neurons, DC for ductal cells, mDC for mature dendritic cells, baso for basal cells.
+DOUBTFUL_ABBREVIATIONS: dict[str, tuple[str, ...]] = {
+    "baso": ("basophil",),
+    "dc": ("dendritic",),
+    "hsc": ("hematopoietic", "stem"),
+    "mdc": ("myeloid", "dendritic"),
+    "neu": ("neutrophil",),
 }
 #: Names in other words.
 SYNONYMS: dict[tuple[str, ...], tuple[str, ...]] = {

@@ -14,7 +14,15 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells import counts_layer, measured_genes, names_of, row_blocks, stored_counts
+from scarches_plus._cells import (
+    CountsOnDisk,
+    counts_layer,
+    is_in_memory,
+    measured_genes,
+    names_of,
+    row_blocks,
+    stored_counts,
+)
 from scarches_plus._logging import logger
 from scarches_plus.pp._checks._counts import check_counts
 from scarches_plus.pp._genes._match import other_names
@@ -23,6 +31,9 @@ from scarches_plus.pp._query_report import QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+#: Cells of which values are counted where the file does not say.
+_SAMPLED = 64
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,11 @@ class JoinedStudies:
     def dtype(self) -> np.dtype:
         """Type of the counts."""
         return np.result_type(*(counts.dtype for _, counts in self._matrices))
+
+    @property
+    def values_of_cell(self) -> float:
+        """Stored values of a cell, on the mean of all."""
+        return sum(_n_values(counts) for _, counts in self._matrices) / len(self.obs)
 
     def blocks(self) -> Iterator[sparse.csr_matrix]:
         """Read the counts of all cells in order, some at a time: zero where a study lacks a gene."""
@@ -185,6 +201,18 @@ def _check_overlap(measured: pd.DataFrame, min_studies: int) -> None:
             f"{genes[1]}); give them names of one kind with sp.pp.map_gene_ids, of one species with sp.pp.map_orthologs"
         )
         raise ValueError(message)
+
+
+def _n_values(counts: Any) -> float:
+    """Return how many values other than zero a matrix has, of one that is dense or a view on disk by some cells."""
+    if sparse.issparse(counts):
+        return int(counts.nnz)
+    if hasattr(counts, "group"):
+        return int(counts.group["data"].shape[0])
+    n_cells = counts.shape[0]
+    rows = np.unique(np.linspace(0, n_cells - 1, _SAMPLED).astype(np.int64))
+    readable = counts if is_in_memory(counts) or isinstance(counts, CountsOnDisk) else CountsOnDisk(counts)
+    return sparse.csr_matrix(readable[rows]).nnz / len(rows) * n_cells
 
 
 def _on_genes(counts: sparse.csr_matrix, position: np.ndarray, n_genes: int) -> sparse.csr_matrix:

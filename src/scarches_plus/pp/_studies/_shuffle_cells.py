@@ -16,7 +16,13 @@ _PILE_BYTES = 2**27
 
 
 def shuffle_cells(
-    blocks: Iterable[sparse.csr_matrix], positions: np.ndarray, n_genes: int, folder: Path
+    blocks: Iterable[sparse.csr_matrix],
+    positions: np.ndarray,
+    n_genes: int,
+    dtype: np.dtype,
+    folder: Path,
+    *,
+    values_of_cell: float,
 ) -> tuple[int, Iterator[sparse.csr_matrix]]:
     """Bring cells into another order on disk.
 
@@ -31,33 +37,33 @@ def shuffle_cells(
         New position of each cell: a permutation, shape ``(n_cells,)``.
     n_genes
         Number of genes.
+    dtype
+        Type of the counts, which holds those of every block.
     folder
         Empty folder for the piles, which takes as many bytes as the counts.
+    values_of_cell
+        Stored values of a cell, on the mean of all.
 
     Returns
     -------
     tuple
         Number of stored values, and an iterator over the counts in their new order, a pile at a time.
     """
-    piles: _Piles | None = None
+    piles = _Piles(folder, len(positions), values_of_cell, dtype)
     start = 0
     for block in blocks:
-        if piles is None:
-            piles = _Piles(folder, len(positions), block)
         piles.deal(block, positions[start : start + block.shape[0]])
         start += block.shape[0]
-    if piles is None:
-        return 0, iter(())
     return piles.n_values, piles.collect(n_genes)
 
 
 class _Piles:
     """Files of cells that lie near to each other in the new order."""
 
-    def __init__(self, folder: Path, n_cells: int, first: sparse.csr_matrix) -> None:
-        bytes_of_cell = (first.data.itemsize + 4) * first.nnz / first.shape[0] + 16
+    def __init__(self, folder: Path, n_cells: int, values_of_cell: float, dtype: np.dtype) -> None:
+        bytes_of_cell = (dtype.itemsize + 4) * values_of_cell + 16
         self._n_each = int(np.clip(_PILE_BYTES / bytes_of_cell, 1, n_cells))
-        self._folder, self._n_cells, self._dtype = folder, n_cells, first.data.dtype
+        self._folder, self._n_cells, self._dtype = folder, n_cells, dtype
         self.n_values = 0
 
     def deal(self, block: sparse.csr_matrix, positions: np.ndarray) -> None:

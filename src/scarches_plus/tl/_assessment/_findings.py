@@ -113,14 +113,34 @@ def _swapped(rows: pd.DataFrame) -> Iterator[Problem]:
         )
 
 
-def verdict_of(findings: list[Problem], n_studies: int) -> str:
-    """Return one sentence on a reference."""
-    worst = {finding.severity for finding in findings}
+def findings_of_comparison(studies: pd.DataFrame) -> Iterator[Problem]:
+    """Find studies of which nothing can be compared: no other study has a label of theirs."""
+    alone = studies["study"][studies["n_compared"] == 0].tolist() if len(studies) > 1 else []
+    if not alone:
+        return
+    nothing = len(alone) == len(studies)
+    more = f", and {len(alone) - _NAMED} more" if len(alone) > _NAMED else ""
+    yield Problem(
+        "error" if nothing else "warning",
+        "no study has a label of another, so that nothing was compared"
+        if nothing
+        else f"no other study has a label of these, so that they were not compared: "
+        f"{', '.join(map(repr, alone[:_NAMED]))}{more}",
+        "give types one name in all studies (sp.pp.harmonize_labels), label cells that have no label, or name a "
+        "hierarchy that joins the labels (hierarchy=)",
+    )
+
+
+def verdict_of(findings: list[Problem], studies: pd.DataFrame) -> str:
+    """Return one sentence on a reference, of what was found among studies that were compared."""
+    worst, unseen = {finding.severity for finding in findings}, studies["n_compared"] == 0
     if "error" in worst:
         return "not ready: something below would mislead whoever maps onto this reference; mend it and build again"
-    if n_studies < 2:
+    if len(studies) < 2:
         return "not judged: with one study, nothing can be held against it"
-    if worst:
+    if unseen.all():
+        return "not judged: no two studies share a label, so that nothing can be held against them"
+    if worst or unseen.any():
         return "usable with care: what is below holds for some labels or studies"
     return "good: studies mix and agree on labels"
 

@@ -16,7 +16,13 @@ from scarches_plus._load import load
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
 from scarches_plus.tl._assessment._compare import compare
-from scarches_plus.tl._assessment._findings import findings_of_labels, findings_of_studies, verdict_of, verdict_on_query
+from scarches_plus.tl._assessment._findings import (
+    findings_of_comparison,
+    findings_of_labels,
+    findings_of_studies,
+    verdict_of,
+    verdict_on_query,
+)
 from scarches_plus.tl._assessment._query import QueryPart, assess_query
 from scarches_plus.tl._assessment.reference_assessment import ReferenceAssessment
 from scarches_plus.tl._expression._sample_cells import even_sample
@@ -49,7 +55,7 @@ def assess_reference(
     layer: str | None = None,
     query_layer: str | None = None,
     query_batch_key: str | None = None,
-    unknown_category: str = _keys.UNKNOWN,
+    unknown_category: str | None = None,
     unlabelled: Collection[Any] | None = None,
     hierarchy: LabelTree | Mapping[str, str | None] | None = None,
     rng: int = 0,
@@ -88,13 +94,13 @@ def assess_reference(
     query_layer, query_batch_key
         Where the query has counts and batches, if not where the model expects them.
     unknown_category
-        Name of cells without a label.
+        Name of cells without a label; by default the model's, "Unknown" without one.
     unlabelled
         Further words that are no label, as they are spelt; ``()`` lets all count. ``None``: "Unknown", "Mixed" and the
         other words in :doc:`/guide/labels`, in any case.
     hierarchy
         Hierarchy of the labels (:func:`scarches_plus.pp.label_tree`): a label agrees with those it contains and those
-        that contain it.
+        that contain it. By default the model's, if it was trained on one.
     rng
         Seed of the draw of cells.
 
@@ -138,13 +144,14 @@ def assess_reference(
     """
     check.cells("adata", adata)
     check.cells("query", query, or_none=True)
-    check.texts(use_rep=use_rep, unknown_category=unknown_category)
+    check.texts(use_rep=use_rep)
     check.texts_or_none(
         batch_key=batch_key,
         labels_key=labels_key,
         layer=layer,
         query_layer=query_layer,
         query_batch_key=query_batch_key,
+        unknown_category=unknown_category,
     )
     k = check.whole("k", k, least=1)
     min_cells = check.whole("min_cells", min_cells, least=1)
@@ -154,6 +161,9 @@ def assess_reference(
     tree = None if hierarchy is None else LabelTree.of(hierarchy)
     opened: Any = load(model) if isinstance(model, str | Path) else model
     spec = _spec(opened)
+    tree = getattr(opened, "hierarchy", None) if tree is None else tree
+    if unknown_category is None:
+        unknown_category = (spec.unlabeled_category if spec else None) or _keys.UNKNOWN
     batch_key, labels_key = _columns(batch_key, labels_key, spec)
     embedding = embedding_of(adata, use_rep)
     if spec is not None:
@@ -178,10 +188,9 @@ def assess_reference(
         *findings_of_studies(found.studies, found.disagreements, batch_key),
         *findings_of_labels(found.disagreements, found.labels, min_cells),
     ]
-    verdict = verdict_of(own, len(names))
-    worst_first = tuple(
-        sorted([*own, *part.findings], key=lambda one: ("fatal", "error", "warning").index(one.severity))
-    )
+    verdict = verdict_of(own, found.studies)
+    everything = [*findings_of_comparison(found.studies), *own, *part.findings]
+    worst_first = tuple(sorted(everything, key=lambda one: ("fatal", "error", "warning").index(one.severity)))
     report = ReferenceAssessment(
         verdict=verdict if query is None else f"{verdict}; {verdict_on_query(part.findings)}",
         findings=worst_first,
