@@ -16,7 +16,7 @@ def plain(value: Any) -> Any:
     """Return a result as texts, numbers, lists and dicts, however its parts are nested.
 
     A table becomes a list of its rows, with its index where that has names. A column becomes a dict by its index, or a
-    list of rows if names repeat. What has no value (``NaN`` is a number) becomes ``None``.
+    list of rows if names repeat. A missing value becomes ``None``; ``NaN`` stays a number.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, pd.DataFrame):
         named = value.index.names != [None]
-        return [plain(row) for row in (value.reset_index() if named else value).astype(object).to_dict("records")]
+        return plain((value.reset_index() if named else value).astype(object).to_dict("records"))
     if isinstance(value, pd.Series):
         return plain(value.astype(object).to_dict() if value.index.is_unique else value.reset_index())
     if is_dataclass(value) and not isinstance(value, type):
@@ -36,16 +36,18 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     if isinstance(value, set | frozenset):
         return sorted((plain(one) for one in value), key=str)
-    if isinstance(value, Enum):
-        return plain(value.value)
     if hasattr(value, "tolist"):  # arrays, indexes, categories, numbers of numpy
         return plain(value.tolist())
+    return _one(value)
+
+
+def _one(value: Any) -> bool | float | str | None:
     if value is None or value is pd.NA or value is pd.NaT:
         return None
-    if isinstance(value, PurePath | pd.Timedelta):
+    if isinstance(value, Enum):
+        return _one(value.value)
+    if isinstance(value, PurePath | date | pd.Timedelta):
         return str(value)
-    if isinstance(value, date):
-        return value.isoformat()
     if isinstance(value, bool | int | float | str):
         return value
     message = f"a result of kind {type(value).__name__} cannot be written as JSON"
