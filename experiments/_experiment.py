@@ -65,7 +65,13 @@ class ClaimError(AssertionError):
     """A claim that is asserted does not hold."""
 
 
-def options_of(arguments: dict[str, dict[str, Any]] | None = None, given: list[str] | None = None, doc: str = ""):
+def options_of(
+    arguments: dict[str, dict[str, Any]] | None = None,
+    given: list[str] | None = None,
+    doc: str = "",
+    *,
+    takes_data: bool = True,
+):
     """Read the command line: what all scripts take, and arguments of one's own."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="simulated or packaged cells (the default without --data)")
@@ -79,6 +85,8 @@ def options_of(arguments: dict[str, dict[str, Any]] | None = None, given: list[s
     options = parser.parse_args(given)
     if options.small and options.data:
         parser.error("--small and --data exclude each other")
+    if options.data and not takes_data:
+        parser.error("this script has no mode for real cells; leave out --data")
     options.small = options.data is None
     options.seed = options.seeds[0]
     return options
@@ -129,9 +137,11 @@ def summary(claims: list[list[Claim]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main(run: Callable, doc: str, arguments: dict[str, dict[str, Any]] | None = None) -> None:
+def main(
+    run: Callable, doc: str, arguments: dict[str, dict[str, Any]] | None = None, *, takes_data: bool = True
+) -> None:
     """Run a script from the command line."""
-    options = options_of(arguments, doc=doc)
+    options = options_of(arguments, doc=doc, takes_data=takes_data)
     start = time.perf_counter()
     table, claims = measure(run, options)
     print(f"{doc.partition(chr(10))[0]}\nmethod: {options.method}, cells: {options.data or 'simulated or packaged'}\n")
@@ -168,11 +178,16 @@ def read(data: str, n_genes: int | None = 2000) -> anndata.AnnData:
         adata.X = adata.layers["counts"].copy()
     if lacking := {"batch", "cell_type"} - set(adata.obs):
         raise SystemExit(f"{data} has no obs columns {sorted(lacking)}; see experiments/README.md")
-    if n_genes is not None and n_genes < adata.n_vars:
-        logged = log_normalized(adata)
-        sc.pp.highly_variable_genes(logged, n_top_genes=n_genes)
-        adata = adata[:, logged.var["highly_variable"].to_numpy()].copy()
-    return adata
+    return adata if n_genes is None else adata[:, most_variable(adata, n_genes)].copy()
+
+
+def most_variable(adata: anndata.AnnData, n_genes: int = 2000) -> list[str]:
+    """Return the names of the genes that vary most, in their order."""
+    if n_genes >= adata.n_vars:
+        return list(adata.var_names)
+    logged = log_normalized(adata)
+    sc.pp.highly_variable_genes(logged, n_top_genes=n_genes)
+    return list(adata.var_names[logged.var["highly_variable"].to_numpy()])
 
 
 def log_normalized(adata: anndata.AnnData) -> anndata.AnnData:

@@ -9,7 +9,7 @@ and human datasets; potential artifactual groupings were also removed. After thi
 remained". ``--data`` needs ``obs`` columns ``tissue`` and ``species`` besides.
 
 Small: eight simulated types of very unequal size in six studies, two of them mouse, with a tissue each for half of the
-types and any tissue for the other half; the clusters kept are those of at least 20 cells in two studies, and in three
+types and any tissue for the other half; ``sp.tl.conserved_clusters`` keeps those with at least 5 cells in each of three
 tissues of either species. The identity makes one cluster of all cells.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from _experiment import IDENTITY, Claim, labels_of, main, read, reference
+from _experiment import IDENTITY, Claim, main, read, reference
 
 import scarches_plus as sp
 
@@ -48,15 +48,10 @@ def run(options):
         sp.tl.cluster(adata, k=min(50, adata.n_obs // 50), rng=options.seed, key_added="propagated")
         sp.tl.cluster(adata, method="kmeans", rng=options.seed, key_added="kmeans")
     agreement = sp.tl.cluster_agreement(adata, ["propagated", "kmeans"], "cell_type")["cell_type"]
-    kept = {}
-    for name in ("human", "mouse"):
-        here = adata[labels_of(adata, "species") == name].copy()
-        table = sp.tl.cluster_table(
-            here, "propagated", ["batch", "tissue", "cell_type"], min_cells=5,
-            min_values={"batch": 2, "tissue": options.tissues},
-        )  # fmt: skip
-        kept[name] = set(table.index[table["kept"]])
-    conserved = sorted(kept["human"] & kept["mouse"], key=int)
+    spans = sp.tl.conserved_clusters(
+        adata, "propagated", min_values=options.tissues, min_cells=5 if options.small else 20
+    )
+    conserved = list(spans.index[spans["kept"]])
     modal = adata.obs.groupby("propagated", observed=True)["cell_type"].agg(lambda one: one.mode()[0])
     size = adata.obs["propagated"].value_counts()
     table = pd.DataFrame({"cluster": modal.index, "cells": size[modal.index].to_numpy(), "mode": modal.to_numpy()})

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from _experiment import IDENTITY, Claim, as_they_are, labels_of, main, read, reference, with_embedding
+from _experiment import IDENTITY, Claim, as_they_are, labels_of, main, most_variable, read, reference, with_embedding
 
 import scarches_plus as sp
 
@@ -25,7 +25,9 @@ ARGUMENTS = {"--mouse": {"help": "an h5ad file of mouse cells under human names,
 
 def cells(options):
     if options.data:
-        return sp.pp.concat_studies({"human": read(options.data), "mouse": read(options.mouse)}, study_key="species")
+        both = {"human": read(options.data, None), "mouse": read(options.mouse, None)}
+        adata = sp.pp.concat_studies(both, study_key="species")
+        return adata[:, most_variable(adata)].copy()
     studies = [f"batch{i}" for i in range(6)]
     adata = sp.datasets.simulate(
         [250, 250, 250, 250, 150, 150], 300, 8, n_batches=6, type_effect=0.5, batch_effect=0.4,
@@ -68,10 +70,10 @@ def run(options):
     table = pd.DataFrame(rows)
     score = table.set_index(["cells", "training", "labels"])["KNI"]
     return table, [
-        Claim("joint training with labels of both helps the mouse (KNI)",
-              score["mouse", "joint", "both"] - score["mouse", "alone", "mouse"], 0.05),
-        Claim("human cells lose nothing (KNI, no more than 0.1)",
-              score["human", "joint", "both"] - score["human", "alone", "human"], -0.1),
+        Claim("joint training helps the mouse (KNI with labels of the mouse)",
+              score["mouse", "joint", "mouse"] - score["mouse", "alone", "mouse"], 0.05),
+        Claim("human cells lose nothing (KNI with human labels, no more than 0.1)",
+              score["human", "joint", "human"] - score["human", "alone", "human"], -0.1),
         Claim("a type of one study of each species is labelled across species (accuracy)", found, 0.6),
     ]  # fmt: skip
 

@@ -93,4 +93,4 @@ def run(options):
 
 
 if __name__ == "__main__":
-    main(run, __doc__)
+    main(run, __doc__, takes_data=False)

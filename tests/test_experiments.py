@@ -4,15 +4,17 @@ The suite runs the small modes that take seconds; ``make test-slow`` runs all.
 """
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from _experiment import Claim, ClaimError, as_they_are, main, measure, require, summary
+from _experiment import Claim, ClaimError, as_they_are, main, measure, most_variable, require, summary
 
 import scarches_plus as sp
 
@@ -109,6 +111,41 @@ def test_small_and_data_exclude_each_other(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(lambda _: None, "What it is.")
     assert "exclude each other" in capsys.readouterr().err
+
+
+def test_a_script_without_a_mode_for_real_cells_refuses_them():
+    command = [sys.executable, str(FOLDER / "scarches_covid_paga.py"), "--data", "cells.h5ad"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "has no mode for real cells; leave out --data" in done.stderr
+
+
+def test_species_share_their_genes_before_some_are_chosen(monkeypatch):
+    """Genes chosen in each species alone are hardly the same."""
+    script = importlib.import_module("scarches_cross_species")
+    human = sp.datasets.pbmc68k()
+    as_human, _ = sp.pp.map_orthologs(sp.pp.map_orthologs(human, "human")[0], "mouse")
+    shared = [gene for gene in human.var_names if gene in set(as_human.var_names)]
+    mouse, _ = sp.pp.map_orthologs(human[:, shared].copy(), "human")
+    mouse.X = mouse.X[:, np.random.default_rng(0).permutation(mouse.n_vars)]  # other genes vary most
+    ours, theirs, share = script.on_shared_genes(human, mouse, 50)
+    assert list(ours.var_names) == list(theirs.var_names) == most_variable(human[:, shared], 50)
+    assert ours.n_vars == 50
+    assert share == 1
+
+
+def test_joint_training_that_changes_nothing_gains_nothing(monkeypatch):
+    """Where types are apart in any embedding, labels of more studies are no gain of joint training."""
+    script = importlib.import_module("bascvi_species")
+
+    def perfect(adata, options):
+        codes = adata.obs["cell_type"].astype(str).str.removeprefix("type").astype(int).to_numpy()
+        return np.eye(8)[codes] + np.random.default_rng(0).normal(0, 0.01, (adata.n_obs, 8))
+
+    monkeypatch.setattr(script, "embedded", perfect)
+    _, claims = script.run(options())
+    assert abs(claims[0].effect) < 0.02
+    assert abs(claims[1].effect) < 0.02
 
 
 def test_the_identity_keeps_the_cells_in_their_parts():

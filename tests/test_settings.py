@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import textwrap
+import threading
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -117,8 +118,25 @@ def test_the_accelerator(model_and_query, monkeypatch):
     sp.tl.map_query(query.copy(), model, max_epochs=1, engine="scvi")
     assert seen[0] == "cpu"
     assert len(seen) == 2
-    with sp.settings.override(accelerator="tpu"), pytest.raises(Exception, match=r"(?i)tpu|xla"):
-        sp.tl.map_query(query.copy(), model, max_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("tpu", ["XLA"]), ("mps", ["MPS"]), ("cuda", ["CUDA"]), ("gpu", ["CUDA", "MPS"])]
+)
+def test_an_accelerator_that_is_not_there(model_and_query, monkeypatch, tmp_path, name, kinds):
+    model, query = model_and_query
+    for kind in kinds:
+        monkeypatch.setattr(f"lightning.pytorch.accelerators.{kind}Accelerator.is_available", lambda: False)
+    says = rf"sp\.settings\.accelerator is '{name}'.*set sp\.settings\.accelerator = \"auto\""
+    model.save(tmp_path / "model")
+    with sp.settings.override(accelerator=name):
+        with pytest.raises(ValueError, match=says):
+            sp.tl.map_query(query.copy(), model, max_epochs=1)
+        with pytest.raises(ValueError, match=says):
+            sp.load(tmp_path / "model")
+        with pytest.raises(ValueError, match=says):
+            sp.tl.build_reference(query.copy(), "batch", max_epochs=1)
+        assert str(sp.load(tmp_path / "model", accelerator="cpu").device) == "cpu"
 
 
 def test_other_processes_take_the_accelerator_over(process_of_map_many):
@@ -182,6 +200,33 @@ def test_quiet_is_quiet_wherever_libraries_are_called(caplog):
     assert [logger.level for logger in loggers] == before
     scvi.settings.seed = 0
     assert "Seed set to 0" in caplog.text
+
+
+def test_levels_are_restored_after_two_threads(monkeypatch):
+    """The one that began first ends first."""
+    loggers = [logging.getLogger(name) for name in ("lightning.fabric.utilities", "scvi.data")]
+    before = [logger.level for logger in loggers]
+    began, go = ({name: threading.Event() for name in "ab"} for _ in range(2))
+
+    def slow(what, **_):
+        began[what].set()
+        assert go[what].wait(20)
+        raise OSError(what)
+
+    def loads(what):
+        with contextlib.suppress(OSError):
+            sp.load(what)
+
+    monkeypatch.setattr("scarches_plus.hub.local_path", slow)
+    threads = {name: threading.Thread(target=loads, args=name) for name in "ab"}
+    for name, thread in threads.items():
+        thread.start()
+        assert began[name].wait(20)
+    assert [logger.level for logger in loggers] == [logging.WARNING] * 2
+    for name, thread in threads.items():
+        go[name].set()
+        thread.join()
+    assert [logger.level for logger in loggers] == before
 
 
 LOUD = """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _arguments as check
 from ._logging import libraries_quiet
-from ._settings import settings
+from ._settings import accelerator_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,8 +152,7 @@ def _open(what: str | Path, adata: Any, where: Mapping[str, Any], **options: Any
     from .bundle import open_path
     from .hub import local_path
 
-    if options.get("accelerator", "auto") == "auto":
-        options["accelerator"] = settings.accelerator
+    options["accelerator"] = accelerator_for(options.get("accelerator", "auto"))
     path = local_path(what, **where)
     fetched = path != check.path("what", what)
     return open_path(path, False if adata is None and fetched else adata, **options)

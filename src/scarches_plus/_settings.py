@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Literal, TextIO, get_args
 
 from . import _arguments as check
@@ -80,10 +81,14 @@ class Settings:
             message = f"there is no setting {name!r}, only {list(_DEFAULTS)}{check.nearest(name, _DEFAULTS)}"
             raise AttributeError(message)
         value = None if value is None and name in _OR_NONE else _CHECKS[name](name, value)
+        was_quiet = self.verbosity == "quiet"
         object.__setattr__(self, name, value)
         if name == "verbosity":
             _notes.show(value == "info")
-            _libraries.hush(value == "quiet")
+        if was_quiet and self.verbosity != "quiet":
+            _libraries.restore()
+        elif not was_quiet and self.verbosity == "quiet":
+            _libraries.hush()
 
     def __repr__(self) -> str:
         """Return all settings, one a line."""
@@ -142,31 +147,61 @@ def say(line: str) -> None:
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
     """Keep libraries from telling of machines, files and tips for a while."""
-    libraries = _Libraries()
-    libraries.hush(True)  # noqa: FBT003
+    _libraries.hush()
     try:
         yield
     finally:
-        libraries.hush(False)  # noqa: FBT003
+        _libraries.restore()
+
+
+def accelerator_for(asked: str) -> str:
+    """Return the accelerator that a call names, or that of the settings where it names none.
+
+    Raises
+    ------
+    ValueError
+        If the setting names one that this machine does not have.
+    """
+    if asked != "auto" or settings.accelerator in {"auto", "cpu"}:
+        return asked if asked != "auto" else settings.accelerator
+    from lightning.pytorch import accelerators
+
+    cuda, mps = accelerators.CUDAAccelerator, accelerators.MPSAccelerator
+    kinds = {"cuda": [cuda], "mps": [mps], "gpu": [cuda, mps], "tpu": [accelerators.XLAAccelerator]}
+    if not any(kind.is_available() for kind in kinds[settings.accelerator]):
+        message = (
+            f"sp.settings.accelerator is {settings.accelerator!r}, and this machine has none that torch can use; set "
+            'sp.settings.accelerator = "auto", or install torch for it'
+        )
+        raise ValueError(message)
+    return settings.accelerator
 
 
 class _Libraries:
-    """Loggers of libraries, which can be turned down and up again."""
+    """Loggers of libraries, turned down while anybody wants that, in whatever thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = 0
         self._levels: dict[str, int] = {}
 
-    def hush(self, wanted: bool) -> None:  # noqa: FBT001
-        """Let them warn only, or be as they were."""
-        if wanted and not self._levels:
-            self._levels = {name: logging.getLogger(name).level for name in CHATTER}
-            for name in CHATTER:
-                logger = logging.getLogger(name)
-                logger.setLevel(max(logger.getEffectiveLevel(), logging.WARNING))
-        elif not wanted:
-            for name, level in self._levels.items():
-                logging.getLogger(name).setLevel(level)
-            self._levels = {}
+    def hush(self) -> None:
+        """Let them warn only."""
+        with self._lock:
+            self._wanted += 1
+            if self._wanted == 1:
+                self._levels = {name: logging.getLogger(name).level for name in CHATTER}
+                for name in CHATTER:
+                    logger = logging.getLogger(name)
+                    logger.setLevel(max(logger.getEffectiveLevel(), logging.WARNING))
+
+    def restore(self) -> None:
+        """Let them be as they were, once nobody wants them hushed."""
+        with self._lock:
+            self._wanted -= 1
+            if self._wanted == 0:
+                for name, level in self._levels.items():
+                    logging.getLogger(name).setLevel(level)
 
 
 class _Notes(logging.Handler):

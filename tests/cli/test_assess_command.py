@@ -1,7 +1,10 @@
 """The command assess: a report on stdout and as a page, and a status that scripts can read."""
 
+import json
+
 import numpy as np
 import pytest
+from anndata import read_h5ad
 from border_rows import run_command
 from small_models import cells
 
@@ -39,6 +42,18 @@ def test_a_folder_of_build(folder):
     assert status == 0, err
     assert "Traceback" not in err
     assert out.startswith(("good", "usable with care"))
+
+
+def test_json_has_rows_where_the_report_has_tables(folder):
+    words = [folder / "wrong.h5ad", "--batch-key", "batch", "--labels-key", "cell_type"]
+    _, out, _ = assess(*words, "--json")
+    said = json.loads(out)["assessment"]
+    report = sp.tl.assess_reference(read_h5ad(folder / "wrong.h5ad"), batch_key="batch", labels_key="cell_type")
+    for name in ("studies", "labels", "disagreements", "confusable"):
+        table = getattr(report, name)
+        assert said[name] == table.astype(object).where(table.notna(), None).to_dict("records")
+    assert said["studies"]
+    assert said["findings"][0]["severity"] == "error"
 
 
 def test_cells_and_a_query_and_a_page(folder, tmp_path):

@@ -1,5 +1,6 @@
 """How commands end."""
 
+import json
 import logging
 import warnings
 
@@ -15,7 +16,7 @@ logger = logging.getLogger("scarches_plus")
 def ends():
     """Run a command that does nothing, or raises an error, and return its exit status and what it says."""
 
-    def ends(error=None, before=lambda: None):
+    def ends(error=None, before=lambda: None, words=()):
         def fails():
             before()
             if error is not None:
@@ -23,10 +24,10 @@ def ends():
 
         app.command(fails, name="fails")
         try:
-            status, _, said = run_command(main, ["fails"])
+            status, out, said = run_command(main, ["fails", *words])
         finally:
             del app["fails"]
-        return status, said
+        return (status, out) if words else (status, said)
 
     return ends
 
@@ -46,6 +47,16 @@ def test_statuses(ends, error, status, says):
     assert found == status
     assert said.startswith(says)
     assert ends() == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [(KeyboardInterrupt(), 130, "interrupted"), (SystemExit("no space"), 2, "no space")],
+)
+def test_json_is_printed_however_a_command_ends(ends, error, status, says):
+    found, out = ends(error, before=lambda: warnings.warn("few cells", stacklevel=1), words=["--json"])
+    assert found == status
+    assert json.loads(out) == {"ok": False, "error": says, "warnings": ["few cells"]}
 
 
 def test_an_error_that_comes_from_itself(ends):

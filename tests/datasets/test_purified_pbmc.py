@@ -64,6 +64,16 @@ def test_a_web_page_in_its_place_is_not_taken(publish_data, tmp_path, contents):
     assert not list((tmp_path / "cache").iterdir())
 
 
+def test_a_file_that_cannot_be_read_is_not_remembered(publish_data, tmp_path):
+    (tmp_path / "cut").write_bytes(saved(tmp_path, "file").read_bytes()[:4000])
+    publish_data("purified_pbmc", cells=tmp_path / "cut")
+    with pytest.raises(OSError, match=r"delete \S+ to download it again"):
+        sp.datasets.purified_pbmc()
+    (tmp_path / "cache" / NAME).unlink()
+    publish_data("purified_pbmc", cells=tmp_path / "file")
+    assert sp.datasets.purified_pbmc().n_obs == 6
+
+
 def test_a_damaged_pin(publish_data, tmp_path):
     publish_data("purified_pbmc", cells=saved(tmp_path, "file"))
     (tmp_path / "cache").mkdir()

@@ -63,3 +63,19 @@ def test_wrong_input(adata):
     adata.var_names = ["gene0"] * adata.n_vars
     with pytest.raises(ValueError, match="var_names_make_unique"):
         sp.tl.expression_table(adata, "cell_type", "tissue", genes="gene0")
+
+
+@pytest.mark.parametrize(
+    ("rename", "column", "genes", "says"),
+    [
+        ({"tissue": "n_cells"}, "n_cells", ["gene0"], r"obs\['n_cells'\] would be .* rename the column"),
+        ({"gene0": "n_cells"}, "tissue", ["gene1", "n_cells"], r"genes \['n_cells'\] are called as"),
+        ({"tissue": "gene0"}, "gene0", ["gene0"], r"genes \['gene0'\] are called as .* rename the obs column"),
+    ],
+)
+def test_names_that_the_table_has_already(adata, rename, column, genes, says):
+    adata.obs = adata.obs.rename(columns=rename)
+    adata.var_names = [rename.get(gene, gene) for gene in adata.var_names]
+    adata.X = None  # refused before counts are read
+    with pytest.raises(ValueError, match=says):
+        sp.tl.expression_table(adata, "cell_type", column, genes=genes)

@@ -5,6 +5,7 @@ import logging
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from small_models import cells, split
 from small_models import weight_change as independent_change
@@ -115,6 +116,57 @@ def test_novel_cells(tmp_path, caplog):
     assert json.loads(json.dumps(again.to_dicts())) == again.to_dicts()
 
 
+STATES = ["novel"] * 3 + ["known"] * 5 + ["not judged"] * 2
+
+
+@pytest.fixture
+def searched():
+    """Ten cells, three of them novel, as a search leaves them."""
+    record = {"judged": True, "shift": 0.1, "alpha": 0.05}
+    obs = {
+        "novel": [one == "novel" for one in STATES],
+        "novel_state": STATES,
+        "novel_cluster": ["novel 1"] * 3 + [None] * 7,
+    }
+    names = [f"c{i}" for i in range(10)]
+    uns = {"scarches_plus": {"novel": {"novel": record}, "transfer": {"type": {"unknown_category": "Unknown"}}}}
+    adata = anndata.AnnData(np.ones((10, 1)), pd.DataFrame(obs, names), uns=uns)
+    adata.obs["type_pred"] = ["T"] * 9 + ["Unknown"]
+    return adata
+
+
+def test_cells_that_were_joined_later_are_counted_apart(searched):
+    others = anndata.AnnData(np.ones((30, 1)), pd.DataFrame(index=[f"o{i}" for i in range(30)]))
+    joined = anndata.concat([searched, others], join="outer", uns_merge="first")
+    said = numbers_of(joined, "searched")
+    assert (said["novel"], said["cells"], said["not_judged"], said["without_an_answer"]) == (3, 10, 2, 30)
+    said = numbers_of(joined, "labelled")
+    assert (said["cells"], said["unknown"], said["without_a_label"]) == (10, 0.1, 30)
+    labelled, found = sorted(repr(sp.tl.summary(joined)).splitlines())
+    assert labelled.endswith("labelled 10 cells (type_pred): 1 type, 10 % unknown; 30 cells without a label")
+    assert "novel: 3 of 10 cells" in found
+    assert found.endswith("; 30 cells without an answer")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        lambda values: pd.array([*values[:9], None], "boolean"),
+        lambda values: np.array([*values[:9], np.nan], object),
+        lambda values: [*map(str, values[:9]), None],
+        lambda values: pd.Categorical([*map(str, values[:9]), None]),
+    ],
+    ids=["nullable", "object", "texts", "categories"],
+)
+@pytest.mark.parametrize("with_states", [False, True])
+def test_a_column_that_was_stored_otherwise(searched, stored, with_states):
+    searched.obs["novel"] = stored(searched.obs["novel"].tolist())
+    if not with_states:
+        searched.obs = searched.obs[["novel"]]
+    said = numbers_of(searched, "searched")
+    assert (said["novel"], said["cells"]) == (3, 10 if with_states else 9)
+
+
 def test_nothing_is_judged():
     adata = sp.datasets.simulate(300, n_types=3)
     query = adata[(adata.obs["batch"] == "batch1") & (adata.obs["cell_type"] == WELL_KNOWN)].copy()
@@ -129,7 +181,8 @@ def test_cells_of_others_say_nothing(visit):
     query = visit[0].copy()
     query.uns["scarches_plus"]["embeddings"] = {"X_scarches": {"mapping": {"of": "another release"}}}
     del query.obs["cell_type_pred"]
-    assert sp.tl.summary(query).outcomes == ()
+    (line,) = repr(sp.tl.summary(query)).splitlines()
+    assert 'the record uns["scarches_plus"]["embeddings"]["X_scarches"] cannot be read' in line
 
 
 def test_as_html(visit):

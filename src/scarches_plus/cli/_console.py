@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus._json import finite
 from scarches_plus._text import for_json, for_terminal
+
+from ._plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +75,7 @@ class Console:
         if self._collected is None:
             self.print(text)
         else:
-            self._collected[name] = _plain(value)
+            self._collected[name] = plain(value)
 
     def table(self, name: str, table: pd.DataFrame | pd.Series) -> None:
         """Print a table, or numbers by name."""
@@ -90,7 +91,7 @@ class Console:
     def outcome(self, line: str, numbers: Mapping[str, Any]) -> None:
         """Say what a verb did."""
         if self._collected is not None:
-            self._collected.setdefault("outcomes", []).append(_plain(numbers))
+            self._collected.setdefault("outcomes", []).append(plain(numbers))
         elif not self.quiet:
             self.print(line)
 
@@ -111,7 +112,7 @@ class Console:
         self.begin()
         if collected is not None:
             ended = {"ok": True} if error is None else {"ok": False, "error": error}
-            self._write(for_json(json.dumps(finite({**ended, **collected}), ensure_ascii=False, default=str)), "\n")
+            self._write(for_json(json.dumps(finite({**ended, **collected}), ensure_ascii=False)), "\n")
             if self._error is not None:
                 raise self._error
 
@@ -141,16 +142,6 @@ class Console:
             print(text, end=end, file=self._file, flush=True)
         except OSError as error:
             self._error = error
-
-
-def _plain(value: Any) -> Any:
-    """Return a result as values that JSON has: a table as its rows."""
-    if hasattr(value, "to_dict"):
-        if not hasattr(value, "columns"):
-            return {str(name): one for name, one in value.to_dict().items()}
-        named = value.index.names != [None]
-        return (value.reset_index() if named else value).astype(object).to_dict("records")
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 class _Unfailing:

@@ -55,8 +55,7 @@ def run(call: Callable[[], object]) -> int:
         except CycloptsError as error:
             return _fail(f"{' '.join(str(error).split())} See scarches-plus --help.")
         except KeyboardInterrupt:
-            console.begin()
-            return _say("interrupted", INTERRUPTED)
+            return _interrupted()
         except SystemExit as end:
             return _status(end)
         except BrokenPipeError:  # head has seen enough
@@ -137,18 +136,27 @@ def without_secrets(text: str) -> str:
 
 def _status(end: SystemExit) -> int:
     if end.code == 1 and isinstance(end.__context__, KeyboardInterrupt):  # lightning's
-        return _say("interrupted", INTERRUPTED)
+        return _interrupted()
     if end.code == 1 and isinstance(end.__context__, BrokenPipeError):  # rich's
         return NO_READER
     if isinstance(end.code, str):
-        return _say(f"error: {end.code}")
+        return _fail(end.code)
     return int(end.code or 0)
 
 
 def _fail(text: str) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        console.finish(text)
+    _finish(text)
     return _say(f"error: {text}")
+
+
+def _interrupted() -> int:
+    _finish("interrupted")
+    return _say("interrupted", INTERRUPTED)
+
+
+def _finish(error: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        console.finish(error)
 
 
 def _say(text: str, status: int = FAILED) -> int:

@@ -36,6 +36,8 @@ _FILES = {
         size="25 MB",
     ),
 }
+#: Files of a folder of 10x Genomics.
+_MATRIX = ("matrix.mtx", "barcodes.tsv", "genes.tsv")
 
 
 def pbmc3k(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
@@ -71,7 +73,9 @@ def pbmc3k(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
     counts, labels = _FILES["counts"], _FILES["labels"]
     archive, processed = fetch(counts, cache_dir), read_published(fetch(labels, cache_dir))
     with private_folder(archive) as folder:
-        unpack_files(archive, folder, (".mtx", ".tsv"))
+        for name, path in unpack_files(archive, folder, (".mtx", ".tsv")).items():
+            if name in _MATRIX:
+                path.rename(folder / name)
         adata = read_cells(folder)
     barcodes = processed.obs_names.astype(str)
     if missing := len(barcodes.difference(adata.obs_names)):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ._sources._download import RemoteFile, fetch, read_published
+from ._sources._download import RemoteFile, fetched, read_published
 from ._sources._standard import columns_of, standard
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def purified_pbmc(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData
     14049, https://doi.org/10.1038/ncomms14049
     """
     file = _FILES["cells"]
-    adata = read_published(fetch(file, cache_dir))
-    (labels,) = columns_of(adata, ("cell_types",), file.name)
-    return standard(adata, pd.Series("sorted", adata.obs_names), labels, source=file.name)
+    with fetched(file, cache_dir) as path:
+        adata = read_published(path)
+        (labels,) = columns_of(adata, ("cell_types",), file.name)
+        return standard(adata, pd.Series("sorted", adata.obs_names), labels, source=file.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scarches_plus._files import private_folder
 
 from ._sources._archive import unpack_files
-from ._sources._download import RemoteFile, fetch, read_published
+from ._sources._download import RemoteFile, fetched, read_published
 from ._sources._standard import columns_of, standard
 
 if TYPE_CHECKING:
@@ -57,16 +57,15 @@ def scmark(*, cache_dir: str | os.PathLike[str] | None = None) -> dict[str, AnnD
     Díaz-Mejía et al. (2025), BA-scVI, https://arxiv.org/abs/2503.20730. Data: https://doi.org/10.5281/zenodo.7795653
     """
     file = _FILES["studies"]
-    archive = fetch(file, cache_dir)
     studies = {}
-    with private_folder(archive) as folder:
-        for path in unpack_files(archive, folder, (".h5ad",)):
+    with fetched(file, cache_dir) as archive, private_folder(archive) as folder:
+        for name, path in unpack_files(archive, folder, (".h5ad",)).items():
             adata = read_published(path)
             study, sample, labels = columns_of(
-                adata, ("study_name", "sample_name", "standard_true_celltype"), f"{path.name} of {file.name}"
+                adata, ("study_name", "sample_name", "standard_true_celltype"), f"{name} of {file.name}"
             )
             if "gene" in adata.var:
                 adata.var_names = adata.var["gene"].astype(str)
             adata.obs["study"] = study.astype(str)
-            studies[path.stem] = standard(adata, sample, labels, source=f"{path.name} of {file.name}")
+            studies[name.removesuffix(".h5ad")] = standard(adata, sample, labels, source=f"{name} of {file.name}")
     return studies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._sources._download import RemoteFile, fetch, read_published
+from ._sources._download import RemoteFile, fetched, read_published
 from ._sources._standard import columns_of, standard
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ def tabula_muris_senis(*, cache_dir: str | os.PathLike[str] | None = None) -> An
     https://doi.org/10.6084/m9.figshare.8273102
     """
     file = _FILES["facs"]
-    adata = read_published(fetch(file, cache_dir))
-    if adata.raw is not None:
-        whole = adata.raw.to_adata()
-        adata = whole if whole.n_obs == adata.n_obs else adata
-    age, _, labels = columns_of(adata, ("age", "tissue", "cell_ontology_class"), file.name)
-    return standard(adata, age, labels, source=file.name)
+    with fetched(file, cache_dir) as path:
+        adata = read_published(path)
+        if adata.raw is not None:
+            whole = adata.raw.to_adata()
+            adata = whole if whole.n_obs == adata.n_obs else adata
+        age, _, labels = columns_of(adata, ("age", "tissue", "cell_ontology_class"), file.name)
+        return standard(adata, age, labels, source=file.name)

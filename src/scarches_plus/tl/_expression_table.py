@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
 
+#: Column of the table with the number of cells.
+N_CELLS = "n_cells"
+
 
 def expression_table(
     adata: AnnData,
@@ -56,7 +59,8 @@ def expression_table(
     KeyError
         If a column, a gene or the layer does not exist.
     ValueError
-        If names of genes are not unique, rows and columns are the same, or counts are negative or missing.
+        If names of genes are not unique, rows and columns are the same, one of them or a gene is called ``n_cells``, a
+        gene is called as one of them, or counts are negative or missing.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
@@ -84,6 +88,7 @@ def expression_table(
     if missing := [key for key in (rows, columns) if key not in adata.obs]:
         raise KeyError(column_not_found(adata.obs, missing))
     wanted = list(dict.fromkeys(genes))
+    _require_free_names(rows, columns, wanted)
     at = _positions(adata, wanted)
 
     by = [column_of(adata.obs, key).astype("category") for key in (rows, columns)]
@@ -96,8 +101,21 @@ def expression_table(
     blocks = (block[:, at] for block in log_normalized(row_blocks(counts, BLOCK)))
     sums, _ = grouped_sums(blocks, codes, len(n_cells), len(wanted))
     means = pd.DataFrame(sums / n_cells.to_numpy()[:, None], index=n_cells.index, columns=wanted)
-    means.insert(0, "n_cells", n_cells)
-    return means[means["n_cells"] >= min_cells]
+    means.insert(0, N_CELLS, n_cells)
+    return means[means[N_CELLS] >= min_cells]
+
+
+def _require_free_names(rows: str, columns: str, genes: list[str]) -> None:
+    """Refuse what would be two columns of one name in the table."""
+    if N_CELLS in (rows, columns):
+        message = f"obs[{N_CELLS!r}] would be in the table beside the number of cells, {N_CELLS}; rename the column"
+        raise ValueError(message)
+    if taken := [gene for gene in genes if gene in {N_CELLS, rows, columns}]:
+        message = (
+            f"genes {taken} are called as other columns of the table, {[rows, columns, N_CELLS]}; rename the obs "
+            "column, or leave these genes out"
+        )
+        raise ValueError(message)
 
 
 def _positions(adata: AnnData, genes: list[str]) -> np.ndarray:

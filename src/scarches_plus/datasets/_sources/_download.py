@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import warnings
@@ -14,6 +15,7 @@ from scarches_plus._http import AddressError, Download, Expected, TransferError,
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
     from pathlib import Path
 
     from anndata import AnnData
@@ -28,8 +30,8 @@ class RemoteFile:
     name
         Name in the cache folder.
     sha256
-        Hexadecimal digest of the contents. ``None`` if none is published: the file is then pinned on first use, and
-        what it was lies beside it in ``{name}.sha256``.
+        Hexadecimal digest of the contents. ``None`` if none is published: the file is then pinned once it was
+        read, and what it was lies beside it in ``{name}.sha256``.
     page
         Address at which a person downloads the file with a browser.
     mirrors
@@ -70,7 +72,7 @@ class _FirstUse(Expected):
 
 
 class _Pin:
-    """Digest of a file at its first use, in a file beside it that ``sha256sum --check`` reads."""
+    """Digest of a file when it was first read, in a file beside it that ``sha256sum --check`` reads."""
 
     def __init__(self, path: Path) -> None:
         self._file, self.path = path, path.with_name(f"{path.name}.sha256")
@@ -98,6 +100,8 @@ def fetch(
 ) -> Path:
     """Return the path of a file in the cache folder, downloading it if it is not there.
 
+    A file without a published checksum is not remembered: see :func:`fetched`.
+
     Every mirror is tried, ``rounds`` times with ``wait`` seconds in between. A mirror that sends something else than
     the file is not asked again.
 
@@ -112,8 +116,6 @@ def fetch(
     digest = file.sha256 or pin.read()
     expected = Expected(f"sha256:{digest}") if digest else _FirstUse(beginning=file.beginning)
     if expected.is_at(path):
-        if digest is None:
-            pin.write()
         return path
     if path.is_dir():
         message = f"{path} is a folder, where the file {file.name} should be; remove it"
@@ -147,8 +149,6 @@ def fetch(
             retry(once, tries=rounds)
         except TryLaterError as error:
             raise OSError(str(error)) from error
-    if digest is None:
-        pin.write()
     return path
 
 
@@ -158,6 +158,29 @@ def _condition(digest: str | None, *, pinned: bool, pin: Path, there: bool) -> s
         return "No checksum of it is published: what you save there is taken, and remembered."
     accept = f" when it was first used (if another is right, delete {pin})" if pinned else ""
     return f"It must have the sha256 {digest}{accept}" + ("; the file there now has another." if there else ".")
+
+
+@contextlib.contextmanager
+def fetched(file: RemoteFile, cache_dir: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+    """Give the path of a file to who reads it, and remember the file once it was read if no checksum is published.
+
+    Raises
+    ------
+    OSError
+        As :func:`fetch`. Or if a file without a published checksum cannot be read; the message says what to delete.
+    """
+    path = fetch(file, cache_dir)
+    pin = _Pin(path)
+    try:
+        yield path
+    except (OSError, ValueError) as error:
+        if file.sha256 is not None:
+            raise
+        both = f"{path} and {pin.path}" if pin.path.exists() else f"{path}"
+        message = f"{error}; delete {both} to download it again"
+        raise OSError(message) from error
+    if file.sha256 is None and not pin.path.exists():
+        pin.write()
 
 
 def read_published(path: Path) -> AnnData:

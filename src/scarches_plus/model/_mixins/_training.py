@@ -13,7 +13,7 @@ import scvi
 from scarches_plus import _arguments as check
 from scarches_plus._logging import libraries_quiet, logger
 from scarches_plus._options import by_name
-from scarches_plus._settings import settings
+from scarches_plus._settings import accelerator_for, settings
 from scarches_plus.model._registration._groupings import setting_of
 from scarches_plus.model._speed._data_splitter import DataSplitter
 from scarches_plus.model._speed._fast_training import obstacle_to_fast_training, train_fast
@@ -112,7 +112,7 @@ class TrainingMixin:
         if name_terms(penalties):
             plan_kwargs |= {"penalties": tuple(penalties), "setting": setting_of(self, entries)}
         if settings.accelerator != "auto" and kwargs.get("accelerator", "auto") == "auto":
-            kwargs["accelerator"] = settings.accelerator
+            kwargs["accelerator"] = accelerator_for("auto")
         defaults = {name: parameter.default for name, parameter in signature(parent).parameters.items()}
         given = {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
         options = tuple(penalty.options() for penalty in penalties)

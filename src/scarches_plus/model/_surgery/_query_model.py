@@ -12,7 +12,7 @@ from scvi.data._constants import _SCVI_UUID_KEY
 from scarches_plus import _arguments as check
 from scarches_plus._cells import gene_cells, name_of, unmeasured_genes
 from scarches_plus._logging import libraries_quiet, logger
-from scarches_plus._settings import settings
+from scarches_plus._settings import accelerator_for
 from scarches_plus.model._registration._multimodal import registrable
 from scarches_plus.model._registration._query_columns import prepare_cells
 from scarches_plus.model._registration._registry import (
@@ -129,7 +129,7 @@ class SurgeryMixin:
         shared_batches = check.names("shared_batches", shared_batches, of=object)
         check.texts_or_none(layer=layer, batch_key=batch_key)
         check.flags(train_reference_columns=train_reference_columns, use_query_labels=use_query_labels)
-        accelerator = settings.accelerator if accelerator == "auto" else accelerator
+        accelerator = accelerator_for(accelerator)
         if isinstance(reference_model, str | Path):
             reference_model = cls.load(reference_model, adata=False)  # type: ignore[attr-defined]
         require_model("reference_model", reference_model)

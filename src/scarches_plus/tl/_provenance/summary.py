@@ -112,11 +112,12 @@ def summary(adata: AnnData | MuData) -> Summary:
 
 
 def _recorded(adata: AnnData | MuData, kind: str, key: str, record: Mapping[str, Any]) -> Outcome | None:
-    """Return what a record says, ``None`` for one that another release wrote otherwise."""
+    """Return what a record says, or that it cannot be read: another release or program may have written it."""
     try:
         return _KINDS[kind](adata, key, record)
     except (AttributeError, KeyError, TypeError, ValueError):
-        return None
+        place = f'uns["{_keys.UNS}"]["{kind}"]["{key}"]'
+        return Outcome("unreadable", key, f"{key}: the record {place} cannot be read; run the verb again", {})
 
 
 def tell_outcome(adata: AnnData | MuData, kind: str, key: str) -> None:
@@ -185,31 +186,34 @@ def _labels(adata: AnnData | MuData, key: str, record: Mapping[str, Any]) -> Out
     if column not in adata.obs:
         return None
     counts = _counts(adata.obs[column])
-    share = counts.pop(str(record.get("unknown_category", _keys.UNKNOWN)), 0) / max(adata.n_obs, 1)
-    line = f"labelled {adata.n_obs:,} cells ({column}): {_count(len(counts), 'type')}, {_percent(share)} unknown"
-    return Outcome("labelled", column, line, {"cells": adata.n_obs, "unknown": share, "labels": counts})
+    n_cells = sum(counts.values())
+    share = counts.pop(str(record.get("unknown_category", _keys.UNKNOWN)), 0) / max(n_cells, 1)
+    numbers = {"cells": n_cells, "unknown": share, "labels": counts}
+    line = f"labelled {n_cells:,} cells ({column}): {_count(len(counts), 'type')}, {_percent(share)} unknown"
+    return Outcome("labelled", column, *_with_others(line, numbers, adata.n_obs - n_cells, "without a label"))
 
 
 def _novel(adata: AnnData | MuData, key: str, record: Mapping[str, Any]) -> Outcome | None:
     state, cluster = _keys.novel_state(key), _keys.novel_cluster(key)
-    if not {key, state, cluster} <= set(adata.obs) or "judged" not in record:
+    if not {key, state} & set(adata.obs) or "judged" not in record:
         return None
     if not record["judged"]:
         line = f"{key}: no cell was judged, since the query differs too much from the reference or has too few types"
         return Outcome("searched", key, line, {"cells": adata.n_obs, "judged": False})
-    novel = adata.obs[key].astype(bool)
-    clusters = _counts(adata.obs[cluster])
+    states = _counts(adata.obs[state]) if state in adata.obs else _counts(adata.obs[key].map(_STATES.get))
+    clusters = _counts(adata.obs[cluster]) if cluster in adata.obs else {}
+    n_cells = sum(states.values())
     numbers = {
-        "cells": adata.n_obs,
+        "cells": n_cells,
         "judged": True,
-        "novel": int(novel.sum()),
-        "not_judged": int((adata.obs[state] == "not judged").sum()),
+        "novel": states.get("novel", 0),
+        "not_judged": states.get("not judged", 0),
         "clusters": clusters,
         "shift": float(record["shift"]),
         "alpha": float(record["alpha"]),
     }
     line = (
-        f"{key}: {numbers['novel']:,} of {adata.n_obs:,} cells, {_count(len(clusters), 'cluster')}; judged against a "
+        f"{key}: {numbers['novel']:,} of {n_cells:,} cells, {_count(len(clusters), 'cluster')}; judged against a "
         f"shift of {numbers['shift']:.2f}; {_percent(numbers['alpha'])} of the known cells are expected among them"
     )
     if numbers["not_judged"]:
@@ -218,9 +222,18 @@ def _novel(adata: AnnData | MuData, key: str, record: Mapping[str, Any]) -> Outc
     if names:
         numbers["names"] = names
         line += f"; named: {_some(list(dict.fromkeys(names.values())))}"
-    return Outcome("searched", key, line, numbers)
+    return Outcome("searched", key, *_with_others(line, numbers, adata.n_obs - n_cells, "without an answer"))
 
 
+def _with_others(line: str, numbers: dict[str, Any], n_others: int, what: str) -> tuple[str, dict[str, Any]]:
+    """Add the cells without a value, such as those that were joined later."""
+    if n_others:
+        return f"{line}; {_count(n_others, 'cell')} {what}", {**numbers, what.replace(" ", "_"): n_others}
+    return line, numbers
+
+
+#: Value of a column that says whether a cell is novel, as stored or as text, to its state.
+_STATES = {True: "novel", "True": "novel", False: "known", "False": "known"}
 #: Slot of records to what says in words what one of them records.
 _KINDS: dict[str, Callable[[AnnData | MuData, str, Mapping[str, Any]], Outcome | None]] = {
     _keys.EMBEDDINGS: _embedding,
