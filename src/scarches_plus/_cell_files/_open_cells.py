@@ -80,7 +80,10 @@ def _require_files(place: Path, matrix: Any) -> None:
         n_files = -(-array.shape[0] // (array.shards or array.chunks)[0])
         found = sum(file.is_file() and file.name not in DESCRIPTIONS for file in (place / name).rglob("*"))
         if found < n_files:
-            message = f"{place.name}/{name} has {found} of its {n_files} files (zeros that are stored have none: eliminate_zeros() before writing)"
+            message = (
+                f"{place.name}/{name} has {found} of its {n_files} files (zeros that are stored have none: "
+                "eliminate_zeros() before writing)"
+            )
             raise ValueError(message)
 
 
