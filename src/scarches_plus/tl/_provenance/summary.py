@@ -203,7 +203,7 @@ def _novel(adata: AnnData | MuData, key: str, record: Mapping[str, Any]) -> Outc
     states = _counts(adata.obs[state]) if state in adata.obs else _counts(adata.obs[key].map(_STATES.get))
     clusters = _counts(adata.obs[cluster]) if cluster in adata.obs else {}
     n_cells = sum(states.values())
-    numbers = {
+    numbers: dict[str, Any] = {
         "cells": n_cells,
         "judged": True,
         "novel": states.get("novel", 0),
