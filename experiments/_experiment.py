@@ -47,7 +47,7 @@ class Claim:
     paper
         The paper's figure, if it prints one.
     asserted
-        False for what does not hold here: it is shown, and fails nothing.
+        False for what does not hold here, or says little: it is shown, and fails nothing.
     """
 
     statement: str
@@ -122,8 +122,11 @@ def summary(claims: list[list[Claim]]) -> pd.DataFrame:
     for same in zip(*claims, strict=True):
         effects = [one.effect for one in same]
         held = sum(one.holds for one in same)
-        not_asserted = "does not hold here" if held == 0 else "not in every seed"
-        verdict = "holds" if held == len(same) else "FAILS" if same[0].asserted else not_asserted
+        if same[0].asserted:
+            verdict = "holds" if held == len(same) else "FAILS"
+        else:
+            some = "holds, not asserted" if held == len(same) else "not in every seed"
+            verdict = some if held else "does not hold here"
         rows.append(
             {
                 "claim": same[0].statement,

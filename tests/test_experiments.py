@@ -77,13 +77,14 @@ def test_every_seed_has_to_hold():
             Claim("rises", 1.0 - options.seed, 0.5),
             Claim("told", -1.0, asserted=False),
             Claim("now and then", 0.5 - options.seed, asserted=False),
+            Claim("by luck", 1.0, asserted=False),
         ]
 
     table, claims = measure(run, options(seeds=[0, 1]))
     assert table["seed"].tolist() == [0, 1]
     rows = summary(claims).set_index("claim")
     assert rows.loc["rises", ["effect", "lowest", "margin"]].tolist() == [0.5, 0.0, 0.5]
-    assert rows[""].tolist() == ["FAILS", "does not hold here", "not in every seed"]
+    assert rows[""].tolist() == ["FAILS", "does not hold here", "not in every seed", "holds, not asserted"]
     with pytest.raises(ClaimError, match=r"rises: 0\.000 is not above 0\.5"):
         require(claims)
     require(claims[:1])

@@ -188,7 +188,7 @@ def _labels(adata: AnnData | MuData, key: str, record: Mapping[str, Any]) -> Out
     counts = _counts(adata.obs[column])
     n_cells = sum(counts.values())
     share = counts.pop(str(record.get("unknown_category", _keys.UNKNOWN)), 0) / max(n_cells, 1)
-    numbers = {"cells": n_cells, "unknown": share, "labels": counts}
+    numbers: dict[str, Any] = {"cells": n_cells, "unknown": share, "labels": counts}
     line = f"labelled {n_cells:,} cells ({column}): {_count(len(counts), 'type')}, {_percent(share)} unknown"
     return Outcome("labelled", column, *_with_others(line, numbers, adata.n_obs - n_cells, "without a label"))
 
