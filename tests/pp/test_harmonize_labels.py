@@ -356,7 +356,7 @@ def test_labels_that_look_like_numbers_or_nothing_survive_a_file(tmp_path):
     assert back.apply(labels, "1").tolist() == harmony.apply(labels, "1").tolist()
     (tmp_path / "guarded.csv").write_text((tmp_path / "labels.csv").read_text().replace("+T", "'+T"))
     assert sp.pp.LabelHarmony.read(tmp_path / "guarded.csv").table["label"].tolist() == harmony.table["label"].tolist()
-    with pytest.raises(FileNotFoundError, match="nowhere.csv is not a file"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv is not a file"):
         sp.pp.LabelHarmony.read(tmp_path / "nowhere.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"other\.csv: "):
