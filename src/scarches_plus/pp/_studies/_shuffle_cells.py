@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -89,7 +89,7 @@ class _Piles:
         """Read the piles, each in order, and remove them."""
         for pile in range(-(-self._n_cells // self._n_each)):
             files = {what: self._file(what, pile) for what in ("positions", "sizes", "indices", "data")}
-            types = {"positions": np.int64, "sizes": np.int64, "indices": np.int32, "data": self._dtype}
+            types: dict[str, Any] = {"positions": np.int64, "sizes": np.int64, "indices": np.int32, "data": self._dtype}
             read = {what: np.fromfile(file, types[what]) for what, file in files.items()}
             for file in files.values():
                 file.unlink()
