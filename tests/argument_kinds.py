@@ -7,7 +7,7 @@ KINDS = {
     "adata": "cells", "reference": "cells", "query": "cells", "model": "model", "hierarchy": "mapping",
     "drift_cells": "cells?", "mapped": "model", "path": "path", "bundle": "path", "folder": "path", "index": "paths",
     "name": "name", "cache_dir": "path?", "what": "model", "prefix": "name?", "token": None,
-    "labels_key": "name", "batch_key": "name", "layer": "name?", "use_rep": "name", "unknown_category": "name",
+    "labels_key": "name", "batch_key": "name", "layer": "name?", "use_rep": "name", "unknown_category": "name", "assess_reference.unknown_category": "name?",
     "unlabeled_category": "name", "groupby": "name", "novel_key": "name?", "sample_key": "name?", "role_key": "name",
     "key": "name", "predictions": "name?", "predicted_key": "name?", "uncertainty_key": "name?", "cluster_key": "name",
     "reference_layer": "name?", "protein_key": "name?", "before": "name?", "rows": "name", "columns": "name", "key_added": "slot",

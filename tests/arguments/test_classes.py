@@ -154,6 +154,7 @@ METHODS = {
     "pp.LabelTree.node_probabilities": (
         tree, {"probabilities": np.ones((3, 3))}, {"probabilities": "array", "labels": "names?"}
     ),
+    "pp.LabelHarmony.read": (lambda: sp.pp.LabelHarmony, {"path": "nowhere.csv"}, {"path": "path"}),
     "pp.LabelHarmony.apply": (
         harmony, {"labels": ["a"], "studies": "s"}, {"labels": "values", "studies": "name or names"},
     ),

@@ -118,6 +118,16 @@ def test_scanvi_trains_on_labelled_cells_of_windows(tmp_path, small_windows, eng
     assert (model.predict()[hidden] == truth[hidden]).mean() > 0.95
 
 
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_labelled_cells_that_drop_last_leaves_out_are_told(tmp_path, small_windows):
+    adata = cells(240)
+    adata.obs["cell_type"] = np.where(np.arange(240) < 24, adata.obs["cell_type"].astype(str), "Unknown")
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    options = {**QUIET, "batch_size": 40, "engine": "scvi", "datasplitter_kwargs": {"drop_last": True}}
+    with pytest.raises(ValueError, match=r"\d labelled cells are less than a minibatch.*drop_last"):
+        built(tmp_path / "cells.h5ad", "scanvi", epochs=1, train_kwargs=options)
+
+
 @pytest.mark.parametrize("strategy", ["condition", "all"])
 def test_a_query_from_disk_maps_as_in_memory(tmp_path, strategy):
     reference, query = split(cells(360), "batch2")

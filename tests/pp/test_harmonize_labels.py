@@ -345,6 +345,24 @@ def test_the_table_goes_to_a_file_and_back(tmp_path):
     assert back.apply(["macrophage"], "1").tolist() == ["macrophage"]
 
 
+def test_labels_that_look_like_numbers_or_nothing_survive_a_file(tmp_path):
+    labels = ["NA", "1", "01", "+T", "None", "B cell"]
+    harmony = sp.pp.harmonize_labels({"1": labels})
+    harmony.table.to_csv(tmp_path / "labels.csv", index=False)
+    back = sp.pp.LabelHarmony.read(tmp_path / "labels.csv")
+    for column in ("study", "label", "proposal", "status", "n_cells", "score"):
+        assert back.table[column].tolist() == harmony.table[column].tolist()
+    assert str(back) == str(harmony)
+    assert back.apply(labels, "1").tolist() == harmony.apply(labels, "1").tolist()
+    (tmp_path / "guarded.csv").write_text((tmp_path / "labels.csv").read_text().replace("+T", "'+T"))
+    assert sp.pp.LabelHarmony.read(tmp_path / "guarded.csv").table["label"].tolist() == harmony.table["label"].tolist()
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv is not a file"):
+        sp.pp.LabelHarmony.read(tmp_path / "nowhere.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"other\.csv: "):
+        sp.pp.LabelHarmony.read(tmp_path / "other.csv")
+
+
 def test_two_labels_of_a_study_that_become_one_are_told():
     harmony = sp.pp.harmonize_labels({"a": ["T cells", "T-cell"], "b": ["T cell"] * 3})
     (conflict,) = harmony.conflicts

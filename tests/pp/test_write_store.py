@@ -1,9 +1,14 @@
 """Many files become one shuffled store with the genes of all."""
 
+import errno
+import os
+
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from scipy import sparse
 from small_models import cells
 
@@ -112,6 +117,40 @@ def test_nothing_is_overwritten_unasked(studies, tmp_path):
     with pytest.raises(FileExistsError, match="no zarr store"):
         sp.pp.write_store(given["b"], tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+def test_anndata_of_any_zarr_format_may_be_replaced_and_other_zarr_not(studies, tmp_path):
+    _, given = studies
+    copy = tmp_path / "copy.zarr"
+    anndata.read_zarr(given["b"]).write_zarr(copy)
+    sp.pp.write_store(given["a"], copy, overwrite=True)
+    assert set(anndata.read_zarr(copy).obs["study"]) == {"a"}
+    zarr.create_array(tmp_path / "image.zarr", shape=(3,), dtype="i4")[:] = 1
+    with pytest.raises(FileExistsError, match="no zarr store of AnnData"):
+        sp.pp.write_store(given["a"], tmp_path / "image.zarr", overwrite=True)
+    assert (zarr.open_array(tmp_path / "image.zarr")[:] == 1).all()
+
+
+def test_files_of_one_name_need_keys(studies, tmp_path):
+    _, given = studies
+    (tmp_path / "other").mkdir()
+    cells(60).write_h5ad(tmp_path / "other" / "a.h5ad")
+    files = [given["a"], tmp_path / "other" / "a.h5ad"]
+    with pytest.raises(ValueError, match=r"several files are called \['a'\].*keys="):
+        sp.pp.write_store(files, tmp_path / "store.zarr")
+    written = anndata.read_zarr(sp.pp.write_store(files, tmp_path / "store.zarr", keys=["one", "two"]))
+    assert set(written.obs["study"]) == {"one", "two"}
+
+
+def test_too_many_open_files_are_no_damage(studies, tmp_path, monkeypatch):
+    _, given = studies
+
+    def none_left(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(h5py, "File", none_left)
+    with pytest.raises(OSError, match=r"as many files open as it may.*ulimit -n"):
+        sp.pp.open_cells(given["a"])
 
 
 def test_what_fails_on_the_way_leaves_nothing(studies, tmp_path, small_windows, monkeypatch):

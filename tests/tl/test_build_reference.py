@@ -207,6 +207,13 @@ def test_a_reference_of_the_genes_that_vary():
         sp.tl.build_reference(ref, "batch", n_top_genes=50, **FAST)
 
 
+def test_genes_that_cannot_be_chosen_are_told_with_advice_that_works():
+    few = cells(30)
+    with pytest.raises(ValueError, match=r"min_cells=.*sp\.pp\.select_genes\(adata, 'batch', n, min_cells=") as told:
+        sp.tl.build_reference(few, "batch", n_top_genes=15, **FAST)
+    assert "adata[:, list(selection.genes)]" in str(told.value)
+
+
 def test_a_reference_of_genes_that_vary_with_proteins():
     ref, _ = (for_recipe("totalvi", part) for part in split(cells(), "batch2"))
     model = sp.tl.build_reference(ref, "batch", recipe="totalvi", n_top_genes=15, **FAST)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -18,6 +20,8 @@ from ._zarr_arrays import DESCRIPTIONS
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: What systems and HDF5 say of too many open files.
+_TOO_MANY = os.strerror(errno.EMFILE)
 #: Slots that are read into memory; graphs of cells (obsp) and raw are left out.
 _READ = ("uns", "obsm", "varm")
 
@@ -37,6 +41,19 @@ def open_cells(path: str | Path) -> AnnData:
     OSError
         If it is not there or cannot be read.
     """
+    try:
+        return _open(path)
+    except (OSError, ValueError) as error:
+        if _TOO_MANY not in str(error):
+            raise
+        message = (
+            f"{path} cannot be opened: this process has as many files open as it may. Allow more (ulimit -n 4096), "
+            "or join the files in two steps"
+        )
+        raise OSError(message) from error
+
+
+def _open(path: str | Path) -> AnnData:
     kind = kind_of(path)
     path = resolved(path)
     if kind not in {"h5ad", "zarr"}:
@@ -81,8 +98,8 @@ def _require_files(place: Path, matrix: Any) -> None:
         found = sum(file.is_file() and file.name not in DESCRIPTIONS for file in (place / name).rglob("*"))
         if found < n_files:
             message = (
-                f"{place.name}/{name} has {found} of its {n_files} files (zeros that are stored have none: "
-                "eliminate_zeros() before writing)"
+                f"{place.name}/{name} has {found} of its {n_files} files (stored zeros have none: eliminate_zeros() "
+                "before writing)"
             )
             raise ValueError(message)
 

@@ -11,10 +11,13 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._arguments import at_home
 from scarches_plus._cells import names_of, texts_of
 from scarches_plus._text import for_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import ArrayLike
 
 #: Columns of a table, in this order.
@@ -29,7 +32,7 @@ STATUS = ("apply", "check", "keep")
 class LabelHarmony:
     """Proposals for the names of labels: a table to read, edit and apply.
 
-    Result of :func:`harmonize_labels`; ``LabelHarmony(pd.read_csv("edited.csv"))`` takes an edited table back.
+    Result of :func:`harmonize_labels`; :meth:`read` takes an edited table back.
 
     Attributes
     ----------
@@ -65,6 +68,45 @@ class LabelHarmony:
             message = f"the table has several rows for label {twice['label'].iloc[0]!r} of {twice['study'].iloc[0]!r}"
             raise ValueError(message)
         self._require_names()
+
+    @classmethod
+    def read(cls, path: str | Path) -> LabelHarmony:
+        """Read a table that was written as CSV and edited; labels such as "NA", "1" and "+" stay as they are spelt.
+
+        Parameters
+        ----------
+        path
+            CSV file: ``harmony.table.to_csv(path, index=False)``, or what the command ``labels`` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there.
+        ValueError
+            If it is no such table; the message names the file.
+        TypeError
+            If `path` is no path.
+
+        Examples
+        --------
+        >>> import scarches_plus as sp
+        >>> harmony = sp.pp.harmonize_labels({"a": ["T cells"], "b": ["T-cell"]})
+        >>> harmony.table.to_csv("labels.csv", index=False)  # doctest: +SKIP
+        >>> harmony = sp.pp.LabelHarmony.read("labels.csv")  # doctest: +SKIP
+        """
+        path = at_home(check.path("path", path))
+        if not path.is_file():
+            message = f"{path} is not a file; write the table first: harmony.table.to_csv({str(path)!r}, index=False)"
+            raise FileNotFoundError(message)
+        try:
+            written = pd.read_csv(path, dtype=str, keep_default_na=False)
+            table = written.replace(r"^'(?=[=+\-@])", "", regex=True)  # as for_csv guards formulas
+            for column in {"n_cells", "score"} & set(table):
+                table[column] = pd.to_numeric(table[column].replace("", np.nan))
+            return cls(table)
+        except ValueError as error:
+            message = f"{path}: {error}"
+            raise ValueError(message) from error
 
     @property
     def conflicts(self) -> tuple[str, ...]:

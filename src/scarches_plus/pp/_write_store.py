@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import zarr
 from anndata import AnnData
 
 from scarches_plus import _arguments as check
@@ -147,6 +148,9 @@ def _opened(adatas: Any, keys: Any) -> tuple[Any, Any]:
     adatas = check.names("adatas", adatas, of=object, least=1)
     if keys is None:
         keys = [Path(one).stem if isinstance(one, str | Path) else str(i) for i, one in enumerate(adatas)]
+        if twice := sorted({name for name in keys if keys.count(name) > 1}):
+            message = f"several files are called {twice[:5]}, and files name their studies: pass keys=, a name for each"
+            raise ValueError(message)
     return [_one(study) for study in adatas], keys
 
 
@@ -166,7 +170,11 @@ def _kept(joined: JoinedStudies, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _no_store(folder: Path) -> str | None:
-    """Say why a folder may not be replaced: it is no store."""
-    if (folder / "zarr.json").is_file() or not any(folder.iterdir()):
+    """Say why a folder may not be replaced: it is no store, nor other AnnData."""
+    if not any(folder.iterdir()):
         return None
-    return "it holds no zarr store"
+    try:
+        kind = zarr.open_group(folder, mode="r").attrs.get("encoding-type")
+    except (OSError, ValueError, KeyError, TypeError):
+        kind = None
+    return None if kind == "anndata" else "it holds no zarr store of AnnData"

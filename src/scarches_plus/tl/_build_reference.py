@@ -28,7 +28,7 @@ from scarches_plus._cells import (
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.pp import check_query, open_cells, select_genes
+from scarches_plus.pp import QueryError, check_query, open_cells, select_genes
 
 from ._provenance._embedding_record import write_embedding
 from ._provenance.summary import tell_outcome
@@ -294,7 +294,18 @@ def _with_proteins(spec: ReferenceSpec, adata: AnnData | MuData, protein_key: st
 def _variable_genes(adata: AnnData | MuData, spec: ReferenceSpec, n: int) -> tuple[str, ...]:
     genes = gene_cells(adata, spec)
     n = check.whole("n_top_genes", n, least=1, most=max(1, genes.n_vars))
-    return select_genes(genes, str(spec.batch_key), n, layer=spec.layer, inplace=False).genes
+    try:
+        return select_genes(genes, str(spec.batch_key), n, layer=spec.layer, inplace=False).genes
+    except QueryError:
+        raise
+    except ValueError as error:  # whose advice names arguments of select_genes
+        layer = f", layer={spec.layer!r}" if spec.layer else ""
+        message = (
+            f"n_top_genes={n}: {error}. To choose genes otherwise, call selection = sp.pp.select_genes(adata, "
+            f"{spec.batch_key!r}, n, min_cells=..., flavor=...{layer}) and pass adata[:, list(selection.genes)] "
+            "without n_top_genes"
+        )
+        raise ValueError(message) from error
 
 
 def _require_labels(

@@ -205,12 +205,7 @@ def _edited(table: Path) -> pp.LabelHarmony:
     if not path.is_file():
         message = f"{path} is not a file; the command labels writes such a table without --table"
         raise FileNotFoundError(message)
-    try:
-        written = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return pp.LabelHarmony(written.replace(r"^'(?=[=+\-@])", "", regex=True))  # as for_csv guards formulas
-    except ValueError as error:
-        message = f"{path}: {error}"
-        raise ValueError(message) from error
+    return pp.LabelHarmony.read(path)
 
 
 def _check(

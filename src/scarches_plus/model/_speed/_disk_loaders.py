@@ -77,6 +77,11 @@ class SemiSupervisedDiskLoader(SemiSupervisedDataLoader):
         These cells on disk.
     indices, n_samples_per_label, **options
         As in scvi-tools.
+
+    Raises
+    ------
+    ValueError
+        If the labelled cells are less than a minibatch, and ``drop_last`` leaves them out.
     """
 
     dataloaders: list[Any]
@@ -91,14 +96,27 @@ class SemiSupervisedDiskLoader(SemiSupervisedDataLoader):
     ) -> None:
         self._cells, self._options = cells, options
         super().__init__(manager, n_samples_per_label, indices, batch_size=options["batch_size"])
-        self.dataloaders = [DiskLoader(cells, one.indices, **options) for one in self.dataloaders]
+        everything, labelled = (one.indices for one in self.dataloaders)
+        self.dataloaders = [DiskLoader(cells, everything, **options), self._labelled(labelled)]
         self.largest_dl = self.dataloaders[0]
 
     def resample_labels(self) -> None:
         """Draw labelled cells anew."""
-        self.dataloaders[1] = DiskLoader(self._cells, self.subsample_labels(), **self._options)
+        self.dataloaders[1] = self._labelled(self.subsample_labels())
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], ...]]:
         everything, labelled = self.dataloaders
+        if not len(labelled):
+            return iter(())
         # not itertools.cycle, which keeps what it has seen
         return zip(everything, chain.from_iterable(repeat(labelled)), strict=False)
+
+    def _labelled(self, indices: np.ndarray) -> DiskLoader:
+        loader = DiskLoader(self._cells, indices, **self._options)
+        if len(indices) and not len(loader):
+            message = (
+                f"{len(indices)} labelled cells are less than a minibatch, which drop_last leaves out: train without "
+                f"drop_last, or with batch_size={len(indices)} or less"
+            )
+            raise ValueError(message)
+        return loader
