@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import copyfile
 from typing import TYPE_CHECKING
 
 from scarches_plus._cell_files import read_cells
@@ -75,7 +76,7 @@ def pbmc3k(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
     with private_folder(archive) as folder:
         for name, path in unpack_files(archive, folder, (".mtx", ".tsv")).items():
             if name in _MATRIX:
-                path.rename(folder / name)
+                copyfile(path, folder / name)
         adata = read_cells(folder)
     barcodes = processed.obs_names.astype(str)
     if missing := len(barcodes.difference(adata.obs_names)):
