@@ -1,4 +1,4 @@
-"""What the experiments share: arguments, seeds, reading cells, training, printing and asserting.
+"""Parse arguments, read cells, train models, print and assert claims, for all experiments.
 
 A script offers ``run(options)``, which measures once, for ``options.seed``, and returns a table and its claims.
 ``main`` runs it for every seed, prints both, and exits with 1 if a claim does not hold.

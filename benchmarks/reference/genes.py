@@ -1,4 +1,4 @@
-"""How many genes a reference needs, and how to choose them: accuracy of labels on batches left out in turn.
+"""Compare numbers of genes, and ways to choose them, by accuracy of labels on batches left out in turn.
 
     OMP_NUM_THREADS=1 python benchmarks/reference/genes.py FILE.h5ad --batch-key batch --labels-key cell_type
 

@@ -27,7 +27,7 @@ _FILES = {
 
 
 def kang(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
-    """Blood cells of eight donors, one half stimulated by interferon beta: 24,673 cells.
+    """Load blood cells of eight donors, one half stimulated by interferon beta: 24,673 cells.
 
     The case-control setting of the guide's tables, of which the sets ``kang_*`` are parts
     (``benchmarks/data/build.py`` cuts them). 38 MB, downloaded on first use and kept. Never fetched from here: the

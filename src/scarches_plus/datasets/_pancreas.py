@@ -34,7 +34,7 @@ _FILES = {
 
 
 def pancreas(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
-    """Human pancreatic islets: 16,382 cells by nine technologies.
+    """Load human pancreatic islets: 16,382 cells by nine technologies.
 
     The pancreas task of the scIB benchmark [1]_, on which CLCVAE was evaluated [2]_. The scArches preprint of 2020 took
     other cells: five studies, 15,681 cells, from Scanorama's data. About 300 MB, downloaded from figshare on first use

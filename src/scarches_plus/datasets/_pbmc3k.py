@@ -42,7 +42,7 @@ _MATRIX = ("matrix.mtx", "barcodes.tsv", "genes.tsv")
 
 
 def pbmc3k(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
-    """Blood cells of one donor by 10x Genomics: 2,638 cells with scanpy's labels.
+    """Load blood cells of one donor by 10x Genomics: 2,638 cells with scanpy's labels.
 
     Counts are 10x Genomics' own, labels those of scanpy's tutorial: clusters named by their markers. Two files, 33 MB,
     downloaded on first use and kept. Never fetched from here: addresses and checksums are those that scanpy and others

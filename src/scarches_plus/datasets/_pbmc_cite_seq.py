@@ -35,7 +35,7 @@ _FILES = {
 
 
 def pbmc_cite_seq(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
-    """Blood cells with 14 surface proteins, two runs of 10x Genomics: 10,849 cells.
+    """Load blood cells with 14 surface proteins, two runs of 10x Genomics: 10,849 cells.
 
     The example data of totalVI. They stand in for scANVI's PBMC-CITE (Fig. 5; 8,617 other cells, GSE100866), to which
     no file with genes, proteins and labels together could be named. Two files, 43 MB, downloaded on first use and

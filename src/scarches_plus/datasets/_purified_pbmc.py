@@ -25,7 +25,7 @@ _FILES = {
 
 
 def purified_pbmc(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
-    """Blood cells sorted by surface markers: labels by experiment, not by computation.
+    """Load blood cells sorted by surface markers: labels by experiment, not by computation.
 
     scANVI's PBMC-sorted (Fig. 5 and 6), as its authors' group publishes it for scvi-tools. Downloaded on first use and
     kept. Never fetched from here: the address is that of ``scvi.data.purified_pbmc_dataset``; no checksum is

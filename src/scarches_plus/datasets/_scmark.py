@@ -28,7 +28,7 @@ _FILES = {
 
 
 def scmark(*, cache_dir: str | os.PathLike[str] | None = None) -> dict[str, AnnData]:
-    """Human studies of many tissues with labels in one vocabulary, on which BA-scVI was developed.
+    """Load human studies of many tissues with labels in one vocabulary, on which BA-scVI was developed.
 
     About 400 MB, downloaded from Zenodo on first use and kept, and unpacked at each call, which takes a minute or two.
     Never fetched from here: address and names of columns are those of a public script of BA-scVI's authors; Zenodo's

@@ -27,7 +27,7 @@ _FILES = {
 
 
 def tabula_muris_senis(*, cache_dir: str | os.PathLike[str] | None = None) -> AnnData:
-    """Cells of mice from 1 to 30 months by tissue, by Smart-seq2; those of 3 months are Tabula Muris.
+    """Load Tabula Muris Senis: mice of 1 to 30 months by tissue (Smart-seq2); those of 3 months are Tabula Muris.
 
     The atlas on which scArches maps Tabula Muris (Fig. 3a-g); the paper takes the droplet half as well, whose address
     could not be verified. Some GB, downloaded from figshare on first use and kept. Never fetched from here: the

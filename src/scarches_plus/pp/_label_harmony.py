@@ -110,7 +110,7 @@ class LabelHarmony:
 
     @property
     def conflicts(self) -> tuple[str, ...]:
-        """What to decide: labels in doubt, labels that nothing matches, and labels of one study that become one."""
+        """Return labels to decide on: uncertain or missing matches, and labels of one study that become one."""
         found = []
         for row in self.table[self.table["status"] == "check"].to_dict("records"):
             doubt = f" ({row['how']}, {row['score']:.2f})" if row.get("how") else ""

@@ -32,7 +32,7 @@ BLOCKS_OF_WINDOW = 64
 
 
 class DiskCells:
-    """Cells of a model whose counts lie on disk, everything else of them in memory.
+    """Read the cells of a model with counts on disk and everything else in memory.
 
     Parameters
     ----------

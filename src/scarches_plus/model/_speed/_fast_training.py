@@ -298,7 +298,7 @@ def _extend_history(model: Any, records: Mapping[str, Sequence[float]]) -> None:
 
 
 class _Cells:
-    """Cells of a model with what of them never changes, kept if it is needed more than once.
+    """Cells of a model, with the projections and constants that training does not change.
 
     Counts on disk are taken into memory if they are few, as they are stored.
     """

@@ -31,7 +31,7 @@ _MOST_WORDS = 6
 
 @dataclass(frozen=True)
 class Match:
-    """What a label matches.
+    """Match of a label: names, and how they were found.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Match:
 
     @property
     def sure(self) -> bool:
-        """Whether the match needs no second look."""
+        """Return whether the match is sure enough to be applied."""
         return self.how in SURE and len(self.names) == 1
 
 
