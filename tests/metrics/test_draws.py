@@ -26,3 +26,9 @@ def test_every_cell_is_equally_likely_to_be_drawn():
     assert all(len(set(draw.tolist())) == 4 for draw in draws)
     shares = np.bincount(np.concatenate(draws), minlength=10) / 3000
     np.testing.assert_allclose(shares, 0.4, atol=5 * np.sqrt(0.24 / 3000))
+
+
+def test_cells_of_small_strata_are_as_likely_to_be_drawn_as_others():
+    batches, labels = np.array([0] * 9 + [1]), np.array([0] * 6 + [1, 1, 2, 2])
+    draws = np.concatenate([stratified_draw(batches, labels, 4, seed) for seed in range(3000)])
+    np.testing.assert_allclose(np.bincount(draws, minlength=10) / 3000, 0.4, atol=5 * np.sqrt(0.24 / 3000))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_neighbors import nearest_others
+from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
 from scarches_plus.metrics import KNIScore, kni
@@ -412,3 +413,11 @@ def test_drawn_cells_take_given_neighbours():
     assert given.score == searched.score
     with pytest.raises(ValueError, match="n_scored=401 cells cannot be drawn from 400 labelled ones"):
         kni(*data, k=15, n_scored=401)
+
+
+def test_the_interval_is_wilsons_for_what_the_population_adds():
+    """Half of a finite population says as much as twice so many cells of an endless one."""
+    data = example(400, shift=0.8)
+    drawn = kni(*data, k=15, n_scored=200, rng=0)
+    expected = binomtest(round(drawn.score * 400), 400).proportion_ci(0.95, method="wilson")
+    assert drawn.interval == pytest.approx((expected.low, expected.high))
