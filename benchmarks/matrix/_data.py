@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._normalize import log_normalized
+from ._study import UNKNOWN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from ._config import Data
-
-UNKNOWN = "Unknown"
-
 
 def reference_and_query(data: Data, folder: Path | None, seed: int, fraction: float = 1.0) -> tuple[AnnData, AnnData]:
     """Return reference and query of a data set, on the genes that vary most in the reference.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._rows import read_rows
+from ._rows import COSTS, read_rows
 from ._scores import EXTRA, SCORES
 from ._table import interval, of_matrix, succeeded
 
@@ -53,16 +53,16 @@ def unknown(rows: pd.DataFrame) -> Figure:
 
 
 def sizes(rows: pd.DataFrame) -> Figure:
-    """scArches, Fig. 2f-h: mixing and preservation over the number of cells, mean and standard deviation."""
+    """scArches, Fig. 2f-h: mixing, preservation and cost over the number of cells, mean and standard deviation."""
     import matplotlib.pyplot as plt
 
     smaller = rows[rows["fraction"] < 1]
     pairs = set(zip(smaller["data"], smaller["method"], strict=True))
     rows = rows[[pair in pairs for pair in zip(rows["data"], rows["method"], strict=True)]]
     rows = rows.assign(**{"joint cells": rows["reference cells"] + rows["query cells"]})
-    names, scores = _unique(rows["data"]), ("EBM", "neighbour preservation")
+    names, scores = _unique(rows["data"]), ("EBM", "neighbour preservation", "query CPU seconds")
     figure, axes = plt.subplots(
-        len(scores), len(names), figsize=(1.8 + 3.4 * len(names), 5.6), squeeze=False, sharex="col", sharey="row",
+        len(scores), len(names), figsize=(1.8 + 3.4 * len(names), 2.8 * len(scores)), squeeze=False, sharex="col", sharey="row",
         layout="constrained",
     )  # fmt: skip
     styles = _styles(_unique(rows["method"]))
@@ -81,6 +81,8 @@ def sizes(rows: pd.DataFrame) -> Figure:
             ax.set_xscale("log")
             ax.set_xticks(ticks, [f"{size:,.0f}" for size in ticks])
             ax.minorticks_off()
+            if score in COSTS:
+                ax.set_yscale("log")
             ax.set(title=name if not line else "", ylabel="" if column else score)
         axes[-1, column].set_xlabel("cells")
     _legend(figure, axes[0, 0])

@@ -95,6 +95,33 @@ def zero_shot(
     return Mapped(before, study.query.obsm["X_scarches"], before, trained=0)
 
 
+def de_novo(study: Study, *, recipe: str, model_kwargs: dict | None = None) -> Mapped:
+    """Integrate reference and query anew, as if there were no reference; labels of the query are hidden."""
+    import scarches_plus as sp
+
+    labels_key = "cell_type" if sp.model.RECIPES[recipe].model == "SCANVI" else None
+    cells = study.together()
+    study.seed_all()
+    with study.timed("query"):
+        model = sp.tl.build_reference(
+            cells,
+            "batch",
+            labels_key,
+            recipe=recipe,
+            model_kwargs=model_kwargs,
+            max_epochs=study.epochs,
+            train_kwargs=QUIET,
+        )
+    labels, uncertainty = own_labels(model)
+    of_query = slice(study.reference.n_obs, None)
+    return study.split(
+        cells.obsm["X_scarches"],
+        labels=None if labels is None else labels[of_query],
+        uncertainty=None if uncertainty is None else uncertainty[of_query],
+        trained=sum(values.numel() for values in model.module.parameters()),
+    )
+
+
 def penalties_of(described: dict[str, dict] | None) -> tuple:
     """Make penalties of ``{"MMD": {"weight": 10}}``."""
     import scarches_plus as sp
@@ -120,4 +147,5 @@ def _loaded(study: Study, **options: Any) -> Any:
 OURS = {
     "surgery": Method(surgery, train_reference),
     "zero_shot": Method(zero_shot, train_reference),
+    "de_novo": Method(de_novo),
 }

@@ -15,8 +15,6 @@ from ._study import Mapped, Method
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anndata import AnnData
-
     from ._study import Study
 
 #: What scvi-tools' tutorial on scArches sets for references.
@@ -85,7 +83,13 @@ def _weights(model: Any) -> dict[str, np.ndarray]:
 def pca(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
     """Principal components of reference and query together: no integration."""
     with study.timed("query"):
-        return _split(_together(study, n_comps), study)
+        return study.split(_components(study, n_comps))
+
+
+def combat(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
+    """ComBat of scanpy on reference and query together, then principal components."""
+    with study.timed("query"):
+        return study.split(_components(study, n_comps, combat=True))
 
 
 def pca_projected(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
@@ -110,14 +114,14 @@ def harmony(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
     from harmonypy import run_harmony
 
     with study.timed("query"):
-        components = _together(study, n_comps)
-        batches = {"batch": _joint(study).obs["batch"].to_numpy()}
+        components = _components(study, n_comps)
+        batches = {"batch": study.together().obs["batch"].to_numpy()}
         result = run_harmony(
             components, batches, "batch", random_state=study.seed, ncores=1, verbose=False, **TO_CONVERGENCE
         )
         corrected = np.asarray(result.Z_corr)
         corrected = corrected if len(corrected) == len(components) else corrected.T
-    return _split(corrected, study)
+    return study.split(corrected)
 
 
 def symphony(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
@@ -156,7 +160,7 @@ def scanorama(study: Study, *, dimred: int = 100) -> Mapped:
     from scipy.sparse import csr_matrix
 
     with study.timed("query"), redirect_stdout(StringIO()):
-        cells = log_normalized(_joint(study))
+        cells = log_normalized(study.together())
         parts = [cells[cells.obs["batch"] == batch] for batch in cells.obs["batch"].unique()]
         embedded, _ = package.integrate(
             [csr_matrix(part.X) for part in parts],
@@ -168,7 +172,7 @@ def scanorama(study: Study, *, dimred: int = 100) -> Mapped:
     joint = np.empty((cells.n_obs, embedded[0].shape[1]))
     for part, values in zip(parts, embedded, strict=True):
         joint[cells.obs_names.get_indexer(part.obs_names)] = values
-    return _split(joint, study)
+    return study.split(joint)
 
 
 def cellmapper(study: Study, *, n_comps: int = N_COMPS) -> Mapped:
@@ -210,16 +214,14 @@ def celltypist(study: Study) -> Mapped:
     )
 
 
-def _joint(study: Study) -> AnnData:
-    import anndata
-
-    return anndata.concat([study.reference, study.query], index_unique="-", keys=["reference", "query"])
-
-
-def _together(study: Study, n_comps: int) -> np.ndarray:
+def _components(study: Study, n_comps: int, *, combat: bool = False) -> np.ndarray:
+    """Return principal components of all cells."""
     import scanpy as sc
 
-    cells = log_normalized(_joint(study))
+    cells = log_normalized(study.together())
+    if combat:
+        cells.X = cells.X.toarray()
+        sc.pp.combat(cells, key="batch")
     sc.pp.scale(cells, max_value=LARGEST_VALUE)
     sc.pp.pca(cells, n_comps=_possible(n_comps, *cells.shape), random_state=study.seed)
     return cells.obsm["X_pca"]
@@ -229,14 +231,11 @@ def _possible(n_comps: int, *sizes: int) -> int:
     return min(n_comps, min(sizes) - 1)
 
 
-def _split(joint: np.ndarray, study: Study) -> Mapped:
-    return Mapped(joint[: study.reference.n_obs], joint[study.reference.n_obs :])
-
-
 PEERS = {
     "scvi_tools": Method(scvi_tools, train_scvi_tools, peer="scvi-tools"),
     "pca": Method(pca),
     "pca_projected": Method(pca_projected),
+    "combat": Method(combat),
     "harmony": Method(harmony, peer="harmonypy"),
     "symphony": Method(symphony, peer="symphonypy"),
     "scanorama": Method(scanorama, peer="scanorama"),

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+#: Label of cells without one.
+UNKNOWN = "Unknown"
+
+
 @dataclass(frozen=True)
 class Mapped:
     """Reference and query, mapped.
@@ -78,6 +82,18 @@ class Study:
         yield
         for name, clock in clocks.items():
             self.costs[name] = self.costs.get(name, 0.0) + clock() - start[name]
+
+    def together(self) -> AnnData:
+        """Return all cells, those of the reference first, and labels of the query hidden."""
+        import anndata
+
+        cells = anndata.concat([self.reference, self.query], index_unique="-", keys=["reference", "query"])
+        cells.obs["cell_type"] = [*self.reference.obs["cell_type"], *[UNKNOWN] * self.query.n_obs]
+        return cells
+
+    def split(self, joint: np.ndarray, **more: Any) -> Mapped:
+        """Return the embedding of :meth:`together` in its two parts."""
+        return Mapped(joint[: self.reference.n_obs], joint[self.reference.n_obs :], **more)
 
     def trained(self, options: dict[str, Any], train: Callable[[Path], None]) -> Path:
         """Return the folder of a reference model, which ``train`` writes if it is not there yet.
