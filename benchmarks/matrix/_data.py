@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ._config import Data
 
+
 def reference_and_query(data: Data, folder: Path | None, seed: int, fraction: float = 1.0) -> tuple[AnnData, AnnData]:
     """Return reference and query of a data set, on the genes that vary most in the reference.
 

@@ -81,7 +81,7 @@ def sizes(rows: pd.DataFrame) -> Figure:
             ax.set_xscale("log")
             ax.set_xticks(ticks, [f"{size:,.0f}" for size in ticks])
             ax.minorticks_off()
-            if score in COSTS:
+            if score in COSTS and (of_data[score] > 0).any():
                 ax.set_yscale("log")
             ax.set(title=name if not line else "", ylabel="" if column else score)
         axes[-1, column].set_xlabel("cells")

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from benchmarks.matrix._config import METHODS
 from benchmarks.matrix._data import reference_and_query
 from benchmarks.matrix._figures import FIGURES, write_figures
 from benchmarks.matrix._plan import run_matrix, runs_of
 from benchmarks.matrix._read_matrix import read_matrix
 from benchmarks.matrix._rows import COLUMNS, KEY, Rows, key_of, read_rows
 from benchmarks.matrix._scores import SCORES
+from benchmarks.matrix._study import Study
 from benchmarks.matrix._table import aggregate, differences, interval, write_tables
 from scipy import stats
 
@@ -54,7 +56,7 @@ def row(method, seed=0, **values):
 # --- What a matrix file says ---
 
 
-@pytest.mark.parametrize("name", ["matrix.yaml", "matrix_shipped.yaml"])
+@pytest.mark.parametrize("name", ["matrix.yaml", "matrix_shipped.yaml", "matrix_de_novo.yaml"])
 def test_the_matrices_of_the_repository_are_valid(name):
     assert runs_of(read_matrix(HERE / name), None, Path("cache"))
 
@@ -198,6 +200,31 @@ def test_peers_that_are_not_installed_are_skipped_with_a_note(tmp_path, capsys, 
         matrix(tmp_path, methods={"Harmony": {"run": "harmony"}}, baseline=None), tmp_path / "runs.csv", cache=tmp_path
     )
     assert "Harmony: skipped, harmonypy is not installed" in capsys.readouterr().out
+
+
+def test_integrating_anew_does_not_see_the_labels_of_the_query(tmp_path):
+    """Whatever they are, the result is the same; and every cell gets its place."""
+    data = matrix(tmp_path).data["sim"]
+    found = {}
+    for name in ("own", "swapped"):
+        reference, query = reference_and_query(data, None, 0)
+        if name == "swapped":
+            query.obs["cell_type"] = query.obs["cell_type"].to_numpy()[::-1]
+        study = Study(reference, query, 0, 1, {"name": "sim", "seed": 0}, tmp_path)
+        small = {"n_hidden": 8, "n_latent": 4}
+        anew = METHODS["de_novo"].map(study, recipe="scanvi", model_kwargs=small)
+        plain = METHODS["combat"].map(study, n_comps=5)
+        assert (anew.reference.shape, anew.query.shape) == ((reference.n_obs, 4), (query.n_obs, 4))
+        assert (plain.reference.shape, plain.query.shape) == ((reference.n_obs, 5), (query.n_obs, 5))
+        assert set(anew.labels) <= set(reference.obs["cell_type"])
+        assert len(anew.labels) == query.n_obs
+        assert anew.trained > 40 * 8  # every weight, not those of a batch alone
+        assert anew.before is None  # the reference did not stay
+        assert study.costs["query CPU seconds"] > 0
+        assert "reference seconds" not in study.costs
+        found[name] = anew.query, plain.query
+    for one, other in zip(*found.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow
