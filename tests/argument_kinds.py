@@ -79,7 +79,7 @@ KINDS = {
     "map_gene_ids.to": "choice?", "map_gene_ids.species": "choice?", "map_gene_ids.table": "source?",
     "map_gene_ids.many_to_one": "choice?", "map_orthologs.to": "choice?", "map_orthologs.many_to_one": "choice?",
     "label_tree.unlabeled_category": "name", "write_index.uploads": "values",
-    "references": "paths", "host": "name", "port": "count", "allowed_hosts": "names", "upload_bytes": "size",
+    "references": "paths", "host": "name", "port": "count", "allowed_hosts": "names", "upload_bytes": "size", "n_prototypes": "size",
     "open_browser": "flag", "tell": None,
     "reference_map": "model", "presence.reference": "model", "presence.labels_key": "name?", "basis": "name", "reference_summary.basis": "name?", "parametric": "flag",
     "queries": "paths", "out": "path", "client": None, "n_jobs": "size?", "n_threads": "size", "modality": "name?",

@@ -23,6 +23,8 @@ PLACEMENT = "placement"
 PRESENCE = "presence"
 #: In it: ``obsm`` slot to the index by which neighbours in it are searched.
 NEIGHBOR_INDEX = "neighbor_index"
+#: In it: whether rows are prototypes that stand for cells.
+PROTOTYPES = "prototypes"
 #: ``obs`` column of a joint embedding: where a cell comes from.
 ROLE = "mapping_role"
 REFERENCE = "reference"

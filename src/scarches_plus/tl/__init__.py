@@ -31,6 +31,7 @@ from ._provenance.summary import Summary, summary
 from ._rank_genes import rank_genes
 from ._summary.expression_classifier import ExpressionClassifier, expression_classifier
 from ._summary.label_profiles import LabelProfiles, label_profiles
+from ._summary.reference_prototypes import reference_prototypes
 from ._summary.reference_summary import ReferenceSummary, reference_summary
 from ._transfer_labels import transfer_labels
 
@@ -67,6 +68,7 @@ __all__ = [
     "presence",
     "rank_genes",
     "reference_map",
+    "reference_prototypes",
     "reference_summary",
     "summary",
     "transfer_labels",

@@ -13,9 +13,9 @@ from scarches_plus._cells import column_of, names_of
 
 from ._expression._opinions import Opinion, opinions_for
 from ._provenance._embedding_record import embedding_of, require_same_space
-from ._provenance._reference_neighbors import neighbors_in
-from ._votes._neighbor_votes import KERNELS, Kernel, kernel_weights, vote
+from ._votes._neighbor_votes import KERNELS, Kernel, vote
 from ._votes._reference_labels import reference_labels, sizes_of
+from ._votes._voters import voters_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -113,9 +113,9 @@ def explain_labels(
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
-    neighbors = neighbors_in(reference, embedding_of(adata, use_rep)[rows], use_rep, k)
-    codes = np.asarray(labels.codes)[neighbors.indices]
-    shares = vote(codes, kernel_weights(neighbors.distances, kernel), len(names))
+    voters = voters_in(reference, embedding_of(adata, use_rep)[rows], use_rep, k)
+    codes = np.asarray(labels.codes)[voters.neighbors.indices]
+    shares = vote(codes, voters.weights(kernel), len(names))
     voted = names
     if opinion is not None:
         by_expression, names = opinion.by_expression(slice(None)), list(opinion.labels)
@@ -140,15 +140,18 @@ def explain_labels(
     }
     if len(names) > 1:
         table |= {"second_label": coded(order[:, 1], names), "second_probability": best[:, 1]}
-    table |= {"neighbor_labels": _most_frequent(codes, voted), "distance": neighbors.distances.mean(axis=1)}
+    table |= {
+        "neighbor_labels": _most_frequent(codes, voted, voters.n_cells),
+        "distance": voters.neighbors.distances.mean(axis=1),
+    }
     if opinion is not None:
         first = np.where(by_expression.any(axis=1), by_expression.argmax(axis=1), -1)
         table["expression_label"] = coded(first, names)
         table["expression_probability"] = by_expression.max(axis=1)
     if batches is not None:
-        of_neighbors = np.asarray(batches.codes)[neighbors.indices]
+        of_neighbors = np.asarray(batches.codes)[voters.neighbors.indices]
         ordered = np.sort(of_neighbors, axis=1)
-        table["neighbor_batches"] = _most_frequent(of_neighbors, list(batches.categories))
+        table["neighbor_batches"] = _most_frequent(of_neighbors, list(batches.categories), voters.n_cells)
         table["n_batches"] = 1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)
     if novelty is not None:
         table |= novelty
@@ -205,14 +208,15 @@ def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:
     return found | {"novel_threshold": float(record["threshold"])}
 
 
-def _most_frequent(codes: NDArray, names: list[str]) -> NDArray:
+def _most_frequent(codes: NDArray, names: list[str], sizes: NDArray) -> NDArray:
     """Return the most frequent names among a cell's neighbours and how many have them.
 
     The text is such as ``"alpha 38, beta 12"``.
     """
     n_cells, known = len(codes), np.array(names, dtype=object)
     flat = np.arange(n_cells)[:, None] * (len(names) + 1) + np.where(codes < 0, len(names), codes)
-    counts = np.bincount(flat.ravel(), minlength=n_cells * (len(names) + 1)).reshape(n_cells, -1)[:, :-1]
+    counts = np.bincount(flat.ravel(), sizes.ravel(), n_cells * (len(names) + 1)).astype(np.int64)
+    counts = counts.reshape(n_cells, -1)[:, :-1]
     order = np.argsort(-counts, axis=1, kind="stable")[:, :_MOST_NAMES]
     counts = np.take_along_axis(counts, order, axis=1)
     texts = pd.Series("", index=range(n_cells), dtype=object)

@@ -12,14 +12,16 @@ from scarches_plus._cells import require_writable
 from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._load import load
+from scarches_plus._reference_map import ReferenceMap
+from scarches_plus._reference_summary import part_of
 
 from ._expression._opinions import opinions_for
 from ._novelty._novel_cells import novel_cells
 from ._provenance._embedding_record import are_cells, copy_of, embedding_of, require_same_space
-from ._provenance._reference_neighbors import neighbors_in
-from ._votes._neighbor_votes import KERNELS, kernel_weights, vote
+from ._votes._neighbor_votes import KERNELS, vote
 from ._votes._reference_labels import reference_labels, sizes_of
 from ._votes._summary_votes import summaries_for
+from ._votes._voters import described, points_of, voters_in
 from ._votes._write_labels import label_answers, write_colors, write_labels
 
 if TYPE_CHECKING:
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from scarches_plus._expression_classifier import ExpressionClassifier
-    from scarches_plus._neighbors import Neighbors
     from scarches_plus._reference_summary import ReferenceSummary
     from scarches_plus.model import SCANVI, SCVI, TOTALVI
     from scarches_plus.train import LatentSummary
 
     from ._votes._neighbor_votes import Kernel
+    from ._votes._voters import Voters
 
 
 _RENAME_COLUMN = "rename the column, reference.obs.rename(columns={{{old!r}: {new!r}}}, inplace=True)"
@@ -45,7 +47,7 @@ _RENAME_SUMMARY = "rename the summary, model.remember(summaries={{{new!r}: model
 
 def transfer_labels(
     adata: AnnData | MuData,
-    reference: AnnData | MuData | SCVI | SCANVI | TOTALVI | str | Path,
+    reference: AnnData | MuData | ReferenceMap | ReferenceSummary | SCVI | SCANVI | TOTALVI | str | Path,
     labels_key: str | Sequence[str],
     *,
     use_rep: str = _keys.EMBEDDING,
@@ -77,18 +79,20 @@ def transfer_labels(
         Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its
         labels (from a bundle or :func:`scarches_plus.train.summarize_reference`), such as the mapped model, or what
         names one for :func:`scarches_plus.load`: then no reference cell is needed, and each cell gets the label of
-        highest probability under the label's mixture.
+        highest probability under the label's mixture. Or prototypes (:func:`reference_prototypes`), or a map
+        (:func:`reference_map`) or a summary with one, whose points vote.
     labels_key
         ``obs`` column of the reference, or several; they share one neighbour search. For a model, names of its
-        summaries.
+        summaries; for a map, the name under which its labels are written.
     use_rep
         ``obsm`` slot of the embedding, in both.
     k
         Number of neighbours (not for a model), all cells of a smaller reference. How they are searched,
         exactly or not, is chosen by :func:`index_neighbors`, else by the number of cells.
     kernel
-        How distances weigh votes (not for a model): ``"paper"`` as in the paper, ``"scarches"`` as in the released code
-        (with the standard deviation about the mean), ``"gaussian"`` independent of the scale of the space.
+        How distances weigh votes (not for a model, nor for prototypes): ``"paper"`` as in the paper, ``"scarches"`` as
+        in the released code (with the standard deviation about the mean), ``"gaussian"`` independent of the scale of
+        the space.
     unknown_above
         Uncertainty above which a cell is called unknown; ``None`` never rejects.
     unknown_category
@@ -143,6 +147,9 @@ def transfer_labels(
     sees only which labels are near, not how near they are: cells of a type the reference lacks are often labelled with
     confidence, by Bayes' rule over a model's mixtures as well.
 
+    Prototypes, of ``n`` cells each, weigh ``n exp(-D d^2 / (2 m^2))``: ``D`` dimensions, ``m^2`` the mean squared
+    distance of the five nearest.
+
     References
     ----------
     Lotfollahi et al. 2021 (scArches), eq. 17-22.
@@ -150,6 +157,10 @@ def transfer_labels(
     check.cells("adata", adata, mudata=True)
     keys = list(check.names("labels_key", labels_key, or_one=True, least=1))
     reference = load(reference) if isinstance(reference, str | Path) else reference
+    check.texts(use_rep=use_rep, unknown_category=unknown_category)
+    reference = part_of(reference, "map")
+    if isinstance(reference, ReferenceMap):
+        reference = points_of(reference, keys, use_rep)
     advice = _RENAME_COLUMN if are_cells(reference) else _RENAME_SUMMARY
     for key in keys:
         check.slot(
@@ -159,7 +170,6 @@ def transfer_labels(
             advice=advice,
             taken=reference.obs if are_cells(reference) else (),
         )
-    check.texts(use_rep=use_rep, unknown_category=unknown_category)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     check.texts_or_none(novel_key=novel_key)
     k = check.whole("k", k, least=1)
@@ -188,15 +198,15 @@ def transfer_labels(
     adata = copy_of(adata) if copy else adata
     embedding = embedding_of(adata, use_rep)
     if are_cells(reference):
-        neighbors = neighbors_in(reference, embedding, use_rep, k)
-        shares = {key: partial(_votes, neighbors, kernel, column) for key, column in columns.items()}
+        voters = voters_in(reference, embedding, use_rep, k)
+        shares = {key: partial(_votes, voters, kernel, column) for key, column in columns.items()}
     else:
         shares = {key: partial(_by_mixture, summary, embedding) for key, summary in summaries.items()}
     for key, opinion in opinions.items():
         shares[key] = partial(opinion.consensus, shares[key])
     for key, names in labels.items():
-        votes = {"k": neighbors.indices.shape[1], "kernel": kernel} if are_cells(reference) else {}
-        source = f"obs[{key!r}] of {reference.n_obs} cells" if are_cells(reference) else f"the model's summary {key!r}"
+        votes = {"k": voters.k, "kernel": kernel} if are_cells(reference) else {}
+        source = f"obs[{key!r}] of {described(reference)}" if are_cells(reference) else f"the model's summary {key!r}"
         record = {
             "labels": source, "embedding": use_rep, **votes, "classifier": key in opinions,
             "hierarchy": tree is not None, "novel_key": novel_key or "",
@@ -215,9 +225,9 @@ def transfer_labels(
     return adata if copy else None
 
 
-def _votes(neighbors: Neighbors, kernel: Kernel, labels: pd.Categorical, rows: slice) -> np.ndarray:
-    weights = kernel_weights(neighbors.distances[rows], kernel)
-    return vote(labels.codes[neighbors.indices[rows]], weights, len(labels.categories))
+def _votes(voters: Voters, kernel: Kernel, labels: pd.Categorical, rows: slice) -> np.ndarray:
+    codes = labels.codes[voters.neighbors.indices[rows]]
+    return vote(codes, voters.weights(kernel, rows), len(labels.categories))
 
 
 def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> np.ndarray:

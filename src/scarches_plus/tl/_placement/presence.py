@@ -24,6 +24,7 @@ from scarches_plus.tl._provenance._embedding_record import (
 from scarches_plus.tl._provenance._reference_neighbors import neighbors_in
 from scarches_plus.tl._votes._neighbor_votes import kernel_weights
 from scarches_plus.tl._votes._reference_labels import reference_labels
+from scarches_plus.tl._votes._voters import n_cells_of
 
 from ._neighbor_count import neighbor_count
 from ._presence_scores import presence_by_label, presence_scores, votes_for
@@ -131,7 +132,7 @@ def presence(
     else:
         require_writable(reference, copy=None)
         latent, space = embedding_of(reference, use_rep, "reference"), embedding_space(reference, use_rep)
-        n_cells, of_label, labels = np.ones(len(latent), dtype=np.int64), np.full(len(latent), -1), ()
+        n_cells, of_label, labels = n_cells_of(reference), np.full(len(latent), -1), ()
         if labels_key is not None:
             named = reference_labels(reference, labels_key, _keys.UNKNOWN, unlabelled)
             of_label, labels = named.codes, tuple(named.categories)

@@ -13,6 +13,7 @@ from scarches_plus._logging import logger
 from scarches_plus._reference_map import ReferenceMap
 from scarches_plus.tl._provenance._embedding_record import embedding_of, embedding_space
 from scarches_plus.tl._votes._reference_labels import reference_labels
+from scarches_plus.tl._votes._voters import n_cells_of
 
 from ._fuzzy_graph import umap_of
 from ._train_encoder import EncoderTraining
@@ -44,7 +45,7 @@ def reference_map(
     Parameters
     ----------
     reference
-        Cells with an embedding. They are not changed.
+        Cells with an embedding, or prototypes (:func:`reference_prototypes`). They are not changed.
     basis
         ``obsm`` slot of the picture, shape ``(n_cells, 2)``: a UMAP, a t-SNE or any other. If there is no ``"X_umap"``,
         a UMAP is made of the embedding, as ``sc.pp.neighbors`` and ``sc.tl.umap`` make it.
@@ -114,7 +115,7 @@ def reference_map(
     picture = ReferenceMap(
         points=_picture(reference, basis, latent, generator),
         latent=latent,
-        n_cells=np.ones(len(latent), dtype=np.int32),
+        n_cells=n_cells_of(reference).astype(np.int32),
         of_label=of_label,
         labels=labels,
         space=embedding_space(reference, use_rep),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Kernel = Literal["paper", "scarches", "gaussian"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
 _CHUNK = 65_536
+#: Prototypes by whose distances the others are measured.
+_NEAREST = 5
 
 
 def kernel_weights(distances: np.ndarray, kernel: Kernel = "paper") -> np.ndarray:
@@ -63,6 +65,30 @@ def kernel_weights(distances: np.ndarray, kernel: Kernel = "paper") -> np.ndarra
         exponent = distances * (spread / 2) ** 2
     # relative to the nearest neighbour, so that far cells do not lose all their votes to underflow
     return np.exp(exponent.min(axis=1, keepdims=True) - exponent)
+
+
+def prototype_weights(distances: np.ndarray, n_cells: np.ndarray, n_dimensions: int) -> np.ndarray:
+    """Return the weight of prototypes that stand for many cells each.
+
+    With ``d`` the distances of a cell to its nearest prototypes, ``n`` their numbers of cells and ``m^2`` the mean of
+    ``d^2`` over the five nearest, ``n * exp(-n_dimensions / 2 * d^2 / m^2)``: Bayes' rule over spherical Gaussians that
+    are as wide as the cell is far from them, so that a shift of the query widens them.
+
+    Parameters
+    ----------
+    distances, n_cells
+        Of the nearest prototypes, nearest first, shape ``(n_query, k)``.
+    n_dimensions
+        Of the latent space.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n_query, k)``, not normalised.
+    """
+    width = np.mean(distances[:, :_NEAREST] ** 2, axis=1, keepdims=True)
+    exponent = 0.5 * n_dimensions * np.divide(distances**2, width, out=np.zeros_like(distances), where=width > 0)
+    return n_cells * np.exp(exponent.min(axis=1, keepdims=True) - exponent)
 
 
 def vote(codes: np.ndarray, weights: np.ndarray, n_labels: int) -> np.ndarray:
