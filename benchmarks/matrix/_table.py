@@ -23,6 +23,8 @@ SHOWN = (
     "total", "mixing", "conservation", "EBM", "KNI", "neighbour preservation", "transfer accuracy", "transfer AUROC",
     "own accuracy", "reference drift", "query CPU seconds",
 )  # fmt: skip
+#: Methods of a data set for a correlation over them.
+_FEWEST_METHODS = 5
 #: Scores side by side: wider tables are cut off on a page.
 _MOST_SCORES = 7
 
@@ -61,8 +63,26 @@ def differences(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return _summarized(both)
 
 
+def correlations(rows: pd.DataFrame, score: str = "KNI") -> pd.DataFrame:
+    """Return Spearman's correlation of a score with each other over the methods (BA-scVI, Table S2).
+
+    A row for each score: the mean over data sets of the correlations of the methods' means, the lowest and the highest,
+    and the number of data sets. Numbers of cells and data sets with fewer than five methods are left out.
+    """
+    means = aggregate(rows[rows["fraction"] == 1])
+    found = []
+    for _, of_data in means[means["score"].isin([*SCORES, *EXTRA])].groupby("data", sort=False):
+        wide = of_data.pivot_table(index="method", columns="score", values="mean")
+        complete = wide.columns[(wide.notna().sum() >= _FEWEST_METHODS) & (wide.nunique() > 1)]
+        if score in complete:
+            found.append(wide[complete].corr("spearman")[score].drop(score))
+    both = pd.concat(found, axis=1) if found else pd.DataFrame()
+    table = pd.DataFrame({"mean": both.mean(axis=1), "lowest": both.min(axis=1), "highest": both.max(axis=1)})
+    return table.assign(**{"data sets": both.notna().sum(axis=1)}).sort_values("mean", ascending=False)
+
+
 def write_tables(matrix: Matrix, table: Path, out: Path, baseline: str | None = None) -> None:
-    """Write aggregated.csv, differences.csv and tables.md."""
+    """Write aggregated.csv, differences.csv, correlations.csv and tables.md."""
     rows = of_matrix(read_rows(table), matrix)
     baseline = baseline or matrix.baseline
     means = aggregate(rows)
@@ -72,10 +92,21 @@ def write_tables(matrix: Matrix, table: Path, out: Path, baseline: str | None = 
         compared = differences(rows, baseline)
         compared.to_csv(out / "differences.csv", index=False, float_format="%.6g")
         parts.append(_markdown(f"Differences from {baseline}, paired by seed", compared, matrix, sign="+"))
+    related = correlations(succeeded(rows))
+    if len(related):
+        related.to_csv(out / "correlations.csv", index_label="score", float_format="%.3f")
+        lines = [
+            [str(name), *(f"{value:.2f}" for value in line[:3]), str(int(line.iloc[3]))]
+            for name, line in related.iterrows()
+        ]
+        header = ["score", "mean", "lowest", "highest", "data sets"]
+        parts.append(
+            "## Spearman correlation of KNI with other scores\n\n" + "\n".join(markdown_lines(header, lines)) + "\n"
+        )
     if failed := _failures(rows):
         parts.append("## Failed runs\n\n" + failed)
     (out / "tables.md").write_text("\n".join(parts), encoding="utf-8")
-    print(f"wrote aggregated.csv, differences.csv and tables.md in {out}")
+    print(f"wrote tables.md and its CSV files in {out}")
 
 
 def of_matrix(rows: pd.DataFrame, matrix: Matrix) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from benchmarks.matrix._read_matrix import read_matrix
 from benchmarks.matrix._rows import COLUMNS, KEY, Rows, key_of, read_rows
 from benchmarks.matrix._scores import SCORES
 from benchmarks.matrix._study import Study
-from benchmarks.matrix._table import aggregate, differences, interval, write_tables
+from benchmarks.matrix._table import aggregate, correlations, differences, interval, write_tables
 from scipy import stats
 
 HERE = Path(__file__).parents[2] / "benchmarks" / "matrix"
@@ -351,6 +351,24 @@ def test_differences_are_paired_by_seed(tmp_path):
     assert "scvi" not in compared.index.get_level_values("method")
     with pytest.raises(ValueError, match="baseline 'nobody'"):
         differences(rows, "nobody")
+
+
+def test_correlations_are_those_of_scipy_over_methods():
+    """Of the means over seeds; a data set of few methods does not count, nor does a score that never varies."""
+    rng = np.random.default_rng(0)
+    rows = [
+        row(f"method {number}", seed, data=data, KNI=rng.random(), EBM=rng.random(), kBET=1.0, error=np.nan)
+        for data, n_methods in (("a", 8), ("b", 6), ("few", 3))
+        for number in range(n_methods)
+        for seed in (0, 1)
+    ]
+    table = pd.DataFrame(rows)
+    found = correlations(table)
+    assert list(found.index) == ["EBM"]
+    means = table.groupby(["data", "method"])[["KNI", "EBM"]].mean()
+    each = [stats.spearmanr(*means.loc[data].to_numpy().T).statistic for data in ("a", "b")]
+    assert found.loc["EBM"].tolist() == pytest.approx([np.mean(each), min(each), max(each), 2])
+    assert correlations(table[table["data"] == "few"]).empty
 
 
 def test_one_seed_has_no_interval():
