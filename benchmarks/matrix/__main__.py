@@ -4,6 +4,7 @@ r"""Run a matrix of methods x data sets x seeds, make tables of it, draw it.
         --out benchmarks/results/full --jobs 2
     python -m benchmarks.matrix table --config benchmarks/matrix/matrix.yaml --out benchmarks/results/full
     python -m benchmarks.matrix figures --config benchmarks/matrix/matrix.yaml --out benchmarks/results/full
+    python -m benchmarks.matrix umap --config benchmarks/matrix/matrix.yaml --data-dir DATA --out OUT
 
 from the root of the repository. ``run`` goes on where it was stopped. See docs/guide/benchmarks.md.
 """
@@ -19,7 +20,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.matrix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["run", "estimate", "table", "figures"])
+    parser.add_argument("command", choices=["run", "estimate", "table", "figures", "umap"])
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("matrix_shipped.yaml"))
     parser.add_argument("--out", type=Path, required=True, help="Folder of the table runs.csv, of tables and figures.")
     parser.add_argument("--data-dir", type=Path, help="Where the files that the matrix names lie.")
@@ -55,6 +56,12 @@ def main(words: list[str] | None = None) -> None:
         from ._table import write_tables
 
         write_tables(matrix, table, given.out, given.baseline)
+    elif given.command == "umap":
+        from ._umap import write_umaps
+
+        write_umaps(
+            matrix, given.out, data_dir=given.data_dir, cache=cache, threads=given.threads, only=tuple(given.only)
+        )
     else:
         from ._figures import write_figures
 

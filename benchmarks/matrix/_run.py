@@ -98,10 +98,7 @@ def run(task: Run) -> dict[str, Any]:
     _keep_compiled(task.cache / "jax")
     way = METHODS[task.method.run]
     with threadpool_limits(task.threads):
-        reference, query = reference_and_query(task.data, task.data_dir, task.seed, task.fraction)
-        torch.set_num_threads(task.threads)  # scanpy's numba has raised them, through the OpenMP library that both use
-        study = Study(reference, query, task.seed, task.epochs, task.reference_key, task.cache)
-        study.seed_all()
+        study = study_of(task)
         if task.only_reference:
             way.train(study, **task.train_options)
             return {}
@@ -114,14 +111,25 @@ def run(task: Run) -> dict[str, Any]:
         "settings": task.settings,
         "error": "",
         **scores,
-        "reference cells": reference.n_obs,
-        "query cells": query.n_obs,
+        "reference cells": study.reference.n_obs,
+        "query cells": study.query.n_obs,
         "trained parameters": mapped.trained,
         **study.costs,
         "MiB": mib,
         **versions(way.peer),
         "device": "cuda" if torch.cuda.is_available() else "cpu",
     }
+
+
+def study_of(task: Run) -> Study:
+    """Return reference and query of a run, seeded."""
+    import torch
+
+    reference, query = reference_and_query(task.data, task.data_dir, task.seed, task.fraction)
+    torch.set_num_threads(task.threads)  # scanpy's numba has raised them, through the OpenMP library that both use
+    study = Study(reference, query, task.seed, task.epochs, task.reference_key, task.cache)
+    study.seed_all()
+    return study
 
 
 def run_apart(task: Run) -> dict[str, Any]:

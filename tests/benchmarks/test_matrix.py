@@ -19,6 +19,7 @@ from benchmarks.matrix._rows import COLUMNS, KEY, Rows, key_of, read_rows
 from benchmarks.matrix._scores import SCORES
 from benchmarks.matrix._study import Study
 from benchmarks.matrix._table import aggregate, correlations, differences, interval, write_tables
+from benchmarks.matrix._umap import write_umaps
 from scipy import stats
 
 HERE = Path(__file__).parents[2] / "benchmarks" / "matrix"
@@ -369,6 +370,14 @@ def test_correlations_are_those_of_scipy_over_methods():
     each = [stats.spearmanr(*means.loc[data].to_numpy().T).statistic for data in ("a", "b")]
     assert found.loc["EBM"].tolist() == pytest.approx([np.mean(each), min(each), max(each), 2])
     assert correlations(table[table["data"] == "few"]).empty
+
+
+def test_a_panel_for_every_embedding(ran, capsys):
+    """Of the references that are there; CellTypist would have none, and what is not installed is left out."""
+    some = {name: MINI["methods"][name] for name in ("scvi", "PCA, projected")}
+    write_umaps(matrix(ran, methods=some), ran, data_dir=None, cache=ran / "references")
+    assert "sim / PCA, projected" in capsys.readouterr().out
+    assert (ran / "umap_sim.png").stat().st_size > 10_000
 
 
 def test_one_seed_has_no_interval():
