@@ -80,7 +80,9 @@ def test_columns_of_different_types_survive_h5ad(reference, mapped, tmp_path):
 
 
 def test_a_column_without_values_takes_the_type_of_the_other(reference, mapped):
-    reference.obs = reference.obs.assign(stage=pd.Categorical([None] * reference.n_obs), age=None, time=np.nan, pool=None)
+    reference.obs = reference.obs.assign(
+        stage=pd.Categorical([None] * reference.n_obs), age=None, time=np.nan, pool=None
+    )
     mapped.obs = mapped.obs.assign(stage=pd.Categorical(["late"] * mapped.n_obs), age=3, time=0.5, pool=None)
     obs = sp.tl.joint_embedding(reference, mapped).obs
     assert list(obs["stage"].cat.categories) == ["late"]
