@@ -2,6 +2,7 @@
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 import scanpy as sc
 from anndata import AnnData
@@ -76,3 +77,16 @@ def test_columns_of_different_types_survive_h5ad(reference, mapped, tmp_path):
     again = anndata.read_h5ad(tmp_path / "joint.h5ad")
     assert set(again.obs["sample"]) == {"3", "s1"}
     assert again.obs["is_doublet"].isna().sum() == mapped.n_obs
+
+
+def test_a_column_without_values_takes_the_type_of_the_other(reference, mapped):
+    reference.obs = reference.obs.assign(
+        stage=pd.Categorical([None] * reference.n_obs), age=None, time=np.nan, pool=None
+    )
+    mapped.obs = mapped.obs.assign(stage=pd.Categorical(["late"] * mapped.n_obs), age=3, time=0.5, pool=None)
+    obs = sp.tl.joint_embedding(reference, mapped).obs
+    assert list(obs["stage"].cat.categories) == ["late"]
+    assert [str(obs[name].dtype) for name in ("age", "time")] == ["Int64", "float64"]
+    shared = ["stage", "age", "time", "pool"]
+    assert obs.loc[reference.obs_names, shared].isna().all(axis=None)
+    assert obs.loc[mapped.obs_names, shared].iloc[0].tolist()[:3] == ["late", 3, 0.5]

@@ -26,6 +26,7 @@ def test_what_is_kept_is_what_the_model_sees(model):
         hidden = model.module.z_encoder.encoder(counts.log1p(), batch)
     torch.testing.assert_close(anchors.activations["encoder"], hidden, rtol=1e-4, atol=1e-5)
     assert anchors.activations["decoder"].shape == hidden.shape
+    assert repr(anchors) == f"Anchors of {len(codes)} cells, {mean.shape[1]} latent dimensions, groups ['batch']"
 
 
 def test_batches_give_alike():

@@ -61,6 +61,7 @@ def test_labels_with_few_cells_or_none(built, caplog):
     with caplog.at_level("WARNING", logger="scarches_plus"):
         summary = summarize_reference(model, "own", labels=labels)
     assert summary.left_out == ("rare",)
+    assert repr(summary) == f"LatentSummary of 3 labels, 1 left out, {len(summary)} components"
     assert "rare" in caplog.text
     assert set(summary.labels) == {"type0", "type1", "type2"}
     assert float(summary.n_cells.sum()) == pytest.approx(ref.n_obs - 40)

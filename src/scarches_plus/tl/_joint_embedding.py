@@ -68,6 +68,7 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     genes = {role: _genes_of(cells, use_rep, role) for role, cells in roles.items()}
     matrices = _same_units({role: one.counts for role, one in genes.items()}, roles)
     repeated = bool(reference.obs_names.isin(query.obs_names).any())
+    names = dict.fromkeys([*reference.obs, *query.obs])
     parts = {}
     for role, cells in roles.items():
         obs = cells.obs.copy()
@@ -82,8 +83,9 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
             obs,
         )
     joint = anndata.concat({role: part for role, (part, _) in parts.items()}, label=_keys.ROLE, join="inner")
-    columns = pd.concat([obs for _, obs in parts.values()], join="outer")
-    joint.obs = _writable(columns, [reference.obs, query.obs]).assign(**{_keys.ROLE: joint.obs[_keys.ROLE]})
+    columns = _with_values([obs for _, obs in parts.values()])
+    stacked = pd.concat(columns, join="outer")[list(names)]
+    joint.obs = _writable(stacked, columns).assign(**{_keys.ROLE: joint.obs[_keys.ROLE]})
     for column in joint.obs.columns:
         colors = _joint_colors(joint.obs[column], column, (query, reference))
         if colors is not None:
@@ -162,6 +164,12 @@ def _same_units(matrices: dict[str, Any], roles: Mapping[str, AnnData]) -> dict[
     )
     warn(message, UserWarning, stacklevel=3)
     return nothing
+
+
+def _with_values(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Leave out columns without any value where another frame has values, whose type they take."""
+    valued = {name for frame in frames for name in frame if frame[name].notna().any()}
+    return [frame[[name for name in frame if name not in valued or frame[name].notna().any()]] for frame in frames]
 
 
 def _writable(columns: pd.DataFrame, frames: list[pd.DataFrame]) -> pd.DataFrame:

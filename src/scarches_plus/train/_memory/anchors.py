@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Anchors:
     """Latent posteriors and hidden activations of some reference cells, without their counts.
 
@@ -43,6 +43,9 @@ class Anchors:
 
     def __len__(self) -> int:
         return len(self.z_mean)
+
+    def __repr__(self) -> str:
+        return f"Anchors of {len(self)} cells, {self.z_mean.shape[1]} latent dimensions, groups {list(self.groups)}"
 
     def at(self, place: str, rows: Tensor) -> Tensor:
         """Return ``"z"`` (a fresh sample), ``"z_mean"`` or the activations of a hidden layer for some of the cells."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Importance:
     """Diagonal Fisher information of a model's weights.
 
@@ -33,6 +33,9 @@ class Importance:
     values: Mapping[str, Tensor]
     n_cells: int
     estimator: str
+
+    def __repr__(self) -> str:
+        return f"Importance of {len(self.fisher)} parameters, estimated ({self.estimator}) on {self.n_cells} cells"
 
     def to_plain(self) -> dict[str, Any]:
         """Return dicts, tensors, text and numbers only, so that plain scvi-tools opens a file that holds them."""

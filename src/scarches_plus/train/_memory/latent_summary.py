@@ -23,7 +23,7 @@ Prior = Literal["reference", "uniform"]
 PRIORS: tuple[str, ...] = get_args(Prior)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LatentSummary:
     """A Gaussian mixture of latent means for each label, and what else it takes to draw cells from it.
 
@@ -74,6 +74,10 @@ class LatentSummary:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    def __repr__(self) -> str:
+        left_out = f", {len(self.left_out)} left out" if self.left_out else ""
+        return f"LatentSummary of {len(self.labels)} labels{left_out}, {len(self)} components"
 
     def log_densities(self, latent: np.ndarray) -> np.ndarray:
         r"""Return the logarithm of each label's density, :math:`\log p(z \mid label)`.
