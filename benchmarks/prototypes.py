@@ -91,7 +91,9 @@ def main() -> None:
     quiet()
     for seed in options.seeds:
         for n_cells in options.cells:
-            compare(f"simulated, seed {seed}", *simulated(int(n_cells), np.random.default_rng(seed)), options.prototypes)
+            compare(
+                f"simulated, seed {seed}", *simulated(int(n_cells), np.random.default_rng(seed)), options.prototypes
+            )
         for name in options.only if options.data_dir else []:
             compare(f"{name}, seed {seed}", *real(*REAL[name], options.data_dir, seed), options.prototypes)
 

@@ -53,6 +53,22 @@ def test_build_on_the_genes_that_vary(folder, tmp_path):
     assert anndata.read_h5ad(tmp_path / "labelled.h5ad").obs["cell_type_pred"].notna().all()
 
 
+def test_prototypes_label_in_the_place_of_cells(folder, tmp_path, capsys):
+    """Without cells and counts, and as a reference of the command transfer."""
+    small, mapped, labelled = (tmp_path / f"{name}.h5ad" for name in ("small", "mapped", "labelled"))
+    columns = ("--labels-key", "cell_type", "--batch-key", "batch")
+    run("prototypes", folder / "model", *columns, "--n-prototypes", 6, "--out", small, epochs=False)
+    found = anndata.read_h5ad(small)
+    assert found.n_vars == 0
+    assert 1 <= found.n_obs <= 6
+    assert f"{found.n_obs} prototypes" in capsys.readouterr().out
+    run("map", folder / "query.h5ad", "--model", folder / "model", "--out", mapped)
+    run("transfer", mapped, "--reference", small, "--labels-key", "cell_type", "--out", labelled, epochs=False)
+    assert set(anndata.read_h5ad(labelled).obs["cell_type_pred"]) <= {*found.obs["cell_type"], "Unknown"}
+    with pytest.raises(KeyError, match="cel_type"):
+        run("prototypes", folder / "model", "--labels-key", "cel_type", *columns[2:], "--out", small, epochs=False)
+
+
 def test_a_store_is_written_and_a_reference_built_of_it(folder, tmp_path):
     files, store, model = (folder / "ref.h5ad", folder / "query.h5ad"), tmp_path / "store.zarr", tmp_path / "model"
     run("store", *files, "--out", store, "--columns", "batch", "cell_type", epochs=False)

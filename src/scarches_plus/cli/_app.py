@@ -55,6 +55,7 @@ _COMMANDS = {
         "labels": "_checking:labels",
         "store": "_building:store",
         "build": "_building:build",
+        "prototypes": "_building:prototypes",
         "bundle": "_models:bundle",
         "hub": "_hub:hub",
     },

@@ -1,13 +1,15 @@
-"""Define the commands that join studies on disk and train a reference: store and build."""
+"""Define the commands that join studies on disk, train a reference and shrink it: store, build and prototypes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 (cyclopts reads annotations)
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from scarches_plus import tl
+from scarches_plus._arguments import at_home
 from scarches_plus._files import check_apart
 from scarches_plus.cli._app import AS_IT_IS, Count, Epochs, Genes, Reading, Recipe, Unlabelled, Whole, Words
 from scarches_plus.cli._files._bundles import NOTHING_SAID, About, model_kept, summary_of, write_bundle
@@ -19,10 +21,8 @@ from scarches_plus.cli._files._inputs import (
     require_counts,
     require_different,
 )
-from scarches_plus.cli._files._outputs import (
-    output_folder,
-    require_room,
-)
+from scarches_plus.cli._files._models import read_reference
+from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, require_room, write_cells
 from scarches_plus.cli._penalties import parse_penalties
 from scarches_plus.cli._steps import (
     build_model,
@@ -269,3 +269,47 @@ def build(  # noqa: PLR0913 (all that a training takes)
                 genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
                 summary = labels_key is None or summary_of(genes, labels_key, batch_key, layer, unlabelled)
                 write_bundle(model, bundle, card=described, anchors=bool(anchors), summary=summary, overwrite=overwrite)
+
+
+def prototypes(
+    reference: str,
+    *,
+    labels_key: str,
+    batch_key: str,
+    out: Path,
+    n_prototypes: Count = 50_000,
+    unlabelled: Unlabelled = None,
+    seed: Whole = 0,
+) -> None:
+    """Let prototypes of 20 cells and more stand for the cells of a large reference.
+
+    Writes a small file without cells and counts, which the command transfer takes as --reference.
+
+    Parameters
+    ----------
+    reference
+        The reference's cells with their embedding: a file, the folder of the command build, or a bundle with cells.
+    labels_key
+        Column of labels.
+    batch_key
+        Column of batches.
+    out
+        The .h5ad file to write.
+    n_prototypes
+        Prototypes at most.
+    unlabelled
+        Words that are no label, as they are spelt ("" lets all count), instead of Unknown, Undetermined, Mixed, NA and
+        their like.
+    seed
+        Seed of the cells by which large groups are divided.
+    """
+    require_different(labels_key=labels_key, batch_key=batch_key)
+    out = output_file(out, CELLS, {"the reference": at_home(reference)})
+    cells = read_reference(reference)
+    require_columns(cells, Path(reference), labels_key=labels_key, batch_key=batch_key)
+    small = tl.reference_prototypes(
+        cells, labels_key, batch_key, n_prototypes=n_prototypes, unlabelled=unlabelled, rng=seed
+    )
+    write_cells(small, out)
+    console.print(f"{small.n_obs} prototypes of {small.obs['n_cells'].sum()} of {cells.n_obs} cells")
+    console.wrote(out)
