@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,13 +33,13 @@ class Anchors:
         Continuous covariates, shape ``(n_cells, n_covariates)``, or ``None``.
     """
 
-    z_mean: Tensor
-    z_var: Tensor
-    library: Tensor
-    activations: Mapping[str, Tensor]
-    groups: Mapping[str, Tensor]
+    z_mean: Tensor = field(repr=False)
+    z_var: Tensor = field(repr=False)
+    library: Tensor = field(repr=False)
+    activations: Mapping[str, Tensor] = field(repr=False)
+    groups: Mapping[str, Tensor] = field(repr=False)
     space: str
-    continuous: Tensor | None = None
+    continuous: Tensor | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.z_mean)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
@@ -29,8 +29,8 @@ class Importance:
         ``"per_cell"`` or ``"batch"``, as :func:`estimate_importance` took it.
     """
 
-    fisher: Mapping[str, Tensor]
-    values: Mapping[str, Tensor]
+    fisher: Mapping[str, Tensor] = field(repr=False)
+    values: Mapping[str, Tensor] = field(repr=False)
     n_cells: int
     estimator: str
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -61,15 +61,15 @@ class LatentSummary:
 
     labels: tuple[str, ...]
     left_out: tuple[str, ...]
-    of_label: Tensor
-    n_cells: Tensor
-    means: Tensor
-    covariances: Tensor
-    z_var: Tensor
-    library: Tensor
-    groups: Mapping[str, Tensor]
+    of_label: Tensor = field(repr=False)
+    n_cells: Tensor = field(repr=False)
+    means: Tensor = field(repr=False)
+    covariances: Tensor = field(repr=False)
+    z_var: Tensor = field(repr=False)
+    library: Tensor = field(repr=False)
+    groups: Mapping[str, Tensor] = field(repr=False)
     space: str
-    continuous: Tensor | None = None
+    continuous: Tensor | None = field(default=None, repr=False)
     temperature: float | None = None
 
     def __len__(self) -> int:
