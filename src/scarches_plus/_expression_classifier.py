@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,16 +66,16 @@ class ExpressionClassifier:
     """
 
     labels: tuple[str, ...]
-    genes: tuple[str, ...]
-    mean: NDArray
-    scale: NDArray
-    coefficients: NDArray
-    intercepts: NDArray
+    genes: tuple[str, ...] = field(repr=False)
+    mean: NDArray = field(repr=False)
+    scale: NDArray = field(repr=False)
+    coefficients: NDArray = field(repr=False)
+    intercepts: NDArray = field(repr=False)
     temperature: float
-    shares: NDArray
-    factors: NDArray
-    noise: NDArray
-    n_cells: NDArray
+    shares: NDArray = field(repr=False)
+    factors: NDArray = field(repr=False)
+    noise: NDArray = field(repr=False)
+    n_cells: NDArray = field(repr=False)
     labels_key: str
     held_out: Mapping[str, Any]
     vote: Mapping[str, Any] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,12 +49,12 @@ class LabelProfiles:
     """
 
     labels: tuple[str, ...]
-    genes: tuple[str, ...]
-    of_label: NDArray
-    of_batch: NDArray
-    logs: NDArray
-    variances: NDArray
-    n_cells: NDArray
+    genes: tuple[str, ...] = field(repr=False)
+    of_label: NDArray = field(repr=False)
+    of_batch: NDArray = field(repr=False)
+    logs: NDArray = field(repr=False)
+    variances: NDArray = field(repr=False)
+    n_cells: NDArray = field(repr=False)
     batches: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 

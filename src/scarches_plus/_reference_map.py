@@ -49,15 +49,15 @@ class ReferenceMap:
         What the encoder's training minimised, mean of each epoch, shape ``(n_epochs,)``; empty without an encoder.
     """
 
-    points: NDArray
-    latent: NDArray
-    n_cells: NDArray
-    of_label: NDArray
+    points: NDArray = field(repr=False)
+    latent: NDArray = field(repr=False)
+    n_cells: NDArray = field(repr=False)
+    of_label: NDArray = field(repr=False)
     labels: tuple[str, ...]
     space: str | None
     basis: str
-    encoder: Mapping[str, NDArray] | None = None
-    losses: NDArray = field(default_factory=lambda: np.zeros(0))
+    encoder: Mapping[str, NDArray] | None = field(default=None, repr=False)
+    losses: NDArray = field(default_factory=lambda: np.zeros(0), repr=False)
 
     def without_cells(self, rng: int | np.random.Generator | None = 0) -> ReferenceMap:
         """Return a map of anchors, for sites that share no cells.

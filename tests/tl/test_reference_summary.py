@@ -119,3 +119,11 @@ def test_refusals(cells):
     ):
         with pytest.raises(ValueError, match="holds no classifier"):
             call()
+
+
+def test_what_a_notebook_shows_of_it_names_labels_and_no_array(cells):
+    summary = sp.tl.reference_summary(cells[0], "cell_type", "batch", use_rep="X_scarches")
+    shown = repr(summary)
+    assert len(shown) < 1500
+    assert "type0" in shown
+    assert "array(" not in shown
