@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import scarches_plus as sp
 
@@ -380,3 +382,28 @@ def test_tables_that_make_no_sense():
         sp.pp.LabelHarmony(table.assign(proposal=""))
     with pytest.raises(ValueError, match=r"lacks \['status'\]"):
         sp.pp.LabelHarmony(table.drop(columns="status"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["DC", "Dendritic cells", "Dendritc cell", "dendritic", "T cell", "T cels", "T", "CD4 T cell", "CD4 T"]),
+            min_size=1, max_size=6,
+        ),
+        min_size=2, max_size=4,
+    )
+)  # fmt: skip
+def test_proposals_lead_to_one_name_in_one_step(labels):
+    """A label is never to become a name that is itself to become another."""
+    table = sp.pp.harmonize_labels({f"study{one}": given for one, given in enumerate(labels)}).table
+    proposals = table.groupby("label")["proposal"].agg(set)
+    for proposal in set(table["proposal"]) & set(proposals.index):
+        assert proposals[proposal] <= {proposal, ""}, table.to_string()
+
+
+def test_a_misspelt_name_takes_the_last_name():
+    cells = {"a": ["DC"] * 30, "b": ["Dendritic cells"] * 20, "c": ["Dendritc cell"] * 10}
+    table = sp.pp.harmonize_labels(cells).table.set_index("label")
+    assert table["proposal"].tolist() == ["DC"] * 3
+    assert "Dendritic cells" in table.loc["Dendritc cell", "alternatives"]

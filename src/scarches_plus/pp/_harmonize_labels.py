@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -164,7 +165,16 @@ def _among_studies(
             else:
                 matches[label] = Matcher([Name(chosen[label])], synonyms, min_score).find(label)
             near[label] = whole.near(label, [first, *larger])
-    return matches, {}, near
+    return {label: _to_the_end(match, matches) for label, match in matches.items()}, {}, near
+
+
+def _to_the_end(match: Match, matches: Mapping[str, Match]) -> Match:
+    """Propose the name that the proposed label is to take itself, so that both become one, and then the label."""
+    end, seen = match.names[:1], set(match.names[:1])
+    while end and end[0] in matches and matches[end[0]].names[:1] and matches[end[0]].names[0] not in seen:
+        end = matches[end[0]].names[:1]
+        seen.add(end[0])
+    return replace(match, names=tuple(dict.fromkeys([*end, *match.names])))
 
 
 def _proposal(
