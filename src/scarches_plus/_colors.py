@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 GREY = "#b3b3b3"
 #: Cells that lie behind others.
 BEHIND = "#e2e2e2"
+#: What could not be told, such as cells that were not judged.
+UNSURE = "#7f7f7f"
 #: Okabe and Ito 2008, ordered so that neighbours differ most to deuteranopes and no red is beside the green; then
 #: colours of scanpy's palettes (neither pale, dark, grey nor glaring), each the farthest from those before it, to
 #: normal and to red-green blind eyes (Machado et al. 2009).
@@ -27,7 +29,7 @@ QUERY = LABELS[0]
 KNOWN = LABELS[3]
 NOVEL = LABELS[6]
 #: Whether a cell is novel, in the words of :func:`~scarches_plus.tl.detect_novel`, or is what a column asks.
-_STATES = {"novel": NOVEL, "known": GREY, "not novel": GREY, "not judged": "#7f7f7f", "True": NOVEL, "False": GREY}
+_STATES = {"novel": NOVEL, "known": GREY, "not novel": GREY, "not judged": UNSURE, "True": NOVEL, "False": GREY}
 
 
 def color_at(place: int) -> str:
