@@ -100,6 +100,43 @@ EVALUATION = {
     "total": Words("total", "mixing^0.4 x conservation^0.6: low if either is."),
     "scib total": Words("total of scib", "0.4 x mixing + 0.6 x conservation, chance not taken off, as scib has it."),
 }
+#: Scores of a mapped query.
+MAPPING = {
+    "cells of the query": Words("cells of the query", ""),
+    "called unknown": Words("cells called unknown", "Share of cells that got no label: too uncertain, or novel."),
+    "entropy of reference and query mixing (0 to 1)": Words(
+        "mixing of reference and query (entropy)",
+        "How evenly both share the neighbours of a cell, from 0 to 1; types that only one of them has should not mix.",
+    ),
+    "called novel": Words("cells called novel", "Share of cells that look like no label of the reference."),
+    "clusters of novel cells": Words("clusters of novel cells", "Candidates for types that the reference lacks."),
+    "not judged novel or known": Words(
+        "cells not judged novel or known", "Share of cells about which no answer can be given."
+    ),
+    "reference drift, largest change of a weight": Words(
+        "largest change of a weight of the reference", "0 means that reference cells have the embedding they had."
+    ),
+    "reference drift, cells (relative RMSD)": Words(
+        "how far the reference's cells moved", "Root mean square of their displacement; 1 is the spread of all cells."
+    ),
+    "n cells": Words("cells with a true label", "All scores below are about these."),
+    "n known": Words("cells of types that the reference has", ""),
+    "n unseen": Words("cells of types that the reference lacks", ""),
+    "n missing": Words("cells without a true label", "They are left out."),
+    "accuracy": Words("labels right (accuracy)", "Share of the cells of known types; calling one unknown is wrong."),
+    "weighted accuracy": Words("labels right, types alike", "The same for each type, averaged over types."),
+    "macro f1": Words("labels right, types alike (macro F1)", "F1 score of each known type, averaged over types."),
+    "unknown rate known": Words("known types called unknown", "Share of the cells of types that the reference has."),
+    "unknown rate unseen": Words(
+        "unseen types called unknown", "Share of the cells of types that it lacks; 1 is best."
+    ),
+    "auroc unseen": Words(
+        "unseen types found by uncertainty (AUROC)", "0.5 is chance, 1 perfect; undefined if no type is unseen."
+    ),
+    "calibration error": Words(
+        "calibration error", "How far probabilities of labels are from the share that is right; 0 is best."
+    ),
+}
 
 
 def name_of_score(score: str) -> str:

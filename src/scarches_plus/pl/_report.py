@@ -90,11 +90,13 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
 
 def _draw_table(table: pd.DataFrame, ax: Axes, colormap: Callable[[str], Colormap]) -> None:
     """Draw scores below each other under their kinds, and embeddings side by side."""
-    columns, lines = np.arange(len(table)), []
-    for (kind, score), values in table.items():  # type: ignore[misc]
+    columns = np.arange(len(table))
+    lines: list[tuple[str, str, Any]] = []
+    kinds, scores = ([str(one[level]) for one in table.columns.to_list()] for level in (0, 1))
+    for kind, score, numbers in zip(kinds, scores, table.to_numpy(dtype=float).T, strict=True):
         if kind not in {line[0] for line in lines}:
-            lines.append((str(kind), KINDS.get(str(kind), str(kind)), None))
-        lines.append((str(kind), name_of_score(str(score)), values.to_numpy(dtype=float)))
+            lines.append((kind, KINDS.get(kind, kind), None))
+        lines.append((kind, name_of_score(score), numbers))
     for y, (kind, _, values) in enumerate(lines):
         if values is None:
             continue
