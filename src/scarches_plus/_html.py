@@ -26,6 +26,7 @@ th {{ font-weight: 500; }} tr.kind th {{ font-weight: 600; padding-top: 1rem; }}
 td.shade {{ text-align: center; padding: .25rem .6rem; border-left: 3px solid #fff; }}
 th:has(small) {{ min-width: 15rem; }}
 small {{ display: block; color: #666; max-width: 44rem; }}
+@media (max-width: 700px) {{ .scroll img {{ max-width: none; width: 700px; }} }}
 .verdict {{ background: #eef4f9; border-left: 4px solid #0072b2; padding: .6rem 1rem; }}
 .verdict p {{ margin: .3rem 0; }} .verdict li {{ margin: .4rem 0; }}
 </style></head><body>
@@ -55,7 +56,8 @@ def verdict(sentence: str, points: Iterable[tuple[str, str]] = ()) -> str:
 def image(name: str, png: bytes) -> str:
     """Return a picture that is part of the page, under its name."""
     data = base64.b64encode(png).decode()
-    return f"{heading(name)}<img alt='{for_html(name)}' src='data:image/png;base64,{data}'>"
+    drawn = f"<img alt='{for_html(name)}' src='data:image/png;base64,{data}'>"
+    return f"{heading(name)}<div class='scroll'>{drawn}</div>"
 
 
 def listing(values: Mapping[str, object], explained: Mapping[str, str] | None = None) -> str:
