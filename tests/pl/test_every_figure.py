@@ -121,4 +121,6 @@ def test_one_label_and_thirty(name, n):
         box = one.get_tightbbox()
         assert figure.bbox.x0 - 2 <= box.x0, "something is cut off"
         assert box.x1 <= figure.bbox.x1 + 2, "something is cut off"
+        assert figure.bbox.y0 - 2 <= box.y0, "something is cut off"
+        assert box.y1 <= figure.bbox.y1 + 2, "something is cut off"
     plt.close(figure)

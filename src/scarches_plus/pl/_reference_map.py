@@ -102,7 +102,9 @@ def reference_map(
     scores = None if query is None or color is None else _presence(picture, query, color)
     layers = [] if query is None or scores is not None else _query_layers(query, color, novel_key, key, size)
 
-    ax = new_axes(6.5, 5) if ax is None else ax
+    if ax is None:
+        named = [len(layer["label"]) for layer in layers if layer["label"] != "_"]
+        ax = new_axes(6.5 + 0.07 * max(named, default=0), max(5, 0.19 * len(named) + 0.5))
     colored = _draw_reference(ax, picture, scores, cmap, labels=query is None)
     for layer in layers:
         colored = _draw_layer(ax, cmap=cmap, **layer) or colored
