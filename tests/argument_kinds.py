@@ -85,6 +85,7 @@ KINDS = {
     "queries": "paths", "out": "path", "client": None, "n_jobs": "size?", "n_threads": "size", "modality": "name?",
     "map_many.labels_key": "name?", "map_many.batch_key": "name?", "map_many.hierarchy": "mapping?",
     "tl.reference_map.labels_key": "name?", "pl.reference_map.query": "cells?", "pl.reference_map.color": "name?",
+    "pl.abundance.table": "table", "pl.differential_expression.table": "table", "comparison": "name?", "pl.differential_expression.n_genes": "count",
 }  # fmt: skip
 
 

@@ -23,6 +23,8 @@ PACKAGE = ROOT / "src" / "scarches_plus"
 ON_ANNDATA = ("pl", "pp", "tl")
 #: Functions that take something else first: they join several, or read a model's records.
 FIRST_PARAMETER = {
+    "pl.abundance": "table",
+    "pl.differential_expression": "table",
     "pl.drift": "lineage",
     "pl.label_summary": "summary",
     "pl.reference_map": "reference_map",

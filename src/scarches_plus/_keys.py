@@ -42,8 +42,6 @@ UNLABELLED = (
     *("unknown", "undetermined", "mixed"),
     *("unassigned", "unlabelled", "unlabeled", "unclassified", "unannotated"),
 )
-#: Colour of unknown cells, darker than scanpy's grey of cells without a value.
-UNKNOWN_COLOR = "#6b6b6b"
 
 
 def predicted(labels_key: str) -> str:

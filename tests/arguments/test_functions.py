@@ -55,6 +55,7 @@ def valid(path):
         "pp.harmonize_labels": {"labels": {"a": labels}},
         "pp.select_genes": {"n": 20},
         "pp.write_store": {"keys": ["a", "b"], "columns": ["batch"], "out": "no_such.zarr"},
+        **{path: {"table": pd.DataFrame()} for path in ("pl.abundance", "pl.differential_expression")},
         "pl.label_summary": {"summary": pd.DataFrame()},
         "tl.cluster_table": {"columns": ["batch"]},
         "pp.map_gene_ids": {"columns": None},

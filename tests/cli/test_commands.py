@@ -98,9 +98,12 @@ def test_the_whole_way(folder, tmp_path):
     assert not re.findall(r'(?:src|href)=["\'](?!data:)', page)
     assert "<th>new batches</th><td>batch2</td>" in page
     assert "<th>shared batches</th>" not in page  # there are none
-    assert "accuracy" in page
+    assert "{" not in page.partition("</style>")[2], "records are in words"
+    words = ("cells have a label of the reference", "were not judged novel or known", "labels right (accuracy)")
+    assert sorted(words, key=page.index) == list(words), "the verdict is first"
+    assert "Share of the cells of known types; calling one unknown is wrong." in page
     share = (found.obs["novel_state"] == "not judged").mean()
-    assert re.search(rf"not judged novel or known.{{0,80}}{share:.2f}", page, re.DOTALL)
+    assert re.search(rf"<th>cells not judged novel or known.{{0,120}}<td>{share:.2f}", page, re.DOTALL)
     assert (out / "umap.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "next" / "model.pt").is_file()
     assert not list(tmp_path.glob(".*"))
@@ -225,6 +228,36 @@ def test_a_report_without_true_labels(folder, tmp_path, labels):
     run("transfer", tmp_path / "mapped.h5ad", *options, "--out", tmp_path / "mapped.h5ad", epochs=False)
     run("report", tmp_path / "mapped.h5ad", *options, "--out", tmp_path, epochs=False)
     assert "accuracy" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_says_what_to_look_at(visited, tmp_path, capsys):
+    """Novel clusters, cells without a label, and a type that the reference lacks yet gives a label."""
+    model, reference, file = visited
+    query = anndata.read_h5ad(file)
+    sp.tl.map_query(query, model, max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    kept = reference[(reference.obs["cell_type"] != "type0").to_numpy()].copy()
+    kept.write_h5ad(tmp_path / "reference.h5ad")
+    truth = query.obs["cell_type"].astype(str)
+    query.obs["cell_type_pred"] = pd.Categorical(np.where(truth == "type1", "Unknown", "type2"))
+    query.obs["cell_type_uncertainty"] = 0.1
+    query.obs["novel"] = (truth == "type1").to_numpy()
+    query.obs["novel_state"] = np.where(truth == "type1", "novel", "known")
+    query.obs["novel_cluster"] = pd.Categorical(np.where(truth == "type1", "novel 1", None))
+    query.write_h5ad(tmp_path / "labelled.h5ad")
+    words = ["report", tmp_path / "labelled.h5ad", "--reference", tmp_path / "reference.h5ad"]
+    run(*words, "--labels-key", "cell_type", "--out", tmp_path / "report", epochs=False)
+    out, page = capsys.readouterr().out, (tmp_path / "report" / "report.html").read_text()
+    n = int((truth == "type1").sum())
+    for said in (
+        f"{1 - n / query.n_obs:.0%} of {query.n_obs} cells have a label of the reference",
+        f"{n / query.n_obs:.0%} of the cells are called novel, more than most queries have.",
+        f"novel 1 ({n} cells)",
+        "Types that the reference lacks, yet most of their cells have a label of it: type0, 100%, most others type2.",
+        "Types with a wrong label for most of their cells: type1, 0% right.",
+    ):
+        assert said in out
+        assert said in page
+    assert "Novel cells were not looked for" not in page
 
 
 def test_novel(tmp_path, caplog):

@@ -1,3 +1,5 @@
+import re
+
 import pandas as pd
 import pytest
 
@@ -67,4 +69,57 @@ def test_page_is_whole_and_escaped(report, tmp_path):
     assert "<b>" not in page
     assert "0.250" in page
     assert "<td>numpy 2</td>" in page
+    assert not re.findall(r"<script|(?:src|href)=", page)
+    assert 'name="viewport"' in page
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def made(rows, per_label=None):
+    scores = pd.DataFrame([(*row, 0.0, 10, 0.1) for row in rows], columns=SCORES.columns)
+    return Report(scores, pd.DataFrame() if per_label is None else per_label, {})
+
+
+def text_of(report, path):
+    report.to_html(path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_page_leads_with_a_verdict_and_a_picture(report, tmp_path):
+    page = text_of(report, tmp_path / "report.html")
+    total = 0.3**0.4 * 0.5**0.6
+    sentence = (
+        f"z is the best of 2, with a total of {total:.2f} (1 is best): mixing of batches 0.30, conservation of biology "
+        "0.50. Next is &lt;other&gt;, 0.00."
+    )
+    assert sentence in page
+    assert page.index(sentence) < page.index("<svg") < page.index("entropy of batch mixing (EBM)")
+    assert "Mixing is the lower of the two." in page
+    assert "MMD(weight=1)" in page
+    assert len(re.findall("<circle", page)) == 4  # two points, and two in the legend
+    assert "How evenly batches share the neighbours of a cell" in page
+    assert "not defined" in page
+
+
+def test_page_names_the_types_to_look_at(tmp_path):
+    rows = [("z", "mixing", "EBM", 0.8), ("z", "conservation", "purity", 0.3)]
+    per_label = pd.DataFrame(
+        {
+            "embedding": "z",
+            "label": ["even", "uneven", "alone", "crossing"],
+            "expected": ["mixed", "mixed", "apart", "apart"],
+            "entropy": [0.8, 0.2, 0.0, 0.6],
+            "attainable": [0.9, 0.8, 0.0, 0.0],
+        }
+    )
+    page = text_of(made(rows, per_label), tmp_path / "report.html")
+    assert "z has a total of" in page
+    assert "Conservation is the lower of the two." in page
+    assert "mix least, as a share of what even mixing gives: uneven (0.25)." in page
+    assert "mix with other batches, by entropy: crossing (0.60)." in page
+
+
+@pytest.mark.parametrize("n", [1, 30])
+def test_page_without_labels(tmp_path, n):
+    page = text_of(made([(f"z{i}", "mixing", "EBM", 0.5) for i in range(n)]), tmp_path / "report.html")
+    assert "Batches mix at 0.50 of 1 in z0; whether biology is kept was not scored." in page
+    assert "<svg" not in page

@@ -1,12 +1,17 @@
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from scarches_plus.pl import joint_umap
 
-REFERENCE_COLOR, QUERY_COLOR, UNKNOWN_COLOR = "#dcdcdc", "#0072b2", "#6b6b6b"
+REFERENCE_COLOR, QUERY_COLOR, UNKNOWN_COLOR, NOVEL_COLOR = "#e2e2e2", "#0072b2", "#b3b3b3", "#d55e00"
+#: How deuteranopes see, on linear RGB: Machado, Oliveira and Fernandes 2009, severity 1.
+DEUTERANOPIA = np.array(
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+)
 
 # scanpy 1.11 with matplotlib 3.11
 pytestmark = pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
@@ -21,6 +26,18 @@ def legend(ax):
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     colors = [to_hex(handle.get_facecolor()[0]) for handle in ax.get_legend().legend_handles]
     return dict(zip(names, colors, strict=True))
+
+
+def distances(colors, sees=None):
+    """Distances of colours in CIELAB, shape ``(n, n)``."""
+    rgb = np.array([to_rgb(color) for color in colors])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = linear if sees is None else np.clip(linear @ sees.T, 0, 1)
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    xyz = linear @ np.transpose(to_xyz) / [0.95047, 1, 1.08883]
+    x, y, z = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116).T
+    lab = np.column_stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+    return np.linalg.norm(lab[:, None] - lab, axis=2)
 
 
 def sorted_rows(points):
@@ -65,6 +82,8 @@ def test_labels_have_the_color_of_the_legend(joint):
 
 
 def test_colors_of_the_user(joint):
+    joint.uns["cell_type_pred_colors"] = ["#ff0000", "#00ff00", "#123456", "#0000ff"]
+    assert legend(joint_umap(joint, color="cell_type_pred"))["Unknown"] == "#ff0000"
     joint.uns["cell_type_colors"] = np.array(["#ff0000", "#00ff00", "#0000ff", "#123456"])
     before = joint.uns["cell_type_colors"].copy()
     assert legend(joint_umap(joint, color="cell_type")) == {
@@ -83,6 +102,36 @@ def test_colors_do_not_depend_on_the_types_of_the_query(joint):
     some = legend(joint_umap(joint, color="cell_type"))
     assert "alpha" not in some
     assert some == {name: every[name] for name in some}
+
+
+@pytest.mark.parametrize(("n", "any_two", "neighbours"), [(2, 80, 80), (8, 15, 40), (20, 12, 30), (30, 8, 15)])
+@pytest.mark.parametrize("sees", [None, DEUTERANOPIA], ids=["normal", "deuteranopia"])
+def test_colour_blind_readers_tell_labels_apart(joint, n, any_two, neighbours, sees):
+    names = [f"type {place:02}" for place in range(n)]
+    joint.obs["many"] = pd.Categorical([names[place % n] for place in range(joint.n_obs)], categories=names)
+    shown = legend(joint_umap(joint, color="many", cells="all"))
+    assert list(shown) == names
+    apart = distances(shown.values(), sees)
+    assert apart[np.triu_indices(n, 1)].min() > any_two
+    assert np.diag(apart, 1).min() > neighbours
+    assert distances([*shown.values(), UNKNOWN_COLOR], sees)[-1, :-1].min() > 10
+
+
+def test_what_is_no_label_is_light_and_lies_below(joint):
+    novel = (joint.obs["cell_type"] == "delta") & (joint.obs["mapping_role"] == "query")
+    joint.obs["novel"] = novel
+    joint.obs["novel_state"] = pd.Categorical(np.where(novel, "novel", "known"))
+    joint.obs["novel_cluster"] = pd.Categorical(np.where(novel, "novel 1", None))
+    axes = joint_umap(joint, color=["novel", "novel_state", "novel_cluster", "cell_type_pred"])
+    assert [legend(ax) for ax in axes[:3]] == [
+        {"reference": REFERENCE_COLOR, "False": UNKNOWN_COLOR, "True": NOVEL_COLOR},
+        {"reference": REFERENCE_COLOR, "known": UNKNOWN_COLOR, "novel": NOVEL_COLOR},
+        {"reference": REFERENCE_COLOR, "novel 1": QUERY_COLOR, "not novel": UNKNOWN_COLOR},
+    ]
+    for ax in axes[2:]:
+        grey = [to_hex(color) == UNKNOWN_COLOR for color in layers(ax)[1].get_facecolors()]
+        assert 0 < sum(grey) < len(grey)
+        assert grey == sorted(grey, reverse=True)
 
 
 def test_uncertainty_spans_0_to_1(joint):

@@ -115,6 +115,13 @@ def test_more_labels_than_colours_differ_in_their_marks(placed):
     assert len(looks) == 30
 
 
+def test_cells_without_a_label_are_light_and_lie_below(placed):
+    ax = reference_map(picture(), placed, color="cell_type")
+    assert [name.split(" (")[0] for name in drawn(ax)][:4] == ["reference", "no value", "Unknown", "a"]
+    parts = drawn(ax)
+    assert {to_hex(parts[name].get_facecolor()[0]) for name in ("no value (1)", "Unknown (1)")} == {"#b3b3b3"}
+
+
 def test_numbers_have_a_colour_bar(placed):
     ax = reference_map(picture(), placed, color="score")
     parts = drawn(ax)

@@ -34,16 +34,34 @@ def _closed():
 
 def test_best_first_with_every_number(report):
     table, _ = sp.pl.report(report)
-    assert [label.get_text() for label in table.get_yticklabels()] == ["good", "poor"]
+    assert [label.get_text() for label in table.get_xticklabels()] == ["good", "poor"]
     texts = [text.get_text() for text in table.texts]
     assert {"0.90", "0.10", "0.60", "0.95", "0.20", "-"} <= set(texts)
-    assert {"mixing", "conservation", "agreement", "summary"} <= set(texts)
-    assert [label.get_text() for label in table.get_xticklabels()] == [
-        "EBM", "purity", "KNI", "mixing", "conservation", "total", "scib total",
+    names = [label.get_text() for label in table.get_yticklabels()]
+    assert names == [
+        "Mixing of batches", "entropy of batch mixing (EBM)",
+        "Conservation of biology", "purity",
+        "Both in one score", "labels known from other batches (KNI)",
+        "Summary", "mixing", "conservation", "total", "total of scib",
     ]  # fmt: skip
-    by_place = {(round(t.get_position()[0], 1), t.get_position()[1]): t.get_text() for t in table.texts}
-    assert by_place[0.0, 0] == "0.60"
-    assert by_place[0.0, 1] == "0.90"
+    by_place = {t.get_position(): t.get_text() for t in table.texts}
+    assert [by_place[x, 1] for x in (0, 1)] == ["0.60", "0.90"]
+    assert [by_place[x, 5] for x in (0, 1)] == ["-", "0.20"]
+
+
+def test_acronyms_are_explained():
+    acronyms = {
+        "mixing": ["EBM", "iLISI", "kBET", "BRAS", "PCR"],
+        "conservation": ["cLISI", "NMI k-means", "ARI k-means"],
+        "agreement": ["KNI", "RbNI"],
+    }
+    table, _ = sp.pl.report(made([("z", kind, score, 0.5) for kind, scores in acronyms.items() for score in scores]))
+    names = [label.get_text() for label in table.get_yticklabels()]
+    for score in [score for scores in acronyms.values() for score in scores]:
+        assert score not in names
+        acronym, *clusters = score.split()
+        (name,) = [name for name in names if f"({acronym}" in name and all(word in name for word in clusters)]
+        assert len(name.split()) > 2
 
 
 def test_scatter_is_mixing_against_conservation(report):
@@ -62,10 +80,25 @@ def test_names_are_drawn_as_they_are():
     table, scatter = sp.pl.report(made(rows))
     table.figure.draw_without_rendering()
     assert [text.get_text() for text in scatter.get_legend().get_texts()] == names
-    assert [text.get_text() for text in table.get_yticklabels()] == names
-    widths = [text.get_window_extent().width for text in table.get_yticklabels()]
-    plain = table.text(0, 0, "a$b_c$d", fontsize=table.get_yticklabels()[0].get_fontsize(), parse_math=False)
+    assert [text.get_text() for text in table.get_xticklabels()] == names
+    widths = [text.get_window_extent().width for text in table.get_xticklabels()]
+    plain = table.text(
+        0, 0, "a$b_c$d", rotation=40, fontsize=table.get_xticklabels()[0].get_fontsize(), parse_math=False
+    )
     assert widths[1] == plain.get_window_extent().width  # mathematics would be narrower
+
+
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_there_is_no_empty_strip(n):
+    kinds = (("mixing", "EBM"), ("conservation", "purity"))
+    table, scatter = sp.pl.report(made([(f"z{i}", *kind, i / n) for i in range(n) for kind in kinds]))
+    table.figure.draw_without_rendering()
+    drawn = [ax.get_tightbbox().width for ax in (table, scatter)]
+    assert sum(drawn) > 0.8 * table.figure.bbox.width
+    alone, nothing = sp.pl.report(made([("z", "mixing", "EBM", 0.5)]))
+    assert not nothing.axison
+    alone.figure.draw_without_rendering()
+    assert alone.get_tightbbox().width > 0.7 * alone.figure.bbox.width
 
 
 def test_draws_into_given_axes_and_without_labels():

@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from scarches_plus.pl import uncertainty_by_type
 
-KNOWN_COLOR, UNSEEN_COLOR = "#56b4e9", "#e69f00"
+KNOWN_COLOR, UNSEEN_COLOR = "#56b4e9", "#d55e00"
 
 
 def names(ax):

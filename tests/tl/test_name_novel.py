@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
 from anndata import AnnData, read_h5ad
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,13 +59,17 @@ def test_predictions_of_a_column_names_and_order():
     assert len(set(colors)) == 4
 
 
-def test_more_labels_than_colours_are_grey_as_in_scanpy():
-    labels = [f"type{i}" for i in range(102)]
-    adata = query([True] + [False] * 102, ["novel 1"] + [None] * 102, ["B"] * 103)
-    adata.obs["pred"] = pd.Categorical([None, *labels], categories=labels)
-    adata.uns["pred_colors"] = list(sc.pl.palettes.default_102)
-    sp.tl.name_novel(adata, {"novel 1": "NK"}, "pred", key_added="label")
-    assert dict(zip(adata.obs["label"].cat.categories, adata.uns["label_colors"], strict=True))["NK"] == "grey"
+def test_names_have_colours_of_their_own_as_long_as_there_are_any():
+    clusters = [f"novel {i}" for i in range(1, 151)]
+    adata = query([True] * 150, [None] * 150, ["B"] * 150)
+    adata.obs["novel_cluster"] = pd.Categorical(clusters)
+    adata.obs["pred"] = pd.Categorical([None] * 150, categories=["B"])
+    adata.uns["pred_colors"] = ["#0072b2"]
+    sp.tl.name_novel(adata, {name: f"type of {name}" for name in clusters}, "pred", key_added="label")
+    b, *named, _ = adata.uns["label_colors"]
+    own = [color for color in named if color != "grey"]
+    assert len({b, *own}) == len(own) + 1 > 60
+    assert named == own + ["grey"] * (150 - len(own))
 
 
 def test_after_detect_novel_and_on_disk(tmp_path):

@@ -119,6 +119,7 @@ def write_report(
     import matplotlib.pyplot as plt
 
     result = mapping_report(reference, query, labels_key, unlabelled, picture)
+    console.result("verdict", result.verdict._asdict(), result.verdict)
     console.result("scores", dict(result.scores), text_of(result.scores))
     umap = result.figures.get("Reference and query", result.figures[ON_THE_MAP])
     write_file(out / "umap.png", lambda file: umap.savefig(file, dpi=150, bbox_inches="tight"))

@@ -10,6 +10,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scarches_plus import _keys
+from scarches_plus._colors import LABELS
 
 #: Counts recovered from rounded log values may miss a whole number by this much.
 _TOLERANCE = 0.1
@@ -68,8 +69,7 @@ def pbmc68k() -> AnnData:
             index=obs.index,
         ),
         var=reduced.raw.var,
-        # scanpy's stored colours have a grey, which is kept for "unknown"
-        uns={_keys.colors("cell_type"): [*sc.pl.palettes.default_20[:9], "#e6b800"]},
+        uns={_keys.colors("cell_type"): list(LABELS[:10])},
     )
 
 

@@ -4,7 +4,9 @@ Nothing here computes a result, changes its input, shows or saves a figure: the 
 does. Give ``ax`` to draw into a figure of your own.
 """
 
+from ._abundance import abundance
 from ._confusion_matrix import confusion_matrix
+from ._differential_expression import differential_expression
 from ._drift import drift
 from ._joint_umap import joint_umap
 from ._label_summary import label_summary
@@ -15,7 +17,9 @@ from ._report import report
 from ._uncertainty_by_type import uncertainty_by_type
 
 __all__ = [
+    "abundance",
     "confusion_matrix",
+    "differential_expression",
     "drift",
     "joint_umap",
     "label_summary",

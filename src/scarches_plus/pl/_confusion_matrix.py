@@ -98,8 +98,8 @@ def confusion_matrix(
     shown = counts.div(counts.sum(axis=1), axis=0) if normalize else counts
 
     if ax is None:
-        width, height = 0.42 * len(columns) + 3, 0.36 * len(rows) + 1.8
-        ax = new_axes(max(width, 4.5), max(height, 3))
+        below, beside = (0.06 * max(map(len, for_figure(names))) for names in (columns, rows))  # names at 45 degrees
+        ax = new_axes(max(0.42 * len(columns) + 2 + beside, 4.5), max(0.36 * len(rows) + 1.2, 2.2) + below)
     image = ax.imshow(shown, cmap=cmap, vmin=0, vmax=1 if normalize else None, aspect="auto")
     for (row, col), value in np.ndenumerate(shown.to_numpy()):
         text = f"{value:.2f}" if normalize else f"{value:d}"

@@ -12,6 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of
+from scarches_plus._colors import BEHIND, GREY, QUERY, colors_of
 from scarches_plus._logging import logger
 from scarches_plus._settings import settings
 from scarches_plus._text import for_figure, for_message
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-REFERENCE_COLOR = "#dcdcdc"
-QUERY_COLOR = "#0072b2"
 
 _PANEL = 4.0  # inches
 
@@ -131,6 +129,8 @@ def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown
     values = every.iloc[chosen]
     if is_bool_dtype(every) or not is_numeric_dtype(every):
         values = categorical(values)
+        order = np.argsort(values.notna() & (values != unknown), kind="stable")  # cells without a label lie below
+        chosen, values = chosen[order], values.iloc[order]
         if unknown in values.cat.categories:
             values = values.cat.reorder_categories([*values.cat.categories.drop(unknown), unknown])
         colors = _colors(adata, key, unknown)
@@ -141,26 +141,16 @@ def _colored_cells(adata: AnnData, key: str, colored: NDArray[np.bool_], unknown
 
 def _colors(adata: AnnData, key: str, unknown: str) -> dict[str, str]:
     """Colours of all labels, so that they do not depend on which the query has."""
-    from scanpy.pl import palettes
-
     values = adata.obs[key]
     values = values if hasattr(values, "cat") else categorical(values)
     names = [name_of(value) for value in values.cat.categories]
-    if len(stored := adata.uns.get(_keys.colors(key), [])) >= len(names):
-        colors = dict(zip(names, stored, strict=False))
-    else:
-        if len(stored):
-            logger.info(
-                "uns[%r] has %d colours for %d names: other colours are drawn",
-                _keys.colors(key),
-                len(stored),
-                len(names),
-            )
-        named = [name for name in names if name != unknown]
-        fitting = (p for p in (palettes.default_20, palettes.default_28, palettes.default_102) if len(p) >= len(named))
-        palette = next(fitting, palettes.default_102)
-        colors = {name: palette[i % len(palette)] for i, name in enumerate(named)}
-    return colors | {unknown: _keys.UNKNOWN_COLOR, _keys.QUERY: QUERY_COLOR, _keys.REFERENCE: REFERENCE_COLOR}
+    stored = adata.uns.get(_keys.colors(key), [])
+    if 0 < len(stored) < len(names):
+        slot = _keys.colors(key)
+        logger.info("uns[%r] has %d colours for %d names: other colours are drawn", slot, len(stored), len(names))
+    if not len(stored) and set(names) <= {_keys.QUERY, _keys.REFERENCE}:
+        return {_keys.QUERY: QUERY, _keys.REFERENCE: BEHIND}
+    return colors_of(names, stored, grey=(unknown,))
 
 
 def _legend_width(values: pd.Series) -> float:
@@ -179,9 +169,9 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
     is_label = hasattr(cells.obs[key], "cat")
     common = {"ax": ax, "show": False, "frameon": False}
     if len(behind):
-        sc.pl.umap(AnnData(obsm={"X_umap": behind}), na_color=REFERENCE_COLOR, size=kwargs["size"], **common)
+        sc.pl.umap(AnnData(obsm={"X_umap": behind}), na_color=BEHIND, size=kwargs["size"], **common)
         if is_label:
-            ax.scatter([], [], color=REFERENCE_COLOR, label=rest)
+            ax.scatter([], [], color=BEHIND, label=rest)
     if kwargs.get("groups") is not None:
         groups = [kwargs["groups"]] if isinstance(kwargs["groups"], str) else kwargs["groups"]
         kwargs = {**kwargs, "groups": for_figure(groups, in_legend=True)}
@@ -192,12 +182,16 @@ def _draw(behind: NDArray, rest: str, cells: AnnData, ax: Axes, kwargs: dict[str
         **{
             "color": key,
             "title": for_message(key, 60),
-            "na_color": _keys.UNKNOWN_COLOR,
+            "na_color": GREY,
             "colorbar_loc": None,
             **common,
             **kwargs,
         },
     )
+    if is_label and cells.obs[key].isna().any() and (legend := ax.get_legend()):
+        without = legend.get_texts()[-1]
+        if without.get_text() == "NA":  # scanpy's word
+            without.set_text("not novel" if str(key).endswith(_keys.novel_cluster("")) else "no label")
     if not is_label:
         bar = ax.get_figure().colorbar(ax.collections[-1], ax=ax, pad=0.02, fraction=0.08, shrink=0.6, aspect=20)
         plain_texts(bar.ax)

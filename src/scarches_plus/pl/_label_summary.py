@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus._colors import GREY, KNOWN, NOVEL
 from scarches_plus._text import for_figure
 
 from ._drawing._axes import axes_or_none, new_axes
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-COLORS = {"accepted": "#56b4e9", "uncertain": "#bbbbbb", "novel": "#e69f00"}
+COLORS = {"accepted": KNOWN, "uncertain": GREY, "novel": NOVEL}
 
 
 def label_summary(summary: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
+from scarches_plus._colors import KNOWN, NOVEL
 from scarches_plus._text import for_message
 
 from ._drawing._axes import axes_or_none
@@ -16,9 +17,6 @@ from ._drawing._texts import plain_texts
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
-
-NOVEL_COLOR = "#e69f00"
-KNOWN_COLOR = "#56b4e9"
 
 
 def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = None, ax: Axes | None = None) -> Axes:
@@ -75,8 +73,8 @@ def novelty(adata: AnnData, key: str = _keys.NOVEL, *, groupby: str | None = Non
     labels = categorical(labels[some])
     groups = by_median(scores[some].to_numpy(dtype=float), labels)
     shares = novel[some].astype(float).groupby(labels, observed=True).mean()
-    ax = draw_boxes(groups, {name: NOVEL_COLOR if shares[name] > 0.5 else KNOWN_COLOR for name in groups}, ax)
+    ax = draw_boxes(groups, {name: NOVEL if shares[name] > 0.5 else KNOWN for name in groups}, ax)
     ax.axvline(float(record["threshold"]), color="black", linestyle="--", linewidth=1, zorder=0)
-    name_colors(ax, {"mostly known": KNOWN_COLOR, "mostly novel": NOVEL_COLOR})
+    name_colors(ax, {"mostly known": KNOWN, "mostly novel": NOVEL})
     ax.set(xlabel="novelty (dashed: threshold)", ylabel=f"{for_message(groupby, 60)} (cells)")
     return plain_texts(ax)

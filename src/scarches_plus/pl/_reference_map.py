@@ -10,6 +10,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import name_of
+from scarches_plus._colors import BEHIND, GREY, NOVEL, QUERY, color_at, colors_of
 from scarches_plus._reference_summary import map_of
 from scarches_plus._text import for_figure, for_message
 
@@ -19,6 +20,8 @@ from ._drawing._islands import densest_place, name_islands
 from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
@@ -28,14 +31,9 @@ if TYPE_CHECKING:
     from scarches_plus._reference_map import ReferenceMap
     from scarches_plus._reference_summary import ReferenceSummary
 
-REFERENCE_COLOR = "#e2e2e2"
-QUERY_COLOR = "#0072b2"
-NOT_NOVEL_COLOR = "#a6a6a6"
-NOVEL_COLOR = "#d55e00"
-#: Paul Tol's muted colours, which colour-blind readers tell apart, without the one next to that of novel cells; with
-#: more names the marks change, too.
-COLORS = ("#332288", "#ddcc77", "#117733", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499")
+#: With more than eight names not only the colours change.
 MARKS = ("o", "s", "^", "D", "v", "p")
+_COLORS_OF_A_MARK = 8
 #: Points of a reference above which its density is drawn.
 _MOST_POINTS = 50_000
 _MOST_IN_LEGEND = 30
@@ -104,7 +102,9 @@ def reference_map(
     scores = None if query is None or color is None else _presence(picture, query, color)
     layers = [] if query is None or scores is not None else _query_layers(query, color, novel_key, key, size)
 
-    ax = new_axes(6.5, 5) if ax is None else ax
+    if ax is None:
+        named = [len(layer["label"]) for layer in layers if layer["label"] != "_"]
+        ax = new_axes(6.5 + 0.07 * max(named, default=0), max(5, 0.19 * len(named) + 0.5))
     colored = _draw_reference(ax, picture, scores, cmap, labels=query is None)
     for layer in layers:
         colored = _draw_layer(ax, cmap=cmap, **layer) or colored
@@ -155,9 +155,9 @@ def _draw_reference(
     style = {"s": area, "linewidths": 0, "zorder": 1, "rasterized": n > 5000}
     if scores is not None:
         return ax.scatter(*points.T, c=scores, cmap=cmap, vmin=0, vmax=1, **style)
-    shown: Any = REFERENCE_COLOR
+    shown: Any = BEHIND
     if labels and reference_map.labels:
-        palette = np.array([*(COLORS[one % len(COLORS)] for one in range(len(reference_map.labels))), REFERENCE_COLOR])
+        palette = np.array([*map(color_at, range(len(reference_map.labels))), BEHIND])
         shown = palette[reference_map.of_label]
     ax.scatter(*points.T, c=shown, alpha=0.6 if labels else 1, label="reference", **style)
     return None
@@ -188,16 +188,16 @@ def _query_layers(
         unjudged = np.zeros_like(rest) if state is None else (state == "not judged").to_numpy()
         rest = ~novel & ~unjudged
         marked = [
-            _layer(places, unjudged, "not judged", area, c="none", edgecolors=NOT_NOVEL_COLOR, linewidths=0.8),
-            _layer(places, novel, "novel", 1.6 * area, c=NOVEL_COLOR, marker="x", linewidths=1.1),
+            _layer(places, unjudged, "not judged", area, c="none", edgecolors=GREY, linewidths=0.8),
+            _layer(places, novel, "novel", 1.6 * area, c=NOVEL, marker="x", linewidths=1.1),
         ]
     if color is not None:
         values = column(query, color, "give a column of the query, or key_added of sp.tl.presence")
         layers = _colored(places, rest, values, query.uns.get(_keys.colors(color), []), area)
     elif novel_key is not None:
-        layers = [_layer(places, rest, "not novel", area, c=NOT_NOVEL_COLOR)]
+        layers = [_layer(places, rest, "not novel", area, c=GREY)]
     else:
-        layers = [_layer(places, rest, "query", area, c=QUERY_COLOR)]
+        layers = [_layer(places, rest, "query", area, c=QUERY)]
     return [layer for layer in [*layers, *marked] if len(layer["places"])]
 
 
@@ -207,21 +207,26 @@ def _colored(
     """Return layers of cells coloured by a column."""
     if is_numeric_dtype(values) and not is_bool_dtype(values):
         known = rows & np.isfinite(values.to_numpy(dtype=float, na_value=np.nan))
-        layers = [_layer(places, rows & ~known, "no value", area, c=NOT_NOVEL_COLOR)]
+        layers = [_layer(places, rows & ~known, "no value", area, c=GREY)]
         return [*layers, _layer(places, known, "query", area, c=values.to_numpy(dtype=float, na_value=np.nan)[known])]
     named = values if hasattr(values, "cat") else categorical(values)
     names = [name_of(one) for one in named.cat.categories]
-    looks = {
-        name: {"c": str(stored[i])}
-        if len(stored) >= len(names)
-        else {"c": COLORS[i % len(COLORS)], "marker": MARKS[i // len(COLORS) % len(MARKS)]}
-        for i, name in enumerate(names)
-    }
-    looks = {name: {"c": _keys.UNKNOWN_COLOR} if name == _keys.UNKNOWN else look for name, look in looks.items()}
+    colors = colors_of(names, stored, grey=(_keys.UNKNOWN,))
     codes = named.cat.codes.to_numpy()
     in_legend = for_figure(names, in_legend=True) if len(names) <= _MOST_IN_LEGEND else [""] * len(names)
-    layers = [_layer(places, rows & (codes == i), in_legend[i], area, **looks[name]) for i, name in enumerate(names)]
-    return [_layer(places, rows & (codes < 0), "no value", area, c=NOT_NOVEL_COLOR), *layers]
+    marks = _marks(names, stored)
+    layers = [
+        _layer(places, rows & (codes == i), in_legend[i], area, c=colors[names[i]], marker=marks[names[i]])
+        for i in sorted(range(len(names)), key=lambda i: names[i] != _keys.UNKNOWN)  # cells without a label lie below
+    ]
+    return [_layer(places, rows & (codes < 0), "no value", area, c=GREY), *layers]
+
+
+def _marks(names: Sequence[str], stored: Sequence[object]) -> dict[str, str]:
+    """Return a mark for each name, one for all in the colours of the user."""
+    labels = [] if len(stored) >= len(names) else [name for name in names if name != _keys.UNKNOWN]
+    marks = {name: MARKS[place // _COLORS_OF_A_MARK % len(MARKS)] for place, name in enumerate(labels)}
+    return dict.fromkeys(names, MARKS[0]) | marks
 
 
 def _layer(places: NDArray, rows: NDArray[np.bool_], name: str, area: float, **style: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus._colors import color_at
 from scarches_plus._text import for_figure
 
 from ._drawing._axes import axes_or_none, new_axes
@@ -16,6 +17,8 @@ from ._drawing._texts import plain_texts
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+#: Curves whose names fit into the diagram.
+_MOST_INSIDE = 4
 
 
 def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -51,12 +54,14 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
         columns = ["confidence", "accuracy", "n_cells"]
         shown = "curve" if name == "" else f"curve[{name!r}]"
         check.table(shown, table, columns, numbers=columns, made_by="sp.metrics.reliability_curve")
+    beside = len(curves) > _MOST_INSIDE
     if ax is None:
-        ax = new_axes(4, 4)
+        side = max(4, 0.2 * len(curves)) if beside else 4
+        ax = new_axes(side + 3.5 * beside, side)
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1, zorder=0)
     names = for_figure(curves, in_legend=True) if any(map(str, curves)) else [""]
-    for name, table in zip(names, curves.values(), strict=True):
-        (line,) = ax.plot(table["confidence"], table["accuracy"], linewidth=1)
+    for place, (name, table) in enumerate(zip(names, curves.values(), strict=True)):
+        ax.plot(table["confidence"], table["accuracy"], linewidth=1, color=color_at(place))
         error = (
             f"calibration error {table.attrs['calibration_error']:.3f}" if "calibration_error" in table.attrs else ""
         )
@@ -65,12 +70,13 @@ def reliability(curve: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | 
             table["confidence"],
             table["accuracy"],
             sizes,
-            color=line.get_color(),
+            color=color_at(place),
             alpha=0.7,
             label=", ".join(filter(None, [name, error])),
         )
     if any(text for text in ax.get_legend_handles_labels()[1]):
-        legend = ax.legend(frameon=False, loc="upper left", fontsize="small")
+        place_beside = {"bbox_to_anchor": (1, 1), "borderaxespad": 0} if beside else {}
+        legend = ax.legend(frameon=False, loc="upper left", fontsize="small", **place_beside)
         for handle in legend.legend_handles:
             handle.set_sizes([30])
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability of the prediction", ylabel="share that is right")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scarches_plus import _arguments as check
+from scarches_plus._colors import color_at
+from scarches_plus._score_words import KINDS, name_of_score
 from scarches_plus._settings import settings
 from scarches_plus._text import for_figure
 
@@ -28,10 +29,16 @@ _COLORS = {
     "mapping": "Oranges",
     "summary": "Greys",
 }
+#: What the scatter is of.
+_SCATTERED = {("summary", "mixing"), ("summary", "conservation")}
+#: Inches of the names of scores.
+_NAMES = 4.0
 
 
 def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
-    """Draw an evaluation: a table of scores as of scib, and mixing against conservation.
+    """Draw an evaluation: a table of scores, and mixing against conservation.
+
+    Embeddings stand side by side, the best first; :doc:`/guide/scores` says what each score is.
 
     Parameters
     ----------
@@ -66,10 +73,12 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
     if ("summary", "total") in table:
         table = table.sort_values(("summary", "total"), ascending=False)
     if axes is None:
-        width = 2.5 + 0.62 * table.shape[1]
-        size = (width + 4.0, max(3.4, 1.8 + 0.45 * len(table)))
+        width, beside = 0.62 * (len(table) + 0.4), 2.8 if set(table) >= _SCATTERED else 0.1
+        lines = table.shape[1] + table.columns.get_level_values(0).nunique()
+        height = max(1.2 + 0.36 * lines, 3.8 + 0.2 * len(table) if beside > 1 else 2)
+        size = (_NAMES + width + 1.25 * beside, height)
         _, axes = plt.subplots(
-            1, 2, figsize=size, dpi=settings.figure_dpi, width_ratios=[width, 3.2], layout="constrained"
+            1, 2, figsize=size, dpi=settings.figure_dpi, width_ratios=[width, beside], layout="constrained"
         )
     if len(axes) != 2:
         message = f"axes must be two, for the table and the scatter; there are {len(axes)}"
@@ -80,39 +89,46 @@ def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Ax
 
 
 def _draw_table(table: pd.DataFrame, ax: Axes, colormap: Callable[[str], Colormap]) -> None:
-    kinds, names = ([str(one[level]) for one in table.columns.to_list()] for level in (0, 1))
-    gaps = np.cumsum([0, *(0.5 * (after != before) for before, after in pairwise(kinds))])
-    places, rows = np.arange(len(kinds)) + gaps, np.arange(len(table))
-    for kind, x, values in zip(kinds, places, table.to_numpy(dtype=float).T, strict=True):
+    """Draw scores below each other under their kinds, and embeddings side by side."""
+    columns = np.arange(len(table))
+    lines: list[tuple[str, str, Any]] = []
+    kinds, scores = ([str(one[level]) for one in table.columns.to_list()] for level in (0, 1))
+    for kind, score, numbers in zip(kinds, scores, table.to_numpy(dtype=float).T, strict=True):
+        if kind not in {line[0] for line in lines}:
+            lines.append((kind, KINDS.get(kind, kind), None))
+        lines.append((kind, name_of_score(score), numbers))
+    for y, (kind, _, values) in enumerate(lines):
+        if values is None:
+            continue
         defined = np.isfinite(values)
-        shades = colormap(_COLORS[kind])(0.15 + 0.6 * np.clip(values, 0, 1))
-        ax.scatter(np.full(defined.sum(), x), rows[defined], s=520, c=shades[defined], zorder=1)
-        for row, number in zip(rows, values, strict=True):
-            ax.text(x, row, f"{number:.2f}" if np.isfinite(number) else "-", ha="center", va="center", fontsize=8)
-    for kind in dict.fromkeys(kinds):
-        of_kind = places[[one == kind for one in kinds]]
-        ax.text(of_kind.mean(), len(table) - 0.35, kind, ha="center", va="top", fontsize=10, fontweight="bold")
-    ax.set(xlim=(-0.7, places[-1] + 0.7), ylim=(len(table) - 0.2, -0.7), yticks=rows)
-    ax.set_yticklabels(for_figure(table.index))
-    ax.set_xticks(places, names, rotation=40, ha="left")
+        shades = colormap(_COLORS[kind])(0.1 + 0.5 * np.clip(values[defined], 0, 1))
+        ax.scatter(columns[defined], np.full(defined.sum(), y), s=420, c=shades, zorder=1)
+        for x, number in zip(columns, values, strict=True):
+            ax.text(x, y, f"{number:.2f}" if np.isfinite(number) else "-", ha="center", va="center", fontsize=8)
+    ax.set(xlim=(-0.7, len(table) - 0.3), ylim=(len(lines) - 0.3, -0.7))
+    ax.set_yticks(range(len(lines)), [name for _, name, _ in lines])
+    for text, (_, _, values) in zip(ax.get_yticklabels(), lines, strict=True):
+        text.set_fontweight("bold" if values is None else "normal")
+    ax.set_xticks(columns, for_figure(table.index), rotation=40, ha="left")
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
 
 
 def _draw_scatter(table: pd.DataFrame, ax: Axes) -> None:
-    if not {("summary", "mixing"), ("summary", "conservation")} <= set(table.columns):
+    if not set(table) >= _SCATTERED:
         ax.set_axis_off()
         return
     mixing, conservation = (table["summary", kind].to_numpy(dtype=float) for kind in ("mixing", "conservation"))
     names = for_figure(table.index)
     dots = [
-        ax.scatter(mixing[number], conservation[number], color=f"C{number % 10}", label=name, zorder=2)
+        ax.scatter(mixing[number], conservation[number], color=color_at(number), label=name, zorder=2)
         for number, name in enumerate(names)
     ]
     ax.set(xlabel="mixing of batches", ylabel="conservation of biology", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", anchor="N")
     ax.grid(alpha=0.3)
-    legend = ax.legend(dots, [""] * len(dots), fontsize="small", loc="lower left")
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.22), "frameon": False, "borderaxespad": 0}
+    legend = ax.legend(dots, [""] * len(dots), fontsize="small", **below)
     for text, name in zip(legend.get_texts(), names, strict=True):  # an underscore at its beginning would hide it
         text.set_text(name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cells import names_of, without_label
+from scarches_plus._colors import KNOWN, NOVEL
 from scarches_plus._logging import logger
 
 from ._drawing._axes import axes_or_none
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from matplotlib.axes import Axes
-
-KNOWN_COLOR = "#56b4e9"
-UNSEEN_COLOR = "#e69f00"
 
 
 def uncertainty_by_type(
@@ -89,10 +87,10 @@ def uncertainty_by_type(
     logger.info("true labels: obs[%r] of %d cells; uncertainty: obs[%r]", labels_key, both.sum(), uncertainty_key)
     groups = by_median(uncertainty[both].to_numpy(dtype=float), categorical(labels[both]))
     known = set(groups) if known_labels is None else {name for name in names_of(known_labels) if name is not None}
-    ax = draw_boxes(groups, {name: KNOWN_COLOR if name in known else UNSEEN_COLOR for name in groups}, ax)
+    ax = draw_boxes(groups, {name: KNOWN if name in known else NOVEL for name in groups}, ax)
     if threshold is not None:
         ax.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=0)
     if known_labels is not None:
-        name_colors(ax, {"in the reference": KNOWN_COLOR, "not in the reference": UNSEEN_COLOR})
+        name_colors(ax, {"in the reference": KNOWN, "not in the reference": NOVEL})
     ax.set(xlim=(-0.02, 1.02), xlabel="uncertainty of the transferred label", ylabel="true label (cells)")
     return plain_texts(ax)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus import _keys
+from scarches_plus import _colors, _keys
 from scarches_plus._cells import name_of, names_of, require_writable
 from scarches_plus._logging import logger, tell
 
@@ -135,11 +135,9 @@ def _write_colors(adata: AnnData, source: str, key: str, unknown_category: str) 
     colors = adata.uns.get(_keys.colors(source))
     if colors is None or not hasattr(adata.obs[source], "cat"):
         return
-    from scanpy.plotting.palettes import default_102
-
     known = dict(zip(map(name_of, adata.obs[source].cat.categories), colors, strict=False))
-    known[unknown_category] = _keys.UNKNOWN_COLOR
-    free = (color for color in default_102 if color not in known.values())
+    known[unknown_category] = _colors.GREY
+    free = (color for color in _colors.LABELS if color not in known.values())
     adata.uns[_keys.colors(key)] = [
         known[label] if label in known else next(free, "grey") for label in adata.obs[key].cat.categories
     ]

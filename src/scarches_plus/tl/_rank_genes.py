@@ -54,7 +54,8 @@ def rank_genes(
     ----------
     adata
         Cells with raw counts. Receives ``uns[key_added]`` as scanpy writes it, for
-        :func:`scanpy.get.rank_genes_groups_df` and scanpy's plots.
+        :func:`scanpy.get.rank_genes_groups_df` and scanpy's plots; these need a layer of log-normalised counts
+        (:doc:`/guide/new_labels`).
     groupby
         ``obs`` column of the groups. Cells without one are left out.
     groups

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from anndata import AnnData
@@ -14,9 +13,11 @@ from anndata import AnnData
 from scarches_plus import _keys, metrics, pl, tl
 from scarches_plus._cells import names_of, without_label
 from scarches_plus._files import write_file
-from scarches_plus._html import as_text, heading, listing, page, table_of
-from scarches_plus._logging import logger
-from scarches_plus._text import for_html
+from scarches_plus._html import heading, image, listing, page, table_of, verdict
+from scarches_plus._score_words import MAPPING
+
+from ._settings import mapping_of, settings_of
+from ._verdict import Verdict, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 #: Title of the first figure.
 ON_THE_MAP = "Query on the map of the reference"
 COVERED = "States of the reference that the query covers"
-#: Settings that say nothing.
-_NOTHING = {"", "[]", "{}"}
 #: Neighbours of the entropy of batch mixing; scANVI's number.
 _MIXING_NEIGHBORS = 50
 
@@ -43,6 +42,8 @@ class MappingReport:
 
     Attributes
     ----------
+    verdict
+        How well it mapped, and what to look at.
     scores
         Score to value.
     settings
@@ -53,6 +54,7 @@ class MappingReport:
         Title to figure.
     """
 
+    verdict: Verdict
     scores: Mapping[str, float]
     settings: Mapping[str, object]
     tables: Mapping[str, pd.DataFrame]
@@ -60,11 +62,15 @@ class MappingReport:
 
     def write_html(self, path: Path, title: str) -> None:
         """Write one page that needs no other file."""
-        parts = [listing(self.scores)]
-        for name, figure in self.figures.items():
-            parts += [heading(name), f"<img alt='{for_html(name)}' src='{_data_uri(figure)}'>"]
+        words = {name: MAPPING[name] for name in self.scores}
+        values = {words[name].name: shown(value) for name, value in self.scores.items()}
+        explained = {one.name: one.sentence for one in words.values()}
+        parts = [verdict(self.verdict.sentence, self.verdict.points)]
+        parts += [image(name, _png(figure)) for name, figure in self.figures.items()]
+        parts += [heading("Scores"), listing(values, explained)]
         for name, table in self.tables.items():
-            parts += [heading(name), table_of(table)]
+            columns = {column: str(column).replace("_", " ") for column in table}
+            parts += [heading(name), table_of(table.rename(columns=columns))]
         write_file(path, page(title, [*parts, heading("Settings"), listing(self.settings)]))
 
 
@@ -117,19 +123,9 @@ def mapping_report(
         joint = _joint(cells, query, picture.points, placed.obsm[_keys.MAP])
     novel_key = _novel_key(query)
 
-    record = query.uns.get(_keys.UNS, {}).get(_keys.EMBEDDINGS, {}).get(_keys.EMBEDDING, {})
-    mapping = record.get("mapping", {})
-    settings = {
-        str(key).replace("_", " "): value
-        for key, value in mapping.items()
-        if key not in {"drift", "versions"} and as_text(value) not in _NOTHING
-    }
-    settings |= dict(record.get("versions", {}))
-    settings |= _columns_used(query, labels_key)
-    scores = {
-        "cells of the query": query.n_obs,
-        "called unknown": float((query.obs[predicted] == _keys.UNKNOWN).mean()),
-    }
+    mapping = mapping_of(query)
+    scores = _scores(query, predicted, mapping, novel_key)
+    mixing = None
     if joint is not None:
         scores["entropy of reference and query mixing (0 to 1)"] = metrics.entropy_batch_mixing(
             joint.obsm[_keys.EMBEDDING],
@@ -137,15 +133,7 @@ def mapping_report(
             k=min(_MIXING_NEIGHBORS, joint.n_obs - 1),
             normalize=True,
         )
-    if novel_key is not None:
-        state = query.obs.get(_keys.novel_state(novel_key), query.obs[novel_key]).astype(str)
-        scores["called novel"] = float(query.obs[novel_key].astype(bool).mean())
-        scores["not judged novel or known"] = float((state == "not judged").mean())
-    drift = mapping.get("drift", {})
-    if "weights" in drift:
-        scores["reference drift, largest change of a weight"] = float(drift["weights"])
-    if "relative_rmsd" in drift:
-        scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
+        mixing = scores["entropy of reference and query mixing (0 to 1)"] / _even(joint)
     covered = novel_key is None or not placed.obs[novel_key].all()
     tables = {COVERED: tl.presence(picture, placed, novel_key=novel_key)} if covered else {}
     names = {*picture.labels} if cells is None else set(names_of(cells.obs[labels_key]))
@@ -155,6 +143,7 @@ def mapping_report(
         labels_key in query.obs
         and not without_label(names_of(query.obs[labels_key]), unlabelled, always=[_keys.UNKNOWN]).all()
     )
+    per_type = None
     if truth:
         transfer = metrics.label_transfer_report(
             query.obs[labels_key].to_numpy(),
@@ -164,7 +153,7 @@ def mapping_report(
             unlabelled=unlabelled,
         )
         scores |= {str(name).replace("_", " "): float(value) for name, value in transfer.to_series().items()}
-        tables["Types"] = transfer.per_type
+        tables["Types"] = per_type = transfer.per_type
     figures = {ON_THE_MAP: pl.reference_map(picture, placed, color=predicted, novel_key=novel_key).figure}
     if joint is not None:
         batch_key = str(mapping.get("batch_key", ""))
@@ -174,13 +163,49 @@ def mapping_report(
         figures["Uncertainty by type"] = pl.uncertainty_by_type(
             query, labels_key, known_labels=known, unlabelled=unlabelled
         ).figure
-    return MappingReport(scores, settings, tables, figures)
+    if novel_key is not None and _has_threshold(query, novel_key):
+        figures["Novelty by label"] = pl.novelty(query, novel_key).figure
+    judged = verdict_of(query, labels_key, scores, mixing=mixing, per_type=per_type)
+    settings = settings_of(query, labels_key, novel_key)
+    return MappingReport(judged, scores, settings, tables, figures)
+
+
+def _scores(query: AnnData, predicted: str, mapping: Mapping[str, Any], novel_key: str | None) -> dict[str, float]:
+    """Return what the query's own columns and records say, by name."""
+    scores = {
+        "cells of the query": query.n_obs,
+        "called unknown": float((query.obs[predicted] == _keys.UNKNOWN).mean()),
+    }
+    if novel_key is not None:
+        state = query.obs.get(_keys.novel_state(novel_key), query.obs[novel_key]).astype(str)
+        clusters = query.obs.get(_keys.novel_cluster(novel_key))
+        scores["called novel"] = float(query.obs[novel_key].astype(bool).mean())
+        scores["clusters of novel cells"] = 0 if clusters is None else int(clusters.nunique())
+        scores["not judged novel or known"] = float((state == "not judged").mean())
+    drift = mapping.get("drift", {})
+    if "weights" in drift:
+        scores["reference drift, largest change of a weight"] = float(drift["weights"])
+    if "relative_rmsd" in drift:
+        scores["reference drift, cells (relative RMSD)"] = float(drift["relative_rmsd"])
+    return scores
+
+
+def _even(joint: AnnData) -> float:
+    """Return the entropy of reference and query if they mixed evenly, from 0 to 1."""
+    shares = joint.obs[_keys.ROLE].value_counts(normalize=True).to_numpy()
+    return float(-(shares * np.log2(shares)).sum())
 
 
 def _novel_key(query: AnnData) -> str | None:
     """Return the column of novel cells that were looked for, ``None`` if none were."""
     looked_for = {_keys.NOVEL, _keys.novel_state(_keys.NOVEL)} <= set(query.obs)
     return _keys.NOVEL if looked_for and query.obs[_keys.NOVEL].dtype == bool else None
+
+
+def _has_threshold(query: AnnData, novel_key: str) -> bool:
+    record = query.uns.get(_keys.UNS, {}).get(_keys.NOVEL, {}).get(novel_key, {})
+    columns = {_keys.novel_score(novel_key), _keys.novel_label(novel_key)}
+    return "threshold" in record and bool(record.get("judged", True)) and columns <= set(query.obs)
 
 
 def _joint(reference: AnnData, query: AnnData, points: NDArray, places: NDArray) -> AnnData:
@@ -191,20 +216,6 @@ def _joint(reference: AnnData, query: AnnData, points: NDArray, places: NDArray)
     positions[in_reference], positions[~in_reference] = points, places
     joint.obsm["X_umap"] = positions
     return joint
-
-
-def _columns_used(query: AnnData, labels_key: str) -> dict[str, str]:
-    """Return, and log, which columns of the query a report is of."""
-    n_labelled = int(query.obs[labels_key].notna().sum()) if labels_key in query.obs else 0
-    used = {
-        "column of predictions": _keys.predicted(labels_key),
-        "column of uncertainties": _keys.uncertainty(labels_key),
-        "true labels": f"column {labels_key} of the query, {n_labelled} cells" if n_labelled else "none in the query",
-        "novel cells": f"column {_keys.NOVEL}" if _novel_key(query) else "not looked for",
-    }
-    for what, where in used.items():
-        logger.info("report: %s: %s", what, where)
-    return used
 
 
 def _umaps(joint: AnnData, labels_key: str, *, truth: bool, batch_key: str) -> Figure:
@@ -230,12 +241,20 @@ def _umaps(joint: AnnData, labels_key: str, *, truth: bool, batch_key: str) -> F
 
 
 def text_of(scores: Mapping[str, float]) -> str:
-    """Return scores as aligned lines."""
-    width = max(map(len, scores))
-    return "\n".join(f"{name:<{width}}  {as_text(value)}" for name, value in scores.items())
+    """Return scores as aligned lines, by names that people say."""
+    names = {name: MAPPING[name].name for name in scores}
+    width = max(map(len, names.values()))
+    return "\n".join(f"{names[name]:<{width}}  {shown(value)}" for name, value in scores.items())
 
 
-def _data_uri(figure: Figure) -> str:
+def shown(value: float) -> str:
+    """Return a number of cells, or a share with three digits."""
+    if isinstance(value, int) or (value >= 1 and float(value).is_integer()):
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value == value else "not defined"  # noqa: PLR0124 (NaN)
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

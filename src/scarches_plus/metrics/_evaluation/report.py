@@ -9,8 +9,10 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus._files import check_output_file, write_file
-from scarches_plus._html import heading, listing, page, table_of
+from scarches_plus._html import table_of
 from scarches_plus._text import for_html, for_terminal
+
+from .page import page_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +109,7 @@ class Report:
         return f"{n_cells} cells{drawn}, {n_batches} batches; 1 is best"
 
     def to_html(self, path: str | Path) -> None:
-        """Write one page with the scores, the table per label and how they came about.
+        """Write one page that needs no other file: a verdict, the scores in words, the table per label, provenance.
 
         Parameters
         ----------
@@ -122,7 +124,4 @@ class Report:
             If it cannot be written there.
         """
         check_output_file(check.path("path", path), suffixes=(".html", ".htm"))
-        parts = [self._repr_html_()]
-        if len(self.per_label):
-            parts += [heading("By label"), table_of(self.per_label, index=False)]
-        write_file(path, page("Evaluation", [*parts, heading("Provenance"), listing(self.provenance)]))
+        write_file(path, page_of(self, self._title(), _INTERVALS))

@@ -22,11 +22,13 @@ _RINGS = 400
 _INSIDE = 100
 #: Gap between names, in heights of a name.
 _GAP = 0.15
+#: Pixels around a point that no name covers.
+_DOT = 8
 _TEXT_COLOR = "#222222"
 _LINE_COLOR = "#888888"
 
 
-def name_islands(ax: Axes, places: NDArray, names: Sequence[str]) -> None:
+def name_islands(ax: Axes, places: NDArray, names: Sequence[str], *, beside: bool = False) -> None:
     """Write each name at its place, or as near as others leave room, with a line to the place.
 
     Parameters
@@ -37,12 +39,14 @@ def name_islands(ax: Axes, places: NDArray, names: Sequence[str]) -> None:
         In units of the data, shape ``(n_names, 2)``.
     names
         Names.
+    beside
+        Leave the places themselves free.
     """
     if not len(names):
         return
     size = 9 if len(names) <= 12 else 8 if len(names) <= 24 else 7
     style = {"ha": "center", "va": "center", "fontsize": size, "color": _TEXT_COLOR, "zorder": 6, "in_layout": False}
-    paper = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
+    paper = None if beside else {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
     texts = [ax.text(*place, name, bbox=paper, **style) for place, name in zip(places, for_figure(names), strict=True)]
     plain_texts(ax)
     ax.get_figure(root=True).draw_without_rendering()  # the layout is settled, and texts have a size
@@ -50,7 +54,8 @@ def name_islands(ax: Axes, places: NDArray, names: Sequence[str]) -> None:
     sizes = np.array([(box.width, box.height) for box in boxes])
     frame = ax.get_window_extent()
     wanted = ax.transData.transform(places)
-    found = spread_boxes(wanted, sizes * (1 + _GAP), np.array([frame.min, frame.max]))
+    taken = wanted if beside else np.empty((0, 2))
+    found = spread_boxes(wanted, sizes * (1 + _GAP), np.array([frame.min, frame.max]), taken)
     moved = np.abs(found - wanted) > sizes / 2
     for text, start, end, is_far in zip(texts, places, ax.transData.inverted().transform(found), moved, strict=True):
         text.set_position(end)
@@ -59,7 +64,7 @@ def name_islands(ax: Axes, places: NDArray, names: Sequence[str]) -> None:
             ax.plot(*np.transpose([start, end]), scalex=False, scaley=False, **line)
 
 
-def spread_boxes(wanted: NDArray, sizes: NDArray, frame: NDArray) -> NDArray[np.float64]:
+def spread_boxes(wanted: NDArray, sizes: NDArray, frame: NDArray, taken: NDArray) -> NDArray[np.float64]:
     """Return centres of boxes of which none overlaps another, each as near as can be to where it is wanted.
 
     Parameters
@@ -70,14 +75,17 @@ def spread_boxes(wanted: NDArray, sizes: NDArray, frame: NDArray) -> NDArray[np.
         Widths and heights, shape ``(n, 2)``.
     frame
         Lower left and upper right corner within which boxes lie where there is room, shape ``(2, 2)``.
+    taken
+        Points that no box covers, shape ``(m, 2)``.
     """
     turns = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False)
     around = np.column_stack([np.sin(turns), np.cos(turns)])
-    centers = np.empty((0, 2))
+    n_taken, centers = len(taken), np.asarray(taken, dtype=float)
+    sizes_so_far = np.vstack([np.full((n_taken, 2), _DOT), sizes])
     for place, size in zip(wanted, sizes, strict=True):
         for ring in range(_RINGS):
             tried = place + around[: 1 if ring == 0 else None] * ring * size[1] / 4
-            apart = np.abs(tried[:, None] - centers) >= (size + sizes[: len(centers)]) / 2
+            apart = np.abs(tried[:, None] - centers) >= (size + sizes_so_far[: len(centers)]) / 2
             free = apart.any(axis=2).all(axis=1)
             if ring < _INSIDE:
                 free &= ((tried - size / 2 >= frame[0]) & (tried + size / 2 <= frame[1])).all(axis=1)
@@ -86,7 +94,7 @@ def spread_boxes(wanted: NDArray, sizes: NDArray, frame: NDArray) -> NDArray[np.
                 break
         else:
             centers = np.vstack([centers, place])
-    return centers
+    return centers[n_taken:]
 
 
 def densest_place(points: NDArray, weights: NDArray) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scarches_plus import _keys
+from scarches_plus import _colors, _keys
 from scarches_plus._cells import name_of
 from scarches_plus._logging import logger
 from scarches_plus.tl._provenance.summary import tell_outcome
@@ -133,9 +133,9 @@ def write_colors(
     if colors is None or not hasattr(reference.obs[key], "cat"):
         return
     by_label = dict(zip(map(name_of, reference.obs[key].cat.categories), colors, strict=False)) | {
-        unknown_category: _keys.UNKNOWN_COLOR
+        unknown_category: _colors.GREY
     }
     predicted = _keys.predicted(key if written is None else written)
     adata.uns[_keys.colors(predicted)] = [
-        by_label.get(label, _keys.UNKNOWN_COLOR) for label in adata.obs[predicted].cat.categories
+        by_label.get(label, _colors.GREY) for label in adata.obs[predicted].cat.categories
     ]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from scarches_plus._colors import BEHIND, colors_of
 from scarches_plus._files import write_file
-from scarches_plus._html import heading, listing, page, table_of
+from scarches_plus._html import heading, image, listing, page, table_of
 from scarches_plus._text import for_figure, for_html, for_line
 from scarches_plus.app._worker._map import POSITIONS
 
@@ -42,8 +42,8 @@ def write_report(adata: AnnData, file: Path, summary: dict[str, Any]) -> None:
     parts = [
         listing(scores),
         *[f"<p>{for_html(note)}</p>" for note in (*summary["notes"], summary["novelty"]) if note],
-        heading("Map"),
-        f"<p>{for_html(whose)}</p><img alt='Map of the cells by label' src='{_data_uri(figure)}'>",
+        image("Map of the cells by label", _png(figure)),
+        f"<p>{for_html(whose)}</p>",
         heading("Composition"),
         table_of(_composition(summary)),
     ]
@@ -81,14 +81,12 @@ def _figure(adata: AnnData, summary: dict[str, Any]) -> Figure:
     most = list(labels.value_counts().index[:_MOST_LABELS])
     figure, axes = plt.subplots(figsize=(9, 6.5), layout="constrained")
     size = max(1.0, min(20.0, 20_000 / max(1, adata.n_obs)))
-    colors = plt.get_cmap("tab20")
-    for number, (label, shown) in enumerate(zip(most, for_figure(most, in_legend=True), strict=True)):
+    colors = colors_of(most, grey=("Unknown",))
+    for label, shown in zip(most, for_figure(most, in_legend=True), strict=True):
         here = (labels == label).to_numpy()
-        axes.scatter(
-            x[here], y[here], s=size, color="0.6" if label == "Unknown" else colors(number), label=shown, linewidths=0
-        )
+        axes.scatter(x[here], y[here], s=size, color=colors[label], label=shown, linewidths=0)
     rest = (~labels.isin(most)).to_numpy()
-    axes.scatter(x[rest], y[rest], s=size, color="0.8", linewidths=0)
+    axes.scatter(x[rest], y[rest], s=size, color=BEHIND, linewidths=0)
     if summary["novel"] is not None:
         novel = adata.obs["novel"].to_numpy(dtype=bool)
         axes.scatter(
@@ -99,8 +97,8 @@ def _figure(adata: AnnData, summary: dict[str, Any]) -> Figure:
     return figure
 
 
-def _data_uri(figure: Figure) -> str:
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
