@@ -75,7 +75,7 @@ docs: $(VENV)/dev.stamp
 
 # Run the tutorials; the stored outputs stay as they are
 notebooks: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/jupyter execute --timeout=900 tutorials/*.ipynb
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/jupyter execute --timeout=900 tutorials/*.ipynb
 
 experiments: $(VENV)/package.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/all.py --small
