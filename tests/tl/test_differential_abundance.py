@@ -150,6 +150,26 @@ def test_samples_widen_intervals():
     np.testing.assert_allclose(table["proportion1"], center / center.sum(), atol=0.03)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_two_samples_a_group_have_a_ratio(seed):
+    """Their difference has no mean, but a median near the samples' mean log ratios; no end is infinite."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(20, 200, size=(4, 3))
+    samples = np.repeat([f"donor{one}" for one in range(4)], counts.sum(axis=1))
+    labels = np.concatenate([np.repeat(["a", "b", "c"], row) for row in counts])
+    adata = cells(labels, donor=samples, group=np.where(np.isin(samples, ["donor0", "donor1"]), "one", "two"))
+    table = sp.tl.differential_abundance(adata, "label", "group", sample_key="donor", n_draws=20_000)
+    numbers = table[["log2_ratio", "log2_ratio_low", "log2_ratio_high"]].loc[["a", "b", "c"]]
+    assert np.isfinite(numbers).all(axis=None)
+    logs = np.log2(counts + 0.5)
+    logs -= logs.mean(axis=1, keepdims=True)
+    expected = logs[:2].mean(axis=0) - logs[2:].mean(axis=0)
+    shift = numbers["log2_ratio"] - expected  # shares and log ratios differ by what all labels share
+    np.testing.assert_allclose(shift - shift.mean(), 0, atol=0.6)
+    assert (numbers["log2_ratio_low"] < numbers["log2_ratio"]).all()
+    assert (numbers["log2_ratio"] < numbers["log2_ratio_high"]).all()
+
+
 def test_the_same_seed_gives_the_same_table(groups):
     pd.testing.assert_frame_equal(*(sp.tl.differential_abundance(groups, "label", "group", rng=3) for _ in range(2)))
 

@@ -96,9 +96,9 @@ def differential_abundance(
         One row per label, those of the reference first. ``group1``, ``group2``; ``n_cells1``, expected cells of the
         label; ``proportion1``, its posterior mean, with ``proportion1_low`` and ``proportion1_high``, ends of its
         central interval, and the same for group 2; ``log2_ratio``, posterior mean of
-        ``log2(proportion1 / proportion2)``, with ends ``log2_ratio_low`` and ``log2_ratio_high``;
-        ``probability_increase``, that the share is larger in group 1. ``table.attrs["labels"]`` says for each group
-        where its labels were taken from, as the log does.
+        ``log2(proportion1 / proportion2)``, with ends ``log2_ratio_low`` and ``log2_ratio_high``; with samples its
+        median, since groups of two samples have no mean; ``probability_increase``, that the share is larger in group 1.
+        ``table.attrs["labels"]`` says for each group where its labels were taken from, as the log does.
 
     Raises
     ------
@@ -180,7 +180,8 @@ def differential_abundance(
         result |= {f"proportion{i}_low": low, f"proportion{i}_high": high}
     ratio = np.log2(draws[0]) - np.log2(draws[1])
     low, high = np.quantile(ratio, ends, axis=0)
-    result |= {"log2_ratio": ratio.mean(axis=0), "log2_ratio_low": low, "log2_ratio_high": high}
+    middle = ratio.mean(axis=0) if sample_key is None else np.median(ratio, axis=0)
+    result |= {"log2_ratio": middle, "log2_ratio_low": low, "log2_ratio_high": high}
     result["probability_increase"] = (ratio > 0).mean(axis=0)
     answer = pd.DataFrame(result, index=pd.Index(labels, name=labels_key))
     answer.attrs["labels"] = {cells.name: cells.source for cells in table}

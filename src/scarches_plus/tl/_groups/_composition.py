@@ -104,4 +104,5 @@ def draw_centers(counts: NDArray, prior: float, rng: np.random.Generator) -> NDA
     scale = np.sqrt(rng.chisquare(freedom, (n_draws, 1)) * n_samples)
     draws = mean[:, 0] + ((logs - mean) * normal).sum(axis=1) / scale
     draws = np.exp(draws - draws.max(axis=1, keepdims=True))
+    draws = np.maximum(draws, np.finfo(float).tiny)  # the tails of two samples go beyond what a float holds
     return draws / draws.sum(axis=1, keepdims=True)
