@@ -166,6 +166,22 @@ def test_progress_where_a_person_looks(recipe, engine):
     assert shown() == ""
 
 
+def test_early_stopping_is_told_where_a_person_looks(capsys, caplog):
+    """In the log always; scvi-tools prints it into whatever stdout is."""
+    adata = sp.datasets.simulate(150, n_genes=60, n_types=3)
+    stopping = {"early_stopping": True, "early_stopping_patience": 1, "early_stopping_min_delta": 1e9}
+    caplog.set_level(logging.INFO, logger="scarches_plus")
+    sp.tl.build_reference(
+        adata,
+        "batch",
+        recipe="scvi",
+        max_epochs=20,
+        train_kwargs={"validation_size": 0.2, "train_size": 0.8, **stopping},
+    )
+    assert "elbo_validation" in caplog.text
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_notebook_is_looked_at(monkeypatch, capsys):
     shell = SimpleNamespace(config={"IPKernelApp": {}})
     assert not sp.settings.shows_progress()

@@ -1,14 +1,16 @@
-"""Handle Ctrl-C during training, so that the model stays usable."""
+"""Run a training that Ctrl-C may end, so that the model stays usable, and tell why it ended early."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scvi.train import TrainRunner
+from scvi.train import LoudEarlyStopping, TrainRunner
 
+from scarches_plus._logging import tell
 from scarches_plus.model._speed._minibatch_loop import MinibatchLoop
 
 if TYPE_CHECKING:
@@ -73,6 +75,9 @@ class InterruptibleRunner(TrainRunner):
 
     def __call__(self) -> Any:
         """Run training."""
+        for callback in getattr(self.trainer, "callbacks", ()):
+            if isinstance(callback, LoudEarlyStopping):
+                callback.teardown = partial(_tell_why, callback)  # type: ignore[method-assign]
         try:
             return super().__call__()
         except (KeyboardInterrupt, SystemExit) as stop:  # lightning turns Ctrl-C into an exit of the whole process
@@ -89,6 +94,12 @@ class InterruptibleRunner(TrainRunner):
         self.model.is_trained_ = True
         self.model.to_device(self.device)
         self.model.trainer = self.trainer
+
+
+def _tell_why(callback: LoudEarlyStopping, *_: Any, **__: Any) -> None:
+    """Say why training stopped where other outcomes are told, instead of printing it."""
+    if callback.early_stopping_reason is not None:
+        tell(callback.early_stopping_reason, {"what": "stopped early"})
 
 
 @contextmanager
