@@ -372,6 +372,7 @@ def test_correlations_are_those_of_scipy_over_methods():
     assert correlations(table[table["data"] == "few"]).empty
 
 
+@pytest.mark.slow
 def test_a_panel_for_every_embedding(ran, capsys):
     """Of the references that are there; CellTypist would have none, and what is not installed is left out."""
     some = {name: MINI["methods"][name] for name in ("scvi", "PCA, projected")}
