@@ -1,20 +1,26 @@
 """Documentation: sphinx-book-theme, MyST pages, one generated page per public name. Builds offline, with -W."""
 
 import ast
+import base64
 import inspect
+import json
 import logging
 import os
 import re
 import shutil
 from importlib.metadata import version as installed_version
+from io import BytesIO
 from pathlib import Path
 
 import yaml
+from PIL import Image, ImageOps
 from sphinx.application import Sphinx
 
 from scarches_plus.model import RECIPES
 
 HERE = Path(__file__).parent
+#: Pixels of a picture in the gallery.
+GALLERY = (480, 300)
 
 # Notebooks live in tutorials/, where people look for them; Sphinx reads only below docs/.
 shutil.rmtree(HERE / "tutorials", ignore_errors=True)
@@ -23,6 +29,14 @@ shutil.copytree(
     HERE / "tutorials",
     ignore=shutil.ignore_patterns(".*", "*.py", "*.h5ad"),
 )
+
+# The gallery shows the first picture of each notebook, its left part if it is wide.
+for notebook in (HERE / "tutorials").glob("*.ipynb"):
+    outputs = [one for cell in json.loads(notebook.read_text())["cells"] for one in cell.get("outputs", [])]
+    png = next(one["data"]["image/png"] for one in outputs if "image/png" in one.get("data", {}))
+    picture = Image.open(BytesIO(base64.b64decode(png))).convert("RGB")
+    width = min(picture.width, round(picture.height * GALLERY[0] / GALLERY[1]))
+    ImageOps.pad(picture.crop((0, 0, width, picture.height)), GALLERY, color="white").save(notebook.with_suffix(".png"))
 
 # The module map is made of the first line of each module.
 PACKAGE = HERE.parent / "src" / "scarches_plus"
