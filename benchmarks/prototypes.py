@@ -35,14 +35,10 @@ N_TYPES, N_DIMENSIONS, N_BATCHES = 60, 20, 3
 def simulated(n_cells: int, rng: np.random.Generator) -> tuple[anndata.AnnData, anndata.AnnData]:
     """Types of different size and spread, three states each, batches that differ; the query is one of its own."""
     sizes = rng.dirichlet(np.full(N_TYPES, 0.4))
-    centers = 0.6 * rng.normal(size=(#: More cells are searched by faiss' lists, which miss few neighbours (docs/guide/neighbors.md).
-LARGE = 2_000_000
-N_TYPES, N_DIMENSIONS))
+    centers = 0.6 * rng.normal(size=(N_TYPES, N_DIMENSIONS))
     spread = np.exp(0.5 * rng.normal(size=N_TYPES))
     states = 0.7 * rng.normal(size=(N_TYPES, 3, N_DIMENSIONS))
-    shifts = 0.25 * rng.normal(size=(N_BATCHES + 1, #: More cells are searched by faiss' lists, which miss few neighbours (docs/guide/neighbors.md).
-LARGE = 2_000_000
-N_TYPES, N_DIMENSIONS))
+    shifts = 0.25 * rng.normal(size=(N_BATCHES + 1, N_TYPES, N_DIMENSIONS))
 
     def draw(n: int, batches: np.ndarray) -> anndata.AnnData:
         kind, state = rng.choice(N_TYPES, n, p=sizes), rng.integers(3, size=n)
