@@ -642,7 +642,7 @@ def test_demo(tmp_path, capsys):
     assert set(mapped.obs["batch"]) == {"lane6", "lane7", "lane8"}
     assert "CD19+ B" not in set(mapped.obs["cell_type_pred"])
     assert {path.name for path in tmp_path.iterdir()} == {"mapped.h5ad", "report.html", "umap.png"}
-    assert "auroc unseen" in capsys.readouterr().out
+    assert "unseen types found by uncertainty" in capsys.readouterr().out
 
 
 def test_demo_on_any_file(tmp_path):
