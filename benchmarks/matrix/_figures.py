@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._config import Matrix
 
 #: Colours that people with any colour vision tell apart (Okabe and Ito), and marks beside them.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKS = "osD^vPX"
 
 

@@ -40,11 +40,14 @@ def test_prototypes_are_means_of_cells_that_belong_together(sizes, most, rng):
             with pytest.raises(ValueError, match="20 cells"):
                 sp.tl.reference_prototypes(adata, "type", "batch", n_prototypes=most)
         return
+    if len(able) > most:
+        with pytest.raises(ValueError, match=f"there are {len(able)} labels"):
+            sp.tl.reference_prototypes(adata, "type", "batch", n_prototypes=most)
+        return
     found = sp.tl.reference_prototypes(adata, "type", "batch", n_prototypes=most, rng=rng)
     assert 1 <= found.n_obs <= most
     assert found.obs["n_cells"].min() >= 20
-    if most == 12:  # room for every label and batch
-        assert found.obs.groupby("type", observed=True)["n_cells"].sum().to_dict() == able
+    assert found.obs.groupby("type", observed=True)["n_cells"].sum().to_dict() == able  # every cell counts
     for label, batch in {*zip(found.obs["type"], found.obs["batch"], strict=True)}:
         if pd.isna(batch):  # a label's batches of fewer than 20 cells, joined
             continue
@@ -161,6 +164,42 @@ def test_prototypes_are_the_points_of_a_map(tmp_path):
         sp.tl.transfer_labels(query, sp.tl.reference_map(small), "cell_type")
     with pytest.raises(ValueError, match="which latent space"):
         sp.tl.transfer_labels(cells_of([[30, 30]], d=10), picture, "type")
+
+
+def test_every_label_has_a_prototype_where_groups_are_more():
+    """Batches are joined where labels and batches together are more than prototypes."""
+    draw = np.random.default_rng(0)
+    types = draw.choice(6, 6000, p=[0.5, 0.3, 0.1, 0.06, 0.03, 0.01])
+    sizes = [
+        [int(n) for n in np.bincount(draw.integers(20, size=(types == one).sum()), minlength=20)] for one in range(6)
+    ]
+    adata = cells_of(sizes)
+    for n_prototypes in (60, 20, 6):
+        found = sp.tl.reference_prototypes(adata, "type", "batch", n_prototypes=n_prototypes)
+        assert found.n_obs <= n_prototypes
+        assert found.obs["n_cells"].sum() == adata.n_obs
+        assert set(found.obs["type"]) == set(adata.obs["type"])
+    with pytest.raises(ValueError, match="there are 6 labels"):
+        sp.tl.reference_prototypes(adata, "type", "batch", n_prototypes=5)
+
+
+def test_prototypes_are_not_counted_as_cells(tmp_path):
+    """They are refused where a row is a cell, and say what they are in the record."""
+    adata = cells_of([[300, 300], [200, 100]])
+    adata.obs["type"] = adata.obs["type"].astype("category")
+    adata.uns["type_colors"] = ["#111111", "#222222"]
+    small = sp.tl.reference_prototypes(adata, "type", "batch")
+    assert small.uns["type_colors"] == ["#111111", "#222222"]
+    query = cells_of([[10, 10]])
+    sp.tl.transfer_labels(query, small, "type", kernel="scarches")
+    assert query.uns["scarches_plus"]["transfer"]["type"]["kernel"] == "prototypes"
+    with pytest.raises(ValueError, match="each of which would count as one cell"):
+        sp.tl.differential_abundance(query, "type", reference=small)
+    with pytest.raises(ValueError, match=r"ReferenceSummary\(map="):
+        sp.hub.save_bundle(sp.load("simulated-scvi"), tmp_path / "bundle", reference=small, include=["latent"])
+    joined = anndata.concat([small, adata], join="outer", uns_merge="first")
+    with pytest.raises(KeyError, match="after joining prototypes with cells"):
+        sp.tl.transfer_labels(query, joined, "type")
 
 
 def test_prototypes_that_lost_their_column_do_not_vote():

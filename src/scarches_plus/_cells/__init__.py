@@ -38,6 +38,7 @@ from ._modalities import (
 )
 from ._names import look_alike, missing, name_of, names_of, texts_of, unused_name
 from ._on_disk import CountsOnDisk
+from ._prototypes import are_prototypes, refuse_prototypes
 from ._results import require_writable
 from ._unlabelled import without_label
 
@@ -46,6 +47,7 @@ __all__ = [
     "STUDY_KEY",
     "CountsOnDisk",
     "UnreadableMatrixError",
+    "are_prototypes",
     "column_not_found",
     "column_of",
     "column_repeated",
@@ -72,6 +74,7 @@ __all__ = [
     "protein_cells",
     "read_record",
     "readable_counts",
+    "refuse_prototypes",
     "require_same_cells",
     "require_sound",
     "require_sound_cells",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scarches_plus import _arguments as check
+from scarches_plus._cells import refuse_prototypes
 from scarches_plus._files import check_output_folder, write_folder
 from scarches_plus._options import check_options
 from scarches_plus._reference_summary import ReferenceSummary
@@ -114,6 +115,9 @@ def save_bundle(
         check.slot("labels_key", key, advice=_RENAME if reference is None else _RENAME_COLUMN)
         for key in check.names("labels_key", labels_key, or_one=True)
     ]
+    refuse_prototypes(
+        "reference", reference, "make a map of them, summary=sp.tl.ReferenceSummary(map=sp.tl.reference_map(...))"
+    )
     include = list(check.names("include", include, or_one=True))  # type: ignore[arg-type]
     for part in include:
         check.choice("include", part, get_args(Part))

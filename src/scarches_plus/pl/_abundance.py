@@ -26,8 +26,7 @@ def abundance(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw for each label the log ratio of its shares in two groups, with its interval; the largest is on top.
 
     Points are filled where the interval excludes 0, that is, where the share is credibly larger in one of the groups.
-    Intervals that are much wider than all ratios end in an arrow. An interval without a point has no finite mean, as of
-    two samples.
+    Intervals that are much wider than all ratios end in an arrow.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
-from scarches_plus._cells import column_of, name_of, names_of
+from scarches_plus._cells import column_of, name_of, names_of, refuse_prototypes
 from scarches_plus._logging import logger, tell
 
 from ._groups._composition import draw_centers, draw_compositions, draw_counts
@@ -139,6 +139,8 @@ def differential_abundance(
     """
     check.cells("adata", adata)
     check.cells("reference", reference, or_none=True)
+    for name, cells in {"adata": adata, "reference": reference}.items():
+        refuse_prototypes(name, cells, "pass the cells that they stand for")
     check.texts(labels_key=labels_key, unknown_category=unknown_category)
     check.texts_or_none(groupby=groupby, sample_key=sample_key, novel_key=novel_key)
     check.distinct(labels_key=labels_key, groupby=groupby, sample_key=sample_key)

@@ -15,7 +15,7 @@ from ._expression._opinions import Opinion, opinions_for
 from ._provenance._embedding_record import embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, Kernel, vote
 from ._votes._reference_labels import reference_labels, sizes_of
-from ._votes._voters import voters_in
+from ._votes._voters import n_cells_of, voters_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -54,7 +54,8 @@ def explain_labels(
     adata
         Query with an embedding; nothing is written into it.
     reference
-        Reference with an embedding in the same latent space, and labels.
+        Reference with an embedding in the same latent space, and labels, or prototypes
+        (:func:`reference_prototypes`).
     labels_key
         Column of ``reference.obs``.
     cells
@@ -69,8 +70,8 @@ def explain_labels(
     pandas.DataFrame
         A row for each cell. ``prediction``: what :func:`transfer_labels` says. ``reason``: ``"accepted"``,
         ``"uncertain"``, ``"novel"`` or ``"no labelled neighbor"``. ``label``, ``probability``, ``second_label``,
-        ``second_probability``: the two best. ``neighbor_labels``: labels of the ``k`` neighbours and how many have
-        them, three at most. ``distance``: mean distance to the neighbours. With a classifier, ``label`` and
+        ``second_probability``: the two best. ``neighbor_labels``: labels of the ``k`` neighbours and how many cells
+        have them, three at most. ``distance``: mean distance to the neighbours. With a classifier, ``label`` and
         ``probability`` are of the consensus, and ``expression_label`` and ``expression_probability`` of the classifier
         alone. With ``batch_key``, ``neighbor_batches`` and ``n_batches``. With ``novel_key``, ``novel_score``,
         ``novel_label`` (the label that explains the cell best), ``novel_cluster`` and ``novel_threshold``.
@@ -109,7 +110,9 @@ def explain_labels(
     names = list(labels.categories)
     rows = _rows(adata, cells)
     asked = adata if classifier is None or cells is None else adata[rows]
-    opinion = _opinion(asked, labels_key, labels, classifier, use_rep=use_rep, k=k, kernel=kernel)
+    opinion = _opinion(
+        asked, labels_key, sizes_of(labels, n_cells_of(reference)), classifier, use_rep=use_rep, k=k, kernel=kernel
+    )
     novelty = None if novel_key is None else _novelty(adata, novel_key, rows)
     batches = None if batch_key is None else _batches(reference, batch_key)
 
@@ -141,7 +144,7 @@ def explain_labels(
     if len(names) > 1:
         table |= {"second_label": coded(order[:, 1], names), "second_probability": best[:, 1]}
     table |= {
-        "neighbor_labels": _most_frequent(codes, voted, voters.n_cells),
+        "neighbor_labels": _most_frequent(codes, voted, voters.sizes()),
         "distance": voters.neighbors.distances.mean(axis=1),
     }
     if opinion is not None:
@@ -151,15 +154,15 @@ def explain_labels(
     if batches is not None:
         of_neighbors = np.asarray(batches.codes)[voters.neighbors.indices]
         ordered = np.sort(of_neighbors, axis=1)
-        table["neighbor_batches"] = _most_frequent(of_neighbors, list(batches.categories), voters.n_cells)
+        table["neighbor_batches"] = _most_frequent(of_neighbors, list(batches.categories), voters.sizes())
         table["n_batches"] = 1 + (np.diff(ordered, axis=1) > 0).sum(axis=1)
     if novelty is not None:
         table |= novelty
     return pd.DataFrame(table, index=adata.obs_names[rows])
 
 
-def _opinion(adata: AnnData, labels_key: str, labels: pd.Categorical, classifier: Any, **vote: Any) -> Opinion | None:
-    return opinions_for(adata, {labels_key: sizes_of(labels)}, classifier, **vote).get(labels_key)
+def _opinion(adata: AnnData, labels_key: str, sizes: dict[str, int], classifier: Any, **vote: Any) -> Opinion | None:
+    return opinions_for(adata, {labels_key: sizes}, classifier, **vote).get(labels_key)
 
 
 def _rows(adata: AnnData, cells: Sequence[str] | NDArray[np.bool_] | None) -> NDArray[np.int64]:
@@ -208,15 +211,15 @@ def _novelty(adata: AnnData, key: str, rows: NDArray) -> dict[str, Any]:
     return found | {"novel_threshold": float(record["threshold"])}
 
 
-def _most_frequent(codes: NDArray, names: list[str], sizes: NDArray) -> NDArray:
+def _most_frequent(codes: NDArray, names: list[str], sizes: NDArray | None) -> NDArray:
     """Return the most frequent names among a cell's neighbours and how many have them.
 
     The text is such as ``"alpha 38, beta 12"``.
     """
     n_cells, known = len(codes), np.array(names, dtype=object)
     flat = np.arange(n_cells)[:, None] * (len(names) + 1) + np.where(codes < 0, len(names), codes)
-    counts = np.bincount(flat.ravel(), sizes.ravel(), n_cells * (len(names) + 1)).astype(np.int64)
-    counts = counts.reshape(n_cells, -1)[:, :-1]
+    counts = np.bincount(flat.ravel(), None if sizes is None else sizes.ravel(), n_cells * (len(names) + 1))
+    counts = counts.astype(np.int64).reshape(n_cells, -1)[:, :-1]
     order = np.argsort(-counts, axis=1, kind="stable")[:, :_MOST_NAMES]
     counts = np.take_along_axis(counts, order, axis=1)
     texts = pd.Series("", index=range(n_cells), dtype=object)

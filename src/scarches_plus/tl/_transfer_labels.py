@@ -21,7 +21,7 @@ from ._provenance._embedding_record import are_cells, copy_of, embedding_of, req
 from ._votes._neighbor_votes import KERNELS, vote
 from ._votes._reference_labels import reference_labels, sizes_of
 from ._votes._summary_votes import summaries_for
-from ._votes._voters import described, points_of, voters_in
+from ._votes._voters import described, n_cells_of, points_of, voters_in
 from ._votes._write_labels import label_answers, write_colors, write_labels
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def transfer_labels(
     if are_cells(reference):
         require_same_space(adata, reference, use_rep)
         columns = {key: reference_labels(reference, key, unknown_category, unlabelled) for key in keys}
-        sizes = {key: sizes_of(column) for key, column in columns.items()}
+        sizes = {key: sizes_of(column, n_cells_of(reference)) for key, column in columns.items()}
     elif unlabelled is not None:
         message = "unlabelled is of a reference with cells; a model's summary holds labels only: leave it out"
         raise ValueError(message)
@@ -205,7 +205,7 @@ def transfer_labels(
     for key, opinion in opinions.items():
         shares[key] = partial(opinion.consensus, shares[key])
     for key, names in labels.items():
-        votes = {"k": voters.k, "kernel": kernel} if are_cells(reference) else {}
+        votes = {"k": voters.k, "kernel": "prototypes" if voters.prototypes else kernel} if are_cells(reference) else {}
         source = f"obs[{key!r}] of {described(reference)}" if are_cells(reference) else f"the model's summary {key!r}"
         record = {
             "labels": source, "embedding": use_rep, **votes, "classifier": key in opinions,

@@ -311,5 +311,5 @@ def prototypes(
         cells, labels_key, batch_key, n_prototypes=n_prototypes, unlabelled=unlabelled, rng=seed
     )
     write_cells(small, out)
-    console.print(f"{small.n_obs} prototypes of {small.obs['n_cells'].sum()} of {cells.n_obs} cells")
+    console.print(f"{small.n_obs} prototypes stand for {small.obs['n_cells'].sum()} of {cells.n_obs} cells")
     console.wrote(out)

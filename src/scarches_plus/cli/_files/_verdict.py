@@ -78,19 +78,24 @@ def verdict_of(
         sentence += (
             f" {n:,} cells ({n / query.n_obs:.0%}) are novel, in {clusters} cluster{'' if clusters == 1 else 's'}."
         )
-    points = [*_of_labels(unknown), *_of_novelty(query, scores, found), *_of_mixing(mixing), *_of_drift(scores)]
+    points = [
+        *_of_labels(unknown - scores.get("called novel", 0.0)),
+        *_of_novelty(query, scores, found),
+        *_of_mixing(mixing),
+        *_of_drift(scores),
+    ]
     if per_type is not None:
         points += _of_types(per_type)
     if not points:
-        sentence += " Nothing calls for a second look."
+        sentence += " Nothing that was measured calls for a second look."
     return Verdict(sentence, tuple(points))
 
 
 def _of_labels(unknown: float) -> Iterator[tuple[str, str]]:
     if unknown > _MANY:
         yield (
-            f"{unknown:.0%} of the cells have no label.",
-            "See whether they are novel; transfer --unknown-above 0.7 labels more of them, and is wrong more often.",
+            f"{unknown:.0%} of the cells are unknown without being novel: their neighbours disagree.",
+            "A higher transfer --unknown-above (the default is 0.5) labels more of them, and is wrong more often.",
         )
 
 
@@ -107,7 +112,7 @@ def _of_novelty(
     if found is not None and not found.get("judged"):
         yield (
             "No cell could be judged novel or known: the query differs too much, or has too few types.",
-            "Look at marker genes of the labels; docs/guide/novel says when it cannot be judged.",
+            "Look at marker genes of the labels (scarches-plus markers).",
         )
         return
     if novel > _MANY:
@@ -135,13 +140,19 @@ def _of_mixing(mixing: float | None) -> Iterator[tuple[str, str]]:
     if mixing is not None and mixing < _APART:
         yield (
             f"Query and reference lie side by side: they mix at {mixing:.0%} of what even mixing gives.",
-            "Fine where they share few types. Else map --penalty mmd:weight=1, up to 10, pulls them together "
-            "(docs/guide/strength).",
+            "Fine where they share few types. Else map --penalty mmd:weight=1,anchors=true pulls them together, with a "
+            "weight of up to 10; the reference has to keep anchors (build --anchors 2000).",
         )
 
 
 def _of_drift(scores: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-    moved = scores.get("reference drift, cells (relative RMSD)", 0.0)
+    moved = scores.get("reference drift, cells (relative RMSD)")
+    if moved is None and scores.get("reference drift, largest change of a weight", 0.0) > 0:
+        yield (
+            "Weights of the reference changed; how far its cells moved was not measured.",
+            "Pass the reference's cells with --reference; map --strategy condition would leave them where they are.",
+        )
+    moved = moved or 0.0
     if moved > _DRIFTED:
         yield (
             f"The reference moved by {moved:.2f} of the spread of its cells.",
@@ -152,13 +163,14 @@ def _of_drift(scores: Mapping[str, float]) -> Iterator[tuple[str, str]]:
 def _of_types(per_type: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Name types whose cells have another label."""
     large = per_type[per_type["n"] >= _CELLS]
-    known = large[large["known"].astype(bool) & (large["recall"] < 0.5)].sort_values("recall")
+    wrong = 1 - large["recall"] - large["unknown_rate"]
+    known = large[large["known"].astype(bool) & (wrong > 0.5)].sort_values("recall")
     if len(known):
         named = "; ".join(
             f"{name}, {row['recall']:.0%} right{_mostly(row['confused_with'])}"
             for name, row in known[:_MOST_NAMES].iterrows()
         )
-        yield f"Types with a wrong label for most of their cells: {named}.", "See the table of types below."
+        yield f"Types with a wrong label for most of their cells: {named}.", "See the table of types in report.html."
     unseen = large[~large["known"].astype(bool) & (large["unknown_rate"] < 0.5)].sort_values("unknown_rate")
     if len(unseen):
         named = "; ".join(
@@ -167,7 +179,7 @@ def _of_types(per_type: pd.DataFrame) -> Iterator[tuple[str, str]]:
         )
         yield (
             f"Types that the reference lacks, yet most of their cells have a label of it: {named}.",
-            "scarches-plus novel and transfer --novel-key novel call such cells novel.",
+            "scarches-plus novel may find such cells; with transfer --novel-key novel they are unknown.",
         )
 
 

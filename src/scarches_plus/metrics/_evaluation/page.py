@@ -75,8 +75,9 @@ def _points(table: pd.DataFrame, per_label: pd.DataFrame) -> list[tuple[str, str
         if mixing < conservation:
             points.append((
                 "Mixing is the lower of the two.",
-                "A penalty pulls batches together, such as penalties=[sp.train.MMD(weight=1)] in map_query (map "
-                "--penalty mmd:weight=1), up to 10: docs/guide/strength. Studies of different types should not mix.",
+                "A penalty pulls a query to the reference: penalties=[sp.train.MMD(weight=1, anchors=True)] in "
+                "map_query, map --penalty mmd:weight=1,anchors=true, with a weight of up to 10. Studies of different "
+                "types should not mix.",
             ))  # fmt: skip
         else:
             points.append((

@@ -49,11 +49,12 @@ def reference_prototypes(
     labels_key, batch_key
         ``obs`` columns of labels and of batches.
     n_prototypes
-        Prototypes at most; as many as there are groups of 20 cells, if these are fewer.
+        Prototypes at most; as many as there are groups of 20 cells, if these are fewer. Where labels and batches
+        together are more, batches are joined.
     use_rep
         ``obsm`` slot of the embedding.
     unknown_category
-        Name of cells without a label. They have prototypes without a label.
+        Name of cells without a label. They have prototypes without a label, which count among `n_prototypes`.
     unlabelled
         Words that are no label, as :func:`reference_summary` takes them.
     rng
@@ -70,7 +71,8 @@ def reference_prototypes(
     KeyError
         If a column or the embedding is missing.
     ValueError
-        If no label has 20 cells, a cell has no batch, or two labels read the same.
+        If no label has 20 cells, there are fewer prototypes than labels, a cell has no batch, or two labels read the
+        same.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
 
@@ -95,6 +97,11 @@ def reference_prototypes(
     labels = reference_labels(adata, labels_key, unknown_category, unlabelled)
     batches = pd.Categorical(complete_names(adata.obs, batch_key))
     groups = _groups(labels.codes, batches.codes, FEWEST_CELLS)
+    if len(groups) > n_prototypes:
+        groups = _groups(labels.codes, np.zeros_like(batches.codes), FEWEST_CELLS)
+    if (needed := sum(len(rows) >= FEWEST_CELLS for rows in groups)) > n_prototypes:
+        message = f"n_prototypes is {n_prototypes}, and there are {needed} labels: each needs one at least"
+        raise ValueError(message)
     parts = divide_cells(latent, groups, FEWEST_CELLS, n_prototypes, np.random.default_rng(rng))
     first = np.array([rows[0] for rows in parts], dtype=np.int64)
     named = labels[first].remove_unused_categories()
@@ -102,7 +109,7 @@ def reference_prototypes(
         message = f"no label of obs[{labels_key!r}] has {FEWEST_CELLS} cells: there are no prototypes"
         raise ValueError(message)
     if left_out := [one for one in labels.categories if one not in set(named.categories)]:
-        logger.warning("no prototypes of %s: fewer than %d cells, or than prototypes", left_out, FEWEST_CELLS)
+        logger.warning("no prototypes of %s: they have fewer than %d cells", left_out, FEWEST_CELLS)
     of_batch = [codes[0] if (codes == codes[0]).all() else -1 for codes in (batches.codes[rows] for rows in parts)]
     n_cells = np.array([len(rows) for rows in parts])
     found = prototypes(
@@ -112,6 +119,14 @@ def reference_prototypes(
         use_rep,
         dict(record_of(adata, use_rep)),
     )
+    colors = f"{labels_key}_colors"
+    if colors in adata.uns and len(adata.uns[colors]) == len(labels.categories):
+        kept = [
+            color
+            for label, color in zip(labels.categories, adata.uns[colors], strict=True)
+            if label in set(named.categories)
+        ]
+        found.uns[colors] = kept
     logger.info("%d prototypes stand for %d of %d cells", len(parts), n_cells.sum(), adata.n_obs)
     return found
 

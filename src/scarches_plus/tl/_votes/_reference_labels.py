@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anndata import AnnData
+    from numpy.typing import NDArray
 
 
 def reference_labels(
@@ -65,7 +66,8 @@ def categorical(column: pd.Series) -> pd.Categorical:
     return labels.rename_categories(name_of)
 
 
-def sizes_of(labels: pd.Categorical) -> dict[str, int]:
-    """Return how many cells have each label, in the order of the labels."""
-    counts = np.bincount(labels.codes[labels.codes >= 0], minlength=len(labels.categories))
+def sizes_of(labels: pd.Categorical, n_cells: NDArray[np.int64]) -> dict[str, int]:
+    """Return how many cells have each label, in the order of the labels; ``n_cells`` are those of each row."""
+    named = labels.codes >= 0
+    counts = np.bincount(labels.codes[named], n_cells[named], minlength=len(labels.categories)).astype(np.int64)
     return dict(zip(labels.categories, counts.tolist(), strict=True))

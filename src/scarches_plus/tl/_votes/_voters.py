@@ -11,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from scarches_plus import _keys
+from scarches_plus._cells import are_prototypes
 from scarches_plus.tl._provenance._reference_neighbors import neighbors_in
 
 from ._neighbor_votes import kernel_weights, prototype_weights
@@ -39,14 +40,19 @@ class Voters:
     neighbors
         Rows and distances, shape ``(n_query, k)``.
     n_cells
-        Cells that each stands for, shape ``(n_query, k)``: 1 for a cell.
+        Cells that each row of the reference stands for, shape ``(n_reference,)``; ``None`` for a reference of cells.
     n_dimensions
-        Of the latent space, if they are prototypes; ``None`` for cells.
+        Of the latent space.
     """
 
     neighbors: Neighbors
-    n_cells: NDArray[Any]
-    n_dimensions: int | None = None
+    n_cells: NDArray[Any] | None
+    n_dimensions: int
+
+    @property
+    def prototypes(self) -> bool:
+        """Whether they are prototypes, which have a kernel of their own."""
+        return self.n_cells is not None
 
     @property
     def k(self) -> int:
@@ -55,23 +61,20 @@ class Voters:
 
     def weights(self, kernel: Kernel, rows: slice = slice(None)) -> NDArray[np.float64]:
         """Return the weight of each, shape ``(n, k)``; prototypes have a kernel of their own."""
-        distances = self.neighbors.distances[rows]
-        if self.n_dimensions is None:
+        distances, sizes = self.neighbors.distances[rows], self.sizes(rows)
+        if sizes is None:
             return kernel_weights(distances, kernel)
-        return prototype_weights(distances, self.n_cells[rows], self.n_dimensions)
+        return prototype_weights(distances, sizes, self.n_dimensions)
+
+    def sizes(self, rows: slice = slice(None)) -> NDArray[np.int64] | None:
+        """Return how many cells each stands for, shape ``(n, k)``; ``None`` for cells."""
+        return None if self.n_cells is None else self.n_cells[self.neighbors.indices[rows]]
 
 
 def voters_in(reference: AnnData, embedding: NDArray, use_rep: str, k: int) -> Voters:
     """Return the ``k`` nearest cells, or prototypes, of each cell of a query."""
-    found = neighbors_in(reference, embedding, use_rep, k)
-    if not are_prototypes(reference):
-        return Voters(found, np.broadcast_to(1, found.indices.shape))
-    return Voters(found, n_cells_of(reference)[found.indices], embedding.shape[1])
-
-
-def are_prototypes(reference: AnnData) -> bool:
-    """Return whether rows are prototypes, not cells."""
-    return bool(reference.uns.get(_keys.UNS, {}).get(_keys.PROTOTYPES))
+    n_cells = n_cells_of(reference) if are_prototypes(reference) else None
+    return Voters(neighbors_in(reference, embedding, use_rep, k), n_cells, embedding.shape[1])
 
 
 def n_cells_of(reference: AnnData) -> NDArray[np.int64]:
@@ -84,10 +87,10 @@ def n_cells_of(reference: AnnData) -> NDArray[np.int64]:
     """
     if not are_prototypes(reference):
         return np.ones(reference.n_obs, dtype=np.int64)
-    if N_CELLS not in reference.obs:
+    if N_CELLS not in reference.obs or not (reference.obs[N_CELLS] >= 1).all():
         message = (
-            f"the prototypes have lost obs[{N_CELLS!r}], which says how many cells each stands for: make them again "
-            "with sp.tl.reference_prototypes"
+            f"not every prototype has its number of cells in obs[{N_CELLS!r}], as after joining prototypes with cells: "
+            "make them again with sp.tl.reference_prototypes"
         )
         raise KeyError(message)
     return reference.obs[N_CELLS].to_numpy(dtype=np.int64)
