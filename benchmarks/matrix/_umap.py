@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._config import METHODS
+from ._figures import COLORS
 from ._plan import runs_of
 from ._run import installed, study_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ._config import Matrix
 
 _K = 15
+_PER_LINE = 6
 
 
 def write_umaps(
@@ -54,33 +56,44 @@ def write_umaps(
             continue
         figure = draw_umaps(panels, cells)
         path = out / f"umap_{''.join(one if one.isalnum() else '_' for one in name)}.png"
-        figure.savefig(path, dpi=90)
+        figure.savefig(path, dpi=90, bbox_inches="tight")
         plt.close(figure)
         print(f"wrote {path}")
 
 
 def draw_umaps(panels: dict[str, np.ndarray], cells: pd.DataFrame) -> Figure:
-    """Draw a column per method: batches, the query's in strong colours, and types."""
+    """Draw batches of every method, and types below them, so many methods beside each other."""
     import matplotlib.pyplot as plt
     from scanpy.plotting.palettes import default_20
 
-    size = 2.1
+    size, per_line = 2.1, min(_PER_LINE, len(panels))
+    n_lines = -(-len(panels) // per_line)
     figure, axes = plt.subplots(
-        2, len(panels), figsize=(size * len(panels) + 2.2, 2 * size + 0.4), squeeze=False, layout="constrained"
+        2 * n_lines,
+        per_line,
+        figsize=(size * per_line + 2.4, 2 * size * n_lines + 0.4),
+        squeeze=False,
+        layout="constrained",
     )
     order = np.random.default_rng(0).permutation(len(cells))
-    for line, column in enumerate(("batch", "cell_type")):
+    handles = {}
+    for below, column in enumerate(("batch", "cell_type")):
         names = sorted(cells[column].unique())
-        colors = dict(zip(names, default_20, strict=False))
+        colors = dict(zip(names, (*COLORS, *default_20), strict=False))
         of_cells = cells[column].map(lambda one, of=colors: of.get(one, "0.5")).to_numpy()
-        for ax, (method, points) in zip(axes[line], panels.items(), strict=True):
+        for number, (method, points) in enumerate(panels.items()):
+            ax = axes[2 * (number // per_line) + below, number % per_line]
             ax.scatter(*points[order].T, c=of_cells[order], s=2, linewidths=0, rasterized=True)
-            ax.set(xticks=[], yticks=[], title="" if line else method)
+            ax.set(xticks=[], yticks=[], title="" if below else method)
             ax.title.set_fontsize("small")
-        for one in names:
-            axes[line, -1].scatter([], [], color=colors.get(one, "0.5"), s=18, label=one)
-        axes[line, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="x-small")
-        axes[line, 0].set_ylabel({"batch": "batches", "cell_type": "types"}[column])
+        handles[column] = [ax.scatter([], [], color=colors.get(one, "0.5"), s=18, label=one) for one in names]
+    for ax in axes.flat[-2 * per_line :]:
+        ax.set_axis_on() if ax.collections else ax.set_axis_off()
+    for place, (column, marks) in zip((0.75, 0.25), handles.items(), strict=True):
+        title = {"batch": "batches (above)", "cell_type": "types (below)"}[column]
+        figure.legend(
+            handles=marks, title=title, loc="center left", bbox_to_anchor=(1, place), frameon=False, fontsize="x-small"
+        )
     return figure
 
 
