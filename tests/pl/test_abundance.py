@@ -65,6 +65,8 @@ def test_what_cannot_be_drawn():
     table = made({"T": [-1, 0, 1]})
     with pytest.raises(ValueError, match=r"lacks \['log2_ratio_low'\]: pass what sp.tl.differential_abundance"):
         abundance(table.drop(columns="log2_ratio_low"))
+    with pytest.raises(ValueError, match="compares 2 pairs of groups"):
+        abundance(pd.concat([table, table.assign(group1="other")]))
     with pytest.raises(ValueError, match="no label"):
         abundance(table.iloc[:0])
     with pytest.raises(ValueError, match="lacks intervals"):

@@ -64,6 +64,21 @@ def test_without_a_verdict_the_bayes_factor_calls():
     assert set(dots(differential_expression(table))) == {"higher (0)", "lower (1)", "not called (2)"}
 
 
+def test_words_and_infinite_factors():
+    """A table read from a file says in words what is called; the surest genes stay in the picture."""
+    table = made()
+    expected = set(dots(differential_expression(table)))
+    column = next(name for name in table if name.startswith("is_de_"))
+    assert set(dots(differential_expression(table.assign(**{column: table[column].astype(str)})))) == expected
+    called = int(table[column].sum())
+    infinite = table.assign(bayes_factor=table["bayes_factor"].where(~table[column].astype(bool), np.inf))
+    shown = [int(name.split("(")[1].rstrip(")")) for name in dots(differential_expression(infinite))]
+    assert sum(shown) == len(table)
+    assert sum(shown[:2]) == called
+    with pytest.raises(ValueError, match="not \\['maybe'\\]"):
+        differential_expression(table.assign(**{column: "maybe"}))
+
+
 def test_several_comparisons_have_a_row_each():
     table = pd.concat([made("B vs Rest", n_called=8, prefix="b"), made("T vs Rest", prefix="t"), made("x")])
     table.loc[table["comparison"] == "x", "is_de_fdr_0.05"] = False

@@ -42,7 +42,7 @@ def abundance(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If the table is not of that function, is empty, or an interval is missing.
+        If the table is not of that function, is empty, compares several pairs of groups, or an interval is missing.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     """
@@ -51,6 +51,11 @@ def abundance(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     check.table("table", table, columns, numbers=[*_RATIOS, *_CELLS], made_by="sp.tl.differential_abundance")
     if not len(table):
         message = "table has no label"
+        raise ValueError(message)
+    if len(pairs := table[["group1", "group2"]].drop_duplicates()) > 1:
+        message = (
+            f"table compares {len(pairs)} pairs of groups: draw one of them, such as table[table['group1'] == ...]"
+        )
         raise ValueError(message)
     ratio, low, high = (table[name].to_numpy(dtype=float) for name in _RATIOS)
     if not (low <= high).all():

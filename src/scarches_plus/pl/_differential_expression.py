@@ -18,6 +18,7 @@ from ._drawing._texts import plain_texts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 _BAYES_FACTOR = 3
 _MADE_BY = "model.differential_expression or model.label_differential_expression"
@@ -28,8 +29,9 @@ def differential_expression(
 ) -> Axes:
     """Draw the genes that differ: a volcano of one comparison, or the number of genes of several.
 
-    The volcano shows the Bayes factor over the log2 fold change. Several comparisons, such as of all labels, have a row
-    each, with bars as long as many genes are called higher and lower, and the names of the first of them.
+    The volcano shows the Bayes factor over the log2 fold change; infinite ones lie at the largest finite one. Several
+    comparisons, such as of all labels, have a row each, with bars as long as many genes are called higher and lower,
+    and the names of the first of them.
 
     Parameters
     ----------
@@ -85,7 +87,9 @@ def _genes(table: pd.DataFrame) -> pd.DataFrame:
             lfc = np.log2(values["scale1"]) - np.log2(values["scale2"])
     factor = values["bayes_factor"] if change else np.abs(values["bayes_factor"])
     verdicts = [name for name in table if str(name).startswith("is_de_")]
-    called = table[verdicts[0]].to_numpy(dtype=bool) if verdicts else factor > _BAYES_FACTOR
+    if (sure := np.isposinf(factor)).any() and np.isfinite(factor).any():
+        factor = np.where(sure, factor[np.isfinite(factor)].max(), factor)
+    called = _verdicts(table[verdicts[0]]) if verdicts else factor > _BAYES_FACTOR
     genes = pd.DataFrame({"gene": table.index.astype(str), "lfc": lfc, "factor": factor, "called": called})
     genes["comparison"] = table["comparison"].astype(str).to_numpy() if "comparison" in table else "group 1 vs group 2"
     finite = np.isfinite(lfc) & np.isfinite(factor)
@@ -95,6 +99,15 @@ def _genes(table: pd.DataFrame) -> pd.DataFrame:
     if not finite.all():
         logger.info("%d genes without a finite fold change or Bayes factor are left out", (~finite).sum())
     return genes[finite]
+
+
+def _verdicts(column: pd.Series) -> NDArray[np.bool_]:
+    """Return which genes are called; a table that was read from a file may say it in words, and a gene may lack it."""
+    words = column.astype(str).str.lower()
+    if strange := sorted(set(words) - {"true", "false", "nan", "none", "<na>"}):
+        message = f"{column.name} says whether a gene is called, True or False, not {strange[:3]}"
+        raise ValueError(message)
+    return (words == "true").to_numpy()
 
 
 def _volcano(genes: pd.DataFrame, n_genes: int, ax: Axes | None) -> Axes:
