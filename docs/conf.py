@@ -163,6 +163,15 @@ logging.getLogger("sphinx.sphinx.directives.other").addFilter(
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", skip_foreign)
+    app.connect("autodoc-process-docstring", show_picture)
+
+
+def show_picture(_app: Sphinx, _what: str, name: str, _member: object, _options: object, lines: list[str]) -> None:
+    """Show what a figure looks like below its first lines (docs/api_pictures.py draws them)."""
+    module, _, function = name.rpartition(".")
+    if module == "scarches_plus.pl" and (HERE / "_static" / "pl" / f"{function}.png").is_file():
+        place = next((number for number, line in enumerate(lines) if line.startswith(":")), len(lines))
+        lines[place:place] = [f".. image:: /_static/pl/{function}.png", f"   :alt: Picture of {function}", ""]
 
 
 def skip_foreign(_app: Sphinx, _what: str, _name: str, member: object, *_: object) -> bool | None:
