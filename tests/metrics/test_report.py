@@ -94,7 +94,7 @@ def test_page_leads_with_a_verdict_and_a_picture(report, tmp_path):
     assert sentence in page
     assert page.index(sentence) < page.index("<svg") < page.index("entropy of batch mixing (EBM)")
     assert "Mixing is the lower of the two." in page
-    assert "MMD(weight=1)" in page
+    assert "MMD(weight=1, anchors=True)" in page
     assert len(re.findall("<circle", page)) == 4  # two points, and two in the legend
     assert "How evenly batches share the neighbours of a cell" in page
     assert "not defined" in page

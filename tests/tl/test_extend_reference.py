@@ -170,7 +170,7 @@ def test_a_second_query_of_the_new_types_is_mapped_onto_it(batches, mapped, exte
     np.testing.assert_array_equal(after.embed(ref), mapped.embed(ref))
     kinds = [set(one) & {"strategy", "new_labels"} for one in after.state.lineage]
     assert kinds == [{"strategy"}, {"new_labels"}, {"strategy"}]
-    assert len(sp.pl.drift(after.state.lineage).get_xticks()) == 2
+    assert len(sp.pl.drift(after.state.lineage).get_yticks()) == 2
     named = second.copy()
     named.obs["named"] = np.where(np.arange(named.n_obs) < 30, "another", "Unknown")
     with pytest.warns(UserWarning, match=r"cells of \['type3', 'type4'\], which the model knows"):

@@ -115,14 +115,14 @@ def save_bundle(
         check.slot("labels_key", key, advice=_RENAME if reference is None else _RENAME_COLUMN)
         for key in check.names("labels_key", labels_key, or_one=True)
     ]
-    refuse_prototypes(
-        "reference", reference, "make a map of them, summary=sp.tl.ReferenceSummary(map=sp.tl.reference_map(...))"
-    )
     include = list(check.names("include", include, or_one=True))  # type: ignore[arg-type]
     for part in include:
         check.choice("include", part, get_args(Part))
     check.flags(importance=importance, anchors=anchors, overwrite=overwrite)
     check.cells("reference", reference, mudata=True, or_none=True)
+    refuse_prototypes(
+        "reference", reference, "make a map of them, summary=sp.tl.ReferenceSummary(map=sp.tl.reference_map(...))"
+    )
     if card is not None and not isinstance(card, Card):
         check_options("card", card, Card.model_fields, {})
     if calibration is not None:
