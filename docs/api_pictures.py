@@ -1,6 +1,6 @@
 """Draw the pictures of the API's pages of figures, on real PBMC, into docs/_static/pl.
 
-    python docs/api_pictures.py
+python docs/api_pictures.py
 """
 
 from pathlib import Path
