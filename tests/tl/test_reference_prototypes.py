@@ -13,7 +13,7 @@ LATENT = "X_scarches"
 
 
 def cells_of(sizes, rng=0, spread=1.0, d=5):
-    """Cells of labels and batches: ``sizes[label][batch]`` cells each."""
+    """Draw ``sizes[label][batch]`` cells of each label and batch."""
     draw = np.random.default_rng(rng)
     groups = [(label, batch, n) for label, row in enumerate(sizes) for batch, n in enumerate(row)]
     obs = pd.DataFrame({
@@ -185,9 +185,9 @@ def test_every_label_has_a_prototype_where_groups_are_more():
 
 def test_prototypes_are_not_counted_as_cells(tmp_path):
     """They are refused where a row is a cell, and say what they are in the record."""
-    adata = cells_of([[300, 300], [200, 100]])
-    adata.obs["type"] = adata.obs["type"].astype("category")
-    adata.uns["type_colors"] = ["#111111", "#222222"]
+    adata = cells_of([[300, 300], [200, 100], [3, 3]])
+    adata.obs["type"] = adata.obs["type"].replace("type2", "Unknown").astype("category")
+    adata.uns["type_colors"] = ["#000000", "#111111", "#222222"]
     small = sp.tl.reference_prototypes(adata, "type", "batch")
     assert small.uns["type_colors"] == ["#111111", "#222222"]
     query = cells_of([[10, 10]])

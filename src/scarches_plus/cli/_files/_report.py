@@ -11,7 +11,7 @@ import numpy as np
 from anndata import AnnData
 
 from scarches_plus import _keys, metrics, pl, tl
-from scarches_plus._cells import names_of, without_label
+from scarches_plus._cells import are_prototypes, names_of, without_label
 from scarches_plus._files import write_file
 from scarches_plus._html import heading, image, listing, page, table_of, verdict
 from scarches_plus._score_words import MAPPING
@@ -126,7 +126,7 @@ def mapping_report(
     mapping = mapping_of(query)
     scores = _scores(query, predicted, mapping, novel_key)
     mixing = None
-    if joint is not None:
+    if joint is not None and cells is not None and not are_prototypes(cells):
         scores["entropy of reference and query mixing (0 to 1)"] = metrics.entropy_batch_mixing(
             joint.obsm[_keys.EMBEDDING],
             joint.obs[_keys.ROLE].to_numpy(),

@@ -27,7 +27,7 @@ _CELLS = 10
 
 
 class Verdict(NamedTuple):
-    """How well a query was mapped.
+    """Judgement of a mapping.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def verdict_of(
             f" {n:,} cells ({n / query.n_obs:.0%}) are novel, in {clusters} cluster{'' if clusters == 1 else 's'}."
         )
     points = [
-        *_of_labels(unknown - scores.get("called novel", 0.0)),
+        *_of_labels(_undecided(query, labels_key)),
         *_of_novelty(query, scores, found),
         *_of_mixing(mixing),
         *_of_drift(scores),
@@ -89,6 +89,14 @@ def verdict_of(
     if not points:
         sentence += " Nothing that was measured calls for a second look."
     return Verdict(sentence, tuple(points))
+
+
+def _undecided(query: AnnData, labels_key: str) -> float:
+    """Return the share of cells that are unknown without being novel."""
+    unknown = (query.obs[_keys.predicted(labels_key)] == _keys.UNKNOWN).to_numpy()
+    if _keys.NOVEL in query.obs:
+        unknown &= ~query.obs[_keys.NOVEL].to_numpy(dtype=bool)
+    return float(unknown.mean())
 
 
 def _of_labels(unknown: float) -> Iterator[tuple[str, str]]:

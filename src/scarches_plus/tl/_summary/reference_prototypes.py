@@ -10,7 +10,7 @@ import pandas as pd
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
 from scarches_plus._cell_groups import divide_cells
-from scarches_plus._cells import complete_names
+from scarches_plus._cells import complete_names, name_of
 from scarches_plus._label_profiles import FEWEST_CELLS
 from scarches_plus._logging import logger
 from scarches_plus.tl._provenance._embedding_record import embedding_of, record_of
@@ -119,14 +119,10 @@ def reference_prototypes(
         use_rep,
         dict(record_of(adata, use_rep)),
     )
-    colors = f"{labels_key}_colors"
-    if colors in adata.uns and len(adata.uns[colors]) == len(labels.categories):
-        kept = [
-            color
-            for label, color in zip(labels.categories, adata.uns[colors], strict=True)
-            if label in set(named.categories)
-        ]
-        found.uns[colors] = kept
+    colors, column = adata.uns.get(_keys.colors(labels_key)), adata.obs[labels_key]
+    if colors is not None and hasattr(column, "cat") and len(colors) >= len(column.cat.categories):
+        by_label = dict(zip(map(name_of, column.cat.categories), colors, strict=False))
+        found.uns[_keys.colors(labels_key)] = [by_label[label] for label in named.categories]
     logger.info("%d prototypes stand for %d of %d cells", len(parts), n_cells.sum(), adata.n_obs)
     return found
 

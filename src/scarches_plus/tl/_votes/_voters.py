@@ -51,12 +51,12 @@ class Voters:
 
     @property
     def prototypes(self) -> bool:
-        """Whether they are prototypes, which have a kernel of their own."""
+        """Return whether they are prototypes, which have a kernel of their own."""
         return self.n_cells is not None
 
     @property
     def k(self) -> int:
-        """Voters of a query cell."""
+        """Return the number of voters of a query cell."""
         return int(self.neighbors.indices.shape[1])
 
     def weights(self, kernel: Kernel, rows: slice = slice(None)) -> NDArray[np.float64]:
