@@ -263,6 +263,31 @@ def test_a_report_says_what_to_look_at(visited, tmp_path, capsys):
     assert "Novel cells were not looked for" not in page
 
 
+def test_a_verdict_of_unknown_cells_and_of_too_much_drift(visited, tmp_path, capsys):
+    """Unknown cells that are novel are not the doubt of neighbours; a reference without cells may have moved."""
+    model, reference, file = visited
+    query = anndata.read_h5ad(file)
+    mapped = sp.tl.map_query(query, model, strategy="all", max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    sp.tl.embed(reference, mapped)
+    reference.write_h5ad(tmp_path / "reference.h5ad")
+    half = np.arange(query.n_obs) % 2 == 0
+    query.obs["cell_type_pred"] = pd.Categorical(np.where(half, "Unknown", "type2"))
+    query.obs["cell_type_uncertainty"] = 0.1
+    words = ["report", tmp_path / "labelled.h5ad", "--reference", tmp_path / "reference.h5ad"]
+    said = {}
+    for name, novel in {"none": np.zeros(query.n_obs, dtype=bool), "them": half, "others": ~half}.items():
+        query.obs["novel"] = novel
+        query.obs["novel_state"] = np.where(novel, "novel", "known")
+        query.write_h5ad(tmp_path / "labelled.h5ad")
+        run(*words, "--labels-key", "cell_type", "--out", tmp_path / name, epochs=False)
+        said[name] = capsys.readouterr().out
+    doubt = f"{half.mean():.0%} of the cells are unknown without being novel"
+    assert [doubt in said[name] for name in said] == [True, False, True]
+    drift = query.uns["scarches_plus"]["embeddings"]["X_scarches"]["mapping"]["drift"]["weights"]
+    assert drift > 0
+    assert ("Weights of the reference changed" in said["none"]) or ("The reference moved by" in said["none"])
+
+
 def test_novel(tmp_path, caplog):
     adata = sp.datasets.simulate(300, 60, 3, n_batches=3)
     query = (adata.obs["batch"] == "batch2").to_numpy()
