@@ -202,6 +202,24 @@ def test_prototypes_are_not_counted_as_cells(tmp_path):
         sp.tl.transfer_labels(query, joined, "type")
 
 
+def test_a_classifier_has_to_know_the_labels_of_prototypes():
+    """By the cells that they stand for: a few prototypes of a label are many cells."""
+    model = sp.load("simulated-scanvi")
+    adata = sp.datasets.simulate(1200, 150, 6, n_batches=4, mean_depth=2000.0, rng=0)
+    adata = adata[adata.obs["batch"].isin(model.spec.batches)].copy()
+    sp.tl.embed(adata, model)
+    cells, query = adata[::2].copy(), adata[1::2].copy()
+    small = sp.tl.reference_prototypes(cells, "cell_type", "batch")
+    assert small.obs["cell_type"].value_counts().max() < 20 < small.obs.groupby("cell_type")["n_cells"].sum().min()
+    some = cells[cells.obs["cell_type"] != "type0"].copy()
+    classifier = sp.tl.expression_classifier(some, "cell_type", batch_key="batch", use_rep="X_scarches")
+    for reference in (cells, small):
+        with pytest.raises(ValueError, match=r"does not know the reference's labels \['type0'\]"):
+            sp.tl.transfer_labels(query, reference, "cell_type", classifier=classifier)
+        with pytest.raises(ValueError, match=r"does not know the reference's labels \['type0'\]"):
+            sp.tl.explain_labels(query, reference, "cell_type", classifier=classifier)
+
+
 def test_prototypes_that_lost_their_column_do_not_vote():
     small = sp.tl.reference_prototypes(cells_of([[60, 60], [60, 60]]), "type", "batch")
     del small.obs["n_cells"]
