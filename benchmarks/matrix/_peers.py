@@ -221,7 +221,7 @@ def _components(study: Study, n_comps: int, *, combat: bool = False) -> np.ndarr
     cells = log_normalized(study.together())
     if combat:
         cells.X = cells.X.toarray()
-        sc.pp.combat(cells, key="batch")
+        cells.X = np.array(sc.pp.combat(cells, key="batch", inplace=False))  # which may not be written on
     sc.pp.scale(cells, max_value=LARGEST_VALUE)
     sc.pp.pca(cells, n_comps=_possible(n_comps, *cells.shape), random_state=study.seed)
     return cells.obsm["X_pca"]

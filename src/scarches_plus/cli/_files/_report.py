@@ -154,6 +154,7 @@ def mapping_report(
         )
         scores |= {str(name).replace("_", " "): float(value) for name, value in transfer.to_series().items()}
         tables["Types"] = per_type = transfer.per_type
+    judged = verdict_of(query, labels_key, scores, mixing=mixing, per_type=per_type)
     figures = {ON_THE_MAP: pl.reference_map(picture, placed, color=predicted, novel_key=novel_key).figure}
     if joint is not None:
         batch_key = str(mapping.get("batch_key", ""))
@@ -165,7 +166,6 @@ def mapping_report(
         ).figure
     if novel_key is not None and _has_threshold(query, novel_key):
         figures["Novelty by label"] = pl.novelty(query, novel_key).figure
-    judged = verdict_of(query, labels_key, scores, mixing=mixing, per_type=per_type)
     settings = settings_of(query, labels_key, novel_key)
     return MappingReport(judged, scores, settings, tables, figures)
 

@@ -95,7 +95,7 @@ def _undecided(query: AnnData, labels_key: str) -> float:
     """Return the share of cells that are unknown without being novel."""
     unknown = (query.obs[_keys.predicted(labels_key)] == _keys.UNKNOWN).to_numpy()
     if _keys.NOVEL in query.obs:
-        unknown &= ~query.obs[_keys.NOVEL].to_numpy(dtype=bool)
+        unknown = unknown & ~query.obs[_keys.NOVEL].to_numpy(dtype=bool)
     return float(unknown.mean())
 
 
