@@ -305,7 +305,7 @@ def prototypes(
     """
     require_different(labels_key=labels_key, batch_key=batch_key)
     out = output_file(out, CELLS, {"the reference": at_home(reference)})
-    cells = read_reference(reference)
+    cells = read_reference(reference, counts=False)
     require_columns(cells, Path(reference), labels_key=labels_key, batch_key=batch_key)
     small = tl.reference_prototypes(
         cells, labels_key, batch_key, n_prototypes=n_prototypes, unlabelled=unlabelled, rng=seed
