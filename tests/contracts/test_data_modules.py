@@ -62,7 +62,9 @@ class Loaders(LightningDataModule):
         super().__init__()
         self.registry, self.n_obs = registry, adata.n_obs
         SCVI.setup_anndata(adata, batch_key="batch", labels_key="cell_type")
-        self._inside = scvi.dataloaders.DataSplitter(SCVI(adata, **NETWORK).adata_manager, train_size=0.9, batch_size=40)
+        self._inside = scvi.dataloaders.DataSplitter(
+            SCVI(adata, **NETWORK).adata_manager, train_size=0.9, batch_size=40
+        )
 
     def setup(self, stage):
         self._inside.setup(stage)
@@ -104,9 +106,8 @@ def of_loader(adata):
             "categorical_covariate_keys": None,
             "continuous_covariate_keys": None,
         },
-        "field_registries": {
-            name: {**nothing, "state_registry": state} for name, state in fields.items()
-        } | dict.fromkeys(("size_factor", "extra_categorical_covs", "extra_continuous_covs"), nothing),
+        "field_registries": {name: {**nothing, "state_registry": state} for name, state in fields.items()}
+        | dict.fromkeys(("size_factor", "extra_categorical_covs", "extra_continuous_covs"), nothing),
         "setup_method_name": "setup_datamodule",
     }
 
@@ -126,7 +127,9 @@ def test_a_reference_is_built_of_a_module_as_of_its_cells(registry, penalties):
     adata = cells(240)
     terms = [getattr(sp.train, name)() for name in penalties]
     scvi.settings.seed = 0
-    one = build(adata, penalties=terms, train_kwargs={"enable_progress_bar": False, "batch_size": 40, "train_size": 0.9})
+    one = build(
+        adata, penalties=terms, train_kwargs={"enable_progress_bar": False, "batch_size": 40, "train_size": 0.9}
+    )
     module = Loaders(cells(240), registry(cells(240)))
     scvi.settings.seed = 0
     other = build(module, penalties=terms)

@@ -159,7 +159,11 @@ def on_disk(adata, how, folder):
 @pytest.mark.parametrize("how", ["h5ad", "zarr", "backed", "path", "view"])
 @pytest.mark.parametrize("other", ["memory", "h5ad"])
 def test_counts_on_disk_stay_there(tmp_path, kind, how, other):
-    studies = {"x": study("abe", 5, kind=kind), "y": study("ebdc", 6, seed=1, prefix="y"), "z": study("cab", prefix="z")}
+    studies = {
+        "x": study("abe", 5, kind=kind),
+        "y": study("ebdc", 6, seed=1, prefix="y"),
+        "z": study("cab", prefix="z"),
+    }
     expected = concat_studies(studies, min_studies=2)
     (tmp_path / "y").mkdir()
     studies["x"], studies["y"] = on_disk(studies["x"], how, tmp_path), on_disk(studies["y"], other, tmp_path / "y")
@@ -227,7 +231,9 @@ def test_a_collection_is_its_parts_on_its_genes_with_its_columns(tmp_path, join_
 
 def test_a_collection_keeps_what_its_parts_measured():
     one = concat_studies({"x": study("ab"), "y": study("bc", prefix="y")})
-    joined = concat_studies(collection([one[one.obs["study"] == "x"].copy(), study("abc", prefix="z")]), study_key="part")
+    joined = concat_studies(
+        collection([one[one.obs["study"] == "x"].copy(), study("abc", prefix="z")]), study_key="part"
+    )
     assert joined.varm["measured"].loc[list("abc")].to_dict("list") == {"0": [True, True, False], "1": [True] * 3}
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 import numpy as np
-from anndata import AnnData
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from anndata import AnnData
     from anndata.experimental import AnnCollection
     from lightning.pytorch import LightningDataModule
     from mudata import MuData
@@ -86,9 +86,9 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         Reference cells with raw counts; for recipe ``"totalvi"`` MuData, or AnnData with proteins in ``obsm``. Receives
         ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing else of it changes. Counts on disk
         (:func:`scarches_plus.pp.open_cells`) are read in parts, every epoch again if they are many
-        (:doc:`/guide/disk`). A path is opened so, and ``model.adata`` gets the embedding. Several studies, by name or in
-        a list, of paths or AnnData, and the parts of an ``anndata.experimental.AnnCollection`` are joined first
-        (:func:`scarches_plus.pp.concat_studies`), and likewise. A ``LightningDataModule`` with a ``registry`` (scvi-tools'
+        (:doc:`/guide/disk`). A path is opened so, and ``model.adata`` gets the embedding. So it is for several studies,
+        by name or in a list, of paths or AnnData, and for an ``anndata.experimental.AnnCollection``, which are joined
+        first (:func:`scarches_plus.pp.concat_studies`). A ``LightningDataModule`` with a ``registry`` (scvi-tools'
         protocol: annbatch, TileDB, your own) trains scVI on its minibatches; nothing is embedded, since there are no
         cells.
     batch_key
@@ -143,8 +143,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         The trained model. Set ``scvi.settings.seed`` right before for a repeatable result. With penalties that compare
         cells with anchors (:class:`~scarches_plus.train.MMD`), the model carries 2,000 of them
         (:func:`~scarches_plus.train.store_anchors`), which are data of single cells, without counts;
-        ``model.forget("anchors")`` removes them, and bundles leave them out unless they are asked for. A model of a data
-        module has no anchors, and a summary of labels can be made of cells only.
+        ``model.forget("anchors")`` removes them, and bundles leave them out unless they are asked for. A model of a
+        data module has no anchors, and a summary of labels can be made of cells only.
 
     Raises
     ------

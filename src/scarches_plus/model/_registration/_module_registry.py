@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NO_COVARIATES = (
     "the data module's registry has further covariates in a form of its own (setup_datamodule), for which queries "
-    "cannot be set up: leave them out, or write the cells into a store, sp.pp.write_store, and build the reference of that"
+    "cannot be set up: leave them out, or write the cells into a store, sp.pp.write_store, and build of that"
 )
 
 
