@@ -240,7 +240,10 @@ def test_a_collection_keeps_what_its_parts_measured():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (lambda: collection([study("ab"), study("ab", prefix="y")])[:3], r"part of an AnnCollection.*to_adata\(\)"),
+        (
+            lambda: collection([study("ab", n=1), study("ab", prefix="y", n=1)])[:3],
+            r"part of an AnnCollection.*to_adata\(\)",
+        ),
         (lambda: collection([study("ab")], convert={"X": np.sqrt}), r"collection\.convert = None"),
     ],
 )

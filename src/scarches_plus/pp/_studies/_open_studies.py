@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from scarches_plus import _arguments as check
 from scarches_plus._cell_files import open_cells
-from scarches_plus._cells import counts_layer, names_of, read_record, stored_counts, write_record
+from scarches_plus._cells import counts_layer, measured_genes, names_of, stored_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,22 +81,20 @@ def is_collection(value: Any) -> bool:
 
 
 def _parts(collection: Any, layer: str | None) -> list[AnnData]:
-    """Return the cells of a collection as it shows them: on its genes, with its columns and names."""
-    genes, source = collection.var_names, counts_layer(layer, None)
+    """Return the cells of a collection as it shows them, on those of its genes that they measured."""
+    source = counts_layer(layer, None)
     parts, stop = [], 0
     for adata in collection.adatas:
         start, stop = stop, stop + adata.n_obs
         obs = collection.obs.iloc[start:stop]
         others = [key for key in collection.attrs_keys["obs"] if key not in obs]  # join_obs=None
         obs = pd.concat([obs, adata.obs[others].set_axis(obs.index)], axis=1)
-        shown = adata if genes.equals(adata.var_names) else adata[:, genes]
-        counts = stored_counts(shown, source)
+        measured, genes = measured_genes(adata, np.full(adata.n_obs, "part")), collection.var_names
+        if measured is not None:
+            genes = genes[measured.loc[genes, "part"].to_numpy()]
+        counts = stored_counts(adata if genes.equals(adata.var_names) else adata[:, genes], source)
         layers = None if source is None else {source: counts}
-        part = AnnData(None if source else counts, obs, pd.DataFrame(index=genes), layers=layers)
-        record = read_record(shown)
-        if record is not None:
-            write_record(part, *record)
-        parts.append(part)
+        parts.append(AnnData(None if source else counts, obs, pd.DataFrame(index=genes), layers=layers))
     return parts
 
 
