@@ -135,7 +135,7 @@ def test_a_reference_is_built_of_a_module_as_of_its_cells(registry, penalties):
     other = build(module, penalties=terms)
     assert set(one.history) == set(other.history)
     for name in ("elbo_train", *(f"{term.name}_train" for term in terms)):
-        np.testing.assert_allclose(one.history[name], other.history[name], rtol=0.05)
+        np.testing.assert_allclose(one.history[name].astype(float), other.history[name].astype(float), rtol=0.05)
     again = cells(240)
     sp.tl.embed(again, other)
     spread = adata.obsm["X_scarches"].std()
@@ -144,23 +144,23 @@ def test_a_reference_is_built_of_a_module_as_of_its_cells(registry, penalties):
 
 @REGISTRIES
 def test_such_a_reference_is_saved_and_takes_queries(tmp_path, registry):
-    reference, query = split(cells(360), "batch2")
-    model = build(Loaders(reference, registry(reference.copy())), max_epochs=20)
+    reference, query = split(cells(360, type_effect=2.0), "batch2")
+    model = build(Loaders(reference, registry(reference.copy())), max_epochs=30)
     model.save(tmp_path / "model")
     sp.hub.save_bundle(model, tmp_path / "bundle")
     latent = {}
     for name in ("model", "bundle"):
         again = sp.load(tmp_path / name)
         assert again.spec.batches == ("batch0", "batch1")
-        assert again.spec.labels == tuple(np.unique(reference.obs["cell_type"].astype(str)))
+        assert again.spec.labels[:3] == tuple(np.unique(reference.obs["cell_type"].astype(str)))
         scvi.settings.seed = 0
-        mapped = sp.tl.map_query(query, again, max_epochs=10, train_kwargs={"enable_progress_bar": False})
+        mapped = sp.tl.map_query(query, again, max_epochs=20, train_kwargs={"enable_progress_bar": False})
         assert mapped.spec.batches == ("batch0", "batch1", "batch2")
         latent[name] = query.obsm["X_scarches"].copy()
     np.testing.assert_allclose(latent["model"], latent["bundle"], atol=1e-5)
     sp.tl.embed(reference, mapped)
     sp.tl.transfer_labels(query, reference, "cell_type")
-    assert (query.obs["cell_type_pred"].astype(str) == query.obs["cell_type"].astype(str)).mean() > 0.7
+    assert (query.obs["cell_type_pred"].astype(str) == query.obs["cell_type"].astype(str)).mean() > 0.9
 
 
 def test_epochs_fall_with_the_cells_of_the_module():

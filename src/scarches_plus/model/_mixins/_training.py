@@ -125,7 +125,9 @@ class TrainingMixin:
             return
         if way == "scvi" and not settings.shows_progress(sys.stdout):  # where scvi-tools draws
             kwargs["enable_progress_bar"] = False
-        if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
+        if kwargs.get("datamodule") is not None:
+            kwargs.setdefault("log_every_n_steps", 1)  # lightning warns of fewer steps, and nobody counts them here
+        elif self.adata is not None:  # type: ignore[attr-defined]
             _set_sizes(kwargs, self.adata.n_obs, defaults.get("batch_size"))  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
         n_before = len((self.history or {}).get("elbo_train", ())) if self.is_trained else 0  # type: ignore[attr-defined]
