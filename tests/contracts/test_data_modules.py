@@ -145,7 +145,8 @@ def test_a_reference_is_built_of_a_module_as_of_its_cells(registry, penalties):
 @REGISTRIES
 def test_such_a_reference_is_saved_and_takes_queries(tmp_path, registry):
     reference, query = split(cells(360, type_effect=2.0), "batch2")
-    model = build(Loaders(reference, registry(reference.copy())), max_epochs=30)
+    scvi.settings.seed = 0
+    model = build(Loaders(reference, registry(reference.copy())), max_epochs=60)
     model.save(tmp_path / "model")
     sp.hub.save_bundle(model, tmp_path / "bundle")
     latent = {}
