@@ -265,7 +265,7 @@ def test_training_holds_no_more_than_a_few_windows(tmp_path, small_windows):
     ("given", "said"),
     [
         (lambda adata: [adata, 3], "study '1' must be an AnnData, not 3"),
-        (lambda adata: AnnCollection([adata])[:9], r"view\.to_adata\(\)"),
+        (lambda adata: AnnCollection([adata])[:9], r"concat_studies\(collection\)"),
         (lambda _: type("Loader", (), {"train_dataloader": None})(), "the data module has no registry"),
         (lambda _: 3, "adata must be an AnnData or MuData, not 3"),
     ],

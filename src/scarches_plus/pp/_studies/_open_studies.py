@@ -44,7 +44,7 @@ def open_studies(adatas: Any, keys: Sequence[str] | None, *, study_key: str, lay
         adatas = check.names("adatas", adatas, of=object, least=1)
         keys = _names_of(adatas) if keys is None else check.names("keys", keys, of=object)
     if not adatas or len(keys) != len(adatas):
-        message = f"there are {len(adatas)} studies and {len(keys)} names; pass studies, and one name for each"
+        message = f"adatas holds {len(adatas)} studies and keys {len(keys)} names; pass studies, and one name for each"
         raise ValueError(message)
     names = pd.Index([str(key) for key in keys])
     if names.has_duplicates:
@@ -68,7 +68,8 @@ def is_collection(value: Any) -> bool:
     kind = type(value).__name__  # its module imports torch
     if kind == "AnnCollectionView":
         message = (
-            "a part of an AnnCollection is not read from disk: pass the collection, or load the part, view.to_adata()"
+            "a part of an AnnCollection is not read: join the collection and take the part of that, "
+            "sp.pp.concat_studies(collection)[cells, genes]"
         )
         raise TypeError(message)
     if kind == "AnnCollection" and value.convert is not None:
