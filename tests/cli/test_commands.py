@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import anndata
 import numpy as np
@@ -70,6 +71,34 @@ def test_prototypes_label_in_the_place_of_cells(folder, tmp_path, capsys):
     assert set(cells_of_query.obs["cell_type_pred"]) - {"Unknown"}
     with pytest.raises(KeyError, match="cel_type"):
         run("prototypes", folder / "model", "--labels-key", "cel_type", *columns[2:], "--out", small, epochs=False)
+
+
+def test_prototypes_leave_counts_in_the_file(folder, tmp_path):
+    given = anndata.read_h5ad(folder / "model" / "reference.h5ad")
+    counts = np.zeros((given.n_obs, 30_000), dtype=np.float32)
+    anndata.AnnData(counts, given.obs, obsm=given.obsm, uns=given.uns).write_h5ad(
+        tmp_path / "cells.h5ad", compression="gzip"
+    )
+    small, columns = tmp_path / "small.h5ad", ("--labels-key", "cell_type", "--batch-key", "batch")
+    tracemalloc.start()
+    run("prototypes", tmp_path / "cells.h5ad", *columns, "--n-prototypes", 6, "--out", small, epochs=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < counts.nbytes / 2
+    expected = sp.tl.reference_prototypes(given, "cell_type", "batch", n_prototypes=6)
+    np.testing.assert_array_equal(anndata.read_h5ad(small).obsm["X_scarches"], expected.obsm["X_scarches"])
+
+
+def test_several_files_are_studies(folder, tmp_path):
+    files, columns = (folder / "ref.h5ad", folder / "query.h5ad"), ("--batch-key", "study", "--labels-key", "cell_type")
+    run("build", *files, *columns, "--out", tmp_path / "model", "--bundle", tmp_path / "bundle")
+    built = anndata.read_h5ad(tmp_path / "model" / "reference.h5ad")
+    assert built.n_obs == sum(anndata.read_h5ad(file).n_obs for file in files)
+    assert sp.load(tmp_path / "bundle").spec.batches == ("query", "ref")
+    with pytest.raises(ValueError, match=r"several files are joined as they are.*totalvi"):
+        run("build", *files, *columns, "--recipe", "totalvi", "--out", tmp_path / "other")
+    with pytest.raises(ValueError, match="name the file"):
+        run("build", *columns, "--out", tmp_path / "other")
 
 
 def test_a_store_is_written_and_a_reference_built_of_it(folder, tmp_path):

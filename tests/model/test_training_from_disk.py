@@ -3,11 +3,13 @@
 import tracemalloc
 from typing import ClassVar
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 import scvi
 from anndata import AnnData
+from anndata.experimental import AnnCollection
 from scipy import sparse
 from small_models import NETWORK, cells, split
 
@@ -24,10 +26,19 @@ def pair(tmp_path):
     return adata, sp.pp.open_cells(store)
 
 
-def built(adata, recipe="scvi", epochs=3, seed=0, **kwargs):
+def built(adata, recipe="scvi", epochs=3, seed=0, batch_key="batch", **kwargs):
     scvi.settings.seed = seed
     options = {"max_epochs": epochs, "model_kwargs": NETWORK, "train_kwargs": {**QUIET, "batch_size": 40}, **kwargs}
-    return sp.tl.build_reference(adata, "batch", "cell_type", recipe=recipe, **options)
+    return sp.tl.build_reference(adata, batch_key, "cell_type", recipe=recipe, **options)
+
+
+def two_studies(folder):
+    """Studies of different batches and genes, and their files."""
+    one, other = split(cells(240), "batch2")
+    studies = {"smith": one[:, :36].copy(), "jones": other[:, ::-1][:, :37].copy()}
+    for name, adata in studies.items():
+        adata.write_h5ad(folder / f"{name}.h5ad")
+    return studies, [folder / f"{name}.h5ad" for name in studies]
 
 
 def same_histories(one, other):
@@ -75,11 +86,62 @@ def test_a_path_is_opened_and_its_model_keeps_the_embedding(pair, tmp_path):
     np.testing.assert_array_equal(adata.obsm["X_scarches"], other.adata.obsm["X_scarches"])
 
 
+@pytest.mark.parametrize("batch_key", ["batch", "study"])
+@pytest.mark.parametrize("layer", [None, "counts"])
+def test_several_files_train_as_their_cells_joined_in_memory(tmp_path, batch_key, layer):
+    studies, files = two_studies(tmp_path)
+    if layer:
+        for adata, file in zip(studies.values(), files, strict=True):
+            adata.layers[layer] = adata.X
+            adata.X = adata.X.log1p()
+            adata.write_h5ad(file)
+    joined = sp.pp.concat_studies(studies, layer=layer)
+    one = built(joined, batch_key=batch_key, layer=layer)
+    mixed = {"smith": files[0], "jones": studies["jones"]}
+    for given in (files, tuple(map(sp.pp.open_cells, files)), mixed):
+        if batch_key == "study" and isinstance(given, tuple):
+            continue  # whose studies have no names
+        other = built(given, batch_key=batch_key, layer=layer)
+        same_histories(one, other)
+        np.testing.assert_array_equal(joined.obsm["X_scarches"], other.adata.obsm["X_scarches"])
+        assert one.state.unmeasured == other.state.unmeasured
+        assert len(other.state.unmeasured) == len(other.spec.batches)  # every batch lacks some genes
+        assert not sparse.issparse(other.adata.X)
+
+
+@pytest.mark.parametrize("backed", [False, True])
+def test_a_collection_trains_as_its_cells(tmp_path, backed):
+    studies, files = two_studies(tmp_path)
+    parts = [anndata.read_h5ad(file, backed="r") for file in files] if backed else list(studies.values())
+    collection = AnnCollection(parts, join_vars="inner", label="source", keys=list(studies))
+    genes = list(collection.var_names)
+    joined = anndata.concat({name: adata[:, genes] for name, adata in studies.items()}, label="source")
+    one, other = built(joined, batch_key="source"), built(collection, batch_key="source")
+    same_histories(one, other)
+    np.testing.assert_array_equal(joined.obsm["X_scarches"], other.adata.obsm["X_scarches"])
+    assert sparse.issparse(other.adata.X) is not backed
+
+
+def test_a_query_maps_onto_a_reference_of_several_files(tmp_path):
+    _, files = two_studies(tmp_path)
+    model = built(files)
+    query = cells(60, rng=1)
+    query.obs["batch"] = "new"
+    sp.tl.map_query(query, model, max_epochs=2, train_kwargs=QUIET)
+    sp.tl.transfer_labels(query, model.adata, "cell_type")
+    assert set(query.obs["cell_type_pred"].astype(str)) <= {*model.adata.obs["cell_type"].astype(str), "Unknown"}
+
+
+@pytest.mark.parametrize("n_files", [1, 3])
 @pytest.mark.parametrize("engine", ["auto", "scvi"])
-def test_every_cell_is_seen_once_an_epoch(tmp_path, small_windows, engine):
-    numbered(330).write_h5ad(tmp_path / "cells.h5ad")
+def test_every_cell_is_seen_once_an_epoch(tmp_path, small_windows, engine, n_files):
+    adata = numbered(330)
+    parts = [adata] if n_files == 1 else [adata[:100], adata[100:107], adata[107:]]
+    files = [tmp_path / f"cells{i}.h5ad" for i in range(n_files)]
+    for part, file in zip(parts, files, strict=True):
+        part.write_h5ad(file)
     Seen.numbers.clear()
-    model = built(tmp_path / "cells.h5ad", epochs=1, penalties=())
+    model = built(files[0] if n_files == 1 else files, epochs=1, penalties=())
     scvi.settings.seed = 0
     model.train(2, engine=engine, penalties=[Seen()], batch_size=40, **QUIET)
     n_train = len(model.train_indices)
@@ -202,14 +264,14 @@ def test_training_holds_no_more_than_a_few_windows(tmp_path, small_windows):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (lambda adata: [adata, adata], "write_store"),
-        (lambda _: ["a.h5ad", "b.h5ad"], "write_store"),
-        (lambda adata: type("AnnCollection", (), {"adatas": [adata]})(), "write_store"),
-        (lambda _: type("Loader", (), {"train_dataloader": None})(), "datamodule"),
+        (lambda adata: [adata, 3], "study '1' must be an AnnData, not 3"),
+        (lambda adata: AnnCollection([adata])[:9], r"concat_studies\(collection\)"),
+        (lambda _: type("Loader", (), {"train_dataloader": None})(), "the data module has no registry"),
+        (lambda _: 3, "adata must be an AnnData or MuData, not 3"),
     ],
 )
 def test_what_cannot_be_read_so_is_refused_with_advice(given, said):
-    with pytest.raises(TypeError, match=f"adata must be cells or the path of one file.*{said}"):
+    with pytest.raises(TypeError, match=said):
         built(given(cells(30)))
 
 

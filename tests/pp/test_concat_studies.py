@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from scarches_plus.model import ReferenceSpec
-from scarches_plus.pp import QueryError, check_query, concat_studies
+from scarches_plus.pp import QueryError, check_query, concat_studies, open_cells
 
 KINDS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "csr_array": sparse.csr_array, "dense": np.asarray}
 
@@ -136,16 +136,117 @@ def test_types_of_counts():
     assert concat_studies([one, other]).X.dtype == np.int64
 
 
+def written(adata, path):
+    (adata.write_h5ad if path.suffix == ".h5ad" else adata.write_zarr)(path)
+    return path
+
+
+def on_disk(adata, how, folder):
+    """The same cells with their counts in a file, as users come to them."""
+    if how == "memory":
+        return adata
+    if how == "view":
+        path = written(adata[::-1].copy(), folder / "whole.h5ad")
+        return open_cells(path)[adata.obs_names, adata.var_names]
+    path = written(adata, folder / f"{how}.{'zarr' if how == 'zarr' else 'h5ad'}")
+    return {"backed": lambda: anndata.read_h5ad(path, backed="r"), "path": lambda: path}.get(
+        how, lambda: open_cells(path)
+    )()
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2 data")
 @pytest.mark.parametrize("kind", ["csr", "dense"])
-def test_studies_on_disk(tmp_path, kind):
-    studies = {"x": study("ab", kind=kind), "y": study("bc", prefix="y")}
-    expected = concat_studies(studies)
-    studies["x"].write_h5ad(tmp_path / "x.h5ad")
-    backed = anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")
-    joined = concat_studies({**studies, "x": backed})
-    backed.file.close()
-    assert not joined.isbacked
-    pd.testing.assert_frame_equal(frame(joined), frame(expected))
+@pytest.mark.parametrize("how", ["h5ad", "zarr", "backed", "path", "view"])
+@pytest.mark.parametrize("other", ["memory", "h5ad"])
+def test_counts_on_disk_stay_there(tmp_path, kind, how, other):
+    studies = {
+        "x": study("abe", 5, kind=kind),
+        "y": study("ebdc", 6, seed=1, prefix="y"),
+        "z": study("cab", prefix="z"),
+    }
+    expected = concat_studies(studies, min_studies=2)
+    (tmp_path / "y").mkdir()
+    studies["x"], studies["y"] = on_disk(studies["x"], how, tmp_path), on_disk(studies["y"], other, tmp_path / "y")
+    joined = concat_studies(studies, min_studies=2)
+    assert not isinstance(joined.X, np.ndarray)
+    assert not sparse.issparse(joined.X)
+    pd.testing.assert_frame_equal(joined.obs, expected.obs)
+    pd.testing.assert_frame_equal(joined.varm["measured"], expected.varm["measured"])
+    truth = frame(expected)
+    pd.testing.assert_frame_equal(frame(joined.to_memory()), truth)
+    assert joined.X.dtype == expected.X.dtype
+    rows = np.random.default_rng(0).permutation(15)[:9]  # across the studies, in any order
+    pd.testing.assert_frame_equal(frame(joined[rows, ::-1].to_memory()), truth.iloc[rows, ::-1])
+    again = concat_studies([joined[:5], joined[5:11], joined[11:]], study_key="part")  # parts of what lies on disk
+    pd.testing.assert_frame_equal(frame(again.to_memory())[truth.columns], truth)
+
+
+def test_a_layer_stays_on_disk(tmp_path):
+    one, other = study("ab"), study("bc", prefix="y")
+    for adata in (one, other):
+        adata.layers["counts"] = adata.X
+        adata.X = -dense(adata.X)
+    expected = concat_studies({"x": one, "y": other}, layer="counts")
+    joined = concat_studies({"x": written(one, tmp_path / "x.h5ad"), "y": other}, layer="counts")
+    for matrix in (joined.X, joined.layers["counts"]):
+        assert (matrix.to_memory() != expected.X).nnz == 0
+
+
+def test_files_name_their_studies(tmp_path):
+    paths = [written(study("ab"), tmp_path / "smith.h5ad"), str(written(study("bc"), tmp_path / "jones.h5ad"))]
+    assert concat_studies([*paths, study("b")]).obs["study"].cat.categories.tolist() == ["smith", "jones", "2"]
+    (tmp_path / "again").mkdir()
+    twice = [paths[0], written(study("ab"), tmp_path / "again" / "smith.h5ad")]
+    with pytest.raises(ValueError, match=r"several files are called \['smith'\].*by name"):
+        concat_studies(twice)
+    assert set(concat_studies({"smith_1": twice[0], "smith_2": twice[1]}).obs["study"]) == {"smith_1", "smith_2"}
+
+
+def collection(parts, **kwargs):
+    from anndata.experimental import AnnCollection
+
+    return AnnCollection(parts, join_vars="inner", **kwargs)
+
+
+@pytest.mark.parametrize("join_obs", ["inner", "outer", None])
+@pytest.mark.parametrize("backed", [False, True])
+def test_a_collection_is_its_parts_on_its_genes_with_its_columns(tmp_path, join_obs, backed):
+    parts = {"x": study("abe", 5, tissue="lung"), "y": study("ebda", 6, seed=1, tissue="gut", age=3.0)}
+    if backed:
+        parts["x"] = anndata.read_h5ad(written(parts["x"], tmp_path / "x.h5ad"), backed="r")
+    given = collection(parts, label="source", index_unique="/", join_obs=join_obs)
+    joined = concat_studies(given, study_key="source")
+    assert sparse.issparse(joined.X) is not backed
+    shown = given[:]  # what anndata shows of it
+    assert joined.obs_names.tolist() == given.obs_names.tolist()
+    pd.testing.assert_frame_equal(
+        frame(joined.to_memory()), pd.DataFrame(dense(shown.X), given.obs_names, given.var_names)[joined.var_names]
+    )
+    assert joined.obs["source"].tolist() == ["x"] * 5 + ["y"] * 6
+    assert joined.obs["tissue"].tolist() == ["lung"] * 5 + ["gut"] * 6
+    assert ("age" in joined.obs) == (join_obs == "outer")
+    assert concat_studies(given).obs["study"].tolist() == ["0"] * 5 + ["1"] * 6
+    assert concat_studies(given, keys=["p", "q"]).obs["study"].tolist() == ["p"] * 5 + ["q"] * 6
+
+
+def test_a_collection_keeps_what_its_parts_measured():
+    one = concat_studies({"x": study("ab"), "y": study("bc", prefix="y")})
+    joined = concat_studies(
+        collection([one[one.obs["study"] == "x"].copy(), study("abc", prefix="z")]), study_key="part"
+    )
+    assert joined.varm["measured"].loc[list("abc")].to_dict("list") == {"0": [True, True, False], "1": [True] * 3}
+
+
+def test_collections_that_show_other_than_they_hold_are_refused():
+    given = collection([study("ab", n=1), study("ab", prefix="y", n=1)], convert={"X": np.sqrt})
+    with pytest.raises(TypeError, match=r"converts its values.*collection\.convert = None"):
+        concat_studies(given)
+    given.convert = None
+    part = given[:3, ["b"]]
+    with pytest.raises(TypeError, match=r"part of an AnnCollection.*concat_studies\(collection\)\[cells, genes\]"):
+        concat_studies(part)
+    expected = pd.DataFrame(dense(part.X), given.obs_names[:3], ["b"])
+    pd.testing.assert_frame_equal(frame(concat_studies(given)[:3, ["b"]]), expected, check_names=False)
 
 
 class TestJoinedBefore:
@@ -170,7 +271,7 @@ class TestRefusals:
         ("studies", "options", "message"),
         [
             ({}, {}, "0 studies"),
-            ([study("ab")], {"keys": ["x", "y"]}, "1 studies and 2 names"),
+            ([study("ab")], {"keys": ["x", "y"]}, "1 studies and keys 2 names"),
             ([study("ab"), study("ab")], {"keys": ["x", "x"]}, r"must differ.*'x'"),
             ({1: study("ab"), "1": study("ab")}, {}, "must differ"),
             ({"x/y": study("ab")}, {}, "'x/y'.*'x_y'"),

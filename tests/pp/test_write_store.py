@@ -136,7 +136,7 @@ def test_files_of_one_name_need_keys(studies, tmp_path):
     (tmp_path / "other").mkdir()
     cells(60).write_h5ad(tmp_path / "other" / "a.h5ad")
     files = [given["a"], tmp_path / "other" / "a.h5ad"]
-    with pytest.raises(ValueError, match=r"several files are called \['a'\].*keys="):
+    with pytest.raises(ValueError, match=r"several files are called \['a'\].*by name"):
         sp.pp.write_store(files, tmp_path / "store.zarr")
     written = anndata.read_zarr(sp.pp.write_store(files, tmp_path / "store.zarr", keys=["one", "two"]))
     assert set(written.obs["study"]) == {"one", "two"}

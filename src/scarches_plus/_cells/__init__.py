@@ -40,12 +40,14 @@ from ._names import look_alike, missing, name_of, names_of, texts_of, unused_nam
 from ._on_disk import CountsOnDisk
 from ._prototypes import are_prototypes, refuse_prototypes
 from ._results import require_writable
+from ._stacked import StackedCounts
 from ._unlabelled import without_label
 
 __all__ = [
     "GENE_NAMES",
     "STUDY_KEY",
     "CountsOnDisk",
+    "StackedCounts",
     "UnreadableMatrixError",
     "are_prototypes",
     "column_not_found",

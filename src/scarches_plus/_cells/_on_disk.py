@@ -23,7 +23,8 @@ class CountsOnDisk(CSRDataset):
     Parameters
     ----------
     stored
-        Dataset of an HDF5 or zarr file, sparse by rows or dense, shape ``(n_stored_cells, n_stored_genes)``.
+        Dataset of an HDF5 or zarr file, sparse by rows or dense, or what is read like one, shape
+        ``(n_stored_cells, n_stored_genes)``.
     rows
         Rows of ``stored`` to show, in this order; ``None`` means all.
     columns
@@ -57,10 +58,13 @@ class CountsOnDisk(CSRDataset):
     @property
     def bytes_of_cell(self) -> float:
         """Mean size of a cell in memory."""
-        if not hasattr(self._stored, "group"):
-            return self.dtype.itemsize * self._stored.shape[1]
-        n_values = self._stored.group["data"].shape[0]
-        return (self.dtype.itemsize + 4) * n_values / max(1, self._stored.shape[0])
+        stored = self._stored
+        if hasattr(stored, "bytes_of_cell"):
+            return float(stored.bytes_of_cell)
+        if sparse.issparse(stored) or hasattr(stored, "group"):
+            n_values = stored.nnz if sparse.issparse(stored) else stored.group["data"].shape[0]
+            return (self.dtype.itemsize + 4) * n_values / max(1, stored.shape[0])
+        return self.dtype.itemsize * stored.shape[1]
 
     def on_genes(self, columns: np.ndarray) -> CountsOnDisk:
         """Return the same cells on other genes: for each its column here, -1 for one that is not here."""

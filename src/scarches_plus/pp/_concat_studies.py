@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 from scarches_plus._cells import counts_layer, write_record
 
@@ -14,10 +13,13 @@ from ._studies._join_studies import join_studies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from anndata.experimental import AnnCollection
 
 
 def concat_studies(
-    adatas: Mapping[str, AnnData] | Sequence[AnnData],
+    adatas: Mapping[str, AnnData | str | Path] | Sequence[AnnData | str | Path] | AnnCollection,
     *,
     keys: Sequence[str] | None = None,
     study_key: str = "study",
@@ -26,7 +28,7 @@ def concat_studies(
 ) -> AnnData:
     """Join the cells of studies that measured different genes, and record which study measured which gene.
 
-    Genes that a study did not measure are filled with zeros without ever storing them.
+    Genes that a study did not measure are filled with zeros without ever storing them. Counts on disk stay there.
     :func:`scarches_plus.tl.build_reference` reads the record and leaves these genes out of the likelihood of the
     study's batches; :func:`scarches_plus.tl.map_query` does so for queries. The record lies in ``varm["measured"]``, so
     it stays right when genes or cells are left out, and is written to h5ad.
@@ -34,10 +36,13 @@ def concat_studies(
     Parameters
     ----------
     adatas
-        Studies by name, or in a sequence. They are not changed. A study may be a part of cells joined before: of those,
-        the genes it measured count.
+        Studies by name, or in a sequence: AnnData, or paths of .h5ad files and .zarr folders, which are opened
+        (:func:`open_cells`). They are not changed. A study may be a part of cells joined before: of those, the genes it
+        measured count. Or an ``anndata.experimental.AnnCollection``: its parts on its genes, with its columns of
+        ``obs`` and its names of cells; ``convert`` must be ``None``.
     keys
-        Names of the studies of a sequence; ``None`` numbers them from ``"0"``.
+        Names of the studies of a sequence; ``None`` takes the names of files, and numbers from ``"0"`` where there are
+        none. Parts of a collection that has ``study_key`` as its label are called as there.
     study_key
         New ``obs`` column of the study's name.
     min_studies
@@ -50,6 +55,8 @@ def concat_studies(
     AnnData
         Counts as CSR, studies one after the other, genes in the order in which the studies bring them; all columns of
         ``obs`` that hold any value, missing where a study has none; ``varm["measured"]`` (boolean, genes x studies).
+        If the counts of any study lie on disk, so do these: they are read from the files of the studies when they are
+        needed, so keep these files. ``to_memory()`` loads them, and :func:`write_store` writes them into one.
         Names of cells get ``-<study>`` appended if two studies share any. Nothing else of the studies is kept: what
         belongs to genes or to an embedding of one study holds for that study only.
 
@@ -61,7 +68,9 @@ def concat_studies(
         If there are no studies, one has no cells, names of studies, genes or cells are used twice, no gene is left, or
         studies share no genes.
     TypeError
-        If an argument is of another kind, such as a text where a list is meant.
+        If an argument is of another kind, such as a text where a list is meant, or a part of a collection.
+    OSError
+        If a file cannot be read.
 
     References
     ----------
@@ -77,7 +86,7 @@ def concat_studies(
     (200, 60)
     """
     joined = join_studies(adatas, keys=keys, study_key=study_key, min_studies=min_studies, layer=layer, stacklevel=3)
-    counts = sparse.vstack(list(joined.blocks()), format="csr")
+    counts = joined.counts()
     source = counts_layer(layer, None)
     layers = None if source is None else {source: counts}
     cells = AnnData(X=counts, obs=joined.obs, var=pd.DataFrame(index=joined.measured.index), layers=layers)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from anndata import AnnData
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cell_files import open_cells
 from scarches_plus._cells import STUDY_KEY, column_of
 from scarches_plus._files import check_output_folder, check_space, private_folder, write_folder
 from scarches_plus._progress import progress_bar
@@ -23,7 +21,7 @@ from ._studies._shuffle_cells import shuffle_cells
 from ._studies._write_zarr import write_zarr_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from scipy import sparse
     from tqdm.auto import tqdm
@@ -98,7 +96,7 @@ def write_store(
     check.flags(overwrite=overwrite)
     columns = None if columns is None else check.names("columns", columns)
     target = check_output_folder(check.path("out", out), overwrite=overwrite, foreign=_no_store)
-    studies, keys = _opened(adatas, keys)
+    studies = [adatas] if isinstance(adatas, AnnData | str | Path) else adatas
     joined = join_studies(studies, keys=keys, study_key=study_key, min_studies=min_studies, layer=layer, stacklevel=3)
     obs = joined.obs if columns is None else _kept(joined, columns)
     positions = np.random.default_rng(rng).permutation(len(obs))
@@ -137,30 +135,6 @@ def _while_there_is_room(blocks: Iterable[sparse.csr_matrix], folder: Path) -> I
     for block in blocks:
         check_space(folder, 2 * (block.data.nbytes + block.indices.nbytes))
         yield block
-
-
-def _opened(adatas: Any, keys: Any) -> tuple[Any, Any]:
-    """Return studies with files opened, and their names."""
-    if isinstance(adatas, AnnData | str | Path):
-        adatas = [adatas]
-    if isinstance(adatas, Mapping):
-        return {name: _one(study) for name, study in adatas.items()}, keys
-    adatas = check.names("adatas", adatas, of=object, least=1)
-    if keys is None:
-        keys = [Path(one).stem if isinstance(one, str | Path) else str(i) for i, one in enumerate(adatas)]
-        if twice := sorted({name for name in keys if keys.count(name) > 1}):
-            message = f"several files are called {twice[:5]}, and files name their studies: pass keys=, a name for each"
-            raise ValueError(message)
-    return [_one(study) for study in adatas], keys
-
-
-def _one(study: Any) -> Any:
-    if isinstance(study, str | Path):
-        return open_cells(study)
-    if not isinstance(study, AnnData):
-        message = f"adatas must hold paths or AnnData, not {check.shown(study)}"
-        raise TypeError(message)
-    return study
 
 
 def _kept(joined: JoinedStudies, columns: Sequence[str]) -> pd.DataFrame:

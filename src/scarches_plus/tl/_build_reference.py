@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 from warnings import warn
 
 import numpy as np
-from anndata import AnnData
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys, _limits
@@ -28,15 +26,20 @@ from scarches_plus._cells import (
 from scarches_plus._label_tree import LabelTree
 from scarches_plus._logging import logger
 from scarches_plus._reference import ReferenceSpec
-from scarches_plus.pp import QueryError, check_query, open_cells, select_genes
+from scarches_plus.pp import QueryError, check_query, select_genes
 
+from ._building._inputs import is_data_module, opened_cells, refuse_without_cells
 from ._provenance._embedding_record import write_embedding
 from ._provenance.summary import tell_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
+    from anndata import AnnData
+    from anndata.experimental import AnnCollection
+    from lightning.pytorch import LightningDataModule
     from mudata import MuData
     from numpy.typing import NDArray
 
@@ -45,7 +48,16 @@ if TYPE_CHECKING:
 
 
 def build_reference(  # noqa: PLR0913 (all that a training takes)
-    adata: AnnData | MuData | str | Path,
+    adata: (
+        AnnData
+        | MuData
+        | str
+        | Path
+        | Sequence[AnnData | str | Path]
+        | Mapping[str, AnnData | str | Path]
+        | AnnCollection
+        | LightningDataModule
+    ),
     batch_key: str,
     labels_key: str | None = None,
     *,
@@ -74,9 +86,14 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         Reference cells with raw counts; for recipe ``"totalvi"`` MuData, or AnnData with proteins in ``obsm``. Receives
         ``obsm[key_added]`` and a record in ``uns["scarches_plus"]``; nothing else of it changes. Counts on disk
         (:func:`scarches_plus.pp.open_cells`) are read in parts, every epoch again if they are many
-        (:doc:`/guide/disk`). A path is opened so, and ``model.adata`` gets the embedding.
+        (:doc:`/guide/disk`). A path is opened so, and ``model.adata`` gets the embedding. So it is for several studies,
+        by name or in a list, of paths or AnnData, and for an ``anndata.experimental.AnnCollection``, which are joined
+        first (:func:`scarches_plus.pp.concat_studies`). A ``LightningDataModule`` with a ``registry`` (scvi-tools'
+        protocol: annbatch, TileDB, your own) trains scVI on its minibatches; nothing is embedded, since there are no
+        cells.
     batch_key
-        ``obs`` column of batches (studies, technologies, samples).
+        ``obs`` column of batches (studies, technologies, samples). For several studies ``"study"`` names theirs: the
+        names of files, or those given. For a data module, the column in queries.
     labels_key
         ``obs`` column of cell types; needed by recipe ``"scanvi"``. Missing values count as unlabelled, and so
         do words of ``unlabelled``: these cells train without a label. totalVI does not train on labels: the model gets
@@ -126,7 +143,8 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
         The trained model. Set ``scvi.settings.seed`` right before for a repeatable result. With penalties that compare
         cells with anchors (:class:`~scarches_plus.train.MMD`), the model carries 2,000 of them
         (:func:`~scarches_plus.train.store_anchors`), which are data of single cells, without counts;
-        ``model.forget("anchors")`` removes them, and bundles leave them out unless they are asked for.
+        ``model.forget("anchors")`` removes them, and bundles leave them out unless they are asked for. A model of a
+        data module has no anchors, and a summary of labels can be made of cells only.
 
     Raises
     ------
@@ -137,14 +155,13 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     ValueError
         If the recipe needs labels and there are none or just one, or labels are not in the hierarchy, or it needs
         proteins and they are not found, or ``protein_key`` has no use, or there is no such recipe, or ``gene_mask``
-        names an unknown batch or gene, or a batch spans studies that measured different genes.
+        names an unknown batch or gene, or a batch spans studies that measured different genes, or studies cannot be
+        joined, or a data module is given with a recipe or an argument for which cells are needed.
     TypeError
         If an argument is of another kind, such as a text where a list is meant, or MuData for a recipe of genes alone.
     """
     from scarches_plus.model import trained_model_kept
 
-    given = adata
-    adata = _opened(adata)
     check.texts(batch_key=batch_key, unlabeled_category=unlabeled_category)
     check.texts_or_none(labels_key=labels_key, layer=layer, protein_key=protein_key)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
@@ -158,8 +175,24 @@ def build_reference(  # noqa: PLR0913 (all that a training takes)
     )
     check.slot("key_added", key_added)
     max_epochs = None if max_epochs is None else check.whole("max_epochs", max_epochs, least=1, most=_limits.EPOCHS)
-    require_writable(adata, copy=None)
     training = _training(recipe, penalties, model_kwargs, plan_kwargs, train_kwargs)
+    if is_data_module(adata):
+        refuse_without_cells(
+            layer=(layer, None),
+            n_top_genes=(n_top_genes, None),
+            protein_key=(protein_key, None),
+            gene_mask=(gene_mask, "auto"),
+            unlabeled_category=(unlabeled_category, _keys.UNKNOWN),
+            unlabelled=(unlabelled, None),
+            hierarchy=(hierarchy, None),
+            categorical_covariate_keys=(categorical_covariate_keys, ()),
+            continuous_covariate_keys=(continuous_covariate_keys, ()),
+            key_added=(key_added, _keys.EMBEDDING),
+        )
+        named = recipe if isinstance(recipe, str) else ""
+        return training.run_on_module(adata, batch_key, labels_key, max_epochs=max_epochs, recipe=named)
+    given, adata = adata, opened_cells(adata, layer)
+    require_writable(adata, copy=None)
     _require_use_of_labels(training, labels_key, hierarchy)
     _require_use_of_proteins(training, adata, protein_key)
     spec = ReferenceSpec(
@@ -218,27 +251,6 @@ def _training_record(model: SCVI | SCANVI | TOTALVI, adata: AnnData | MuData, se
         "epochs": int(model.history["elbo_train"].index[-1]) + 1,
         "seconds": seconds,
     }
-
-
-def _opened(adata: Any) -> AnnData | MuData:
-    """Return cells as they are, those of a file with their counts left on disk."""
-    if isinstance(adata, str | Path):
-        return open_cells(adata)
-    advice = ""
-    if isinstance(adata, list | tuple) and adata and all(isinstance(one, str | Path | AnnData) for one in adata):
-        advice = ": join its parts with sp.pp.write_store(adata, 'atlas.zarr'), and pass that"
-    elif hasattr(adata, "train_dataloader"):
-        advice = (
-            ": a data module trains a model that was made from its registry, model.train(datamodule=..., "
-            "penalties=...); see the guide 'Train and map from disk'"
-        )
-    elif type(adata).__name__ == "AnnCollection":
-        advice = ": write what it holds into one store, sp.pp.write_store(adata.adatas, 'atlas.zarr'), and pass that"
-    if advice:
-        message = f"adata must be cells or the path of one file, not {check.shown(adata)}{advice}"
-        raise TypeError(message)
-    check.cells("adata", adata, mudata=True)
-    return adata  # type: ignore[no-any-return]
 
 
 def _training(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -32,8 +32,12 @@ from scarches_plus.cli._steps import (
     trained_model_kept,
     without_counts,
 )
+from scarches_plus.cli._terminal import files_read
 from scarches_plus.cli._words import parse_options
-from scarches_plus.pp import write_store
+from scarches_plus.pp import concat_studies, write_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @Parameter(name="*")
@@ -135,8 +139,7 @@ def store(
 
 
 def build(  # noqa: PLR0913 (all that a training takes)
-    reference: Path,
-    *,
+    *references: Path,
     batch_key: str,
     labels_key: str | None = None,
     out: Path | None = None,
@@ -165,11 +168,12 @@ def build(  # noqa: PLR0913 (all that a training takes)
 
     Parameters
     ----------
-    reference
+    references
         A file of cells with raw counts; for recipe totalvi an .h5mu file, or cells with proteins in obsm. Counts of a
-        .zarr folder, such as the command store writes, stay on disk.
+        .zarr folder, such as the command store writes, stay on disk. Several files of .h5ad or .zarr are studies, and
+        theirs stay there, too.
     batch_key
-        Column of batches.
+        Column of batches; of several files, study names the file.
     labels_key
         Column of cell types; recipes of scANVI need it. These and recipe totalvi keep a summary of them with the model.
     out
@@ -213,7 +217,8 @@ def build(  # noqa: PLR0913 (all that a training takes)
     if protein_key is not None and recipe != "totalvi":
         message = f"--protein-key is for recipe totalvi, not {recipe}: leave it out"
         raise ValueError(message)
-    reads = {"the reference": reference, "--columns": reading.columns, "--hierarchy": hierarchy, "--card": about.card}
+    reads = {"--columns": reading.columns, "--hierarchy": hierarchy, "--card": about.card}
+    reads |= {f"the reference {file}": file for file in references}
     out = out and output_folder(out, reads, overwrite=overwrite)
     bundle = bundle and output_folder(bundle, reads, option="--bundle", overwrite=overwrite, bundle=True)
     check_apart({"--out": out, "--bundle": bundle} if out and bundle else {})
@@ -225,9 +230,8 @@ def build(  # noqa: PLR0913 (all that a training takes)
     arguments = changes.arguments()
     if any(arguments.values()):
         check_arguments(recipe, **arguments)
-    adata = open_store(reference) if reading == AS_IT_IS and recipe != "totalvi" else None
-    if adata is None:
-        adata = read_cells(reference, reading, keep_modalities=recipe == "totalvi")
+    adata = _cells_of(references, recipe, layer, reading)
+    reference = Path(", ".join(map(str, references)))
     require_columns(adata, reference, batch_key=batch_key, labels_key=labels_key)
     for option, columns in covariates.items():
         for column in columns:
@@ -266,9 +270,28 @@ def build(  # noqa: PLR0913 (all that a training takes)
             console.wrote(out)
         if bundle is not None:
             with model_kept(model, bundle, saved=out):
-                genes = read_cells(reference, reading) if hasattr(adata, "mod") else adata
+                genes = read_cells(references[0], reading) if hasattr(adata, "mod") else adata
                 summary = labels_key is None or summary_of(genes, labels_key, batch_key, layer, unlabelled)
                 write_bundle(model, bundle, card=described, anchors=bool(anchors), summary=summary, overwrite=overwrite)
+
+
+def _cells_of(files: Sequence[Path], recipe: str, layer: str | None, reading: Reading) -> Any:
+    """Return the cells of a file, or those of several as studies."""
+    if not files:
+        message = "name the file of the reference's cells"
+        raise ValueError(message)
+    with_proteins = recipe == "totalvi"
+    if len(files) == 1:
+        adata = open_store(files[0]) if reading == AS_IT_IS and not with_proteins else None
+        return read_cells(files[0], reading, keep_modalities=with_proteins) if adata is None else adata
+    if with_proteins or reading != AS_IT_IS:
+        message = (
+            "several files are joined as they are: pass one for recipe totalvi, and for --columns, --modality and "
+            "--transpose"
+        )
+        raise ValueError(message)
+    files_read.extend(files)
+    return concat_studies([at_home(file) for file in files], layer=layer)
 
 
 def prototypes(
@@ -305,7 +328,7 @@ def prototypes(
     """
     require_different(labels_key=labels_key, batch_key=batch_key)
     out = output_file(out, CELLS, {"the reference": at_home(reference)})
-    cells = read_reference(reference)
+    cells = read_reference(reference, counts=False)
     require_columns(cells, Path(reference), labels_key=labels_key, batch_key=batch_key)
     small = tl.reference_prototypes(
         cells, labels_key, batch_key, n_prototypes=n_prototypes, unlabelled=unlabelled, rng=seed

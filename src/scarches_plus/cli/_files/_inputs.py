@@ -36,9 +36,9 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
     return adata
 
 
-def open_store(path: Path) -> Any:
-    """Open a .zarr folder with its counts left on disk; ``None`` for a file of another kind."""
-    if _cell_files.kind_of(path) != "zarr":
+def open_store(path: Path, *kinds: str) -> Any:
+    """Open a .zarr folder, or a file of another kind that is named, with its counts left on disk; else ``None``."""
+    if _cell_files.kind_of(path) not in {"zarr", *kinds}:
         return None
     adata = _cell_files.open_cells(path)
     files_read.append(path)

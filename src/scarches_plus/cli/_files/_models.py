@@ -14,7 +14,7 @@ from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
 from scarches_plus.cli._terminal import files_read
 from scarches_plus.hub import BundleError, import_reference, load_reference, load_summary, local_path
 
-from ._inputs import read_cells
+from ._inputs import open_store, read_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,7 +38,14 @@ def model_or_cells(what: str) -> Any:
     return read_cells(Path(what)) if _model_path(what) is None else open_model(what)
 
 
-def read_reference(what: str, *, or_model: bool = False, keep_modalities: bool = False, embedded: bool = True) -> Any:
+def read_reference(
+    what: str,
+    *,
+    or_model: bool = False,
+    keep_modalities: bool = False,
+    embedded: bool = True,
+    counts: bool = True,
+) -> Any:
     """Return a reference's cells, embedded: those of a file, those in a bundle, or those that lie beside a saved model.
 
     Parameters
@@ -51,6 +58,8 @@ def read_reference(what: str, *, or_model: bool = False, keep_modalities: bool =
         Keep all modalities of an .h5mu file.
     embedded
         Embed cells that lie beside a model without an embedding.
+    counts
+        Read the counts of a file, which otherwise stay there where that can be.
 
     Raises
     ------
@@ -59,7 +68,8 @@ def read_reference(what: str, *, or_model: bool = False, keep_modalities: bool =
     """
     path = _model_path(what, with_cells=True)
     if path is None:
-        return read_cells(Path(what), keep_modalities=keep_modalities)
+        opened = None if counts else open_store(Path(what), "h5ad")
+        return read_cells(Path(what), keep_modalities=keep_modalities) if opened is None else opened
     if (path / REFERENCE).is_file():
         return read_cells(path / REFERENCE, keep_modalities=keep_modalities)
     files_read.append(path)

@@ -29,6 +29,9 @@ from scarches_plus.train import TrainingPlan, name_terms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from anndata import AnnData
+    from mudata import MuData
+
     from scarches_plus.model._state import Surgery
     from scarches_plus.train import Penalty
 
@@ -125,8 +128,7 @@ class TrainingMixin:
             return
         if way == "scvi" and not settings.shows_progress(sys.stdout):  # where scvi-tools draws
             kwargs["enable_progress_bar"] = False
-        if self.adata is not None and kwargs.get("datamodule") is None:  # type: ignore[attr-defined]
-            _set_sizes(kwargs, self.adata.n_obs, defaults.get("batch_size"))  # type: ignore[attr-defined]
+        _set_sizes(kwargs, self.adata, defaults.get("batch_size"))  # type: ignore[attr-defined]
         module = self.module  # type: ignore[attr-defined]
         n_before = len((self.history or {}).get("elbo_train", ())) if self.is_trained else 0  # type: ignore[attr-defined]
         trainer = getattr(self, "trainer", None)
@@ -194,11 +196,16 @@ def _choose_engine(model: Any, engine: str, plan_kwargs: dict[str, Any], kwargs:
     return "scvi"
 
 
-def _set_sizes(kwargs: dict[str, Any], n_cells: int, default_batch_size: int | None) -> None:
+def _set_sizes(kwargs: dict[str, Any], adata: AnnData | MuData | None, default_batch_size: int | None) -> None:
     """Choose the share of training cells such that no minibatch has one or two cells, and how often lightning logs.
 
     Left alone, scvi-tools would choose the same share and warn of it, and lightning would warn of small data.
     """
+    if kwargs.get("datamodule") is not None:
+        kwargs.setdefault("log_every_n_steps", 1)  # how many steps there are, only the data module can tell
+    if kwargs.get("datamodule") is not None or adata is None:
+        return
+    n_cells = adata.n_obs
     batch_size = kwargs.get("batch_size") or default_batch_size or scvi.settings.batch_size
     if kwargs.get("train_size") is None:
         n_train = n_training_cells(n_cells, batch_size)

@@ -261,8 +261,8 @@ def _refuse_loaders_own_registry(reference: BaseModelClass) -> None:
     if reference.registry_.get("setup_method_name") == "setup_datamodule":
         message = (
             "the reference was trained by a data module with a registry of its own (setup_datamodule), onto which "
-            "scvi-tools maps no AnnData; write its cells into a store (sp.pp.write_store) and build the reference of "
-            "that, or make the registry by setup_anndata of some of its cells"
+            "scvi-tools maps no AnnData; build the reference by sp.tl.build_reference(module, batch_key), which makes "
+            "one that takes queries, or write its cells into a store (sp.pp.write_store) and build of that"
         )
         raise ValueError(message)
 

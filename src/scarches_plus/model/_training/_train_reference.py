@@ -15,6 +15,7 @@ from scarches_plus._logging import logger
 from scarches_plus._options import check_network, parameters_of
 from scarches_plus.model._recipes._recipe import Recipe
 from scarches_plus.model._recipes._table import RECIPES
+from scarches_plus.model._registration._module_registry import n_cells_of, registry_of_module
 from scarches_plus.model._registration._multimodal import registrable
 from scarches_plus.model._scanvi import SCANVI
 from scarches_plus.model._scvi import SCVI
@@ -49,6 +50,10 @@ _OF_CELLS = frozenset({
     "adata", "datamodule", "registry", "n_input", "n_input_genes", "n_input_proteins", "n_batch", "n_labels", "n_panel",
     "n_cats_per_cov", "n_continuous_cov", "library_log_means", "library_log_vars", "use_size_factor_key",
     "protein_batch_mask", "protein_background_prior_mean", "protein_background_prior_scale",
+})  # fmt: skip
+#: What scvi-tools does not use where a data module loads the minibatches.
+_OF_LOADERS = frozenset({
+    "batch_size", "train_size", "validation_size", "shuffle_set_split", "load_sparse_tensor", "datasplitter_kwargs",
 })  # fmt: skip
 _CLASSES: dict[str, Any] = {"SCVI": SCVI, "SCANVI": SCANVI, "TOTALVI": TOTALVI}
 
@@ -164,9 +169,7 @@ class ReferenceTraining:
         """
         recipe = self.recipe
         of_model, of_training = _of_labels()
-        epochs = recipe.max_epochs if max_epochs is None else max_epochs
-        if max_epochs is None and not recipe.epochs_for_any_size:
-            epochs = default_epochs(cells.n_obs, epochs)
+        epochs = self._epochs(max_epochs, cells.n_obs)
         arguments = {**recipe.model_kwargs, **(self.model_kwargs or {})}
         plan = {**recipe.plan_kwargs, **(self.plan_kwargs or {})}
         train = {**recipe.train_kwargs, **(self.train_kwargs or {})}
@@ -206,6 +209,58 @@ class ReferenceTraining:
             self._fit_classifier(labelled, epochs)
             _summarize_labels(labelled, cells, spec)  # by which a mapping that moves the model holds its classifier
             return self._with_anchors(labelled)
+
+    def run_on_module(
+        self, module: Any, batch_key: str, labels_key: str | None, *, max_epochs: int | None = None, **state: Any
+    ) -> SCVI:
+        """Train the model on the minibatches of a data module, in lightning's loop.
+
+        Parameters
+        ----------
+        module
+            Data module of scvi-tools' protocol: a ``LightningDataModule`` with a ``registry``.
+        batch_key, labels_key
+            Columns of batches and labels in queries.
+        max_epochs, **state
+            As in :meth:`run`.
+
+        Raises
+        ------
+        ValueError
+            If the recipe is of another model than scVI, or the registry says too little, or an argument is of loaders.
+        """
+        recipe, n_cells = self.recipe, n_cells_of(module)
+        if recipe.model != "SCVI":
+            message = (
+                f"recipe of {recipe.model}: a data module brings no minibatches of labelled cells or proteins of their "
+                "own; take a recipe of scVI, or write the cells into a store, sp.pp.write_store, and build the "
+                "reference of that"
+            )
+            raise ValueError(message)
+        given, train = self.train_kwargs or {}, {**recipe.train_kwargs, **(self.train_kwargs or {})}
+        if unused := sorted(_OF_LOADERS & set(given)):
+            message = f"train_kwargs holds {unused}, which a data module decides: leave them out, and make it so"
+            raise ValueError(message)
+        epochs = self._epochs(max_epochs, n_cells)
+        registry = registry_of_module(SCVI, module, batch_key, labels_key)
+        model = SCVI(registry=registry, **{**recipe.model_kwargs, **(self.model_kwargs or {})})
+        update_state(model, **state)
+        logger.info("training %s on %d cells of a data module for %d epochs", recipe.model, n_cells, epochs)
+        model.train(
+            max_epochs=epochs,
+            datamodule=module,
+            penalties=self.terms,
+            plan_kwargs={**recipe.plan_kwargs, **(self.plan_kwargs or {})},
+            **_without(train, _OF_LOADERS),
+        )
+        return model
+
+    def _epochs(self, given: int | None, n_cells: int) -> int:
+        """Return the epochs asked for, or those of the recipe for so many cells."""
+        if given is not None:
+            return given
+        most = self.recipe.max_epochs
+        return most if self.recipe.epochs_for_any_size else default_epochs(n_cells, most)
 
     def _fit_classifier(self, model: SCANVI, epochs: int) -> None:
         """Fit the classifier alone, unless it has classes that learn from unlabelled cells."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from warnings import warn
@@ -16,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from scarches_plus import _arguments as check
 from scarches_plus._cells import (
     CountsOnDisk,
+    StackedCounts,
     counts_layer,
     is_in_memory,
     measured_genes,
@@ -29,8 +29,10 @@ from scarches_plus.pp._genes._match import other_names
 from scarches_plus.pp._genes._names import as_text
 from scarches_plus.pp._query_report import QueryError
 
+from ._open_studies import open_studies
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: Cells of which values are counted where the file does not say.
 _SAMPLED = 64
@@ -65,6 +67,14 @@ class JoinedStudies:
         """Stored values of a cell, on the mean of all."""
         return sum(_n_values(counts) for _, counts in self._matrices) / len(self.obs)
 
+    def counts(self) -> sparse.csr_matrix | CountsOnDisk:
+        """Return the counts of all cells in order: in memory if those of every study are, else read on demand."""
+        if all(is_in_memory(counts) for _, counts in self._matrices):
+            return sparse.vstack(list(self.blocks()), format="csr")
+        genes = self.measured.index
+        parts = [_readable(counts).on_genes(names.get_indexer(genes)) for names, counts in self._matrices]
+        return CountsOnDisk(StackedCounts(parts))
+
     def blocks(self) -> Iterator[sparse.csr_matrix]:
         """Read the counts of all cells in order, some at a time: zero where a study lacks a gene."""
         genes = self.measured.index
@@ -88,10 +98,7 @@ def join_studies(
     """
     check.slot("study_key", study_key)
     check.texts_or_none(layer=layer)
-    if not isinstance(adatas, Mapping):
-        adatas = check.names("adatas", adatas, of=object, least=1)
-    keys = None if keys is None else check.names("keys", keys, of=object)
-    studies = _named(adatas, keys)
+    studies = open_studies(adatas, keys, study_key=study_key, layer=layer)
     min_studies = check.whole("min_studies", min_studies, least=1, most=len(studies))
     for name, study in studies.items():
         _check_study(name, study, study_key, layer, stacklevel + 1)
@@ -111,30 +118,6 @@ def join_studies(
     return JoinedStudies(obs, study_key, measured, matrices)
 
 
-def _named(adatas: Any, keys: Sequence[str] | None) -> dict[str, AnnData]:
-    """Return the studies by name."""
-    if isinstance(adatas, Mapping):
-        if keys is not None:
-            message = "keys has no use: adatas names its studies itself"
-            raise ValueError(message)
-        keys, adatas = list(adatas), list(adatas.values())
-    else:
-        adatas = list(adatas)
-        keys = list(map(str, range(len(adatas)))) if keys is None else list(keys)
-    if not adatas or len(keys) != len(adatas):
-        message = f"there are {len(adatas)} studies and {len(keys)} names; pass studies, and one name for each"
-        raise ValueError(message)
-    names = pd.Index([str(key) for key in keys])
-    if names.has_duplicates:
-        message = (
-            f"names of studies must differ (they name columns in h5ad files): {names[names.duplicated()].tolist()}"
-        )
-        raise ValueError(message)
-    for name in names:
-        check.slot("study", name)
-    return dict(zip(names, adatas, strict=True))
-
-
 def _check_study(name: str, study: AnnData, study_key: str, layer: str | None, stacklevel: int) -> None:
     check.cells(f"study {name!r}", study)
     if study.n_obs == 0:
@@ -149,7 +132,10 @@ def _check_study(name: str, study: AnnData, study_key: str, layer: str | None, s
             )
             raise ValueError(message)
     if study_key in study.obs and not (names_of(study.obs[study_key]) == name).all():
-        message = f"obs[{study_key!r}] of study {name!r} holds other names already; pass another study_key"
+        message = (
+            f"obs[{study_key!r}] of study {name!r} holds other names already: pass another study_key (of "
+            "sp.pp.concat_studies, whose result is taken wherever cells are)"
+        )
         raise ValueError(message)
     for problem in check_counts(study, counts_layer(layer, None), empty=None):
         message = f"study {name!r}: {problem}"
@@ -211,8 +197,12 @@ def _n_values(counts: Any) -> float:
         return int(counts.group["data"].shape[0])
     n_cells = counts.shape[0]
     rows = np.unique(np.linspace(0, n_cells - 1, _SAMPLED).astype(np.int64))
-    readable = counts if is_in_memory(counts) or isinstance(counts, CountsOnDisk) else CountsOnDisk(counts)
-    return sparse.csr_matrix(readable[rows]).nnz / len(rows) * n_cells
+    return sparse.csr_matrix(_readable(counts)[rows]).nnz / len(rows) * n_cells
+
+
+def _readable(counts: Any) -> CountsOnDisk:
+    """Return counts such that any cells of them can be read."""
+    return counts if isinstance(counts, CountsOnDisk) else CountsOnDisk(counts)
 
 
 def _on_genes(counts: sparse.csr_matrix, position: np.ndarray, n_genes: int) -> sparse.csr_matrix:
