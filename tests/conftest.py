@@ -83,6 +83,7 @@ LIMITS = {
     "pairs": "metrics._mixing.rbni._CHUNK",
     "simulated": "datasets._simulate._CHUNK",
     "on_disk": "_cells._counts._BLOCK_ON_DISK",
+    "piece": "_cells._on_disk._PIECE",
     "gradients": "train._estimation._cell_gradients._N_VALUES",
     "scanned": "tl._novelty._find_novel._BLOCK",
     "compared": "tl._novelty._find_novel._SAMPLE",

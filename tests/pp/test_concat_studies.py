@@ -192,6 +192,20 @@ def test_a_layer_stays_on_disk(tmp_path):
         assert (matrix.to_memory() != expected.X).nnz == 0
 
 
+@pytest.mark.filterwarnings("ignore:Writing zarr v2 data")
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_what_lies_in_several_files_is_written_into_one(tmp_path, limits, suffix):
+    limits(piece=100)  # some cells at a time
+    studies = {"x": study("abe", 5), "y": study("ebdc", 6, seed=1, prefix="y")}
+    expected = concat_studies(studies)
+    paths = {name: written(one, tmp_path / f"{name}.h5ad") for name, one in studies.items()}
+    out = written(concat_studies(paths), tmp_path / f"joined.{suffix}")
+    again = anndata.read_h5ad(out) if suffix == "h5ad" else anndata.read_zarr(out)
+    pd.testing.assert_frame_equal(frame(again), frame(expected))
+    assert again.X.dtype == expected.X.dtype
+    assert (again.X != open_cells(out).to_memory().X).nnz == 0
+
+
 def test_files_name_their_studies(tmp_path):
     paths = [written(study("ab"), tmp_path / "smith.h5ad"), str(written(study("bc"), tmp_path / "jones.h5ad"))]
     assert concat_studies([*paths, study("b")]).obs["study"].cat.categories.tolist() == ["smith", "jones", "2"]

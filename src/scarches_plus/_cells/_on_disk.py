@@ -1,15 +1,22 @@
-"""Read counts that stay on disk: rows of any matrix of a file, on chosen cells and genes."""
+"""Read counts that stay on disk, rows of any matrix of a file on chosen cells and genes, and let anndata write them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
+import zarr
 from anndata._core.sparse_dataset import BaseCompressedSparseDataset
+from anndata._io.specs.registry import _REGISTRY, IOSpec
 from anndata.abc import CSRDataset
+from anndata.io import sparse_dataset
 from scipy import sparse
 
 from ._matrices import UnreadableMatrixError, in_memory, take_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Bytes that are read at once, and of those between rows that are asked for, which are read along.
 _PIECE, _READ_BETWEEN = 2**26, 2**18
@@ -112,6 +119,27 @@ class CountsOnDisk(CSRDataset):
 
 # AnnData takes matrices of its own types only, and this one is read as its own on disk are
 BaseCompressedSparseDataset.register(CountsOnDisk)
+
+
+def _write_parts(
+    group: h5py.Group | zarr.Group,
+    name: str,
+    counts: CountsOnDisk,
+    *,
+    _writer: Any,
+    dataset_kwargs: Mapping[str, Any],
+) -> None:
+    step = max(1, int(_PIECE / max(1.0, counts.bytes_of_cell)))
+    first = counts[:step]
+    first.indptr = first.indptr.astype(np.int64)  # which has to hold the values that follow
+    _writer.write_elem(group, name, first, dataset_kwargs=dataset_kwargs)
+    written = sparse_dataset(group[name])
+    for start in range(step, counts.shape[0], step):
+        written.append(counts[start : start + step])
+
+
+for _kind in (h5py.Group, zarr.Group):
+    _REGISTRY.register_write(_kind, CountsOnDisk, IOSpec("csr_matrix", "0.1.0"))(_write_parts)
 
 
 def read_rows(stored: Any, rows: slice) -> Any:
