@@ -526,7 +526,9 @@ def test_labels_keep_their_colours_and_a_dark_page_lightens_them(visit):
     page = visit()
     choose(page, "pbmc68k-scanvi@1")
     light = swatches(page)
-    first, second, *_ = (to_hex(light[label]) for label in sp.hub.load_reference("pbmc68k-scanvi").obs["cell_type"].cat.categories)
+    first, second, *_ = (
+        to_hex(light[label]) for label in sp.hub.load_reference("pbmc68k-scanvi").obs["cell_type"].cat.categories
+    )
     assert (first, second) == ("#0072b2", "#e69f00")
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(300)
@@ -540,7 +542,10 @@ def test_labels_keep_their_colours_and_a_dark_page_lightens_them(visit):
 
 def contrast(one, other):
     """Contrast of two colours (WCAG 2)."""
-    linear = [np.where(np.array(color) <= 0.04045, np.array(color) / 12.92, ((np.array(color) + 0.055) / 1.055) ** 2.4) for color in (one, other)]
+    linear = [
+        np.where(np.array(color) <= 0.04045, np.array(color) / 12.92, ((np.array(color) + 0.055) / 1.055) ** 2.4)
+        for color in (one, other)
+    ]
     high, low = sorted((float(np.dot([0.2126, 0.7152, 0.0722], color)) for color in linear), reverse=True)
     return (high + 0.05) / (low + 0.05)
 

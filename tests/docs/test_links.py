@@ -28,7 +28,9 @@ PAGES = [
 ]
 _BLOCK = re.compile(r"^(`{3,})\w+\n.*?^\1$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(<?([^)\s>]*)>?\)")
-_DOC = re.compile(r"\{(?:doc|download)\}`(?:[^`<]*<)?([^`>]+)>?`|^:link: (\S+)$|^`{3,}\{(?:image|include)\} (\S+)$", re.MULTILINE)
+_DOC = re.compile(
+    r"\{(?:doc|download)\}`(?:[^`<]*<)?([^`>]+)>?`|^:link: (\S+)$|^`{3,}\{(?:image|include)\} (\S+)$", re.MULTILINE
+)
 _NAME = re.compile(r"\{(?:func|class|meth|attr|mod)\}`~?scarches_plus\.([\w.]+)`")
 _FILE = re.compile(r"(?<![\w./])(?:benchmarks|deploy|docs|experiments|references|tests|tutorials)/[\w./-]*[\w/](?!\w)")
 
@@ -99,7 +101,9 @@ def test_names_of_the_api_are_there(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name)
 def test_files_that_are_named_are_there(page):
     """Commands run scripts of this repository. What these, and the documentation, write is not there yet."""
-    named = {file for file in _FILE.findall(text_of(page)) if not file.startswith(("benchmarks/results/", "docs/_build"))}
+    named = {
+        file for file in _FILE.findall(text_of(page)) if not file.startswith(("benchmarks/results/", "docs/_build"))
+    }
     files = {file for file in named if Path(file).suffix != ".png"}
     assert [file for file in sorted(files) if not (ROOT / file).exists() and file_at(page, file) is None] == []
 

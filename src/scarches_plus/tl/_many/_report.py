@@ -70,7 +70,9 @@ def _sentence(table: pd.DataFrame) -> str:
     if not cells.sum():
         return f"{sentence}."
     unknown = np.average(mapped["unknown"], weights=cells)
-    return f"{sentence}: {cells.sum():,.0f} cells, of which {1 - unknown:.0%} have a label and {unknown:.0%} are unknown."
+    return (
+        f"{sentence}: {cells.sum():,.0f} cells, of which {1 - unknown:.0%} have a label and {unknown:.0%} are unknown."
+    )
 
 
 def _points(named: pd.DataFrame) -> list[tuple[str, str]]:
