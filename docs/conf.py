@@ -133,6 +133,9 @@ if os.environ.get("READTHEDOCS") or os.environ.get("DOCS_ONLINE"):
         "scvi": ("https://docs.scvi-tools.org/en/stable/", None),
         "torch": ("https://pytorch.org/docs/stable/", None),
     }
+# What the docstrings name of this package has to be there. Types of signatures, and names of others, are not checked.
+nitpicky = True
+nitpick_ignore_regex = [("py:(class|obj)", ".*"), ("py:.*", r"(anndata|functools|pandas|scanpy|scvi|torch)\..*")]
 linkcheck_ignore = [r"http://127\.0\.0\.1", r"https?://([\w-]+\.)*example\.(com|org)"]
 templates_path = ["_templates"]
 
@@ -152,7 +155,7 @@ napoleon_google_docstring = False
 
 html_static_path = ["_static"]
 html_extra_path = ["_extra"]
-html_css_files = ["tables.css"]
+html_css_files = ["narrow.css"]
 html_theme = "sphinx_book_theme"
 html_title = "scarches_plus"
 html_theme_options = {
