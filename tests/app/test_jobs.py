@@ -102,7 +102,8 @@ def test_the_report_leads_with_a_verdict(server, done, by_hand):
     verdict = page[page.index("class='verdict'") : page.index("<table")]
     assert f"{1 - unknown:.0%} of 264 cells have a label of the reference, {unknown:.0%} are unknown." in verdict
     n, clusters = int(by_hand.obs["novel"].sum()), by_hand.obs["novel_cluster"].nunique()
-    assert f"{n} cells ({n / 264:.0%}) are novel, in {clusters} cluster" in verdict
+    where = f"in {clusters} cluster{'s' if clusters > 1 else ''}" if clusters else "scattered"
+    assert f"{n} cells ({n / 264:.0%}) are novel, {where}." in verdict
     assert "Novel cells were not looked for" not in verdict
 
 

@@ -78,9 +78,8 @@ def verdict_of(
     found = next((one.numbers for one in tl.summary(query).outcomes if one.key == _keys.NOVEL), None)
     if found is not None and found.get("judged"):
         n, clusters = found["novel"], len(found["clusters"])
-        sentence += (
-            f" {n:,} cells ({n / query.n_obs:.0%}) are novel, in {clusters} cluster{'' if clusters == 1 else 's'}."
-        )
+        where = f"in {clusters} cluster{'' if clusters == 1 else 's'}" if clusters else "scattered"
+        sentence += f" {n:,} cells ({n / query.n_obs:.0%}) are novel" + (f", {where}." if n else ".")
     points = [
         *_of_labels(_undecided(query, labels_key, looked_for="called novel" in scores)),
         *_of_novelty(query, scores, found, why_not),

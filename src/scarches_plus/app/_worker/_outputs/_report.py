@@ -43,6 +43,7 @@ def write_report(adata: AnnData, file: Path, summary: dict[str, Any]) -> None:
     figure = _figure(adata, summary)
     parts = [
         _verdict(adata, summary),
+        *[f"<p>{for_html(note)}</p>" for note in summary["notes"]],
         listing(scores),
         image("Map of the cells by label", _png(figure)),
         f"<p>{for_html(whose)}</p>",
@@ -63,14 +64,14 @@ def write_report(adata: AnnData, file: Path, summary: dict[str, Any]) -> None:
 
 
 def _verdict(adata: AnnData, summary: dict[str, Any]) -> str:
-    """Return how well the cells mapped, what to look at, and what was noted on the way."""
+    """Return how well the cells mapped, and what to look at."""
     scores = {"called unknown": float((adata.obs[summary["predicted"]] == _keys.UNKNOWN).mean())}
     if summary["looked_for_novel"]:
         scores["called novel"] = float(adata.obs[_keys.NOVEL].mean())
         scores["not judged novel or known"] = float((adata.obs[_keys.novel_state(_keys.NOVEL)] == "not judged").mean())
     why_not = "" if summary["looked_for_novel"] else summary["novelty"].partition(": ")[2]
     judged = verdict_of(adata, summary["labels_key"], scores, mixing=None, per_type=None, why_not=why_not)
-    return verdict(judged.sentence, [*judged.points, *((note, "") for note in summary["notes"])])
+    return verdict(judged.sentence, judged.points)
 
 
 def _composition(summary: dict[str, Any]) -> pd.DataFrame:
