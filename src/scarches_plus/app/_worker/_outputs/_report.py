@@ -95,7 +95,7 @@ def _figure(adata: AnnData, summary: dict[str, Any]) -> Figure:
     most = list(labels.value_counts().index[:_MOST_LABELS])
     figure, axes = plt.subplots(figsize=(9, 6.5), layout="constrained")
     size = max(1.0, min(20.0, 20_000 / max(1, adata.n_obs)))
-    colors = colors_of(most, grey=("Unknown",))
+    colors = colors_of(map(str, adata.obs[summary["predicted"]].cat.categories), grey=(_keys.UNKNOWN,))
     for label, shown in zip(most, for_figure(most, in_legend=True), strict=True):
         here = (labels == label).to_numpy()
         axes.scatter(x[here], y[here], s=size, color=colors[label], label=shown, linewidths=0)
