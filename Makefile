@@ -6,6 +6,7 @@
 #   make test-app    the page in a browser (needs chromium), its API from curl and R
 #   make test-container   install lines of deploy/Containerfile in a bare environment (fetches gigabytes)
 #   make lint types docs      what else CI checks; .ci/run runs all of it
+#   make links       asks every address that the documentation links (needs the internet)
 #   make notebooks   runs the tutorials, some minutes
 #   make experiments   every experiment of the papers on small cells, under 8 minutes
 #   make bench       speed; benchmarks/surgery/ holds those of quality, which need data (see their heads)
@@ -28,7 +29,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint $(CONSTRAINTS)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo experiments test test-app test-container test-border test-fuzz test-kills test-slow lint types docs notebooks bench references cards check clean
+.PHONY: help demo experiments test test-app test-container test-border test-fuzz test-kills test-slow lint types docs links notebooks bench references cards check clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -72,6 +73,10 @@ types: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+# Links inside the project are a test of the suite: tests/docs/test_links.py
+links: $(VENV)/dev.stamp
+	$(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/links
 
 # Run the tutorials; the stored outputs stay as they are
 notebooks: $(VENV)/dev.stamp

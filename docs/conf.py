@@ -96,6 +96,15 @@ for page in sorted(page for folder in FOLDERS for page in folder.glob("*.md") if
 (HERE / "_extra").mkdir(exist_ok=True)
 (HERE / "_extra" / "llms.txt").write_text("\n".join(PAGES) + "\n")
 
+# Pages that have moved: their old addresses lead to the new ones.
+MOVED = {"guide/benchmark_results": "evidence/benchmark_results", "guide/speed": "evidence/speed"}
+for old, new in MOVED.items():
+    (HERE / "_extra" / old).parent.mkdir(exist_ok=True)
+    (HERE / "_extra" / old).with_suffix(".html").write_text(
+        f'<!doctype html><title>Moved</title><a href="../{new}.html">This page has moved.</a>\n'
+        f'<script>location.replace("../{new}.html" + location.hash)</script>\n'
+    )
+
 project = "scarches_plus"
 author = "scarches_plus developers"
 copyright = "2026, scarches_plus developers"
@@ -124,6 +133,10 @@ if os.environ.get("READTHEDOCS") or os.environ.get("DOCS_ONLINE"):
         "scvi": ("https://docs.scvi-tools.org/en/stable/", None),
         "torch": ("https://pytorch.org/docs/stable/", None),
     }
+# What the docstrings name of this package has to be there. Types of signatures, and names of others, are not checked.
+nitpicky = True
+nitpick_ignore_regex = [("py:(class|obj)", ".*"), ("py:.*", r"(anndata|functools|pandas|scanpy|scvi|torch)\..*")]
+linkcheck_ignore = [r"http://127\.0\.0\.1", r"https?://([\w-]+\.)*example\.(com|org)"]
 templates_path = ["_templates"]
 
 # Notebooks are stored with their outputs.
@@ -142,7 +155,7 @@ napoleon_google_docstring = False
 
 html_static_path = ["_static"]
 html_extra_path = ["_extra"]
-html_css_files = ["tables.css"]
+html_css_files = ["narrow.css"]
 html_theme = "sphinx_book_theme"
 html_title = "scarches_plus"
 html_theme_options = {

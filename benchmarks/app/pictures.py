@@ -1,4 +1,4 @@
-"""Take the guide's pictures of the page: docs/_static/app_desktop.png and app_phone.png.
+"""Take the guide's pictures of the page: docs/_static/app_desktop.png, app_report.png and app_phone.png.
 
     python benchmarks/app/pictures.py kang_ctrl_8donors.h5ad
 
@@ -59,6 +59,11 @@ def take(address, query, out):
         page.wait_for_selector("#results h2", timeout=300_000)
         page.wait_for_timeout(1500)
         page.screenshot(path=out / "app_desktop.png")
+        with page.context.expect_page() as waiting:
+            page.click("text=Report")
+        waiting.value.set_viewport_size({"width": 1100, "height": 620})
+        waiting.value.wait_for_load_state()
+        waiting.value.screenshot(path=out / "app_report.png")
         page.click("role=tab[name='Novel']")
         page.select_option("#color", "novel_score")
         page.wait_for_timeout(700)
@@ -95,7 +100,8 @@ def main():
             address = next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
             out = Path(sys.argv[2]) if len(sys.argv) > 2 else folder
             take(address, folder / "two_donors.h5ad", out)
-            shutil.copy(out / "app_desktop.png", OUT)
+            for name in ("app_desktop.png", "app_report.png"):
+                shutil.copy(out / name, OUT)
             shutil.copy(out / "app_phone_dark.png", OUT / "app_phone.png")
         finally:
             server.terminate()

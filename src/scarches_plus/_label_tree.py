@@ -81,7 +81,7 @@ class LabelTree:
 
     @classmethod
     def of(cls, hierarchy: LabelTree | Mapping[str, str | None]) -> LabelTree:
-        """Return a tree from a tree or from its :attr:`parents`.
+        """Return a tree from a tree or from its ``parents``.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class LabelTree:
 
     @cached_property
     def leaves(self) -> tuple[str, ...]:
-        """Labels that contain no other, in the order of :attr:`nodes`."""
+        """Labels that contain no other, in the order of ``nodes``."""
         inner = set(self.parents.values())
         return tuple(node for node in self.nodes if node not in inner)
 
@@ -154,7 +154,7 @@ class LabelTree:
         Returns
         -------
         numpy.ndarray
-            Shape ``(n_cells, n_nodes)``, in the order of :attr:`nodes`.
+            Shape ``(n_cells, n_nodes)``, in the order of ``nodes``.
         """
         labels = self.leaves if labels is None else check.names("labels", labels)
         _require_columns("probabilities", probabilities, len(labels), "labels")
@@ -179,7 +179,7 @@ class LabelTree:
         Returns
         -------
         tuple
-            Position of each cell's last node in :attr:`nodes`, -1 for cells that stop at the top, and its probability;
+            Position of each cell's last node in ``nodes``, -1 for cells that stop at the top, and its probability;
             where a cell stops at the top, that of the node it did not enter. Shape ``(n_cells,)`` each.
 
         Notes
@@ -219,7 +219,7 @@ class LabelTree:
         return whole[-1] if whole else None
 
     def to_plain(self) -> dict[str, str | None]:
-        """Return :attr:`parents` as a dict, fit for JSON."""
+        """Return ``parents`` as a dict, fit for JSON."""
         return dict(self.parents)
 
     def __str__(self) -> str:

@@ -96,6 +96,17 @@ def test_a_job_finds_what_the_verbs_find(server, done, by_hand, tmp_path):
     assert server.client.get(f"/api/jobs/{done}/names").json() == list(found.obs_names)
 
 
+def test_the_report_leads_with_a_verdict(server, done, by_hand):
+    page = server.client.get(f"/api/jobs/{done}/files/report.html").text
+    unknown = (by_hand.obs["cell_type_pred"] == "Unknown").mean()
+    verdict = page[page.index("class='verdict'") : page.index("<table")]
+    assert f"{1 - unknown:.0%} of 264 cells have a label of the reference, {unknown:.0%} are unknown." in verdict
+    n, clusters = int(by_hand.obs["novel"].sum()), by_hand.obs["novel_cluster"].nunique()
+    where = f"in {clusters} cluster{'s' if clusters > 1 else ''}" if clusters else "scattered"
+    assert f"{n} cells ({n / 264:.0%}) are novel, {where}." in verdict
+    assert "Novel cells were not looked for" not in verdict
+
+
 def repeat(server, job, folder, query=None):
     """Run the script of a job, and compare what it finds."""
     if query is not None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from app_jobs import Running
+from matplotlib.colors import to_hex
 
 import scarches_plus as sp
 
@@ -510,6 +511,43 @@ def test_a_phone_shows_all_of_it(visit, scheme):
     small = page.evaluate("""() => [...document.querySelectorAll("button, select, input:not(.unseen)")]
         .filter((one) => one.offsetParent && !["checkbox", "radio"].includes(one.type) && one.offsetHeight < 24).map((one) => one.outerHTML)""")
     assert small == []
+
+
+def swatches(page):
+    """Colours of the legend by group, as red, green and blue from 0 to 1."""
+    page.wait_for_selector("#legend .swatch")
+    found = page.evaluate("""() => [...document.querySelectorAll("#legend button:has(.swatch)")].map((one) => [
+        one.childNodes[1].textContent.trim(), getComputedStyle(one.querySelector(".swatch")).backgroundColor])""")
+    return {group: tuple(int(part) / 255 for part in re.findall(r"\d+", color)[:3]) for group, color in found}
+
+
+def test_labels_keep_their_colours_and_a_dark_page_lightens_them(visit):
+    """Labels of a reference have the colours of figures, by their place in it; none is lost on a dark page."""
+    page = visit()
+    choose(page, "pbmc68k-scanvi@1")
+    light = swatches(page)
+    first, second, *_ = (
+        to_hex(light[label]) for label in sp.hub.load_reference("pbmc68k-scanvi").obs["cell_type"].cat.categories
+    )
+    assert (first, second) == ("#0072b2", "#e69f00")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(300)
+    dark = swatches(page)
+    assert set(dark) == set(light)
+    back = [24 / 255] * 3
+    for color in dark.values():
+        assert contrast(color, back) > 2.5
+    assert len({to_hex(color) for color in dark.values()}) == len(light)
+
+
+def contrast(one, other):
+    """Contrast of two colours (WCAG 2)."""
+    linear = [
+        np.where(np.array(color) <= 0.04045, np.array(color) / 12.92, ((np.array(color) + 0.055) / 1.055) ** 2.4)
+        for color in (one, other)
+    ]
+    high, low = sorted((float(np.dot([0.2126, 0.7152, 0.0722], color)) for color in linear), reverse=True)
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_the_keyboard_and_screen_readers_reach_everything(visit, query_file):

@@ -1,12 +1,17 @@
 """Who is let in, what is taken, and how ``serve`` begins."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
 from app_jobs import wait
+from matplotlib.colors import to_hex
 
 import scarches_plus as sp
 
@@ -109,6 +114,28 @@ def test_pages_may_load_nothing_from_elsewhere(server):
 @pytest.mark.parametrize("name", ["../__init__.py", "..%2f__init__.py", "%2e%2e/_serve.py", "main.py", "index.htm"])
 def test_no_other_file_is_sent(server, name):
     assert server.client.get(f"/page/{name}").status_code == 404
+
+
+@pytest.mark.parametrize(("color", "cells"), [("cell_type", "all"), ("state", "query")])
+def test_the_page_has_the_colours_of_figures(server, color, cells):
+    """Labels by their place, and the three states of novelty."""
+    told = dict(re.findall(r"export const (\w+) = (.*);", server.client.get("/page/palette.js").text))
+    palette = {name: json.loads(value) for name, value in told.items()}
+    adata = sp.datasets.simulate(60, 20, 4, rng=0)
+    adata.obs["mapping_role"] = np.repeat(["reference", "query"], 30)
+    adata.obs["state"] = pd.Categorical(np.tile(["known", "novel", "not judged"], 20))
+    adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(60, 2))
+    _, ax = plt.subplots()
+    drawn = sp.pl.joint_umap(adata, color=color, cells=cells, ax=ax).get_legend()
+    colors = {
+        text.get_text(): to_hex(handle.get_facecolor()[0])
+        for text, handle in zip(drawn.get_texts(), drawn.legend_handles, strict=True)
+    }
+    plt.close("all")
+    states = {"known": palette["GREY"], "novel": palette["NOVEL"], "not judged": palette["UNSURE"]}
+    labels = {f"type{place}": palette["LABELS"][place] for place in range(4)}
+    expected = states if color == "state" else labels
+    assert expected.items() <= colors.items()
 
 
 # --- What is taken ---

@@ -22,7 +22,11 @@ WIDEST_CODE = 75
 MOST_COLUMNS = 8
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 #: Phrases that readers had to solve.
-RIDDLES = ("of no one", "what of it", "worth the name", "cells of no", "speaks of")
+RIDDLES = (
+    "of no one", "what of it", "worth the name", "cells of no", "speaks of", "of which nothing", "whose manifest is none",
+    "that are none", "what is none", "is anything else", "less of one is less", "as good as neutral", "nothing good",
+    "takes something for it",
+)  # fmt: skip
 
 
 def name(page):

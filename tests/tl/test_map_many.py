@@ -138,6 +138,13 @@ def test_the_table_and_the_report(mapped, folder):
     assert [json.loads(labels) for labels in table["labels"]] == list(mapped["labels"])
     page = (folder / "out" / "report.html").read_text()
     assert mapped["message"]["fatal.h5ad"] in page
+    done = mapped[mapped["status"] == "done"]
+    unknown = done["unknown"].mean()  # queries of as many cells each
+    verdict = page[page.index("class='verdict'") : page.index("<table")]
+    assert f"3 of 6 queries are mapped: 270 cells, of which {1 - unknown:.0%} have a label" in verdict
+    assert "3 failed: fatal.h5ad, damaged.h5ad, missing.h5ad." in verdict
+    for column, words in {"unknown": "are unknown", "novel": "are called novel"}.items():
+        assert (f"more than 25% of the cells {words}" in verdict) == (done[column] > 0.25).any()
     assert "Share of each label" in page
     assert "type0" in page
 

@@ -5,11 +5,13 @@ Commands, the page and :func:`scarches_plus.tl.map_many` go through here, so tha
 
 from ._known import REFERENCE, Known, open_known, summary_at
 from ._steps import consensus_of, find_novel, picture_of, transfer
+from ._verdict import Verdict, verdict_of
 from ._visit_cells import Visit, VisitOptions, map_cells, set_seed
 
 __all__ = [
     "REFERENCE",
     "Known",
+    "Verdict",
     "Visit",
     "VisitOptions",
     "consensus_of",
@@ -20,4 +22,5 @@ __all__ = [
     "set_seed",
     "summary_at",
     "transfer",
+    "verdict_of",
 ]

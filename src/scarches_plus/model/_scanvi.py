@@ -223,7 +223,7 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         return LabelTree(dict.fromkeys(map(str, self._label_mapping[: self.n_labels])))
 
     def train(self, *args: Any, **kwargs: Any) -> None:
-        """Train the model as :meth:`ReferenceMixin.train` does, keeping scANVI's label sampler beside user callbacks.
+        """Train as :meth:`SCVI.train <scarches_plus.model.SCVI.train>`, with scANVI's label sampler beside callbacks.
 
         Parameters
         ----------

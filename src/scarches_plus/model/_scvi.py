@@ -30,7 +30,7 @@ class SCVI(DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCVI):
         As in scvi-tools, or a squared error of normalised expression (trVAE), ``"mse"`` averaged over genes and
         ``"sse"`` summed. The cells still bring raw counts ``x``; encoder and error take ``log1p(1e4 * x / x.sum())``,
         the sum over the genes of the model. The decoder's output is a linear layer cut off at zero, and
-        :meth:`get_normalized_expression` returns shares of counts. What needs a distribution of counts, such as
+        ``get_normalized_expression`` returns shares of counts. What needs a distribution of counts, such as
         posterior predictive samples and marginal likelihoods, is refused; so are options of ``dispersion`` and library
         size.
     kwargs

@@ -1,6 +1,6 @@
 // The legend: groups that can be hidden, or a scale that can be cut.
 
-import { css, rampColor } from "./colors.js";
+import { css, grey, rampColor } from "./colors.js";
 import { count, el, fill } from "./dom.js";
 
 /** Draw a legend; `change` is called when groups are hidden or the scale is cut. */
@@ -26,7 +26,7 @@ export function drawLegend(node, scheme, filter, { novel, change }) {
     }, el("span", { class: "swatch", color }), `${text} `, el("span", { class: "quiet" }, count(n))));
     parts.push(el("ul", {},
       some.map((group) => item(group, group, css(scheme.colors.get(group)), scheme.counts.get(group))),
-      scheme.without ? item(null, "no value", "rgb(138, 146, 158)", scheme.without) : null,
+      scheme.without ? item(null, "no value", css(grey()), scheme.without) : null,
       novel ? el("li", {}, el("button", { type: "button", disabled: true }, el("span", { class: "swatch novel" }), `novel ${count(novel)}`)) : null,
       filter.hidden.size ? el("li", {}, el("button", { type: "button", onclick: () => { filter.hidden.clear(); change(); } }, "Show all")) : null));
   } else if (scheme.kind === "number") {

@@ -1,7 +1,7 @@
 // Put the parts of the page together.
 
 import { post, view } from "./api.js";
-import { GREY, groupColors } from "./colors.js";
+import { grey, groupColors, onScheme } from "./colors.js";
 import { Details } from "./details.js";
 import { $, complain, count, options, tried } from "./dom.js";
 import { Jobs } from "./jobs.js";
@@ -59,6 +59,7 @@ class Page {
     $("fit").addEventListener("click", () => this.plot.fit());
     $("show-labels").addEventListener("change", () => this.name());
     $("show-reference").addEventListener("change", () => this.draw());
+    onScheme(tried(() => { if (this.map) this.map.look = null; return this.recolor(false); }));
     this.plot.on("select", (found) => this.select(found));
     this.plot.on("pick", (found) => { if (found) this.select(this.plot.layers.map((_, at) => (at === found.layer ? Uint32Array.of(found.index) : new Uint32Array(0)))); });
     this.plot.on("hover", (found, place) => this.tell(found, place));
@@ -174,12 +175,13 @@ class Page {
       map.layer.colors = paint(map.codes.length, this.covers, this.scheme, this.filter.hidden, this.filter.range);
       map.look = look;
     } else if (map.look !== look) {
-      const colors = below ? map.labels.map(() => GREY) : groupColors(map.labels, map.labels);
+      const none = grey();
+      const colors = below ? map.labels.map(() => none) : groupColors(map.labels, map.labels);
       const gone = [...map.labels, null].map((label) => this.filter.hidden.has(label));
       const n = map.codes.length;
       const bytes = new Uint8Array(4 * n);
       for (let i = 0; i < n; i++) {
-        const color = map.codes[i] === NO_LABEL ? GREY : colors[map.codes[i]];
+        const color = map.codes[i] === NO_LABEL ? none : colors[map.codes[i]];
         bytes[4 * i] = color[0]; bytes[4 * i + 1] = color[1]; bytes[4 * i + 2] = color[2]; bytes[4 * i + 3] = below ? 80 : gone[map.codes[i] === NO_LABEL ? map.labels.length : map.codes[i]] ? 0 : 235;
       }
       map.layer.colors = bytes;

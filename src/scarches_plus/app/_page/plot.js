@@ -120,7 +120,7 @@ export class Plot {
     const texts = [];
     for (const { text, x, y } of this.names) {
       const [left, top] = this.toScreen(x, y);
-      const half = 3.6 * text.length + 4;
+      const half = 4.1 * text.length + 6;
       if (left < half / 2 || left > width - half / 2 || top < 12 || top > height - 6) continue;
       if (placed.some(([a, b, h]) => Math.abs(a - left) < h + half && Math.abs(b - top) < 16)) continue;
       placed.push([left, top, half]);

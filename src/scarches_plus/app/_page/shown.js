@@ -1,7 +1,7 @@
 // A finished job that is shown: its positions, columns and colours.
 
 import { get, post, view } from "./api.js";
-import { GREY, css, groupColors, rampColor } from "./colors.js";
+import { css, grey, groupColors, rampColor } from "./colors.js";
 
 const NO_VALUE = 65535;
 
@@ -67,8 +67,9 @@ export class Shown {
 /** Colours (red, green, blue, alpha of each cell) of a column; `hidden` groups and values out of `range` vanish. */
 export function paint(n, column, scheme, hidden, range) {
   const bytes = new Uint8Array(4 * n);
+  const none = grey();
   if (!column) {
-    for (let i = 0; i < n; i++) bytes.set([...GREY, 200], 4 * i);
+    for (let i = 0; i < n; i++) bytes.set([...none, 200], 4 * i);
     return bytes;
   }
   if (column.kind === "number") {
@@ -77,17 +78,17 @@ export function paint(n, column, scheme, hidden, range) {
     for (let i = 0; i < n; i++) {
       const value = column.values[i];
       const known = Number.isFinite(value);
-      const color = known ? ramp[Math.max(0, Math.min(255, Math.round((255 * (value - low)) / (high - low || 1))))] : GREY;
+      const color = known ? ramp[Math.max(0, Math.min(255, Math.round((255 * (value - low)) / (high - low || 1))))] : none;
       const out = range && (!known || value < range[0] || value > range[1]);
       bytes[4 * i] = color[0]; bytes[4 * i + 1] = color[1]; bytes[4 * i + 2] = color[2]; bytes[4 * i + 3] = out ? 0 : 255;
     }
     return bytes;
   }
-  const colors = column.groups.map((group) => scheme.colors.get(group) ?? GREY);
+  const colors = column.groups.map((group) => scheme.colors.get(group) ?? none);
   const gone = column.groups.map((group) => hidden.has(group));
   for (let i = 0; i < n; i++) {
     const code = column.values[i];
-    const color = code === NO_VALUE ? GREY : colors[code];
+    const color = code === NO_VALUE ? none : colors[code];
     bytes[4 * i] = color[0]; bytes[4 * i + 1] = color[1]; bytes[4 * i + 2] = color[2];
     bytes[4 * i + 3] = (code === NO_VALUE ? hidden.has(null) : gone[code]) ? 0 : 255;
   }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from scarches_plus._colors import GREY, LABELS, NOVEL, UNSURE
 from scarches_plus.app._jobs._process import WorkerError, WorkerStoppedError
 from scarches_plus.app._jobs._queue import FullError
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from ._settings import Settings
 
@@ -64,7 +65,7 @@ def make_application(settings: Settings) -> Guard:
         (RequestError, WorkerError, WorkerStoppedError, FullError, HTTPException, Exception), answer_error
     )
     routes = [Route(one.path, one.answer, methods=[one.method]) for one in ROUTES]
-    routes += [Route("/", page), Route("/page/{file}", page)]
+    routes += [Route("/", page), Route("/page/palette.js", palette), Route("/page/{file}", page)]
     return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), settings)
 
 
@@ -76,3 +77,10 @@ async def page(request: Request) -> Response:
         message = "there is no such page"
         raise RequestError(404, message)
     return FileResponse(file, media_type=_KINDS[file.suffix])
+
+
+async def palette(request: Request) -> Response:
+    """Send the colours of figures, so that the page has the same."""
+    colors = {"LABELS": LABELS, "GREY": GREY, "UNSURE": UNSURE, "NOVEL": NOVEL}
+    script = "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in colors.items())
+    return Response(script, media_type=_KINDS[".js"])

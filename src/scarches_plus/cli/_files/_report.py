@@ -15,9 +15,9 @@ from scarches_plus._cells import are_prototypes, names_of, without_label
 from scarches_plus._files import write_file
 from scarches_plus._html import heading, image, listing, page, table_of, verdict
 from scarches_plus._score_words import MAPPING
+from scarches_plus._visit import Verdict, verdict_of
 
 from ._settings import mapping_of, settings_of
-from ._verdict import Verdict, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -137,6 +137,7 @@ def _scatter(table: pd.DataFrame) -> str:
     """Return a drawing of mixing against conservation, with the names of the embeddings beside it."""
     side, left, top = 260, 46, 10
     height = max(side + 60, 24 * len(table) + 20)
+    width = left + side + 48 + 7 * max(len(str(name)) for name in table.index)
     parts = [f"<rect x='{left}' y='{top}' width='{side}' height='{side}' fill='none' stroke='#888'/>"]
     for tick in (0, 0.25, 0.5, 0.75, 1):
         x, y = left + side * tick, top + side * (1 - tick)
@@ -161,4 +162,4 @@ def _scatter(table: pd.DataFrame) -> str:
             f"<text x='{left + side + 36}' y='{y + 4}'>{for_html(name)}</text>",
         ]
     style = "font-family='system-ui, sans-serif' font-size='12' role='img' aria-label='mixing against conservation'"
-    return f"<svg viewBox='0 0 640 {height}' width='640' height='{height}' {style}>{''.join(parts)}</svg>"
+    return f"<svg viewBox='0 0 {width} {height}' width='{width}' {style}>{''.join(parts)}</svg>"

@@ -24,7 +24,7 @@ class Recipe:
     Attributes
     ----------
     model
-        Model class of :mod:`scarches_plus.model`.
+        Model class of ``scarches_plus.model``.
     model_kwargs
         Arguments of the model class.
     plan_kwargs

@@ -7,20 +7,24 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from scarches_plus._files import write_file
-from scarches_plus._html import heading, listing, page, table_of
+from scarches_plus._html import heading, listing, page, table_of, verdict
 from scarches_plus._text import for_csv
 
 from ._tasks import DONE, FAILED, KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 TABLE, REPORT = "queries.csv", "report.html"
 #: Labels that the table of shares has columns for; the others are one.
 _MOST_LABELS = 30
+#: Queries that the verdict names, and the share of unknown or novel cells from which it does.
+_MOST_NAMES = 3
+_MANY = 0.25
 
 
 def table_of_rows(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -42,7 +46,10 @@ def _parts(table: pd.DataFrame, settings: Mapping[str, object]) -> list[str]:
     named = table.set_axis(_short_names(table["query"]))
     failed = named[named["status"] == FAILED]
     totals = {status: int((table["status"] == status).sum()) for status in (DONE, KEPT, FAILED)}
-    parts = [listing({"queries": len(table), **totals, "cells": int(table["n_cells"].sum())})]
+    parts = [
+        verdict(_sentence(table), _points(named)),
+        listing({"queries": len(table), **totals, "cells": int(table["n_cells"].sum())}),
+    ]
     if len(failed):
         parts += [heading("Failed"), table_of(failed[["message"]])]
     shown = named[["status", "n_cells", "unknown", "novel", "seconds"]].assign(
@@ -53,6 +60,41 @@ def _parts(table: pd.DataFrame, settings: Mapping[str, object]) -> list[str]:
     if shares.size:
         parts += [heading("Share of each label"), table_of(shares)]
     return [*parts, heading("Settings"), listing(settings)]
+
+
+def _sentence(table: pd.DataFrame) -> str:
+    """Say how many queries and cells have labels."""
+    mapped = table[table["status"] != FAILED]
+    sentence = f"{len(mapped):,} of {len(table):,} queries are mapped"
+    cells = mapped["n_cells"].to_numpy(dtype=float)
+    if not cells.sum():
+        return f"{sentence}."
+    unknown = np.average(mapped["unknown"], weights=cells)
+    return (
+        f"{sentence}: {cells.sum():,.0f} cells, of which {1 - unknown:.0%} have a label and {unknown:.0%} are unknown."
+    )
+
+
+def _points(named: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the queries to look at, and what to do about them."""
+    points = []
+    if len(failed := named.index[named["status"] == FAILED]):
+        again = "What is wrong stands below. Mend it and call again: the others are not mapped once more."
+        points.append((f"{len(failed)} failed: {_some(failed)}.", again))
+    look = "Write the report of one of them (scarches-plus annotate --report): its verdict says what to do."
+    for column, what in {"unknown": "are unknown", "novel": "are called novel"}.items():
+        shares = named[column].dropna().sort_values(ascending=False, kind="stable")
+        if len(many := shares[shares > _MANY]):
+            names = _some(f"{name} ({share:.0%})" for name, share in many.items())
+            points.append((f"Queries in which more than {_MANY:.0%} of the cells {what}: {names}.", look))
+    return points
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first names, and how many more there are."""
+    names = list(names)
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _shares(named: pd.DataFrame) -> pd.DataFrame:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from scarches_plus import _keys
 from scarches_plus._colors import BEHIND, colors_of
 from scarches_plus._files import write_file
-from scarches_plus._html import heading, image, listing, page, table_of
+from scarches_plus._html import heading, image, listing, page, table_of, verdict
 from scarches_plus._text import for_figure, for_html, for_line
+from scarches_plus._visit import verdict_of
 from scarches_plus.app._worker._map import POSITIONS
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ _MOST_LABELS = 20
 
 
 def write_report(adata: AnnData, file: Path, summary: dict[str, Any]) -> None:
-    """Write what was mapped, what it is made of, what is novel, and how sure that is."""
+    """Write how well the cells mapped, what they are made of, what is novel, and how sure that is."""
     novel = summary["novel"]
     scores: dict[str, object] = {
         "cells": adata.n_obs,
@@ -40,8 +42,9 @@ def write_report(adata: AnnData, file: Path, summary: dict[str, Any]) -> None:
     )
     figure = _figure(adata, summary)
     parts = [
+        _verdict(adata, summary),
+        *[f"<p>{for_html(note)}</p>" for note in summary["notes"]],
         listing(scores),
-        *[f"<p>{for_html(note)}</p>" for note in (*summary["notes"], summary["novelty"]) if note],
         image("Map of the cells by label", _png(figure)),
         f"<p>{for_html(whose)}</p>",
         heading("Composition"),
@@ -58,6 +61,17 @@ def write_report(adata: AnnData, file: Path, summary: dict[str, Any]) -> None:
         file,
         page(f"Cells mapped onto {for_line(summary['reference'])}", [*parts, heading("Settings"), listing(settings)]),
     )
+
+
+def _verdict(adata: AnnData, summary: dict[str, Any]) -> str:
+    """Return how well the cells mapped, and what to look at."""
+    scores = {"called unknown": float((adata.obs[summary["predicted"]] == _keys.UNKNOWN).mean())}
+    if summary["looked_for_novel"]:
+        scores["called novel"] = float(adata.obs[_keys.NOVEL].mean())
+        scores["not judged novel or known"] = float((adata.obs[_keys.novel_state(_keys.NOVEL)] == "not judged").mean())
+    why_not = "" if summary["looked_for_novel"] else summary["novelty"].partition(": ")[2]
+    judged = verdict_of(adata, summary["labels_key"], scores, mixing=None, per_type=None, why_not=why_not)
+    return verdict(judged.sentence, judged.points)
 
 
 def _composition(summary: dict[str, Any]) -> pd.DataFrame:
@@ -81,7 +95,7 @@ def _figure(adata: AnnData, summary: dict[str, Any]) -> Figure:
     most = list(labels.value_counts().index[:_MOST_LABELS])
     figure, axes = plt.subplots(figsize=(9, 6.5), layout="constrained")
     size = max(1.0, min(20.0, 20_000 / max(1, adata.n_obs)))
-    colors = colors_of(most, grey=("Unknown",))
+    colors = colors_of(map(str, adata.obs[summary["predicted"]].cat.categories), grey=(_keys.UNKNOWN,))
     for label, shown in zip(most, for_figure(most, in_legend=True), strict=True):
         here = (labels == label).to_numpy()
         axes.scatter(x[here], y[here], s=size, color=colors[label], label=shown, linewidths=0)

@@ -52,6 +52,7 @@ def verdict_of(
     *,
     mixing: float | None,
     per_type: pd.DataFrame | None,
+    why_not: str = "",
 ) -> Verdict:
     """Judge a mapped and labelled query.
 
@@ -67,6 +68,8 @@ def verdict_of(
         Entropy of mixing with the reference as a share of what even mixing gives, if it was measured.
     per_type
         Scores of each true type, if there are true labels.
+    why_not
+        Why novel cells were not looked for, if that was tried.
     """
     unknown = scores["called unknown"]
     sentence = f"{1 - unknown:.0%} of {query.n_obs:,} cells have a label of the reference, {unknown:.0%} are unknown."
@@ -75,12 +78,11 @@ def verdict_of(
     found = next((one.numbers for one in tl.summary(query).outcomes if one.key == _keys.NOVEL), None)
     if found is not None and found.get("judged"):
         n, clusters = found["novel"], len(found["clusters"])
-        sentence += (
-            f" {n:,} cells ({n / query.n_obs:.0%}) are novel, in {clusters} cluster{'' if clusters == 1 else 's'}."
-        )
+        where = f"in {clusters} cluster{'' if clusters == 1 else 's'}" if clusters else "scattered"
+        sentence += f" {n:,} cells ({n / query.n_obs:.0%}) are novel" + (f", {where}." if n else ".")
     points = [
-        *_of_labels(_undecided(query, labels_key)),
-        *_of_novelty(query, scores, found),
+        *_of_labels(_undecided(query, labels_key, looked_for="called novel" in scores)),
+        *_of_novelty(query, scores, found, why_not),
         *_of_mixing(mixing),
         *_of_drift(scores),
     ]
@@ -91,10 +93,10 @@ def verdict_of(
     return Verdict(sentence, tuple(points))
 
 
-def _undecided(query: AnnData, labels_key: str) -> float:
+def _undecided(query: AnnData, labels_key: str, *, looked_for: bool) -> float:
     """Return the share of cells that are unknown without being novel."""
     unknown = (query.obs[_keys.predicted(labels_key)] == _keys.UNKNOWN).to_numpy()
-    if _keys.NOVEL in query.obs:
+    if looked_for:
         unknown = unknown & ~query.obs[_keys.NOVEL].to_numpy(dtype=bool)
     return float(unknown.mean())
 
@@ -108,9 +110,12 @@ def _of_labels(unknown: float) -> Iterator[tuple[str, str]]:
 
 
 def _of_novelty(
-    query: AnnData, scores: Mapping[str, float], found: Mapping[str, object] | None
+    query: AnnData, scores: Mapping[str, float], found: Mapping[str, object] | None, why_not: str
 ) -> Iterator[tuple[str, str]]:
     novel = scores.get("called novel")
+    if novel is None and why_not:
+        yield f"Novel cells could not be looked for: {why_not}", ""
+        return
     if novel is None:
         yield (
             "Novel cells were not looked for: cells of types that the reference lacks have labels of other types.",
