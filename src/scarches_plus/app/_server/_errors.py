@@ -88,5 +88,7 @@ def _unknown_field(error: ValidationError, model: type[BaseModel]) -> str:
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         if one["type"] == "extra_forbidden":
             name = str(one["loc"][-1])
-            return f"{for_message(name, 100)} is no option{nearest(name, fields) or '; options are ' + ', '.join(fields)}"
+            return (
+                f"{for_message(name, 100)} is no option{nearest(name, fields) or '; options are ' + ', '.join(fields)}"
+            )
     return ""

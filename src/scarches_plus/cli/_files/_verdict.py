@@ -80,7 +80,7 @@ def verdict_of(
         )
     points = [
         *_of_labels(_undecided(query, labels_key)),
-        *_of_novelty(query, scores, found),
+        *_of_novelty(query, labels_key, scores, found),
         *_of_mixing(mixing),
         *_of_drift(scores),
     ]
@@ -108,7 +108,7 @@ def _of_labels(unknown: float) -> Iterator[tuple[str, str]]:
 
 
 def _of_novelty(
-    query: AnnData, scores: Mapping[str, float], found: Mapping[str, object] | None
+    query: AnnData, labels_key: str, scores: Mapping[str, float], found: Mapping[str, object] | None
 ) -> Iterator[tuple[str, str]]:
     novel = scores.get("called novel")
     if novel is None:
@@ -120,7 +120,7 @@ def _of_novelty(
     if found is not None and not found.get("judged"):
         yield (
             "No cell could be judged novel or known: the query differs too much, or has too few types.",
-            "Look at marker genes of the labels (scarches-plus markers).",
+            f"Look at marker genes of the labels: scarches-plus markers --groupby {_keys.predicted(labels_key)}.",
         )
         return
     if novel > _MANY:
