@@ -65,6 +65,8 @@ def test_fixes_are_commands_that_run(tmp_path, monkeypatch):
     layer = re.search(r"--layer \S+(?=,)", out)[0]
     for name, value in {"NEW_FILE": "named.h5ad", "FILE": "mine.h5ad", "MODEL": "pbmc68k-scanvi"}.items():
         rename = rename.replace(name, value)
+    status, _, err = run_command(main, rename.split())  # of X, which has no counts
+    assert (status, f"pass {layer}" in err) == (2, True)
     assert run_command(main, f"{rename} {layer}".split())[0] == 0
     batches = ["--shared-batches", *sorted(set(adata.obs["batch"]) & set(sp.load("pbmc68k-scanvi").spec.batches))]
     words = ["named.h5ad", "--model", "pbmc68k-scanvi", "--batch-key", "batch", *layer.split(), *batches]

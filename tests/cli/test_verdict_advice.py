@@ -43,7 +43,7 @@ COMMANDS = {
 CALLS = {
     "penalties=[sp.train.MMD(weight=1, anchors=True)] in map_query": "sp.tl.map_query(query, model, max_epochs=1, "
     "penalties=[sp.train.MMD(weight=1, anchors=True)])",
-    "Give labels_key": "sp.metrics.evaluate(joint, 'batch', labels_key='cell_type')",
+    "Give labels_key": "sp.metrics.evaluate(joint, 'X_scarches', 'batch', labels_key='cell_type')",
 }  # fmt: skip
 
 

@@ -10,8 +10,16 @@ _OPTIONS = (
     (r"\bunlabelled=\(\)", '--unlabelled ""'),
     (r"\b(model|plan)_kwargs=\{'(\w+)': ([^{}]*)\}", r"--\1-kwarg \2=\3"),
     (r"\b(model|plan)_kwargs\b", r"--\1-kwarg"),
-    (r"\badata, report = sp\.pp\.match_gene_names\(adata, model\)", "scarches-plus genes FILE --model MODEL --out NEW_FILE"),
+    (
+        r"\badata, report = sp\.pp\.match_gene_names\(adata, model\)",
+        "scarches-plus genes FILE --model MODEL --out NEW_FILE",
+    ),
     (r"\blayer='([^' ]+)'", r"--layer \1"),
+    (r"\bbatch_key=\.\.\.", "--batch-key COLUMN"),
+    (
+        r"transfer_labels without a classifier, sp\.tl\.annotate\b",
+        "transfer without --consensus, annotate --by expression",
+    ),
 )
 
 

@@ -78,7 +78,7 @@ def run(call: Callable[[], object]) -> int:
 
 
 def _of_usage(error: CycloptsError) -> str:
-    """Say what is wrong with the words of a command; name all options that it needs and has not, not the first alone."""
+    """Say what is wrong with the words of a command, and name all options that it lacks, not the first alone."""
     told = " ".join(str(error).split())
     command = " ".join(error.command_chain or ())
     if isinstance(error, MissingArgumentError) and error.argument and error.target and "Did you mean" not in told:

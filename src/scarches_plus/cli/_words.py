@@ -34,7 +34,7 @@ def parse_options(words: Sequence[str], option: str) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return a number, ``True``, ``None``, list or dict as Python writes it, ``true`` and ``false`` too, else the text."""
+    """Return a number, ``True`` (or ``true``), ``None``, list or dict as Python writes it, else the text."""
     if len(text) > _LONGEST:
         message = f"{text[:20]}... is not a value of an option: it has {len(text)} letters"
         raise ValueError(message)

@@ -113,6 +113,8 @@ def genes(
     out = output_file(out, CELLS, reads, updates=cells)
     adata = read_cells(cells, reading)
     require_counts(adata, cells, layer)
+    if layer is None and len(adata.layers):  # which are left behind: the counts may be in one of them
+        pp.require_counts(adata)
     unmapped: Literal["keep", "drop"] = "keep" if keep_unmapped else "drop"
     if model is not None:
         renamed, report = pp.match_gene_names(adata, model_or_cells(model), layer=layer)
