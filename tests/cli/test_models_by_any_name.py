@@ -269,7 +269,7 @@ def test_a_folder_of_scvi_tools_as_its_tutorials_write_it(tmp_path, monkeypatch,
         ref, labels_key="cell_type", unlabeled_category="Unknown", batch_key="batch", layer="counts"
     )
     theirs = scvi.model.SCANVI(ref, n_hidden=16, n_latent=4)
-    theirs.train(max_epochs=15, enable_progress_bar=False)
+    theirs.train(max_epochs=60, plan_kwargs={"lr": 0.01}, enable_progress_bar=False, log_every_n_steps=1)
     theirs.save("theirs")
     truth = query.obs.pop("cell_type").astype(str)
     query.write_h5ad("query.h5ad")

@@ -280,6 +280,7 @@ def test_labels_that_profiles_leave_out_are_a_note(caplog):
     rare = np.flatnonzero(reference.obs["cell_type"] == "type0")[10:]
     some = reference[np.setdiff1d(np.arange(reference.n_obs), rare)].copy()
     profiles = sp.tl.label_profiles(some, "cell_type", "batch")
+    caplog.clear()
     with caplog.at_level("INFO", logger="scarches_plus"), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         sp.tl.detect_novel(query, profiles)

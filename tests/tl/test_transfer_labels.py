@@ -462,7 +462,7 @@ def test_a_folder_of_scvi_tools_without_cells_labels_by_its_classifier(tmp_path,
     ref, query = split(cells(), "batch2")
     scvi.model.SCANVI.setup_anndata(ref, labels_key="cell_type", unlabeled_category="Unknown", batch_key="batch")
     theirs = scvi.model.SCANVI(ref, linear_classifier=linear, **NETWORK)
-    theirs.train(max_epochs=3, enable_progress_bar=False)
+    theirs.train(max_epochs=3, enable_progress_bar=False, log_every_n_steps=1)
     theirs.save(tmp_path / "theirs")
     query.obs["cell_type"] = "Unknown"
     mapped = sp.tl.map_query(query, tmp_path / "theirs", max_epochs=1, train_kwargs={"enable_progress_bar": False})

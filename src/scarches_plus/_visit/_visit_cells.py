@@ -35,6 +35,8 @@ class VisitOptions:
         Labels to transfer; ``None`` for those that the model was trained on.
     batch_key, layer
         Where the query keeps batches and counts; ``None`` for where the reference does.
+    shared_batches
+        Batches of the query that are the reference's own.
     max_epochs, seed
         Of the training.
     unknown_above, unlabelled, hierarchy, probabilities
@@ -44,6 +46,7 @@ class VisitOptions:
     labels_key: str | None = None
     batch_key: str | None = None
     layer: str | None = None
+    shared_batches: tuple[str, ...] = ()
     max_epochs: int | None = None
     seed: int = 0
     unknown_above: float | None = 0.5
@@ -117,7 +120,8 @@ class Visit:
         where = {"layer": self.layer, "batch_key": options.batch_key}
         if spec.encodes_batch:
             shown = {} if progress else {"train_kwargs": {"enable_progress_bar": False}}
-            map_cells(adata, self.known.model, seed=options.seed, max_epochs=options.max_epochs, **where, **shown)
+            how = {"max_epochs": options.max_epochs, "shared_batches": options.shared_batches}
+            map_cells(adata, self.known.model, seed=options.seed, **how, **where, **shown)
         else:
             tl.embed(adata, self.known.model, **where)  # type: ignore[arg-type]
 

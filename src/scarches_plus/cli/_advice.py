@@ -15,6 +15,7 @@ _OPTIONS = (
         "scarches-plus genes FILE --model MODEL --out NEW_FILE",
     ),
     (r"\blayer='([^' ]+)'", r"--layer \1"),
+    (r"\bshared_batches=\['([^' ]+)'\]", r"--shared-batches \1"),
     (r"\bbatch_key=\.\.\.", "--batch-key COLUMN"),
     (
         r"transfer_labels without a classifier, sp\.tl\.annotate\b",
