@@ -2,18 +2,21 @@
 hub.
 """
 
+import re
 import shutil
 
 import anndata
 import mudata
+import numpy as np
 import pytest
 import scvi
+from border_rows import run_command
 from cyclopts import CoercionError
 from invenio_server import TOKEN, InvenioServer
 from small_models import TOTALVI, reference, split, with_proteins
 
 import scarches_plus as sp
-from scarches_plus.cli import app
+from scarches_plus.cli import app, main
 from scarches_plus.datasets import simulate
 
 
@@ -282,3 +285,16 @@ def test_a_folder_of_scvi_tools_as_its_tutorials_write_it(tmp_path, monkeypatch,
     assert "novel cells were not looked for: the reference carries neither" in capsys.readouterr().out
     found = anndata.read_h5ad("labelled.h5ad").obs["cell_type_pred"].astype(str)
     assert (found == truth).mean() > 0.8
+
+
+def test_more_cells_of_a_batch_that_is_mapped_need_no_training(lab, tmp_path, monkeypatch):
+    """What the message proposes, typed."""
+    monkeypatch.chdir(tmp_path)
+    words = ["annotate", lab / "ref.h5ad", "--reference", lab / "built", "--out", "labelled.h5ad"]
+    status, _, err = run_command(main, [str(word) for word in words])
+    assert status == 2
+    option = re.search(r"--shared-batches batch0 batch1(?= )", err)[0]
+    run(*words, *option.split())
+    found = anndata.read_h5ad("labelled.h5ad")
+    np.testing.assert_allclose(found.obsm["X_scarches"], sp.load(lab / "built").embed(found), atol=1e-6)
+    assert found.obs["cell_type_pred"].notna().all()
