@@ -290,6 +290,7 @@ def test_a_folder_of_scvi_tools_as_its_tutorials_write_it(tmp_path, monkeypatch,
 def test_more_cells_of_a_batch_that_is_mapped_need_no_training(lab, tmp_path, monkeypatch):
     """What the message proposes, typed."""
     monkeypatch.chdir(tmp_path)
+    lab, _ = lab
     words = ["annotate", lab / "ref.h5ad", "--reference", lab / "built", "--out", "labelled.h5ad"]
     status, _, err = run_command(main, [str(word) for word in words])
     assert status == 2
