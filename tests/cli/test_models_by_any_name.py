@@ -287,6 +287,7 @@ def test_a_folder_of_scvi_tools_as_its_tutorials_write_it(tmp_path, monkeypatch,
     assert (found == truth).mean() > 0.8
 
 
+@pytest.mark.filterwarnings("ignore:the query differs much")
 def test_more_cells_of_a_batch_that_is_mapped_need_no_training(lab, tmp_path, monkeypatch):
     """What the message proposes, typed."""
     monkeypatch.chdir(tmp_path)
