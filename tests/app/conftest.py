@@ -19,6 +19,17 @@ def pbmc_query():
 
 
 @pytest.fixture(scope="session")
+def turned(pbmc_query):
+    """The same, every fourth cell of no type of the reference: a profile that is turned around."""
+    adata = pbmc_query.copy()
+    odd = np.arange(adata.n_obs) % 4 == 0
+    counts = np.asarray(adata.X.todense() if hasattr(adata.X, "todense") else adata.X)
+    counts[odd] = counts[odd][:, ::-1]
+    adata.X = counts
+    return adata
+
+
+@pytest.fixture(scope="session")
 def query_file(pbmc_query, tmp_path_factory):
     file = tmp_path_factory.mktemp("cells") / "query.h5ad"
     pbmc_query.write_h5ad(file)

@@ -1,11 +1,13 @@
 """The client against a server that the command line started."""
 
+import re
 import socketserver
 import subprocess
 import sys
 import threading
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -35,9 +37,53 @@ def test_cells_are_checked_mapped_and_fetched(client, query_file, tmp_path):
     assert job not in {one["id"] for one in client.jobs()}
 
 
+def test_a_finished_job_answers(client, query_file, pbmc_query, tmp_path):
+    """By the cells and the table of the job itself."""
+    job = client.map(query_file, REFERENCE, batch_key="batch", max_epochs=5)
+    client.wait(job)
+    table = pd.read_csv(client.download(job, "cells.csv", tmp_path / "cells.csv"), index_col=0)
+    counts = np.asarray(pbmc_query.X.todense() if hasattr(pbmc_query.X, "todense") else pbmc_query.X)
+    of_gene = counts[:, pbmc_query.var_names.get_loc("CD3D")]
+    np.testing.assert_allclose(client.gene(job, "cd3d"), np.log1p(1e4 * of_gene / counts.sum(axis=1)), rtol=1e-5)
+    with pytest.raises(RuntimeError, match="no gene 'CD3'; near it: CD3"):
+        client.gene(job, "CD3")
+    first, second = client.explain(job, np.array([7, 2]))
+    assert [one["cell"] for one in (first, second)] == [table.index[7], table.index[2]]
+    assert first["prediction"] == table["cell_type_pred"].iloc[7]
+    with pytest.raises(RuntimeError, match="0 to 263"):
+        client.explain(job, [264])
+    presence = pd.DataFrame(client.presence(job)).set_index("label")
+    assert presence["presence"].between(0, 1).all()
+    assert set(table["cell_type_pred"]) - {"Unknown"} <= set(presence.index)
+    with pytest.raises(RuntimeError, match="novel 99"):
+        client.name_clusters(job, {"novel 99": "B cell"})
+    client.cancel(job)
+
+
+def test_clusters_of_novel_cells_are_named(client, turned, tmp_path):
+    turned.write_h5ad(tmp_path / "turned.h5ad")
+    job = client.map(tmp_path / "turned.h5ad", REFERENCE, batch_key="batch", max_epochs=5)
+    cluster, n_cells = next(iter(client.wait(job)["novel"]["clusters"].items()))
+    assert client.name_clusters(job, {cluster: "turned"})["novel"]["names"] == {cluster: "turned"}
+    table = pd.read_csv(client.download(job, "cells.csv", tmp_path / "cells.csv"), index_col=0)
+    assert (table["novel_named"] == "turned").sum() == n_cells > 0
+    client.cancel(job)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("speed", "speed is no option; did you mean 'seed'"),
+        ("unkown_above", "unkown_above is no option; did you mean 'unknown_above'"),
+        ("zzz", "zzz is no option; options are reference, file, path"),
+    ],
+)
+def test_an_option_that_is_none_is_named_with_the_nearest(client, query_file, option, said):
+    with pytest.raises(RuntimeError, match=re.escape(said)):
+        client.map(query_file, REFERENCE, **{option: "high"})
+
+
 def test_errors_are_the_servers_own(client, query_file, tmp_path):
-    with pytest.raises(RuntimeError, match="speed"):
-        client.map(query_file, REFERENCE, speed="high")
     with pytest.raises(RuntimeError, match="no job"):
         client.state("0" * 16)
     (tmp_path / "cells.csv").write_text("<!doctype html>")

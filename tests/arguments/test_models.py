@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import scvi
 from small_models import MODALITIES, TOTALVI, network, setup, with_proteins
@@ -59,6 +60,7 @@ METHODS = {
     "prepare_query_anndata": ({"adata": None, "reference_model": None}, {"adata": "cells", "reference_model": "model"}),
     "prepare_query_mudata": ({"mdata": None, "reference_model": None}, {"mdata": "cells", "reference_model": "model"}),
     "from_scvi_model": ({"unlabeled_category": "Unknown"}, {"scvi_model": "model"}),
+    "predict_embedding": ({"embedding": np.ones((3, 4))}, {"embedding": "array"}),
     "predict_nodes": ({}, {"adata": "cells?", "batch_size": "size?"}),
 }  # fmt: skip
 #: Registrations of cells: those of their columns, and what is peculiar to a class.

@@ -2,17 +2,21 @@
 hub.
 """
 
+import re
 import shutil
 
 import anndata
 import mudata
+import numpy as np
 import pytest
+import scvi
+from border_rows import run_command
 from cyclopts import CoercionError
 from invenio_server import TOKEN, InvenioServer
 from small_models import TOTALVI, reference, split, with_proteins
 
 import scarches_plus as sp
-from scarches_plus.cli import app
+from scarches_plus.cli import app, main
 from scarches_plus.datasets import simulate
 
 
@@ -257,3 +261,42 @@ def test_the_folder_one_is_in(what, lab, tmp_path, monkeypatch):
     out = tmp_path / "query.h5ad"
     run("genes", folder / "query.h5ad", "--model", what, "--out", out)
     assert out.exists()
+
+
+def test_a_folder_of_scvi_tools_as_its_tutorials_write_it(tmp_path, monkeypatch, capsys):
+    """No cells beside it, counts in a layer that the query does not have, and an encoder that sees no batches."""
+    monkeypatch.chdir(tmp_path)
+    ref, query = split(simulate(240, 60, 3, n_batches=3, mean_depth=400.0, type_effect=0.8, rng=0), "batch2")
+    ref.layers["counts"] = ref.X.copy()
+    scvi.model.SCANVI.setup_anndata(
+        ref, labels_key="cell_type", unlabeled_category="Unknown", batch_key="batch", layer="counts"
+    )
+    theirs = scvi.model.SCANVI(ref, n_hidden=16, n_latent=4)
+    theirs.train(max_epochs=60, plan_kwargs={"lr": 0.01}, enable_progress_bar=False, log_every_n_steps=1)
+    theirs.save("theirs")
+    truth = query.obs.pop("cell_type").astype(str)
+    query.write_h5ad("query.h5ad")
+    with pytest.raises(KeyError, match=r"'counts' not found in query.h5ad.*; --layer X takes X"):
+        run("annotate", "query.h5ad", "--reference", "theirs", "--out", "labelled.h5ad")
+    with pytest.raises(ValueError, match="report"):
+        run("check", "query.h5ad", "--model", "theirs")
+    assert "Fix: pass --layer X, which holds whole numbers" in capsys.readouterr().out
+    run("annotate", "query.h5ad", "--reference", "theirs", "--layer", "X", "--out", "labelled.h5ad")
+    assert "novel cells were not looked for: the reference carries neither" in capsys.readouterr().out
+    found = anndata.read_h5ad("labelled.h5ad").obs["cell_type_pred"].astype(str)
+    assert (found == truth).mean() > 0.8
+
+
+@pytest.mark.filterwarnings("ignore:the query differs much")
+def test_more_cells_of_a_batch_that_is_mapped_need_no_training(lab, tmp_path, monkeypatch):
+    """What the message proposes, typed."""
+    monkeypatch.chdir(tmp_path)
+    lab, _ = lab
+    words = ["annotate", lab / "ref.h5ad", "--reference", lab / "built", "--out", "labelled.h5ad"]
+    status, _, err = run_command(main, [str(word) for word in words])
+    assert status == 2
+    option = re.search(r"--shared-batches batch0 batch1(?= )", err)[0]
+    run(*words, *option.split())
+    found = anndata.read_h5ad("labelled.h5ad")
+    np.testing.assert_allclose(found.obsm["X_scarches"], sp.load(lab / "built").embed(found), atol=1e-6)
+    assert found.obs["cell_type_pred"].notna().all()

@@ -144,6 +144,22 @@ def test_help_is_grouped_by_task():
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["annotate", "q.h5ad"], "annotate needs --reference and --out. See scarches-plus annotate --help."),
+        (["annotate", "q.h5ad", "--reference=r"], "annotate needs --out. See scarches-plus annotate --help."),
+        (["markers", "q.h5ad", "--out", "m.csv"], "markers needs --groupby. See scarches-plus markers --help."),
+        (["map", "--model", "m"], "needs QUERY and --out"),
+        (["novel", "q.h5ad", "--out", "o.h5ad", "--reference"], "--reference requires an argument"),
+    ],
+)
+def test_all_that_a_command_needs_is_told_at_once(words, said):
+    status, _, err = run_command(cli.main, words)
+    assert status == 2
+    assert said in err
+
+
+@pytest.mark.parametrize(
     ("words", "near"),
     [
         (["transferr"], "transfer"),

@@ -39,6 +39,10 @@ def test_annotate_your_data_in_five_minutes(tmp_path):
     cells[cells.obs["batch"].isin(["lane1", "lane2"])].copy().write_h5ad(tmp_path / "reference.h5ad")
     printed, seconds = replay("annotate.md", tmp_path)
     assert any("CD14+ Monocyte" in text for text in printed.values())
+    same, renamed = (
+        anndata.read_h5ad(tmp_path / f"{name}.h5ad").obs["cell_type_pred"] for name in ("labelled", "labelled_mine")
+    )
+    assert (same.astype(str) == renamed.astype(str)).mean() > 0.9, "Ensembl ids and logarithms are the same cells"
     assert (tmp_path / "report" / "report.html").is_file()
     assert seconds < 600
 
@@ -55,4 +59,12 @@ def test_map_onto_a_folder_and_name_what_it_lacks(tmp_path):
     called = (named.obs["novel_named"] == "B cell").to_numpy()
     assert called[is_b].mean() > 0.6
     assert called[~is_b].mean() < 0.05
+    later = anndata.read_h5ad(tmp_path / "labelled_next.h5ad")
+    is_b = (sp.datasets.pbmc68k().obs.loc[later.obs_names, "cell_type"] == "CD19+ B").to_numpy()
+    taught = (later.obs[next(one for one in later.obs if one.endswith("_pred"))] == "B cell").to_numpy()
+    assert taught[is_b].mean() > 0.5
+    assert taught[~is_b].mean() < 0.1
+    theirs = anndata.read_h5ad(tmp_path / "labelled_scvi.h5ad").obs["cell_type_pred"]
+    truth = sp.datasets.pbmc68k().obs.loc[theirs.index, "cell_type"].astype(str)
+    assert (theirs.astype(str) == truth).mean() > 0.5
     assert seconds < 600

@@ -35,7 +35,6 @@ def test_the_card_is_what_this_version_writes(shipped):
     assert (shipped / "README.md").read_text() == card_text(sp.hub.info(shipped).model_dump()), "run make cards"
 
 
-@pytest.mark.filterwarnings("ignore:the profiles leave out")  # and their cells look novel
 @pytest.mark.filterwarnings("ignore:the query differs much")
 def test_the_example_runs(shipped, cells_of_card, monkeypatch, tmp_path):
     monkeypatch.setenv("SCARCHES_PLUS_OFFLINE", "1")

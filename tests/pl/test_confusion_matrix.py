@@ -81,6 +81,16 @@ def test_other_columns_and_names():
     assert rows(confusion_matrix(adata, "number", "number")) == ["1 (5)", "2 (5)"]
 
 
+def test_axes_are_called_as_the_columns_are():
+    adata = small()
+    adata.obs["author_label"] = adata.obs["label"]
+    ax = confusion_matrix(adata, "author_label", "label_pred")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("label_pred", "author_label (cells)")
+    adata.obs["a$b$"] = adata.obs["label"]
+    assert confusion_matrix(adata, "a$b$", "label_pred").get_ylabel() == "a$b$ (cells)"
+    assert not ax.yaxis.label.get_parse_math()
+
+
 def test_text_is_readable():
     ax = confusion_matrix(small(), "label")
     assert {text.get_text(): text.get_color() for text in ax.texts} == {

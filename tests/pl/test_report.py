@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,6 +17,11 @@ def made(rows):
         pd.DataFrame(),
         {},
     )
+
+
+def names_of(table):
+    """Names of scores and their kinds, whatever lines they are on."""
+    return [" ".join(label.get_text().split()) for label in table.get_yticklabels()]
 
 
 @pytest.fixture
@@ -37,8 +44,7 @@ def test_best_first_with_every_number(report):
     assert [label.get_text() for label in table.get_xticklabels()] == ["good", "poor"]
     texts = [text.get_text() for text in table.texts]
     assert {"0.90", "0.10", "0.60", "0.95", "0.20", "-"} <= set(texts)
-    names = [label.get_text() for label in table.get_yticklabels()]
-    assert names == [
+    assert names_of(table) == [
         "Mixing of batches", "entropy of batch mixing (EBM)",
         "Conservation of biology", "purity",
         "Both in one score", "labels known from other batches (KNI)",
@@ -56,7 +62,7 @@ def test_acronyms_are_explained():
         "agreement": ["KNI", "RbNI"],
     }
     table, _ = sp.pl.report(made([("z", kind, score, 0.5) for kind, scores in acronyms.items() for score in scores]))
-    names = [label.get_text() for label in table.get_yticklabels()]
+    names = names_of(table)
     for score in [score for scores in acronyms.values() for score in scores]:
         assert score not in names
         acronym, *clusters = score.split()
@@ -85,7 +91,20 @@ def test_names_are_drawn_as_they_are():
     plain = table.text(
         0, 0, "a$b_c$d", rotation=40, fontsize=table.get_xticklabels()[0].get_fontsize(), parse_math=False
     )
-    assert widths[1] == plain.get_window_extent().width  # mathematics would be narrower
+    assert widths[1] == pytest.approx(plain.get_window_extent().width)  # mathematics would be narrower
+
+
+def test_three_embeddings_fit_on_a_page():
+    """With the longest names: none is cut off, and none runs into the next."""
+    long = [("mixing", "kBET per label"), ("mixing", "kBET"), ("conservation", "isolated labels (silhouette)"),
+            ("conservation", "graph connectivity"), ("conservation", "NMI k-means"), ("agreement", "KNI")]  # fmt: skip
+    table, _ = sp.pl.report(made([(name, *one, 0.5) for name in ("X_pca", "X_scarches", "X_bascvi") for one in long]))
+    figure = table.figure
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() <= 8.5
+    boxes = [label.get_window_extent() for label in table.get_yticklabels()]
+    assert min(box.x0 for box in boxes) >= 0
+    assert all(above.y0 > below.y1 for above, below in pairwise(boxes))
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])

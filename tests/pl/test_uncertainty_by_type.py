@@ -67,6 +67,7 @@ def test_ax_and_another_column(query):
     figure, ax = plt.subplots()
     assert uncertainty_by_type(query, "cell_type", "doubt", ax=ax) is ax
     assert set(medians(ax)) == {0.25}
+    assert ax.get_ylabel() == "cell_type (cells)"
     assert plt.get_fignums() == [figure.number]
 
 

@@ -274,12 +274,20 @@ def test_words_that_are_no_label_are_no_label(words, lacking):
     assert set(cells.uns["scarches_plus"]["novel"]["novel"]["labels"]) == known - {lacking}
 
 
-def test_labels_that_profiles_leave_out_are_named():
+def test_labels_that_profiles_leave_out_are_a_note(caplog):
+    """Who made the profiles was warned; who uses them cannot change it."""
     reference, query = reference_and_query(unseen=())
     rare = np.flatnonzero(reference.obs["cell_type"] == "type0")[10:]
     some = reference[np.setdiff1d(np.arange(reference.n_obs), rare)].copy()
-    with pytest.warns(UserWarning, match=r"leave out \['type0'\].*their cells look novel"):
-        sp.tl.detect_novel(query, sp.tl.label_profiles(some, "cell_type", "batch"))
+    profiles = sp.tl.label_profiles(some, "cell_type", "batch")
+    caplog.clear()
+    with caplog.at_level("INFO", logger="scarches_plus"), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        sp.tl.detect_novel(query, profiles)
+    (note,) = [one for one in caplog.records if "leave out ['type0']" in one.getMessage()]
+    assert note.levelname == "INFO"
+    assert not [one for one in told if "leave out" in str(one.message)]
+    assert query.uns["scarches_plus"]["novel"]["novel"]["left_out"] == ["type0"]
 
 
 def test_the_order_of_genes_and_genes_of_one_side_do_not_matter():

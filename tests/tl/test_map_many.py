@@ -77,6 +77,7 @@ def mapped(folder, killing):
     names = ["one.h5ad", "more/one.h5ad", "once.h5ad", "fatal.h5ad", "damaged.h5ad", "missing.h5ad"]
     table = sp.tl.map_many([folder / name for name in names], folder / "bundle", out=folder / "out", n_jobs=2, **FEW)
     assert list(table["query"]) == [str(folder / name) for name in names]
+    assert list(table["name"])[1:] == ["more-one", "once", "fatal", "damaged", "missing"]
     return table.set_axis(names)
 
 

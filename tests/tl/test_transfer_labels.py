@@ -6,11 +6,12 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import scvi
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 from sklearn.neighbors import KNeighborsClassifier
-from small_models import SCVI, cells, split
+from small_models import NETWORK, SCVI, cells, split
 from small_models import reference as small_reference
 
 import scarches_plus as sp
@@ -453,3 +454,23 @@ def test_a_classifier_knows_labels_that_do_not_vote(both, classifier):
     sp.tl.transfer_labels(query, few, "cell_type", classifier=classifier, unknown_above=None)
     assert "type2" in set(query.obs["cell_type_pred"])
     assert query.obs["cell_type_pred"].cat.categories.tolist()[-2:] == ["type2", "Unknown"]
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_a_folder_of_scvi_tools_without_cells_labels_by_its_classifier(tmp_path, linear):
+    """As scvi-tools' own predict does, with the cells that it was mapped with."""
+    ref, query = split(cells(), "batch2")
+    scvi.model.SCANVI.setup_anndata(ref, labels_key="cell_type", unlabeled_category="Unknown", batch_key="batch")
+    theirs = scvi.model.SCANVI(ref, linear_classifier=linear, **NETWORK)
+    theirs.train(max_epochs=3, enable_progress_bar=False, log_every_n_steps=1)
+    theirs.save(tmp_path / "theirs")
+    query.obs["cell_type"] = "Unknown"
+    mapped = sp.tl.map_query(query, tmp_path / "theirs", max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    sp.tl.transfer_labels(query, tmp_path / "theirs", "cell_type", unknown_above=None, probabilities=True)
+    expected = scvi.model.SCANVI.predict(mapped, soft=True)
+    names = query.uns["scarches_plus"]["probability_labels"]["cell_type"]
+    np.testing.assert_allclose(query.obsm["cell_type_probabilities"], expected[names], atol=1e-5)
+    assert query.obs["cell_type_pred"].tolist() == mapped.predict().tolist()
+    assert query.uns["scarches_plus"]["transfer"]["cell_type"]["labels"] == "the model's classifier"
+    with pytest.raises(ValueError, match=r"shape \(n_cells, 4\)"):
+        mapped.predict_embedding(np.ones((3, 5)))

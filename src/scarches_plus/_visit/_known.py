@@ -53,8 +53,9 @@ class Known:
             If the reference has none, or not these.
         """
         mixtures = list(self.model.state.summaries)
-        found = [*mixtures, *(() if self.cells is None else self.cells.obs)]
         own = self.model.spec.labels_key
+        classified = [own] if own and hasattr(self.model, "classes") else []
+        found = [*mixtures, *classified, *(() if self.cells is None else self.cells.obs)]
         if asked is None and (own in found or mixtures):
             return str(own if own in found else mixtures[0])
         if asked in found:

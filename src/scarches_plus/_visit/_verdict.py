@@ -82,7 +82,7 @@ def verdict_of(
         sentence += f" {n:,} cells ({n / query.n_obs:.0%}) are novel" + (f", {where}." if n else ".")
     points = [
         *_of_labels(_undecided(query, labels_key, looked_for="called novel" in scores)),
-        *_of_novelty(query, scores, found, why_not),
+        *_of_novelty(query, labels_key, scores, found, why_not),
         *_of_mixing(mixing),
         *_of_drift(scores),
     ]
@@ -110,7 +110,7 @@ def _of_labels(unknown: float) -> Iterator[tuple[str, str]]:
 
 
 def _of_novelty(
-    query: AnnData, scores: Mapping[str, float], found: Mapping[str, object] | None, why_not: str
+    query: AnnData, labels_key: str, scores: Mapping[str, float], found: Mapping[str, object] | None, why_not: str
 ) -> Iterator[tuple[str, str]]:
     novel = scores.get("called novel")
     if novel is None and why_not:
@@ -125,7 +125,7 @@ def _of_novelty(
     if found is not None and not found.get("judged"):
         yield (
             "No cell could be judged novel or known: the query differs too much, or has too few types.",
-            "Look at marker genes of the labels (scarches-plus markers).",
+            f"Look at marker genes of the labels: scarches-plus markers --groupby {_keys.predicted(labels_key)}.",
         )
         return
     if novel > _MANY:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _keys, tl
-from scarches_plus._cells import unused_name
+from scarches_plus._cells import names_of, unused_name
 
 from ._steps import find_novel, picture_of, transfer
 
@@ -35,6 +35,8 @@ class VisitOptions:
         Labels to transfer; ``None`` for those that the model was trained on.
     batch_key, layer
         Where the query keeps batches and counts; ``None`` for where the reference does.
+    shared_batches
+        Batches of the query that are the reference's own.
     max_epochs, seed
         Of the training.
     unknown_above, unlabelled, hierarchy, probabilities
@@ -44,6 +46,7 @@ class VisitOptions:
     labels_key: str | None = None
     batch_key: str | None = None
     layer: str | None = None
+    shared_batches: tuple[str, ...] = ()
     max_epochs: int | None = None
     seed: int = 0
     unknown_above: float | None = 0.5
@@ -96,7 +99,7 @@ class Visit:
         return self.options.layer or self.known.model.spec.layer
 
     def map(self, adata: AnnData, name: object, say: Callable[[str], object], *, progress: bool = True) -> None:
-        """Map a query, or embed it where nothing has to be trained.
+        """Map a query, or embed it where nothing has to be trained: no batch is new, or the encoder sees none.
 
         Parameters
         ----------
@@ -115,9 +118,12 @@ class Visit:
             say(f"{name} has no column {spec.batch_key!r} of batches: all of its cells are one batch, {batch}")
             adata.obs[spec.batch_key] = batch
         where = {"layer": self.layer, "batch_key": options.batch_key}
-        if spec.encodes_batch:
+        key = options.batch_key or spec.batch_key
+        shared = set(options.shared_batches)
+        if spec.encodes_batch and not (shared and set(names_of(adata.obs[key])) <= shared):
             shown = {} if progress else {"train_kwargs": {"enable_progress_bar": False}}
-            map_cells(adata, self.known.model, seed=options.seed, max_epochs=options.max_epochs, **where, **shown)
+            how = {"max_epochs": options.max_epochs, "shared_batches": options.shared_batches}
+            map_cells(adata, self.known.model, seed=options.seed, **how, **where, **shown)
         else:
             tl.embed(adata, self.known.model, **where)  # type: ignore[arg-type]
 

@@ -13,9 +13,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 from scarches_plus import _arguments as check
 from scarches_plus._files import write_file
 
+from ._jobs._view import arrays_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _ENDED = {"done", "failed", "cancelled"}
 _CHUNK = 2**20
@@ -178,6 +182,94 @@ class Client:
         """Return the summary of a finished job: composition, novel cells, notes, columns."""
         return self._json("GET", f"/api/jobs/{_part('job', job)}/result")
 
+    def gene(self, job: str, gene: str) -> NDArray[Any]:
+        """Return the expression of a gene in the cells of a finished job.
+
+        Parameters
+        ----------
+        job
+            The job.
+        gene
+            The gene, as the cells name it, in any case.
+
+        Returns
+        -------
+        Logarithm of one plus counts per 10,000, shape ``(n_cells,)``, in the order of ``cells.csv``.
+
+        Raises
+        ------
+        RuntimeError
+            If the cells have no such gene; the message names those whose names begin alike.
+        """
+        check.texts(gene=gene)
+        address = f"/api/jobs/{_part('job', job)}"
+        file = self._json("POST", f"{address}/gene", {"gene": gene})["file"]
+        return arrays_of(self._read("GET", f"{address}/views/{file}"))["values"]
+
+    def explain(self, job: str, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Return why cells of a finished job got their labels.
+
+        Parameters
+        ----------
+        job
+            The job.
+        rows
+            Places of the cells in ``cells.csv``, from 0; 5,000 at most.
+
+        Returns
+        -------
+        For each cell: ``cell`` (its name), ``prediction``, ``labels`` (the most probable ones, with their
+        probabilities). Where novel cells were looked for: ``novel``, ``novel_score``, ``novel_threshold``,
+        ``novel_label``. Where the reference has cells: ``reason``, ``neighbors``, ``distance``, as
+        :func:`scarches_plus.tl.explain_labels` has them.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no such cell, or too many are asked for.
+        """
+        places = [check.whole("rows", one, least=0) for one in check.names("rows", rows, of=object, least=1)]
+        found: list[dict[str, Any]] = self._answer("POST", f"/api/jobs/{_part('job', job)}/explain", {"rows": places})
+        return found
+
+    def presence(self, job: str) -> list[dict[str, Any]]:
+        """Return which labels of the reference the cells of a finished job cover.
+
+        Parameters
+        ----------
+        job
+            The job.
+
+        Returns
+        -------
+        For each label: ``label``, and what :func:`scarches_plus.tl.presence` says of it.
+
+        Raises
+        ------
+        RuntimeError
+            If the reference has no map, or every cell is novel.
+        """
+        found: list[dict[str, Any]] = self._json("POST", f"/api/jobs/{_part('job', job)}/presence", {})["labels"]
+        return found
+
+    def name_clusters(self, job: str, names: Mapping[str, str]) -> dict[str, Any]:
+        """Name clusters of novel cells of a finished job, write its files again, and return the new summary.
+
+        Parameters
+        ----------
+        job
+            The job.
+        names
+            Cluster to name, such as ``{"novel 1": "B cell"}``.
+
+        Raises
+        ------
+        RuntimeError
+            If there is no such cluster.
+        """
+        given = dict(check.mapping("names", names))
+        return self._json("POST", f"/api/jobs/{_part('job', job)}/clusters", {"names": given})
+
     def download(self, job: str, name: str, out: str | Path) -> Path:
         """Fetch a file of a finished job, and return where it lies.
 
@@ -213,10 +305,13 @@ class Client:
         self._read("DELETE", f"/api/jobs/{_part('job', job)}")
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = self._answer(method, path, body)
+        return found
+
+    def _answer(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         headers = {} if body is None else {"content-type": "application/json"}
         contents = None if body is None else json.dumps(body).encode()
-        found: dict[str, Any] = json.loads(self._read(method, path, contents, headers))
-        return found
+        return json.loads(self._read(method, path, contents, headers))
 
     def _send(self, path: str, file: Path, fields: Mapping[str, str]) -> dict[str, Any]:
         """Send a form with a file, a piece at a time."""

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import re
+import shlex
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BETWEEN = "', '"
 #: How messages name arguments, and what their options are called.
-_OPTIONS = (
+_OPTIONS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bpenalties=\(\)", "--penalty none"),
     (r"\bunlabelled=\(\)", '--unlabelled ""'),
     (r"\b(model|plan)_kwargs=\{'(\w+)': ([^{}]*)\}", r"--\1-kwarg \2=\3"),
     (r"\b(model|plan)_kwargs\b", r"--\1-kwarg"),
+    (
+        r"\badata, report = sp\.pp\.match_gene_names\(adata, model\)",
+        "scarches-plus genes FILE --model MODEL --out NEW_FILE",
+    ),
+    (r"\blayer='([^' ]+)'", r"--layer \1"),
+    (
+        r"\bshared_batches=\['([^\[\]]+)'\]",
+        lambda found: f"--shared-batches {shlex.join(found[1].split(_BETWEEN))}",
+    ),
+    (r"\bbatch_key=\.\.\.", "--batch-key COLUMN"),
+    (
+        r"transfer_labels without a classifier, sp\.tl\.annotate\b",
+        "transfer without --consensus, annotate --by expression",
+    ),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, MissingArgumentError
 
 from scarches_plus._errors import is_for_users
 from scarches_plus._logging import logger, quiet_libraries
@@ -53,7 +54,7 @@ def run(call: Callable[[], object]) -> int:
             console.finish()
             sys.stdout.flush()
         except CycloptsError as error:
-            return _fail(f"{' '.join(str(error).split())} See scarches-plus --help.")
+            return _fail(_of_usage(error))
         except KeyboardInterrupt:
             return _interrupted()
         except SystemExit as end:
@@ -74,6 +75,23 @@ def run(call: Callable[[], object]) -> int:
                 os._exit(status)
             return status
     return 0
+
+
+def _of_usage(error: CycloptsError) -> str:
+    """Say what is wrong with the words of a command, and name all options that it lacks, not the first alone."""
+    told = " ".join(str(error).split())
+    command = " ".join(error.command_chain or ())
+    if isinstance(error, MissingArgumentError) and error.argument and error.target and "Did you mean" not in told:
+        given = {token.partition("=")[0] for token in error.root_input_tokens or ()}
+        takes = inspect.signature(error.target).parameters.values()
+        needed = [one.name for one in takes if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
+        options = [f"--{name.replace('_', '-')}" for name in needed]
+        first = error.argument.name
+        if first not in given:  # an option without its value is told as it is
+            first = first if first in options else first.lstrip("-").upper()
+            lacking = dict.fromkeys([first, *(option for option in options if option not in given)])
+            told = f"{command} needs {' and '.join(lacking)}."
+    return f"{told} See {' '.join(filter(None, ('scarches-plus', command, '--help')))}."
 
 
 def _is_of_writing_hdf5(error: BaseException) -> bool:

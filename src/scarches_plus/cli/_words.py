@@ -34,11 +34,11 @@ def parse_options(words: Sequence[str], option: str) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return a number, ``True``, ``None``, list or dict as Python writes it, else the text."""
+    """Return a number, ``True`` (or ``true``), ``None``, list or dict as Python writes it, else the text."""
     if len(text) > _LONGEST:
         message = f"{text[:20]}... is not a value of an option: it has {len(text)} letters"
         raise ValueError(message)
     try:
-        return literal_eval(text)
+        return literal_eval(text.title() if text in {"true", "false"} else text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two if it nests too deep
         return text

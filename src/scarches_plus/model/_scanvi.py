@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
+    from numpy.typing import ArrayLike, NDArray
 
 
 class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, scvi.model.SCANVI):
@@ -209,6 +210,37 @@ class SCANVI(LabelExpressionMixin, DifferentialExpressionMixin, ReferenceMixin, 
         tree = self._tree
         observed = leaves.to_numpy()[:, : len(tree.leaves)]  # beyond are classes that no cell is labelled with
         return pd.DataFrame(tree.node_probabilities(observed), index=leaves.index, columns=pd.Index(tree.nodes))
+
+    def predict_embedding(self, embedding: ArrayLike) -> NDArray[np.float32]:
+        """Return the probabilities of labels at points of the latent space, which need no cells of the model.
+
+        Parameters
+        ----------
+        embedding
+            Latent means, such as ``obsm["X_scarches"]``, shape ``(n_cells, n_latent)``.
+
+        Returns
+        -------
+        Shape ``(n_cells, n_labels)``, labels in the order of :attr:`classes`. Rows sum to 1, or less where the model
+        has classes without labels (``n_unobserved``).
+
+        Raises
+        ------
+        ValueError
+            If the points are of another space than the model's.
+        TypeError
+            If they are no numbers.
+        """
+        points = check.array("embedding", embedding)
+        if points.ndim != 2 or points.shape[1] != self.module.n_latent:
+            message = f"embedding must have shape (n_cells, {self.module.n_latent}), not {points.shape}"
+            raise ValueError(message)
+        self.module.eval()
+        with torch.inference_mode():
+            output = self.module.classifier(torch.as_tensor(points, dtype=torch.float32, device=self.device))
+            shares = output.softmax(-1) if self.module.classifier.logits else output
+        found: NDArray[np.float32] = shares[:, : len(self.classes)].cpu().numpy()
+        return found
 
     @property
     def classes(self) -> tuple[str, ...]:

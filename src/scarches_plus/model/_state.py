@@ -102,7 +102,8 @@ class ModelState:
     recipe
         Name of the recipe that the first reference was built by; empty if it had none.
     origin
-        Release of scvi-tools that saved the first reference, such as ``"scvi-tools 0.8.1"``, if this package did not.
+        What saved the first reference: a release of scvi-tools, such as ``"scvi-tools 0.8.1"``, or the release of this
+        package that exported it for scvi-tools. Empty for other models of this package.
     """
 
     space: str

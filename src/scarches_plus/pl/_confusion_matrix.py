@@ -1,4 +1,4 @@
-"""Draw the confusion matrix of true and transferred labels."""
+"""Draw the confusion matrix of two columns of labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def confusion_matrix(
     cmap: str = "Blues",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw which labels the cells of every true type were given.
+    """Draw which labels the cells of every true type were given; the axes are called as the columns are.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def confusion_matrix(
         Column of ``obs`` with the transferred labels, which make the columns; by default ``"{labels_key}_pred"``.
         Types that occur as both come first and in the same order; `unknown_category` is the last column.
     normalize
-        Colour and annotate by the share of the true type rather than by the number of cells.
+        Colour and annotate by the share of the row rather than by the number of cells.
     unknown_category
         Prediction of rejected cells.
     unlabelled
@@ -108,12 +108,12 @@ def confusion_matrix(
     n_cells = counts.sum(axis=1)
     ax.set_yticks(range(len(rows)), [f"{name} ({n:,})" for name, n in zip(for_figure(rows), n_cells, strict=True)])
     ax.set_xticks(range(len(columns)), for_figure(columns), rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_xlabel("transferred label")
-    ax.set_ylabel("true label (cells)")
+    ax.set_xlabel(for_figure([predicted_key])[0])
+    ax.set_ylabel(f"{for_figure([labels_key])[0]} (cells)")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     bar = ax.get_figure().colorbar(
-        image, ax=ax, label="share of the true type" if normalize else "cells", fraction=0.05, pad=0.02, aspect=30
+        image, ax=ax, label="share of the row" if normalize else "cells", fraction=0.05, pad=0.02, aspect=30
     )
     plain_texts(bar.ax)
     return plain_texts(ax)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,8 +32,8 @@ _COLORS = {
 }
 #: What the scatter is of.
 _SCATTERED = {("summary", "mixing"), ("summary", "conservation")}
-#: Inches of the names of scores.
-_NAMES = 4.0
+#: Inches of the names of scores, and the letters that a line of them has.
+_NAMES, _LETTERS = 2.7, 26
 
 
 def report(report: Any, *, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
@@ -106,7 +107,7 @@ def _draw_table(table: pd.DataFrame, ax: Axes, colormap: Callable[[str], Colorma
         for x, number in zip(columns, values, strict=True):
             ax.text(x, y, f"{number:.2f}" if np.isfinite(number) else "-", ha="center", va="center", fontsize=8)
     ax.set(xlim=(-0.7, len(table) - 0.3), ylim=(len(lines) - 0.3, -0.7))
-    ax.set_yticks(range(len(lines)), [name for _, name, _ in lines])
+    ax.set_yticks(range(len(lines)), [fill(name, _LETTERS) for _, name, _ in lines], fontsize=9, linespacing=0.95)
     for text, (_, _, values) in zip(ax.get_yticklabels(), lines, strict=True):
         text.set_fontweight("bold" if values is None else "normal")
     ax.set_xticks(columns, for_figure(table.index), rotation=40, ha="left")

@@ -9,6 +9,7 @@ from scarches_plus import _keys
 from scarches_plus._cells import names_of, without_label
 from scarches_plus._colors import KNOWN, NOVEL
 from scarches_plus._logging import logger
+from scarches_plus._text import for_figure
 
 from ._drawing._axes import axes_or_none
 from ._drawing._boxes import by_median, draw_boxes, name_colors
@@ -92,5 +93,6 @@ def uncertainty_by_type(
         ax.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=0)
     if known_labels is not None:
         name_colors(ax, {"in the reference": KNOWN, "not in the reference": NOVEL})
-    ax.set(xlim=(-0.02, 1.02), xlabel="uncertainty of the transferred label", ylabel="true label (cells)")
+    ax.set(xlim=(-0.02, 1.02), xlabel="uncertainty of the transferred label")
+    ax.set_ylabel(f"{for_figure([labels_key])[0]} (cells)")
     return plain_texts(ax)

@@ -116,7 +116,7 @@ def detect_novel(
     Warns
     -----
     UserWarning
-        If counts are not whole numbers, cells have none (they are not judged), labels are left out of profiles, nothing
+        If counts are not whole numbers, cells have none (they are not judged), nothing
         can be judged (a query of one type has no contrasts of its own: what sets all of its cells apart counts as
         shift; types of another species agree too little with the labels), the shift is outside what thresholds were
         measured on, or more than a quarter of the cells are called novel.
@@ -199,8 +199,10 @@ def detect_novel(
     }
     on = f"by counts in {layer or 'X'} on {len(genes)} shared genes and {len(reference.labels)} labels"
     if reference.left_out:
-        message = f"the profiles leave out {list(reference.left_out)}, which have few cells: their cells look novel"
-        warn(message, UserWarning, stacklevel=2)
+        logger.info(
+            "%s: the profiles leave out %s, which have few cells: their cells look novel",
+            key_added, list(reference.left_out),
+        )  # fmt: skip
     _tell(key_added, found, on, alpha)
     tell_outcome(adata, _keys.NOVEL, key_added)
     return adata if copy else None

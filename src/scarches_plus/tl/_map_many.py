@@ -89,10 +89,10 @@ def map_many(
     Returns
     -------
     pandas.DataFrame
-        A row for each query: ``query`` (path), ``status`` (``"done"``, ``"kept"`` from an earlier call, or
-        ``"failed"``), ``n_cells``, ``unknown`` and ``novel`` (shares of its cells; missing if novel cells could not be
-        looked for), ``seconds``, ``labels`` (number of cells of each), ``notes``, ``warnings``, ``message`` (why it
-        failed) and ``file`` (the result). ``queries.csv`` holds the same.
+        A row for each query: ``name`` (of its results), ``query`` (path), ``status`` (``"done"``, ``"kept"`` from an
+        earlier call, or ``"failed"``), ``n_cells``, ``unknown`` and ``novel`` (shares of its cells; missing if novel
+        cells could not be looked for), ``seconds``, ``labels`` (number of cells of each), ``notes``, ``warnings``,
+        ``message`` (why it failed) and ``file`` (the result). ``queries.csv`` holds the same.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from ._novelty._novel_cells import novel_cells
 from ._provenance._embedding_record import are_cells, copy_of, embedding_of, require_same_space
 from ._votes._neighbor_votes import KERNELS, vote
 from ._votes._reference_labels import reference_labels, sizes_of
-from ._votes._summary_votes import summaries_for
+from ._votes._summary_votes import described_labels, summaries_for
 from ._votes._voters import described, n_cells_of, points_of, voters_in
 from ._votes._write_labels import label_answers, write_colors, write_labels
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from scarches_plus.train import LatentSummary
 
     from ._votes._neighbor_votes import Kernel
+    from ._votes._summary_votes import Classifier
     from ._votes._voters import Voters
 
 
@@ -79,7 +80,8 @@ def transfer_labels(
         Reference with an embedding in the same latent space, and labels. Or a model that carries a summary of its
         labels (from a bundle or :func:`scarches_plus.train.summarize_reference`), such as the mapped model, or what
         names one for :func:`scarches_plus.load`: then no reference cell is needed, and each cell gets the label of
-        highest probability under the label's mixture. Or prototypes (:func:`reference_prototypes`), or a map
+        highest probability under the label's mixture. A scANVI model without a summary, such as a folder of scvi-tools,
+        labels by its classifier. Or prototypes (:func:`reference_prototypes`), or a map
         (:func:`reference_map`) or a summary with one, whose points vote.
     labels_key
         ``obs`` column of the reference, or several; they share one neighbour search. For a model, names of its
@@ -206,7 +208,7 @@ def transfer_labels(
         shares[key] = partial(opinion.consensus, shares[key])
     for key, names in labels.items():
         votes = {"k": voters.k, "kernel": "prototypes" if voters.prototypes else kernel} if are_cells(reference) else {}
-        source = f"obs[{key!r}] of {described(reference)}" if are_cells(reference) else f"the model's summary {key!r}"
+        source = f"obs[{key!r}] of {described(reference)}" if are_cells(reference) else described_labels(summaries, key)
         record = {
             "labels": source, "embedding": use_rep, **votes, "classifier": key in opinions,
             "hierarchy": tree is not None, "novel_key": novel_key or "",
@@ -230,5 +232,5 @@ def _votes(voters: Voters, kernel: Kernel, labels: pd.Categorical, rows: slice) 
     return vote(codes, voters.weights(kernel, rows), len(labels.categories))
 
 
-def _by_mixture(summary: LatentSummary, embedding: np.ndarray, rows: slice) -> np.ndarray:
+def _by_mixture(summary: LatentSummary | Classifier, embedding: np.ndarray, rows: slice) -> np.ndarray:
     return summary.probabilities(embedding[rows])

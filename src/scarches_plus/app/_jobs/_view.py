@@ -1,4 +1,4 @@
-"""Write numbers for the page: a header of JSON, and arrays after it."""
+"""Write and read numbers for the page: a header of JSON, and arrays after it."""
 
 from __future__ import annotations
 
@@ -33,3 +33,15 @@ def view_of(arrays: Mapping[str, np.ndarray], **header: Any) -> bytes:
     text = json.dumps({**header, "arrays": listed}).encode()
     text += b" " * (-len(text) % 4)
     return b"".join([struct.pack("<I", len(text)), text, *parts])
+
+
+def arrays_of(contents: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays that :func:`view_of` wrote, by their names."""
+    (length,) = struct.unpack_from("<I", contents)
+    at, arrays = 4 + length, {}
+    for one in json.loads(contents[4:at])["arrays"]:
+        kind = np.dtype(f"<{one['type']}")
+        arrays[one["name"]] = np.frombuffer(contents, kind, one["length"], at)
+        at += one["length"] * kind.itemsize
+        at += -at % 4
+    return arrays

@@ -9,7 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from scarches_plus import _limits
+from scarches_plus._arguments import nearest
 from scarches_plus._json import first_problem, parse_json
+from scarches_plus._text import for_message
 from scarches_plus.app._jobs._process import WorkerError, WorkerStoppedError
 from scarches_plus.app._jobs._queue import FullError
 
@@ -77,4 +79,16 @@ def checked(model: type[Model], values: Any) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise RequestError(422, first_problem(error)) from error
+        raise RequestError(422, _unknown_field(error, model) or first_problem(error)) from error
+
+
+def _unknown_field(error: ValidationError, model: type[BaseModel]) -> str:
+    """Name the first field that a model does not know, and the nearest that it does; empty if it knows them all."""
+    fields = list(model.model_fields)
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        if one["type"] == "extra_forbidden":
+            name = str(one["loc"][-1])
+            return (
+                f"{for_message(name, 100)} is no option{nearest(name, fields) or '; options are ' + ', '.join(fields)}"
+            )
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
+from importlib.metadata import version
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ _LEFT_OUT = {
 #: Arguments that change the loss of training, and nothing of the network.
 _OF_TRAINING = {"labels_in_elbo"}
 _OWN_LIKELIHOODS = {"mse", "sse"}
+_RELEASE = version("scarches-plus")
 
 
 def to_scvi_file(model: Any) -> bytes:
@@ -50,7 +52,8 @@ def to_scvi_file(model: Any) -> bytes:
         message = f"plain scvi-tools has no network for {own}, so it could not open the model; share it as a bundle"
         raise ValueError(message)
     clean = put_together(parts)
-    clean.scarches_plus_ = {**clean.scarches_plus_, "anchors": None}
+    state = clean.scarches_plus_
+    clean.scarches_plus_ = {**state, "anchors": None, "origin": state["origin"] or f"scarches-plus {_RELEASE}"}
     attributes = {
         name: value
         for name, value in clean._get_user_attributes()

@@ -9,7 +9,7 @@ from scarches_plus import tl
 from scarches_plus._arguments import at_home
 from scarches_plus._reference_summary import part_of
 from scarches_plus._visit import Visit, VisitOptions
-from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Share, Unlabelled, Whole
+from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Share, Unlabelled, Whole, Words
 from scarches_plus.cli._files._inputs import (
     OF_NOVEL,
     read_cells,
@@ -39,6 +39,7 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
     probabilities: bool = False,
     layer: str | None = None,
     reference_layer: str | None = None,
+    shared_batches: Words = (),
     max_epochs: Epochs = None,
     seed: Whole = 0,
     reading: Reading = AS_IT_IS,
@@ -82,6 +83,8 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
         Layer of the query with raw counts, if not X or that of the model.
     reference_layer
         By expression: layer of the reference with raw counts, if not X.
+    shared_batches
+        By a model: batches of the query that are the reference's own.
     max_epochs
         By a model: epochs of mapping; 200 by default.
     seed
@@ -93,6 +96,7 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
     way = by or ("model" if names_a_model(reference) else "expression")
     for option, given, of in (
         ("--report", report, "model"), ("--max-epochs", max_epochs, "model"),
+        ("--shared-batches", shared_batches or None, "model"),
         ("--novel-key", novel_key, "expression"), ("--reference-layer", reference_layer, "expression"),
     ):  # fmt: skip
         if given is not None and of != way:
@@ -129,6 +133,7 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
                 labels_key=labels_key,
                 batch_key=batch_key,
                 layer=layer,
+                shared_batches=tuple(shared_batches),
                 max_epochs=max_epochs,
                 seed=seed,
                 unlabelled=unlabelled,

@@ -12,6 +12,7 @@ from scarches_plus._arguments import at_home
 from scarches_plus._cells import names_of
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
+from scarches_plus.cli._advice import in_options
 from scarches_plus.cli._app import AS_IT_IS, Reading, Share, Unlabelled, Words
 from scarches_plus.cli._console import console
 from scarches_plus.cli._files._inputs import (
@@ -59,7 +60,7 @@ def check_(
     reference = None if model is None else open_model(model)
     adata = read_cells(cells, reading, keep_modalities=reference is not None and bool(reference.spec.modalities))
     report = pp.check_query(adata, reference, layer=layer, batch_key=batch_key, shared_batches=shared_batches)
-    console.result("report", report, report)
+    console.result("report", report, in_options(str(report)))
     if not report.ok:
         message = f"{cells} cannot be used as it is: see the report"
         raise ValueError(message)
@@ -112,6 +113,8 @@ def genes(
     out = output_file(out, CELLS, reads, updates=cells)
     adata = read_cells(cells, reading)
     require_counts(adata, cells, layer)
+    if layer is None and len(adata.layers):  # which are left behind: the counts may be in one of them
+        pp.require_counts(adata)
     unmapped: Literal["keep", "drop"] = "keep" if keep_unmapped else "drop"
     if model is not None:
         renamed, report = pp.match_gene_names(adata, model_or_cells(model), layer=layer)

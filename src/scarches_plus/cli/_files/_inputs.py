@@ -148,5 +148,5 @@ def require_counts(adata: AnnData | MuData, file: Path, layer: str | None) -> No
         raise ValueError(message)
     if layer not in {None, "X"} and layer not in layers:
         known = sorted(layers - {None})  # from anndata 0.13 on None is X
-        message = f"layer {layer!r} not found in {file}, which has {known}; leave --layer out for X"
+        message = f"layer {layer!r} not found in {file}, which has {known}; --layer X takes X"
         raise KeyError(message)

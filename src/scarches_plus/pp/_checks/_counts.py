@@ -71,7 +71,7 @@ def check_counts(
         batches, names = _batches(adata.obs, batch_key)
         found = summarize_counts(row_blocks(stored_counts(adata, layer)), genes, batches)
     except KeyError as error:
-        yield Problem("fatal", str(error.args[0]), "name the layer that holds raw counts with `layer=`")
+        yield Problem("fatal", str(error.args[0]), _where_counts_are(adata, layer))
         return
     except UnreadableMatrixError as error:
         yield Problem("fatal", str(error), "read the file again, or make the matrix anew")

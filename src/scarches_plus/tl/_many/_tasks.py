@@ -77,6 +77,7 @@ class Task:
     def empty_row(self) -> dict[str, Any]:
         """Return the row of a query of which nothing is known yet."""
         return {
+            "name": self.name,
             "query": self.query,
             "status": WAITING,
             "n_cells": None,
@@ -109,7 +110,7 @@ class Task:
         except OSError:  # the query is gone: the worker says so
             return None
         here = {"query": self.query, "status": KEPT, "file": str(self.result)}  # the folder may have moved
-        return {**record, **here} if same else None
+        return {**self.empty_row(), **record, **here} if same else None
 
 
 def make_tasks(queries: Sequence[Path], folder: Path, **shared: Any) -> list[Task]:

@@ -1,22 +1,48 @@
-"""Look up the label summaries that a model carries, for label transfer without cells."""
+"""Look up what a model says of its labels, for label transfer without cells: summaries, or scANVI's classifier."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scarches_plus import _arguments as check
 from scarches_plus.tl._provenance._embedding_record import embedding_space
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
+    from numpy.typing import NDArray
 
+    from scarches_plus.model import SCANVI
     from scarches_plus.train import LatentSummary
 
 
-def summaries_for(adata: AnnData, model: Any, labels_key: Sequence[str], key: str) -> dict[str, LatentSummary]:
-    """Return the summaries of some labels.
+@dataclass(frozen=True)
+class Classifier:
+    """scANVI's classifier in the place of a summary of labels, for models that carry none."""
+
+    model: SCANVI
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels that it tells apart."""
+        return self.model.classes
+
+    @property
+    def space(self) -> str:
+        """Latent space that it is of."""
+        return self.model.state.space
+
+    def probabilities(self, latent: NDArray[Any]) -> NDArray[Any]:
+        """Return the probabilities of the labels, shape ``(n_cells, n_labels)``."""
+        return self.model.predict_embedding(latent)
+
+
+def summaries_for(
+    adata: AnnData, model: Any, labels_key: Sequence[str], key: str
+) -> dict[str, LatentSummary | Classifier]:
+    """Return the summaries of some labels, or scANVI's classifier where there is none of the labels it trained on.
 
     Parameters
     ----------
@@ -47,7 +73,10 @@ def summaries_for(adata: AnnData, model: Any, labels_key: Sequence[str], key: st
             f"{check.shown(model)}"
         )
         raise TypeError(message)
-    summaries, space = model.state.summaries, embedding_space(adata, key)
+    summaries: dict[str, LatentSummary | Classifier] = dict(model.state.summaries)
+    if isinstance(model, SCANVI) and model.spec.labels_key is not None:
+        summaries.setdefault(model.spec.labels_key, Classifier(model))
+    space = embedding_space(adata, key)
     for name in labels_key:
         if name not in summaries:
             message = (
@@ -64,3 +93,8 @@ def summaries_for(adata: AnnData, model: Any, labels_key: Sequence[str], key: st
             )
             raise ValueError(message)
     return {name: summaries[name] for name in labels_key}
+
+
+def described_labels(summaries: Mapping[str, LatentSummary | Classifier], key: str) -> str:
+    """Return what labels are found by."""
+    return "the model's classifier" if isinstance(summaries[key], Classifier) else f"the model's summary {key!r}"
