@@ -29,11 +29,27 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
     adata = _cell_files.read_cells(
         path, transpose=reading.transpose, modality=reading.modality, keep_modalities=keep_modalities
     )
+    return _read(adata, path, reading)
+
+
+def _read(adata: Any, path: Path, reading: Reading) -> Any:
+    """Note a file that was read, and add columns of a table."""
     files_read.append(path)
     if reading.columns is not None:
         _cell_files.add_columns(adata, reading.columns)
         files_read.append(reading.columns)
     return adata
+
+
+def read_embeddings(path: Path, reading: Reading = AS_IT_IS) -> Any:
+    """Read cells without their counts, which stay where they lie; files that cannot be left on disk are read whole."""
+    if reading.transpose or reading.modality is not None:
+        return read_cells(path, reading)
+    try:
+        adata = _cell_files.open_cells(path)
+    except (OSError, ValueError):  # another format, or damaged: the reader says what is wrong
+        return read_cells(path, reading)
+    return _read(adata, path, reading)
 
 
 def open_store(path: Path) -> Any:
