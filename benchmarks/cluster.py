@@ -8,7 +8,8 @@
 building its graph from the same sparse matrix, and without. Marker genes: 2,000 genes, 12 groups, all cells; scanpy's
 time is of normalisation and test.
 
-``--million``: 70 types of very unequal size, two species, 20 tissues, single precision. Leiden is the function that
+``--million``: 70 types of very unequal size, two species, 20 tissues, single precision. ``--apart`` is the spread of
+the types' centres in each dimension, that of a type being 1. Leiden is the function that
 ``sc.tl.leiden(flavor="igraph", n_iterations=2)`` calls, on the same graph, which is handed over as arrays: scanpy makes
 a Python object of every edge. Each line has CPU seconds, seconds, and the peak of the process until then.
 """
@@ -108,11 +109,11 @@ def genes(n, rng):
     print(f"ours / scanpy, all cells            {median(a / b for a, b in zip(ours, theirs, strict=True)):8.2f}")
 
 
-def atlas(n, rng):
+def atlas(n, apart, rng):
     """Return simulated latent cells of many types, of which a tenth is in one species only."""
     n_types = 70
     types = rng.choice(n_types, n, p=rng.dirichlet(np.full(n_types, 1.0)))
-    centers = 0.8 * rng.normal(size=(n_types, DIMENSIONS))
+    centers = apart * rng.normal(size=(n_types, DIMENSIONS))
     z = rng.normal(size=(n, DIMENSIONS)).astype(np.float32)
     z += centers[types]
     species = np.where(types % 10, rng.integers(0, 2, n), 0)
@@ -138,8 +139,8 @@ def measured(what, function, *args, **kwargs):
     return result
 
 
-def million(n):
-    adata = measured("simulated cells, imports", atlas, n, np.random.default_rng(0))
+def million(n, apart):
+    adata = measured("simulated cells, imports", atlas, n, apart, np.random.default_rng(0))
     truth = adata.obs["type"].cat.codes.to_numpy()
     neighbors = measured("nearest neighbours", nearest_within, adata.obsm["X_scarches"], K)
     graph = measured("symmetric graph", symmetric_graph, neighbors.indices)
@@ -178,9 +179,10 @@ def main() -> None:
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--million", action="store_true")
     parser.add_argument("--cells", type=float, default=1e6)
+    parser.add_argument("--apart", type=float, default=1.2)
     options = parser.parse_args()
     if options.million:
-        million(int(options.cells))
+        million(int(options.cells), options.apart)
         return
     n = 100_000 if options.large else 10_000
     print(f"{n:,} cells, {DIMENSIONS} dimensions, {TYPES} types, k = {K}; {RUNS} runs, alternating")

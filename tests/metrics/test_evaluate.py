@@ -367,7 +367,12 @@ def by_donor(adata):
     some = adata.copy()
     donors = some.obs["batch"].astype(str) + "-" + pd.Series(np.arange(N) % 2, some.obs_names).astype(str)
     some.obs["donor"] = donors.where(np.arange(N) >= 6)
-    options = {"labels_key": "cell_type", "reference_mask": "is_reference", "scores": [*DRAWABLE, "kBET"], "progress": False}
+    options = {
+        "labels_key": "cell_type",
+        "reference_mask": "is_reference",
+        "scores": [*DRAWABLE, "kBET"],
+        "progress": False,
+    }
     reports = {
         key: sp.metrics.evaluate(some, ["good", "apart"], "batch", sample_key=key, **options)
         for key in ("donor", "batch")
@@ -465,6 +470,7 @@ def spoil_counts(path):
 
 
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+@pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning")
 def test_counts_on_disk_are_not_read(adata, tmp_path, suffix):
     counts = csr_matrix(np.random.default_rng(0).poisson(1.0, size=(N, 50)).astype(np.float32))
     some, path = AnnData(counts, adata.obs, obsm=dict(adata.obsm)), tmp_path / f"cells.{suffix}"

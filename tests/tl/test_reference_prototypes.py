@@ -257,9 +257,9 @@ def test_what_reads_counts_says_that_prototypes_have_none():
         "rank_genes": lambda: sp.tl.rank_genes(small, "cell_type"),
     }
     for name, verb in verbs.items():
-        with pytest.raises(KeyError, match="prototypes.*no counts: pass the cells that they stand for"):
+        with pytest.raises(KeyError, match=r"prototypes.*no counts: pass the cells that they stand for"):
             pytest.fail(f"{name} took prototypes: {verb()}")
-    with pytest.raises(ValueError, match="no genes.*: pass its cells with counts, or its summary"):
+    with pytest.raises(ValueError, match=r"no genes.*: pass its cells with counts, or its summary"):
         sp.tl.detect_novel(query, small, labels_key="cell_type", batch_key="batch")
 
 
@@ -269,6 +269,6 @@ def test_joined_with_cells_they_stay_prototypes():
     small = sp.tl.reference_prototypes(cells, "type", "batch")
     joint = sp.tl.joint_embedding(small, cells)
     assert joint.obs["mapping_role"].value_counts().to_dict() == {"query": 600, "reference": small.n_obs}
-    with pytest.raises(ValueError, match="as after joining prototypes with cells"):
+    with pytest.raises(KeyError, match="as after joining prototypes with cells"):
         sp.tl.transfer_labels(cells, joint, "type")
     assert not sp.tl.joint_embedding(cells, cells).uns["scarches_plus"].get("prototypes")
