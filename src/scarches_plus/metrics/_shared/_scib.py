@@ -70,7 +70,7 @@ def principal_component_regression(before: NDArray, after: NDArray, batches: NDA
         return float(scib.pcr_comparison(before, after, batches, categorical=True))
 
 
-def _ilisi(neighbors: Neighbors, codes: NDArray) -> NDArray[np.float32]:
+def _ilisi(neighbors: Neighbors, codes: NDArray) -> NDArray[np.floating]:
     """Return what scib-metrics' ``ilisi_knn`` takes the median of, in bounded memory.
 
     Its ``clisi_knn`` is 1 minus that of labels.
@@ -91,7 +91,7 @@ def _ilisi(neighbors: Neighbors, codes: NDArray) -> NDArray[np.float32]:
             n_labels=n_codes,
             perplexity=around.n_neighbors // 3,
         )
-    return (1 / simpson - 1) / (n_codes - 1)  # type: ignore[no-any-return]
+    return (1 / simpson - 1) / (n_codes - 1)
 
 
 def _with_self(neighbors: Neighbors, k: int, rows: slice = slice(None)) -> Any:
