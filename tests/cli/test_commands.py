@@ -72,8 +72,8 @@ def test_prototypes_label_in_the_place_of_cells(folder, tmp_path, capsys):
     run("joint", mapped, "--reference", small, "--out", joint, epochs=False)
     with pytest.raises(ValueError, match=r"holds prototypes.*on the command line: report"):
         run("evaluate", joint, "--batch-key", "batch", "--out", tmp_path / "scores", epochs=False)
+    words = ["annotate", mapped, "--reference", small, "--labels-key", "cell_type", "--out", tmp_path / "a.h5ad"]
     with pytest.raises(ValueError, match=r"holds no counts.*pass the file that it was made of"):
-        words = ["annotate", mapped, "--reference", small, "--labels-key", "cell_type", "--out", tmp_path / "a.h5ad"]
         run(*words, epochs=False)
     with pytest.raises(KeyError, match="cel_type"):
         run("prototypes", folder / "model", "--labels-key", "cel_type", *columns[2:], "--out", small, epochs=False)
