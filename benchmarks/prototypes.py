@@ -2,6 +2,7 @@
 
     python benchmarks/prototypes.py --data-dir data           # real sets, by a model of 60 epochs
     python benchmarks/prototypes.py --cells 1e5 1e6 1e7       # simulated latent means, 20 dimensions, 60 types
+    python benchmarks/prototypes.py --cells 1e5 --scores      # what sp.metrics.evaluate would say of prototypes
 
 Accuracy and expected calibration error of the labels of cells of known types; CPU seconds to make prototypes and to
 vote, the search for neighbours included.
@@ -84,6 +85,20 @@ def compare(name: str, cells: anndata.AnnData, query: anndata.AnnData, most: int
         print(f"    {kind:10} accuracy {right.mean():.4f}, calibration error {error:.3f}, {took:.1f} CPU s", flush=True)
 
 
+def as_if_cells(name: str, cells: anndata.AnnData, most: int) -> None:
+    """Compare scores of prototypes, taken for cells, with those of the cells and of as many of them."""
+    small = sp.tl.reference_prototypes(cells, "type", "batch", n_prototypes=most)
+    small = small[small.obs["batch"].notna()].copy()
+    small.uns.clear()  # evaluate refuses what says that it is prototypes
+    some = cells[np.sort(np.random.default_rng(0).choice(cells.n_obs, small.n_obs, replace=False))].copy()
+    scores = {
+        kind: sp.metrics.evaluate(one, LATENT, "batch", labels_key="type", progress=False).scores.set_index("score")
+        for kind, one in {"cells": cells, "prototypes": small, "drawn": some}.items()
+    }
+    print(f"{name}: {small.n_obs} prototypes, and as many drawn cells, of {cells.n_obs}")
+    print(pd.DataFrame({kind: one["value"] for kind, one in scores.items()}).round(3).to_string())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path)
@@ -91,13 +106,16 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", type=float, default=[])
     parser.add_argument("--prototypes", type=int, default=50_000)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--scores", action="store_true")
     options = parser.parse_args()
     quiet()
     for seed in options.seeds:
         for n_cells in options.cells:
-            compare(
-                f"simulated, seed {seed}", *simulated(int(n_cells), np.random.default_rng(seed)), options.prototypes
-            )
+            cells, query = simulated(int(n_cells), np.random.default_rng(seed))
+            if options.scores:
+                as_if_cells(f"simulated, seed {seed}", cells, options.prototypes)
+            else:
+                compare(f"simulated, seed {seed}", cells, query, options.prototypes)
         for name in options.only if options.data_dir else []:
             compare(f"{name}, seed {seed}", *real(*REAL[name], options.data_dir, seed), options.prototypes)
 

@@ -69,6 +69,13 @@ def test_prototypes_label_in_the_place_of_cells(folder, tmp_path, capsys):
     again = sp.tl.transfer_labels(anndata.read_h5ad(mapped), found, "cell_type", copy=True)
     assert cells_of_query.obs["cell_type_pred"].tolist() == again.obs["cell_type_pred"].tolist()
     assert set(cells_of_query.obs["cell_type_pred"]) - {"Unknown"}
+    joint = tmp_path / "joint.h5ad"
+    run("joint", mapped, "--reference", small, "--out", joint, epochs=False)
+    with pytest.raises(ValueError, match=r"holds prototypes.*on the command line: report"):
+        run("evaluate", joint, "--batch-key", "batch", "--out", tmp_path / "scores", epochs=False)
+    words = ["annotate", mapped, "--reference", small, "--labels-key", "cell_type", "--out", tmp_path / "a.h5ad"]
+    with pytest.raises(ValueError, match=r"holds no counts.*pass the file that it was made of"):
+        run(*words, epochs=False)
     with pytest.raises(KeyError, match="cel_type"):
         run("prototypes", folder / "model", "--labels-key", "cel_type", *columns[2:], "--out", small, epochs=False)
 
@@ -667,7 +674,8 @@ def test_novel_by_a_bundle(tmp_path, capsys):
     assert (anndata.read_h5ad(tmp_path / "none.h5ad").obs["novel_state"] == "not judged").all()
 
 
-def test_evaluate(folder, tmp_path):
+def test_evaluate(folder, tmp_path, around):
+    around("cells are read", lambda *_, **__: pytest.fail("counts were read"))
     adata = anndata.read_h5ad(folder / "ref.h5ad")
     adata.obsm["counts"] = np.log1p(adata.X.toarray())
     adata.obs["is_reference"] = adata.obs["batch"] == "batch0"
@@ -684,13 +692,13 @@ def test_evaluate(folder, tmp_path):
         sp.metrics.batch_entropy(adata.obsm["counts"], adata.obs["batch"], normalize=True).mean()
     )
     assert 0 <= scores["label accuracy"] <= 1
-    options = ["--embeddings", "counts", "--batch-key", "batch", "--out", tmp_path / "mixing"]
+    options = ["--embeddings", "counts", "--batch-key", "batch", "--sample-key", "batch", "--out", tmp_path / "mixing"]
     run("evaluate", tmp_path / "cells.h5ad", *options, epochs=False)
+    samples = pd.read_csv(tmp_path / "mixing" / "samples.csv")
+    assert samples.loc[samples["score"] == "EBM", "sample"].tolist() == sorted(adata.obs["batch"].unique())
     assert {path.name for path in (tmp_path / "mixing").iterdir()} == {
-        "scores.csv",
-        "evaluation.html",
-        "evaluation.png",
-    }
+        "scores.csv", "samples.csv", "evaluation.html", "evaluation.png",
+    }  # fmt: skip
 
 
 def test_demo(tmp_path, capsys):

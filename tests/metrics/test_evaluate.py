@@ -1,5 +1,6 @@
 """The report: every score is the function of its name, on one graph, and a collapsed embedding scores badly."""
 
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -355,3 +356,138 @@ def test_draws_need_cells(adata):
         sp.metrics.evaluate(adata, "good", "batch", n_cells=100, n_draws=4)
     with pytest.raises(ValueError, match="n_draws=3 draws need a number of cells each: give n_cells, such as 100"):
         sp.metrics.evaluate(adata, "good", "batch", n_draws=3)
+
+
+CELLWISE = ["EBM", "iLISI", "kBET", "cLISI", "label purity", "KNI", "RbNI", "label accuracy"]
+
+
+@pytest.fixture(scope="module")
+def by_donor(adata):
+    """Two donors of each batch and some cells of none; a report by donor, and one by batch."""
+    some = adata.copy()
+    donors = some.obs["batch"].astype(str) + "-" + pd.Series(np.arange(N) % 2, some.obs_names).astype(str)
+    some.obs["donor"] = donors.where(np.arange(N) >= 6)
+    options = {
+        "labels_key": "cell_type",
+        "reference_mask": "is_reference",
+        "scores": [*DRAWABLE, "kBET"],
+        "progress": False,
+    }
+    reports = {
+        key: sp.metrics.evaluate(some, ["good", "apart"], "batch", sample_key=key, **options)
+        for key in ("donor", "batch")
+    }
+    return some, reports
+
+
+def of_sample(report, score, embedding="apart"):
+    rows = report.per_sample[(report.per_sample["embedding"] == embedding) & (report.per_sample["score"] == score)]
+    return rows.set_index("sample")
+
+
+def test_scores_of_samples_are_averages_over_their_cells(by_donor):
+    """Against the values of each cell, as functions of this package and of scib-metrics have them."""
+    some, reports = by_donor
+    z, batches, labels, donors = some.obsm["apart"], *(some.obs[key] for key in ("batch", "cell_type", "donor"))
+    around = NearestNeighbors(n_neighbors=30).fit(z).kneighbors(return_distance=False)
+    kinds = labels.to_numpy()
+    expected = {
+        "EBM": pd.Series(sp.metrics.batch_entropy(z, batches, k=15, normalize=True)).groupby(donors.to_numpy()).mean(),
+        "label purity": pd.Series((kinds[around] == kinds[:, None]).mean(axis=1))
+        .groupby([donors.to_numpy(), kinds]).mean().groupby(level=0).mean(),
+    }  # fmt: skip
+    for score, values in expected.items():
+        found = of_sample(reports["donor"], score)
+        assert list(found.index) == ["b0-0", "b0-1", "b1-0", "b1-1"]
+        np.testing.assert_allclose(found["value"], values, atol=1e-9)
+        assert found["n_cells"].to_dict() == donors.value_counts().to_dict()
+    for score, function in (("KNI", sp.metrics.kni), ("RbNI", sp.metrics.rbni)):
+        table = function(z, batches, labels).per_batch
+        pd.testing.assert_series_equal(of_sample(reports["batch"], score)["value"], table["score"], check_names=False)
+    p_values = scib_metrics.kbet(neighbors_with_self(z, 50), pd.factorize(batches, sort=True)[0])[2]
+    accepted = pd.Series(np.asarray(p_values) >= 0.05).groupby(batches.to_numpy()).mean()
+    np.testing.assert_allclose(of_sample(reports["batch"], "kBET")["value"], accepted, atol=2e-3)
+
+
+def test_samples_of_the_query_alone_have_an_accuracy(by_donor, full):
+    some, reports = by_donor
+    found = of_sample(reports["donor"], "label accuracy")
+    assert list(found.index) == ["b1-0", "b1-1"]  # batch b0 is the reference
+    known = (some.obs["cell_type"] != "t3") & (some.obs["batch"] == "b1")
+    assert found["n_cells"].to_dict() == some.obs["donor"][known].value_counts().to_dict()
+    whole = of_sample(reports["batch"], "label accuracy")
+    assert whole.loc["b1", "value"] == pytest.approx(value(full, "apart", "label accuracy"))
+
+
+def test_samples_of_all_cells_have_the_score_of_all(adata):
+    one = adata.copy()
+    one.obs["run"] = "same"
+    options = {"labels_key": "cell_type", "reference_mask": "is_reference", "sample_key": "run", "progress": False}
+    report = sp.metrics.evaluate(one, "apart", "batch", scores=[*DRAWABLE, "kBET", "k-means"], **options)
+    table = report.by_sample()
+    assert table.loc[("apart", "same"), "n_cells"] == N
+    assert set(table.columns) == {"n_cells", *CELLWISE}
+    for score in CELLWISE:
+        assert table.loc[("apart", "same"), score] == pytest.approx(value(report, "apart", score), abs=1e-6), score
+
+
+def test_samples_over_draws_and_on_the_page(by_donor, tmp_path):
+    some, _ = by_donor
+    options = {"labels_key": "cell_type", "sample_key": "donor", "progress": False, "scores": ["EBM", "KNI"]}
+    report = sp.metrics.evaluate(some, ["good", "apart"], "batch", n_cells=100, n_draws=3, **options)
+    found = of_sample(report, "EBM", "good")
+    assert (found["n_draws"] == 3).all()
+    assert (found["low"] <= found["value"]).all()
+    assert (found["value"] <= found["high"]).all()
+    assert found["n_cells"].sum() < 110
+    assert list(report.by_sample().index[:2]) == [("good", "b0-0"), ("good", "b0-1")]
+    report.to_html(tmp_path / "page.html")
+    assert "By sample" in (tmp_path / "page.html").read_text()
+    without = sp.metrics.evaluate(some, "good", "batch", scores=["EBM"], progress=False)
+    assert without.per_sample.empty
+    assert without.by_sample().empty
+
+
+def test_a_column_without_samples_is_refused(adata):
+    some = adata.copy()
+    some.obs["donor"] = np.nan
+    with pytest.raises(ValueError, match=r"adata.obs\['donor'\] names no sample"):
+        sp.metrics.evaluate(some, "good", "batch", sample_key="donor")
+
+
+def spoil_counts(path):
+    """Overwrite the packed counts of a file, so that nobody can read them."""
+    if path.suffix == ".zarr":
+        for chunk in (path / "X" / "data").rglob("*"):
+            if chunk.is_file() and chunk.name not in {"zarr.json", ".zarray", ".zattrs"}:
+                chunk.write_bytes(b"no counts")
+        return
+    with h5py.File(path) as file:
+        chunk = file["X/data"].id.get_chunk_info(0)
+    with path.open("r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(bytes(chunk.size))
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+@pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning")
+def test_counts_on_disk_are_not_read(adata, tmp_path, suffix):
+    counts = csr_matrix(np.random.default_rng(0).poisson(1.0, size=(N, 50)).astype(np.float32))
+    some, path = AnnData(counts, adata.obs, obsm=dict(adata.obsm)), tmp_path / f"cells.{suffix}"
+    some.write_h5ad(path, compression="gzip") if suffix == "h5ad" else some.write_zarr(path)
+    opened = sp.pp.open_cells(path)
+    spoil_counts(path)
+    with pytest.raises((OSError, ValueError, RuntimeError)):
+        opened.X[:2]
+    options = {"labels_key": "cell_type", "scores": ["EBM", "KNI"], "n_cells": 100, "n_draws": 2, "progress": False}
+    of_disk, of_memory = (sp.metrics.evaluate(cells, "apart", "batch", **options) for cells in (opened, adata))
+    pd.testing.assert_series_equal(of_disk.scores["value"], of_memory.scores["value"])
+
+
+def test_prototypes_are_refused(adata):
+    cells = AnnData(obs=adata.obs, obsm={"X_scarches": adata.obsm["good"]})
+    small = sp.tl.reference_prototypes(cells, "cell_type", "batch")
+    joint = sp.tl.joint_embedding(small, cells)
+    for given in (small, joint):
+        with pytest.raises(ValueError, match=r"adata holds prototypes.*score the cells.*label_transfer_report"):
+            sp.metrics.evaluate(given, "X_scarches", "batch", labels_key="cell_type")

@@ -421,3 +421,20 @@ def test_the_interval_is_wilsons_for_what_the_population_adds():
     drawn = kni(*data, k=15, n_scored=200, rng=0)
     expected = binomtest(round(drawn.score * 400), 400).proportion_ci(0.95, method="wilson")
     assert drawn.interval == pytest.approx((expected.low, expected.high))
+
+
+def test_cells_that_count():
+    """By row, unlabelled and undrawn cells left out; their mean by batch is the table by batch."""
+    embedding, batches, labels = example()
+    labels = labels.astype(object)
+    labels[::7] = None
+    counts = np.isin(np.arange(len(labels)), kni(embedding, batches, labels, k=10).per_cell.index)
+    np.testing.assert_array_equal(counts, pd.notna(labels))
+    known = ~pd.isna(labels)
+    hits, _, _ = naive(embedding[known], batches[known], labels[known], 10, lambda n_other, n: n - n_other < 0.8 * n)
+    np.testing.assert_array_equal(kni(embedding, batches, labels, k=10).per_cell, hits)
+    drawn = kni(embedding, batches, labels, k=10, n_scored=40, rng=0)
+    assert len(drawn.per_cell) == 40
+    np.testing.assert_array_equal(drawn.per_cell, pd.Series(hits, np.flatnonzero(known))[drawn.per_cell.index])
+    table = drawn.per_cell.groupby(batches[drawn.per_cell.index]).mean()
+    pd.testing.assert_series_equal(drawn.per_batch["score"], table, check_names=False)

@@ -242,3 +242,33 @@ def test_a_column_of_the_result_is_not_overwritten():
         sp.tl.reference_prototypes(adata, "type", "nothing")
     with pytest.raises(KeyError, match="X_pca"):
         sp.tl.reference_prototypes(adata, "type", "batch", use_rep="X_pca")
+
+
+def test_what_reads_counts_says_that_prototypes_have_none():
+    adata = sp.datasets.simulate(600, 100, 3, n_batches=2)
+    adata.obsm[LATENT] = cells_of([[200, 200], [200, 0]]).obsm[LATENT]
+    small = sp.tl.reference_prototypes(adata, "cell_type", "batch")
+    query = adata[:100].copy()
+    verbs = {
+        "annotate": lambda: sp.tl.annotate(query, small, "cell_type"),
+        "label_profiles": lambda: sp.tl.label_profiles(small, "cell_type", "batch"),
+        "expression_classifier": lambda: sp.tl.expression_classifier(small, "cell_type"),
+        "reference_summary": lambda: sp.tl.reference_summary(small, "cell_type", "batch"),
+        "rank_genes": lambda: sp.tl.rank_genes(small, "cell_type"),
+    }
+    for name, verb in verbs.items():
+        with pytest.raises(KeyError, match=r"prototypes.*no counts: pass the cells that they stand for"):
+            pytest.fail(f"{name} took prototypes: {verb()}")
+    with pytest.raises(ValueError, match=r"no genes.*: pass its cells with counts, or its summary"):
+        sp.tl.detect_novel(query, small, labels_key="cell_type", batch_key="batch")
+
+
+def test_joined_with_cells_they_stay_prototypes():
+    """To be drawn; what takes each row for a cell, or for a prototype, refuses both together."""
+    cells = cells_of([[200, 100], [100, 200]])
+    small = sp.tl.reference_prototypes(cells, "type", "batch")
+    joint = sp.tl.joint_embedding(small, cells)
+    assert joint.obs["mapping_role"].value_counts().to_dict() == {"query": 600, "reference": small.n_obs}
+    with pytest.raises(KeyError, match="as after joining prototypes with cells"):
+        sp.tl.transfer_labels(cells, joint, "type")
+    assert not sp.tl.joint_embedding(cells, cells).uns["scarches_plus"].get("prototypes")

@@ -14,6 +14,7 @@ from scipy import sparse
 from ._matrices import in_memory, is_in_memory, require_sound
 from ._measured import read_record, write_record
 from ._on_disk import CountsOnDisk, read_rows
+from ._prototypes import are_prototypes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +164,13 @@ def _stored_matrix(adata: AnnData, layer: str | None) -> Any:
         )
         raise KeyError(message)
     matrix = adata.X if layer is None else adata.layers[layer]
+    if matrix is None and are_prototypes(adata):
+        message = (
+            "these are prototypes, which are means in the latent space and have no counts: pass the cells that they "
+            "stand for, or, to find labels and novel cells, a summary of these (sp.tl.reference_summary); labels by "
+            "latent space need no counts (sp.tl.transfer_labels)"
+        )
+        raise KeyError(message)
     if matrix is None:
         message = "adata.X is empty; name the layer that holds raw counts with `layer=`"
         raise KeyError(message)

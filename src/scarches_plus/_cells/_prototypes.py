@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def are_prototypes(adata: AnnData) -> bool:
-    """Return whether rows are prototypes (:func:`scarches_plus.tl.reference_prototypes`), not cells."""
+    """Return whether rows, or some, are prototypes (:func:`scarches_plus.tl.reference_prototypes`), not cells."""
     return bool(adata.uns.get(_keys.UNS, {}).get(_keys.PROTOTYPES))
 
 

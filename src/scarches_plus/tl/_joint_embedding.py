@@ -10,7 +10,7 @@ import pandas as pd
 
 from scarches_plus import _arguments as check
 from scarches_plus import _keys
-from scarches_plus._cells import column_repeated, counts_layer, counts_of, is_mudata, name_of, names_of
+from scarches_plus._cells import are_prototypes, column_repeated, counts_layer, counts_of, is_mudata, name_of, names_of
 from scarches_plus._logging import logger
 from scarches_plus.pp import kinds_of
 
@@ -29,7 +29,8 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
     Parameters
     ----------
     reference, query
-        Cells with embeddings in the same latent space; of MuData the modality of genes is taken. Not changed, and read
+        Cells with embeddings in the same latent space, or prototypes (:func:`reference_prototypes`), to be drawn: what
+        counts each row as a cell refuses the result. Of MuData the modality of genes is taken. Not changed, and read
         into memory if they lie on disk.
     use_rep
         ``obsm`` slot of the embedding.
@@ -105,6 +106,8 @@ def joint_embedding(reference: AnnData, query: AnnData, *, use_rep: str = _keys.
         "; cells that are named alike have their role in their names" if repeated else "",
     )  # fmt: skip
     joint.uns[_keys.UNS] = {_keys.JOINT: record}
+    if any(are_prototypes(cells) for cells in roles.values()):
+        joint.uns[_keys.UNS][_keys.PROTOTYPES] = True
     space = embedding_space(reference, use_rep)
     if space is not None:
         joint.uns[_keys.UNS][_keys.EMBEDDINGS] = {use_rep: {"space": space}}

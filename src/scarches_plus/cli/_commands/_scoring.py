@@ -10,7 +10,13 @@ from scarches_plus._arguments import at_home
 from scarches_plus._files import write_file
 from scarches_plus._text import for_csv
 from scarches_plus.cli._app import AS_IT_IS, Count, Jobs, Reading, Unlabelled, Words
-from scarches_plus.cli._files._inputs import read_cells, read_hierarchy, require_columns, require_different
+from scarches_plus.cli._files._inputs import (
+    read_cells,
+    read_embeddings,
+    read_hierarchy,
+    require_columns,
+    require_different,
+)
 from scarches_plus.cli._files._models import names_a_model, open_model, read_map, read_reference
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, write_cells
 from scarches_plus.cli._steps import console, write_report
@@ -92,6 +98,7 @@ def evaluate(
     embeddings: Words = ("X_scarches",),
     batch_key: str,
     labels_key: str | None = None,
+    sample_key: str | None = None,
     reference_key: str | None = None,
     unlabelled: Unlabelled = None,
     full: bool = False,
@@ -102,8 +109,8 @@ def evaluate(
 ) -> None:
     """Score embeddings: mixing of batches, conservation of biology, types of one batch, mapping.
 
-    Writes scores.csv (one row per embedding and score), labels.csv (per type, if there are labels), evaluation.html and
-    evaluation.png.
+    Writes scores.csv (one row per embedding and score), labels.csv (per type, if there are labels), samples.csv (per
+    sample, if these are named), evaluation.html and evaluation.png. Counts of .h5ad and .zarr are not read.
 
     Parameters
     ----------
@@ -115,6 +122,8 @@ def evaluate(
         Column of batches.
     labels_key
         Column of cell types.
+    sample_key
+        Column of samples, such as donors, each of which is scored, too.
     reference_key
         Column that says which cells are the reference, for scores of mapping: booleans, or reference and query as in
         mapping_role, which the command joint writes and which is taken if none is named.
@@ -131,10 +140,14 @@ def evaluate(
         Folder for the results.
     """
     require_different(batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
-    names = ("scores.csv", *(["labels.csv"] if labels_key else []), "evaluation.html", "evaluation.png")
+    require_different(labels_key=labels_key, sample_key=sample_key)
+    tables = {"labels.csv": labels_key, "samples.csv": sample_key}
+    names = ("scores.csv", *filter(tables.get, tables), "evaluation.html", "evaluation.png")
     out = output_files(out, names, {"the file of cells": cells, "--columns": reading.columns})
-    adata = read_cells(cells, reading)
-    require_columns(adata, cells, batch_key=batch_key, labels_key=labels_key, reference_key=reference_key)
+    adata = read_embeddings(cells, reading)
+    require_columns(
+        adata, cells, batch_key=batch_key, labels_key=labels_key, sample_key=sample_key, reference_key=reference_key
+    )
     if adata.obs[batch_key].nunique() == 1:
         message = (
             f"all cells of {cells} are of one batch, and there is nothing to mix: put query and reference into one "
@@ -149,6 +162,7 @@ def evaluate(
             list(embeddings),
             batch_key,
             labels_key=labels_key,
+            sample_key=sample_key,
             reference_mask=_reference_mask(adata, reference_key),
             unlabelled=unlabelled,
             scores="full" if full else "cheap",
@@ -161,6 +175,8 @@ def evaluate(
     write_file(out / "scores.csv", lambda file: for_csv(scored.scores).to_csv(file, index=False))
     if len(scored.per_label):
         write_file(out / "labels.csv", lambda file: for_csv(scored.per_label).to_csv(file, index=False))
+    if sample_key:
+        write_file(out / "samples.csv", lambda file: for_csv(scored.per_sample).to_csv(file, index=False))
     write_file(out / "evaluation.html", scored.to_html)
     figure = pl.report(scored)[0].figure
     write_file(out / "evaluation.png", lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))

@@ -29,6 +29,11 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
     adata = _cell_files.read_cells(
         path, transpose=reading.transpose, modality=reading.modality, keep_modalities=keep_modalities
     )
+    return _read(adata, path, reading)
+
+
+def _read(adata: Any, path: Path, reading: Reading) -> Any:
+    """Note a file that was read, and add columns of a table."""
     files_read.append(path)
     if reading.columns is not None:
         _cell_files.add_columns(adata, reading.columns)
@@ -36,9 +41,20 @@ def read_cells(path: Path, reading: Reading = AS_IT_IS, *, keep_modalities: bool
     return adata
 
 
-def open_store(path: Path, *kinds: str) -> Any:
-    """Open a .zarr folder, or a file of another kind that is named, with its counts left on disk; else ``None``."""
-    if _cell_files.kind_of(path) not in {"zarr", *kinds}:
+def read_embeddings(path: Path, reading: Reading = AS_IT_IS) -> Any:
+    """Read cells without their counts, which stay where they lie; files that cannot be left on disk are read whole."""
+    if reading.transpose or reading.modality is not None:
+        return read_cells(path, reading)
+    try:
+        adata = _cell_files.open_cells(path)
+    except (OSError, ValueError):  # another format, or damaged: the reader says what is wrong
+        return read_cells(path, reading)
+    return _read(adata, path, reading)
+
+
+def open_store(path: Path) -> Any:
+    """Open a .zarr folder with its counts left on disk; ``None`` for a file of another kind."""
+    if _cell_files.kind_of(path) != "zarr":
         return None
     adata = _cell_files.open_cells(path)
     files_read.append(path)

@@ -14,7 +14,7 @@ from scarches_plus.bundle import BUNDLE, MODEL_FILE, layout_at
 from scarches_plus.cli._terminal import files_read
 from scarches_plus.hub import BundleError, import_reference, load_reference, load_summary, local_path
 
-from ._inputs import open_store, read_cells
+from ._inputs import read_cells, read_embeddings
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,8 +68,7 @@ def read_reference(
     """
     path = _model_path(what, with_cells=True)
     if path is None:
-        opened = None if counts else open_store(Path(what), "h5ad")
-        return read_cells(Path(what), keep_modalities=keep_modalities) if opened is None else opened
+        return read_cells(Path(what), keep_modalities=keep_modalities) if counts else read_embeddings(Path(what))
     if (path / REFERENCE).is_file():
         return read_cells(path / REFERENCE, keep_modalities=keep_modalities)
     files_read.append(path)

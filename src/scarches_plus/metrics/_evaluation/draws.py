@@ -11,10 +11,14 @@ from scipy.stats import t
 from scarches_plus.metrics._shared._scored_cells import stratified_draw
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 #: Cells up to which all are scored unless told otherwise; of more, so many are drawn, so many times.
 ALL_CELLS, DRAWN_CELLS, DRAWS = 500_000, 100_000, 3
+_OF_SCORES = ("embedding", "kind", "score")
+_OVER_DRAWS = {"value": "mean", "chance": "mean", "n_cells": "min", "seconds": "sum"}
 _OF_LABELS = {"n_cells": "sum", "n_batches": "max", "expected": "max"}  # "mixed" is above "apart"
 
 
@@ -48,15 +52,21 @@ def draws(
     return [np.sort(drawn[draw::n_draws]) for draw in range(n_draws)]
 
 
-def mean_of_scores(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return one row for each embedding and score: the mean over draws, and its interval of 95 % by Student's t."""
+def mean_of_scores(rows: list[dict[str, Any]], of: Sequence[str] = _OF_SCORES) -> pd.DataFrame:
+    """Return one row for each score of each embedding: the mean over draws, and its interval of 95 % by Student's t.
+
+    Parameters
+    ----------
+    rows
+        Scores of each draw.
+    of
+        Columns that say what a score is of.
+    """
     table = pd.DataFrame(rows)
     if table.empty:
         return table
-    groups = table.groupby(["embedding", "kind", "score"], sort=False)
-    means = groups.agg(
-        value=("value", "mean"), chance=("chance", "mean"), n_cells=("n_cells", "min"), seconds=("seconds", "sum")
-    )
+    groups = table.groupby(list(of), sort=False)
+    means = groups.agg({column: how for column, how in _OVER_DRAWS.items() if column in table})
     n = groups["value"].count()
     half = t.ppf(0.975, n - 1) * groups["value"].std() / np.sqrt(n)
     means.insert(1, "low", (means["value"] - half).clip(lower=0))

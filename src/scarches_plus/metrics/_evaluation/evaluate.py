@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from scarches_plus import _arguments as check
-from scarches_plus._cells import column_of, names_of, without_label
+from scarches_plus._cells import column_of, missing, names_of, refuse_prototypes, without_label
 from scarches_plus._logging import logger
 from scarches_plus._neighbors import coordinates
 from scarches_plus._progress import progress_bar
 from scarches_plus._text import for_line
+from scarches_plus.metrics._shared._cell_scores import CELL_SCORES, scores_of_samples
 from scarches_plus.metrics._shared._checks import coded_batches
 from scarches_plus.metrics._shared._scored_cells import ScoredCells
 from scarches_plus.metrics._shared._scores import by_chance, scored
@@ -48,6 +49,11 @@ _FULL = {
     "conservation": ("Leiden", "silhouette of labels", "isolated labels (silhouette)"),
     "agreement": ("RbNI",),
 }
+#: What to do with prototypes, which are spread over each label and batch and mix as no cells do.
+_CELLS_INSTEAD = (
+    "score the cells that they stand for; labels that prototypes gave to a query are scored alone, by "
+    "sp.metrics.label_transfer_report (on the command line: report)"
+)
 _NEED_LABELS = {"BRAS", "silhouette of batches", "kBET per label"}
 
 
@@ -57,6 +63,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     batch_key: str,
     *,
     labels_key: str | None = None,
+    sample_key: str | None = None,
     reference_mask: ArrayLike | str | None = None,
     scores: Literal["cheap", "full"] | Sequence[str] = "cheap",
     before: str | None = None,
@@ -76,11 +83,14 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     Parameters
     ----------
     adata
-        Cells with embeddings in ``obsm``.
+        Cells with embeddings in ``obsm``. Counts are not read, wherever they lie; prototypes are refused.
     embeddings
         Names of the embeddings.
     batch_key, labels_key
         ``obs`` columns of batches and of cell types. Cells without a label take part in what needs none.
+    sample_key
+        ``obs`` column of samples, such as donors or the batches themselves: scores that are averages over cells come
+        for each of them, too, with neighbours among all cells. Cells of no sample are left out of that table.
     reference_mask
         Which cells are the reference, for scores of mapping: booleans, shape ``(n,)``, or the name of an ``obs`` column
         of booleans. The others get the label that most of their `k` nearest reference cells have. A Series must have
@@ -113,8 +123,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     Returns
     -------
     Report
-        Scores between 0 and 1, 1 being best (KNI and RbNI cannot reach 1 where types live in one batch only), and a
-        table per label in both directions.
+        Scores between 0 and 1, 1 being best (KNI and RbNI cannot reach 1 where types live in one batch only), a table
+        per label in both directions, and one per sample with `sample_key`.
 
     Raises
     ------
@@ -123,7 +133,8 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     ValueError
         If no embedding or score is named, coordinates are not finite or sparse, a cell has no batch or all have the
         same, `k` exceeds the other cells, `reference_mask` does not fit, there is no such score, a score that was
-        named lacks labels, `reference_mask` or `before`, or the draws need more cells than there are.
+        named lacks labels, `reference_mask` or `before`, no cell is of a sample, rows are prototypes
+        (:func:`scarches_plus.tl.reference_prototypes`), or the draws need more cells than there are.
     TypeError
         If an argument is of another kind, such as a text where a list is meant.
     KeyboardInterrupt
@@ -145,8 +156,9 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     check.cells("adata", adata, mudata=True)
     names = check.names("embeddings", embeddings, or_one=True, least=1)
     check.texts(batch_key=batch_key)
-    check.texts_or_none(labels_key=labels_key, before=before)
+    check.texts_or_none(labels_key=labels_key, sample_key=sample_key, before=before)
     check.distinct(batch_key=batch_key, labels_key=labels_key)
+    check.distinct(sample_key=sample_key, labels_key=labels_key)
     scores = scores if isinstance(scores, str) else check.names("scores", scores, least=1)
     unlabelled = None if unlabelled is None else check.names("unlabelled", unlabelled, of=object)
     k = check.whole("k", k, least=1)
@@ -155,6 +167,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
     n_draws = None if n_draws is None else check.whole("n_draws", n_draws, least=1)
     check.seed("rng", rng, generator=False)
     check.flags(progress=progress)
+    refuse_prototypes("adata", adata, _CELLS_INSTEAD)
     for name in (*names, *([before] if before else [])):
         if name not in adata.obsm:
             message = f"embedding {name!r} not found in adata.obsm, which holds {sorted(adata.obsm)}"
@@ -162,6 +175,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         coordinates(adata.obsm[name], f"adata.obsm[{name!r}]")
     batches, n_batches = _batches(adata, batch_key)
     labels = None if labels_key is None else _labels(adata, labels_key, unlabelled)
+    samples = None if sample_key is None else _samples(adata, sample_key)
     drawn = draws(batches, labels, n_cells, n_draws, rng)
     n_drawn = len(batches[drawn[0]])
     _check_k(k, n_drawn)
@@ -173,6 +187,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         logger.info("scores left out: %s", "; ".join(f"{score} needs {need}" for score, need in left_out.items()))
     undefined: dict[tuple[str, str], Counter[str]] = {}
     rows: list[dict[str, Any]] = []
+    of_samples: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     provenance = {
         "n_cells": len(batches),
@@ -181,6 +196,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
         "n_batches": n_batches,
         "batch_key": batch_key,
         "labels_key": labels_key,
+        "sample_key": sample_key,
         "k": k,
         "subsample": subsample,
         "left_out": left_out,
@@ -202,6 +218,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
                     rng,
                     None if mask is None else mask[some],
                     None if before is None else np.asarray(adata.obsm[before])[some],
+                    None if samples is None else samples[some],
                 )
                 for kind, score in wanted:
                     bar.set_postfix_str(for_line(f"{name}: {score}"))
@@ -223,6 +240,13 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
                         }
                         for part, number in numbers.items()
                     ]
+                    if samples is not None and not why:
+                        of_samples += [
+                            {"embedding": name, "kind": kind} | row
+                            for part in numbers
+                            if part in CELL_SCORES
+                            for row in scores_of_samples(cells, part)
+                        ]
                     bar.update()
                 if labels is None:
                     continue
@@ -232,7 +256,7 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
                     tables.append(cells.per_label().reset_index(names="label").assign(embedding=name))
     except KeyboardInterrupt as stop:
         if rows:
-            stop.report = _report(rows, tables, provenance)  # type: ignore[attr-defined]
+            stop.report = _report(rows, of_samples, tables, provenance)  # type: ignore[attr-defined]
             stop.args = (f"evaluation was interrupted; the {len(rows)} scores so far are in sys.last_value.report",)
         raise
     if undefined:
@@ -241,15 +265,21 @@ def evaluate(  # noqa: PLR0915 (arguments are checked one by one)
             for (name, why), lacking in undefined.items()
         )
         warn(f"some scores are not defined, and NaN: {reasons}", UserWarning, stacklevel=2)
-    return _report(rows, tables, provenance)
+    return _report(rows, of_samples, tables, provenance)
 
 
 def _in_draws(score: str, n: int, n_draws: int) -> str:
     return score if n == n_draws else f"{score} (in {n} of {n_draws} draws)"
 
 
-def _report(rows: list[dict[str, Any]], tables: list[pd.DataFrame], provenance: dict[str, Any]) -> Report:
-    return Report(mean_of_scores(rows), mean_of_labels(tables), provenance)
+def _report(
+    rows: list[dict[str, Any]],
+    of_samples: list[dict[str, Any]],
+    tables: list[pd.DataFrame],
+    provenance: dict[str, Any],
+) -> Report:
+    per_sample = mean_of_scores(of_samples, ("embedding", "sample", "kind", "score"))
+    return Report(mean_of_scores(rows), mean_of_labels(tables), provenance, per_sample)
 
 
 def _column(adata: AnnData | MuData, key: str) -> NDArray:
@@ -261,6 +291,14 @@ def _labels(adata: AnnData | MuData, key: str, unlabelled: Collection[Any] | Non
     names = _column(adata, key)
     names[without_label(names, unlabelled, where=f"obs[{key!r}]")] = None
     return names
+
+
+def _samples(adata: AnnData | MuData, key: str) -> NDArray:
+    samples = _column(adata, key)
+    if missing(samples).all():
+        message = f"adata.obs[{key!r}] names no sample: every cell has a missing value"
+        raise ValueError(message)
+    return samples
 
 
 def _batches(adata: AnnData | MuData, key: str) -> tuple[NDArray, int]:

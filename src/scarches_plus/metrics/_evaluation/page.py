@@ -47,6 +47,9 @@ def page_of(report: Report, title: str, intervals: str) -> bytes:
     if len(report.per_label):
         columns = {name: str(name).replace("_", " ") for name in report.per_label}
         parts += [heading("By label"), table_of(report.per_label.rename(columns=columns), index=False)]
+    if len(samples := report.by_sample()):
+        columns = {name: name_of_score(str(name)) for name in samples} | {"n_cells": "cells"}
+        parts += [heading("By sample"), table_of(samples.rename(columns=columns).reset_index(), index=False)]
     provenance = {name.replace("_", " "): value for name, value in report.provenance.items()}
     return page("Evaluation", [*parts, heading("Provenance"), listing(provenance)])
 

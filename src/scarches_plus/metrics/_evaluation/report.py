@@ -41,11 +41,16 @@ class Report:
         without labels.
     provenance
         Numbers of cells, versions, and options.
+    per_sample
+        Tidy, one row for each embedding, sample and score that is an average over cells, with the columns `embedding`,
+        `sample`, `kind`, `score`, `value`, `low`, `high` and `n_draws` as in `scores`, and `n_cells` of the sample that
+        it was computed on. Empty without samples.
     """
 
     scores: pd.DataFrame
     per_label: pd.DataFrame
     provenance: dict[str, Any] = field(default_factory=dict)
+    per_sample: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def table(self) -> pd.DataFrame:
         r"""Return embeddings x scores, and a summary of them.
@@ -89,6 +94,20 @@ class Report:
         return scores.assign(interval=texts).pivot_table(
             index="score", columns="embedding", values="interval", aggfunc="first", sort=False
         )
+
+    def by_sample(self) -> pd.DataFrame:
+        """Return (embeddings, samples) x scores, with `n_cells`, the most that a score takes; empty without samples."""
+        samples = self.per_sample
+        if samples.empty:
+            return pd.DataFrame()
+        index = ["embedding", "sample"]
+        wide = samples.pivot(index=index, columns="score", values="value")
+        wide = wide.reindex(
+            index=pd.MultiIndex.from_frame(samples[index].drop_duplicates()), columns=samples["score"].unique()
+        )
+        wide.columns.name = None
+        wide.insert(0, "n_cells", samples.groupby(index)["n_cells"].max())
+        return wide
 
     def __repr__(self) -> str:
         parts = [self._title(), self.table().T.to_string(float_format="{:.3f}".format)]

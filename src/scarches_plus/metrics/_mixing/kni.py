@@ -50,6 +50,9 @@ class KNIScore(Intersection):
         the score. It is about the draw, not about other donors: for these see `per_batch`.
     per_batch
         One row per batch: `n`, `score`, `accuracy_knn` and `diverse`.
+    per_cell
+        Whether each cell that got a score counts in `score`, by its row in the embedding: to average over donors, or
+        whatever else the cells differ in.
     confusion
         Counts of the diverse cells, labels by labels predicted from other batches.
     confusion_knn
@@ -72,6 +75,7 @@ class KNIScore(Intersection):
     same_batch: float
     interval: tuple[float, float]
     per_batch: pd.DataFrame
+    per_cell: pd.Series
     confusion: pd.DataFrame
     confusion_knn: pd.DataFrame
     n_scored: int

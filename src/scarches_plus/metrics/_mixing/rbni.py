@@ -54,6 +54,9 @@ class RbNIScore(Intersection):
         Mean number of neighbours.
     per_batch
         One row per batch: `n`, `score`, `accuracy_radius` and `diverse`.
+    per_cell
+        Whether each cell that got a score counts in `score`, by its row in the embedding: to average over donors, or
+        whatever else the cells differ in.
     confusion
         Counts of the diverse cells, labels by labels predicted from other batches.
     confusion_radius
@@ -79,6 +82,7 @@ class RbNIScore(Intersection):
     interval: tuple[float, float]
     mean_neighbors: float
     per_batch: pd.DataFrame
+    per_cell: pd.Series
     confusion: pd.DataFrame
     confusion_radius: pd.DataFrame
     n_scored: int

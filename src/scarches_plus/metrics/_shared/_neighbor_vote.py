@@ -158,6 +158,7 @@ def scores(
     return totals | {
         "same_batch": same_batch,
         "per_batch": per_batch,
+        "per_cell": pd.Series(of_cells["score"][counted], index=cells.rows[cells.scored][counted], name="counts"),
         "confusion": _confusion(cells, votes.by_others, diverse),
         f"confusion_{search}": _confusion(cells, votes.by_all, some),
         "interval": _interval(totals["score"], int(n.sum()), len(cells.scored) / len(cells.rows)),

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 _LISI = 90
 _KBET = 50
 _GRAPH = 15
+_ALPHA = 0.05  # p-value from which on kBET accepts the batches around a cell, the default of scib-metrics
 _CHUNK = 2**12  # cells whose LISI is computed at once
 
 
 def scib_functions(
     embedding: NDArray, neighbors: Neighbors, batches: NDArray, labels: NDArray
-) -> dict[str, Callable[[], float | dict[str, float]]]:
+) -> dict[str, Callable[[], Any]]:
     """Return scib-metrics' functions by name, ready to be called.
+
+    LISI and kBET return a value for each cell, float32 of shape ``(n,)``: their median, and their mean, are the score.
 
     Parameters
     ----------
@@ -47,9 +50,7 @@ def scib_functions(
     return {
         "iLISI": lambda: _ilisi(neighbors, batches),
         "cLISI": lambda: 1 - _ilisi(neighbors, labels),
-        "kBET": lambda: scib.kbet(around(_KBET), batches)[
-            0
-        ],  # the share of cells accepted, before statistics and p-values
+        "kBET": lambda: np.asarray(scib.kbet(around(_KBET), batches)[2] >= _ALPHA, dtype=np.float32),
         "k-means": lambda: _renamed(scib.nmi_ari_cluster_labels_kmeans(embedding, labels), "k-means"),
         "Leiden": lambda: _renamed(scib.nmi_ari_cluster_labels_leiden(around(_GRAPH), labels), "Leiden"),
         "silhouette of labels": lambda: scib.silhouette_label(embedding, labels),
@@ -69,8 +70,11 @@ def principal_component_regression(before: NDArray, after: NDArray, batches: NDA
         return float(scib.pcr_comparison(before, after, batches, categorical=True))
 
 
-def _ilisi(neighbors: Neighbors, codes: NDArray) -> float:
-    """Return what scib-metrics' ``ilisi_knn`` does, in bounded memory; its ``clisi_knn`` is 1 minus that of labels."""
+def _ilisi(neighbors: Neighbors, codes: NDArray) -> NDArray[np.floating]:
+    """Return what scib-metrics' ``ilisi_knn`` takes the median of, in bounded memory.
+
+    Its ``clisi_knn`` is 1 minus that of labels.
+    """
     from scib_metrics.utils import compute_simpson_index
 
     n_cells, n_codes = len(codes), len(np.unique(codes))
@@ -87,7 +91,7 @@ def _ilisi(neighbors: Neighbors, codes: NDArray) -> float:
             n_labels=n_codes,
             perplexity=around.n_neighbors // 3,
         )
-    return float((np.nanmedian(1 / simpson) - 1) / (n_codes - 1))
+    return (1 / simpson - 1) / (n_codes - 1)
 
 
 def _with_self(neighbors: Neighbors, k: int, rows: slice = slice(None)) -> Any:

@@ -14,6 +14,7 @@ from scarches_plus.metrics._labels.label_mixing import label_mixing
 from scarches_plus.metrics._labels.label_purity import label_purity
 
 from ._checks import coded_batches
+from ._reference_votes import ReferenceVotes, votes_of_reference
 from ._scib import scib_functions
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ class ScoredCells:
     seed: int
     reference: Any = None  # which cells are of the reference, or None
     before: Any = None  # an embedding without integration, or None
+    samples: Any = None  # NDArray of names, None for cells of none; or None
+
+    @cached_property
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Values of each cell, by score, as far as they were computed."""
+        return {}
 
     @property
     def every(self) -> ScoredCells:
@@ -75,8 +82,16 @@ class ScoredCells:
         return cells._some(stratified_draw(cells.batches, cells.labels, self.n_sampled, self.seed))
 
     def _some(self, rows: NDArray) -> ScoredCells:
-        labels = None if self.labels is None else self.labels[rows]
-        return ScoredCells(self.embedding[rows], self.batches[rows], labels, self.k, self.n_sampled, self.seed)
+        labels, samples = (None if one is None else one[rows] for one in (self.labels, self.samples))
+        return ScoredCells(
+            self.embedding[rows], self.batches[rows], labels, self.k, self.n_sampled, self.seed, samples=samples
+        )
+
+    @cached_property
+    def votes(self) -> ReferenceVotes:
+        """Labels that query cells get from the reference, of cells that have a label."""
+        cells = self.labelled
+        return votes_of_reference(cells.embedding, cells.labels, self.reference[self.has_label], self.k)
 
     @cached_property
     def scib(self) -> dict[str, Callable[[], Any]]:
@@ -103,7 +118,9 @@ def stratified_draw(
 
     Unless ``ordered`` they come pair by pair, so that every second or third of them keeps the shares, too.
     """
-    strata = pd.factorize(pd.MultiIndex.from_arrays([batches, batches if labels is None else labels]))[0]
+    strata, names = pd.factorize(batches)
+    if labels is not None:  # a cell without a label has the code -1
+        strata = pd.factorize((pd.factorize(labels)[0] + 1) * len(names) + strata)[0]
     rng = np.random.default_rng(seed)
     strata = rng.permutation(strata.max() + 1)[strata]
     order = rng.permutation(len(strata))

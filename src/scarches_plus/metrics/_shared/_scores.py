@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scarches_plus._neighbors import nearest
 from scarches_plus.metrics._labels.isolated_label_score import isolated_label_score
-from scarches_plus.metrics._labels.label_purity import label_purity
 from scarches_plus.metrics._labels.label_transfer_report import label_transfer_report
-from scarches_plus.metrics._mixing.batch_entropy import batch_entropy
 from scarches_plus.metrics._mixing.graph_connectivity import graph_connectivity
-from scarches_plus.metrics._mixing.kni import kni
-from scarches_plus.metrics._mixing.rbni import rbni
 
-from ._checks import coded_batches
-from ._neighbor_vote import at_one_point
+from ._cell_scores import CELL_SCORES, cell_score
 from ._scib import principal_component_regression
 from ._undefined import why_undefined
 
@@ -49,21 +43,10 @@ def scored(cells: ScoredCells, score: str) -> tuple[dict[str, float], int, str]:
 def by_chance(cells: ScoredCells, score: str) -> dict[str, float]:
     """Return what the embedding would score if labels were dealt to the cells at random."""
     if score == "one-batch types apart":  # their labels would not be of one batch any more
-        return {score: 1 - _entropy_of_batches(cells.labelled)}
+        return {score: 1 - cell_score(cells.labelled, "EBM")}
     if score in _AGREEMENTS:  # near 0 by definition, and clusters cost the most
         return dict.fromkeys(_PARTS[score], 0.0)
     return scored(cells.shuffled, score)[0]
-
-
-def _entropy_of_batches(cells: ScoredCells) -> float:
-    return batch_entropy(cells.embedding, cells.batches, normalize=True, **cells.around(cells.k)).mean()  # type: ignore[no-any-return]
-
-
-def _intersection(score: Callable[..., Any], cells: ScoredCells, **options: Any) -> float:
-    """Return a score that scales the embedding first; at one point nobody is near."""
-    if at_one_point(cells.embedding):
-        return 0.0
-    return score(cells.embedding, cells.batches, cells.labels, unlabelled=(), **options).score  # type: ignore[no-any-return]
 
 
 def _scib(name: str, cells: ScoredCells) -> Any:
@@ -78,43 +61,30 @@ def _apart(cells: ScoredCells) -> float:
 
 
 def _mapping(cells: ScoredCells) -> dict[str, float]:
-    """Give query cells the label that most of their nearest reference cells have."""
-    labelled, reference = cells.labelled, cells.reference[cells.has_label]
-    theirs, ours = labelled.embedding[reference], labelled.embedding[~reference]
-    labels = labelled.labels.astype(str)
-    codes, names = coded_batches(labels[reference], len(theirs), "labels")
-    votes = np.zeros((len(ours), len(names)))
-    indices = nearest(ours, theirs, cells.k).indices
-    np.add.at(votes, (np.arange(len(ours))[:, None], codes[indices]), 1 / cells.k)
-    best = votes.argmax(axis=1)
+    """Score the labels that query cells get from the reference."""
+    votes = cells.votes
     report = label_transfer_report(
-        labels[~reference],
-        np.asarray(names)[best],
-        np.clip(1 - votes[np.arange(len(ours)), best], 0, 1),
-        known_labels=names,
-        unlabelled=(),
+        votes.truth, votes.predicted, votes.uncertainty, known_labels=votes.names, unlabelled=()
     )
     return dict(zip(_PARTS["mapping"], (report.accuracy, report.macro_f1, report.auroc_unseen), strict=True))
 
 
 #: Which cells a score takes, and how it is computed. What grows with the square of their number takes a sample.
 SCORES: dict[str, tuple[Literal["every", "labelled", "sampled"], Callable[[ScoredCells], Any]]] = {
-    "EBM": ("every", _entropy_of_batches),
-    "iLISI": ("every", partial(_scib, "iLISI")),
-    "kBET": ("every", partial(_scib, "kBET")),
+    **{
+        name: (one.takes, partial(cell_score, score=name))
+        for name, one in CELL_SCORES.items() if name not in _PARTS["mapping"]
+    },
     "PCR": ("every", lambda c: principal_component_regression(c.before, c.embedding, c.batches)),
     "mapping": ("every", _mapping),
     "graph connectivity": (
         "labelled", lambda c: graph_connectivity(c.embedding, c.labels, **c.around(c.k)).mean()
     ),
-    "label purity": ("labelled", lambda c: label_purity(c.embedding, c.labels, **c.around(30)).mean()),
     "isolated labels": (
         "labelled", lambda c: isolated_label_score(c.embedding, c.batches, c.labels, **c.around(c.k)).mean()
     ),
     "one-batch types apart": ("labelled", _apart),
-    "KNI": ("labelled", lambda c: _intersection(kni, c, k=min(50, len(c.batches) - 1))),
-    "RbNI": ("sampled", partial(_intersection, rbni)),
-    **{name: ("labelled", partial(_scib, name)) for name in ("cLISI", *_AGREEMENTS)},
+    **{name: ("labelled", partial(_scib, name)) for name in _AGREEMENTS},
     **{
         name: ("sampled", partial(_scib, name))
         for name in (

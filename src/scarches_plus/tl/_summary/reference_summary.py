@@ -87,14 +87,14 @@ def reference_summary(
     """
     check.texts_or_none(use_rep=use_rep, basis=basis)
     words: dict[str, Any] = {"unknown_category": unknown_category, "unlabelled": unlabelled}
+    fewest = {**words, "min_cells": min_cells}
+    profiles = label_profiles(adata, labels_key, batch_key, layer=layer, **fewest)
+    classifier = expression_classifier(
+        adata, labels_key, batch_key=batch_key, layer=layer, use_rep=use_rep, rng=rng, **fewest
+    )
     picture = None
     if use_rep is not None and basis is not None:
         picture = reference_map(adata, basis=basis, use_rep=use_rep, labels_key=labels_key, rng=rng, **words)
-    words["min_cells"] = min_cells
     return ReferenceSummary(
-        profiles=label_profiles(adata, labels_key, batch_key, layer=layer, **words),
-        classifier=expression_classifier(
-            adata, labels_key, batch_key=batch_key, layer=layer, use_rep=use_rep, rng=rng, **words
-        ),
-        map=None if picture is None else picture.without_cells(rng),
+        profiles=profiles, classifier=classifier, map=None if picture is None else picture.without_cells(rng)
     )

@@ -87,7 +87,7 @@ def n_cells_of(reference: AnnData) -> NDArray[np.int64]:
     """
     if not are_prototypes(reference):
         return np.ones(reference.n_obs, dtype=np.int64)
-    if N_CELLS not in reference.obs or not (reference.obs[N_CELLS] >= 1).all():
+    if N_CELLS not in reference.obs or not (reference.obs[N_CELLS].fillna(0) >= 1).all():
         message = (
             f"not every prototype has its number of cells in obs[{N_CELLS!r}], as after joining prototypes with cells: "
             "make them again with sp.tl.reference_prototypes"
