@@ -1,4 +1,4 @@
-"""Read counts that stay on disk, rows of any matrix of a file on chosen cells and genes, and let anndata write them."""
+"""Read counts that stay on disk, on chosen cells and genes, and let anndata write them part by part."""
 
 from __future__ import annotations
 
