@@ -12,7 +12,7 @@ import scarches_plus as sp
 from scarches_plus.cli import app
 
 SOURCE = Path(sp.__file__).parent
-VERDICTS = ("cli/_files/_verdict.py", "metrics/_evaluation/page.py")
+VERDICTS = ("_visit/_verdict.py", "metrics/_evaluation/page.py")
 _LABELLED = "--reference model --labels-key cell_type"
 #: What a verdict says to what a reader then types, in an order in which each finds the files that it needs.
 COMMANDS = {
