@@ -2,9 +2,9 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import anndata
@@ -19,9 +19,9 @@ _PROGRAM = "import matplotlib; matplotlib.use('agg')\n"
 
 
 def replay(page, folder):
-    """Type all blocks of a page; return what each printed, and the seconds they took."""
+    """Type all blocks of a page; return what each printed, and the seconds of a processor they took."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    python, printed, begun = _PROGRAM, {}, time.perf_counter()
+    python, printed, begun = _PROGRAM, {}, _processor_seconds()
     for language, code in _BLOCK.findall((START / page).read_text()):
         python += code if language == "python" else ""
         command = ["bash", "-ec", code] if language == "bash" else [sys.executable, "-W", "ignore", "-c", python]
@@ -30,7 +30,13 @@ def replay(page, folder):
         )
         assert ended.returncode == 0, f"{code}\n{ended.stdout}\n{ended.stderr}"
         printed[code] = ended.stdout
-    return printed, time.perf_counter() - begun
+    return printed, _processor_seconds() - begun
+
+
+def _processor_seconds():
+    """Seconds of processors that ended processes took, which other work on the machine does not change."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.slow
@@ -39,10 +45,8 @@ def test_annotate_your_data_in_five_minutes(tmp_path):
     cells[cells.obs["batch"].isin(["lane1", "lane2"])].copy().write_h5ad(tmp_path / "reference.h5ad")
     printed, seconds = replay("annotate.md", tmp_path)
     assert any("CD14+ Monocyte" in text for text in printed.values())
-    same, renamed = (
-        anndata.read_h5ad(tmp_path / f"{name}.h5ad").obs["cell_type_pred"] for name in ("labelled", "labelled_mine")
-    )
-    assert (same.astype(str) == renamed.astype(str)).mean() > 0.9, "Ensembl ids and logarithms are the same cells"
+    mine = anndata.read_h5ad(tmp_path / "labelled_mine.h5ad").obs["cell_type_pred"].astype(str)
+    assert (mine == cells.obs.loc[mine.index, "cell_type"].astype(str)).mean() > 0.6  # of Ensembl ids, ten types
     assert (tmp_path / "report" / "report.html").is_file()
     assert seconds < 600
 
