@@ -390,7 +390,7 @@ def test_the_whole_visit(visited, tmp_path, capsys, with_cells):
         model, tmp_path / "bundle", labels_key="cell_type", summary=summary, reference=reference, include=include
     )
     words = ["annotate", query, "--reference", bundle, "--labels-key", "cell_type", "--out", tmp_path / "labelled.h5ad"]
-    run(*words, "--report", tmp_path / "report")
+    run(*words, "--report", tmp_path / "report", "--save-model", tmp_path / "mapped")
     assert "labels by the consensus of vote and classifier" in capsys.readouterr().out
     assert (tmp_path / "report" / "report.html").exists()
     found, expected = anndata.read_h5ad(tmp_path / "labelled.h5ad"), anndata.read_h5ad(query)
@@ -406,6 +406,12 @@ def test_the_whole_visit(visited, tmp_path, capsys, with_cells):
     for column in ("novel", "novel_score", "cell_type_uncertainty"):
         np.testing.assert_allclose(found.obs[column].astype(float), expected.obs[column].astype(float), atol=1e-5)
     assert (found.obs["cell_type_pred"].astype(str) == expected.obs["cell_type_pred"].astype(str)).all()
+    saved = sp.load(tmp_path / "mapped")
+    assert saved.spec.batches == mapped.spec.batches
+    for name, value in mapped.module.state_dict().items():
+        np.testing.assert_allclose(saved.module.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+    with pytest.raises(FileExistsError, match="mapped"):
+        run(*words, "--save-model", tmp_path / "mapped")
 
 
 def test_a_visit_to_a_reference_whose_space_has_moved(visited, tmp_path, capsys, caplog):
@@ -646,6 +652,13 @@ def test_name_and_extend(folder, tmp_path, caplog):
     (tmp_path / "names.json").write_text("[]")
     with pytest.raises(TypeError, match="but a list"):
         run(*named, "--out", tmp_path / "named.h5ad", epochs=False)
+    named[3] = "novel 1=mine"  # the same without a file
+    run(*named, "--out", tmp_path / "typed.h5ad", epochs=False)
+    assert (anndata.read_h5ad(tmp_path / "typed.h5ad").obs["novel_named"].astype(str) == expected).all()
+    for wrong in (["novel 1="], ["=mine"], ["novel 1=mine", "novel 1=other"], ["novel 1=mine", "novel 2"]):
+        words = [*named[:3], *wrong, *named[4:], "--out", tmp_path / "typed.h5ad"]
+        with pytest.raises(ValueError, match=r'--names takes "novel 1=delta" for each cluster, once'):
+            run(*words, epochs=False)
 
 
 def test_novel_by_a_bundle(tmp_path, capsys):

@@ -52,3 +52,12 @@ def test_no_model_no_library_of_models(folder, command):
     code = [sys.executable, "-W", "ignore", "-c", CODE, *command.split()]
     done = subprocess.run(code, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "scarches_plus", "markers"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "markers needs" in done.stderr
+    assert "scarches-plus markers --help" in done.stderr

@@ -98,7 +98,9 @@ class Visit:
         """Where the query keeps its counts."""
         return self.options.layer or self.known.model.spec.layer
 
-    def map(self, adata: AnnData, name: object, say: Callable[[str], object], *, progress: bool = True) -> None:
+    def map(
+        self, adata: AnnData, name: object, say: Callable[[str], object], *, progress: bool = True
+    ) -> SCVI | SCANVI | TOTALVI:
         """Map a query, or embed it where nothing has to be trained: no batch is new, or the encoder sees none.
 
         Parameters
@@ -111,6 +113,10 @@ class Visit:
             Is told what was chosen.
         progress
             Show the progress of the training.
+
+        Returns
+        -------
+        The model that the cells are mapped with: the reference's own where nothing was trained.
         """
         options, spec = self.options, self.known.model.spec
         if options.batch_key is None and spec.batch_key is not None and spec.batch_key not in adata.obs:
@@ -123,9 +129,9 @@ class Visit:
         if spec.encodes_batch and not (shared and set(names_of(adata.obs[key])) <= shared):
             shown = {} if progress else {"train_kwargs": {"enable_progress_bar": False}}
             how = {"max_epochs": options.max_epochs, "shared_batches": options.shared_batches}
-            map_cells(adata, self.known.model, seed=options.seed, **how, **where, **shown)
-        else:
-            tl.embed(adata, self.known.model, **where)  # type: ignore[arg-type]
+            return map_cells(adata, self.known.model, seed=options.seed, **how, **where, **shown)
+        tl.embed(adata, self.known.model, **where)  # type: ignore[arg-type]
+        return self.known.model
 
     def label(self, adata: AnnData, say: Callable[[str], object]) -> bool:
         """Look for novel cells in a mapped query, label the others, and place all of them on the map.

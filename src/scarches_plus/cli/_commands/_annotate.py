@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from scarches_plus import tl
 from scarches_plus._arguments import at_home
+from scarches_plus._files import check_apart
 from scarches_plus._reference_summary import part_of
 from scarches_plus._visit import Visit, VisitOptions
 from scarches_plus.cli._app import AS_IT_IS, Epochs, Reading, Share, Unlabelled, Whole, Words
@@ -19,8 +20,8 @@ from scarches_plus.cli._files._inputs import (
     require_different,
 )
 from scarches_plus.cli._files._models import names_a_model, open_reference, read_reference, read_summary
-from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, write_cells
-from scarches_plus.cli._steps import console, write_report
+from scarches_plus.cli._files._outputs import CELLS, output_file, output_files, output_folder, write_cells
+from scarches_plus.cli._steps import console, trained_model_kept, write_report
 
 
 def annotate(  # noqa: PLR0913 (two ways to the labels)
@@ -32,6 +33,7 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
     batch_key: str | None = None,
     by: Literal["model", "expression"] | None = None,
     report: Path | None = None,
+    save_model: Path | None = None,
     unknown_above: Share = 0.5,
     unlabelled: Unlabelled = None,
     hierarchy: Path | None = None,
@@ -68,6 +70,8 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
         model or expression; by default model if the reference is one.
     report
         Folder for a report, umap.png and report.html, by a model with cells or with a map.
+    save_model
+        By a model: new folder for the mapped model, which the command extend takes.
     unknown_above
         Uncertainty above which a cell is called unknown.
     unlabelled
@@ -95,7 +99,7 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
     out = output_file(out, CELLS, reads, updates=query)
     way = by or ("model" if names_a_model(reference) else "expression")
     for option, given, of in (
-        ("--report", report, "model"), ("--max-epochs", max_epochs, "model"),
+        ("--report", report, "model"), ("--max-epochs", max_epochs, "model"), ("--save-model", save_model, "model"),
         ("--shared-batches", shared_batches or None, "model"),
         ("--novel-key", novel_key, "expression"), ("--reference-layer", reference_layer, "expression"),
     ):  # fmt: skip
@@ -103,6 +107,9 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
             message = f"{option} goes with --by {of}, and this is by {way}"
             raise ValueError(message)
     folder = None if report is None else output_files(report, ("umap.png", "report.html"), reads)
+    if save_model is not None:
+        save_model = output_folder(save_model, {"the query": query, **reads}, option="--save-model", overwrite=False)
+        check_apart({"--out": out, "--save-model": save_model})
     labels: dict[str, Any] = {
         "unknown_above": unknown_above,
         "hierarchy": read_hierarchy(hierarchy),
@@ -147,8 +154,11 @@ def annotate(  # noqa: PLR0913 (two ways to the labels)
         adata = read_cells(query, reading)
         require_counts(adata, query, visit.layer)
         require_columns(adata, query, batch_key=batch_key)
-        visit.map(adata, query, console.print)
+        with trained_model_kept(save_model):
+            model = visit.map(adata, query, console.print)
         try:
+            if save_model is not None:
+                model.save(save_model)
             visit.label(adata, console.print)
         finally:  # what is mapped is not lost with what comes after
             write_cells(adata, out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scarches_plus import _keys, tl
 from scarches_plus._arguments import at_home
-from scarches_plus.cli._app import AS_IT_IS, Alpha, Reading, Unlabelled
+from scarches_plus.cli._app import AS_IT_IS, Alpha, Reading, Unlabelled, Words
 from scarches_plus.cli._files._inputs import read_cells, read_json, require_columns, require_counts, require_different
 from scarches_plus.cli._files._models import open_model, read_reference, read_summary
 from scarches_plus.cli._files._outputs import CELLS, output_file, output_folder, size_of, write_cells
@@ -108,10 +108,14 @@ def _known(
     return cells
 
 
+#: Names of clusters as a file has them.
+_NAMES = '{"novel 1": "delta"}'
+
+
 def name(
     query: Path,
     *,
-    names: Path,
+    names: Words,
     out: Path,
     predictions: str | None = None,
     key_added: str = "novel_named",
@@ -125,7 +129,7 @@ def name(
     query
         An .h5ad file that the command novel wrote.
     names
-        A JSON file: cluster to name, such as {"novel 1": "delta"}.
+        Clusters with their names, each written like "novel 1=delta"; or a JSON file of them, {"novel 1": "delta"}.
     out
         The .h5ad file to write.
     predictions
@@ -133,14 +137,29 @@ def name(
     key_added
         Column to write.
     """
-    out = output_file(out, CELLS, {"--names": names}, updates=query)
-    given = read_json(names, "clusters with their names", example='{"novel 1": "delta"}')
+    file = None if any("=" in word for word in names) or len(names) != 1 else Path(names[0])
+    out = output_file(out, CELLS, {"--names": file}, updates=query)
+    given = _pairs(names) if file is None else read_json(file, "clusters with their names", example=_NAMES)
     adata = read_cells(query)
     require_columns(adata, query, predictions=predictions)
     tl.name_novel(adata, given, predictions, key_added=key_added)
     write_cells(adata, out)
     console.table("labels", adata.obs[key_added].value_counts(sort=False))
     console.wrote(out)
+
+
+def _pairs(words: Words) -> dict[str, str]:
+    """Return names by their clusters, of words such as ``novel 1=delta``."""
+    given: dict[str, str] = {}
+    for word in words:
+        cluster, equals, name = (part.strip() for part in word.partition("="))
+        if not (cluster and equals and name) or cluster in given:
+            message = (
+                f'--names takes "novel 1=delta" for each cluster, once, or a JSON file like {_NAMES}; not {word!r}'
+            )
+            raise ValueError(message)
+        given[cluster] = name
+    return given
 
 
 def extend(

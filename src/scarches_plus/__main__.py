@@ -1,0 +1,5 @@
+"""Run the command line: ``python -m scarches_plus``."""
+
+from scarches_plus.cli import main
+
+main()
