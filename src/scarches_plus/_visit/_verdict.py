@@ -138,7 +138,7 @@ def _of_novelty(
         sizes = clusters.value_counts()
         named = ", ".join(f"{name} ({n:,} cells)" for name, n in sizes[sizes > 0][:_MOST_NAMES].items())
         yield (
-            f"Novel cells form clusters that need a name: {named}{' ...' if (sizes > 0).sum() > _MOST_NAMES else ''}.",
+            f"Novel cells form clusters that need a name: {named}{' and others' if (sizes > 0).sum() > _MOST_NAMES else ''}.",
             "Find their markers with scarches-plus markers --groupby novel_cluster; then name them, and extend the "
             "reference.",
         )
