@@ -136,9 +136,11 @@ def _of_novelty(
     clusters = query.obs.get(_keys.novel_cluster(_keys.NOVEL))
     if novel and clusters is not None and clusters.notna().any():
         sizes = clusters.value_counts()
-        named = ", ".join(f"{name} ({n:,} cells)" for name, n in sizes[sizes > 0][:_MOST_NAMES].items())
+        sizes = sizes[sizes > 0]
+        named = ", ".join(f"{name} ({n:,} cells)" for name, n in sizes[:_MOST_NAMES].items())
+        others = " and others" if len(sizes) > _MOST_NAMES else ""
         yield (
-            f"Novel cells form clusters that need a name: {named}{' and others' if (sizes > 0).sum() > _MOST_NAMES else ''}.",
+            f"Novel cells form clusters that need a name: {named}{others}.",
             "Find their markers with scarches-plus markers --groupby novel_cluster; then name them, and extend the "
             "reference.",
         )
