@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--n", type=int, nargs="+", default=[250, 500, 1000, 2000, 4000])
     parser.add_argument("--joins", nargs="+", default=["rank", "studies", "union", "random", "all"])
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, help="those of the recipe by default")
     parser.add_argument("--recipe", default="scanvi")
     parser.add_argument("--cells", type=int, help="draw so many")
     args = parser.parse_args()
