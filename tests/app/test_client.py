@@ -44,6 +44,7 @@ def test_a_finished_job_answers(client, query_file, pbmc_query, tmp_path):
     table = pd.read_csv(client.download(job, "cells.csv", tmp_path / "cells.csv"), index_col=0)
     counts = np.asarray(pbmc_query.X.todense() if hasattr(pbmc_query.X, "todense") else pbmc_query.X)
     of_gene = counts[:, pbmc_query.var_names.get_loc("CD3D")]
+    assert client.gene(job, "cd3d").flags.writeable
     np.testing.assert_allclose(client.gene(job, "cd3d"), np.log1p(1e4 * of_gene / counts.sum(axis=1)), rtol=1e-5)
     with pytest.raises(RuntimeError, match="no gene 'CD3'; near it: CD3"):
         client.gene(job, "CD3")

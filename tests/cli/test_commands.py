@@ -414,6 +414,22 @@ def test_the_whole_visit(visited, tmp_path, capsys, with_cells):
         run(*words, "--save-model", tmp_path / "mapped")
 
 
+def test_texts_of_pandas_3_are_written_again(visited, tmp_path):
+    """Files of newer releases have nullable strings, which anndata 0.12 reads and does not write."""
+    model, reference, _ = visited
+    model.save(tmp_path / "model")
+    cells = reference.copy()
+    names = cells.obs_names.tolist()
+    cells.obs_names, cells.var_names = cells.obs_names.astype("string"), cells.var_names.astype("string")
+    with anndata.settings.override(allow_write_nullable_strings=True):
+        cells.write_h5ad(tmp_path / "new.h5ad")
+    run("embed", tmp_path / "new.h5ad", "--model", tmp_path / "model", "--out", tmp_path / "out.h5ad", epochs=False)
+    assert anndata.read_h5ad(tmp_path / "out.h5ad").obs_names.tolist() == names
+    opened = sp.pp.open_cells(tmp_path / "new.h5ad")
+    opened.write_h5ad(tmp_path / "copy.h5ad")
+    assert anndata.read_h5ad(tmp_path / "copy.h5ad").var_names.tolist() == reference.var_names.tolist()
+
+
 def test_a_visit_to_a_reference_whose_space_has_moved(visited, tmp_path, capsys, caplog):
     """The weight of a vote and the map belong to a latent space; by another one the classifier labels alone."""
     model, reference, query = visited

@@ -197,6 +197,18 @@ def test_registries_that_say_too_little_are_refused():
         build(Loaders(adata, registry))
 
 
+def test_a_registry_of_nothing_is_none():
+    module = Loaders(cells(60), {})
+    with pytest.raises(TypeError, match=r"no registry of scvi-tools.*module\.registry = "):
+        sp.tl.build_reference(module, "batch")
+
+
+def test_without_cells_there_is_no_latent_representation():
+    model = SCVI(registry=SCVI(registered(), **NETWORK).adata_manager.registry, **NETWORK)
+    with pytest.raises(ValueError, match=r"came without cells.*adata"):
+        model.get_latent_representation()
+
+
 @pytest.mark.parametrize("verb", ["estimate_importance", "store_anchors"])
 def test_what_needs_cells_says_so(verb):
     model = SCVI(registry=SCVI(registered(), **NETWORK).adata_manager.registry, **NETWORK)

@@ -243,6 +243,14 @@ def test_a_collection_is_its_parts_on_its_genes_with_its_columns(tmp_path, join_
     assert concat_studies(given, keys=["p", "q"]).obs["study"].tolist() == ["p"] * 5 + ["q"] * 6
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_parts_of_a_collection_may_share_names_of_cells():
+    parts = [study("ab", prefix="same"), study("abc", prefix="same", seed=1)]
+    joined, expected = concat_studies(collection(parts)), concat_studies(parts)
+    assert joined.obs_names.tolist() == expected.obs_names.tolist()
+    assert joined.obs_names.is_unique
+
+
 def test_a_collection_keeps_what_its_parts_measured():
     one = concat_studies({"x": study("ab"), "y": study("bc", prefix="y")})
     joined = concat_studies(

@@ -203,6 +203,9 @@ def test_an_interrupted_call_keeps_what_is_done(mapped, folder, tmp_path, caplog
     finally:
         logger.removeHandler(handler)
     assert list(pd.read_csv(tmp_path / "out" / "queries.csv")["status"]) == ["not done", "not done"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "0 of 2 queries are mapped." in page
+    assert "2 were not reached." in page
     table = sp.tl.map_many(queries, model, **options)
     assert list(table["status"]) == ["kept", "done"]
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".h5ad", ".json", ".csv", ".html"}

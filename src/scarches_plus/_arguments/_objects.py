@@ -24,7 +24,10 @@ def cells(name: str, value: Any, *, mudata: bool = False, or_none: bool = False)
     if _is_mudata(value):
         message = f"{name} must be an AnnData, not MuData: pass a modality, such as mdata['rna']"
     elif isinstance(value, str | os.PathLike):
-        message = f"{name} must be an AnnData, not a path: read it first, sc.read_h5ad({os.fspath(value)!r})"
+        message = (
+            f"{name} must be an AnnData, not a path: read it first, sc.read_h5ad({os.fspath(value)!r}), or leave its "
+            "counts on disk, sp.pp.open_cells"
+        )
     else:
         message = f"{name} must be an AnnData{' or MuData' if mudata else ''}, not {shown(value)}"
     raise TypeError(message)

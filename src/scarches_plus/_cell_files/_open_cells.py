@@ -11,6 +11,7 @@ import zarr
 from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset
 
+from scarches_plus._cells import plain_texts
 from scarches_plus._hdf5 import check_hdf5
 
 from ._kinds import kind_of, resolved
@@ -82,7 +83,7 @@ def _opened(file: Any) -> AnnData:
     layers = {name: _left(file["layers"][name]) for name in file.get("layers", ())}
     others = {name: read_elem(file[name]) for name in _READ if name in file}
     counts = _left(file["X"]) if "X" in file else None
-    return AnnData(counts, read_elem(file["obs"]), read_elem(file["var"]), layers=layers, **others)
+    return plain_texts(AnnData(counts, read_elem(file["obs"]), read_elem(file["var"]), layers=layers, **others))
 
 
 def _require_files(place: Path, matrix: Any) -> None:

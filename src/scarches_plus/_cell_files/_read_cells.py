@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from scarches_plus._cells import GENE_NAMES, require_sound_cells
+from scarches_plus._cells import GENE_NAMES, plain_texts, require_sound_cells
 from scarches_plus._logging import logger
 
 from . import _hdf5
@@ -72,6 +72,7 @@ def read_cells(
             cells = _read(path, kind, transpose=transpose)
         for part in cells.mod.values() if _is_mudata(cells) else (cells,):
             require_sound_cells(part)  # compiled code trusts their indices
+            plain_texts(part)
     except MemoryError as error:
         message = f"{path} needs more memory than there is: pass fewer cells or genes"
         raise ValueError(message) from error

@@ -36,7 +36,7 @@ from ._modalities import (
     protein_cells,
     require_same_cells,
 )
-from ._names import look_alike, missing, name_of, names_of, texts_of, unused_name
+from ._names import look_alike, missing, name_of, names_of, plain_texts, texts_of, unused_name
 from ._on_disk import CountsOnDisk
 from ._prototypes import are_prototypes, refuse_prototypes
 from ._results import require_writable
@@ -73,6 +73,7 @@ __all__ = [
     "missing",
     "name_of",
     "names_of",
+    "plain_texts",
     "protein_cells",
     "read_record",
     "readable_counts",

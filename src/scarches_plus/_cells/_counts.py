@@ -167,8 +167,8 @@ def _stored_matrix(adata: AnnData, layer: str | None) -> Any:
     if matrix is None and are_prototypes(adata):
         message = (
             "these are prototypes, which are means in the latent space and have no counts: pass the cells that they "
-            "stand for, or, to find labels and novel cells, a summary of these (sp.tl.reference_summary); labels by "
-            "latent space need no counts (sp.tl.transfer_labels)"
+            "stand for, or a summary that was made of those cells (sp.tl.reference_summary); labels by latent space "
+            "need no counts (sp.tl.transfer_labels)"
         )
         raise KeyError(message)
     if matrix is None:

@@ -1,16 +1,18 @@
-"""Read a column of ``obs`` as text names, the same for 1, 1.0, "1" and b"1"."""
+"""Read a column of ``obs`` as text names, the same for 1, 1.0, "1" and b"1", and make texts plain."""
 
 from __future__ import annotations
 
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+import anndata
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from anndata import AnnData
     from numpy.typing import NDArray
 
 
@@ -112,3 +114,27 @@ def _listed(values: Any) -> NDArray[np.object_]:
         message = f"names must be one column, not of shape {array.shape}"
         raise ValueError(message)
     return array
+
+
+def plain_texts(cells: AnnData) -> AnnData:
+    """Return cells whose names and columns are no nullable strings, where anndata refuses to write these.
+
+    Files of pandas 3 have them, read by pandas 2.
+    """
+    if anndata.settings.allow_write_nullable_strings is not False:
+        return cells
+    for axis in ("obs", "var"):
+        table = getattr(cells, axis)
+        columns = {name: _plain(column) for name, column in table.items() if _is_nullable(column)}
+        if columns or _is_nullable(table.index):
+            setattr(cells, axis, table.assign(**columns).set_axis(_plain(table.index)))
+    return cells
+
+
+def _is_nullable(texts: Any) -> bool:
+    return isinstance(texts.dtype, pd.StringDtype)
+
+
+def _plain(texts: Any) -> Any:
+    plain = texts.astype(object)
+    return plain.where(texts.notna(), None)

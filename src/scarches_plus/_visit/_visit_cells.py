@@ -125,8 +125,8 @@ class Visit:
             adata.obs[spec.batch_key] = batch
         where = {"layer": self.layer, "batch_key": options.batch_key}
         key = options.batch_key or spec.batch_key
-        shared = set(options.shared_batches)
-        if spec.encodes_batch and not (shared and set(names_of(adata.obs[key])) <= shared):
+        none_is_new = bool(options.shared_batches) and set(names_of(adata.obs[key])) <= set(options.shared_batches)
+        if spec.encodes_batch and not none_is_new:
             shown = {} if progress else {"train_kwargs": {"enable_progress_bar": False}}
             how = {"max_epochs": options.max_epochs, "shared_batches": options.shared_batches}
             return map_cells(adata, self.known.model, seed=options.seed, **how, **where, **shown)
@@ -160,7 +160,11 @@ class Visit:
             hierarchy=options.hierarchy,
             probabilities=options.probabilities,
         )
-        say(f"labels by {'the consensus of vote and classifier' if both else 'the vote'}")
+        by_classifier = (
+            self.known.source_of(self.labels_key) is self.known.model and not self.known.model.state.summaries
+        )
+        alone = "the model's classifier" if by_classifier else "the vote"
+        say(f"labels by {'the consensus of vote and classifier' if both else alone}")
         if self.picture is None:
             say("not placed: the reference has neither cells nor a map")
         else:

@@ -62,7 +62,7 @@ def map_many(
         Files of cells with raw counts, in any format that the commands read (:doc:`/guide/command_line`); or one.
     model
         What names the reference for :func:`scarches_plus.load`, with the cells or the summary that it came with; or a
-        model of this package, which labels by the summaries that it carries.
+        model of this package, which labels by the summaries that it carries, or by scANVI's classifier.
     out
         Folder for the results: ``NAME.h5ad`` and ``NAME.json`` for each query, ``queries.csv`` and ``report.html``.
     client

@@ -41,7 +41,7 @@ def arrays_of(contents: bytes) -> dict[str, np.ndarray]:
     at, arrays = 4 + length, {}
     for one in json.loads(contents[4:at])["arrays"]:
         kind = np.dtype(f"<{one['type']}")
-        arrays[one["name"]] = np.frombuffer(contents, kind, one["length"], at)
+        arrays[one["name"]] = np.frombuffer(contents, kind, one["length"], at).copy()
         at += one["length"] * kind.itemsize
         at += -at % 4
     return arrays

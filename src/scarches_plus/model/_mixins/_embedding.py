@@ -128,6 +128,9 @@ class EmbeddingMixin:
         mc_samples = check.whole("mc_samples", mc_samples, least=1)
         batch_size = None if batch_size is None else check.whole("batch_size", batch_size, least=1)
         cells = self.adata if adata is None else adata  # type: ignore[attr-defined]
+        if cells is None and dataloader is None:
+            message = "this model came without cells: pass adata=, or embed cells, sp.tl.embed(adata, model)"
+            raise ValueError(message)
         module = self.module  # type: ignore[attr-defined]
         means_only = give_mean and not return_dist and dataloader is None and not data_loader_kwargs
         if (

@@ -239,7 +239,7 @@ class ReferenceTraining:
             raise ValueError(message)
         given, train = self.train_kwargs or {}, {**recipe.train_kwargs, **(self.train_kwargs or {})}
         if unused := sorted(_OF_LOADERS & set(given)):
-            message = f"train_kwargs holds {unused}, which a data module decides: leave them out, and make it so"
+            message = f"train_kwargs holds {unused}, which a data module decides: leave them out, and set them there"
             raise ValueError(message)
         epochs = self._epochs(max_epochs, n_cells)
         registry = registry_of_module(SCVI, module, batch_key, labels_key)

@@ -88,6 +88,7 @@ def _parts(collection: Any, layer: str | None) -> list[AnnData]:
     for adata in collection.adatas:
         start, stop = stop, stop + adata.n_obs
         obs = collection.obs.iloc[start:stop]
+        obs = obs.set_axis(pd.Index(obs.index.to_numpy()))  # which pandas 2 takes for as unique as all names are
         others = [key for key in collection.attrs_keys["obs"] if key not in obs]  # join_obs=None
         obs = pd.concat([obs, adata.obs[others].set_axis(obs.index)], axis=1)
         measured, genes = measured_genes(adata, np.full(adata.n_obs, "part")), collection.var_names
@@ -113,8 +114,8 @@ def _names_of(adatas: Sequence[Any]) -> list[str]:
     names = [Path(one).stem if isinstance(one, str | Path) else str(i) for i, one in enumerate(adatas)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = (
-            f"several files are called {twice[:5]}, and files name their studies: pass them by name, a dict "
-            f"such as {{{twice[0] + '_1'!r}: path, ...}}"
+            f"several files are called {twice[:5]}, and files name their studies: rename one, or pass "
+            f"them by name, a dict such as {{{twice[0] + '_1'!r}: path, ...}}"
         )
         raise ValueError(message)
     return names

@@ -36,9 +36,10 @@ def is_data_module(value: Any) -> bool:
     """
     if not hasattr(value, "train_dataloader"):
         return False
-    if not isinstance(getattr(value, "registry", None), Mapping):
+    registry = getattr(value, "registry", None)
+    if not isinstance(registry, Mapping) or not {"setup_args", "field_registries"} <= set(registry):
         message = (
-            "the data module has no registry, by which models know its genes and batches: give it that of scvi-tools, "
+            "the data module has no registry of scvi-tools, by which models know its genes and batches: give it one, "
             "module.registry = model.adata_manager.registry of a model of some of the cells"
         )
         raise TypeError(message)

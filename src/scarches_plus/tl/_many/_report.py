@@ -64,8 +64,9 @@ def _parts(table: pd.DataFrame, settings: Mapping[str, object]) -> list[str]:
 
 def _sentence(table: pd.DataFrame) -> str:
     """Say how many queries and cells have labels."""
-    mapped = table[table["status"] != FAILED]
+    mapped = table[table["status"].isin([DONE, KEPT])]
     sentence = f"{len(mapped):,} of {len(table):,} queries are mapped"
+    mapped = mapped.dropna(subset=["n_cells", "unknown"])
     cells = mapped["n_cells"].to_numpy(dtype=float)
     if not cells.sum():
         return f"{sentence}."
@@ -81,6 +82,8 @@ def _points(named: pd.DataFrame) -> list[tuple[str, str]]:
     if len(failed := named.index[named["status"] == FAILED]):
         again = "What is wrong stands below. Mend it and call again: the others are not mapped once more."
         points.append((f"{len(failed)} failed: {_some(failed)}.", again))
+    if n := int((~named["status"].isin([DONE, KEPT, FAILED])).sum()):
+        points.append((f"{n} were not reached.", "Call again: what is done is kept."))
     look = "Write the report of one of them (scarches-plus annotate --report): its verdict says what to do."
     for column, what in {"unknown": "are unknown", "novel": "are called novel"}.items():
         shares = named[column].dropna().sort_values(ascending=False, kind="stable")

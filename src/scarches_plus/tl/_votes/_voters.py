@@ -90,7 +90,7 @@ def n_cells_of(reference: AnnData) -> NDArray[np.int64]:
     if N_CELLS not in reference.obs or not (reference.obs[N_CELLS].fillna(0) >= 1).all():
         message = (
             f"not every prototype has its number of cells in obs[{N_CELLS!r}], as after joining prototypes with cells: "
-            "make them again with sp.tl.reference_prototypes"
+            "pass the prototypes as sp.tl.reference_prototypes made them"
         )
         raise KeyError(message)
     return reference.obs[N_CELLS].to_numpy(dtype=np.int64)
