@@ -1,6 +1,7 @@
 """The command check: a report on stdout, and a status that scripts can read."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -71,3 +72,31 @@ def test_fixes_are_commands_that_run(tmp_path, monkeypatch):
     batches = ["--shared-batches", *sorted(set(adata.obs["batch"]) & set(sp.load("pbmc68k-scanvi").spec.batches))]
     words = ["named.h5ad", "--model", "pbmc68k-scanvi", "--batch-key", "batch", *layer.split(), *batches]
     assert check(*words)[0] == 0
+
+
+def test_batches_and_layers_of_any_name_are_told_as_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cells = sp.datasets.simulate(200, 60, 3, n_batches=2, mean_depth=800.0, rng=0)
+    cells.obs["batch"] = cells.obs["batch"].cat.rename_categories({"batch0": "d'1", "batch1": "b]c"})
+    model = sp.tl.build_reference(cells, "batch", max_epochs=1, train_kwargs={"enable_progress_bar": False})
+    model.save("model")
+    query = cells.copy()
+    query.layers["raw counts"] = query.X.copy()
+    query.X = np.log1p(query.X)
+    query.write_h5ad("query.h5ad")
+    _, out, _ = check("query.h5ad", "--model", "model")
+    layer = shlex.split(re.search(r"--layer '[^']*'", out)[0])
+    assert layer == ["--layer", "raw counts"]
+    batches = shlex.split(re.search(r"--shared-batches (?:'[^ ]*|b\]c)(?: '[^ ]*| b\]c)*", out)[0].rstrip(".,;)"))
+    assert sorted(batches[1:]) == ["b]c", "d'1"]
+    assert check("query.h5ad", "--model", "model", *layer, *batches)[0] == 0
+
+
+def test_files_of_one_name_are_refused_with_what_a_shell_can_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        sp.datasets.simulate(60, 30, 2, rng=0).write_h5ad(f"{folder}/same.h5ad")
+    files = ["one/same.h5ad", "two/same.h5ad"]
+    status, _, err = run_command(main, ["build", *files, "--batch-key", "study", "--out", "model"])
+    assert (status, "rename one" in err, "dict" in err) == (2, True, False)

@@ -150,6 +150,9 @@ def test_help_is_grouped_by_task():
         (["annotate", "q.h5ad", "--reference=r"], "annotate needs --out. See scarches-plus annotate --help."),
         (["markers", "q.h5ad", "--out", "m.csv"], "markers needs --groupby. See scarches-plus markers --help."),
         (["map", "--model", "m"], "needs QUERY and --out"),
+        (["build"], "build needs REFERENCES and --batch-key."),
+        (["build", "a.h5ad"], "build needs --batch-key."),
+        (["markers"], "markers needs CELLS, --groupby and --out."),
         (["novel", "q.h5ad", "--out", "o.h5ad", "--reference"], "--reference requires an argument"),
     ],
 )

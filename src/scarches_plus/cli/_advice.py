@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from ast import literal_eval
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BETWEEN = "', '"
 #: How messages name arguments, and what their options are called.
 _OPTIONS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bpenalties=\(\)", "--penalty none"),
@@ -20,11 +20,16 @@ _OPTIONS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r"\badata, report = sp\.pp\.match_gene_names\(adata, model\)",
         "scarches-plus genes FILE --model MODEL --out NEW_FILE",
     ),
-    (r"\blayer='([^' ]+)'", r"--layer \1"),
+    (r"\blayer=('[^']+'|\"[^\"]+\")", lambda found: f"--layer {shlex.quote(literal_eval(found[1]))}"),
     (
-        r"\bshared_batches=\['([^\[\]]+)'\]",
-        lambda found: f"--shared-batches {shlex.join(found[1].split(_BETWEEN))}",
+        r"""\bshared_batches=(\[(?:(?:'[^']*'|"[^"]*")(?:, )?)+\])""",
+        lambda found: f"--shared-batches {shlex.join(literal_eval(found[1]))}",
     ),
+    (
+        r"pass another study_key \(of sp\.pp\.concat_studies, whose result is taken wherever cells are\)",
+        "join the files with scarches-plus store --study-key COLUMN, and take what it writes",
+    ),
+    (r"rename one, or pass them by name, a dict such as \{[^}]*\}", "rename one"),
     (r"\bbatch_key=\.\.\.", "--batch-key COLUMN"),
     (
         r"transfer_labels without a classifier, sp\.tl\.annotate\b",

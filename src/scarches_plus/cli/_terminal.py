@@ -83,14 +83,16 @@ def _of_usage(error: CycloptsError) -> str:
     command = " ".join(error.command_chain or ())
     if isinstance(error, MissingArgumentError) and error.argument and error.target and "Did you mean" not in told:
         given = {token.partition("=")[0] for token in error.root_input_tokens or ()}
-        takes = inspect.signature(error.target).parameters.values()
+        takes = list(inspect.signature(error.target).parameters.values())
         needed = [one.name for one in takes if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
         options = [f"--{name.replace('_', '-')}" for name in needed]
         first = error.argument.name
         if first not in given:  # an option without its value is told as it is
             first = first if first in options else first.lstrip("-").upper()
-            lacking = dict.fromkeys([first, *(option for option in options if option not in given)])
-            told = f"{command} needs {' and '.join(lacking)}."
+            files = [one.name.upper() for one in takes if one.kind is one.VAR_POSITIONAL and given == {command}]
+            lacking = dict.fromkeys([*files, first, *(option for option in options if option not in given)])
+            *others, last = lacking
+            told = f"{command} needs {' and '.join(filter(None, (', '.join(others), last)))}."
     return f"{told} See {' '.join(filter(None, ('scarches-plus', command, '--help')))}."
 
 
