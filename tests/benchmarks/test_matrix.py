@@ -181,6 +181,7 @@ def test_runs_that_are_there_are_not_repeated(ran, capsys):
     assert "0 to do" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_failed_runs_are_tried_again_on_request_and_other_settings_are_told(ran, tmp_path, capsys):
     table = tmp_path / "runs.csv"
     table.write_bytes((ran / "runs.csv").read_bytes())

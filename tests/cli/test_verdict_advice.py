@@ -93,6 +93,7 @@ def run(line):
     app(shlex.split(line), result_action="return_value", exit_on_error=False, print_error=False)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of a quarter that is novel, and the like
 def test_commands_run_as_they_are_proposed(folder, monkeypatch):
     monkeypatch.chdir(folder)
