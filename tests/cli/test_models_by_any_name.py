@@ -289,7 +289,7 @@ def test_a_folder_of_scvi_tools_as_its_tutorials_write_it(tmp_path, monkeypatch,
 
 @pytest.mark.filterwarnings("ignore:the query differs much")
 def test_more_cells_of_a_batch_that_is_mapped_need_no_training(lab, tmp_path, monkeypatch):
-    """What the message proposes, typed."""
+    """Type what the message proposes."""
     monkeypatch.chdir(tmp_path)
     lab, _ = lab
     words = ["annotate", lab / "ref.h5ad", "--reference", lab / "built", "--out", "labelled.h5ad"]

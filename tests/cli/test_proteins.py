@@ -131,3 +131,15 @@ def test_refusals(folder, monkeypatch, tmp_path, words, says):
     assert status == 2
     assert says in " ".join(err.split())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:The behavior of array concatenation:FutureWarning")  # mudata 0.3 with such names
+def test_texts_of_pandas_3_are_written_again(folder, tmp_path):
+    joint = mudata.read_h5mu(folder / "query.h5mu")
+    names = joint.obs_names.tolist()
+    for part in (*joint.mod.values(), joint):
+        part.obs_names, part.var_names = part.obs_names.astype("string"), part.var_names.astype("string")
+    with anndata.settings.override(allow_write_nullable_strings=True):
+        joint.write(tmp_path / "new.h5mu")
+    run("map", tmp_path / "new.h5mu", "--model", folder / "model", "--out", tmp_path / "out.h5mu", epochs=True)
+    assert mudata.read_h5mu(tmp_path / "out.h5mu").obs_names.tolist() == names

@@ -59,7 +59,7 @@ def texts_of(node):
 
 
 def said():
-    """What verdicts say, with names of labels as they are here."""
+    """Read what verdicts say, with names of labels as they are here."""
     texts = []
     for file in VERDICTS:
         for function in ast.walk(ast.parse((SOURCE / file).read_text())):

@@ -175,6 +175,8 @@ def test_counts_on_disk_stay_there(tmp_path, kind, how, other):
     truth = frame(expected)
     pd.testing.assert_frame_equal(frame(joined.to_memory()), truth)
     assert joined.X.dtype == expected.X.dtype
+    for part in (slice(1, 3), slice(3, 8), slice(6, 13), slice(14, 15), slice(4, 4)):  # within studies, and across
+        np.testing.assert_array_equal(dense(joined.X[part]), truth[joined.var_names].to_numpy()[part])
     rows = np.random.default_rng(0).permutation(15)[:9]  # across the studies, in any order
     pd.testing.assert_frame_equal(frame(joined[rows, ::-1].to_memory()), truth.iloc[rows, ::-1])
     again = concat_studies([joined[:5], joined[5:11], joined[11:]], study_key="part")  # parts of what lies on disk

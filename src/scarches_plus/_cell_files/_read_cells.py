@@ -73,6 +73,7 @@ def read_cells(
         for part in cells.mod.values() if _is_mudata(cells) else (cells,):
             require_sound_cells(part)  # compiled code trusts their indices
             plain_texts(part)
+        plain_texts(cells)  # names that MuData has for all modalities
     except MemoryError as error:
         message = f"{path} needs more memory than there is: pass fewer cells or genes"
         raise ValueError(message) from error

@@ -12,7 +12,6 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from anndata import AnnData
     from numpy.typing import NDArray
 
 
@@ -116,7 +115,7 @@ def _listed(values: Any) -> NDArray[np.object_]:
     return array
 
 
-def plain_texts(cells: AnnData) -> AnnData:
+def plain_texts(cells: Any) -> Any:
     """Return cells whose names and columns are no nullable strings, where anndata refuses to write these.
 
     Files of pandas 3 have them, read by pandas 2.
